@@ -1,0 +1,87 @@
+/**
+ * Chooses an engine and a device and says why. `auto` tries what this build of ONNX Runtime offers, fastest
+ * first, by running a one-node graph; a device that was asked for by name is used or is an error.
+ */
+import { ConfigError } from "../errors.js";
+import { createOnnxEngine } from "./onnx-engine.js";
+import type { Engine, Program } from "./program.js";
+import { tf } from "./tf.js";
+import { createTfjsEngine } from "./tfjs-engine.js";
+
+export type EngineName = "onnx" | "tfjs";
+export type DeviceName = "auto" | "cpu" | "webgpu" | "cuda" | "wasm" | "tensorflow";
+
+export interface EngineChoice {
+  readonly engine: Engine;
+  /** One sentence for the log: what was picked and why. */
+  readonly reason: string;
+}
+
+const ONNX_DEVICES = ["cuda", "webgpu", "cpu"] as const;
+const TFJS_DEVICES = ["cpu", "wasm", "tensorflow"] as const;
+
+/** Starts the engine. Throws ConfigError when the engine has no such device, or the device does not work here. */
+export async function createEngine(options: { engine: EngineName; device: DeviceName; threads: number }): Promise<EngineChoice> {
+  const { engine, device, threads } = options;
+  if (engine === "tfjs") {
+    const backend = device === "auto" ? "wasm" : TFJS_DEVICES.find((name) => name === device);
+    if (backend === undefined) throw wrongDevice(engine, device, ["auto", ...TFJS_DEVICES]);
+    return { engine: await createTfjsEngine(backend), reason: `tfjs on ${backend}${device === "auto" ? " (the fastest that needs no native install)" : ""}` };
+  }
+  if (device === "auto") return firstWorking(threads);
+  const provider = ONNX_DEVICES.find((name) => name === device);
+  if (provider === undefined) throw wrongDevice(engine, device, ["auto", ...ONNX_DEVICES]);
+  const failure = await probe(provider, threads);
+  if (failure !== undefined) {
+    throw new ConfigError(`device=${device} does not work on this machine: ${failure}; use device=auto or device=cpu`);
+  }
+  return { engine: createOnnxEngine({ provider, threads }), reason: `ONNX Runtime on ${provider} (as configured)` };
+}
+
+async function firstWorking(threads: number): Promise<EngineChoice> {
+  const refused: string[] = [];
+  for (const provider of ONNX_DEVICES) {
+    const failure = provider === "cpu" ? undefined : await probe(provider, threads);
+    if (failure === undefined) {
+      const why = refused.length > 0 ? ` (${refused.join("; ")})` : "";
+      return { engine: createOnnxEngine({ provider, threads }), reason: `ONNX Runtime on ${provider}${why}` };
+    }
+    refused.push(`no ${provider}: ${failure}`);
+  }
+  throw new ConfigError("no device of ONNX Runtime works on this machine");
+}
+
+function wrongDevice(engine: string, device: string, known: readonly string[]): ConfigError {
+  return new ConfigError(`engine=${engine} has no device ${device}; it has ${known.join(", ")}`);
+}
+
+/** Doubles one number on `provider`; the reason why that failed, or undefined. */
+export async function probe(provider: "cuda" | "webgpu" | "cpu", threads: number): Promise<string | undefined> {
+  const engine = createOnnxEngine({ provider, threads });
+  try {
+    const executable = await engine.compile(doubling);
+    const outputs = await executable.run(new Map([["x", Float32Array.of(21)]]));
+    await executable.close();
+    return outputs.get("y")?.[0] === 42 ? undefined : "a test computation gave a wrong result";
+  } catch (error) {
+    return firstLine(error instanceof Error ? error.message : String(error));
+  } finally {
+    await engine.close();
+  }
+}
+
+/** ONNX Runtime's errors carry stack-like details after the first sentence. */
+function firstLine(message: string): string {
+  const line = (message.split("\n")[0] ?? "").replace(/^program \S+ failed in ONNX Runtime: /, "");
+  return line.length > 160 ? `${line.slice(0, 157)}...` : line;
+}
+
+const doubling: Program = {
+  name: "probe",
+  frozen: new Map(),
+  inputs: new Map([["x", { shape: [1], dtype: "float32" }]]),
+  build: (tensors) => {
+    const x = tensors.get("x");
+    return new Map(x === undefined ? [] : [["y", tf.add(x, x)]]);
+  },
+};

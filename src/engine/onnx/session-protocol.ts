@@ -1,0 +1,35 @@
+/** The messages between the onnx engine on the main thread and the worker that owns ONNX Runtime's sessions. */
+import type { InputType, TensorSource, TensorValues } from "../program.js";
+
+export interface SessionOptions {
+  /** ONNX Runtime's execution provider. */
+  readonly provider: "cpu" | "webgpu" | "cuda";
+  /** Intra-op threads; 0 lets ONNX Runtime take every core. */
+  readonly threads: number;
+}
+
+export interface BoundTensor {
+  readonly name: string;
+  readonly dtype: InputType;
+  readonly shape: readonly number[];
+  readonly source: TensorSource;
+}
+
+export interface FedTensor {
+  readonly name: string;
+  readonly dtype: InputType;
+  readonly shape: readonly number[];
+  readonly values: TensorValues;
+}
+
+export type Request =
+  | { readonly kind: "load"; readonly session: number; readonly onnx: Uint8Array; readonly options: SessionOptions }
+  | { readonly kind: "bind"; readonly session: number; readonly tensors: readonly BoundTensor[] }
+  | { readonly kind: "run"; readonly session: number; readonly inputs: readonly FedTensor[] }
+  | { readonly kind: "release"; readonly session: number };
+
+export type Envelope = { readonly id: number; readonly request: Request };
+
+export type Reply =
+  | { readonly id: number; readonly outputs: ReadonlyMap<string, Float32Array> }
+  | { readonly id: number; readonly error: string };

@@ -1,0 +1,109 @@
+/**
+ * The thread that owns ONNX Runtime: its `run` blocks the thread it is called on, so it must not be the main one.
+ * Frozen tensors that lie in files are mapped here (mapped views cannot be sent between threads) and fed without a
+ * copy. A session is released before the files under it are unmapped.
+ */
+import { parentPort } from "node:worker_threads";
+import ort from "onnxruntime-node";
+import { assert } from "../../errors.js";
+import { type MappedFile, mapFile } from "../../runtime/mmap.js";
+import type { InputType, TensorSource, TensorValues } from "../program.js";
+import type { Envelope, Reply, Request, SessionOptions } from "./session-protocol.js";
+
+interface Loaded {
+  readonly session: ort.InferenceSession;
+  readonly bound: Map<string, ort.Tensor>;
+  readonly mapped: Map<string, MappedFile>;
+}
+
+const sessions = new Map<number, Loaded>();
+
+/** Errors only: ONNX Runtime writes its warnings over the progress line. */
+const LOG_ERRORS = 3;
+
+async function load(onnx: Uint8Array, { provider, threads }: SessionOptions): Promise<Loaded> {
+  const session = await ort.InferenceSession.create(onnx, {
+    executionProviders: [provider],
+    graphOptimizationLevel: "all",
+    executionMode: "sequential",
+    logSeverityLevel: LOG_ERRORS,
+    ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
+  });
+  return { session, bound: new Map(), mapped: new Map() };
+}
+
+function valuesOf(loaded: Loaded, source: TensorSource, dtype: InputType): TensorValues {
+  if (source.kind === "memory") return source.values;
+  let file = loaded.mapped.get(source.path);
+  if (file === undefined) {
+    file = mapFile(source.path);
+    loaded.mapped.set(source.path, file);
+  }
+  const { buffer } = file;
+  const { byteOffset, byteLength } = source;
+  if (dtype === "float32") return new Float32Array(buffer, byteOffset, byteLength / 4);
+  if (dtype === "float16") return new Uint16Array(buffer, byteOffset, byteLength / 2);
+  if (dtype === "int32") return new Int32Array(buffer, byteOffset, byteLength / 4);
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+function ortTensor(dtype: InputType, values: TensorValues, shape: readonly number[]): ort.Tensor {
+  return new ort.Tensor(dtype, values, shape);
+}
+
+async function handle(request: Request): Promise<ReadonlyMap<string, Float32Array>> {
+  if (request.kind === "load") {
+    sessions.set(request.session, await load(request.onnx, request.options));
+    return new Map();
+  }
+  const loaded = sessions.get(request.session);
+  assert(loaded !== undefined, `no session ${request.session} in the engine's worker`);
+  switch (request.kind) {
+    case "bind":
+      for (const { name, dtype, shape, source } of request.tensors) {
+        loaded.bound.set(name, ortTensor(dtype, valuesOf(loaded, source, dtype), shape));
+      }
+      return new Map();
+    case "run":
+      return run(loaded, request.inputs);
+    case "release":
+      sessions.delete(request.session);
+      await loaded.session.release();
+      for (const file of loaded.mapped.values()) file.close();
+      return new Map();
+    default:
+      return request satisfies never;
+  }
+}
+
+async function run(
+  { session, bound }: Loaded,
+  inputs: Extract<Request, { kind: "run" }>["inputs"],
+): Promise<ReadonlyMap<string, Float32Array>> {
+  const feeds: Record<string, ort.Tensor> = Object.fromEntries(bound);
+  for (const { name, dtype, shape, values } of inputs) feeds[name] = ortTensor(dtype, values, shape);
+  const results = await session.run(feeds);
+  const outputs = new Map<string, Float32Array>();
+  for (const name of session.outputNames) {
+    const data = results[name]?.data;
+    assert(data instanceof Float32Array, `output ${name} is not float32`);
+    outputs.set(name, data);
+  }
+  return outputs;
+}
+
+const port = parentPort;
+assert(port !== null, "the session worker was started on the main thread");
+// Requests are handled one after another: the second waits until the first has its reply.
+let queue: Promise<void> = Promise.resolve();
+port.on("message", ({ id, request }: Envelope) => {
+  queue = queue.then(async () => {
+    let reply: Reply;
+    try {
+      reply = { id, outputs: await handle(request) };
+    } catch (error) {
+      reply = { id, error: error instanceof Error ? error.message : String(error) };
+    }
+    port.postMessage(reply);
+  });
+});

@@ -1,0 +1,58 @@
+/** The activations of CLIP towers, by their names in config.json. */
+import { isTracing } from "../trace/backend.js";
+import { GELU_KERNEL, QUICK_GELU_KERNEL } from "../trace/kernels/fused.js";
+import { type Tensor, tf } from "../tf.js";
+import { at, withGradient } from "./custom-gradient.js";
+import { runKernel } from "./run-kernel.js";
+
+/** `hidden_act` of config.json. */
+export type Activation = "quick_gelu" | "gelu";
+
+const QUICK_GELU_SLOPE = 1.702;
+
+/** The activation called `name`, applied to a tensor of any shape. */
+export function activate(name: Activation, x: Tensor): Tensor {
+  if (!isTracing()) return name === "quick_gelu" ? plainQuickGelu(x) : plainGelu(x);
+  return name === "quick_gelu" ? fusedQuickGelu(x) : fusedGelu(x);
+}
+
+/** x * sigmoid(1.702 x), the approximation that OpenAI's CLIP was trained with. Plain ops, tfjs's gradient. */
+export function plainQuickGelu(x: Tensor): Tensor {
+  return tf.mul(x, tf.sigmoid(tf.mul(x, tf.scalar(QUICK_GELU_SLOPE))));
+}
+
+/** x * Phi(x) with the normal distribution function (Hendrycks and Gimpel 2016). Plain ops, tfjs's gradient. */
+export function plainGelu(x: Tensor): Tensor {
+  return tf.mul(x, normalCdf(x));
+}
+
+function normalCdf(x: Tensor): Tensor {
+  return tf.mul(tf.add(tf.erf(tf.mul(x, tf.scalar(Math.SQRT1_2))), tf.scalar(1)), tf.scalar(0.5));
+}
+
+/** d/dx x s(ax) = s (1 + a x (1 - s)). */
+function fusedQuickGelu(x: Tensor): Tensor {
+  return withGradient(
+    [x],
+    (inputs) => ({ value: at(runKernel(QUICK_GELU_KERNEL, { x: at(inputs, 0) }), 0), saved: [] }),
+    (dy, inputs) => {
+      const scaled = tf.mul(at(inputs, 0), tf.scalar(QUICK_GELU_SLOPE));
+      const gate = tf.sigmoid(scaled);
+      const slope = tf.mul(gate, tf.add(tf.mul(scaled, tf.sub(tf.scalar(1), gate)), tf.scalar(1)));
+      return [tf.mul(dy, slope)];
+    },
+  );
+}
+
+/** d/dx x Phi(x) = Phi(x) + x phi(x). */
+function fusedGelu(x: Tensor): Tensor {
+  return withGradient(
+    [x],
+    (inputs) => ({ value: at(runKernel(GELU_KERNEL, { x: at(inputs, 0) }), 0), saved: [] }),
+    (dy, inputs) => {
+      const value = at(inputs, 0);
+      const density = tf.mul(tf.exp(tf.mul(tf.square(value), tf.scalar(-0.5))), tf.scalar(1 / Math.sqrt(2 * Math.PI)));
+      return [tf.mul(dy, tf.add(normalCdf(value), tf.mul(value, density)))];
+    },
+  );
+}

@@ -1,0 +1,117 @@
+/**
+ * The eager engine: calls a program's function on a real tfjs backend. The oracle for the compiled engine on small
+ * shapes (cpu, wasm), and a way to run on @tensorflow/tfjs-node-gpu where that is installed.
+ */
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { ConfigError } from "../errors.js";
+import { decodeFloat16 } from "../checkpoint/float16.js";
+import type { Engine, Executable, Program, TensorSource, TensorSpec, TensorValues } from "./program.js";
+import { checkBinding, checkInputs } from "./program-checks.js";
+import { type Tensor, tf } from "./tf.js";
+
+export type TfjsBackend = "cpu" | "wasm" | "tensorflow";
+
+/** Readies a tfjs backend. Throws ConfigError when `tensorflow` is asked for and neither of its packages is installed. */
+export async function createTfjsEngine(backend: TfjsBackend): Promise<Engine> {
+  await ready(backend);
+  return {
+    name: "tfjs",
+    device: `tfjs-${backend}`,
+    compile: async (program) => eager(program, backend),
+    close: async () => {},
+  };
+}
+
+async function ready(backend: TfjsBackend): Promise<void> {
+  if (backend === "wasm") await import("@tensorflow/tfjs-backend-wasm");
+  if (backend === "tensorflow") loadNativeBinding();
+  if (!(await tf.setBackend(backend))) {
+    throw new ConfigError(`engine=tfjs: the tfjs backend ${backend} could not be initialised on this machine`);
+  }
+  await tf.ready();
+}
+
+/** @tensorflow/tfjs-node* are optional peers: their installers fetch a native library from outside the registry. */
+function loadNativeBinding(): void {
+  const require = createRequire(import.meta.url);
+  const reasons: string[] = [];
+  for (const name of ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"]) {
+    try {
+      require(name);
+      return;
+    } catch (error) {
+      reasons.push(`${name}: ${error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error)}`);
+    }
+  }
+  throw new ConfigError(
+    `device=tensorflow needs @tensorflow/tfjs-node-gpu or @tensorflow/tfjs-node: npm install one of them (${reasons.join("; ")})`,
+  );
+}
+
+function eager(program: Program, backend: TfjsBackend): Executable {
+  const bound = new Map<string, Tensor>();
+  return {
+    bind: async (frozen) => {
+      await tf.setBackend(backend);
+      for (const [name, source] of frozen) {
+        const spec = checkBinding(program, name, source);
+        bound.get(name)?.dispose();
+        bound.set(name, toTensor(await valuesOf(source, spec), spec));
+      }
+    },
+    run: async (inputs) => {
+      await tf.setBackend(backend);
+      for (const name of program.frozen.keys()) {
+        if (!bound.has(name)) throw new ConfigError(`program ${program.name}: no values bound for ${name}`);
+      }
+      checkInputs(program, inputs);
+      const outputs = compute(program, bound, inputs);
+      const results = new Map<string, Float32Array>();
+      for (const [name, tensor] of outputs) {
+        results.set(name, Float32Array.from(await tensor.data()));
+        tensor.dispose();
+      }
+      return results;
+    },
+    close: async () => {
+      for (const tensor of bound.values()) tensor.dispose();
+      bound.clear();
+    },
+  };
+}
+
+/** Runs the program and frees everything but its outputs. */
+function compute(
+  program: Program,
+  bound: ReadonlyMap<string, Tensor>,
+  inputs: ReadonlyMap<string, TensorValues>,
+): ReadonlyMap<string, Tensor> {
+  const outputs = new Map<string, Tensor>();
+  tf.tidy(() => {
+    const tensors = new Map(bound);
+    for (const [name, spec] of program.inputs) {
+      const values = inputs.get(name);
+      if (values !== undefined) tensors.set(name, toTensor(values, spec));
+    }
+    for (const [name, tensor] of program.build(tensors)) outputs.set(name, tf.keep(tensor.clone()));
+  });
+  return outputs;
+}
+
+async function valuesOf(source: TensorSource, spec: TensorSpec): Promise<TensorValues> {
+  if (source.kind === "memory") return source.values;
+  const bytes = (await readFile(source.path)).subarray(source.byteOffset, source.byteOffset + source.byteLength);
+  const copy = Uint8Array.from(bytes).buffer;
+  if (spec.dtype === "float32") return new Float32Array(copy);
+  if (spec.dtype === "float16") return new Uint16Array(copy);
+  return spec.dtype === "int32" ? new Int32Array(copy) : new Uint8Array(copy);
+}
+
+/** tfjs has neither uint8 nor float16: both become float32, as in a compiled program. */
+function toTensor(values: TensorValues, spec: TensorSpec): Tensor {
+  const shape = [...spec.shape];
+  if (spec.dtype === "int32") return tf.tensor(Int32Array.from(values), shape, "int32");
+  if (spec.dtype === "float16" && values instanceof Uint16Array) return tf.tensor(decodeFloat16(values), shape, "float32");
+  return tf.tensor(Float32Array.from(values), shape, "float32");
+}

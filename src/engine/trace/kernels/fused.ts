@@ -1,0 +1,50 @@
+/**
+ * Kernels that exist only in compiled programs: one ONNX Runtime operator each. The ops in `engine/ops` call them
+ * while tracing and compose plain tfjs ops otherwise.
+ */
+import { freshName } from "../../onnx/graph.js";
+import type { TensorInfo } from "../../tf.js";
+import { dimOf, inputOf, type KernelCall, type KernelTable, numberAttr } from "../kernel.js";
+
+export const LAYER_NORM_KERNEL = "AdamergeLayerNorm";
+export const LINEAR_KERNEL = "AdamergeLinear";
+export const QUICK_GELU_KERNEL = "AdamergeQuickGelu";
+export const GELU_KERNEL = "AdamergeGelu";
+
+/** LayerNormalization (opset 17) over the last axis; also returns mean and inverse deviation for the gradient. */
+function layerNorm(call: KernelCall): TensorInfo[] {
+  const { backend } = call;
+  const x = inputOf(call, "x");
+  const statisticsShape = [...x.shape.slice(0, -1), 1];
+  const outputs = ["normalized", "mean", "inverse_deviation"].map((name) => freshName(backend.graph, name));
+  backend.graph.nodes.push({
+    op: "LayerNormalization",
+    domain: "",
+    inputs: [x, inputOf(call, "scale"), inputOf(call, "bias")].map((tensor) => backend.materialize(tensor)),
+    outputs,
+    attributes: { axis: { int: -1 }, epsilon: { float: numberAttr(call, "epsilon") } },
+  });
+  return outputs.map((name, index) => backend.symbol(name, index === 0 ? x.shape : statisticsShape));
+}
+
+/** x [M, I] times w [O, I] transposed, plus bias [O]. */
+function linear(call: KernelCall): TensorInfo {
+  const x = inputOf(call, "x");
+  const w = inputOf(call, "w");
+  const inputs = [x, w, inputOf(call, "bias")];
+  return call.backend.emit("Gemm", inputs, [dimOf(x, 0), dimOf(w, 0)], { attributes: { transB: { int: 1 } } });
+}
+
+export const fusedKernels: KernelTable = {
+  [LAYER_NORM_KERNEL]: layerNorm,
+  [LINEAR_KERNEL]: linear,
+  [QUICK_GELU_KERNEL]: (call) => {
+    const x = inputOf(call, "x");
+    const attributes = { alpha: { float: 1.702 } };
+    return call.backend.emit("QuickGelu", [x], x.shape, { attributes, domain: "com.microsoft" });
+  },
+  [GELU_KERNEL]: (call) => {
+    const x = inputOf(call, "x");
+    return call.backend.emit("Gelu", [x], x.shape, { domain: "com.microsoft" });
+  },
+};

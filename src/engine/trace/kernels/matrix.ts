@@ -1,0 +1,35 @@
+/**
+ * Matrix products. Rank 2 goes to Gemm and batches with a transposed side to com.microsoft.FusedMatMul, so that
+ * no transpose is ever computed.
+ */
+import { addNode } from "../../onnx/graph.js";
+import { type TensorInfo, tf } from "../../tf.js";
+import { dimOf, flagAttr, inputOf, type KernelCall, type KernelTable } from "../kernel.js";
+
+function batchMatMul(call: KernelCall): TensorInfo {
+  const { backend } = call;
+  const a = inputOf(call, "a");
+  const b = inputOf(call, "b");
+  const transA = flagAttr(call, "transposeA");
+  const transB = flagAttr(call, "transposeB");
+  const rank = Math.max(a.shape.length, b.shape.length);
+  const rows = dimOf(a, a.shape.length - (transA ? 1 : 2));
+  const columns = dimOf(b, b.shape.length - (transB ? 2 : 1));
+  const flags = { transA: { int: transA ? 1 : 0 }, transB: { int: transB ? 1 : 0 } };
+  if (rank === 2) return backend.emit("Gemm", [a, b], [rows, columns], { attributes: flags });
+
+  const batch = tf.backend_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
+  const shape = [...batch, rows, columns];
+  if (batch.every((dim) => dim === 1)) {
+    const flat = (tensor: TensorInfo): string =>
+      addNode(backend.graph, "Reshape", [backend.materialize(tensor), backend.ints(tensor.shape.slice(-2))]);
+    const product = addNode(backend.graph, "Gemm", [flat(a), flat(b)], flags);
+    return backend.emit("Reshape", [product, backend.ints(shape)], shape);
+  }
+  if (transA || transB) {
+    return backend.emit("FusedMatMul", [a, b], shape, { attributes: flags, domain: "com.microsoft" });
+  }
+  return backend.emit("MatMul", [a, b], shape);
+}
+
+export const matrixKernels: KernelTable = { BatchMatMul: batchMatMul };

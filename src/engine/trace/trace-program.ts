@@ -1,0 +1,103 @@
+/**
+ * Compiles a program: runs it once on symbolic tensors and returns the ONNX model of everything its outputs
+ * depend on. Frozen tensors and inputs become graph inputs of their own type; float16 and uint8 are widened
+ * to float32 inside the graph, since tfjs has neither.
+ */
+import { NumericError } from "../../errors.js";
+import { addNode, encodeModel, liveNodes, type OnnxValue, typeCode } from "../onnx/graph.js";
+import type { Program, TensorSpec } from "../program.js";
+import { type Tensor, tf } from "../tf.js";
+import { TRACE_BACKEND, type TraceBackend, traceBackend } from "./backend.js";
+import { registerKernels } from "./kernel.js";
+import { elementwiseKernels } from "./kernels/elementwise.js";
+import { fusedKernels } from "./kernels/fused.js";
+import { matrixKernels } from "./kernels/matrix.js";
+import { reduceKernels } from "./kernels/reduce.js";
+import { shapeKernels } from "./kernels/shape.js";
+
+export interface TracedProgram {
+  /** The bytes of an .onnx file. */
+  readonly onnx: Uint8Array;
+  readonly outputs: readonly OnnxValue[];
+  /** Nodes by operator, for profiles and tests. */
+  readonly operators: ReadonlyMap<string, number>;
+}
+
+/** Every tfjs kernel that can be traced. */
+export const traceableKernels: readonly string[] = [
+  elementwiseKernels,
+  reduceKernels,
+  matrixKernels,
+  shapeKernels,
+  fusedKernels,
+].flatMap((table) => Object.keys(table));
+
+let registered = false;
+
+/**
+ * Traces `program` once per shape. Throws NumericError naming the program and the tfjs kernel when an operation has no
+ * traced form, or when the program reads values.
+ */
+export function traceProgram(program: Program): TracedProgram {
+  const backend = traceBackend();
+  if (!registered) {
+    for (const table of [elementwiseKernels, reduceKernels, matrixKernels, shapeKernels, fusedKernels]) {
+      registerKernels(backend, table);
+    }
+    registered = true;
+  }
+  const previous = tf.engine().backendName;
+  tf.setBackend(TRACE_BACKEND);
+  tf.engine().startScope("trace");
+  backend.reset();
+  try {
+    return record(program, backend);
+  } catch (error) {
+    throw explain(error, program.name);
+  } finally {
+    tf.engine().endScope();
+    if (previous !== undefined && previous !== null && previous !== "") tf.setBackend(previous);
+  }
+}
+
+function record(program: Program, backend: TraceBackend): TracedProgram {
+  const tensors = new Map<string, Tensor>();
+  for (const [name, spec] of [...program.frozen, ...program.inputs]) {
+    backend.graph.inputs.push({ name, type: spec.dtype, shape: spec.shape });
+    tensors.set(name, inputTensor(backend, name, spec));
+  }
+  const outputs: OnnxValue[] = [];
+  for (const [name, tensor] of program.build(tensors)) {
+    // An Identity of its own gives the output its public name, even when it is an input or a shared value.
+    const value = backend.materialize(tensor);
+    backend.graph.nodes.push({ op: "Identity", domain: "", inputs: [value], outputs: [name], attributes: {} });
+    outputs.push({ name, type: "float32", shape: tensor.shape });
+  }
+  const operators = new Map<string, number>();
+  for (const node of liveNodes(backend.graph, outputs.map((output) => output.name))) {
+    operators.set(node.op, (operators.get(node.op) ?? 0) + 1);
+  }
+  return { onnx: encodeModel(backend.graph, outputs), outputs, operators };
+}
+
+function inputTensor(backend: TraceBackend, name: string, spec: TensorSpec): Tensor {
+  const widened = spec.dtype === "float16" || spec.dtype === "uint8";
+  const value = widened ? addNode(backend.graph, "Cast", [name], { to: { int: typeCode("float32") } }) : name;
+  const dtype = spec.dtype === "int32" ? "int32" : "float32";
+  return tf.engine().makeTensorFromTensorInfo(backend.symbol(value, spec.shape, dtype));
+}
+
+/** tfjs reports a missing kernel as "Kernel 'X' not registered for backend ..."; people need to know what to do about it. */
+function explain(error: unknown, programName: string): unknown {
+  if (!(error instanceof Error)) return error;
+  const missing = /Kernel '([^']+)' not registered for backend|Cannot find gradient function for ([^\s.]+)/.exec(error.message);
+  if (missing !== null) {
+    const kernel = missing[1] ?? missing[2];
+    return new NumericError(
+      `program ${programName}: the operation ${kernel} cannot be compiled (no ONNX form for this tfjs kernel); ` +
+        `use engine=tfjs, or add ${kernel} to src/engine/trace/kernels`,
+    );
+  }
+  if (error instanceof NumericError) return new NumericError(`program ${programName}: ${error.message}`);
+  return error;
+}

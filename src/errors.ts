@@ -1,0 +1,45 @@
+/**
+ * The errors a person at the terminal can act on. Every message says where (file, tensor, config key),
+ * what was expected, what was found and what to do; the CLI prints the message alone and keeps the stack
+ * for `--debug`. Anything else that is thrown is a bug of ours and exits with code 1.
+ */
+
+/** A mistake outside the program. `exitCode` follows the table in the README (2 usage, 3 input, 4 numeric, 5 tracker). */
+export class UserError extends Error {
+  readonly exitCode: number = 2;
+  override readonly name: string = "UserError";
+}
+
+/** A wrong command line or configuration (exit code 2). */
+export class ConfigError extends UserError {
+  override readonly name = "ConfigError";
+}
+
+/** A checkpoint, bundle or coefficients file that cannot be used (exit code 3). */
+export class CheckpointError extends UserError {
+  override readonly exitCode = 3;
+  override readonly name = "CheckpointError";
+}
+
+/** A data set, image or label that cannot be used (exit code 3). */
+export class DataError extends UserError {
+  override readonly exitCode = 3;
+  override readonly name = "DataError";
+}
+
+/** A computation that left the finite numbers, or an operation an engine cannot run (exit code 4). */
+export class NumericError extends UserError {
+  override readonly exitCode = 4;
+  override readonly name = "NumericError";
+}
+
+/** A tracking server that was required and could not be used (exit code 5). */
+export class TrackerError extends UserError {
+  override readonly exitCode = 5;
+  override readonly name = "TrackerError";
+}
+
+/** Throws when one of our own invariants is broken; never used to check what a user gave. */
+export function assert(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new Error(`internal error: ${message} (a bug in adamerge, please report it)`);
+}

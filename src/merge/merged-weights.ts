@@ -1,0 +1,56 @@
+/**
+ * The merged weights: theta = theta0 + sum over tasks of lambda * tau, per tensor. Once as tfjs ops, for programs that need
+ * the gradient, and once streamed in plain arrays, for evaluation and for writing checkpoints.
+ * Source: AdaMerging, equation 3. K tasks, N tensors, S elements of one tensor.
+ */
+import { type Bundle, type BundleTensor, readBase, readTaskVectors } from "../checkpoint/bundle.js";
+import { type Tensor, tf } from "../engine/tf.js";
+
+/** One merged tensor in a program: a [1, K] x [K, S] product; its gradient to lambda is the same product backwards. */
+export function mergedTensor(base: Tensor, taskVectorsKS: Tensor, coefficientsK: Tensor): Tensor {
+  const tasks = taskVectorsKS.shape[0] ?? 0;
+  const weighted = tf.matMul(tf.reshape(coefficientsK, [1, tasks]), tf.reshape(taskVectorsKS, [tasks, -1]));
+  return tf.add(base, tf.reshape(weighted, base.shape));
+}
+
+/**
+ * One merged tensor in plain arrays, summed in float64 and rounded once. `coefficientsNK` covers the tensors that
+ * have task vectors, in bundle order; `row` is this tensor's.
+ */
+export async function readMergedTensor(
+  bundle: Bundle,
+  tensor: BundleTensor,
+  coefficientsNK: Float32Array,
+  row: number,
+): Promise<Float32Array> {
+  const base = await readBase(bundle, tensor);
+  if (tensor.taskVectors === undefined) return base;
+  const taskVectors = await readTaskVectors(bundle, tensor);
+  const tasks = bundle.tasks.length;
+  const size = base.length;
+  const coefficients = Float64Array.from({ length: tasks }, (_, task) => coefficientsNK[row * tasks + task] ?? 0);
+  for (let element = 0; element < size; element++) {
+    let sum = base[element] ?? 0;
+    for (let task = 0; task < tasks; task++) sum += (coefficients[task] ?? 0) * (taskVectors[task * size + element] ?? 0);
+    base[element] = sum;
+  }
+  return base;
+}
+
+/** Every tensor of the merged model, one after another, in bundle order. */
+export async function* mergedTensors(
+  bundle: Bundle,
+  coefficientsNK: Float32Array,
+): AsyncGenerator<{ name: string; shape: readonly number[]; values: Float32Array }> {
+  let row = 0;
+  for (const tensor of bundle.tensors) {
+    const values = await readMergedTensor(bundle, tensor, coefficientsNK, row);
+    if (tensor.taskVectors !== undefined) row += 1;
+    yield { name: tensor.name, shape: tensor.shape, values };
+  }
+}
+
+/** The tensors of a bundle that have task vectors, in order: the N axis of coefficients. */
+export function mergeableTensors(bundle: Bundle): string[] {
+  return bundle.tensors.filter((tensor) => tensor.taskVectors !== undefined).map((tensor) => tensor.name);
+}

@@ -1,0 +1,136 @@
+/**
+ * The CLIP vision tower as a function of its parameter tensors: uint8 images in, L2-normalised features out.
+ * Parity: transformers, models/clip/modeling_clip.py (CLIPVisionModelWithProjection); pre-LN blocks of
+ * Radford et al. 2021. Names are the canonical Hugging Face ones, `pre_layrnorm` (sic) included.
+ * B images, H W pixels, C channels, P patches (T = P + 1 tokens), D width, E features, N heads.
+ */
+import { assert } from "../errors.js";
+import { activate } from "../engine/ops/activation.js";
+import { attention } from "../engine/ops/attention.js";
+import { layerNorm } from "../engine/ops/layer-norm.js";
+import { linear } from "../engine/ops/linear.js";
+import { type Tensor, tf } from "../engine/tf.js";
+import type { ClipVisionConfig } from "./clip-config.js";
+
+export interface NamedShape {
+  readonly name: string;
+  readonly shape: readonly number[];
+}
+
+/** Mean and deviation per channel, in units of pixel / 255. */
+export interface Normalization {
+  readonly mean: readonly number[];
+  readonly deviation: readonly number[];
+}
+
+const EMBEDDINGS = "vision_model.embeddings";
+const PROJECTION = "visual_projection.weight";
+
+/** Every parameter tensor of the tower with its shape, in forward order: the order of "layers" everywhere in this project. */
+export function clipVisionTensors(config: ClipVisionConfig): NamedShape[] {
+  const { hiddenSize: width, intermediateSize: inner, patchSize, channels } = config;
+  const positions = (config.imageSize / patchSize | 0) ** 2 + 1;
+  const norm = (name: string): NamedShape[] => [
+    { name: `${name}.weight`, shape: [width] },
+    { name: `${name}.bias`, shape: [width] },
+  ];
+  const dense = (name: string, outputs: number, inputs: number): NamedShape[] => [
+    { name: `${name}.weight`, shape: [outputs, inputs] },
+    { name: `${name}.bias`, shape: [outputs] },
+  ];
+  const block = (index: number): NamedShape[] => {
+    const prefix = blockPrefix(index);
+    return [
+      ...norm(`${prefix}.layer_norm1`),
+      ...["q_proj", "k_proj", "v_proj", "out_proj"].flatMap((part) => dense(`${prefix}.self_attn.${part}`, width, width)),
+      ...norm(`${prefix}.layer_norm2`),
+      ...dense(`${prefix}.mlp.fc1`, inner, width),
+      ...dense(`${prefix}.mlp.fc2`, width, inner),
+    ];
+  };
+  return [
+    { name: `${EMBEDDINGS}.class_embedding`, shape: [width] },
+    { name: `${EMBEDDINGS}.position_embedding.weight`, shape: [positions, width] },
+    { name: `${EMBEDDINGS}.patch_embedding.weight`, shape: [width, channels, patchSize, patchSize] },
+    ...norm("vision_model.pre_layrnorm"),
+    ...Array.from({ length: config.layers }, (_, index) => block(index)).flat(),
+    ...norm("vision_model.post_layernorm"),
+    { name: PROJECTION, shape: [config.projectionSize, width] },
+  ];
+}
+
+function blockPrefix(index: number): string {
+  return `vision_model.encoder.layers.${index}`;
+}
+
+/** The transformer block that a tensor belongs to, or undefined for embeddings, outer norms and the projection. */
+export function blockOf(tensorName: string): number | undefined {
+  const match = /^vision_model\.encoder\.layers\.(\d+)\./.exec(tensorName);
+  return match === null ? undefined : Number(match[1]);
+}
+
+/**
+ * The tower. imagesBHWC holds pixel levels 0..255 as float32; weights are looked up by canonical name.
+ * Returns features [B, E] of length 1.
+ */
+export function clipVisionFeatures(
+  config: ClipVisionConfig,
+  normalization: Normalization,
+  weights: (name: string) => Tensor,
+  imagesBHWC: Tensor,
+): Tensor {
+  const norm = (name: string, x: Tensor): Tensor =>
+    layerNorm(x, weights(`${name}.weight`), weights(`${name}.bias`), config.layerNormEpsilon);
+  let hiddenBTD = norm("vision_model.pre_layrnorm", embed(config, normalization, weights, imagesBHWC));
+  for (let index = 0; index < config.layers; index++) {
+    const prefix = blockPrefix(index);
+    const attended = selfAttention(config, weights, `${prefix}.self_attn`, norm(`${prefix}.layer_norm1`, hiddenBTD));
+    hiddenBTD = tf.add(hiddenBTD, attended);
+    const dense = (part: string, x: Tensor): Tensor =>
+      linear(x, weights(`${prefix}.mlp.${part}.weight`), weights(`${prefix}.mlp.${part}.bias`));
+    const inner = activate(config.activation, dense("fc1", norm(`${prefix}.layer_norm2`, hiddenBTD)));
+    hiddenBTD = tf.add(hiddenBTD, dense("fc2", inner));
+  }
+  const [batch] = imagesBHWC.shape;
+  assert(batch !== undefined, "images without a batch dimension");
+  const classTokenBD = tf.reshape(tf.slice(hiddenBTD, [0, 0, 0], [batch, 1, config.hiddenSize]), [batch, config.hiddenSize]);
+  const featuresBE = linear(norm("vision_model.post_layernorm", classTokenBD), weights(PROJECTION));
+  return tf.div(featuresBE, tf.sqrt(tf.sum(tf.square(featuresBE), -1, true)));
+}
+
+/** Normalised pixels, cut into patches and projected, with the class token in front and positions added: [B, T, D]. */
+function embed(
+  config: ClipVisionConfig,
+  { mean, deviation }: Normalization,
+  weights: (name: string) => Tensor,
+  imagesBHWC: Tensor,
+): Tensor {
+  const { hiddenSize, patchSize, channels, imageSize } = config;
+  const [batch] = imagesBHWC.shape;
+  assert(batch !== undefined, "images without a batch dimension");
+  // (x / 255 - mean) / deviation = x * scale + shift, per channel.
+  const scaleC = tf.tensor1d(deviation.map((value) => 1 / (255 * value)));
+  const shiftC = tf.tensor1d(deviation.map((value, channel) => -(mean[channel] ?? 0) / value));
+  const normalized = tf.add(tf.mul(imagesBHWC, scaleC), shiftC);
+  const side = Math.floor(imageSize / patchSize);
+  const cropped = tf.slice(normalized, [0, 0, 0, 0], [batch, side * patchSize, side * patchSize, channels]);
+  // A convolution whose stride is its kernel size is a matrix product over patches, (channel, row, column) each.
+  const grid = tf.reshape(cropped, [batch * side, patchSize, side, patchSize, channels]);
+  const patches = tf.reshape(tf.transpose(grid, [0, 2, 4, 1, 3]), [batch * side * side, channels * patchSize * patchSize]);
+  const kernel = tf.reshape(weights(`${EMBEDDINGS}.patch_embedding.weight`), [hiddenSize, channels * patchSize * patchSize]);
+  const patchesBPD = tf.reshape(linear(patches, kernel), [batch, side * side, hiddenSize]);
+  const classToken = tf.reshape(weights(`${EMBEDDINGS}.class_embedding`), [1, 1, hiddenSize]);
+  const tokensBTD = tf.concat([tf.tile(classToken, [batch, 1, 1]), patchesBPD], 1);
+  return tf.add(tokensBTD, weights(`${EMBEDDINGS}.position_embedding.weight`));
+}
+
+function selfAttention(config: ClipVisionConfig, weights: (name: string) => Tensor, prefix: string, xBTD: Tensor): Tensor {
+  const [batch, tokens] = xBTD.shape;
+  assert(batch !== undefined && tokens !== undefined, "attention over something else than [B, T, D]");
+  const headSize = config.hiddenSize / config.heads;
+  const dense = (part: string, x: Tensor): Tensor => linear(x, weights(`${prefix}.${part}.weight`), weights(`${prefix}.${part}.bias`));
+  const split = (x: Tensor): Tensor => tf.transpose(tf.reshape(x, [batch, tokens, config.heads, headSize]), [0, 2, 1, 3]);
+  const query = split(tf.mul(dense("q_proj", xBTD), tf.scalar(headSize ** -0.5)));
+  const outBNTD = attention(query, split(dense("k_proj", xBTD)), split(dense("v_proj", xBTD)));
+  return dense("out_proj", tf.reshape(tf.transpose(outBNTD, [0, 2, 1, 3]), [batch, tokens, config.hiddenSize]));
+}

@@ -1,0 +1,145 @@
+/**
+ * Accuracy of a model on labelled images. One compiled forward serves every task: all heads are applied to the same
+ * features, and each task reads its own columns. B images, C classes of one task, A classes of all tasks together.
+ */
+import type { LabelledPixels } from "../data/pixels.js";
+import type { Engine, Executable, Program, TensorSource, TensorSpec } from "../engine/program.js";
+import { tf } from "../engine/tf.js";
+import { assert, NumericError } from "../errors.js";
+import type { ClipVisionConfig } from "../model/clip-config.js";
+import { clipVisionFeatures, clipVisionTensors, type Normalization } from "../model/clip-vision.js";
+import { type Head, headLogits } from "../model/heads.js";
+import { headSources, headSpecs, lookup } from "./step-program.js";
+import { evaluationBatches } from "../data/batches.js";
+
+export interface Evaluation {
+  readonly images: number;
+  readonly correct: number;
+  readonly accuracyPercent: number;
+  /** Mean entropy of the predictions, in nats. */
+  readonly entropyNats: number;
+  /** Predicted class per image, so that later comparisons can be paired. */
+  readonly predictions: Int32Array;
+}
+
+/** A compiled forward with replaceable weights. */
+export interface Classifier {
+  /** Sets every tensor of the tower. */
+  setWeights(weights: ReadonlyMap<string, Float32Array>): Promise<void>;
+  /** Evaluates `task` on the first `limit` images, or on all of them. */
+  evaluate(task: string, pixels: LabelledPixels, options?: { limit?: number | undefined; signal?: AbortSignal }): Promise<Evaluation>;
+  close(): Promise<void>;
+}
+
+const INPUT_IMAGES = "images";
+const OUTPUT_LOGITS = "logits";
+
+export interface ClassifierOptions {
+  readonly config: ClipVisionConfig;
+  readonly normalization: Normalization;
+  readonly heads: readonly Head[];
+  readonly batchSize: number;
+}
+
+/** Compiles the forward of the tower with all heads. */
+export async function createClassifier(engine: Engine, options: ClassifierOptions): Promise<Classifier> {
+  const executable = await engine.compile(classifyProgram(options));
+  await executable.bind(new Map(headSources(options.heads)));
+  return {
+    setWeights: (weights) => executable.bind(weightSources(options.config, weights)),
+    evaluate: (task, pixels, { limit, signal } = {}) =>
+      evaluate(executable, options, task, pixels, limit ?? pixels.size, signal),
+    close: () => executable.close(),
+  };
+}
+
+/** Frozen: `weights/<name>` and the heads. Input: `images` uint8 [B, H, W, C]. Output: `logits` [B, A]. */
+export function classifyProgram({ config, normalization, heads, batchSize }: ClassifierOptions): Program {
+  const weights = clipVisionTensors(config).map(({ name, shape }): [string, TensorSpec] => [
+    `weights/${name}`,
+    { shape, dtype: "float32" },
+  ]);
+  const side = config.imageSize;
+  return {
+    name: "classify",
+    frozen: new Map([...weights, ...headSpecs(heads)]),
+    inputs: new Map([[INPUT_IMAGES, { shape: [batchSize, side, side, config.channels], dtype: "uint8" }]]),
+    build: (tensors) => {
+      const get = lookup(tensors);
+      const featuresBE = clipVisionFeatures(config, normalization, (name) => get(`weights/${name}`), get(INPUT_IMAGES));
+      const logits = heads.map(({ task, logitScale }) =>
+        headLogits(featuresBE, get(`head/${task}/weight`), get(`head/${task}/bias`), logitScale),
+      );
+      return new Map([[OUTPUT_LOGITS, tf.concat(logits, 1)]]);
+    },
+  };
+}
+
+function weightSources(config: ClipVisionConfig, weights: ReadonlyMap<string, Float32Array>): Map<string, TensorSource> {
+  return new Map(
+    clipVisionTensors(config).map(({ name }) => {
+      const values = weights.get(name);
+      assert(values !== undefined, `no weights for ${name}`);
+      return [`weights/${name}`, { kind: "memory", values }];
+    }),
+  );
+}
+
+async function evaluate(
+  executable: Executable,
+  { heads, batchSize }: ClassifierOptions,
+  task: string,
+  pixels: LabelledPixels,
+  limit: number,
+  signal: AbortSignal | undefined,
+): Promise<Evaluation> {
+  const index = heads.findIndex((head) => head.task === task);
+  const head = heads[index];
+  assert(head !== undefined, `no head for task ${task}`);
+  const firstColumn = heads.slice(0, index).reduce((sum, { classes }) => sum + classes, 0);
+  const columns = heads.reduce((sum, { classes }) => sum + classes, 0);
+  const images = Math.min(limit, pixels.size);
+  const predictions = new Int32Array(images);
+  let correct = 0;
+  let entropy = 0;
+  let done = 0;
+  for (const batch of evaluationBatches(pixels, batchSize)) {
+    if (done >= images) break;
+    signal?.throwIfAborted();
+    const logits = (await executable.run(new Map([[INPUT_IMAGES, batch.imagesBHWC]]))).get(OUTPUT_LOGITS);
+    assert(logits !== undefined, "the classifier has no logits");
+    for (let row = 0; row < batch.valid && done < images; row++, done++) {
+      const own = logits.subarray(row * columns + firstColumn, row * columns + firstColumn + head.classes);
+      const predicted = argmax(own);
+      if (predicted < 0) throw new NumericError(`task ${task}: the logits of image ${done} are not numbers; a weight or coefficient is NaN or infinite`);
+      predictions[done] = predicted;
+      if (predicted === batch.labelsB[row]) correct += 1;
+      entropy += entropyOf(own);
+    }
+  }
+  return { images, correct, accuracyPercent: (100 * correct) / images, entropyNats: entropy / images, predictions };
+}
+
+/** Index of the largest value, -1 when there is a NaN. */
+function argmax(values: Float32Array): number {
+  let best = 0;
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index] ?? Number.NaN;
+    if (Number.isNaN(value)) return -1;
+    if (value > (values[best] ?? 0)) best = index;
+  }
+  return best;
+}
+
+/** Entropy of softmax(logits) in float64: log Z - sum p z. */
+function entropyOf(logits: Float32Array): number {
+  const largest = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  let total = 0;
+  let weighted = 0;
+  for (const logit of logits) {
+    const weight = Math.exp(logit - largest);
+    total += weight;
+    weighted += weight * (logit - largest);
+  }
+  return Math.log(total) - weighted / total;
+}

@@ -1,0 +1,141 @@
+/**
+ * The step of AdaMerging as a program: merge once, one forward over all tasks' images, the objective per task, and the
+ * gradient of the per-tensor coefficients. K task vectors, N merged tensors, T tasks with images, B images each.
+ */
+import type { Bundle } from "../checkpoint/bundle.js";
+import type { Program, TensorSource, TensorSpec } from "../engine/program.js";
+import { type Tensor, tf } from "../engine/tf.js";
+import { assert } from "../errors.js";
+import { mergeableTensors, mergedTensor } from "../merge/merged-weights.js";
+import type { ClipVisionConfig } from "../model/clip-config.js";
+import { clipVisionFeatures, type Normalization } from "../model/clip-vision.js";
+import { type Head, headLogits } from "../model/heads.js";
+
+export interface StepProgramOptions {
+  readonly bundle: Bundle;
+  readonly config: ClipVisionConfig;
+  readonly normalization: Normalization;
+  readonly heads: readonly Head[];
+  readonly imagesPerTask: number;
+  /** Scalar loss of one task from its logits [B, C]. */
+  readonly loss: (logitsBC: Tensor) => Tensor;
+  /** Weight of each task's loss in the minimised sum. */
+  readonly taskWeight: number;
+}
+
+export const STEP_INPUT_COEFFICIENTS = "coefficients";
+export const STEP_INPUT_IMAGES = "images";
+export const STEP_OUTPUT_LOSSES = "task_losses";
+export const STEP_OUTPUT_GRADIENT = "gradient";
+
+/**
+ * Inputs: `coefficients` float32 [N, K], `images` uint8 [T * B, H, W, C] in task order. Outputs: `task_losses` [T] in nats,
+ * `gradient` [N, K] of taskWeight * sum(task_losses).
+ */
+export function stepProgram(options: StepProgramOptions): Program {
+  const { bundle, config, heads, imagesPerTask, taskWeight } = options;
+  const merged = mergeableTensors(bundle);
+  const tasks = bundle.tasks.length;
+  const side = config.imageSize;
+  return {
+    name: "merge-step",
+    frozen: new Map([...bundleSpecs(bundle), ...headSpecs(heads)]),
+    inputs: new Map<string, TensorSpec>([
+      [STEP_INPUT_COEFFICIENTS, { shape: [merged.length, tasks], dtype: "float32" }],
+      [STEP_INPUT_IMAGES, { shape: [heads.length * imagesPerTask, side, side, config.channels], dtype: "uint8" }],
+    ]),
+    build: (tensors) => {
+      const get = lookup(tensors);
+      const losses = (coefficientsNK: Tensor): Tensor => {
+        const weights = mergedWeights(bundle, get, coefficientsNK);
+        const features = clipVisionFeatures(config, options.normalization, weights, get(STEP_INPUT_IMAGES));
+        return tf.stack(heads.map((head, index) => options.loss(taskLogits(head, index, imagesPerTask, features, get))));
+      };
+      const weightsT = tf.fill([heads.length], taskWeight);
+      const { value, grads } = tf.valueAndGrads((...args: Tensor[]) => losses(first(args)))(
+        [get(STEP_INPUT_COEFFICIENTS)],
+        weightsT,
+      );
+      return new Map([
+        [STEP_OUTPUT_LOSSES, value],
+        [STEP_OUTPUT_GRADIENT, first(grads)],
+      ]);
+    },
+  };
+}
+
+/** Files of the bundle's tensors and the heads' values, as `stepProgram` names them. */
+export function stepSources(bundle: Bundle, heads: readonly Head[]): Map<string, TensorSource> {
+  const sources = new Map<string, TensorSource>();
+  for (const { name, base, taskVectors } of bundle.tensors) {
+    sources.set(`base/${name}`, base);
+    if (taskVectors !== undefined) sources.set(`task_vectors/${name}`, taskVectors);
+  }
+  for (const [name, source] of headSources(heads)) sources.set(name, source);
+  return sources;
+}
+
+function bundleSpecs(bundle: Bundle): [string, TensorSpec][] {
+  const tasks = bundle.tasks.length;
+  return bundle.tensors.flatMap(({ name, shape, taskVectors }) => {
+    const base: [string, TensorSpec] = [`base/${name}`, { shape, dtype: "float32" }];
+    return taskVectors === undefined
+      ? [base]
+      : [base, [`task_vectors/${name}`, { shape: [tasks, ...shape], dtype: "float32" }] satisfies [string, TensorSpec]];
+  });
+}
+
+/** Specs of the heads' tensors: `head/<task>/weight` [C, E] and `head/<task>/bias` [C]. */
+export function headSpecs(heads: readonly Head[]): [string, TensorSpec][] {
+  return heads.flatMap((head): [string, TensorSpec][] => [
+    [`head/${head.task}/weight`, { shape: [head.classes, head.featureSize], dtype: "float32" }],
+    [`head/${head.task}/bias`, { shape: [head.classes], dtype: "float32" }],
+  ]);
+}
+
+/** Values of the heads' tensors. */
+export function headSources(heads: readonly Head[]): [string, TensorSource][] {
+  return heads.flatMap((head): [string, TensorSource][] => [
+    [`head/${head.task}/weight`, { kind: "memory", values: head.weight }],
+    [`head/${head.task}/bias`, { kind: "memory", values: head.bias }],
+  ]);
+}
+
+/** A weight lookup by canonical name, every tensor merged with its row of coefficients. */
+function mergedWeights(bundle: Bundle, get: (name: string) => Tensor, coefficientsNK: Tensor): (name: string) => Tensor {
+  const rows = tf.unstack(coefficientsNK, 0);
+  const weights = new Map<string, Tensor>();
+  let row = 0;
+  for (const { name, taskVectors } of bundle.tensors) {
+    const base = get(`base/${name}`);
+    if (taskVectors === undefined) {
+      weights.set(name, base);
+      continue;
+    }
+    const coefficientsK = rows[row];
+    assert(coefficientsK !== undefined, "fewer coefficient rows than merged tensors");
+    weights.set(name, mergedTensor(base, get(`task_vectors/${name}`), coefficientsK));
+    row += 1;
+  }
+  return lookup(weights);
+}
+
+function taskLogits(head: Head, index: number, imagesPerTask: number, features: Tensor, get: (name: string) => Tensor): Tensor {
+  const own = tf.slice(features, [index * imagesPerTask, 0], [imagesPerTask, head.featureSize]);
+  return headLogits(own, get(`head/${head.task}/weight`), get(`head/${head.task}/bias`), head.logitScale);
+}
+
+/** A function from names to tensors that fails on an unknown name. */
+export function lookup(tensors: ReadonlyMap<string, Tensor>): (name: string) => Tensor {
+  return (name) => {
+    const tensor = tensors.get(name);
+    assert(tensor !== undefined, `no tensor ${name} in this program`);
+    return tensor;
+  };
+}
+
+function first(tensors: readonly Tensor[]): Tensor {
+  const tensor = tensors[0];
+  assert(tensor !== undefined, "tfjs returned no gradient");
+  return tensor;
+}

@@ -1,0 +1,198 @@
+/**
+ * The optimisation of the coefficients: an async generator of events that knows no tracker, console or file.
+ * Per step: constrain, run the compiled step on the next images of every task, sum the gradient over groups, Adam.
+ * Source: AdaMerging (Yang et al. 2024), algorithm 1. K tasks, L groups, N tensors.
+ */
+import { unlabelledBatch } from "../data/batches.js";
+import type { UnlabelledPixels } from "../data/pixels.js";
+import type { Executable } from "../engine/program.js";
+import { assert, NumericError } from "../errors.js";
+import {
+  type CoefficientMatrix,
+  type Constraint,
+  constrain,
+  constraintGradient,
+  toGroupGradient,
+  toTensorCoefficients,
+} from "../merge/coefficients.js";
+import type { Grouping } from "../merge/groups.js";
+import { type AdamOptions, type AdamState, initAdam, stepAdam } from "./adam.js";
+import type { EvaluationEvent, TrainEvent } from "./events.js";
+import { learningRateAt, type ScheduleOptions } from "./schedule.js";
+import {
+  STEP_INPUT_COEFFICIENTS,
+  STEP_INPUT_IMAGES,
+  STEP_OUTPUT_GRADIENT,
+  STEP_OUTPUT_LOSSES,
+} from "./step-program.js";
+
+export interface TrainOptions {
+  /** The compiled `stepProgram`, with its frozen tensors bound. */
+  readonly step: Executable;
+  /** The task vectors' names: the K axis. */
+  readonly tasks: readonly string[];
+  readonly grouping: Grouping;
+  readonly constraint: Constraint;
+  readonly initial: number;
+  readonly adam: AdamOptions;
+  readonly schedule: ScheduleOptions;
+  /** Unlabelled images of each task whose objective is minimised, in the order of the compiled step. */
+  readonly pixels: ReadonlyMap<string, UnlabelledPixels>;
+  readonly imagesPerTask: number;
+  /** Weight of each task's loss in the minimised sum. */
+  readonly taskWeight: number;
+  readonly seed: number;
+  /** Steps between evaluations, 0 for none during the fit. */
+  readonly evaluateEvery: number;
+  readonly evaluate: (valuesKL: CoefficientMatrix) => Promise<readonly number[]>;
+  /** When aborted, the step under way is finished and the fit ends as interrupted. */
+  readonly signal: AbortSignal;
+  /** Milliseconds now; passed in so that tests are deterministic. */
+  readonly clock: () => number;
+}
+
+/** Everything that changes during a fit. */
+export interface TrainState {
+  readonly step: number;
+  /** What the optimiser moves, [K, L]. */
+  readonly rawKL: CoefficientMatrix;
+  readonly adam: AdamState;
+}
+
+/** The state before the first step. */
+export function initTrainState(options: Pick<TrainOptions, "tasks" | "grouping" | "initial">): TrainState {
+  const size = options.tasks.length * options.grouping.groups.length;
+  return { step: 0, rawKL: new Float64Array(size).fill(options.initial), adam: initAdam(size) };
+}
+
+/**
+ * Runs the fit; yields events and returns the last state. Throws NumericError naming step and task when a loss or the
+ * gradient is not finite.
+ */
+export async function* train(options: TrainOptions, from: TrainState): AsyncGenerator<TrainEvent, TrainState> {
+  const { schedule, tasks, grouping, clock } = options;
+  const started = clock();
+  yield {
+    type: "start",
+    tasks: [...options.pixels.keys()],
+    groups: grouping.groups,
+    steps: schedule.steps,
+    trainableCoefficients: from.rawKL.length,
+    imagesPerStep: options.imagesPerTask * options.pixels.size,
+  };
+  let state = from;
+  let evaluatingMs = 0;
+  while (state.step < schedule.steps && !options.signal.aborted) {
+    const stepStarted = clock();
+    const { next, taskLossNats, gradientNorm, learningRate, valuesKL } = await trainStep(options, state);
+    state = next;
+    const stepMs = Math.max(clock() - stepStarted, 0.001);
+    const meanMs = (clock() - started - evaluatingMs) / (state.step - from.step);
+    yield {
+      type: "step",
+      step: state.step,
+      lossNats: options.taskWeight * taskLossNats.reduce((a, b) => a + b, 0),
+      taskLossNats,
+      gradientNorm,
+      learningRate,
+      coefficientMeans: meansPerTask(valuesKL, tasks.length),
+      imagesPerSecond: (options.imagesPerTask * options.pixels.size * 1000) / stepMs,
+      secondsLeft: ((schedule.steps - state.step) * meanMs) / 1000,
+    };
+    const due = options.evaluateEvery > 0 && state.step % options.evaluateEvery === 0;
+    if (due && state.step < schedule.steps && !options.signal.aborted) {
+      const evaluationStarted = clock();
+      yield await evaluation(options, state);
+      evaluatingMs += clock() - evaluationStarted;
+    }
+  }
+  yield {
+    type: "end",
+    step: state.step,
+    reason: state.step < schedule.steps ? "interrupted" : "finished",
+    seconds: (clock() - started) / 1000,
+  };
+  return state;
+}
+
+async function trainStep(options: TrainOptions, state: TrainState) {
+  const { tasks, grouping, constraint } = options;
+  const step = state.step + 1;
+  const valuesKL = constrain(state.rawKL, tasks.length, constraint);
+  const outputs = await options.step.run(
+    new Map<string, Float32Array | Uint8Array>([
+      [STEP_INPUT_COEFFICIENTS, toTensorCoefficients(valuesKL, grouping, tasks.length)],
+      [STEP_INPUT_IMAGES, stepImages(options, state.step)],
+    ]),
+  );
+  const losses = outputs.get(STEP_OUTPUT_LOSSES);
+  const perTensorNK = outputs.get(STEP_OUTPUT_GRADIENT);
+  assert(losses !== undefined && perTensorNK !== undefined, "the compiled step lacks an output");
+  checkFinite(step, [...options.pixels.keys()], losses, grouping, perTensorNK, tasks);
+  const gradientKL = constraintGradient(
+    state.rawKL,
+    valuesKL,
+    toGroupGradient(perTensorNK, grouping, tasks.length),
+    tasks.length,
+    constraint,
+  );
+  const learningRate = learningRateAt(step, options.schedule);
+  const updated = stepAdam(state.adam, state.rawKL, gradientKL, learningRate, options.adam);
+  return {
+    next: { step, rawKL: updated.parameters, adam: updated.state } satisfies TrainState,
+    taskLossNats: [...losses],
+    gradientNorm: Math.hypot(...gradientKL),
+    learningRate,
+    valuesKL,
+  };
+}
+
+/** The images of step `step` (from 0), all tasks one after another. */
+function stepImages({ pixels, imagesPerTask, seed }: TrainOptions, step: number): Uint8Array {
+  const batches = [...pixels].map(
+    ([task, store]) => unlabelledBatch(store, { seed, task, step, batchSize: imagesPerTask }).imagesBHWC,
+  );
+  const all = new Uint8Array(batches.reduce((total, batch) => total + batch.length, 0));
+  let offset = 0;
+  for (const batch of batches) {
+    all.set(batch, offset);
+    offset += batch.length;
+  }
+  return all;
+}
+
+async function evaluation(options: TrainOptions, state: TrainState): Promise<EvaluationEvent> {
+  const accuracyPercent = await options.evaluate(constrain(state.rawKL, options.tasks.length, options.constraint));
+  const averagePercent = accuracyPercent.reduce((a, b) => a + b, 0) / accuracyPercent.length;
+  return { type: "evaluation", step: state.step, accuracyPercent, averagePercent };
+}
+
+function meansPerTask(valuesKL: CoefficientMatrix, tasks: number): number[] {
+  const groups = valuesKL.length / tasks;
+  return Array.from({ length: tasks }, (_, task) =>
+    valuesKL.subarray(task * groups, (task + 1) * groups).reduce((sum, value) => sum + value / groups, 0),
+  );
+}
+
+function checkFinite(
+  step: number,
+  lossTasks: readonly string[],
+  losses: Float32Array,
+  grouping: Grouping,
+  gradientNK: Float32Array,
+  tasks: readonly string[],
+): void {
+  const badLoss = losses.findIndex((value) => !Number.isFinite(value));
+  if (badLoss >= 0) {
+    throw new NumericError(
+      `step ${step}: the loss of task ${lossTasks[badLoss]} is ${losses[badLoss]}; the coefficients of step ${step - 1} are kept. Lower optimizer.learning_rate or clamp the coefficients`,
+    );
+  }
+  const badSlope = gradientNK.findIndex((value) => !Number.isFinite(value));
+  if (badSlope >= 0) {
+    const tensor = grouping.tensors[Math.floor(badSlope / tasks.length)];
+    throw new NumericError(
+      `step ${step}: the gradient of task ${tasks[badSlope % tasks.length]} at tensor ${tensor} is ${gradientNK[badSlope]}; the coefficients of step ${step - 1} are kept`,
+    );
+  }
+}
