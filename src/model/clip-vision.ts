@@ -4,6 +4,7 @@
  * Radford et al. 2021. Names are the canonical Hugging Face ones, `pre_layrnorm` (sic) included.
  * B images, H W pixels, C channels, P patches (T = P + 1 tokens), D width, E features, N heads.
  */
+import type { Preprocessing } from "../data/preprocessing.js";
 import { assert } from "../errors.js";
 import { activate } from "../engine/ops/activation.js";
 import { attention } from "../engine/ops/attention.js";
@@ -17,14 +18,12 @@ export interface NamedShape {
   readonly shape: readonly number[];
 }
 
-/** Mean and deviation per channel, in units of pixel / 255. */
-export interface Normalization {
-  readonly mean: readonly number[];
-  readonly deviation: readonly number[];
-}
+/** How a pixel level becomes an input: (level * rescaleFactor - mean) / std, per channel. */
+export type Normalization = Pick<Preprocessing, "rescaleFactor" | "mean" | "std">;
 
 const EMBEDDINGS = "vision_model.embeddings";
-const PROJECTION = "visual_projection.weight";
+/** The linear map from the class token to the features; FusionBench keeps it frozen. */
+export const PROJECTION_TENSOR = "visual_projection.weight";
 
 /** Every parameter tensor of the tower with its shape, in forward order: the order of "layers" everywhere in this project. */
 export function clipVisionTensors(config: ClipVisionConfig): NamedShape[] {
@@ -55,7 +54,7 @@ export function clipVisionTensors(config: ClipVisionConfig): NamedShape[] {
     ...norm("vision_model.pre_layrnorm"),
     ...Array.from({ length: config.layers }, (_, index) => block(index)).flat(),
     ...norm("vision_model.post_layernorm"),
-    { name: PROJECTION, shape: [config.projectionSize, width] },
+    { name: PROJECTION_TENSOR, shape: [config.projectionSize, width] },
   ];
 }
 
@@ -94,23 +93,23 @@ export function clipVisionFeatures(
   const [batch] = imagesBHWC.shape;
   assert(batch !== undefined, "images without a batch dimension");
   const classTokenBD = tf.reshape(tf.slice(hiddenBTD, [0, 0, 0], [batch, 1, config.hiddenSize]), [batch, config.hiddenSize]);
-  const featuresBE = linear(norm("vision_model.post_layernorm", classTokenBD), weights(PROJECTION));
+  const featuresBE = linear(norm("vision_model.post_layernorm", classTokenBD), weights(PROJECTION_TENSOR));
   return tf.div(featuresBE, tf.sqrt(tf.sum(tf.square(featuresBE), -1, true)));
 }
 
 /** Normalised pixels, cut into patches and projected, with the class token in front and positions added: [B, T, D]. */
 function embed(
   config: ClipVisionConfig,
-  { mean, deviation }: Normalization,
+  { rescaleFactor, mean, std }: Normalization,
   weights: (name: string) => Tensor,
   imagesBHWC: Tensor,
 ): Tensor {
   const { hiddenSize, patchSize, channels, imageSize } = config;
   const [batch] = imagesBHWC.shape;
   assert(batch !== undefined, "images without a batch dimension");
-  // (x / 255 - mean) / deviation = x * scale + shift, per channel.
-  const scaleC = tf.tensor1d(deviation.map((value) => 1 / (255 * value)));
-  const shiftC = tf.tensor1d(deviation.map((value, channel) => -(mean[channel] ?? 0) / value));
+  // (x * rescaleFactor - mean) / std = x * scale + shift, per channel.
+  const scaleC = tf.tensor1d(std.map((value) => rescaleFactor / value));
+  const shiftC = tf.tensor1d(std.map((value, channel) => -(mean[channel] ?? 0) / value));
   const normalized = tf.add(tf.mul(imagesBHWC, scaleC), shiftC);
   const side = Math.floor(imageSize / patchSize);
   const cropped = tf.slice(normalized, [0, 0, 0, 0], [batch, side * patchSize, side * patchSize, channels]);

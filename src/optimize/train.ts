@@ -3,8 +3,6 @@
  * Per step: constrain, run the compiled step on the next images of every task, sum the gradient over groups, Adam.
  * Source: AdaMerging (Yang et al. 2024), algorithm 1. K tasks, L groups, N tensors.
  */
-import { unlabelledBatch } from "../data/batches.js";
-import type { UnlabelledPixels } from "../data/pixels.js";
 import type { Executable } from "../engine/program.js";
 import { assert, NumericError } from "../errors.js";
 import {
@@ -36,12 +34,13 @@ export interface TrainOptions {
   readonly initial: number;
   readonly adam: AdamOptions;
   readonly schedule: ScheduleOptions;
-  /** Unlabelled images of each task whose objective is minimised, in the order of the compiled step. */
-  readonly pixels: ReadonlyMap<string, UnlabelledPixels>;
-  readonly imagesPerTask: number;
+  /** Tasks whose objective is minimised, in the order of the compiled step. */
+  readonly adaptedTasks: readonly string[];
+  /** The uint8 images of a step (from 0), all tasks one after another: a pure function, so that nothing needs restoring. */
+  readonly imagesAt: (step: number) => Uint8Array;
+  readonly imagesPerStep: number;
   /** Weight of each task's loss in the minimised sum. */
   readonly taskWeight: number;
-  readonly seed: number;
   /** Steps between evaluations, 0 for none during the fit. */
   readonly evaluateEvery: number;
   readonly evaluate: (valuesKL: CoefficientMatrix) => Promise<readonly number[]>;
@@ -74,11 +73,11 @@ export async function* train(options: TrainOptions, from: TrainState): AsyncGene
   const started = clock();
   yield {
     type: "start",
-    tasks: [...options.pixels.keys()],
+    tasks: options.adaptedTasks,
     groups: grouping.groups,
     steps: schedule.steps,
     trainableCoefficients: from.rawKL.length,
-    imagesPerStep: options.imagesPerTask * options.pixels.size,
+    imagesPerStep: options.imagesPerStep,
   };
   let state = from;
   let evaluatingMs = 0;
@@ -96,7 +95,7 @@ export async function* train(options: TrainOptions, from: TrainState): AsyncGene
       gradientNorm,
       learningRate,
       coefficientMeans: meansPerTask(valuesKL, tasks.length),
-      imagesPerSecond: (options.imagesPerTask * options.pixels.size * 1000) / stepMs,
+      imagesPerSecond: (options.imagesPerStep * 1000) / stepMs,
       secondsLeft: ((schedule.steps - state.step) * meanMs) / 1000,
     };
     const due = options.evaluateEvery > 0 && state.step % options.evaluateEvery === 0;
@@ -122,13 +121,13 @@ async function trainStep(options: TrainOptions, state: TrainState) {
   const outputs = await options.step.run(
     new Map<string, Float32Array | Uint8Array>([
       [STEP_INPUT_COEFFICIENTS, toTensorCoefficients(valuesKL, grouping, tasks.length)],
-      [STEP_INPUT_IMAGES, stepImages(options, state.step)],
+      [STEP_INPUT_IMAGES, options.imagesAt(state.step)],
     ]),
   );
   const losses = outputs.get(STEP_OUTPUT_LOSSES);
   const perTensorNK = outputs.get(STEP_OUTPUT_GRADIENT);
   assert(losses !== undefined && perTensorNK !== undefined, "the compiled step lacks an output");
-  checkFinite(step, [...options.pixels.keys()], losses, grouping, perTensorNK, tasks);
+  checkFinite(step, options.adaptedTasks, losses, grouping, perTensorNK, tasks);
   const gradientKL = constraintGradient(
     state.rawKL,
     valuesKL,
@@ -147,20 +146,6 @@ async function trainStep(options: TrainOptions, state: TrainState) {
   };
 }
 
-/** The images of step `step` (from 0), all tasks one after another. */
-function stepImages({ pixels, imagesPerTask, seed }: TrainOptions, step: number): Uint8Array {
-  const batches = [...pixels].map(
-    ([task, store]) => unlabelledBatch(store, { seed, task, step, batchSize: imagesPerTask }).imagesBHWC,
-  );
-  const all = new Uint8Array(batches.reduce((total, batch) => total + batch.length, 0));
-  let offset = 0;
-  for (const batch of batches) {
-    all.set(batch, offset);
-    offset += batch.length;
-  }
-  return all;
-}
-
 async function evaluation(options: TrainOptions, state: TrainState): Promise<EvaluationEvent> {
   const accuracyPercent = await options.evaluate(constrain(state.rawKL, options.tasks.length, options.constraint));
   const averagePercent = accuracyPercent.reduce((a, b) => a + b, 0) / accuracyPercent.length;
@@ -176,7 +161,7 @@ function meansPerTask(valuesKL: CoefficientMatrix, tasks: number): number[] {
 
 function checkFinite(
   step: number,
-  lossTasks: readonly string[],
+  adaptedTasks: readonly string[],
   losses: Float32Array,
   grouping: Grouping,
   gradientNK: Float32Array,
@@ -185,7 +170,7 @@ function checkFinite(
   const badLoss = losses.findIndex((value) => !Number.isFinite(value));
   if (badLoss >= 0) {
     throw new NumericError(
-      `step ${step}: the loss of task ${lossTasks[badLoss]} is ${losses[badLoss]}; the coefficients of step ${step - 1} are kept. Lower optimizer.learning_rate or clamp the coefficients`,
+      `step ${step}: the loss of task ${adaptedTasks[badLoss]} is ${losses[badLoss]}; the coefficients of step ${step - 1} are kept. Lower optimizer.learning_rate or clamp the coefficients`,
     );
   }
   const badSlope = gradientNK.findIndex((value) => !Number.isFinite(value));

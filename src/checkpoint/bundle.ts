@@ -1,0 +1,297 @@
+/**
+ * A bundle: the base and all task vectors of one experiment in one safetensors file, packed for mapping. Entries
+ * `base/<name>` F32 [shape] and `task_vectors/<name>` F32 [K, ...shape]; tensors that no expert has are in the base
+ * alone. The file's name is the fingerprint of what went into it, so a bundle is built once and never changed.
+ * K tasks, N elements of one tensor.
+ */
+import { createHash } from "node:crypto";
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { assert, CheckpointError } from "../errors.js";
+import type { Checkpoint } from "./checkpoint.js";
+import { quote } from "./json-cursor.js";
+import { indexByCanonicalName } from "./names.js";
+import { type ExpectedTensor, type Expert, sameShape } from "./preflight.js";
+import { readFloat32Range, readSafetensorsHeader, type SafetensorsFile } from "./safetensors.js";
+import { type WriteSpec, writeSafetensorsStream } from "./safetensors-writer.js";
+import {
+  type ProcessTaskVectors,
+  requireFinite,
+  subtractInto,
+  type TaskVectorProcessing,
+  type TensorTaskVectors,
+  tensorPlace,
+} from "./task-vectors.js";
+
+export type { TaskVectorProcessing } from "./task-vectors.js";
+
+const FORMAT = "adamerge-bundle";
+/** Part of every fingerprint: raise it when the meaning of a bundle's values changes. */
+const VERSION = "1";
+
+/** Bytes of one tensor in a file, as an engine maps them. */
+export interface FileSource {
+  readonly kind: "file";
+  readonly path: string;
+  readonly byteOffset: number;
+  readonly byteLength: number;
+}
+
+export interface BundleTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** float32 [shape]. */
+  readonly base: FileSource;
+  /** float32 [K, ...shape], tasks in the bundle's order; absent if the tensor is taken from the base. */
+  readonly taskVectors?: FileSource;
+}
+
+export interface Bundle {
+  readonly path: string;
+  /** Hex sha256 over the version, tasks, tensors, contents of the inputs and the processing. */
+  readonly fingerprint: string;
+  readonly tasks: readonly string[];
+  /** In the model's order. */
+  readonly tensors: readonly BundleTensor[];
+}
+
+export interface BundleProgress {
+  /** `hash` reads the inputs, `process` looks at the whole model for the processing, `write` fills the file. */
+  readonly phase: "hash" | "process" | "write";
+  /** Tensors done in this phase; `process` may pass over the model several times. */
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface BuildBundleOptions {
+  readonly base: Checkpoint;
+  readonly experts: readonly Expert[];
+  /** The tensors of the model, by canonical name, in its order. */
+  readonly tensors: readonly ExpectedTensor[];
+  readonly cacheDir: string;
+  readonly processing?: TaskVectorProcessing | undefined;
+  readonly onProgress?: ((progress: BundleProgress) => void) | undefined;
+}
+
+/** One tensor of the inputs: its names in the files. No experts: the tensor is taken from the base. */
+interface InputTensor extends ExpectedTensor {
+  readonly baseName: string;
+  readonly expertNames: readonly string[];
+}
+
+/**
+ * Builds the bundle, or opens it if `<cacheDir>/bundles/<fingerprint>.safetensors` is there and sound. One tensor with
+ * its K task vectors is in memory at a time. Throws CheckpointError for tensors that are missing or of another shape
+ * (run `compareCheckpoints` first to see all of them), and for NaN or infinity with file, tensor and index.
+ */
+export async function buildBundle(options: BuildBundleOptions): Promise<Bundle> {
+  const { experts, cacheDir, processing } = options;
+  const inputs = matchTensors(options);
+  const fingerprint = await fingerprintOf(options, inputs);
+  const path = join(cacheDir, "bundles", `${fingerprint}.safetensors`);
+  const existing = await openExisting(path);
+  if (existing?.fingerprint === fingerprint) return existing;
+
+  const process = await processing?.prepare(() => streamTaskVectors(options, inputs));
+  const byName = new Map(inputs.map((input) => [input.name, input]));
+  const specs = inputs.flatMap((input) => specsOf(input, experts.length));
+  let done = 0;
+  const data = async (entry: string): Promise<Float32Array> => {
+    const [kind = "", name = ""] = splitEntryName(entry);
+    const input = byName.get(name);
+    assert(input !== undefined, `bundle entry ${entry} has no input`);
+    const values = kind === "base" ? await readBaseInput(options, input) : await readTau(options, input, process);
+    options.onProgress?.({ phase: "write", done: ++done, total: specs.length });
+    return values;
+  };
+  const metadata = {
+    format: FORMAT,
+    version: VERSION,
+    fingerprint,
+    processing: processing?.id ?? "none",
+    tasks: JSON.stringify(experts.map(({ task }) => task)),
+    tensors: JSON.stringify(inputs.map(({ name }) => name)),
+  };
+  await writeSafetensorsStream(path, specs, data, { metadata });
+  return openBundle(path);
+}
+
+/** Opens a bundle and verifies its header. Throws CheckpointError if it is no bundle of this version or incomplete. */
+export async function openBundle(path: string): Promise<Bundle> {
+  const file = await readSafetensorsHeader(path);
+  const { metadata } = file;
+  if (metadata.get("format") !== FORMAT || metadata.get("version") !== VERSION) {
+    const found = `format ${metadata.get("format") ?? "none"}, version ${metadata.get("version") ?? "none"}`;
+    throw new CheckpointError(
+      `${path}: expected a bundle (format ${FORMAT}, version ${VERSION}), found ${found}. Delete it; it is built again from the checkpoints.`,
+    );
+  }
+  const tasks = readStrings(file, "tasks");
+  const tensors = readStrings(file, "tensors").map((name) => bundleTensor(file, name, tasks.length));
+  return { path, fingerprint: metadata.get("fingerprint") ?? "", tasks, tensors };
+}
+
+/** The base's values of one tensor, float32 [shape], as a copy. */
+export async function readBase(_bundle: Bundle, { base }: BundleTensor): Promise<Float32Array> {
+  return readFloat32Range(base.path, base.byteOffset, base.byteLength);
+}
+
+/** The task vectors of one tensor, float32 [K, ...shape], as a copy. Throws CheckpointError if it has none. */
+export async function readTaskVectors(bundle: Bundle, { name, taskVectors }: BundleTensor): Promise<Float32Array> {
+  if (taskVectors === undefined) {
+    throw new CheckpointError(
+      `${bundle.path}: tensor ${quote(name)}: expected task vectors, found none: it is taken from the base.`,
+    );
+  }
+  return readFloat32Range(taskVectors.path, taskVectors.byteOffset, taskVectors.byteLength);
+}
+
+function matchTensors({ base, experts, tensors }: BuildBundleOptions): InputTensor[] {
+  const baseNames = indexByCanonicalName(base.tensors.keys(), base.path);
+  const indexes = experts.map(({ checkpoint }) => indexByCanonicalName(checkpoint.tensors.keys(), checkpoint.path));
+  return tensors.map(({ name, shape }) => {
+    const baseName = requireTensor(base, baseNames, name, shape);
+    const inSome = indexes.some((index) => index.has(name));
+    const expertNames = inSome
+      ? experts.map(({ checkpoint }, i) => requireTensor(checkpoint, indexes[i] ?? new Map(), name, shape))
+      : [];
+    return { name, shape, baseName, expertNames };
+  });
+}
+
+function requireTensor(
+  checkpoint: Checkpoint,
+  names: ReadonlyMap<string, string>,
+  name: string,
+  shape: readonly number[],
+): string {
+  const stored = checkpoint.tensors.get(names.get(name) ?? "");
+  if (stored !== undefined && sameShape(stored.shape, shape)) return stored.name;
+  const found = stored === undefined ? "no such tensor" : `[${stored.shape.join(", ")}]`;
+  throw new CheckpointError(
+    `${checkpoint.path}: tensor ${quote(name)}: expected shape [${shape.join(", ")}], found ${found}. Use experts fine-tuned from this base.`,
+  );
+}
+
+async function fingerprintOf(options: BuildBundleOptions, inputs: readonly InputTensor[]): Promise<string> {
+  const { base, experts, processing, onProgress } = options;
+  const hash = createHash("sha256");
+  const add = (value: unknown) => hash.update(`${JSON.stringify(value)}\n`);
+  add([FORMAT, VERSION, processing?.id ?? "none", experts.map(({ task }) => task)]);
+  for (const [i, { name, shape, baseName, expertNames }] of inputs.entries()) {
+    const contents = [await base.tensorSha256(baseName)];
+    for (const [k, expertName] of expertNames.entries()) {
+      contents.push((await experts[k]?.checkpoint.tensorSha256(expertName)) ?? "");
+    }
+    add([name, shape, contents]);
+    onProgress?.({ phase: "hash", done: i + 1, total: inputs.length });
+  }
+  return hash.digest("hex");
+}
+
+async function openExisting(path: string): Promise<Bundle | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined) return undefined;
+  try {
+    return await openBundle(path);
+  } catch (error) {
+    // A damaged bundle is only a cache entry: it is replaced by a new file, never changed in place.
+    if (error instanceof CheckpointError) return undefined;
+    throw error;
+  }
+}
+
+function specsOf({ name, shape, expertNames }: InputTensor, tasks: number): WriteSpec[] {
+  const base = { name: `base/${name}`, dtype: "F32", shape };
+  if (expertNames.length === 0) return [base];
+  return [base, { name: `task_vectors/${name}`, dtype: "F32", shape: [tasks, ...shape] }];
+}
+
+function splitEntryName(entry: string): [string, string] {
+  const slash = entry.indexOf("/");
+  return [entry.slice(0, slash), entry.slice(slash + 1)];
+}
+
+async function readBaseInput({ base }: BuildBundleOptions, { baseName }: InputTensor): Promise<Float32Array> {
+  return readFinite(base, baseName);
+}
+
+async function readFinite(checkpoint: Checkpoint, name: string): Promise<Float32Array> {
+  const values = await checkpoint.readFloat32(name);
+  requireFinite(values, tensorPlace(checkpoint.tensors.get(name)?.file.path ?? checkpoint.path, name));
+  return values;
+}
+
+/** Task vectors of one tensor, packed [K, N], processed if `process` is given. */
+async function readTau(
+  options: BuildBundleOptions,
+  input: InputTensor,
+  process?: ProcessTaskVectors,
+): Promise<Float32Array> {
+  const baseN = await readBaseInput(options, input);
+  const size = baseN.length;
+  const tauKN = new Float32Array(options.experts.length * size);
+  const rows = options.experts.map((_, k) => tauKN.subarray(k * size, (k + 1) * size));
+  for (const [k, { checkpoint }] of options.experts.entries()) {
+    const expertName = input.expertNames[k] ?? "";
+    const expertN = await readFinite(checkpoint, expertName);
+    subtractInto(rows[k] ?? tauKN, expertN, baseN, tensorPlace(checkpoint.path, expertName));
+  }
+  if (process !== undefined) {
+    process(input.name, rows);
+    requireFinite(tauKN, `task vectors of ${quote(input.name)} after processing`);
+  }
+  return tauKN;
+}
+
+async function* streamTaskVectors(
+  options: BuildBundleOptions,
+  inputs: readonly InputTensor[],
+): AsyncGenerator<TensorTaskVectors> {
+  const used = inputs.filter(({ expertNames }) => expertNames.length > 0);
+  for (const [i, input] of used.entries()) {
+    const tauKN = await readTau(options, input);
+    const size = tauKN.length / options.experts.length;
+    const taskVectors = options.experts.map((_, k) => tauKN.subarray(k * size, (k + 1) * size));
+    yield { name: input.name, shape: input.shape, taskVectors };
+    options.onProgress?.({ phase: "process", done: i + 1, total: used.length });
+  }
+}
+
+function bundleTensor(file: SafetensorsFile, name: string, tasks: number): BundleTensor {
+  const base = file.tensors.get(`base/${name}`);
+  const tau = file.tensors.get(`task_vectors/${name}`);
+  const shape = base?.shape ?? [];
+  const sound =
+    base?.dtype === "F32" && (tau === undefined || (tau.dtype === "F32" && sameShape(tau.shape, [tasks, ...shape])));
+  if (base === undefined || !sound) {
+    throw new CheckpointError(
+      `${file.path}: expected base and task vectors of ${quote(name)} for ${tasks} tasks, found others. Delete it; it is built again from the checkpoints.`,
+    );
+  }
+  const source = ({ byteOffset, byteLength }: FileRange): FileSource => ({
+    kind: "file",
+    path: file.path,
+    byteOffset,
+    byteLength,
+  });
+  return { name, shape, base: source(base), ...(tau === undefined ? {} : { taskVectors: source(tau) }) };
+}
+
+interface FileRange {
+  readonly byteOffset: number;
+  readonly byteLength: number;
+}
+
+function readStrings(file: SafetensorsFile, key: string): string[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(file.metadata.get(key) ?? "");
+  } catch {
+    value = undefined;
+  }
+  if (Array.isArray(value) && value.every((item): item is string => typeof item === "string")) return value;
+  throw new CheckpointError(
+    `${file.path}: expected metadata ${key} as a list of strings, found none. Delete the bundle.`,
+  );
+}

@@ -1,0 +1,62 @@
+/**
+ * Says what a file is that was given as safetensors and is not: the usual mistakes are a git-lfs pointer
+ * (cloned without lfs), a saved error page, and a PyTorch pickle. Only looks at the first bytes.
+ */
+
+/** How many first bytes `describeForeignFile` wants to see. */
+export const SNIFF_BYTES = 512;
+
+interface Kind {
+  readonly test: (bytes: Uint8Array, text: string) => boolean;
+  readonly is: string;
+  readonly action: string;
+}
+
+const CONVERT = "Convert it to safetensors where PyTorch is installed (safetensors.torch.save_file(state_dict, path))";
+
+const KINDS: readonly Kind[] = [
+  {
+    test: (_, text) => text.startsWith("version https://git-lfs"),
+    is: "a git-lfs pointer, not the file itself",
+    action: "Run `git lfs pull` in that repository, or download the file from the hub",
+  },
+  {
+    test: (_, text) => /^\s*<(!doctype|html|\?xml)/i.test(text),
+    is: "an HTML or XML page, probably a saved error page",
+    action: "Download the file again, and log in if the repository asks for it",
+  },
+  {
+    test: (bytes) => startsWith(bytes, [0x50, 0x4b, 0x03, 0x04]),
+    is: "a zip archive, as PyTorch writes .pt and .bin files",
+    action: CONVERT,
+  },
+  {
+    test: (bytes) => bytes[0] === 0x80 && (bytes[1] ?? 0) >= 2 && (bytes[1] ?? 9) <= 5,
+    is: "a Python pickle, as old PyTorch writes .pt and .bin files",
+    action: CONVERT,
+  },
+  {
+    test: (bytes) => startsWith(bytes, [0x1f, 0x8b]),
+    is: "gzip-compressed",
+    action: "Decompress it with gunzip first",
+  },
+  { test: (_, text) => text.startsWith("GGUF"), is: "a GGUF file", action: "Use the safetensors files of the model" },
+  {
+    test: (bytes) => startsWith(bytes, [0x89, 0x48, 0x44, 0x46]),
+    is: "an HDF5 file (Keras)",
+    action: "Use the safetensors files of the model",
+  },
+];
+
+/**
+ * What a file with these first bytes is and what to do about it, or undefined if it looks like none of the known
+ * kinds. Only meaningful for files that are not valid safetensors.
+ */
+export function describeForeignFile(first: Uint8Array): { readonly is: string; readonly action: string } | undefined {
+  const text = Buffer.from(first.buffer, first.byteOffset, first.byteLength).toString("latin1");
+  return KINDS.find((kind) => kind.test(first, text));
+}
+
+function startsWith(bytes: Uint8Array, magic: readonly number[]): boolean {
+  return magic.every((byte, i) => bytes[i] === byte);
+}

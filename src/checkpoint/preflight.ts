@@ -1,0 +1,221 @@
+/**
+ * The comparison of a base and its experts before anything is computed: every problem at once, each with the file,
+ * the tensor, what was expected, what was found and what to do. Values are only read for hashing; NaN and infinities
+ * are found while the bundle is built.
+ */
+import { CheckpointError } from "../errors.js";
+import type { Checkpoint } from "./checkpoint.js";
+import { quote } from "./json-cursor.js";
+import { indexByCanonicalName } from "./names.js";
+import { isFloatDtype } from "./safetensors.js";
+
+export interface Expert {
+  readonly task: string;
+  readonly checkpoint: Checkpoint;
+}
+
+/** A tensor that the model has, by its canonical name. */
+export interface ExpectedTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+}
+
+export interface CheckpointProblem {
+  readonly kind: "missing" | "extra" | "shape" | "dtype" | "identical" | "config" | "names";
+  /** The checkpoint's path, or the shard's for a tensor. */
+  readonly file: string;
+  /** The name in the file where there is one, else the canonical name; absent for problems of a whole checkpoint. */
+  readonly tensor?: string;
+  readonly expected: string;
+  readonly found: string;
+  readonly action: string;
+}
+
+/** The fields of config.json that decide shapes or the forward pass; two models that differ in one cannot be merged. */
+const ARCHITECTURE_FIELDS = [
+  "hidden_size",
+  "intermediate_size",
+  "num_hidden_layers",
+  "num_attention_heads",
+  "num_channels",
+  "image_size",
+  "patch_size",
+  "hidden_act",
+  "layer_norm_eps",
+];
+
+/**
+ * Compares a base and its experts with each other and with the tensors of the model. Returns all problems, none if
+ * they can be merged. A tensor that no expert has is not a problem: it is taken from the base (as the visual
+ * projection is when experts are vision towers). Reads every used tensor once, for the content hashes.
+ */
+export async function compareCheckpoints(
+  base: Checkpoint,
+  experts: readonly Expert[],
+  expectedTensors: readonly ExpectedTensor[],
+): Promise<CheckpointProblem[]> {
+  const problems: CheckpointProblem[] = [];
+  const baseNames = namesOf(base, problems);
+  const expertNames = experts.map(({ checkpoint }) => namesOf(checkpoint, problems));
+  const inSomeExpert = expectedTensors.filter(({ name }) => expertNames.some((names) => names.has(name)));
+  compareTensors(base, baseNames, expectedTensors, expectedTensors, problems);
+  for (const [i, { checkpoint }] of experts.entries()) {
+    compareTensors(checkpoint, expertNames[i] ?? new Map(), inSomeExpert, expectedTensors, problems);
+    compareConfigs(base, checkpoint, problems);
+  }
+  if (base.config === undefined) {
+    problems.push({
+      kind: "config",
+      file: base.path,
+      expected: "a config.json beside the weights",
+      found: "none",
+      action: "copy the config.json of the pretrained model there",
+    });
+  }
+  await compareContents(base, experts, expectedTensors, problems);
+  return problems;
+}
+
+/** Throws one CheckpointError that lists every problem; returns if there is none. */
+export function failOnProblems(problems: readonly CheckpointProblem[]): void {
+  if (problems.length === 0) return;
+  const lines = problems.map(({ file, tensor, expected, found, action }) => {
+    const place = tensor === undefined ? file : `${file}: tensor ${quote(tensor)}`;
+    return `  ${place}: expected ${expected}, found ${found}. What to do: ${action}.`;
+  });
+  const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+  throw new CheckpointError(`The checkpoints cannot be merged, ${count}:\n${lines.join("\n")}`);
+}
+
+function namesOf(checkpoint: Checkpoint, problems: CheckpointProblem[]): ReadonlyMap<string, string> {
+  try {
+    return indexByCanonicalName(checkpoint.tensors.keys(), checkpoint.path);
+  } catch (error) {
+    if (!(error instanceof CheckpointError)) throw error;
+    problems.push({
+      kind: "names",
+      file: checkpoint.path,
+      expected: "one layout of names",
+      found: `two (${error.message})`,
+      action: "save the checkpoint again from the model",
+    });
+    return new Map();
+  }
+}
+
+function compareTensors(
+  checkpoint: Checkpoint,
+  names: ReadonlyMap<string, string>,
+  required: readonly ExpectedTensor[],
+  known: readonly ExpectedTensor[],
+  problems: CheckpointProblem[],
+): void {
+  for (const { name, shape } of required) {
+    const stored = checkpoint.tensors.get(names.get(name) ?? "");
+    const wanted = `shape [${shape.join(", ")}]`;
+    if (stored === undefined) {
+      const action = "check that this checkpoint has the architecture of the base and is complete";
+      problems.push({
+        kind: "missing",
+        file: checkpoint.path,
+        tensor: name,
+        expected: wanted,
+        found: "no such tensor",
+        action,
+      });
+      continue;
+    }
+    const at = { file: stored.file.path, tensor: stored.name };
+    if (!sameShape(stored.shape, shape)) {
+      const found = `[${stored.shape.join(", ")}]`;
+      const transposed = sameShape(stored.shape.toReversed(), shape);
+      const action = transposed
+        ? "the tensor is transposed; save the checkpoint again in the layout of the base"
+        : "use experts fine-tuned from this base (same architecture, patch size and resolution)";
+      problems.push({ kind: "shape", ...at, expected: wanted, found, action });
+    }
+    if (!isFloatDtype(stored.dtype)) {
+      const action = "save the checkpoint again in one of these";
+      problems.push({ kind: "dtype", ...at, expected: "dtype F32, F16 or BF16", found: stored.dtype, action });
+    }
+  }
+  const knownNames = new Set(known.map(({ name }) => name));
+  for (const [name, stored] of names) {
+    if (knownNames.has(name)) continue;
+    problems.push({
+      kind: "extra",
+      file: checkpoint.tensors.get(stored)?.file.path ?? checkpoint.path,
+      tensor: stored,
+      expected: "only tensors that the model has",
+      found: "one it has not",
+      action: "check that config.json belongs to these weights, or remove the tensor",
+    });
+  }
+}
+
+function compareConfigs(base: Checkpoint, expert: Checkpoint, problems: CheckpointProblem[]): void {
+  const baseFields = visionFields(base.config);
+  const expertFields = visionFields(expert.config);
+  for (const field of ARCHITECTURE_FIELDS) {
+    const expected = baseFields.get(field);
+    const found = expertFields.get(field);
+    // Files omit fields equal to the defaults of transformers, so an absent one says nothing.
+    if (expected === undefined || found === undefined || JSON.stringify(expected) === JSON.stringify(found)) continue;
+    problems.push({
+      kind: "config",
+      file: expert.path,
+      expected: `${field} ${JSON.stringify(expected)} in config.json, as in the base`,
+      found: JSON.stringify(found),
+      action: "use experts fine-tuned from this base",
+    });
+  }
+}
+
+/** The fields of a vision tower's config, or of the `vision_config` in that of a whole CLIP model. */
+function visionFields(config: unknown): ReadonlyMap<string, unknown> {
+  if (typeof config !== "object" || config === null) return new Map();
+  const nested = "vision_config" in config ? config.vision_config : undefined;
+  return new Map(Object.entries(typeof nested === "object" && nested !== null ? nested : config));
+}
+
+/** Finds the base given as an expert, and one expert given twice, by the content of the tensors the model has. */
+async function compareContents(
+  base: Checkpoint,
+  experts: readonly Expert[],
+  expectedTensors: readonly ExpectedTensor[],
+  problems: CheckpointProblem[],
+): Promise<void> {
+  const firstWith = new Map<string, string>();
+  for (const { task, checkpoint } of experts) {
+    const names = namesOf(checkpoint, []);
+    const used = expectedTensors.filter(({ name }) => names.has(name));
+    if (used.length === 0) continue;
+    const content = await contentOf(checkpoint, used);
+    const earlier = firstWith.get(content);
+    const equal = content === (await contentOf(base, used)) ? "the base" : earlier;
+    if (equal !== undefined) {
+      problems.push({
+        kind: "identical",
+        file: checkpoint.path,
+        expected: `the expert of task ${quote(task)} to differ from the base and the other experts`,
+        found: `the same values as ${equal}`,
+        action: "check the paths of the experts",
+      });
+    }
+    if (earlier === undefined) firstWith.set(content, `the expert of task ${quote(task)} (${checkpoint.path})`);
+  }
+}
+
+async function contentOf(checkpoint: Checkpoint, tensors: readonly ExpectedTensor[]): Promise<string> {
+  const names = namesOf(checkpoint, []);
+  const hashes: string[] = [];
+  for (const { name } of tensors) {
+    const stored = names.get(name);
+    hashes.push(`${name} ${stored === undefined ? "none" : await checkpoint.tensorSha256(stored)}`);
+  }
+  return hashes.join("\n");
+}
+
+export function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((dim, i) => dim === b[i]);
+}

@@ -1,0 +1,85 @@
+/**
+ * Saving a checkpoint as the Hugging Face folder that `from_pretrained` of transformers loads: config.json,
+ * model.safetensors (or shards with their index), and preprocessor_config.json and README.md when given.
+ * The folder appears whole or not at all, and one tensor at a time is in memory.
+ */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { withAtomicDirectory } from "../runtime/atomic-file.js";
+import { byteLengthOf, type WriteData, type WriteSpec, writeSafetensorsStream } from "./safetensors-writer.js";
+import { INDEX_NAME, shardName } from "./shard-index.js";
+
+/** The limit at which the hub's own tools split files (5 GB, decimal). */
+const DEFAULT_MAX_SHARD_BYTES = 5_000_000_000;
+
+export interface SaveCheckpointOptions {
+  /** Written as config.json. */
+  readonly config: unknown;
+  /** Written as preprocessor_config.json, if given. */
+  readonly preprocessor?: unknown;
+  /** Written as README.md (the model card), if given. */
+  readonly readme?: string;
+  readonly specs: readonly WriteSpec[];
+  /** Values of one tensor, asked for one at a time; float32 for F32, F16 and BF16. */
+  readonly data: (name: string) => Promise<WriteData> | WriteData;
+  readonly maxShardBytes?: number;
+  /** Replaces an existing checkpoint; without it a folder that is not empty is refused. */
+  readonly replace?: boolean;
+}
+
+/**
+ * Writes a checkpoint folder at `directory`. Throws UserError if it exists and is not empty (unless `replace`) or the
+ * disk refuses, CheckpointError for tensors that cannot be written; nothing is left behind then.
+ */
+export async function saveCheckpoint(directory: string, options: SaveCheckpointOptions): Promise<void> {
+  const fill = async (folder: string) => {
+    await writeFile(join(folder, "config.json"), toJson(options.config));
+    if (options.preprocessor !== undefined) {
+      await writeFile(join(folder, "preprocessor_config.json"), toJson(options.preprocessor));
+    }
+    if (options.readme !== undefined) await writeFile(join(folder, "README.md"), options.readme);
+    await writeModel(folder, options);
+  };
+  await withAtomicDirectory(directory, fill, { replace: options.replace ?? false });
+}
+
+async function writeModel(folder: string, options: SaveCheckpointOptions): Promise<void> {
+  const shards = splitIntoShards(options.specs, options.maxShardBytes ?? DEFAULT_MAX_SHARD_BYTES);
+  // transformers refuses a safetensors file whose metadata does not name a framework.
+  const metadata = { format: "pt" };
+  const [only] = shards;
+  if (only !== undefined && shards.length === 1) {
+    return writeSafetensorsStream(join(folder, "model.safetensors"), only, options.data, { metadata });
+  }
+  const weightMap: [string, string][] = [];
+  for (const [i, specs] of shards.entries()) {
+    const name = shardName(i + 1, shards.length);
+    await writeSafetensorsStream(join(folder, name), specs, options.data, { metadata });
+    for (const spec of specs) weightMap.push([spec.name, name]);
+  }
+  const totalBytes = options.specs.reduce((sum, spec) => sum + byteLengthOf(spec), 0);
+  const index = { metadata: { total_size: totalBytes }, weight_map: Object.fromEntries(weightMap) };
+  await writeFile(join(folder, INDEX_NAME), toJson(index));
+}
+
+/** In the order given; a tensor larger than the limit gets a shard of its own. Always at least one shard. */
+function splitIntoShards(specs: readonly WriteSpec[], maxShardBytes: number): WriteSpec[][] {
+  let current: WriteSpec[] = [];
+  const shards = [current];
+  let sizeBytes = 0;
+  for (const spec of specs) {
+    const bytes = byteLengthOf(spec);
+    if (current.length > 0 && sizeBytes + bytes > maxShardBytes) {
+      current = [];
+      shards.push(current);
+      sizeBytes = 0;
+    }
+    current.push(spec);
+    sizeBytes += bytes;
+  }
+  return shards;
+}
+
+function toJson(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}

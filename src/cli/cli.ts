@@ -1,0 +1,146 @@
+/**
+ * The command line: parses it, runs the one verb it names, turns what is thrown into a message and an exit
+ * code. It touches nothing of the process; main.ts connects it.
+ */
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import yargs from "yargs";
+import { nearest } from "../config/nearest.js";
+import { ConfigError, UserError } from "../errors.js";
+import { configShowVerb } from "./config-show.js";
+import { doctorVerb } from "./doctor.js";
+import { evalVerb } from "./eval.js";
+import { EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
+import { fitVerb } from "./fit.js";
+import { inspectVerb } from "./inspect.js";
+import type { CliIo } from "./io.js";
+import { mergeVerb } from "./merge.js";
+import { quickstartVerb } from "./quickstart.js";
+import type { Verb } from "./verb.js";
+
+/** In the order of the help text. */
+const verbs: readonly Verb[] = [quickstartVerb, fitVerb, evalVerb, mergeVerb, inspectVerb, configShowVerb, doctorVerb];
+const globalFlags = ["debug", "help", "version"];
+/** Help is laid out for this width, so that it reads the same everywhere. */
+const HELP_COLUMNS = 110;
+
+type Run = (io: CliIo) => Promise<number>;
+
+/** Runs one command line (without node and script) and returns the exit code; never throws. */
+export async function runCli(args: readonly string[], io: CliIo): Promise<number> {
+  const debug = args.includes("--debug");
+  try {
+    const parsed = parse(args, await packageVersion(io));
+    if (typeof parsed === "string") {
+      io.stdout.write(`${parsed}\n`);
+      return EXIT_OK;
+    }
+    return await parsed(io);
+  } catch (error) {
+    return report(error, debug, io);
+  }
+}
+
+/** What the command line asks for: a verb's work, or a text to print (help, version). @throws ConfigError */
+function parse(args: readonly string[], version: string): Run | string {
+  let run: Run | undefined;
+  let text = "";
+  const parser = yargs()
+    .scriptName("adamerge")
+    .locale("en")
+    .usage("adamerge <verb>\n\nLearns how to merge models from unlabelled data.")
+    .parserConfiguration({
+      "dot-notation": false,
+      "camel-case-expansion": false,
+      "parse-positional-numbers": false,
+    })
+    .option("debug", { describe: "Show stack traces", type: "boolean", default: false, global: true })
+    .version(version)
+    .alias("help", "h")
+    .wrap(HELP_COLUMNS)
+    .strict()
+    .exitProcess(false)
+    .demandCommand(1, "expected a verb, found none; `adamerge --help` lists them")
+    .fail((message, error) => {
+      throw error ?? new ConfigError(explainUsage(message, args));
+    })
+    .epilogue("Exit codes: 0 ok, 1 bug, 2 usage or config, 3 bad input file, 4 numeric, 5 tracker, 130 interrupted.");
+  const select = (selected: Run) => {
+    run = selected;
+  };
+  for (const verb of verbs) if (!verb.name.includes(" ")) verb.register(parser, select);
+  parser.command("config", "Look at configurations: config show", (group) => {
+    for (const verb of verbs) if (verb.name.startsWith("config ")) verb.register(group, select);
+    return group.demandCommand(1, "config: expected `config show`, found no such verb");
+  });
+  parser.example([
+    ["adamerge quickstart", "See it work in a minute or two"],
+    ["adamerge fit configs/mini4.yaml steps=100", "Fit, with one setting changed"],
+  ]);
+  parser.parse([...args], {}, (_error: unknown, _parsed: unknown, output: string) => {
+    text = output;
+  });
+  if (run !== undefined) return run;
+  return text;
+}
+
+/** yargs's message in our words: what was expected, what was found, the nearest known word. */
+function explainUsage(message: string, args: readonly string[]): string {
+  const words = args.filter((word) => !word.startsWith("-"));
+  const [first = "", second = ""] = words;
+  const verb = verbs.find(({ name }) => name === first || name === `${first} ${second}`);
+  if (verb === undefined) return words.length === 0 ? message : unknownVerb(first, second);
+  const help = `\`adamerge ${verb.name} --help\` explains`;
+  if (message.startsWith("Not enough non-option arguments"))
+    return `${verb.name}: expected \`adamerge ${verb.name} ${verb.usage}\`, found too few arguments; ${help}`;
+  const choice = /Argument: (\S+), Given: "?(.*?)"?, Choices: (.*)$/m.exec(message);
+  if (choice) return `--${choice[1]}: expected one of ${choice[3]?.replaceAll('"', "")}, found ${choice[2]}`;
+  const unknown = /^Unknown (?:argument|command)s?: (.*)$/.exec(message)?.[1]?.split(", ");
+  if (unknown === undefined) return `${verb.name}: ${message}; ${help}`;
+  return unknown.map((word) => unknownWord(word, verb, args)).join("\n");
+}
+
+function unknownVerb(first: string, second: string): string {
+  const names = verbs.map(({ name }) => name);
+  const group = names.filter((name) => name.startsWith(`${first} `));
+  if (group.length > 0 && second === "")
+    return `${first}: expected \`adamerge ${group.join("` or `adamerge ")}\`, found no second word`;
+  const wanted = group.length > 0 ? `${first} ${second}` : first;
+  const guess = nearest(wanted, names);
+  return `unknown verb \`${wanted}\`; ${guess === undefined ? `known: ${names.join(", ")}` : `did you mean \`adamerge ${guess}\`?`}`;
+}
+
+function unknownWord(word: string, verb: Verb, args: readonly string[]): string {
+  const isFlag = args.some((arg) => arg.startsWith("-") && arg.replace(/^-+/, "").split("=")[0] === word);
+  if (!isFlag) return `${verb.name}: unexpected argument \`${word}\``;
+  const known = [...verb.flags, ...globalFlags];
+  const guess = nearest(word, known);
+  const hint =
+    guess === undefined ? `known: ${known.map((name) => `--${name}`).join(", ")}` : `did you mean \`--${guess}\`?`;
+  return `unknown flag \`${word.length === 1 ? "-" : "--"}${word}\`; ${hint}`;
+}
+
+function report(error: unknown, debug: boolean, io: CliIo): number {
+  // After a Ctrl-C whatever the work threw on its way out is the interruption.
+  if (io.signal.aborted) {
+    io.stderr.write("adamerge: interrupted\n");
+    if (debug && error instanceof Error) io.stderr.write(`${error.stack}\n`);
+    return EXIT_INTERRUPTED;
+  }
+  const shown = error instanceof Error ? error : new Error(String(error));
+  if (shown instanceof UserError) {
+    io.stderr.write(`adamerge: ${shown.message}\n`);
+    if (debug) io.stderr.write(`${shown.stack}\n`);
+    return shown.exitCode;
+  }
+  io.stderr.write(`adamerge: ${shown.message}\n`);
+  io.stderr.write(debug ? `${shown.stack}\n` : "This is a bug in adamerge; please report it with what --debug adds.\n");
+  return EXIT_FAILURE;
+}
+
+async function packageVersion(io: CliIo): Promise<string> {
+  const manifest: unknown = JSON.parse(await readFile(path.join(io.packageRoot, "package.json"), "utf8"));
+  const version =
+    typeof manifest === "object" && manifest !== null && "version" in manifest ? manifest.version : undefined;
+  return typeof version === "string" ? version : "unknown";
+}

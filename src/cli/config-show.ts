@@ -1,0 +1,39 @@
+/** `adamerge config show`: the whole configuration a config file and overrides come to. */
+import { EXIT_OK } from "./exit-codes.js";
+import { loadCliConfig, printJson } from "./io.js";
+import { defineVerb, overridesPositional } from "./verb.js";
+
+export const configShowVerb = defineVerb({
+  name: "config show",
+  usage: "[config] [overrides..]",
+  describe: "Print the resolved configuration with a comment on every key",
+  positionals: {
+    config: { describe: "Config file (YAML); not needed with --json-schema", type: "string" },
+    overrides: overridesPositional,
+  },
+  options: {
+    source: { describe: "Say where each value came from", type: "boolean", default: false },
+    "json-schema": { describe: "Print the JSON Schema of config files, for editors", type: "boolean", default: false },
+  },
+  examples: [
+    ["config show configs/mini4.yaml --source", "Every setting and the line that set it"],
+    ["config show --json-schema > adamerge.schema.json", "A schema for your editor"],
+  ],
+  async run({ config: file, overrides, source, "json-schema": jsonSchema }, io) {
+    if (jsonSchema) {
+      const { configJsonSchema } = await import("../config/keys.js");
+      printJson(io, configJsonSchema());
+      return EXIT_OK;
+    }
+    if (file === undefined) {
+      const { ConfigError } = await import("../errors.js");
+      throw new ConfigError(
+        "config show: expected a config file, found none; e.g. adamerge config show configs/mini4.yaml",
+      );
+    }
+    const { config, sources } = await loadCliConfig(file, overrides, io);
+    const { formatConfig } = await import("../config/format.js");
+    io.stdout.write(formatConfig(config, source ? sources : undefined));
+    return EXIT_OK;
+  },
+});

@@ -1,0 +1,85 @@
+/** The shape of a verb: what yargs needs to parse it and help with it, and what it does. One file per verb. */
+import type { Argv, InferredOptionTypes, Options, PositionalOptions } from "yargs";
+import { ConfigError } from "../errors.js";
+import type { CliIo } from "./io.js";
+
+export interface Verb {
+  /** `fit`, or `config show` for a verb of a group. */
+  readonly name: string;
+  /** Positional arguments as yargs writes them. */
+  readonly usage: string;
+  readonly describe: string;
+  /** Names of its flags, for the nearest one to an unknown flag. */
+  readonly flags: readonly string[];
+  /** Registers the verb with yargs; parsing selects it and `select` gets what it will do. */
+  register(parser: Argv, select: (run: (io: CliIo) => Promise<number>) => void): Argv;
+}
+
+interface VerbDefinition<P extends Record<string, PositionalOptions>, O extends Record<string, Options>> {
+  readonly name: string;
+  /** Positional arguments as yargs writes them, e.g. `<config> [overrides..]`. */
+  readonly usage: string;
+  readonly describe: string;
+  readonly positionals: P;
+  readonly options: O;
+  /** Command line (without the program's name) and what it does; two are enough. */
+  readonly examples: readonly (readonly [string, string])[];
+  /** Does the work and returns the exit code. */
+  readonly run: (args: InferredOptionTypes<P & O>, io: CliIo) => Promise<number>;
+}
+
+/** Makes a verb; the types of `run`'s arguments come from its positionals and options. */
+export function defineVerb<const P extends Record<string, PositionalOptions>, const O extends Record<string, Options>>(
+  definition: VerbDefinition<P, O>,
+): Verb {
+  const { name, usage, describe, positionals, options, examples, run } = definition;
+  return {
+    name,
+    usage,
+    describe,
+    flags: Object.keys(options),
+    register: (parser, select) =>
+      parser.command(
+        `${name.split(" ").at(-1)} ${usage}`.trim(),
+        describe,
+        (verb) => {
+          for (const [key, positional] of Object.entries(positionals)) verb.positional(key, positional);
+          return verb.options(options).example(examples.map(([line, what]) => [`adamerge ${line}`, what]));
+        },
+        (parsed) => {
+          // yargs makes a list of a flag given twice; none of ours is one.
+          const twice = Object.keys(options).find((key) => Array.isArray(parsed[key]));
+          if (twice !== undefined) throw new ConfigError(`--${twice}: expected once, found several times`);
+          // The boundary: yargs has just checked `parsed` against these very positionals and options.
+          const args = parsed as unknown as InferredOptionTypes<P & O>;
+          select((io) => run(args, io));
+        },
+      ),
+  };
+}
+
+export const configPositional = {
+  describe: "Config file (YAML)",
+  type: "string",
+  demandOption: true,
+} as const satisfies PositionalOptions;
+
+export const overridesPositional = {
+  describe: "Settings over the file's: key=value, or ~key for the default",
+  type: "string",
+  array: true,
+  default: [] as string[],
+} as const satisfies PositionalOptions;
+
+export const quietOption = {
+  describe: "No progress; print only the one useful line",
+  type: "boolean",
+  default: false,
+  alias: "q",
+} as const satisfies Options;
+
+export const jsonOption = {
+  describe: "Print the result as JSON",
+  type: "boolean",
+  default: false,
+} as const satisfies Options;

@@ -1,0 +1,47 @@
+/** A configuration as text: commented YAML that loads back to the same configuration, and its fingerprint. */
+import { createHash } from "node:crypto";
+import { stringify } from "yaml";
+import { configKeys } from "./keys.js";
+import type { RunConfig } from "./schema.js";
+
+/**
+ * The whole configuration as YAML, each key under its description. With `sources` (as loadRunConfig gives
+ * them) each value is followed by where it came from, `default` when nothing set it.
+ */
+export function formatConfig(config: RunConfig, sources?: ReadonlyMap<string, string>): string {
+  const lines: string[] = [];
+  for (const key of configKeys.values()) {
+    const depth = key.path.split(".").length - 1;
+    const indent = "  ".repeat(depth);
+    const name = key.path.slice(key.path.lastIndexOf(".") + 1);
+    if (depth === 0 && lines.length > 0) lines.push("");
+    lines.push(`${indent}# ${key.description}`);
+    if (key.isSection) lines.push(`${indent}${name}:`);
+    else {
+      const value = stringify(valueAt(config, key.path), { collectionStyle: "flow", lineWidth: 0 }).trim();
+      // A line break in a source (an override may hold one) would end the comment.
+      const source = sources === undefined ? "" : `  # ${(sources.get(key.path) ?? "default").replace(/\s+/g, " ")}`;
+      lines.push(`${indent}${name}: ${value}${source}`);
+    }
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+/** Sha256 (hex) of the configuration's canonical JSON: keys sorted, so that only values count. */
+export function configFingerprint(config: RunConfig): string {
+  return createHash("sha256").update(canonicalJson(config)).digest("hex");
+}
+
+function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${entries.map(([key, entry]) => `${JSON.stringify(key)}:${canonicalJson(entry)}`).join(",")}}`;
+}
+
+function valueAt(root: unknown, dotted: string): unknown {
+  let value = root;
+  for (const key of dotted.split("."))
+    value = typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined;
+  return value;
+}

@@ -1,0 +1,185 @@
+/**
+ * The one schema of a run's configuration: types, defaults, validation, `config show`'s comments and the
+ * JSON schema all come from here. It says nothing about files; reading YAML, presets and overrides is
+ * load.ts. Names follow the papers and torch; keys are snake_case as in neighbouring tools.
+ */
+import { z } from "zod";
+
+/** Largest seed: seeds are mixed as unsigned 32-bit numbers by the random generator. */
+const MAX_SEED = 2 ** 32 - 1;
+
+/** A name that becomes a folder: one path segment, no leading dot or dash, so that it is never a flag or hidden. */
+const folderName = z
+  .string()
+  .regex(/^[A-Za-z0-9_][A-Za-z0-9_.+=-]*$/, "letters, digits and . _ + = - only, starting with a letter or digit")
+  .max(120);
+
+const positiveInt = z.int().min(1);
+const count = z.int().min(0);
+const path = z.string().min(1, "a path, not an empty text");
+/** Adam's decay rates: 1 would never forget and divide by zero in the bias correction. */
+const decayRate = z.number().min(0).lt(1);
+
+const group = z
+  .strictObject({
+    name: z.string().min(1).describe("Name of the group, shown in coefficients.json"),
+    match: z.array(z.string().min(1)).min(1).describe("Glob patterns over tensor names, e.g. vision_model.*.mlp.*"),
+  })
+  .describe("One named group of tensors that share a coefficient per task");
+
+const method = z.strictObject({
+  name: z.enum(["adamerging"]).default("adamerging").describe("Merging method: adamerging"),
+});
+
+const taskVectors = z.strictObject({
+  processing: z
+    .enum(["none", "ties"])
+    .default("none")
+    .describe("none: expert minus base; ties: trimmed and sign-elected first (AdaMerging++)"),
+  density: z.number().gt(0).max(1).default(0.2).describe("Share of each task vector that ties keeps, 0 < density <= 1"),
+});
+
+const coefficients = z
+  .strictObject({
+    initial: z.number().default(0.3).describe("Value of every coefficient before the first step"),
+    constraint: z
+      .enum(["clamp", "softmax", "none"])
+      .default("clamp")
+      .describe("clamp: to min..max; softmax: positive, summing to 1 over the tasks; none: free"),
+    min: z.number().default(0).describe("Lower end of clamp"),
+    max: z.number().default(1).describe("Upper end of clamp"),
+  })
+  .superRefine((value, context) => {
+    if (value.constraint !== "clamp") return;
+    if (value.min >= value.max) {
+      const message = `expected min < max with constraint clamp, found min ${value.min} and max ${value.max}`;
+      context.addIssue({ code: "custom", path: ["min"], message });
+    } else if (value.initial < value.min || value.initial > value.max) {
+      const message = `expected a value in the clamp range ${value.min}..${value.max}, found ${value.initial}`;
+      context.addIssue({ code: "custom", path: ["initial"], message });
+    }
+  });
+
+const objective = z.strictObject({
+  name: z
+    .enum(["entropy"])
+    .default("entropy")
+    .describe("What is minimised: entropy of the predictions, no labels used"),
+  form: z
+    .enum(["log_softmax", "epsilon"])
+    .default("log_softmax")
+    .describe("log_softmax: exact and stable (paper); epsilon: log(p + epsilon) (FusionBench)"),
+  epsilon: z.number().gt(0).default(1e-8).describe("Added to the probabilities, with form epsilon only"),
+  reduction: z
+    .enum(["sum", "mean"])
+    .default("sum")
+    .describe("How the tasks' losses become one: sum or mean over tasks"),
+});
+
+const optimizer = z.strictObject({
+  name: z.enum(["adam"]).default("adam").describe("Optimizer: adam, in float64, equal to torch.optim.Adam"),
+  learning_rate: z.number().gt(0).default(1e-3).describe("Step size at the top of the schedule"),
+  beta1: decayRate.default(0.9).describe("Decay rate of the mean of gradients"),
+  beta2: decayRate.default(0.999).describe("Decay rate of the mean of squared gradients"),
+  epsilon: z.number().gt(0).default(1e-8).describe("Added outside the square root, as in the Adam paper"),
+  weight_decay: z.number().min(0).default(0).describe("L2 penalty added to the gradient, as torch.optim.Adam does"),
+  schedule: z
+    .enum(["constant", "cosine", "linear"])
+    .default("constant")
+    .describe("Learning rate over the steps after warm-up; cosine and linear end at 0"),
+  warmup_steps: count.default(0).describe("Steps over which the learning rate rises linearly from 0"),
+});
+
+const data = z.strictObject({
+  adapt_split: z.string().min(1).default("test").describe("Split whose images (never labels) the objective sees"),
+  eval_split: z.string().min(1).default("test").describe("Split on which accuracy is measured"),
+  batch_size: positiveInt.default(16).describe("Images per batch and task"),
+  batches_per_task: positiveInt.default(1).describe("Batches per task in one step; their losses are added"),
+  eval_batch_size: positiveInt.default(128).describe("Images per evaluation batch; does not change results"),
+  eval_every: count.default(0).describe("Steps between evaluations; 0: only at the end"),
+  eval_limit: positiveInt.nullable().default(null).describe("Images per task to evaluate on; null: all"),
+});
+
+/** The whole configuration of one run. `suite` is the only key without a default. */
+export const runConfigSchema = z
+  .strictObject({
+    suite: path.describe("Suite directory: base, experts, heads, data; relative to the file that names it"),
+    tasks: z
+      .array(z.string().min(1))
+      .min(1)
+      .nullable()
+      .default(null)
+      .describe("Names of the suite's tasks to merge, in this order; null: all"),
+    engine: z.enum(["onnx", "tfjs"]).default("onnx").describe("onnx: traced graph (fast); tfjs: eager (the oracle)"),
+    device: z
+      .enum(["auto", "cpu", "webgpu", "cuda", "wasm", "tensorflow"])
+      .default("auto")
+      .describe("auto: the fastest found; onnx runs on cpu, webgpu, cuda; tfjs on cpu, wasm, webgpu, tensorflow"),
+    threads: count
+      .default(0)
+      .describe("CPU threads of the engine; 0: all cores. Part of what makes a run repeat exactly"),
+    method: method.prefault({}).describe("The merging method"),
+    granularity: z
+      .enum(["task-wise", "block-wise", "layer-wise", "groups"])
+      .default("layer-wise")
+      .describe("Tensors that share a coefficient: all, a transformer block, none (one each), or as in groups"),
+    groups: z
+      .array(group)
+      .default([])
+      .describe("With granularity groups: the first group that matches a tensor takes it, the others form `rest`"),
+    share_qkv: z.boolean().default(false).describe("Query, key and value projections of a block share a coefficient"),
+    merge_projection: z
+      .boolean()
+      .default(true)
+      .describe("true: the visual projection is merged too; false: it is the base's"),
+    task_vectors: taskVectors.prefault({}).describe("What is done to the task vectors before merging"),
+    coefficients: coefficients.prefault({}).describe("The merging coefficients"),
+    objective: objective.prefault({}).describe("What the coefficients minimise"),
+    optimizer: optimizer.prefault({}).describe("How they are updated"),
+    data: data.prefault({}).describe("Images: splits, batches, evaluation"),
+    steps: positiveInt.default(500).describe("Optimizer steps"),
+    seed: z.int().min(0).max(MAX_SEED).default(0).describe("Seed of the order of the images"),
+    experiment: folderName
+      .default("default")
+      .describe("Folder of runs that belong together; the config file's name if not given"),
+    name: folderName.default("default").describe("Name of the run: its folder under the experiment"),
+    output: path.default("runs").describe("Directory of all runs, relative to the working directory"),
+    save_model: z
+      .boolean()
+      .default(true)
+      .describe("Write the merged model (safetensors and config) into the run folder"),
+  })
+  .superRefine((value, context) => {
+    const issue = (path: (string | number)[], message: string) => context.addIssue({ code: "custom", path, message });
+    if (value.granularity === "groups" && value.groups.length === 0)
+      issue(["groups"], "expected at least one group {name, match} with granularity groups, found none");
+    if (value.granularity !== "groups" && value.groups.length > 0)
+      issue(
+        ["groups"],
+        `expected no groups with granularity ${value.granularity}; set granularity: groups to use them`,
+      );
+    const groupNames = new Set<string>(["rest"]);
+    for (const [index, { name }] of value.groups.entries()) {
+      const message = name === "rest" ? "`rest` is the name of the default group" : `a second group named ${name}`;
+      if (groupNames.has(name)) issue(["groups", index, "name"], `expected a name of its own, found ${message}`);
+      groupNames.add(name);
+    }
+    const taskNames = new Set<string>();
+    for (const [index, name] of (value.tasks ?? []).entries()) {
+      if (taskNames.has(name)) issue(["tasks", index], `expected every task once, found ${name} again`);
+      taskNames.add(name);
+    }
+    if (value.optimizer.warmup_steps >= value.steps && value.optimizer.warmup_steps > 0) {
+      const found = `${value.optimizer.warmup_steps}`;
+      issue(["optimizer", "warmup_steps"], `expected fewer warm-up steps than steps (${value.steps}), found ${found}`);
+    }
+    const devices =
+      value.engine === "onnx" ? ["auto", "cpu", "webgpu", "cuda"] : ["auto", "cpu", "wasm", "webgpu", "tensorflow"];
+    if (!devices.includes(value.device))
+      issue(["device"], `expected one of ${devices.join(", ")} with engine ${value.engine}, found ${value.device}`);
+  });
+
+/** A complete configuration: every key present, validated. */
+export type RunConfig = z.output<typeof runConfigSchema>;
+/** What a user may write: only `suite` is required. */
+export type RunConfigInput = z.input<typeof runConfigSchema>;

@@ -1,0 +1,58 @@
+/**
+ * Brings a data set's labels into the order of a head's classes. A head's row c and label c must mean the
+ * same class, or accuracy is silently that of another problem.
+ */
+import { DataError } from "../errors.js";
+import type { ImageDataset } from "./image-dataset.js";
+
+/** Names shown in an error before the rest is only counted. */
+const MAX_SHOWN_NAMES = 5;
+
+/**
+ * `dataset` with `classes` as its classes and its labels renumbered to match by name. A data set that does not name
+ * its classes must already use that order; its labels are checked for range. Throws DataError when names differ.
+ */
+export function alignClasses(dataset: ImageDataset, classes: readonly string[], where: string): ImageDataset {
+  const { labels } = dataset;
+  if (labels === undefined) return { ...dataset, classes };
+  const order = dataset.classes === undefined ? undefined : matchNames(dataset.classes, classes, dataset, where);
+  checkRange(dataset, (dataset.classes ?? classes).length, where);
+  return { ...dataset, classes, labels: order === undefined ? labels : labels.map((label) => order[label] ?? 0) };
+}
+
+/** Throws DataError when a label is not below the number of classes. */
+export function checkRange(dataset: ImageDataset, classCount: number, where: string): void {
+  const index = dataset.labels?.findIndex((label) => label >= classCount) ?? -1;
+  if (index < 0) return;
+  throw new DataError(
+    `${where}: ${dataset.locate(index)}: expected a label 0 to ${classCount - 1} (${classCount} classes), ` +
+      `found ${dataset.labels?.[index]}; do the head and the data set belong together?`,
+  );
+}
+
+/** Position in `classes` of every class of the data set. */
+function matchNames(
+  own: readonly string[],
+  classes: readonly string[],
+  dataset: ImageDataset,
+  where: string,
+): readonly number[] {
+  const positions = new Map(classes.map((name, position) => [name, position]));
+  const unknown = own.filter((name) => !positions.has(name));
+  const known = new Set(own);
+  const absent = classes.filter((name) => !known.has(name));
+  if (unknown.length === 0 && absent.length === 0) return own.map((name) => positions.get(name) ?? 0);
+  const parts = [
+    ...(unknown.length > 0 ? [`only in the data set: ${shown(unknown)}`] : []),
+    ...(absent.length > 0 ? [`only in the head: ${shown(absent)}`] : []),
+  ];
+  throw new DataError(
+    `${where}: ${dataset.name}, split ${dataset.split}: expected the head's ${classes.length} classes, ` +
+      `found ${own.length} that differ (${parts.join("; ")}); rename them alike (an image folder may have empty class folders)`,
+  );
+}
+
+function shown(names: readonly string[]): string {
+  const rest = names.length - MAX_SHOWN_NAMES;
+  return `${names.slice(0, MAX_SHOWN_NAMES).join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`;
+}

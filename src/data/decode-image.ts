@@ -1,0 +1,66 @@
+/**
+ * Decodes an encoded image (PNG, JPEG, WebP, GIF, TIFF) to 8-bit RGB as Pillow's Image.open(...).convert("RGB")
+ * does: EXIF orientation is not applied, embedded colour profiles are ignored, alpha is dropped (not blended),
+ * palettes are expanded, CMYK is converted without a profile, and of an animation the first frame is taken.
+ * Differs from Pillow: 16-bit greyscale keeps its high byte; Pillow clips it to white.
+ */
+import sharp from "sharp";
+import { DataError } from "../errors.js";
+import type { RgbImage } from "./resample.js";
+
+/** A few kilobytes can declare gigapixels. Pillow's own limit (DecompressionBombError): 2 x 89,478,485 pixels. */
+const MAX_PIXELS = 178_956_970;
+
+/** Decodes one image; `where` names it in errors. Throws DataError when the bytes are not a whole, readable image. */
+export async function decodeImage(encoded: Uint8Array, where: string): Promise<RgbImage> {
+  const misfit = describeNonImage(encoded);
+  if (misfit !== undefined) throw new DataError(`${where}: expected an encoded image, found ${misfit}`);
+  try {
+    const options = { failOn: "error", ignoreIcc: true, limitInputPixels: MAX_PIXELS } as const;
+    const image = sharp(encoded, options);
+    const { space } = await image.metadata();
+    if (space === "cmyk") image.pipelineColourspace("cmyk").toColourspace("cmyk");
+    else image.toColourspace("srgb");
+    const { data, info } = await image.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
+    const pixelsHWC = toRgb(data, info.width * info.height, info.channels, space === "cmyk");
+    return { height: info.height, width: info.width, pixelsHWC };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.trim().replace(/\s*\n\s*/g, "; ") : String(error);
+    throw new DataError(
+      `${where}: expected a whole image of at most ${MAX_PIXELS} pixels in a known format, ` +
+        `found ${encoded.byteLength} bytes that do not decode (${reason}); replace or remove this image`,
+      { cause: error },
+    );
+  }
+}
+
+function toRgb(data: Uint8Array, pixels: number, channels: number, cmyk: boolean): Uint8Array {
+  if (channels === 3) return data;
+  const rgb = new Uint8Array(pixels * 3);
+  // 1 or 2 channels are grey and grey with alpha; 4 are RGB with alpha, or CMYK.
+  const step = channels >= 3 ? 1 : 0;
+  for (let pixel = 0; pixel < pixels; pixel++) {
+    const key = 255 - (data[pixel * channels + 3] ?? 0);
+    for (let channel = 0; channel < 3; channel++) {
+      const value = data[pixel * channels + channel * step] ?? 0;
+      rgb[pixel * 3 + channel] = cmyk ? Math.max(0, key - multiplyBytes(value, key)) : value;
+    }
+  }
+  return rgb;
+}
+
+/** a * b / 255, rounded: Pillow's MULDIV255, of which its CMYK conversion is made. */
+function multiplyBytes(a: number, b: number): number {
+  const product = a * b + 128;
+  return ((product >> 8) + product) >> 8;
+}
+
+/** What the bytes are, for the frequent cases of a download gone wrong; undefined when they may be an image. */
+function describeNonImage(encoded: Uint8Array): string | undefined {
+  if (encoded.byteLength === 0) return "0 bytes; copy or download it again";
+  const start = new TextDecoder("latin1").decode(encoded.subarray(0, 64)).trimStart().toLowerCase();
+  if (start.startsWith("version https://git-lfs")) return "a git-lfs pointer; run `git lfs pull` in the data set";
+  if (start.startsWith("<!doctype html") || start.startsWith("<html"))
+    return "an HTML page (an error page saved under this name?); download it again";
+  return undefined;
+}

@@ -1,0 +1,258 @@
+/**
+ * Image data sets as the Hugging Face hub stores them: parquet shards with an image column (a struct with the
+ * encoded `bytes`, or plain binary) and an optional column of integer labels, whose names are in the file's
+ * `huggingface` metadata. Labels are read at once, images one row group at a time. Paths beside the bytes are not followed.
+ */
+import { basename } from "node:path";
+import { asyncBufferFromFile, type FileMetaData, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
+import { compressors } from "hyparquet-compressors";
+import { z } from "zod";
+import { DataError } from "../errors.js";
+import { type DatasetReader, type ImageDataset, type ReadRequest, readerParameters } from "./image-dataset.js";
+import { checkShards, findParquetFiles } from "./parquet-files.js";
+
+/** Row groups whose images stay in memory: random access within a shard without holding the split. */
+const MAX_KEPT_GROUPS = 4;
+
+const parametersSchema = z.strictObject({
+  image_column: z.string().min(1).optional().describe("Column of the images; found by itself when it is image or img"),
+  label_column: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("Column of the labels; found by itself when it is label or the only class column"),
+});
+
+export const parquetReader: DatasetReader = {
+  name: "parquet",
+  title: "Hugging Face parquet image data set",
+  layout: "data/<split>-00000-of-00001.parquet or <split>*.parquet",
+  parameters: parametersSchema,
+  detect: async (path, split) => {
+    const { files, splits } = await findParquetFiles(path, split);
+    return files.length > 0 || splits.length > 0;
+  },
+  open: openParquet,
+};
+
+/** What the `huggingface` metadata says about a column; only the parts that are used. */
+const featureSchema = z.object({ _type: z.string().optional(), names: z.array(z.string()).optional() });
+const metadataSchema = z.object({ info: z.object({ features: z.record(z.string(), z.unknown()) }) });
+type Feature = z.infer<typeof featureSchema>;
+
+interface Shard {
+  readonly path: string;
+  readonly metadata: FileMetaData;
+  readonly columns: readonly string[];
+  readonly features: ReadonlyMap<string, Feature>;
+}
+
+/** Rows `start` .. `start + count - 1` of the split are rows `fileStart` .. of one file. */
+interface RowGroup {
+  readonly shard: Shard;
+  readonly start: number;
+  readonly fileStart: number;
+  readonly count: number;
+}
+
+async function openParquet(request: ReadRequest): Promise<ImageDataset> {
+  const parameters = readerParameters(parametersSchema, request);
+  const { path, split, where } = request;
+  const { files, splits } = await findParquetFiles(path, split);
+  if (files.length === 0)
+    throw new DataError(
+      `${where}: ${path}: expected parquet files of split ${split}, found the splits ${splits.join(", ")}`,
+    );
+  checkShards(files, where);
+  const shards: Shard[] = [];
+  for (const file of files) shards.push(await openShard(file));
+  const groups = rowGroups(shards);
+  const last = groups.at(-1);
+  const size = last === undefined ? 0 : last.start + last.count;
+  const [first] = shards;
+  if (first === undefined || size === 0)
+    throw new DataError(
+      `${where}: ${files.join(", ")}: expected at least 1 row, found an empty split; download it again`,
+    );
+  const imageColumn = chooseImageColumn(first, parameters.image_column);
+  const labelColumn = chooseLabelColumn(first, parameters.label_column);
+  for (const shard of shards) requireColumns(shard, [imageColumn, ...(labelColumn === undefined ? [] : [labelColumn])]);
+  const locate = (index: number) => {
+    const group = groupOf(groups, index);
+    return `${group.shard.path}: row ${group.fileStart + index - group.start}`;
+  };
+  const readGroup = keepRecent((group: RowGroup) => readImages(group, imageColumn));
+  const encoded = async (index: number) => {
+    const group = groupOf(groups, index);
+    const images = await readGroup(group);
+    return imageBytes(images[index - group.start], `${locate(index)}, column ${imageColumn}`);
+  };
+  const labels = labelColumn === undefined ? undefined : await readLabels(shards, labelColumn, size, locate);
+  const classes = labelColumn === undefined ? undefined : first.features.get(labelColumn)?.names;
+  const found = { name: basename(path), split, size, encoded, locate };
+  return { ...found, ...(classes === undefined ? {} : { classes }), ...(labels === undefined ? {} : { labels }) };
+}
+
+async function openShard(path: string): Promise<Shard> {
+  const metadata = await reading(path, async () => parquetMetadataAsync(await asyncBufferFromFile(path)));
+  const [root, ...elements] = metadata.schema;
+  // The schema is a tree in depth-first order; top-level columns are found by skipping what is below each.
+  const columns: string[] = [];
+  for (let at = 0; at < elements.length && columns.length < (root?.num_children ?? 0); at++) {
+    const element = elements[at];
+    columns.push(element?.name ?? "");
+    for (let below = element?.num_children ?? 0; below > 0; below--) below += elements[++at]?.num_children ?? 0;
+  }
+  return { path, metadata, columns, features: readFeatures(metadata) };
+}
+
+/** Column features of the `huggingface` metadata; empty when there is none or it is not what the hub writes. */
+function readFeatures(metadata: FileMetaData): ReadonlyMap<string, Feature> {
+  const text = metadata.key_value_metadata?.find(({ key }) => key === "huggingface")?.value;
+  const features = new Map<string, Feature>();
+  if (text === undefined) return features;
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return features;
+  }
+  const parsed = metadataSchema.safeParse(json);
+  for (const [name, value] of Object.entries(parsed.success ? parsed.data.info.features : {})) {
+    const feature = featureSchema.safeParse(value);
+    if (feature.success) features.set(name, feature.data);
+  }
+  return features;
+}
+
+function chooseImageColumn(shard: Shard, asked: string | undefined): string {
+  if (asked !== undefined) return asked;
+  const typed = [...shard.features].filter(([, feature]) => feature._type === "Image").map(([name]) => name);
+  const found =
+    ["image", "img"].find((name) => shard.columns.includes(name)) ?? (typed.length === 1 ? typed[0] : undefined);
+  if (found !== undefined) return found;
+  throw new DataError(
+    `${shard.path}: expected a column of images named image, found ${shard.columns.join(", ")}; give its name as image_column`,
+  );
+}
+
+function chooseLabelColumn(shard: Shard, asked: string | undefined): string | undefined {
+  if (asked !== undefined || shard.columns.includes("label")) return asked ?? "label";
+  const typed = [...shard.features].filter(([, feature]) => feature._type === "ClassLabel").map(([name]) => name);
+  return typed.length === 1 ? typed[0] : undefined;
+}
+
+function requireColumns(shard: Shard, names: readonly string[]): void {
+  for (const name of names) {
+    if (!shard.columns.includes(name))
+      throw new DataError(
+        `${shard.path}: expected a column ${name}, found ${shard.columns.join(", ")}; is it a shard of another data set?`,
+      );
+  }
+}
+
+function rowGroups(shards: readonly Shard[]): readonly RowGroup[] {
+  const groups: RowGroup[] = [];
+  let start = 0;
+  for (const shard of shards) {
+    let fileStart = 0;
+    for (const { num_rows } of shard.metadata.row_groups) {
+      const count = Number(num_rows);
+      if (count > 0) groups.push({ shard, start, fileStart, count });
+      start += count;
+      fileStart += count;
+    }
+  }
+  return groups;
+}
+
+function groupOf(groups: readonly RowGroup[], index: number): RowGroup {
+  const group = groups.findLast(({ start }) => start <= index);
+  if (group === undefined || index >= group.start + group.count || !Number.isInteger(index))
+    throw new RangeError(`image ${index} is not in the split`);
+  return group;
+}
+
+/** Remembers the last few results, so that rows of one group are read from disk and decompressed once. */
+function keepRecent<Key, Value>(read: (key: Key) => Promise<Value>): (key: Key) => Promise<Value> {
+  const kept = new Map<Key, Promise<Value>>();
+  return (key) => {
+    const found = kept.get(key) ?? read(key);
+    kept.delete(key);
+    kept.set(key, found);
+    const [oldest] = kept.keys();
+    if (kept.size > MAX_KEPT_GROUPS && oldest !== undefined) kept.delete(oldest);
+    return found;
+  };
+}
+
+async function readColumn(shard: Shard, column: string, rowStart: number, rowEnd: number): Promise<readonly unknown[]> {
+  const rows = await reading(shard.path, async () => {
+    const file = await asyncBufferFromFile(shard.path);
+    // utf8 would decode plain binary columns, which are images here, as text.
+    const options = { file, metadata: shard.metadata, columns: [column], rowStart, rowEnd, utf8: false, compressors };
+    return parquetReadObjects(options);
+  });
+  if (rows.length !== rowEnd - rowStart)
+    throw new DataError(
+      `${shard.path}: column ${column}: expected ${rowEnd - rowStart} rows, found ${rows.length}; download it again`,
+    );
+  return rows.map((row: Readonly<Record<string, unknown>>) => row[column]);
+}
+
+function readImages({ shard, fileStart, count }: RowGroup, column: string): Promise<readonly unknown[]> {
+  return readColumn(shard, column, fileStart, fileStart + count);
+}
+
+function imageBytes(value: unknown, where: string): Uint8Array {
+  const bytes = typeof value === "object" && value !== null && "bytes" in value ? value.bytes : value;
+  if (bytes instanceof Uint8Array) return bytes;
+  const found = bytes == null ? "none (null)" : `a ${typeof bytes}`;
+  throw new DataError(
+    `${where}: expected the bytes of an image, found ${found}; store the images inside the parquet file`,
+  );
+}
+
+/** All labels, or undefined when every one is hidden (null or -1, as the hub marks secret test labels). */
+async function readLabels(
+  shards: readonly Shard[],
+  column: string,
+  size: number,
+  locate: (index: number) => string,
+): Promise<Int32Array | undefined> {
+  const labels = new Int32Array(size);
+  let index = 0;
+  let hidden: number | undefined;
+  for (const shard of shards) {
+    for (const value of await readColumn(shard, column, 0, Number(shard.metadata.num_rows))) {
+      const label = value == null ? -1 : Number(value);
+      if (
+        (typeof value !== "number" && typeof value !== "bigint" && value != null) ||
+        !Number.isInteger(label) ||
+        label < -1 ||
+        label > 2 ** 31 - 1
+      )
+        throw new DataError(`${locate(index)}, column ${column}: expected a class number >= 0, found ${String(value)}`);
+      if (label === -1) hidden ??= index;
+      labels[index++] = label;
+    }
+  }
+  if (hidden === undefined) return labels;
+  if (labels.every((label) => label === -1)) return undefined;
+  throw new DataError(
+    `${locate(hidden)}, column ${column}: expected a class number >= 0, found no label although other rows have one; ` +
+      "remove the row, or all labels to use the split unlabelled",
+  );
+}
+
+/** Runs a read of the parquet library; what it throws becomes a DataError that names the file. */
+async function reading<Result>(path: string, read: () => Promise<Result>): Promise<Result> {
+  try {
+    return await read();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new DataError(`${path}: expected a readable parquet file, found: ${reason}; download it again`, {
+      cause: error,
+    });
+  }
+}

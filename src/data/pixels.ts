@@ -1,0 +1,132 @@
+/**
+ * All images of a split as uint8 in one buffer, decoded and resized once. A cache file keyed by content makes
+ * the second run start at once. Labels are a separate type, so that code which adapts without labels cannot see
+ * them. N images, H, W, C height, width, channels.
+ */
+import { DataError } from "../errors.js";
+import type { ImageDataset } from "./image-dataset.js";
+import { pixelCacheKey, readPixelCache, writePixelCache } from "./pixel-cache.js";
+import { type Preprocessing, toPixels } from "./preprocessing.js";
+
+/** Images without their labels: the only thing that adaptation on unlabelled data is given. */
+export interface UnlabelledPixels {
+  /** For messages: data set and split. */
+  readonly name: string;
+  readonly size: number;
+  readonly height: number;
+  readonly width: number;
+  readonly channels: 3;
+  /** [N, H, W, C]. */
+  readonly pixels: Uint8Array;
+  readonly classes?: readonly string[];
+}
+
+export interface LabelledPixels extends UnlabelledPixels {
+  /** [N], indices into the classes. */
+  readonly labels: Int32Array;
+}
+
+export type PixelStore = UnlabelledPixels | LabelledPixels;
+
+export interface LoadPixelsOptions {
+  /** Where decoded splits are kept (in a folder `pixels`); nothing is kept without it. */
+  readonly cacheDir?: string | undefined;
+  /** Loads only the first `limit` images. */
+  readonly limit?: number | undefined;
+}
+
+/** Images decoded at once: libvips decodes on the four threads of Node's pool, more would only hold memory. */
+const DECODE_CONCURRENCY = 4;
+/** Node 20 cannot make a larger typed array. */
+const MAX_BUFFER_BYTES = 2 ** 32 - 1;
+const CHANNELS = 3;
+
+/**
+ * Decodes a split, or reads it from the cache. A cache file that is damaged or cannot be written is passed over, since
+ * it only saves time. Throws DataError naming the first image that does not decode, or when the split is too large.
+ */
+export async function loadPixels(
+  dataset: ImageDataset,
+  preprocessing: Preprocessing,
+  { cacheDir, limit }: LoadPixelsOptions = {},
+): Promise<PixelStore> {
+  const { height, width } = preprocessing;
+  const size = Math.min(dataset.size, limit ?? dataset.size);
+  const imageBytes = height * width * CHANNELS;
+  const name = `${dataset.name}, split ${dataset.split}`;
+  if (size < 1) throw new DataError(`${name}: expected at least 1 image, found a limit of ${limit}`);
+  if (size * imageBytes > MAX_BUFFER_BYTES) {
+    const most = Math.floor(MAX_BUFFER_BYTES / imageBytes);
+    throw new DataError(
+      `${name}: expected at most ${most} images of ${width} x ${height} pixels (4 GiB), found ${size}; limit the images used`,
+    );
+  }
+  const pixels = await cachedPixels(dataset, preprocessing, size, cacheDir);
+  const { classes, labels } = dataset;
+  const base = {
+    name,
+    size,
+    height,
+    width,
+    channels: CHANNELS,
+    pixels,
+    ...(classes === undefined ? {} : { classes }),
+  } as const;
+  return labels === undefined ? base : { ...base, labels: labels.slice(0, size) };
+}
+
+async function cachedPixels(
+  dataset: ImageDataset,
+  preprocessing: Preprocessing,
+  size: number,
+  cacheDir: string | undefined,
+): Promise<Uint8Array> {
+  if (cacheDir === undefined) return decodeAll(dataset, preprocessing, size);
+  const key = await pixelCacheKey(dataset, preprocessing, size);
+  const length = size * preprocessing.height * preprocessing.width * CHANNELS;
+  const cached = await readPixelCache(cacheDir, key, length);
+  if (cached !== undefined) return cached;
+  const pixels = await decodeAll(dataset, preprocessing, size);
+  await writePixelCache(cacheDir, key, pixels);
+  return pixels;
+}
+
+async function decodeAll(dataset: ImageDataset, preprocessing: Preprocessing, size: number): Promise<Uint8Array> {
+  const imageBytes = preprocessing.height * preprocessing.width * CHANNELS;
+  const pixels = new Uint8Array(size * imageBytes);
+  let next = 0;
+  let failed = false;
+  const work = async () => {
+    while (next < size && !failed) {
+      const index = next++;
+      try {
+        const encoded = await dataset.encoded(index);
+        pixels.set(await toPixels(encoded, preprocessing, dataset.locate(index)), index * imageBytes);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: DECODE_CONCURRENCY }, work));
+  return pixels;
+}
+
+/** Whether a store carries labels. */
+export function isLabelled(pixels: PixelStore): pixels is LabelledPixels {
+  return "labels" in pixels;
+}
+
+/** `pixels` with its labels. Throws DataError when it has none; `where` says what needs them. */
+export function requireLabels(pixels: PixelStore, where: string): LabelledPixels {
+  if (isLabelled(pixels)) return pixels;
+  throw new DataError(
+    `${where}: ${pixels.name}: expected labels, found an unlabelled split; choose a labelled split or add a label column or class folders`,
+  );
+}
+
+/** The same images (not copied) in an object that has no labels, not even hidden from the type. */
+export function withoutLabels(labelled: PixelStore): UnlabelledPixels {
+  const { name, size, height, width, channels, pixels, classes } = labelled;
+  return { name, size, height, width, channels, pixels, ...(classes === undefined ? {} : { classes }) };
+}

@@ -1,0 +1,25 @@
+/** The library: what the command line uses, for programs. */
+export { type Bundle, type BundleTensor, buildBundle, openBundle } from "./checkpoint/bundle.js";
+export { type Checkpoint, openCheckpoint, saveCheckpoint } from "./checkpoint/checkpoint.js";
+export { decodeFloat16, encodeFloat16 } from "./checkpoint/float16.js";
+export { readSafetensorsHeader, readTensorFloat32, writeSafetensors } from "./checkpoint/safetensors.js";
+export { type LabelledPixels, loadPixels, type UnlabelledPixels, withoutLabels } from "./data/pixels.js";
+export { openSuite, type Suite } from "./data/suite.js";
+export { createEngine, type EngineChoice } from "./engine/create-engine.js";
+export type { Engine, Executable, Program, TensorSource, TensorSpec, TensorValues } from "./engine/program.js";
+export { CheckpointError, ConfigError, DataError, NumericError, TrackerError, UserError } from "./errors.js";
+export { constrain, toGroupGradient, toTensorCoefficients, uniformCoefficients } from "./merge/coefficients.js";
+export { groupTensors, type Grouping } from "./merge/groups.js";
+export { mergeableTensors, mergedTensors } from "./merge/merged-weights.js";
+export { tiesProcessing } from "./merge/task-vector-processing.js";
+export { type ClipVisionConfig, parseClipConfig } from "./model/clip-config.js";
+export { clipVisionFeatures, clipVisionTensors } from "./model/clip-vision.js";
+export { type Head, loadHead } from "./model/heads.js";
+export { type AdamState, initAdam, stepAdam } from "./optimize/adam.js";
+export { type Classifier, createClassifier, type Evaluation } from "./optimize/evaluate.js";
+export type { TrainEvent } from "./optimize/events.js";
+export { type FineTuneOptions, fineTuneProgram } from "./optimize/fine-tune-program.js";
+export { learningRateAt } from "./optimize/schedule.js";
+export { type StepProgramOptions, stepProgram, stepSources } from "./optimize/step-program.js";
+export { initTrainState, type TrainOptions, type TrainState, train } from "./optimize/train.js";
+export { createRng, permutation } from "./runtime/rng.js";

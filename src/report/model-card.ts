@@ -1,0 +1,99 @@
+/**
+ * README.md of a merged model: YAML front matter the Hugging Face hub reads, the method, the coefficients,
+ * the numbers, and on which data they were obtained, said plainly when that is the data it was fitted to.
+ */
+import { stringify } from "yaml";
+import { formatConfig } from "../config/format.js";
+import type { RunConfig } from "../config/schema.js";
+import type { CoefficientsRecord } from "../track/coefficients-file.js";
+import type { ResultRow } from "./summary.js";
+import { markdownTable, markdownText } from "./table.js";
+
+export interface ModelCardInput {
+  /** Title of the card. */
+  readonly name: string;
+  /** Hub ids or names of the base and of the experts, as the suite knows them. */
+  readonly base: string;
+  readonly experts: readonly string[];
+  readonly config: RunConfig;
+  readonly coefficients: CoefficientsRecord;
+  readonly rows: readonly ResultRow[];
+  /** adamerge's own version. */
+  readonly version: string;
+}
+
+const PAPER =
+  "[AdaMerging: Adaptive Model Merging for Multi-Task Learning](https://arxiv.org/abs/2310.02575) (ICLR 2024)";
+
+/** The card's text. */
+export function modelCard(input: ModelCardInput): string {
+  const { config, coefficients, rows } = input;
+  const frontMatter = stringify({
+    base_model: [input.base, ...input.experts],
+    base_model_relation: "merge",
+    tags: ["merge", "adamerge"],
+  });
+  const sections = [
+    `---\n${frontMatter}---`,
+    `# ${input.name}`,
+    `A merge of ${coefficients.tasks.length} models fine-tuned from \`${input.base}\` ` +
+      `(${coefficients.tasks.join(", ")}), made by adamerge ${input.version}.`,
+    `## Method\n\n${methodText(config)}`,
+    `## Data\n\n${dataText(config)}`,
+    ...(rows.length > 0 ? [`## Accuracy\n\nIn percent.\n\n${markdownTable(rows)}`] : []),
+    `## Coefficients\n\n${markdownText(coefficientCells(coefficients))}\n\n` +
+      "All of them are in `coefficients.json`.",
+    `## Configuration\n\n\`\`\`yaml\n${shareableConfig(config)}\`\`\``,
+  ];
+  return `${sections.join("\n\n")}\n`;
+}
+
+/** Per task: mean, least and greatest coefficient, and the share that is exactly 0. */
+export function coefficientCells({ tasks, groups, values }: CoefficientsRecord): string[][] {
+  const rows = tasks.map((task, index) => {
+    const row = values[index] ?? [];
+    const mean = row.reduce((sum, value) => sum + value, 0) / row.length;
+    const zeros = row.filter((value) => value === 0).length;
+    return [
+      task,
+      mean.toFixed(4),
+      Math.min(...row).toFixed(4),
+      Math.max(...row).toFixed(4),
+      `${((100 * zeros) / row.length).toFixed(1)} %`,
+    ];
+  });
+  return [[`task (${groups.length} groups)`, "mean", "min", "max", "zero"], ...rows];
+}
+
+function methodText(config: RunConfig): string {
+  const processed =
+    config.task_vectors.processing === "ties" ? ` (trimmed by TIES, density ${config.task_vectors.density})` : "";
+  const range =
+    config.coefficients.constraint === "clamp"
+      ? `clamped to ${config.coefficients.min}..${config.coefficients.max}`
+      : config.coefficients.constraint === "softmax"
+        ? "positive, summing to 1 over the tasks"
+        : "unconstrained";
+  return (
+    `${PAPER}: base + sum over tasks of coefficient x task vector${processed}, ${config.granularity} ` +
+    `coefficients, ${range}. They start at ${config.coefficients.initial} and were fitted for ${config.steps} steps of ` +
+    `${config.optimizer.name} (learning rate ${config.optimizer.learning_rate}) to minimise the entropy of the ` +
+    "predictions on unlabelled images."
+  );
+}
+
+/** Which split the coefficients saw and which one judged them; they must not be mistaken for one another. */
+export function dataText({ data }: Pick<RunConfig, "data">): string {
+  const used = `Adapted on the images (no labels) of the \`${data.adapt_split}\` split; accuracy measured on the \`${data.eval_split}\` split.`;
+  if (data.adapt_split !== data.eval_split) return used;
+  return (
+    `${used}\n\n**The coefficients were fitted to the very images they are judged on** (test-time adaptation, as in the ` +
+    "paper; no labels were used). Do not compare these numbers with those of models that never saw the test images."
+  );
+}
+
+/** The configuration without the paths of the machine it ran on, which mean nothing to the reader. */
+function shareableConfig(config: RunConfig): string {
+  const suite = config.suite.split(/[\\/]/).filter(Boolean).at(-1) ?? "suite";
+  return formatConfig({ ...config, suite, output: "runs" });
+}

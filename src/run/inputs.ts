@@ -1,0 +1,148 @@
+/**
+ * Everything a run reads: suite, checkpoints, bundle, heads and images, checked against one another before any
+ * computation starts.
+ */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { buildBundle, type Bundle } from "../checkpoint/bundle.js";
+import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
+import { compareCheckpoints, failOnProblems } from "../checkpoint/preflight.js";
+import type { RunConfig } from "../config/schema.js";
+import { nearest } from "../config/nearest.js";
+import { openDataset } from "../data/dataset.js";
+import { type LabelledPixels, loadPixels, requireLabels, type UnlabelledPixels, withoutLabels } from "../data/pixels.js";
+import { type Preprocessing, parsePreprocessing } from "../data/preprocessing.js";
+import { openSuite, type Suite, type SuiteTask } from "../data/suite.js";
+import { CheckpointError, ConfigError } from "../errors.js";
+import { type Grouping, groupTensors } from "../merge/groups.js";
+import { mergeableTensors } from "../merge/merged-weights.js";
+import { tiesProcessing } from "../merge/task-vector-processing.js";
+import { type ClipVisionConfig, parseClipConfig } from "../model/clip-config.js";
+import { clipVisionTensors, PROJECTION_TENSOR } from "../model/clip-vision.js";
+import { type Head, loadHead } from "../model/heads.js";
+
+export interface Inputs {
+  readonly suite: Suite;
+  /** The merged tasks, in the order of the config. */
+  readonly tasks: readonly SuiteTask[];
+  readonly base: Checkpoint;
+  readonly tower: ClipVisionConfig;
+  readonly preprocessing: Preprocessing;
+  /** preprocessor_config.json as it stands, for the merged model. */
+  readonly preprocessorJson: unknown;
+  readonly bundle: Bundle;
+  readonly grouping: Grouping;
+  readonly heads: readonly Head[];
+}
+
+export interface InputOptions {
+  readonly cacheDir: string;
+  readonly log: (line: string) => void;
+}
+
+/** Opens the suite's checkpoints, compares them, builds or reuses the bundle, and reads the heads. */
+export async function loadInputs(config: RunConfig, { cacheDir, log }: InputOptions): Promise<Inputs> {
+  const suite = await openSuite(config.suite);
+  const tasks = chosenTasks(suite, config.tasks);
+  const base = await openCheckpoint(suite.base);
+  const configPath = join(suite.base, "config.json");
+  const tower = parseClipConfig(base.config, configPath);
+  const preprocessor = await readPreprocessing(join(suite.base, "preprocessor_config.json"), tower);
+  const experts = await Promise.all(
+    tasks.map(async ({ name, expert }) => ({ task: name, checkpoint: await openCheckpoint(expert) })),
+  );
+  const tensors = clipVisionTensors(tower);
+  failOnProblems(await compareCheckpoints(base, experts, tensors));
+  const processing = config.task_vectors.processing === "ties" ? tiesProcessing(config.task_vectors) : undefined;
+  const built = await buildBundle({ base, experts, tensors, cacheDir, ...(processing === undefined ? {} : { processing }) });
+  log(`bundle: ${tasks.length} task vectors of ${built.tensors.length} tensors (${built.path})`);
+  const bundle = config.merge_projection ? built : withBaseProjection(built);
+  const heads = await Promise.all(
+    tasks.map(({ name, head, classes }) =>
+      loadHead(head, { task: name, classes: classes.length, featureSize: tower.projectionSize, logitScale: suite.logitScale }),
+    ),
+  );
+  const grouping = groupTensors(mergeableTensors(bundle), {
+    granularity: config.granularity,
+    groups: config.groups,
+    shareQkv: config.share_qkv,
+  });
+  return {
+    suite,
+    tasks,
+    base,
+    tower,
+    preprocessing: preprocessor.parsed,
+    preprocessorJson: preprocessor.json,
+    bundle,
+    grouping,
+    heads,
+  };
+}
+
+/** The projection is left as the base has it, as FusionBench does. */
+function withBaseProjection(bundle: Bundle): Bundle {
+  return {
+    ...bundle,
+    tensors: bundle.tensors.map((tensor) => {
+      if (tensor.name !== PROJECTION_TENSOR) return tensor;
+      const { taskVectors: _, ...baseOnly } = tensor;
+      return baseOnly;
+    }),
+  };
+}
+
+function chosenTasks(suite: Suite, names: readonly string[] | null): readonly SuiteTask[] {
+  if (names === null) return suite.tasks;
+  return names.map((name) => {
+    const task = suite.tasks.find((candidate) => candidate.name === name);
+    if (task !== undefined) return task;
+    const known = suite.tasks.map((candidate) => candidate.name);
+    const close = nearest(name, known);
+    throw new ConfigError(
+      `tasks: the suite ${suite.name} has no task ${name}${close === undefined ? "" : `; did you mean ${close}?`} It has ${known.join(", ")}`,
+    );
+  });
+}
+
+/** preprocessor_config.json beside the base, parsed and checked against the tower. */
+async function readPreprocessing(file: string, tower: ClipVisionConfig): Promise<{ json: unknown; parsed: Preprocessing }> {
+  const json = await readJson(file);
+  const parsed = parsePreprocessing(json, file);
+  if (parsed.height !== tower.imageSize || parsed.width !== tower.imageSize) {
+    throw new CheckpointError(
+      `${file}: expected images of ${tower.imageSize}x${tower.imageSize} (image_size of config.json), found ${parsed.width}x${parsed.height}`,
+    );
+  }
+  return { json, parsed };
+}
+
+async function readJson(file: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(file, "utf8"));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new CheckpointError(`${file}: expected a JSON file (${reason}); copy it from the base model`, { cause });
+  }
+}
+
+/** The labelled images of every task in a split. Throws DataError for a split without labels. */
+export async function loadLabelled(inputs: Inputs, split: string, cacheDir: string): Promise<Map<string, LabelledPixels>> {
+  const stores = new Map<string, LabelledPixels>();
+  for (const task of inputs.tasks) {
+    const dataset = await openDataset({ path: task.dataset, split, classes: task.classes, where: `task ${task.name}` });
+    const pixels = await loadPixels(dataset, inputs.preprocessing, { cacheDir });
+    stores.set(task.name, requireLabels(pixels, `task ${task.name}`));
+  }
+  return stores;
+}
+
+/** The images of every task in a split, their labels left behind. */
+export async function loadUnlabelled(inputs: Inputs, split: string, cacheDir: string): Promise<Map<string, UnlabelledPixels>> {
+  const stores = new Map<string, UnlabelledPixels>();
+  for (const task of inputs.tasks) {
+    const dataset = await openDataset({ path: task.dataset, split, where: `task ${task.name}` });
+    stores.set(task.name, withoutLabels(await loadPixels(dataset, inputs.preprocessing, { cacheDir })));
+  }
+  return stores;
+}

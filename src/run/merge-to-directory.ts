@@ -1,0 +1,98 @@
+/** Applies coefficients that were learned before and writes the merged model as a Hugging Face directory. */
+import { readFile } from "node:fs/promises";
+import { saveCheckpoint } from "../checkpoint/checkpoint.js";
+import type { RunConfig } from "../config/schema.js";
+import { CheckpointError } from "../errors.js";
+import { readMergedTensor } from "../merge/merged-weights.js";
+import { modelCard } from "../report/model-card.js";
+import type { ResultRow } from "../report/summary.js";
+import { type CoefficientsRecord, parseCoefficients } from "../track/coefficients-file.js";
+import { type InputOptions, type Inputs, loadInputs } from "./inputs.js";
+import { packageVersion } from "./records.js";
+
+/** Merges the suite of `config` with the coefficients in `coefficientsPath` into `directory`, which must be empty or absent. */
+export async function mergeToDirectory(
+  config: RunConfig,
+  coefficientsPath: string,
+  directory: string,
+  options: InputOptions,
+): Promise<void> {
+  const inputs = await loadInputs(config, options);
+  const record = parseCoefficients(await readText(coefficientsPath), coefficientsPath);
+  await writeMergedModel(directory, inputs, config, record, []);
+}
+
+/** Reads a text file; a missing one is the user's error. */
+export async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new CheckpointError(`${path}: expected a coefficients.json of a run (${reason})`, { cause });
+  }
+}
+
+/**
+ * One coefficient per tensor and task [N, K] from a file, matched by names: groups through its `groupOf`, or through the
+ * config's own grouping when the file has none. Throws CheckpointError naming the task or group that does not fit.
+ */
+export function tensorCoefficients(record: CoefficientsRecord, inputs: Inputs, path: string): Float32Array {
+  const { tasks } = inputs.bundle;
+  const { tensors, groups, groupOf } = inputs.grouping;
+  const rows = tasks.map((task) => {
+    const row = record.values[record.tasks.indexOf(task)];
+    if (row === undefined) {
+      throw new CheckpointError(`${path}: tasks: expected coefficients for ${tasks.join(", ")}, found ${record.tasks.join(", ")}; merge with the tasks they were learned on`);
+    }
+    return row;
+  });
+  if (record.tasks.length !== tasks.length) {
+    throw new CheckpointError(`${path}: tasks: expected exactly ${tasks.join(", ")}, found ${record.tasks.join(", ")}; set tasks= to those of the file`);
+  }
+  const fileGroups = new Map(Object.entries(record.groupOf));
+  const values = new Float32Array(tensors.length * tasks.length);
+  tensors.forEach((tensor, row) => {
+    const group = fileGroups.get(tensor) ?? groups[groupOf[row] ?? 0] ?? "";
+    const column = record.groups.indexOf(group);
+    if (column < 0) {
+      throw new CheckpointError(`${path}: groups: no coefficient for tensor ${tensor} (group ${group}); use the granularity that the file was learned with (${record.granularity})`);
+    }
+    rows.forEach((taskRow, task) => {
+      values[row * tasks.length + task] = taskRow[column] ?? 0;
+    });
+  });
+  return values;
+}
+
+/** Writes config.json, preprocessor_config.json, the merged tensors in float32 and a model card. */
+export async function writeMergedModel(
+  directory: string,
+  inputs: Inputs,
+  config: RunConfig,
+  record: CoefficientsRecord,
+  rows: readonly ResultRow[],
+): Promise<void> {
+  const { bundle, base, suite } = inputs;
+  const coefficientsNK = tensorCoefficients(record, inputs, "coefficients.json");
+  const rowOfTensor = new Map(inputs.grouping.tensors.map((name, index) => [name, index]));
+  const byName = new Map(bundle.tensors.map((tensor) => [tensor.name, tensor]));
+  await saveCheckpoint(directory, {
+    config: base.config,
+    preprocessor: inputs.preprocessorJson,
+    readme: modelCard({
+      name: `${suite.name} merged by adamerge`,
+      base: `${suite.name}/base`,
+      experts: inputs.tasks.map((task) => `${suite.name}/${task.name}`),
+      config,
+      coefficients: record,
+      rows,
+      version: packageVersion(),
+    }),
+    specs: bundle.tensors.map(({ name, shape }) => ({ name, shape, dtype: "F32" })),
+    data: async (name) => {
+      const tensor = byName.get(name);
+      if (tensor === undefined) throw new CheckpointError(`${directory}: no tensor ${name}`);
+      return readMergedTensor(bundle, tensor, coefficientsNK, rowOfTensor.get(name) ?? 0);
+    },
+  });
+}

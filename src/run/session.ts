@@ -1,0 +1,41 @@
+/** What fits and evaluations share: the engine, the inputs, the labelled images and the compiled classifier. */
+import type { RunConfig } from "../config/schema.js";
+import { createEngine } from "../engine/create-engine.js";
+import type { Engine } from "../engine/program.js";
+import { createClassifier } from "../optimize/evaluate.js";
+import { type Inputs, loadInputs, loadLabelled } from "./inputs.js";
+import type { EvaluateOptions } from "./models.js";
+
+export interface SessionOptions {
+  readonly cacheDir: string;
+  readonly signal: AbortSignal;
+  readonly log: (line: string) => void;
+}
+
+export interface Session {
+  readonly engine: Engine;
+  readonly inputs: Inputs;
+  readonly evaluation: EvaluateOptions;
+}
+
+/** Opens a session, gives it to `work` and closes it whatever happens. */
+export async function withSession<T>(config: RunConfig, options: SessionOptions, work: (session: Session) => Promise<T>): Promise<T> {
+  const inputs = await loadInputs(config, options);
+  const pixels = await loadLabelled(inputs, config.data.eval_split, options.cacheDir);
+  const { engine, reason } = await createEngine(config);
+  options.log(`engine: ${reason}`);
+  try {
+    const classifier = await createClassifier(engine, {
+      config: inputs.tower,
+      normalization: inputs.preprocessing,
+      heads: inputs.heads,
+      batchSize: config.data.eval_batch_size,
+    });
+    const evaluation = { classifier, pixels, limit: config.data.eval_limit ?? undefined, signal: options.signal };
+    const result = await work({ engine, inputs, evaluation });
+    await classifier.close();
+    return result;
+  } finally {
+    await engine.close();
+  }
+}

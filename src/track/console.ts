@@ -1,0 +1,118 @@
+/**
+ * Shows a fit to the person who waits for it: on a terminal one line that updates itself, elsewhere (a log
+ * file, CI) a plain line now and then. Writes to the stream it is given and keeps no other state.
+ */
+import pc from "picocolors";
+import type { EvaluationEvent, StepEvent, TrainEvent } from "../optimize/events.js";
+
+/** The part of a writable stream that is used; process.stderr fits. */
+export interface ConsoleStream {
+  write(text: string): unknown;
+  readonly isTTY?: boolean | undefined;
+  readonly columns?: number | undefined;
+}
+
+export interface ConsoleOptions {
+  readonly stream: ConsoleStream;
+  /** False with NO_COLOR; colours also need a terminal. */
+  readonly color: boolean;
+  /** Without a terminal: steps between lines. Default: a twentieth of the fit. */
+  readonly everySteps?: number;
+}
+
+export interface FitConsole {
+  show(event: TrainEvent): void;
+  /** Prints a line of text above the updating one. */
+  log(line: string): void;
+}
+
+/** Width of a terminal that does not tell its own. */
+const DEFAULT_COLUMNS = 80;
+/** Without a terminal, lines in a whole fit unless `everySteps` says otherwise. */
+const LINES_PER_FIT = 20;
+/** Per-task numbers beyond this many make the line unreadable; the average is in the loss. */
+const MAX_TASKS_SHOWN = 8;
+const ERASE_LINE = "\r\u001b[2K";
+
+/** Renders the events of one fit at a time. */
+export function createConsole({ stream, color, everySteps }: ConsoleOptions): FitConsole {
+  const isTerminal = stream.isTTY === true;
+  const colors = pc.createColors(color && isTerminal);
+  let tasks: readonly string[] = [];
+  let steps = 0;
+  let liveLine = "";
+
+  const print = (line: string) => {
+    stream.write(liveLine === "" ? `${line}\n` : `${ERASE_LINE}${line}\n${liveLine}`);
+  };
+  const showStep = (event: StepEvent) => {
+    const line = stepLine(event, tasks, steps);
+    if (isTerminal) {
+      // A line that wraps cannot be erased by one erase.
+      liveLine = line.slice(0, (stream.columns ?? DEFAULT_COLUMNS) - 1);
+      stream.write(`${ERASE_LINE}${liveLine}`);
+      return;
+    }
+    const every = everySteps ?? Math.max(1, Math.ceil(steps / LINES_PER_FIT));
+    if (event.step % every === 0 || event.step === 1 || event.step === steps) print(line);
+  };
+
+  return {
+    log: print,
+    show(event) {
+      switch (event.type) {
+        case "start":
+          tasks = event.tasks;
+          steps = event.steps;
+          print(
+            `${event.trainableCoefficients} coefficients: ${tasks.length} tasks x ${event.groups.length} groups; ` +
+              `${event.steps} steps of ${event.imagesPerStep} images`,
+          );
+          break;
+        case "step":
+          showStep(event);
+          break;
+        case "evaluation":
+          print(colors.bold(evaluationLine(event, tasks)));
+          break;
+        case "end":
+          if (liveLine !== "") stream.write("\n");
+          liveLine = "";
+          print(
+            `${event.reason === "finished" ? colors.green("finished") : colors.yellow("interrupted")} after step ${event.step}, ${duration(event.seconds)}`,
+          );
+          break;
+        default:
+          event satisfies never;
+      }
+    },
+  };
+}
+
+function stepLine(event: StepEvent, tasks: readonly string[], steps: number): string {
+  const perTask = tasks
+    .slice(0, MAX_TASKS_SHOWN)
+    .map((task, index) => `${task} ${(event.taskLossNats[index] ?? Number.NaN).toFixed(3)}`)
+    .join(" ");
+  const more = tasks.length > MAX_TASKS_SHOWN ? " ..." : "";
+  // The numbers that matter most come first: the end of the line is what a narrow terminal cuts.
+  return (
+    `step ${String(event.step).padStart(String(steps).length)}/${steps}  loss ${event.lossNats.toFixed(4)}  ` +
+    `${event.imagesPerSecond.toFixed(1)} images/s  ETA ${duration(event.secondsLeft)}  ${perTask}${more}`
+  );
+}
+
+function evaluationLine(event: EvaluationEvent, tasks: readonly string[]): string {
+  const perTask = tasks.map((task, index) => `${task} ${(event.accuracyPercent[index] ?? Number.NaN).toFixed(2)}`);
+  return `step ${event.step}: accuracy ${event.averagePercent.toFixed(2)} % (${perTask.join(", ")})`;
+}
+
+/** `7 s`, `2:05` (minutes), `1:02:05` (hours); `?` when not known. */
+function duration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return "?";
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const padded = String(rest).padStart(2, "0");
+  return hours > 0 ? `${hours}:${String(minutes).padStart(2, "0")}:${padded}` : `${minutes}:${padded}`;
+}

@@ -1,0 +1,244 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { runCli } from "../../src/cli/cli.js";
+import { type CliIo, cacheDirectory, type Library } from "../../src/cli/io.js";
+import { NumericError } from "../../src/errors.js";
+import { resultRow } from "../../src/report/summary.js";
+import { coefficientsText } from "../../src/track/coefficients-file.js";
+
+const packageRoot = path.resolve(import.meta.dirname, "../..");
+const row = resultRow("adamerging", ["a", "b"], [50, 70]);
+let cwd: string;
+
+beforeEach(async () => {
+  cwd = await mkdtemp(path.join(tmpdir(), "adamerge-cli-"));
+  await writeFile(path.join(cwd, "c.yaml"), "suite: s\n");
+});
+afterEach(() => rm(cwd, { recursive: true }));
+
+interface Call {
+  readonly name: string;
+  readonly args: readonly unknown[];
+}
+
+/** Runs a command line against a library that only notes its calls. */
+async function run(line: string, changes: Partial<Library> = {}, signal = new AbortController().signal) {
+  const calls: Call[] = [];
+  let stdout = "";
+  let stderr = "";
+  const note =
+    <R>(name: string, result: R) =>
+    async (...args: unknown[]): Promise<R> => {
+      calls.push({ name, args });
+      return result;
+    };
+  const library: Library = {
+    fit: note("fit", { runPath: "/runs/c/default", table: [row], reason: "finished" as const }),
+    evaluateMethod: note("evaluateMethod", row),
+    mergeToDirectory: note("mergeToDirectory", undefined),
+    quickstart: note("quickstart", { suite: "mini4", engine: "onnx", device: "cpu", seconds: 1, rows: [row] }),
+    describeEnvironment: note("describeEnvironment", [{ name: "onnx", ok: false, detail: "no", advice: "install it" }]),
+    ...changes,
+  };
+  const io: CliIo = {
+    stdout: { write: (text) => (stdout += text) },
+    stderr: { write: (text) => (stderr += text) },
+    env: { ADAMERGE_CACHE: "/cache" },
+    cwd,
+    homeDir: "/home/x",
+    packageRoot,
+    signal,
+    library: async () => library,
+  };
+  const code = await runCli(line.split(" ").filter(Boolean), io);
+  return { code, stdout, stderr, calls };
+}
+
+test("fit resolves the config, passes the options on and prints the table", async () => {
+  const { code, stdout, calls } = await run("fit c.yaml steps=3 ~seed --overwrite");
+  expect(code).toBe(0);
+  expect(stdout).toBe(
+    "method          a      b  average\n----------  -----  -----  -------\nadamerging  50.00  70.00    60.00\nrun: /runs/c/default\n",
+  );
+  expect(calls).toMatchObject([
+    {
+      name: "fit",
+      args: [
+        { steps: 3, suite: path.join(cwd, "s"), experiment: "c" },
+        { overwrite: true, cacheDir: "/cache" },
+      ],
+    },
+  ]);
+});
+
+test("--quiet prints the path, --json the result, an interrupted fit exits with 130", async () => {
+  expect((await run("fit c.yaml -q")).stdout).toBe("/runs/c/default\n");
+  expect(JSON.parse((await run("fit c.yaml --json")).stdout)).toEqual({
+    runPath: "/runs/c/default",
+    reason: "finished",
+    rows: [row],
+  });
+  const fit: Library["fit"] = async () => ({ runPath: "/r", table: [], reason: "interrupted" });
+  expect(await run("fit c.yaml", { fit })).toMatchObject({ code: 130, stdout: "run: /r\n" });
+});
+
+test("progress goes to stderr", async () => {
+  const fit: Library["fit"] = async (_, { onEvent, log }) => {
+    log("a word");
+    onEvent({ type: "end", step: 1, reason: "finished", seconds: 1 });
+    return { runPath: "/r", table: [], reason: "finished" };
+  };
+  expect(await run("fit c.yaml", { fit })).toMatchObject({
+    stdout: "run: /r\n",
+    stderr: "a word\nfinished after step 1, 1 s\n",
+  });
+  expect((await run("fit c.yaml --quiet", { fit })).stderr).toBe("");
+});
+
+test("eval and merge find the coefficients of a run folder", async () => {
+  const file = path.join(cwd, "coefficients.json");
+  await writeFile(file, "{}");
+  const evaluated = await run("eval c.yaml --coefficients .");
+  expect(evaluated.calls[0]?.args[1]).toEqual({ kind: "coefficients", path: file });
+  const arithmetic = await run("eval c.yaml --method task_arithmetic --scale 0.4 --json");
+  expect(arithmetic.calls[0]?.args[1]).toEqual({ kind: "task_arithmetic", scale: 0.4 });
+  expect(JSON.parse(arithmetic.stdout)).toEqual(row);
+  expect((await run("eval c.yaml --method task_arithmetic")).calls[0]?.args[1]).toEqual({
+    kind: "task_arithmetic",
+    scale: 0.3,
+  });
+  const merged = await run("merge c.yaml --coefficients coefficients.json -o out");
+  expect(merged.calls[0]?.args.slice(1, 3)).toEqual([file, path.join(cwd, "out")]);
+  expect(merged.stdout).toBe(`${path.join(cwd, "out")}\n`);
+});
+
+test("quickstart and doctor", async () => {
+  const { stdout, calls } = await run("quickstart");
+  expect(stdout).toContain("suite mini4, engine onnx on cpu, 1.0 s");
+  expect(calls[0]?.args[0]).toMatchObject({
+    suitePath: path.join(packageRoot, "datasets/mini4"),
+    output: path.join(cwd, "runs"),
+  });
+  expect(await run("doctor")).toMatchObject({ code: 1, stdout: "fail  onnx  no\n            -> install it\n" });
+});
+
+test("inspect shows coefficients as a table and as JSON", async () => {
+  const record = {
+    granularity: "layer-wise",
+    tasks: ["a", "b"],
+    groups: ["x", "y"],
+    values: [
+      [0.5, 0],
+      [1, 1],
+    ],
+    groupOf: {},
+  };
+  await writeFile(path.join(cwd, "coefficients.json"), coefficientsText(record));
+  const { stdout } = await run("inspect .");
+  expect(stdout).toContain(
+    "group (layer-wise)       a       b\n------------------  ------  ------\nx                   0.5000  1.0000\n",
+  );
+  expect(stdout).toContain("a                0.2500  0.0000  0.5000  50.0 %");
+  expect(JSON.parse((await run("inspect coefficients.json --json")).stdout)).toEqual(record);
+});
+
+test("inspect shows the tensors of a checkpoint from its header", async () => {
+  const header = JSON.stringify({ w: { dtype: "F32", shape: [2, 3], data_offsets: [0, 24] } });
+  const padded = header.padEnd(Math.ceil(header.length / 8) * 8);
+  const bytes = Buffer.alloc(8 + padded.length + 24);
+  bytes.writeBigUInt64LE(BigInt(padded.length));
+  bytes.write(padded, 8);
+  await writeFile(path.join(cwd, "model.safetensors"), bytes);
+  const { stdout } = await run("inspect model.safetensors");
+  expect(stdout).toBe(
+    "tensor  dtype  shape  bytes\n------  -----  -----  -----\nw         F32  2 x 3     24\n\n1 tensors, 6 elements, 0.0 MB in 1 file(s)\n",
+  );
+});
+
+test("config show", async () => {
+  expect((await run("config show c.yaml steps=3 --source")).stdout).toContain("steps: 3  # override steps=3");
+  expect(JSON.parse((await run("config show --json-schema")).stdout)).toMatchObject({ type: "object" });
+});
+
+test.each([
+  ["", 2, "expected a verb, found none; `adamerge --help` lists them"],
+  ["fitt c.yaml", 2, "unknown verb `fitt`; did you mean `adamerge fit`?"],
+  ["config", 2, "config: expected `adamerge config show`, found no second word"],
+  ["config shwo c.yaml", 2, "unknown verb `config shwo`; did you mean `adamerge config show`?"],
+  [
+    "fit",
+    2,
+    "fit: expected `adamerge fit <config> [overrides..]`, found too few arguments; `adamerge fit --help` explains",
+  ],
+  ["fit c.yaml --overwrit", 2, "unknown flag `--overwrit`; did you mean `--overwrite`?"],
+  ["doctor extra", 2, "doctor: unexpected argument `extra`"],
+  ["fit c.yaml stesp=3", 2, "override stesp=3: unknown key `stesp`; did you mean `steps`?"],
+  ["fit d.yaml", 2, "d.yaml: cannot read the config: no such file; there are: c.yaml"],
+  ["eval c.yaml", 2, "expected one of --coefficients FILE and --method NAME, found neither"],
+  [
+    "eval c.yaml --method tie",
+    2,
+    "--method: expected one of pretrained, individual, weight_averaging, task_arithmetic, found tie",
+  ],
+  ["eval c.yaml --method pretrained --scale 1", 2, "--scale: expected with --method task_arithmetic only"],
+  ["eval c.yaml --method task_arithmetic --scale x", 2, "--scale: expected a number, found something else"],
+  ["eval c.yaml --method pretrained --method individual", 2, "--method: expected once, found several times"],
+  [
+    "fit c.yaml steps=x sed=1",
+    2,
+    "2 problems in the configuration:\n  override sed=1: unknown key `sed`; did you mean `seed`?\n  override steps=x: ",
+  ],
+  ["merge c.yaml --output o", 2, "merge: Missing required argument: coefficients; `adamerge merge --help` explains"],
+  [
+    "eval c.yaml --coefficients nowhere",
+    3,
+    "nowhere: expected a coefficients.json or the folder of a run that has one, found nothing",
+  ],
+  ["inspect nowhere", 3, "nowhere: expected a .safetensors file, a folder that holds some"],
+  [
+    "inspect .",
+    3,
+    ".: expected a .safetensors file, a folder that holds some, a coefficients.json or a run folder, found a folder with c.yaml",
+  ],
+])("adamerge %s: exit code %i", async (line, code, message) => {
+  const result = await run(line);
+  expect(result.stderr).toContain(`adamerge: ${message}`);
+  expect(result).toMatchObject({ code, stdout: "", calls: [] });
+});
+
+test("errors of the work: user errors by their code, bugs with 1, stacks only with --debug", async () => {
+  const fails = (error: Error): Partial<Library> => ({ fit: () => Promise.reject(error) });
+  expect(await run("fit c.yaml", fails(new NumericError("loss is NaN")))).toMatchObject({
+    code: 4,
+    stderr: "adamerge: loss is NaN\n",
+  });
+  const bug = await run("fit c.yaml", fails(new Error("oops")));
+  expect(bug).toMatchObject({
+    code: 1,
+    stderr: "adamerge: oops\nThis is a bug in adamerge; please report it with what --debug adds.\n",
+  });
+  expect((await run("fit c.yaml --debug", fails(new Error("oops")))).stderr).toContain("    at ");
+  const stopped = await run("fit c.yaml", fails(new Error("aborted")), AbortSignal.abort());
+  expect(stopped).toMatchObject({ code: 130, stderr: "adamerge: interrupted\n" });
+});
+
+test("help and version go to stdout; every verb has two examples", async () => {
+  expect(await run("--version")).toMatchObject({ code: 0, stderr: "" });
+  for (const verb of ["quickstart", "fit", "eval", "merge", "inspect", "config show", "doctor"]) {
+    const { code, stdout, stderr } = await run(`${verb} --help`);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const [, examples = ""] = stdout.split("Examples:\n");
+    expect(examples.match(/^ {2}adamerge /gm), verb).toHaveLength(2);
+  }
+});
+
+test.each([
+  [{ ADAMERGE_CACHE: "here", XDG_CACHE_HOME: "/xdg" }, "/project/here"],
+  [{ XDG_CACHE_HOME: "/xdg" }, "/xdg/adamerge"],
+  [{ XDG_CACHE_HOME: "relative" }, "/home/x/.cache/adamerge"],
+  [{}, "/home/x/.cache/adamerge"],
+])("cache directory with %j", (env, expected) => {
+  expect(cacheDirectory({ env, cwd: "/project", homeDir: "/home/x" })).toBe(path.normalize(expected));
+});

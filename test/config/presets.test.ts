@@ -1,0 +1,56 @@
+/** The presets are claims about other people's code: their values are pinned here. */
+import { readdir } from "node:fs/promises";
+import path from "node:path";
+import { expect, test } from "vitest";
+import { configJsonSchema, configKeys } from "../../src/config/keys.js";
+import { loadRunConfig } from "../../src/config/load.js";
+import { nearest } from "../../src/config/nearest.js";
+
+const configs = path.resolve(import.meta.dirname, "../../configs");
+const options = { presetsDir: path.join(configs, "presets"), cwd: configs };
+
+test("paper and fusionbench differ exactly where their comments say", async () => {
+  const paper = await loadRunConfig("presets/paper.yaml", ["suite=s"], options);
+  const fusionbench = await loadRunConfig("presets/fusionbench.yaml", ["suite=s", "experiment=paper"], options);
+  expect(paper.config).toMatchObject({
+    granularity: "layer-wise",
+    share_qkv: true,
+    merge_projection: true,
+    coefficients: { initial: 0.3, constraint: "clamp", min: 0, max: 1 },
+    objective: { form: "log_softmax", reduction: "sum" },
+    optimizer: { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0, schedule: "constant" },
+    data: { adapt_split: "test", eval_split: "test", batch_size: 16, batches_per_task: 2 },
+    steps: 500,
+  });
+  expect(fusionbench.config).toEqual({
+    ...paper.config,
+    share_qkv: false,
+    merge_projection: false,
+    coefficients: { ...paper.config.coefficients, constraint: "none" },
+    objective: { ...paper.config.objective, form: "epsilon" },
+    data: { ...paper.config.data, batches_per_task: 1 },
+    steps: 1000,
+  });
+});
+
+test("every shipped config loads", async () => {
+  for (const file of (await readdir(configs)).filter((name) => name.endsWith(".yaml"))) {
+    const { config } = await loadRunConfig(file, [], options);
+    expect(path.isAbsolute(config.suite)).toBe(true);
+  }
+});
+
+test("every key is described in one line", () => {
+  for (const key of configKeys.values()) expect(key.description, key.path).toMatch(/^[^\n]{8,120}$/);
+  expect(configJsonSchema()).toMatchObject({ type: "object", additionalProperties: false });
+});
+
+test.each([
+  ["lr", "learning_rate"],
+  ["Steps", "steps"],
+  ["step", "steps"],
+  ["optimzier", "optimizer"],
+  ["zzz", undefined],
+])("nearest to %s is %s", (word, expected) => {
+  expect(nearest(word, ["steps", "seed", "learning_rate", "optimizer"])).toBe(expected);
+});

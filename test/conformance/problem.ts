@@ -1,0 +1,72 @@
+/** The small merging problem of `step/`: base, experts, heads and the bundle built from them by the product's own readers. */
+import { mkdtemp, readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buildBundle, type Bundle } from "../../src/checkpoint/bundle.js";
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
+import { type ClipVisionConfig, parseClipConfig } from "../../src/model/clip-config.js";
+import { clipVisionTensors, type Normalization } from "../../src/model/clip-vision.js";
+import { type Head, loadHead } from "../../src/model/heads.js";
+import { CONFORMANCE, readStepDescription, type StepDescription } from "./fixture.js";
+
+export interface Problem {
+  readonly description: StepDescription;
+  readonly config: ClipVisionConfig;
+  readonly normalization: Normalization;
+  readonly bundle: Bundle;
+  readonly heads: readonly Head[];
+}
+
+/** CLIP's own normalisation, as in the fixtures. */
+export async function normalizationOf(folder: string): Promise<Normalization> {
+  const json: unknown = JSON.parse(await readFile(join(CONFORMANCE, folder, "preprocessor_config.json"), "utf8"));
+  const { parsePreprocessing } = await import("../../src/data/preprocessing.js");
+  return parsePreprocessing(json, folder);
+}
+
+export async function towerConfig(folder: string): Promise<ClipVisionConfig> {
+  const file = join(CONFORMANCE, folder, "config.json");
+  return parseClipConfig(JSON.parse(await readFile(file, "utf8")), file);
+}
+
+/** Builds the bundle in a fresh temporary cache. */
+export async function loadProblem(): Promise<Problem> {
+  const description = await readStepDescription();
+  const config = await towerConfig(description.base);
+  const base = await openCheckpoint(join(CONFORMANCE, description.base));
+  const experts = await Promise.all(
+    description.experts.map(async (folder, index) => ({
+      task: description.tasks[index] ?? "",
+      checkpoint: await openCheckpoint(join(CONFORMANCE, "step", folder)),
+    })),
+  );
+  const cacheDir = await mkdtemp(join(tmpdir(), "adamerge-conformance-"));
+  const bundle = await buildBundle({ base, experts, tensors: clipVisionTensors(config), cacheDir });
+  const heads = await Promise.all(
+    description.tasks.map((task, index) =>
+      loadHead(join(CONFORMANCE, "step", "heads", `${task}.safetensors`), {
+        task,
+        classes: description.classes[index] ?? 0,
+        featureSize: config.projectionSize,
+      }),
+    ),
+  );
+  return { description, config, normalization: await normalizationOf(description.base), bundle, heads };
+}
+
+/** Rows [N, K] of the fixture's tensor order, in the bundle's order. */
+export function toBundleOrder(rowsNK: ArrayLike<number>, problem: Problem): Float64Array {
+  const tasks = problem.bundle.tasks.length;
+  const ordered = new Float64Array(problem.bundle.tensors.length * tasks);
+  problem.bundle.tensors.forEach(({ name }, row) => {
+    const source = problem.description.tensors.indexOf(name);
+    for (let task = 0; task < tasks; task++) ordered[row * tasks + task] = rowsNK[source * tasks + task] ?? Number.NaN;
+  });
+  return ordered;
+}
+
+/** [A, B] -> [B, A]. */
+export function transpose(values: ArrayLike<number>, rows: number): Float64Array {
+  const columns = values.length / rows;
+  return Float64Array.from({ length: values.length }, (_, index) => values[(index % rows) * columns + Math.floor(index / rows)] ?? Number.NaN);
+}

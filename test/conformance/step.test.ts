@@ -1,0 +1,126 @@
+/**
+ * The gradient of the coefficients against float64 PyTorch (every granularity, both entropy forms) and against central
+ * differences of our own loss, and the engines against each other.
+ */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createOnnxEngine } from "../../src/engine/onnx-engine.js";
+import type { Engine, Executable } from "../../src/engine/program.js";
+import { createTfjsEngine } from "../../src/engine/tfjs-engine.js";
+import { toGroupGradient, toTensorCoefficients } from "../../src/merge/coefficients.js";
+import { type Granularity, type Grouping, groupTensors } from "../../src/merge/groups.js";
+import { mergeableTensors } from "../../src/merge/merged-weights.js";
+import { objectives } from "../../src/objective/objectives.js";
+import {
+  STEP_INPUT_COEFFICIENTS,
+  STEP_INPUT_IMAGES,
+  STEP_OUTPUT_GRADIENT,
+  STEP_OUTPUT_LOSSES,
+  stepProgram,
+  stepSources,
+} from "../../src/optimize/step-program.js";
+import { randomArray, relativeError } from "../support/random.js";
+import { type FixtureArrays, readFixture } from "./fixture.js";
+import { loadProblem, type Problem, toBundleOrder, transpose } from "./problem.js";
+
+type Form = "entropy" | "epsilon";
+const IMAGES_PER_TASK = 6;
+
+const onnx = createOnnxEngine({ provider: "cpu", threads: 1 });
+let problem: Problem;
+let fixture: FixtureArrays;
+let images: Uint8Array;
+const compiled = new Map<Form, Executable>();
+
+async function compile(engine: Engine, form: Form): Promise<Executable> {
+  const executable = await engine.compile(
+    stepProgram({
+      ...problem,
+      imagesPerTask: IMAGES_PER_TASK,
+      taskWeight: 1,
+      loss: (logits) =>
+        objectives.entropy.loss(logits, { form: form === "epsilon" ? "epsilon" : "log_softmax", epsilon: 1e-8 }),
+    }),
+  );
+  await executable.bind(stepSources(problem.bundle, problem.heads));
+  return executable;
+}
+
+beforeAll(async () => {
+  problem = await loadProblem();
+  fixture = await readFixture("step/fixture.safetensors");
+  images = Uint8Array.from(problem.description.tasks.flatMap((task) => [...fixture.bytes(`pixels.${task}`)]));
+  for (const form of ["entropy", "epsilon"] as const) compiled.set(form, await compile(onnx, form));
+});
+afterAll(() => onnx.close());
+
+async function step(executable: Executable | undefined, coefficientsNK: Float32Array) {
+  const outputs = await executable?.run(
+    new Map<string, Float32Array | Uint8Array>([
+      [STEP_INPUT_COEFFICIENTS, coefficientsNK],
+      [STEP_INPUT_IMAGES, images],
+    ]),
+  );
+  const losses = outputs?.get(STEP_OUTPUT_LOSSES) ?? new Float32Array();
+  return { losses, total: losses.reduce((a, b) => a + b, 0), gradientNK: outputs?.get(STEP_OUTPUT_GRADIENT) ?? new Float32Array() };
+}
+
+const granularities: readonly (readonly [Granularity, string])[] = [
+  ["layer-wise", "layer"],
+  ["block-wise", "block"],
+  ["task-wise", "task"],
+];
+
+/** The fixture's rows of one granularity as our matrix [K, L]. */
+function fixtureMatrix(name: string, granularity: Granularity): Float64Array {
+  const values = fixture.floats(name);
+  const rows = granularity === "layer-wise" ? toBundleOrder(values, problem) : values;
+  return transpose(rows, rows.length / problem.bundle.tasks.length);
+}
+
+function groupingOf(granularity: Granularity): Grouping {
+  return groupTensors(mergeableTensors(problem.bundle), { granularity, groups: [], shareQkv: false });
+}
+
+describe.each(granularities)("gradient, %s", (granularity, prefix) => {
+  it.each(["entropy", "epsilon"] as const)("%s equals float64 PyTorch", async (form) => {
+    const grouping = groupingOf(granularity);
+    const tasks = problem.bundle.tasks.length;
+    const values = fixtureMatrix(`${prefix}.lambda`, granularity);
+    expect(values.length).toBe(tasks * grouping.groups.length);
+    const { losses, gradientNK } = await step(compiled.get(form), toTensorCoefficients(values, grouping, tasks));
+    expect(relativeError(losses, fixture.floats(`${prefix}.${form}.losses`))).toBeLessThan(1e-5);
+    const gradient = toGroupGradient(gradientNK, grouping, tasks);
+    const error = relativeError(gradient, fixtureMatrix(`${prefix}.${form}.gradient`, granularity));
+    expect(error).toBeLessThan(1e-5);
+  });
+
+  it("equals central differences along random directions", async () => {
+    const grouping = groupingOf(granularity);
+    const tasks = problem.bundle.tasks.length;
+    const values = fixtureMatrix(`${prefix}.lambda`, granularity);
+    const at = (shifted: Float64Array) => step(compiled.get("entropy"), toTensorCoefficients(shifted, grouping, tasks));
+    const gradient = toGroupGradient((await at(values)).gradientNK, grouping, tasks);
+    const analytic: number[] = [];
+    const numeric: number[] = [];
+    for (let seed = 1; seed <= 8; seed++) {
+      const direction = randomArray(values.length, seed);
+      const width = 4e-3;
+      const shift = (sign: number) => values.map((value, index) => value + sign * width * (direction[index] ?? 0));
+      const [plus, minus] = [await at(shift(1)), await at(shift(-1))];
+      numeric.push((plus.total - minus.total) / (2 * width));
+      analytic.push(gradient.reduce((sum, slope, index) => sum + slope * (direction[index] ?? 0), 0));
+    }
+    expect(relativeError(analytic, numeric)).toBeLessThan(1e-3);
+  });
+});
+
+it.each(["cpu", "wasm"] as const)("tfjs-%s computes the same step as onnx", async (backend) => {
+  const grouping = groupingOf("layer-wise");
+  const coefficients = toTensorCoefficients(fixtureMatrix("layer.lambda", "layer-wise"), grouping, problem.bundle.tasks.length);
+  const eager = await compile(await createTfjsEngine(backend), "entropy");
+  const found = await step(eager, coefficients);
+  const expected = await step(compiled.get("entropy"), coefficients);
+  await eager.close();
+  expect(relativeError(found.losses, expected.losses)).toBeLessThan(1e-5);
+  expect(relativeError(found.gradientNK, expected.gradientNK)).toBeLessThan(1e-5);
+});

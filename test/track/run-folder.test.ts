@@ -1,0 +1,145 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { loadRunConfig, parseRunConfig } from "../../src/config/load.js";
+import { ConfigError } from "../../src/errors.js";
+import { coefficientsText, parseCoefficients } from "../../src/track/coefficients-file.js";
+import { createRunFolder } from "../../src/track/run-folder.js";
+
+const config = parseRunConfig({ suite: "/suite", steps: 2, experiment: "e", name: "n", output: "/runs" });
+const now = () => new Date("2024-01-02T03:04:05Z");
+let root: string;
+
+beforeEach(async () => {
+  root = await mkdtemp(path.join(tmpdir(), "adamerge-run-"));
+});
+afterEach(() => rm(root, { recursive: true }));
+
+const create = (overwrite = false) => createRunFolder({ root, experiment: "e", name: "n", config, overwrite, now });
+const read = (name: string) => readFile(path.join(root, "e/n", name), "utf8");
+
+test("a run leaves its config, metrics, state, coefficients and summary", async () => {
+  const run = await create();
+  expect(JSON.parse(await read("status.json"))).toMatchObject({ state: "running", step: 0 });
+  await run.writeEnvironment({
+    node: "20",
+    os: "x",
+    cpu: "y",
+    engine: "onnx",
+    device: "cpu",
+    versions: { adamerge: "0" },
+  });
+  const start = {
+    type: "start",
+    tasks: ["a", "b"],
+    groups: ["g"],
+    steps: 2,
+    trainableCoefficients: 2,
+    imagesPerStep: 4,
+  } as const;
+  await run.record(start);
+  await run.record({
+    type: "step",
+    step: 1,
+    lossNats: 3,
+    taskLossNats: [1, 2],
+    gradientNorm: 0.5,
+    learningRate: 0.1,
+    coefficientMeans: [0.3, 0.4],
+    imagesPerSecond: 10,
+    secondsLeft: 1,
+  });
+  await run.record({ type: "evaluation", step: 1, accuracyPercent: [50, 100], averagePercent: 75 });
+  await run.record({ type: "end", step: 1, reason: "interrupted", seconds: 1 });
+  await run.writeCoefficients({
+    granularity: "task-wise",
+    tasks: ["a"],
+    groups: ["all"],
+    values: [[0.1]],
+    groupOf: { w: "all" },
+  });
+  await run.writeSummary({ rows: [] });
+  await run.setState("interrupted");
+  await run.close();
+  const lines = (await read("metrics.jsonl")).trim().split("\n");
+  const time = "2024-01-02T03:04:05.000Z";
+  expect(lines.map((line) => JSON.parse(line))).toEqual([
+    {
+      time,
+      step: 1,
+      "train/loss": 3,
+      "train/entropy/a": 1,
+      "train/entropy/b": 2,
+      "lambda/mean/a": 0.3,
+      "lambda/mean/b": 0.4,
+      "train/gradient_norm": 0.5,
+      "train/learning_rate": 0.1,
+      "time/images_per_second": 10,
+    },
+    { time, step: 1, "eval/acc": 75, "eval/acc/a": 50, "eval/acc/b": 100 },
+  ]);
+  expect(JSON.parse(await read("status.json"))).toEqual({
+    state: "interrupted",
+    started: time,
+    updated: time,
+    step: 1,
+  });
+  const again = await loadRunConfig(path.join(run.path, "config.yaml"), [], { presetsDir: root, cwd: root });
+  expect(again.config).toEqual(config);
+  expect((await readdir(run.path)).sort()).toEqual(
+    ["coefficients.json", "config.yaml", "environment.json", "metrics.jsonl", "status.json", "summary.json"].sort(),
+  );
+});
+
+test("an existing run is refused with the choices, or replaced; other people's files stay", async () => {
+  const first = await create();
+  await first.setState("finished");
+  await first.close();
+  await writeFile(path.join(first.path, "notes.txt"), "mine");
+  await writeFile(path.join(first.path, "metrics.jsonl"), "old\n");
+  await expect(create()).rejects.toThrow(ConfigError);
+  await expect(create()).rejects.toThrow(
+    `${first.path}: expected a new run, found one that is finished. Choose: name=n-2 for a run beside it, ` +
+      `--overwrite to replace it, or \`adamerge inspect ${first.path}\` to look at it`,
+  );
+  const second = await create(true);
+  await second.close();
+  expect(await read("metrics.jsonl")).toBe("");
+  expect(await read("notes.txt")).toBe("mine");
+});
+
+test("of two runs that start at once one gets the name", async () => {
+  const results = await Promise.allSettled([create(), create()]);
+  expect(results.map((result) => result.status).sort()).toEqual(["fulfilled", "rejected"]);
+  for (const result of results) if (result.status === "fulfilled") await result.value.close();
+});
+
+test("coefficients survive their file to the bit", () => {
+  const values = [
+    [0.1 + 0.2, 1e-300],
+    [0, 1 / 3],
+  ];
+  const record = {
+    granularity: "layer-wise",
+    tasks: ["a", "b"],
+    groups: ["x", "y"],
+    values,
+    groupOf: { "m.w": "x", "m.b": "y" },
+  };
+  expect(parseCoefficients(coefficientsText(record), "c.json")).toEqual(record);
+});
+
+test.each([
+  ["{", "c.json: expected JSON as in a run's coefficients.json, found something else"],
+  [
+    '{"granularity":"g","tasks":["a"],"groups":["x"],"values":[[1],[2]]}',
+    "values: expected a row for each of the 1 tasks, found 2 rows",
+  ],
+  [
+    '{"granularity":"g","tasks":["a"],"groups":["x"],"values":[[1,2]]}',
+    "values: expected rows of 1 values, one per group, found one of 2",
+  ],
+])("a wrong coefficients file %#", (text, message) => {
+  expect(() => parseCoefficients(text, "c.json")).toThrow(message);
+});
