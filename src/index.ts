@@ -9,7 +9,7 @@ export { createEngine, type EngineChoice } from "./engine/create-engine.js";
 export type { Engine, Executable, Program, TensorSource, TensorSpec, TensorValues } from "./engine/program.js";
 export { CheckpointError, ConfigError, DataError, NumericError, TrackerError, UserError } from "./errors.js";
 export { constrain, toGroupGradient, toTensorCoefficients, uniformCoefficients } from "./merge/coefficients.js";
-export { groupTensors, type Grouping } from "./merge/groups.js";
+export { type Grouping, groupTensors } from "./merge/groups.js";
 export { mergeableTensors, mergedTensors } from "./merge/merged-weights.js";
 export { tiesProcessing } from "./merge/task-vector-processing.js";
 export { type ClipVisionConfig, parseClipConfig } from "./model/clip-config.js";

@@ -12,16 +12,16 @@ import { stepImages } from "./optimize/step-images.js";
 import { stepProgram, stepSources } from "./optimize/step-program.js";
 import { initTrainState, type TrainOptions, type TrainState, train } from "./optimize/train.js";
 import type { ResultRow, Summary } from "./report/summary.js";
-import { coefficientsRecord, constraintOf, environmentRecord } from "./run/records.js";
 import { type Inputs, loadUnlabelled } from "./run/inputs.js";
 import { writeMergedModel } from "./run/merge-to-directory.js";
-import { baselineRow, evaluateMerged, type EvaluateOptions, rowOf } from "./run/models.js";
+import { baselineRow, type EvaluateOptions, evaluateMerged, rowOf } from "./run/models.js";
 import { type QuickstartOptions, runQuickstart } from "./run/quickstart.js";
+import { coefficientsRecord, constraintOf, environmentRecord } from "./run/records.js";
 import { type Session, type SessionOptions, withSession } from "./run/session.js";
 import { createRunFolder, type RunFolder } from "./track/run-folder.js";
 
 export { type DoctorOptions, describeEnvironment } from "./run/environment.js";
-export { evaluateMethod, type EvaluatedMethod } from "./run/evaluate-method.js";
+export { type EvaluatedMethod, evaluateMethod } from "./run/evaluate-method.js";
 export { mergeToDirectory } from "./run/merge-to-directory.js";
 
 /** Baselines and three fits on the suite that ships; see run/quickstart.ts. */
@@ -118,7 +118,13 @@ async function learn(config: RunConfig, session: Session, options: FitOptions, f
   return { record, reason, row: reason === "finished" ? await evaluateValues(valuesKL) : undefined };
 }
 
-async function compileStep(engine: Engine, inputs: Inputs, config: RunConfig, imagesPerTask: number, taskWeight: number) {
+async function compileStep(
+  engine: Engine,
+  inputs: Inputs,
+  config: RunConfig,
+  imagesPerTask: number,
+  taskWeight: number,
+) {
   const { bundle, heads, tower, preprocessing } = inputs;
   const objective = objectives[config.objective.name];
   const program = stepProgram({
@@ -149,16 +155,28 @@ async function consume(
   }
 }
 
-async function learnedRow(config: RunConfig, inputs: Inputs, coefficientsNK: Float32Array, options: EvaluateOptions): Promise<ResultRow> {
+async function learnedRow(
+  config: RunConfig,
+  inputs: Inputs,
+  coefficientsNK: Float32Array,
+  options: EvaluateOptions,
+): Promise<ResultRow> {
   const names = inputs.tasks.map((task) => task.name);
   const method = `adamerging_${config.granularity.replace("-", "_")}${config.task_vectors.processing === "ties" ? "_pp" : ""}`;
   return rowOf(method, names, await evaluateMerged(inputs, coefficientsNK, options));
 }
 
 /** The learned row beneath the two rows it is read against. */
-async function judge(config: RunConfig, { inputs, evaluation }: Session, learned: ResultRow | undefined): Promise<ResultRow[]> {
+async function judge(
+  config: RunConfig,
+  { inputs, evaluation }: Session,
+  learned: ResultRow | undefined,
+): Promise<ResultRow[]> {
   const pretrained = await baselineRow(inputs, { kind: "pretrained" }, evaluation);
   // Averaging processed vectors is not weight averaging, so ++ runs show the pretrained row alone.
-  const averaged = config.task_vectors.processing === "none" ? [await baselineRow(inputs, { kind: "weight_averaging" }, evaluation)] : [];
+  const averaged =
+    config.task_vectors.processing === "none"
+      ? [await baselineRow(inputs, { kind: "weight_averaging" }, evaluation)]
+      : [];
   return [pretrained, ...averaged, ...(learned === undefined ? [] : [learned])];
 }

@@ -4,12 +4,11 @@
  * `huggingface` metadata. Labels are read at once, images one row group at a time. Paths beside the bytes are not followed.
  */
 import { basename } from "node:path";
-import { asyncBufferFromFile, type FileMetaData, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
-import { compressors } from "hyparquet-compressors";
 import { z } from "zod";
 import { DataError } from "../errors.js";
 import { type DatasetReader, type ImageDataset, type ReadRequest, readerParameters } from "./image-dataset.js";
 import { checkShards, findParquetFiles } from "./parquet-files.js";
+import { openShard, readColumn, type Shard } from "./parquet-shard.js";
 
 /** Row groups whose images stay in memory: random access within a shard without holding the split. */
 const MAX_KEPT_GROUPS = 4;
@@ -34,18 +33,6 @@ export const parquetReader: DatasetReader = {
   },
   open: openParquet,
 };
-
-/** What the `huggingface` metadata says about a column; only the parts that are used. */
-const featureSchema = z.object({ _type: z.string().optional(), names: z.array(z.string()).optional() });
-const metadataSchema = z.object({ info: z.object({ features: z.record(z.string(), z.unknown()) }) });
-type Feature = z.infer<typeof featureSchema>;
-
-interface Shard {
-  readonly path: string;
-  readonly metadata: FileMetaData;
-  readonly columns: readonly string[];
-  readonly features: ReadonlyMap<string, Feature>;
-}
 
 /** Rows `start` .. `start + count - 1` of the split are rows `fileStart` .. of one file. */
 interface RowGroup {
@@ -91,38 +78,6 @@ async function openParquet(request: ReadRequest): Promise<ImageDataset> {
   const classes = labelColumn === undefined ? undefined : first.features.get(labelColumn)?.names;
   const found = { name: basename(path), split, size, encoded, locate };
   return { ...found, ...(classes === undefined ? {} : { classes }), ...(labels === undefined ? {} : { labels }) };
-}
-
-async function openShard(path: string): Promise<Shard> {
-  const metadata = await reading(path, async () => parquetMetadataAsync(await asyncBufferFromFile(path)));
-  const [root, ...elements] = metadata.schema;
-  // The schema is a tree in depth-first order; top-level columns are found by skipping what is below each.
-  const columns: string[] = [];
-  for (let at = 0; at < elements.length && columns.length < (root?.num_children ?? 0); at++) {
-    const element = elements[at];
-    columns.push(element?.name ?? "");
-    for (let below = element?.num_children ?? 0; below > 0; below--) below += elements[++at]?.num_children ?? 0;
-  }
-  return { path, metadata, columns, features: readFeatures(metadata) };
-}
-
-/** Column features of the `huggingface` metadata; empty when there is none or it is not what the hub writes. */
-function readFeatures(metadata: FileMetaData): ReadonlyMap<string, Feature> {
-  const text = metadata.key_value_metadata?.find(({ key }) => key === "huggingface")?.value;
-  const features = new Map<string, Feature>();
-  if (text === undefined) return features;
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    return features;
-  }
-  const parsed = metadataSchema.safeParse(json);
-  for (const [name, value] of Object.entries(parsed.success ? parsed.data.info.features : {})) {
-    const feature = featureSchema.safeParse(value);
-    if (feature.success) features.set(name, feature.data);
-  }
-  return features;
 }
 
 function chooseImageColumn(shard: Shard, asked: string | undefined): string {
@@ -186,20 +141,6 @@ function keepRecent<Key, Value>(read: (key: Key) => Promise<Value>): (key: Key) 
   };
 }
 
-async function readColumn(shard: Shard, column: string, rowStart: number, rowEnd: number): Promise<readonly unknown[]> {
-  const rows = await reading(shard.path, async () => {
-    const file = await asyncBufferFromFile(shard.path);
-    // utf8 would decode plain binary columns, which are images here, as text.
-    const options = { file, metadata: shard.metadata, columns: [column], rowStart, rowEnd, utf8: false, compressors };
-    return parquetReadObjects(options);
-  });
-  if (rows.length !== rowEnd - rowStart)
-    throw new DataError(
-      `${shard.path}: column ${column}: expected ${rowEnd - rowStart} rows, found ${rows.length}; download it again`,
-    );
-  return rows.map((row: Readonly<Record<string, unknown>>) => row[column]);
-}
-
 function readImages({ shard, fileStart, count }: RowGroup, column: string): Promise<readonly unknown[]> {
   return readColumn(shard, column, fileStart, fileStart + count);
 }
@@ -243,16 +184,4 @@ async function readLabels(
     `${locate(hidden)}, column ${column}: expected a class number >= 0, found no label although other rows have one; ` +
       "remove the row, or all labels to use the split unlabelled",
   );
-}
-
-/** Runs a read of the parquet library; what it throws becomes a DataError that names the file. */
-async function reading<Result>(path: string, read: () => Promise<Result>): Promise<Result> {
-  try {
-    return await read();
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new DataError(`${path}: expected a readable parquet file, found: ${reason}; download it again`, {
-      cause: error,
-    });
-  }
 }

@@ -143,7 +143,9 @@ function explainAt(issue: z.core.$ZodIssue, yaml: ParsedYaml): string {
   const key = issue.path.map(String).join(".");
   const isClass = issue.code === "invalid_type" && issue.path.at(-2) === "classes";
   const advice = isClass ? '; write it in quotes, as in "0"' : unknownKeyAdvice(issue);
-  return `${yaml.locate(issue.path)}: ${key === "" ? "" : `${key}: `}${explainIssue(issue, yaml.value)}${advice}`;
+  // The line of an unknown key is that of the key itself, which is not in the path.
+  const place = issue.code === "unrecognized_keys" ? [...issue.path, ...issue.keys.slice(0, 1)] : issue.path;
+  return `${yaml.locate(place)}: ${key === "" ? "" : `${key}: `}${explainIssue(issue, yaml.value)}${advice}`;
 }
 
 function unknownKeyAdvice(issue: z.core.$ZodIssue): string {

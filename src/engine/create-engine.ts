@@ -21,12 +21,19 @@ const ONNX_DEVICES = ["cuda", "webgpu", "cpu"] as const;
 const TFJS_DEVICES = ["cpu", "wasm", "tensorflow"] as const;
 
 /** Starts the engine. Throws ConfigError when the engine has no such device, or the device does not work here. */
-export async function createEngine(options: { engine: EngineName; device: DeviceName; threads: number }): Promise<EngineChoice> {
+export async function createEngine(options: {
+  engine: EngineName;
+  device: DeviceName;
+  threads: number;
+}): Promise<EngineChoice> {
   const { engine, device, threads } = options;
   if (engine === "tfjs") {
     const backend = device === "auto" ? "wasm" : TFJS_DEVICES.find((name) => name === device);
     if (backend === undefined) throw wrongDevice(engine, device, ["auto", ...TFJS_DEVICES]);
-    return { engine: await createTfjsEngine(backend), reason: `tfjs on ${backend}${device === "auto" ? " (the fastest that needs no native install)" : ""}` };
+    return {
+      engine: await createTfjsEngine(backend),
+      reason: `tfjs on ${backend}${device === "auto" ? " (the fastest that needs no native install)" : ""}`,
+    };
   }
   if (device === "auto") return firstWorking(threads);
   const provider = ONNX_DEVICES.find((name) => name === device);

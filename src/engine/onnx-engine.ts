@@ -41,7 +41,8 @@ function executable(program: Program, session: number, send: Send): Executable {
       for (const name of frozen.keys()) unbound.delete(name);
     },
     run: async (inputs) => {
-      if (unbound.size > 0) throw new ConfigError(`program ${program.name}: no values bound for ${[...unbound].join(", ")}`);
+      if (unbound.size > 0)
+        throw new ConfigError(`program ${program.name}: no values bound for ${[...unbound].join(", ")}`);
       checkInputs(program, inputs);
       const fed = [...program.inputs].map(([name, spec]) => fedTensor(name, spec, inputs.get(name)));
       return explained(program, send({ kind: "run", session, inputs: fed }));
@@ -69,7 +70,10 @@ async function explained<T>(program: Program, result: Promise<T>): Promise<T> {
 /** The worker behind promises; a worker that dies rejects every call under way. */
 function startWorker(): { send: Send; close: () => Promise<void> } {
   const worker = new Worker(new URL("./onnx/session-worker.js", import.meta.url));
-  const waiting = new Map<number, { resolve(outputs: ReadonlyMap<string, Float32Array>): void; reject(error: Error): void }>();
+  const waiting = new Map<
+    number,
+    { resolve(outputs: ReadonlyMap<string, Float32Array>): void; reject(error: Error): void }
+  >();
   let ids = 0;
   let dead: Error | undefined;
   // Idle workers do not keep the process alive; a call under way does.

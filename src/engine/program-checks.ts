@@ -1,6 +1,13 @@
 /** Checks of what is given to a compiled program against what the program declares; the same for every engine. */
 import { ConfigError } from "../errors.js";
-import { type InputType, type Program, sizeOf, type TensorSource, type TensorSpec, type TensorValues } from "./program.js";
+import {
+  type InputType,
+  type Program,
+  sizeOf,
+  type TensorSource,
+  type TensorSpec,
+  type TensorValues,
+} from "./program.js";
 
 const BYTES_PER_ELEMENT: Readonly<Record<InputType, number>> = { float32: 4, float16: 2, uint8: 1, int32: 4 };
 

@@ -4,8 +4,8 @@
  */
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { ConfigError } from "../errors.js";
 import { decodeFloat16 } from "../checkpoint/float16.js";
+import { ConfigError } from "../errors.js";
 import type { Engine, Executable, Program, TensorSource, TensorSpec, TensorValues } from "./program.js";
 import { checkBinding, checkInputs } from "./program-checks.js";
 import { type Tensor, tf } from "./tf.js";
@@ -112,6 +112,7 @@ async function valuesOf(source: TensorSource, spec: TensorSpec): Promise<TensorV
 function toTensor(values: TensorValues, spec: TensorSpec): Tensor {
   const shape = [...spec.shape];
   if (spec.dtype === "int32") return tf.tensor(Int32Array.from(values), shape, "int32");
-  if (spec.dtype === "float16" && values instanceof Uint16Array) return tf.tensor(decodeFloat16(values), shape, "float32");
+  if (spec.dtype === "float16" && values instanceof Uint16Array)
+    return tf.tensor(decodeFloat16(values), shape, "float32");
   return tf.tensor(Float32Array.from(values), shape, "float32");
 }

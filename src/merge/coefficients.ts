@@ -39,7 +39,8 @@ function softmaxOverTasks(rawKL: CoefficientMatrix, tasks: number): CoefficientM
       values[task * groups + group] = weight;
       total += weight;
     }
-    for (let task = 0; task < tasks; task++) values[task * groups + group] = (values[task * groups + group] ?? 0) / total;
+    for (let task = 0; task < tasks; task++)
+      values[task * groups + group] = (values[task * groups + group] ?? 0) / total;
   }
   return values;
 }

@@ -61,7 +61,8 @@ function namer({ granularity, groups, shareQkv }: GroupingOptions): (tensor: str
       return shareQkv ? withSharedQkv : (tensor) => tensor;
     case "groups": {
       const matchers = groups.map(({ name, match }) => ({ name, patterns: match.map(globToRegExp) }));
-      return (tensor) => matchers.find(({ patterns }) => patterns.some((pattern) => pattern.test(tensor)))?.name ?? REST;
+      return (tensor) =>
+        matchers.find(({ patterns }) => patterns.some((pattern) => pattern.test(tensor)))?.name ?? REST;
     }
     default:
       return granularity satisfies never;

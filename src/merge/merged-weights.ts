@@ -31,7 +31,8 @@ export async function readMergedTensor(
   const coefficients = Float64Array.from({ length: tasks }, (_, task) => coefficientsNK[row * tasks + task] ?? 0);
   for (let element = 0; element < size; element++) {
     let sum = base[element] ?? 0;
-    for (let task = 0; task < tasks; task++) sum += (coefficients[task] ?? 0) * (taskVectors[task * size + element] ?? 0);
+    for (let task = 0; task < tasks; task++)
+      sum += (coefficients[task] ?? 0) * (taskVectors[task * size + element] ?? 0);
     base[element] = sum;
   }
   return base;

@@ -4,8 +4,8 @@
  * Source: transformers, models/clip/configuration_clip.py (defaults included: files omit values equal to them).
  */
 import { z } from "zod";
-import { CheckpointError } from "../errors.js";
 import type { Activation } from "../engine/ops/activation.js";
+import { CheckpointError } from "../errors.js";
 
 export interface ClipVisionConfig {
   readonly hiddenSize: number;
@@ -41,7 +41,9 @@ export function parseClipConfig(json: unknown, where: string): ClipVisionConfig 
   const vision = whole.success ? { ...whole.data.vision_config, projection_dim: whole.data.projection_dim } : json;
   const parsed = visionSchema.safeParse(vision);
   if (!parsed.success) {
-    const problems = parsed.error.issues.map((issue) => `${issue.path.join(".") || "(top)"}: ${issue.message}`).join("; ");
+    const problems = parsed.error.issues
+      .map((issue) => `${issue.path.join(".") || "(top)"}: ${issue.message}`)
+      .join("; ");
     throw new CheckpointError(`${where}: not the config.json of a CLIP vision tower: ${problems}`);
   }
   const config = parsed.data;
@@ -49,7 +51,10 @@ export function parseClipConfig(json: unknown, where: string): ClipVisionConfig 
     throw new CheckpointError(`${where}: ${key}: expected ${expected}`);
   };
   if (config.hidden_size % config.num_attention_heads !== 0) {
-    fail("hidden_size", `a multiple of num_attention_heads (${config.num_attention_heads}), found ${config.hidden_size}`);
+    fail(
+      "hidden_size",
+      `a multiple of num_attention_heads (${config.num_attention_heads}), found ${config.hidden_size}`,
+    );
   }
   if (config.patch_size > config.image_size) {
     fail("patch_size", `at most image_size (${config.image_size}), found ${config.patch_size}`);

@@ -5,12 +5,12 @@
  * B images, H W pixels, C channels, P patches (T = P + 1 tokens), D width, E features, N heads.
  */
 import type { Preprocessing } from "../data/preprocessing.js";
-import { assert } from "../errors.js";
 import { activate } from "../engine/ops/activation.js";
 import { attention } from "../engine/ops/attention.js";
 import { layerNorm } from "../engine/ops/layer-norm.js";
 import { linear } from "../engine/ops/linear.js";
 import { type Tensor, tf } from "../engine/tf.js";
+import { assert } from "../errors.js";
 import type { ClipVisionConfig } from "./clip-config.js";
 
 export interface NamedShape {
@@ -28,7 +28,7 @@ export const PROJECTION_TENSOR = "visual_projection.weight";
 /** Every parameter tensor of the tower with its shape, in forward order: the order of "layers" everywhere in this project. */
 export function clipVisionTensors(config: ClipVisionConfig): NamedShape[] {
   const { hiddenSize: width, intermediateSize: inner, patchSize, channels } = config;
-  const positions = (config.imageSize / patchSize | 0) ** 2 + 1;
+  const positions = ((config.imageSize / patchSize) | 0) ** 2 + 1;
   const norm = (name: string): NamedShape[] => [
     { name: `${name}.weight`, shape: [width] },
     { name: `${name}.bias`, shape: [width] },
@@ -41,7 +41,9 @@ export function clipVisionTensors(config: ClipVisionConfig): NamedShape[] {
     const prefix = blockPrefix(index);
     return [
       ...norm(`${prefix}.layer_norm1`),
-      ...["q_proj", "k_proj", "v_proj", "out_proj"].flatMap((part) => dense(`${prefix}.self_attn.${part}`, width, width)),
+      ...["q_proj", "k_proj", "v_proj", "out_proj"].flatMap((part) =>
+        dense(`${prefix}.self_attn.${part}`, width, width),
+      ),
       ...norm(`${prefix}.layer_norm2`),
       ...dense(`${prefix}.mlp.fc1`, inner, width),
       ...dense(`${prefix}.mlp.fc2`, width, inner),
@@ -92,7 +94,10 @@ export function clipVisionFeatures(
   }
   const [batch] = imagesBHWC.shape;
   assert(batch !== undefined, "images without a batch dimension");
-  const classTokenBD = tf.reshape(tf.slice(hiddenBTD, [0, 0, 0], [batch, 1, config.hiddenSize]), [batch, config.hiddenSize]);
+  const classTokenBD = tf.reshape(tf.slice(hiddenBTD, [0, 0, 0], [batch, 1, config.hiddenSize]), [
+    batch,
+    config.hiddenSize,
+  ]);
   const featuresBE = linear(norm("vision_model.post_layernorm", classTokenBD), weights(PROJECTION_TENSOR));
   return tf.div(featuresBE, tf.sqrt(tf.sum(tf.square(featuresBE), -1, true)));
 }
@@ -115,20 +120,33 @@ function embed(
   const cropped = tf.slice(normalized, [0, 0, 0, 0], [batch, side * patchSize, side * patchSize, channels]);
   // A convolution whose stride is its kernel size is a matrix product over patches, (channel, row, column) each.
   const grid = tf.reshape(cropped, [batch * side, patchSize, side, patchSize, channels]);
-  const patches = tf.reshape(tf.transpose(grid, [0, 2, 4, 1, 3]), [batch * side * side, channels * patchSize * patchSize]);
-  const kernel = tf.reshape(weights(`${EMBEDDINGS}.patch_embedding.weight`), [hiddenSize, channels * patchSize * patchSize]);
+  const patches = tf.reshape(tf.transpose(grid, [0, 2, 4, 1, 3]), [
+    batch * side * side,
+    channels * patchSize * patchSize,
+  ]);
+  const kernel = tf.reshape(weights(`${EMBEDDINGS}.patch_embedding.weight`), [
+    hiddenSize,
+    channels * patchSize * patchSize,
+  ]);
   const patchesBPD = tf.reshape(linear(patches, kernel), [batch, side * side, hiddenSize]);
   const classToken = tf.reshape(weights(`${EMBEDDINGS}.class_embedding`), [1, 1, hiddenSize]);
   const tokensBTD = tf.concat([tf.tile(classToken, [batch, 1, 1]), patchesBPD], 1);
   return tf.add(tokensBTD, weights(`${EMBEDDINGS}.position_embedding.weight`));
 }
 
-function selfAttention(config: ClipVisionConfig, weights: (name: string) => Tensor, prefix: string, xBTD: Tensor): Tensor {
+function selfAttention(
+  config: ClipVisionConfig,
+  weights: (name: string) => Tensor,
+  prefix: string,
+  xBTD: Tensor,
+): Tensor {
   const [batch, tokens] = xBTD.shape;
   assert(batch !== undefined && tokens !== undefined, "attention over something else than [B, T, D]");
   const headSize = config.hiddenSize / config.heads;
-  const dense = (part: string, x: Tensor): Tensor => linear(x, weights(`${prefix}.${part}.weight`), weights(`${prefix}.${part}.bias`));
-  const split = (x: Tensor): Tensor => tf.transpose(tf.reshape(x, [batch, tokens, config.heads, headSize]), [0, 2, 1, 3]);
+  const dense = (part: string, x: Tensor): Tensor =>
+    linear(x, weights(`${prefix}.${part}.weight`), weights(`${prefix}.${part}.bias`));
+  const split = (x: Tensor): Tensor =>
+    tf.transpose(tf.reshape(x, [batch, tokens, config.heads, headSize]), [0, 2, 1, 3]);
   const query = split(tf.mul(dense("q_proj", xBTD), tf.scalar(headSize ** -0.5)));
   const outBNTD = attention(query, split(dense("k_proj", xBTD)), split(dense("v_proj", xBTD)));
   return dense("out_proj", tf.reshape(tf.transpose(outBNTD, [0, 2, 1, 3]), [batch, tokens, config.hiddenSize]));

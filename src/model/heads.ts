@@ -26,7 +26,10 @@ export async function loadHead(
 ): Promise<Head> {
   const file = await openCheckpoint(path);
   const stored = file.tensors.get("weight");
-  if (stored === undefined) throw new CheckpointError(`${path}: expected a tensor named weight [classes, features]; found ${[...file.tensors.keys()].join(", ") || "none"}`);
+  if (stored === undefined)
+    throw new CheckpointError(
+      `${path}: expected a tensor named weight [classes, features]; found ${[...file.tensors.keys()].join(", ") || "none"}`,
+    );
   const [classes, featureSize] = stored.shape;
   if (stored.shape.length !== 2 || classes !== options.classes || featureSize !== options.featureSize) {
     throw new CheckpointError(
@@ -37,11 +40,13 @@ export async function loadHead(
     const tensor = file.tensors.get(name);
     if (tensor === undefined) return undefined;
     const values = await file.readFloat32(name);
-    if (values.length !== length) throw new CheckpointError(`${path}: ${name}: expected ${length} values, found ${values.length}`);
+    if (values.length !== length)
+      throw new CheckpointError(`${path}: ${name}: expected ${length} values, found ${values.length}`);
     return values;
   };
   const logitScale = (await optional("logit_scale", 1))?.[0] ?? options.logitScale;
-  if (logitScale === undefined) throw new CheckpointError(`${path}: expected a tensor logit_scale, or logit_scale in the suite's file`);
+  if (logitScale === undefined)
+    throw new CheckpointError(`${path}: expected a tensor logit_scale, or logit_scale in the suite's file`);
   return {
     task: options.task,
     classes: options.classes,

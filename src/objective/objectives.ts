@@ -21,8 +21,7 @@ export const objectives = {
     title: "Entropy of the predictions on unlabelled images",
     paper: "https://arxiv.org/abs/2310.02575",
     needsLabels: false,
-    loss: (logitsBC, { form, epsilon }) =>
-      meanEntropy(logitsBC, form === "epsilon" ? { form, epsilon } : { form }),
+    loss: (logitsBC, { form, epsilon }) => meanEntropy(logitsBC, form === "epsilon" ? { form, epsilon } : { form }),
   },
 } as const satisfies Record<string, ObjectiveSpec>;
 

@@ -2,6 +2,8 @@
  * Accuracy of a model on labelled images. One compiled forward serves every task: all heads are applied to the same
  * features, and each task reads its own columns. B images, C classes of one task, A classes of all tasks together.
  */
+
+import { evaluationBatches } from "../data/batches.js";
 import type { LabelledPixels } from "../data/pixels.js";
 import type { Engine, Executable, Program, TensorSource, TensorSpec } from "../engine/program.js";
 import { tf } from "../engine/tf.js";
@@ -10,7 +12,6 @@ import type { ClipVisionConfig } from "../model/clip-config.js";
 import { clipVisionFeatures, clipVisionTensors, type Normalization } from "../model/clip-vision.js";
 import { type Head, headLogits } from "../model/heads.js";
 import { headSources, headSpecs, lookup } from "./step-program.js";
-import { evaluationBatches } from "../data/batches.js";
 
 export interface Evaluation {
   readonly images: number;
@@ -27,7 +28,13 @@ export interface Classifier {
   /** Sets every tensor of the tower. */
   setWeights(weights: ReadonlyMap<string, Float32Array>): Promise<void>;
   /** Evaluates `task` on the first `limit` images, or on all of them. */
-  evaluate(task: string, pixels: LabelledPixels, options?: { limit?: number | undefined; signal?: AbortSignal }): Promise<Evaluation>;
+  evaluate(
+    task: string,
+    pixels: LabelledPixels,
+    options?: { limit?: number | undefined; signal?: AbortSignal },
+  ): Promise<Evaluation>;
+  /** Logits [B, A] of one batch of images, uint8 [B, H, W, C]. */
+  logits(imagesBHWC: Uint8Array): Promise<Float32Array>;
   close(): Promise<void>;
 }
 
@@ -49,8 +56,15 @@ export async function createClassifier(engine: Engine, options: ClassifierOption
     setWeights: (weights) => executable.bind(weightSources(options.config, weights)),
     evaluate: (task, pixels, { limit, signal } = {}) =>
       evaluate(executable, options, task, pixels, limit ?? pixels.size, signal),
+    logits: (imagesBHWC) => batchLogits(executable, imagesBHWC),
     close: () => executable.close(),
   };
+}
+
+async function batchLogits(executable: Executable, imagesBHWC: Uint8Array): Promise<Float32Array> {
+  const logits = (await executable.run(new Map([[INPUT_IMAGES, imagesBHWC]]))).get(OUTPUT_LOGITS);
+  assert(logits !== undefined, "the classifier has no logits");
+  return logits;
 }
 
 /** Frozen: `weights/<name>` and the heads. Input: `images` uint8 [B, H, W, C]. Output: `logits` [B, A]. */
@@ -75,7 +89,10 @@ export function classifyProgram({ config, normalization, heads, batchSize }: Cla
   };
 }
 
-function weightSources(config: ClipVisionConfig, weights: ReadonlyMap<string, Float32Array>): Map<string, TensorSource> {
+function weightSources(
+  config: ClipVisionConfig,
+  weights: ReadonlyMap<string, Float32Array>,
+): Map<string, TensorSource> {
   return new Map(
     clipVisionTensors(config).map(({ name }) => {
       const values = weights.get(name);
@@ -106,12 +123,14 @@ async function evaluate(
   for (const batch of evaluationBatches(pixels, batchSize)) {
     if (done >= images) break;
     signal?.throwIfAborted();
-    const logits = (await executable.run(new Map([[INPUT_IMAGES, batch.imagesBHWC]]))).get(OUTPUT_LOGITS);
-    assert(logits !== undefined, "the classifier has no logits");
+    const logits = await batchLogits(executable, batch.imagesBHWC);
     for (let row = 0; row < batch.valid && done < images; row++, done++) {
       const own = logits.subarray(row * columns + firstColumn, row * columns + firstColumn + head.classes);
       const predicted = argmax(own);
-      if (predicted < 0) throw new NumericError(`task ${task}: the logits of image ${done} are not numbers; a weight or coefficient is NaN or infinite`);
+      if (predicted < 0)
+        throw new NumericError(
+          `task ${task}: the logits of image ${done} are not numbers; a weight or coefficient is NaN or infinite`,
+        );
       predictions[done] = predicted;
       if (predicted === batch.labelsB[row]) correct += 1;
       entropy += entropyOf(own);

@@ -4,10 +4,10 @@
  */
 import type { Program, TensorSpec } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
-import { meanCrossEntropy } from "../objective/cross-entropy.js";
 import type { ClipVisionConfig } from "../model/clip-config.js";
 import { clipVisionFeatures, clipVisionTensors, type Normalization } from "../model/clip-vision.js";
 import { headLogits } from "../model/heads.js";
+import { meanCrossEntropy } from "../objective/cross-entropy.js";
 import { lookup } from "./step-program.js";
 
 export interface FineTuneOptions {
@@ -48,17 +48,28 @@ export function fineTuneProgram(options: FineTuneOptions): Program {
     ]),
     build: (tensors) => {
       const losses = (...values: Tensor[]): Tensor => {
-        const get = lookup(new Map([...tensors, ...trained.map((name, index): [string, Tensor] => [name, values[index] ?? tf.scalar(0)])]));
+        const get = lookup(
+          new Map([
+            ...tensors,
+            ...trained.map((name, index): [string, Tensor] => [name, values[index] ?? tf.scalar(0)]),
+          ]),
+        );
         return taskLosses(options, get);
       };
       const shares = tf.tensor1d(tasks.map((task) => task.images / images));
       const { value, grads } = tf.valueAndGrads(losses)(trained.map(lookup(tensors)), shares);
-      return new Map([["losses", value], ...grads.map((gradient, index): [string, Tensor] => [`gradient/${trained[index]}`, gradient])]);
+      return new Map([
+        ["losses", value],
+        ...grads.map((gradient, index): [string, Tensor] => [`gradient/${trained[index]}`, gradient]),
+      ]);
     },
   };
 }
 
-function taskLosses({ config, normalization, tasks, labelSmoothing, logitScale }: FineTuneOptions, get: (name: string) => Tensor): Tensor {
+function taskLosses(
+  { config, normalization, tasks, labelSmoothing, logitScale }: FineTuneOptions,
+  get: (name: string) => Tensor,
+): Tensor {
   const features = clipVisionFeatures(config, normalization, (name) => get(`weights/${name}`), get("images"));
   let first = 0;
   const losses = tasks.map(({ name, images }) => {

@@ -49,7 +49,9 @@ export function stepProgram(options: StepProgramOptions): Program {
       const losses = (coefficientsNK: Tensor): Tensor => {
         const weights = mergedWeights(bundle, get, coefficientsNK);
         const features = clipVisionFeatures(config, options.normalization, weights, get(STEP_INPUT_IMAGES));
-        return tf.stack(heads.map((head, index) => options.loss(taskLogits(head, index, imagesPerTask, features, get))));
+        return tf.stack(
+          heads.map((head, index) => options.loss(taskLogits(head, index, imagesPerTask, features, get))),
+        );
       };
       const weightsT = tf.fill([heads.length], taskWeight);
       const { value, grads } = tf.valueAndGrads((...args: Tensor[]) => losses(first(args)))(
@@ -102,7 +104,11 @@ export function headSources(heads: readonly Head[]): [string, TensorSource][] {
 }
 
 /** A weight lookup by canonical name, every tensor merged with its row of coefficients. */
-function mergedWeights(bundle: Bundle, get: (name: string) => Tensor, coefficientsNK: Tensor): (name: string) => Tensor {
+function mergedWeights(
+  bundle: Bundle,
+  get: (name: string) => Tensor,
+  coefficientsNK: Tensor,
+): (name: string) => Tensor {
   const rows = tf.unstack(coefficientsNK, 0);
   const weights = new Map<string, Tensor>();
   let row = 0;
@@ -120,7 +126,13 @@ function mergedWeights(bundle: Bundle, get: (name: string) => Tensor, coefficien
   return lookup(weights);
 }
 
-function taskLogits(head: Head, index: number, imagesPerTask: number, features: Tensor, get: (name: string) => Tensor): Tensor {
+function taskLogits(
+  head: Head,
+  index: number,
+  imagesPerTask: number,
+  features: Tensor,
+  get: (name: string) => Tensor,
+): Tensor {
   const own = tf.slice(features, [index * imagesPerTask, 0], [imagesPerTask, head.featureSize]);
   return headLogits(own, get(`head/${head.task}/weight`), get(`head/${head.task}/bias`), head.logitScale);
 }

@@ -18,12 +18,33 @@ const OLDEST_NODE = 20;
 const TRACKER_TIMEOUT_MS = 3000;
 
 const DEVICES: readonly { engine: EngineName; device: DeviceName; optional: boolean; advice: string }[] = [
-  { engine: "onnx", device: "cpu", optional: false, advice: "reinstall with npm ci; onnxruntime-node has binaries for Linux, macOS (arm64) and Windows" },
-  { engine: "onnx", device: "webgpu", optional: true, advice: "needs a GPU with a Vulkan, Metal or Direct3D 12 driver" },
-  { engine: "onnx", device: "cuda", optional: true, advice: "needs an NVIDIA GPU and ONNX Runtime's CUDA libraries: node node_modules/onnxruntime-node/script/install.js" },
+  {
+    engine: "onnx",
+    device: "cpu",
+    optional: false,
+    advice: "reinstall with npm ci; onnxruntime-node has binaries for Linux, macOS (arm64) and Windows",
+  },
+  {
+    engine: "onnx",
+    device: "webgpu",
+    optional: true,
+    advice: "needs a GPU with a Vulkan, Metal or Direct3D 12 driver",
+  },
+  {
+    engine: "onnx",
+    device: "cuda",
+    optional: true,
+    advice:
+      "needs an NVIDIA GPU and ONNX Runtime's CUDA libraries: node node_modules/onnxruntime-node/script/install.js",
+  },
   { engine: "tfjs", device: "cpu", optional: false, advice: "reinstall with npm ci" },
   { engine: "tfjs", device: "wasm", optional: false, advice: "reinstall with npm ci" },
-  { engine: "tfjs", device: "tensorflow", optional: true, advice: "npm install @tensorflow/tfjs-node-gpu or @tensorflow/tfjs-node" },
+  {
+    engine: "tfjs",
+    device: "tensorflow",
+    optional: true,
+    advice: "npm install @tensorflow/tfjs-node-gpu or @tensorflow/tfjs-node",
+  },
 ];
 
 /** Tries every engine and device, mapping, the cache and the tracking server. */
@@ -36,7 +57,12 @@ export async function describeEnvironment(options: DoctorOptions): Promise<Docto
 
 function nodeCheck(): DoctorCheck {
   const ok = Number.parseInt(versions.node, 10) >= OLDEST_NODE;
-  return { name: "node", ok, detail: `${versions.node}, ${availableParallelism()} cores`, ...(ok ? {} : { advice: `install Node ${OLDEST_NODE} or later` }) };
+  return {
+    name: "node",
+    ok,
+    detail: `${versions.node}, ${availableParallelism()} cores`,
+    ...(ok ? {} : { advice: `install Node ${OLDEST_NODE} or later` }),
+  };
 }
 
 function memoryCheck(): DoctorCheck {
@@ -52,14 +78,24 @@ async function deviceCheck({ engine, device, optional, advice }: (typeof DEVICES
     return { name, ok: true, detail: "works" };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    return { name, ok: optional, detail: `not available${optional ? " (optional)" : ""}: ${reason.split("\n")[0]}`, advice };
+    return {
+      name,
+      ok: optional,
+      detail: `not available${optional ? " (optional)" : ""}: ${reason.split("\n")[0]}`,
+      advice,
+    };
   }
 }
 
 function mappingCheck(): DoctorCheck {
   return canMapFiles()
     ? { name: "file mapping", ok: true, detail: "frozen tensors are mapped, not copied" }
-    : { name: "file mapping", ok: false, detail: "files cannot be mapped on this platform", advice: "use Linux or macOS, or WSL" };
+    : {
+        name: "file mapping",
+        ok: false,
+        detail: "files cannot be mapped on this platform",
+        advice: "use Linux or macOS, or WSL",
+      };
 }
 
 async function cacheCheck(cacheDir: string): Promise<DoctorCheck> {
@@ -69,17 +105,35 @@ async function cacheCheck(cacheDir: string): Promise<DoctorCheck> {
     return { name: "cache", ok: true, detail: cacheDir };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    return { name: "cache", ok: false, detail: `${cacheDir} is not writable: ${reason}`, advice: "set ADAMERGE_CACHE to a directory you can write to" };
+    return {
+      name: "cache",
+      ok: false,
+      detail: `${cacheDir} is not writable: ${reason}`,
+      advice: "set ADAMERGE_CACHE to a directory you can write to",
+    };
   }
 }
 
 async function trackerCheck({ trackingUri, fetch }: DoctorOptions): Promise<DoctorCheck> {
-  if (trackingUri === undefined) return { name: "tracker", ok: true, detail: "MLFLOW_TRACKING_URI is not set; runs are kept in their folders" };
+  if (trackingUri === undefined)
+    return { name: "tracker", ok: true, detail: "MLFLOW_TRACKING_URI is not set; runs are kept in their folders" };
   try {
-    const response = await fetch(new URL("health", `${trackingUri.replace(/\/$/, "")}/`).href, { signal: AbortSignal.timeout(TRACKER_TIMEOUT_MS) });
-    return { name: "tracker", ok: response.ok, detail: `${trackingUri} answers ${response.status}`, ...(response.ok ? {} : { advice: "check the address and the credentials" }) };
+    const response = await fetch(new URL("health", `${trackingUri.replace(/\/$/, "")}/`).href, {
+      signal: AbortSignal.timeout(TRACKER_TIMEOUT_MS),
+    });
+    return {
+      name: "tracker",
+      ok: response.ok,
+      detail: `${trackingUri} answers ${response.status}`,
+      ...(response.ok ? {} : { advice: "check the address and the credentials" }),
+    };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    return { name: "tracker", ok: false, detail: `${trackingUri} cannot be reached: ${reason}`, advice: "start the server, or unset MLFLOW_TRACKING_URI" };
+    return {
+      name: "tracker",
+      ok: false,
+      detail: `${trackingUri} cannot be reached: ${reason}`,
+      advice: "start the server, or unset MLFLOW_TRACKING_URI",
+    };
   }
 }

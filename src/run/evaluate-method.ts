@@ -9,7 +9,11 @@ import { type SessionOptions, withSession } from "./session.js";
 export type EvaluatedMethod = BaselineMethod | { readonly kind: "coefficients"; readonly path: string };
 
 /** Accuracy in percent per task of the model that `method` describes, on the config's eval_split. */
-export async function evaluateMethod(config: RunConfig, method: EvaluatedMethod, options: SessionOptions): Promise<ResultRow> {
+export async function evaluateMethod(
+  config: RunConfig,
+  method: EvaluatedMethod,
+  options: SessionOptions,
+): Promise<ResultRow> {
   return withSession(config, options, async ({ inputs, evaluation }) => {
     if (method.kind !== "coefficients") return baselineRow(inputs, method, evaluation);
     const record = parseCoefficients(await readText(method.path), method.path);

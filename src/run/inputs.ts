@@ -4,13 +4,19 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { buildBundle, type Bundle } from "../checkpoint/bundle.js";
+import { type Bundle, buildBundle } from "../checkpoint/bundle.js";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { compareCheckpoints, failOnProblems } from "../checkpoint/preflight.js";
-import type { RunConfig } from "../config/schema.js";
 import { nearest } from "../config/nearest.js";
+import type { RunConfig } from "../config/schema.js";
 import { openDataset } from "../data/dataset.js";
-import { type LabelledPixels, loadPixels, requireLabels, type UnlabelledPixels, withoutLabels } from "../data/pixels.js";
+import {
+  type LabelledPixels,
+  loadPixels,
+  requireLabels,
+  type UnlabelledPixels,
+  withoutLabels,
+} from "../data/pixels.js";
 import { type Preprocessing, parsePreprocessing } from "../data/preprocessing.js";
 import { openSuite, type Suite, type SuiteTask } from "../data/suite.js";
 import { CheckpointError, ConfigError } from "../errors.js";
@@ -54,12 +60,23 @@ export async function loadInputs(config: RunConfig, { cacheDir, log }: InputOpti
   const tensors = clipVisionTensors(tower);
   failOnProblems(await compareCheckpoints(base, experts, tensors));
   const processing = config.task_vectors.processing === "ties" ? tiesProcessing(config.task_vectors) : undefined;
-  const built = await buildBundle({ base, experts, tensors, cacheDir, ...(processing === undefined ? {} : { processing }) });
+  const built = await buildBundle({
+    base,
+    experts,
+    tensors,
+    cacheDir,
+    ...(processing === undefined ? {} : { processing }),
+  });
   log(`bundle: ${tasks.length} task vectors of ${built.tensors.length} tensors (${built.path})`);
   const bundle = config.merge_projection ? built : withBaseProjection(built);
   const heads = await Promise.all(
     tasks.map(({ name, head, classes }) =>
-      loadHead(head, { task: name, classes: classes.length, featureSize: tower.projectionSize, logitScale: suite.logitScale }),
+      loadHead(head, {
+        task: name,
+        classes: classes.length,
+        featureSize: tower.projectionSize,
+        logitScale: suite.logitScale,
+      }),
     ),
   );
   const grouping = groupTensors(mergeableTensors(bundle), {
@@ -106,7 +123,10 @@ function chosenTasks(suite: Suite, names: readonly string[] | null): readonly Su
 }
 
 /** preprocessor_config.json beside the base, parsed and checked against the tower. */
-async function readPreprocessing(file: string, tower: ClipVisionConfig): Promise<{ json: unknown; parsed: Preprocessing }> {
+async function readPreprocessing(
+  file: string,
+  tower: ClipVisionConfig,
+): Promise<{ json: unknown; parsed: Preprocessing }> {
   const json = await readJson(file);
   const parsed = parsePreprocessing(json, file);
   if (parsed.height !== tower.imageSize || parsed.width !== tower.imageSize) {
@@ -127,7 +147,11 @@ async function readJson(file: string): Promise<unknown> {
 }
 
 /** The labelled images of every task in a split. Throws DataError for a split without labels. */
-export async function loadLabelled(inputs: Inputs, split: string, cacheDir: string): Promise<Map<string, LabelledPixels>> {
+export async function loadLabelled(
+  inputs: Inputs,
+  split: string,
+  cacheDir: string,
+): Promise<Map<string, LabelledPixels>> {
   const stores = new Map<string, LabelledPixels>();
   for (const task of inputs.tasks) {
     const dataset = await openDataset({ path: task.dataset, split, classes: task.classes, where: `task ${task.name}` });
@@ -138,7 +162,11 @@ export async function loadLabelled(inputs: Inputs, split: string, cacheDir: stri
 }
 
 /** The images of every task in a split, their labels left behind. */
-export async function loadUnlabelled(inputs: Inputs, split: string, cacheDir: string): Promise<Map<string, UnlabelledPixels>> {
+export async function loadUnlabelled(
+  inputs: Inputs,
+  split: string,
+  cacheDir: string,
+): Promise<Map<string, UnlabelledPixels>> {
   const stores = new Map<string, UnlabelledPixels>();
   for (const task of inputs.tasks) {
     const dataset = await openDataset({ path: task.dataset, split, where: `task ${task.name}` });

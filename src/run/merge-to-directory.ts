@@ -42,12 +42,16 @@ export function tensorCoefficients(record: CoefficientsRecord, inputs: Inputs, p
   const rows = tasks.map((task) => {
     const row = record.values[record.tasks.indexOf(task)];
     if (row === undefined) {
-      throw new CheckpointError(`${path}: tasks: expected coefficients for ${tasks.join(", ")}, found ${record.tasks.join(", ")}; merge with the tasks they were learned on`);
+      throw new CheckpointError(
+        `${path}: tasks: expected coefficients for ${tasks.join(", ")}, found ${record.tasks.join(", ")}; merge with the tasks they were learned on`,
+      );
     }
     return row;
   });
   if (record.tasks.length !== tasks.length) {
-    throw new CheckpointError(`${path}: tasks: expected exactly ${tasks.join(", ")}, found ${record.tasks.join(", ")}; set tasks= to those of the file`);
+    throw new CheckpointError(
+      `${path}: tasks: expected exactly ${tasks.join(", ")}, found ${record.tasks.join(", ")}; set tasks= to those of the file`,
+    );
   }
   const fileGroups = new Map(Object.entries(record.groupOf));
   const values = new Float32Array(tensors.length * tasks.length);
@@ -55,7 +59,9 @@ export function tensorCoefficients(record: CoefficientsRecord, inputs: Inputs, p
     const group = fileGroups.get(tensor) ?? groups[groupOf[row] ?? 0] ?? "";
     const column = record.groups.indexOf(group);
     if (column < 0) {
-      throw new CheckpointError(`${path}: groups: no coefficient for tensor ${tensor} (group ${group}); use the granularity that the file was learned with (${record.granularity})`);
+      throw new CheckpointError(
+        `${path}: groups: no coefficient for tensor ${tensor} (group ${group}); use the granularity that the file was learned with (${record.granularity})`,
+      );
     }
     rows.forEach((taskRow, task) => {
       values[row * tasks.length + task] = taskRow[column] ?? 0;

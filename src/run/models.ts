@@ -61,11 +61,22 @@ export async function evaluateMerged(
 }
 
 /** A baseline's row of the table. `individual` judges every expert on its own task only. */
-export async function baselineRow(inputs: Inputs, method: BaselineMethod, options: EvaluateOptions): Promise<ResultRow> {
+export async function baselineRow(
+  inputs: Inputs,
+  method: BaselineMethod,
+  options: EvaluateOptions,
+): Promise<ResultRow> {
   const names = inputs.tasks.map((task) => task.name);
   if (method.kind !== "individual") {
     const scale = taskScale(method, names.length);
-    const results = await evaluateMerged(inputs, perTensor(inputs, names.map(() => scale)), options);
+    const results = await evaluateMerged(
+      inputs,
+      perTensor(
+        inputs,
+        names.map(() => scale),
+      ),
+      options,
+    );
     return rowOf(method.kind, names, results);
   }
   const results = new Map<string, Evaluation>();

@@ -41,7 +41,7 @@ const FITS: ReadonlyMap<string, readonly string[]> = new Map([
 ]);
 
 /** Runs everything, each fit in `<output>/quickstart/<method>`, and writes `<output>/quickstart/summary.json`. */
-export async function runQuickstart(options: QuickstartOptions, fit: Fit): Promise<Summary> {
+export async function runQuickstart(options: QuickstartOptions, runFit: Fit): Promise<Summary> {
   const started = performance.now();
   const configFor = async (name: string, overrides: readonly string[]): Promise<RunConfig> => {
     const all = [...options.overrides, ...overrides, "experiment=quickstart", `name=${name}`];
@@ -51,12 +51,15 @@ export async function runQuickstart(options: QuickstartOptions, fit: Fit): Promi
   const { rows, suite, engine, device } = await baselines(await configFor("baselines", []), options);
   for (const [name, overrides] of FITS) {
     options.log(`\n${name}`);
-    const { table, reason } = await fit(await configFor(name, overrides), { ...options, overwrite: true });
+    const { table, reason } = await runFit(await configFor(name, overrides), { ...options, overwrite: true });
     if (reason === "interrupted") options.signal.throwIfAborted();
     rows.push(...table.filter((row) => row.method === name));
   }
   const summary: Summary = { suite, engine, device, seconds: (performance.now() - started) / 1000, rows };
-  await writeFileAtomic(join(options.output, "quickstart", "summary.json"), `${JSON.stringify(summary, undefined, 2)}\n`);
+  await writeFileAtomic(
+    join(options.output, "quickstart", "summary.json"),
+    `${JSON.stringify(summary, undefined, 2)}\n`,
+  );
   return summary;
 }
 

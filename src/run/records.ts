@@ -23,7 +23,9 @@ export function coefficientsRecord(config: RunConfig, inputs: Inputs, valuesKL: 
     granularity: config.granularity,
     tasks: [...inputs.bundle.tasks],
     groups: [...groups],
-    values: inputs.bundle.tasks.map((_, task) => [...valuesKL.subarray(task * groups.length, (task + 1) * groups.length)]),
+    values: inputs.bundle.tasks.map((_, task) => [
+      ...valuesKL.subarray(task * groups.length, (task + 1) * groups.length),
+    ]),
     groupOf: Object.fromEntries(tensors.map((tensor, index) => [tensor, groups[groupOf[index] ?? 0] ?? ""])),
   };
 }

@@ -19,7 +19,11 @@ export interface Session {
 }
 
 /** Opens a session, gives it to `work` and closes it whatever happens. */
-export async function withSession<T>(config: RunConfig, options: SessionOptions, work: (session: Session) => Promise<T>): Promise<T> {
+export async function withSession<T>(
+  config: RunConfig,
+  options: SessionOptions,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
   const inputs = await loadInputs(config, options);
   const pixels = await loadLabelled(inputs, config.data.eval_split, options.cacheDir);
   const { engine, reason } = await createEngine(config);

@@ -17,6 +17,7 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
   ["EROFS", "the file system is read-only; choose another folder"],
   ["EIO", "the disk reported a fault; choose another folder and check the disk"],
   ["ENOTDIR", "a parent of this path is a file; choose another path"],
+  ["EEXIST", "a parent of this path is a file; choose another path"],
   ["EISDIR", "this path is a directory; choose another name"],
   ["ENAMETOOLONG", "choose a shorter name"],
 ]);

@@ -118,7 +118,9 @@ test("quickstart and doctor", async () => {
   const { stdout, calls } = await run("quickstart");
   expect(stdout).toContain("suite mini4, engine onnx on cpu, 1.0 s");
   expect(calls[0]?.args[0]).toMatchObject({
-    suitePath: path.join(packageRoot, "datasets/mini4"),
+    configPath: path.join(packageRoot, "configs/quickstart.yaml"),
+    presetsDir: path.join(packageRoot, "configs/presets"),
+    overrides: [],
     output: path.join(cwd, "runs"),
   });
   expect(await run("doctor")).toMatchObject({ code: 1, stdout: "fail  onnx  no\n            -> install it\n" });

@@ -2,7 +2,7 @@
 import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { buildBundle, type Bundle } from "../../src/checkpoint/bundle.js";
+import { type Bundle, buildBundle } from "../../src/checkpoint/bundle.js";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
 import { type ClipVisionConfig, parseClipConfig } from "../../src/model/clip-config.js";
 import { clipVisionTensors, type Normalization } from "../../src/model/clip-vision.js";
@@ -68,5 +68,8 @@ export function toBundleOrder(rowsNK: ArrayLike<number>, problem: Problem): Floa
 /** [A, B] -> [B, A]. */
 export function transpose(values: ArrayLike<number>, rows: number): Float64Array {
   const columns = values.length / rows;
-  return Float64Array.from({ length: values.length }, (_, index) => values[(index % rows) * columns + Math.floor(index / rows)] ?? Number.NaN);
+  return Float64Array.from(
+    { length: values.length },
+    (_, index) => values[(index % rows) * columns + Math.floor(index / rows)] ?? Number.NaN,
+  );
 }

@@ -61,7 +61,11 @@ async function step(executable: Executable | undefined, coefficientsNK: Float32A
     ]),
   );
   const losses = outputs?.get(STEP_OUTPUT_LOSSES) ?? new Float32Array();
-  return { losses, total: losses.reduce((a, b) => a + b, 0), gradientNK: outputs?.get(STEP_OUTPUT_GRADIENT) ?? new Float32Array() };
+  return {
+    losses,
+    total: losses.reduce((a, b) => a + b, 0),
+    gradientNK: outputs?.get(STEP_OUTPUT_GRADIENT) ?? new Float32Array(),
+  };
 }
 
 const granularities: readonly (readonly [Granularity, string])[] = [
@@ -116,7 +120,11 @@ describe.each(granularities)("gradient, %s", (granularity, prefix) => {
 
 it.each(["cpu", "wasm"] as const)("tfjs-%s computes the same step as onnx", async (backend) => {
   const grouping = groupingOf("layer-wise");
-  const coefficients = toTensorCoefficients(fixtureMatrix("layer.lambda", "layer-wise"), grouping, problem.bundle.tasks.length);
+  const coefficients = toTensorCoefficients(
+    fixtureMatrix("layer.lambda", "layer-wise"),
+    grouping,
+    problem.bundle.tasks.length,
+  );
   const eager = await compile(await createTfjsEngine(backend), "entropy");
   const found = await step(eager, coefficients);
   const expected = await step(compiled.get("entropy"), coefficients);

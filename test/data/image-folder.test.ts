@@ -20,8 +20,12 @@ describe("image folders", () => {
     const train = await open("pets", "train");
     expect(train).toMatchObject({ name: "pets", split: "train", size: 4, classes: ["cat", "dog"] });
     expect([...(train.labels ?? [])]).toEqual([0, 0, 1, 1]);
-    const contents = await Promise.all([0, 1, 2, 3].map(async (index) => Buffer.from(await train.encoded(index)).toString()));
-    expect(contents).toEqual(["cat/a.jpeg", "cat/b.webp", "dog/10.PNG", "dog/2.jpg"].map((name) => `pets/train/${name}`));
+    const contents = await Promise.all(
+      [0, 1, 2, 3].map(async (index) => Buffer.from(await train.encoded(index)).toString()),
+    );
+    expect(contents).toEqual(
+      ["cat/a.jpeg", "cat/b.webp", "dog/10.PNG", "dog/2.jpg"].map((name) => `pets/train/${name}`),
+    );
     const test = await open("pets", "test");
     expect([...(test.labels ?? [])]).toEqual([1]);
   });
@@ -56,7 +60,9 @@ describe("image folders", () => {
     put("mixed/test/a/1.png", "mixed/test/2.png", "file");
     mkdirSync(join(root, "empty/test"), { recursive: true });
     mkdirSync(join(root, "nothing"));
-    await expect(open("mixed", "test")).rejects.toThrow("expected either class folders or images, found 1 folders (a, ...)");
+    await expect(open("mixed", "test")).rejects.toThrow(
+      "expected either class folders or images, found 1 folders (a, ...)",
+    );
     await expect(open("empty", "test")).rejects.toThrow("expected at least 1 image");
     await expect(open("nothing", "test")).rejects.toThrow("expected split test as Hugging Face parquet");
     await expect(open("file", "test")).rejects.toThrow("expected the directory of a data set, found a file");
@@ -67,7 +73,9 @@ describe("image folders", () => {
 
   it("refuses parameters it does not have", async () => {
     const options = { path: join(root, "pets"), split: "train", where: "tasks.x", parameters: { image_column: "a" } };
-    await expect(openDataset(options)).rejects.toThrow("tasks.x: parameters of the data set reader: unknown key `image_column`");
+    await expect(openDataset(options)).rejects.toThrow(
+      "tasks.x: parameters of the data set reader: unknown key `image_column`",
+    );
   });
 
   it("follows links to folders and is not hung by loops", async () => {

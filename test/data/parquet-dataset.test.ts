@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { type ColumnSource, parquetWriteFile } from "hyparquet-writer";
 import { describe, expect, it } from "vitest";
 import { openDataset } from "../../src/data/dataset.js";
@@ -25,7 +26,9 @@ function write(name: string, { images, labels, names, rowGroupSize = 1000, image
     [imageColumn]: { _type: "Image" },
     ...(labels === undefined ? {} : { label: { _type: "ClassLabel", ...(names === undefined ? {} : { names }) } }),
   };
-  const columnData: ColumnSource[] = [{ name: imageColumn, data: images.map((image) => ({ bytes: image, path: "x.png" })) }];
+  const columnData: ColumnSource[] = [
+    { name: imageColumn, data: images.map((image) => ({ bytes: image, path: "x.png" })) },
+  ];
   if (labels !== undefined) columnData.push({ name: "label", data: [...labels] });
   parquetWriteFile({
     filename,
@@ -50,8 +53,18 @@ describe("parquet data sets", () => {
   it("reads shards with several row groups, labels and class names", async () => {
     const images = Array.from({ length: 5 }, (_, index) => bytes(index, 200 + index));
     const names = ["cat", "dog"];
-    write("pets/data/test-00000-of-00002.parquet", { images: images.slice(0, 3), labels: [0n, 1n, 1n], names, rowGroupSize: 2 });
-    write("pets/data/test-00001-of-00002.parquet", { images: images.slice(3), labels: [0n, 1n], names, rowGroupSize: 1 });
+    write("pets/data/test-00000-of-00002.parquet", {
+      images: images.slice(0, 3),
+      labels: [0n, 1n, 1n],
+      names,
+      rowGroupSize: 2,
+    });
+    write("pets/data/test-00001-of-00002.parquet", {
+      images: images.slice(3),
+      labels: [0n, 1n],
+      names,
+      rowGroupSize: 1,
+    });
     write("pets/data/train-00000-of-00001.parquet", { images: images.slice(0, 1), labels: [0n], names });
     const test = await open("pets", "test");
     expect(test).toMatchObject({ name: "pets", split: "test", size: 5, classes: names });
@@ -64,13 +77,18 @@ describe("parquet data sets", () => {
   });
 
   it("says which splits there are", async () => {
-    await expect(open("pets", "val")).rejects.toThrow("expected parquet files of split val, found the splits test, train");
+    await expect(open("pets", "val")).rejects.toThrow(
+      "expected parquet files of split val, found the splits test, train",
+    );
   });
 
   it("reads files in the folder itself, unlabelled, with plain binary images", async () => {
     const filename = join(root, "plain/adapt.parquet");
     mkdirSync(dirname(filename));
-    parquetWriteFile({ filename, columnData: [{ name: "img", data: [bytes(255, 216), bytes(1)], type: "BYTE_ARRAY" }] });
+    parquetWriteFile({
+      filename,
+      columnData: [{ name: "img", data: [bytes(255, 216), bytes(1)], type: "BYTE_ARRAY" }],
+    });
     const plain = await open("plain", "adapt");
     expect("labels" in plain).toBe(false);
     expect(new Uint8Array(await plain.encoded(0))).toEqual(bytes(255, 216));
@@ -87,7 +105,9 @@ describe("parquet data sets", () => {
     const named = await open("named", "test", undefined, { image_column: "picture", label_column: "kind" });
     expect([...(named.labels ?? [])]).toEqual([3]);
     await expect(open("named", "test")).rejects.toThrow("expected a column of images named image, found picture, kind");
-    await expect(open("named", "test", undefined, { image_column: "photo" })).rejects.toThrow("expected a column photo");
+    await expect(open("named", "test", undefined, { image_column: "photo" })).rejects.toThrow(
+      "expected a column photo",
+    );
     await expect(open("named", "test", undefined, { picture: 1 })).rejects.toThrow("unknown key `picture`");
   });
 
@@ -95,7 +115,9 @@ describe("parquet data sets", () => {
     write("hidden/test.parquet", { images: [bytes(1), bytes(2)], labels: [-1n, null] });
     expect("labels" in (await open("hidden", "test"))).toBe(false);
     const filename = write("partly/test.parquet", { images: [bytes(1), bytes(2)], labels: [1n, null] });
-    await expect(open("partly", "test")).rejects.toThrow(`${filename}: row 1, column label: expected a class number >= 0, found no label`);
+    await expect(open("partly", "test")).rejects.toThrow(
+      `${filename}: row 1, column label: expected a class number >= 0, found no label`,
+    );
   });
 
   it("refuses labels out of range", async () => {
@@ -107,20 +129,26 @@ describe("parquet data sets", () => {
     expect((await open("unnamed", "test")).classes).toBeUndefined();
     await expect(open("unnamed", "test", ["a", "b"])).rejects.toThrow("found 7");
     write("negative/test.parquet", { images: [bytes(1)], labels: [-5n] });
-    await expect(open("negative", "test")).rejects.toThrow("row 0, column label: expected a class number >= 0, found -5");
+    await expect(open("negative", "test")).rejects.toThrow(
+      "row 0, column label: expected a class number >= 0, found -5",
+    );
   });
 
   it("refuses images that are not embedded", async () => {
     const filename = write("external/test.parquet", { images: [bytes(1), null], labels: [0n, 0n] });
     const external = await open("external", "test");
-    await expect(external.encoded(1)).rejects.toThrow(`${filename}: row 1, column image: expected the bytes of an image, found none`);
+    await expect(external.encoded(1)).rejects.toThrow(
+      `${filename}: row 1, column image: expected the bytes of an image, found none`,
+    );
   });
 
   it("refuses empty splits, missing shards and damaged files", async () => {
     write("empty/test.parquet", { images: [], labels: [] });
     await expect(open("empty", "test")).rejects.toThrow("expected at least 1 row, found an empty split");
     write("half/test-00001-of-00002.parquet", { images: [bytes(1)] });
-    await expect(open("half", "test")).rejects.toThrow("expected the shards 0 to 1 once each, found 1 files without shard 0");
+    await expect(open("half", "test")).rejects.toThrow(
+      "expected the shards 0 to 1 once each, found 1 files without shard 0",
+    );
     const whole = readFileSync(write("whole/test.parquet", { images: [bytes(1, 2, 3)] }));
     for (const [name, data] of [
       ["cut", whole.subarray(0, whole.length - 3)],
@@ -130,6 +158,23 @@ describe("parquet data sets", () => {
       const path = writeAt(root, `${name}/test.parquet`, data);
       await expect(open(name, "test")).rejects.toThrow(`${path}: expected a readable parquet file`);
     }
+  });
+
+  it("reads gzip, and names a codec that it cannot read", async () => {
+    const codec = (name: string, codec: "GZIP" | "LZO") => {
+      const filename = join(root, name, "test.parquet");
+      mkdirSync(dirname(filename));
+      const data = [bytes(...Array(200).fill(7))];
+      const compressors = { GZIP: gzipSync, LZO: (input: Uint8Array) => input.subarray(1) };
+      parquetWriteFile({ filename, columnData: [{ name: "image", data, type: "BYTE_ARRAY" }], codec, compressors });
+      return filename;
+    };
+    codec("gzip", "GZIP");
+    expect((await (await open("gzip", "test")).encoded(0)).length).toBe(200);
+    const path = codec("lzo", "LZO");
+    const lzo = await open("lzo", "test");
+    await expect(lzo.encoded(0)).rejects.toThrow(`${path}: expected a readable parquet file, found: `);
+    await expect(lzo.encoded(0)).rejects.toThrow("LZO");
   });
 
   it("refuses shards of different columns", async () => {

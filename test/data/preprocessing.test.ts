@@ -178,7 +178,7 @@ describe("parsePreprocessing", () => {
     [{ size: 8, resample: 1, do_normalize: false }, "p.json: resample: expected 0 (nearest), 2 (bilinear) or 3"],
     [{ size: "big" }, "p.json: size: expected a number of pixels (1 to 8192), { shortest_edge }"],
     [{ size: { shortest_edge: 8, longest_edge: 9 }, do_normalize: false }, "without longest_edge"],
-    [{ size: 0 }, "p.json: size: expected a number of pixels"],
+    [{ size: 0 }, "p.json: size: expected a number >= 1, found 0"],
     [{ do_normalize: false }, "p.json: size: expected a size because do_resize is not false"],
     [{ size: 8, do_center_crop: true }, "p.json: crop_size: expected a size because do_center_crop is true"],
     [{ size: { shortest_edge: 8 }, do_normalize: false }, "p.json: expected images of one size"],

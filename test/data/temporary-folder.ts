@@ -23,5 +23,7 @@ export function writeAt(folder: string, name: string, data: string | Uint8Array)
 /** A PNG of one colour. */
 export function plainPng(value: number, side = 4): Promise<Buffer> {
   const raw = { width: side, height: side, channels: 3 } as const;
-  return sharp(new Uint8Array(side * side * 3).fill(value), { raw }).png().toBuffer();
+  return sharp(new Uint8Array(side * side * 3).fill(value), { raw })
+    .png()
+    .toBuffer();
 }

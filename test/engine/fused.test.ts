@@ -25,16 +25,68 @@ interface Row {
 }
 
 const missing = tf.scalar(0);
-const spread = (op: (a: Tensor, b: Tensor, c: Tensor) => Tensor): Op => (a = missing, b = missing, c = missing) => op(a, b, c);
+const spread =
+  (op: (a: Tensor, b: Tensor, c: Tensor) => Tensor): Op =>
+  (a = missing, b = missing, c = missing) =>
+    op(a, b, c);
 
 const rows: Row[] = [
-  { name: "layer norm", shapes: [[6, 7, 16], [16], [16]], operator: "LayerNormalization", fused: spread((x, g, b) => layerNorm(x, g, b, 1e-5)), plain: spread((x, g, b) => plainLayerNorm(x, g, b, 1e-5)) },
-  { name: "linear with bias", shapes: [[9, 12], [5, 12], [5]], operator: "Gemm", fused: spread((x, w, b) => linear(x, w, b)), plain: spread((x, w, b) => plainLinear(x, w, b)) },
-  { name: "linear without bias", shapes: [[2, 3, 12], [5, 12]], operator: "Gemm", fused: spread((x, w) => linear(x, w)), plain: spread((x, w) => linear(x, w)) },
-  { name: "quick_gelu", shapes: [[4, 33]], operator: "QuickGelu", fused: spread((x) => activate("quick_gelu", x)), plain: spread((x) => plainQuickGelu(x)) },
-  { name: "gelu", shapes: [[4, 33]], operator: "Gelu", fused: spread((x) => activate("gelu", x)), plain: spread((x) => plainGelu(x)) },
-  { name: "attention", shapes: [[2, 3, 5, 8], [2, 3, 5, 8], [2, 3, 5, 8]], operator: "Softmax", fused: spread(attention), plain: spread(plainAttention) },
-  { name: "column sums", shapes: [[50, 6]], operator: "Gemm", fused: spread((x) => columnSums(x)), plain: spread((x) => tf.sum(x, 0)) },
+  {
+    name: "layer norm",
+    shapes: [[6, 7, 16], [16], [16]],
+    operator: "LayerNormalization",
+    fused: spread((x, g, b) => layerNorm(x, g, b, 1e-5)),
+    plain: spread((x, g, b) => plainLayerNorm(x, g, b, 1e-5)),
+  },
+  {
+    name: "linear with bias",
+    shapes: [[9, 12], [5, 12], [5]],
+    operator: "Gemm",
+    fused: spread((x, w, b) => linear(x, w, b)),
+    plain: spread((x, w, b) => plainLinear(x, w, b)),
+  },
+  {
+    name: "linear without bias",
+    shapes: [
+      [2, 3, 12],
+      [5, 12],
+    ],
+    operator: "Gemm",
+    fused: spread((x, w) => linear(x, w)),
+    plain: spread((x, w) => linear(x, w)),
+  },
+  {
+    name: "quick_gelu",
+    shapes: [[4, 33]],
+    operator: "QuickGelu",
+    fused: spread((x) => activate("quick_gelu", x)),
+    plain: spread((x) => plainQuickGelu(x)),
+  },
+  {
+    name: "gelu",
+    shapes: [[4, 33]],
+    operator: "Gelu",
+    fused: spread((x) => activate("gelu", x)),
+    plain: spread((x) => plainGelu(x)),
+  },
+  {
+    name: "attention",
+    shapes: [
+      [2, 3, 5, 8],
+      [2, 3, 5, 8],
+      [2, 3, 5, 8],
+    ],
+    operator: "Softmax",
+    fused: spread(attention),
+    plain: spread(plainAttention),
+  },
+  {
+    name: "column sums",
+    shapes: [[50, 6]],
+    operator: "Gemm",
+    fused: spread((x) => columnSums(x)),
+    plain: spread((x) => tf.sum(x, 0)),
+  },
 ];
 
 const onnx = createOnnxEngine({ provider: "cpu", threads: 1 });
@@ -47,12 +99,21 @@ function gradientProgram(row: Row, op: Op, outputShape: readonly number[]): Prog
     name: row.name,
     frozen: new Map(),
     inputs: new Map(
-      [...row.shapes, outputShape].map((shape, index): [string, TensorSpec] => [names[index] ?? "dy", { shape, dtype: "float32" }]),
+      [...row.shapes, outputShape].map((shape, index): [string, TensorSpec] => [
+        names[index] ?? "dy",
+        { shape, dtype: "float32" },
+      ]),
     ),
     build: (tensors) => {
       const inputs = names.map((name) => tensors.get(name) ?? missing);
-      const { value, grads } = tf.valueAndGrads((...args: Tensor[]) => op(...args))(inputs, tensors.get("dy") ?? missing);
-      return new Map([["value", value], ...grads.map((gradient, index): [string, Tensor] => [`d${names[index]}`, gradient])]);
+      const { value, grads } = tf.valueAndGrads((...args: Tensor[]) => op(...args))(
+        inputs,
+        tensors.get("dy") ?? missing,
+      );
+      return new Map([
+        ["value", value],
+        ...grads.map((gradient, index): [string, Tensor] => [`d${names[index]}`, gradient]),
+      ]);
     },
   };
 }
@@ -105,7 +166,12 @@ describe("eager engine", () => {
     const row = rows[0];
     if (row === undefined) throw new Error("no rows");
     const executable = await engine.compile(gradientProgram(row, row.plain, [6, 7, 16]));
-    const inputs = new Map([...row.shapes, [6, 7, 16]].map((shape, index): [string, TensorValues] => [["x0", "x1", "x2", "dy"][index] ?? "", randomArray(sizeOf(shape), index)]));
+    const inputs = new Map(
+      [...row.shapes, [6, 7, 16]].map((shape, index): [string, TensorValues] => [
+        ["x0", "x1", "x2", "dy"][index] ?? "",
+        randomArray(sizeOf(shape), index),
+      ]),
+    );
     await executable.run(inputs);
     const before = tf.memory().numTensors;
     for (let repeat = 0; repeat < 3; repeat++) await executable.run(inputs);

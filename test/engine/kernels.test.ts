@@ -4,7 +4,7 @@
  */
 import { afterAll, describe, expect, it } from "vitest";
 import { createOnnxEngine } from "../../src/engine/onnx-engine.js";
-import { sizeOf, type Program, type TensorSpec, type TensorValues } from "../../src/engine/program.js";
+import { type Program, sizeOf, type TensorSpec, type TensorValues } from "../../src/engine/program.js";
 import { type Tensor, tf } from "../../src/engine/tf.js";
 import { createTfjsEngine } from "../../src/engine/tfjs-engine.js";
 import { traceableKernels } from "../../src/engine/trace/trace-program.js";
@@ -29,11 +29,20 @@ const unary = (kernel: string, build: (x: Tensor) => Tensor, range?: readonly [n
 /** Equal shapes, a trailing vector, a leading one, a scalar, both sides stretched, and a uniform constant on each side. */
 const binary = (kernel: string, build: (a: Tensor, b: Tensor) => Tensor, range?: readonly [number, number]): Row[] =>
   [
-    [[2, 3, 4], [2, 3, 4]],
+    [
+      [2, 3, 4],
+      [2, 3, 4],
+    ],
     [[2, 3, 4], [4]],
-    [[3, 1], [2, 3, 4]],
+    [
+      [3, 1],
+      [2, 3, 4],
+    ],
     [[2, 3, 4], []],
-    [[5, 1], [1, 6]],
+    [
+      [5, 1],
+      [1, 6],
+    ],
   ]
     .map(
       (shapes): Row => ({
@@ -45,9 +54,24 @@ const binary = (kernel: string, build: (a: Tensor, b: Tensor) => Tensor, range?:
       }),
     )
     .concat([
-      { name: `${kernel} by one`, shapes: [[2, 3]], kernels: [kernel, "Fill"], build: (x) => build(x, tf.ones([4, 2, 3])) },
-      { name: `one by ${kernel}`, shapes: [[2, 3]], kernels: [kernel, "Fill"], build: (x) => build(tf.ones([4, 1, 1]), tf.abs(x)) },
-      { name: `${kernel} of constants`, shapes: [[2, 3]], kernels: [kernel], build: (x) => tf.add(x, build(tf.fill([2, 3], 2), tf.fill([3], 3))) },
+      {
+        name: `${kernel} by one`,
+        shapes: [[2, 3]],
+        kernels: [kernel, "Fill"],
+        build: (x) => build(x, tf.ones([4, 2, 3])),
+      },
+      {
+        name: `one by ${kernel}`,
+        shapes: [[2, 3]],
+        kernels: [kernel, "Fill"],
+        build: (x) => build(tf.ones([4, 1, 1]), tf.abs(x)),
+      },
+      {
+        name: `${kernel} of constants`,
+        shapes: [[2, 3]],
+        kernels: [kernel],
+        build: (x) => tf.add(x, build(tf.fill([2, 3], 2), tf.fill([3], 3))),
+      },
     ]);
 
 const positive = [0.1, 3] as const;
@@ -105,19 +129,94 @@ const rows: Row[] = [
   unary("SplitV", (x) => tf.add(tf.split(x, [1, 3], 1)[1] ?? x, 1)),
   unary("Unpack", (x) => tf.unstack(x, 1)[2] ?? x),
   unary("Pack", (x) => tf.stack([x, tf.neg(x)], 1)),
-  unary("PadV2", (x) => tf.pad(x, [[1, 0], [0, 2], [0, 0]], 0.5)),
+  unary("PadV2", (x) =>
+    tf.pad(
+      x,
+      [
+        [1, 0],
+        [0, 2],
+        [0, 0],
+      ],
+      0.5,
+    ),
+  ),
   unary("Tile", (x) => tf.tile(x, [2, 1, 3])),
   unary("BroadcastTo", (x) => tf.broadcastTo(tf.slice(x, [0, 0, 0], [3, 1, 5]), [2, 3, 4, 5])),
   unary("GatherV2", (x) => tf.gather(x, tf.tensor1d([2, 0, 2, 1], "int32"), 1)),
-  unary("OneHot", (x) => tf.add(tf.oneHot(tf.cast(tf.mul(tf.reshape(x, [60]), 3.9), "int32"), 4, 0.9, 0.025), 0), [0, 1]),
-  { name: "Select", shapes: [[3, 4], [3, 4], [4]], kernels: ["Select"], build: (a, b, c) => tf.where(tf.greater(a, 0), b, c) },
-  { name: "MatMul", shapes: [[3, 4], [4, 5]], kernels: ["BatchMatMul"], build: (a, b) => tf.matMul(a, b) },
-  { name: "MatMul tA", shapes: [[4, 3], [4, 5]], kernels: ["BatchMatMul"], build: (a, b) => tf.matMul(a, b, true) },
-  { name: "MatMul tB", shapes: [[3, 4], [5, 4]], kernels: ["BatchMatMul"], build: (a, b) => tf.matMul(a, b, false, true) },
-  { name: "MatMul batched", shapes: [[2, 3, 4], [2, 4, 5]], kernels: ["BatchMatMul"], build: (a, b) => tf.matMul(a, b) },
-  { name: "MatMul batched tA tB", shapes: [[2, 6, 4, 3], [2, 6, 5, 4]], kernels: ["BatchMatMul"], build: (a, b) => tf.matMul(a, b, true, true) },
-  { name: "MatMul one batch", shapes: [[1, 3, 4], [1, 5, 4]], kernels: ["BatchMatMul"], build: (a, b) => tf.matMul(a, b, false, true) },
-  { name: "MatMul broadcast", shapes: [[2, 3, 4], [1, 4, 5]], kernels: ["BatchMatMul"], build: (a, b) => tf.matMul(a, b) },
+  unary(
+    "OneHot",
+    (x) => tf.add(tf.oneHot(tf.cast(tf.mul(tf.reshape(x, [60]), 3.9), "int32"), 4, 0.9, 0.025), 0),
+    [0, 1],
+  ),
+  {
+    name: "Select",
+    shapes: [[3, 4], [3, 4], [4]],
+    kernels: ["Select"],
+    build: (a, b, c) => tf.where(tf.greater(a, 0), b, c),
+  },
+  {
+    name: "MatMul",
+    shapes: [
+      [3, 4],
+      [4, 5],
+    ],
+    kernels: ["BatchMatMul"],
+    build: (a, b) => tf.matMul(a, b),
+  },
+  {
+    name: "MatMul tA",
+    shapes: [
+      [4, 3],
+      [4, 5],
+    ],
+    kernels: ["BatchMatMul"],
+    build: (a, b) => tf.matMul(a, b, true),
+  },
+  {
+    name: "MatMul tB",
+    shapes: [
+      [3, 4],
+      [5, 4],
+    ],
+    kernels: ["BatchMatMul"],
+    build: (a, b) => tf.matMul(a, b, false, true),
+  },
+  {
+    name: "MatMul batched",
+    shapes: [
+      [2, 3, 4],
+      [2, 4, 5],
+    ],
+    kernels: ["BatchMatMul"],
+    build: (a, b) => tf.matMul(a, b),
+  },
+  {
+    name: "MatMul batched tA tB",
+    shapes: [
+      [2, 6, 4, 3],
+      [2, 6, 5, 4],
+    ],
+    kernels: ["BatchMatMul"],
+    build: (a, b) => tf.matMul(a, b, true, true),
+  },
+  {
+    name: "MatMul one batch",
+    shapes: [
+      [1, 3, 4],
+      [1, 5, 4],
+    ],
+    kernels: ["BatchMatMul"],
+    build: (a, b) => tf.matMul(a, b, false, true),
+  },
+  {
+    name: "MatMul broadcast",
+    shapes: [
+      [2, 3, 4],
+      [1, 4, 5],
+    ],
+    kernels: ["BatchMatMul"],
+    build: (a, b) => tf.matMul(a, b),
+  },
   { name: "MatMul of ones", shapes: [[3, 4]], kernels: ["BatchMatMul"], build: (a) => tf.matMul(tf.ones([1, 3]), a) },
 ];
 
@@ -128,7 +227,9 @@ const onnx = createOnnxEngine({ provider: "cpu", threads: 1 });
 afterAll(() => onnx.close());
 
 function programOf(row: Row): { program: Program; inputs: Map<string, TensorValues> } {
-  const specs = new Map(row.shapes.map((shape, index): [string, TensorSpec] => [`x${index}`, { shape, dtype: "float32" }]));
+  const specs = new Map(
+    row.shapes.map((shape, index): [string, TensorSpec] => [`x${index}`, { shape, dtype: "float32" }]),
+  );
   const [low, high] = row.range ?? [-2, 2];
   const inputs = new Map<string, TensorValues>();
   for (const [name, spec] of specs) inputs.set(name, randomArray(sizeOf(spec.shape), inputs.size + 1, low, high));
@@ -168,6 +269,8 @@ describe("what cannot be traced", () => {
     await expect(failing((x) => tf.cumsum(x))).rejects.toThrow(/program bad: the operation Cumsum cannot be compiled/);
   });
   it("refuses to read values", async () => {
-    await expect(failing((x) => tf.scalar(x.dataSync()[0] ?? 0))).rejects.toThrow(/program bad: .*read the value of a tensor/);
+    await expect(failing((x) => tf.scalar(x.dataSync()[0] ?? 0))).rejects.toThrow(
+      /program bad: .*read the value of a tensor/,
+    );
   });
 });

@@ -5,7 +5,15 @@
  * 5 = initializer, 11 = input, 12 = output); com.microsoft operators from ONNX Runtime's ContribOperators.md.
  */
 import { Buffer } from "node:buffer";
-import { bytesField, encodeMessage, type Field, floatField, integerField, messageField, stringField } from "./protobuf.js";
+import {
+  bytesField,
+  encodeMessage,
+  type Field,
+  floatField,
+  integerField,
+  messageField,
+  stringField,
+} from "./protobuf.js";
 
 export type OnnxType = "float32" | "float16" | "uint8" | "int32" | "int64" | "bool";
 
@@ -28,10 +36,7 @@ const IR_VERSION = 8;
 /** 17 is the first opset with LayerNormalization and the last in which reductions other than sum take axes as attributes. */
 const OPSET_VERSION = 17;
 
-export type Attribute =
-  | { readonly float: number }
-  | { readonly int: number }
-  | { readonly ints: readonly number[] };
+export type Attribute = { readonly float: number } | { readonly int: number } | { readonly ints: readonly number[] };
 
 export interface OnnxNode {
   readonly op: string;

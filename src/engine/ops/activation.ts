@@ -1,7 +1,8 @@
 /** The activations of CLIP towers, by their names in config.json. */
+
+import { type Tensor, tf } from "../tf.js";
 import { isTracing } from "../trace/backend.js";
 import { GELU_KERNEL, QUICK_GELU_KERNEL } from "../trace/kernels/fused.js";
-import { type Tensor, tf } from "../tf.js";
 import { at, withGradient } from "./custom-gradient.js";
 import { runKernel } from "./run-kernel.js";
 

@@ -1,6 +1,7 @@
 /** Softmax attention. B batch, H heads, Q queries, K keys, D head width. */
-import { isTracing } from "../trace/backend.js";
+
 import { type Tensor, tf } from "../tf.js";
+import { isTracing } from "../trace/backend.js";
 import { at, withGradient } from "./custom-gradient.js";
 
 /** softmax(q kT) v; q already carries the 1/sqrt(D) scale. queryBHQD, keyBHKD, valueBHKD -> [B, H, Q, D]. */

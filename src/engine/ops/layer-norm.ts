@@ -1,7 +1,8 @@
 /** Layer normalisation over the last axis. B rows (any leading shape), D features. */
+
+import { type Tensor, tf } from "../tf.js";
 import { isTracing } from "../trace/backend.js";
 import { LAYER_NORM_KERNEL } from "../trace/kernels/fused.js";
-import { type Tensor, tf } from "../tf.js";
 import { at, withGradient } from "./custom-gradient.js";
 import { columnSums } from "./linear.js";
 import { runKernel } from "./run-kernel.js";

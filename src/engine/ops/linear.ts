@@ -1,7 +1,8 @@
 /** Linear layers in the Hugging Face layout. M rows, I inputs, O outputs. */
+
+import { type Tensor, tf } from "../tf.js";
 import { isTracing } from "../trace/backend.js";
 import { LINEAR_KERNEL } from "../trace/kernels/fused.js";
-import { type Tensor, tf } from "../tf.js";
 import { at, withGradient } from "./custom-gradient.js";
 import { runKernel } from "./run-kernel.js";
 
@@ -30,11 +31,7 @@ function fusedLinear(xMI: Tensor, weightOI: Tensor, biasO: Tensor): Tensor {
       const [x, w, bias] = [at(inputs, 0), at(inputs, 1), at(inputs, 2)];
       return { value: at(runKernel(LINEAR_KERNEL, { x, w, bias }), 0), saved: [] };
     },
-    (dyMO, inputs) => [
-      tf.matMul(dyMO, at(inputs, 1)),
-      tf.matMul(dyMO, at(inputs, 0), true, false),
-      columnSums(dyMO),
-    ],
+    (dyMO, inputs) => [tf.matMul(dyMO, at(inputs, 1)), tf.matMul(dyMO, at(inputs, 0), true, false), columnSums(dyMO)],
   );
 }
 

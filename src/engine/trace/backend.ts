@@ -5,7 +5,15 @@
  * `ones` and the gradient of a sum stay scalars; `materialize` expands it where an operator needs the full shape.
  */
 import { assert, NumericError } from "../../errors.js";
-import { addConstant, addInts, addNode, type Attribute, createGraph, type OnnxGraph, type OnnxNode } from "../onnx/graph.js";
+import {
+  type Attribute,
+  addConstant,
+  addInts,
+  addNode,
+  createGraph,
+  type OnnxGraph,
+  type OnnxNode,
+} from "../onnx/graph.js";
 import { sizeOf } from "../program.js";
 import { type DataType, type TensorInfo, tf } from "../tf.js";
 
@@ -87,7 +95,9 @@ export class TraceBackend extends tf.KernelBackend {
     if (dtype === "float32") return addConstant(this.graph, "float32", shape, Float32Array.from(values));
     if (dtype === "int32") return addConstant(this.graph, "int32", shape, Int32Array.from(values));
     if (dtype === "bool") return addConstant(this.graph, "bool", shape, Uint8Array.from(values));
-    throw new NumericError(`cannot trace a constant of type ${dtype}; float32, int32 and bool exist in compiled programs`);
+    throw new NumericError(
+      `cannot trace a constant of type ${dtype}; float32, int32 and bool exist in compiled programs`,
+    );
   }
 
   /** The tensor for the ONNX value `name` of exactly `shape`. */
@@ -154,7 +164,10 @@ export function sameShape(a: readonly number[], b: readonly number[]): boolean {
 
 function numbersOf(values: unknown): ArrayLike<number> {
   assert(
-    values instanceof Float32Array || values instanceof Int32Array || values instanceof Uint8Array || Array.isArray(values),
+    values instanceof Float32Array ||
+      values instanceof Int32Array ||
+      values instanceof Uint8Array ||
+      Array.isArray(values),
     "tfjs wrote values of an unknown kind into a trace",
   );
   return values;

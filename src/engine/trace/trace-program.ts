@@ -74,7 +74,10 @@ function record(program: Program, backend: TraceBackend): TracedProgram {
     outputs.push({ name, type: "float32", shape: tensor.shape });
   }
   const operators = new Map<string, number>();
-  for (const node of liveNodes(backend.graph, outputs.map((output) => output.name))) {
+  for (const node of liveNodes(
+    backend.graph,
+    outputs.map((output) => output.name),
+  )) {
     operators.set(node.op, (operators.get(node.op) ?? 0) + 1);
   }
   return { onnx: encodeModel(backend.graph, outputs), outputs, operators };
@@ -90,7 +93,9 @@ function inputTensor(backend: TraceBackend, name: string, spec: TensorSpec): Ten
 /** tfjs reports a missing kernel as "Kernel 'X' not registered for backend ..."; people need to know what to do about it. */
 function explain(error: unknown, programName: string): unknown {
   if (!(error instanceof Error)) return error;
-  const missing = /Kernel '([^']+)' not registered for backend|Cannot find gradient function for ([^\s.]+)/.exec(error.message);
+  const missing = /Kernel '([^']+)' not registered for backend|Cannot find gradient function for ([^\s.]+)/.exec(
+    error.message,
+  );
   if (missing !== null) {
     const kernel = missing[1] ?? missing[2];
     return new NumericError(

@@ -4,7 +4,7 @@
  */
 import { addNode, typeCode } from "../../onnx/graph.js";
 import { type DataType, type TensorInfo, tf } from "../../tf.js";
-import { type TraceBackend } from "../backend.js";
+import type { TraceBackend } from "../backend.js";
 import { inputOf, type KernelCall, type KernelTable, numberAttr, type TraceKernel } from "../kernel.js";
 
 const broadcastShape = (a: readonly number[], b: readonly number[]): number[] =>
@@ -79,7 +79,7 @@ function castTarget(dtype: unknown): "float32" | "int32" | "bool" {
 
 function cast(call: KernelCall): TensorInfo {
   const x = inputOf(call, "x");
-  const dtype = castTarget(call.attrs["dtype"]);
+  const dtype = castTarget(call.attrs.dtype);
   const { name, storedShape } = call.backend.lookup(x);
   if (x.dtype === dtype) return call.backend.broadcast(name, storedShape, x.shape, dtype);
   const output = addNode(call.backend.graph, "Cast", [name], { to: { int: typeCode(dtype) } });
@@ -172,17 +172,16 @@ export const elementwiseKernels: KernelTable = {
   ZerosLike: likeInput(0),
   OnesLike: likeInput(1),
   Fill: (call) => {
-    const shape = call.attrs["shape"];
-    const dtype = call.attrs["dtype"];
+    const shape = call.attrs.shape;
+    const dtype = call.attrs.dtype;
     if (!Array.isArray(shape)) throw new TypeError("Fill without a shape");
     return call.backend.fill(numberAttr(call, "value"), shape.map(Number), dtype === "int32" ? "int32" : "float32");
   },
   BroadcastTo: (call) => {
     const x = inputOf(call, "x");
-    const shape = call.attrs["shape"];
+    const shape = call.attrs.shape;
     if (!Array.isArray(shape)) throw new TypeError("BroadcastTo without a shape");
     const { name, storedShape } = call.backend.lookup(x);
     return call.backend.broadcast(name, storedShape, shape.map(Number), x.dtype);
   },
 };
-

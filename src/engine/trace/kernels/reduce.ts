@@ -8,7 +8,10 @@ function reduction(call: KernelCall, x: TensorInfo, attribute: string): { axes: 
   const axes = tf.util.parseAxisParam(given === undefined || given === null ? [] : numbers(given), x.shape);
   const all = axes.length === 0 ? x.shape.map((_, axis) => axis) : axes;
   const [reduced] = tf.backend_util.computeOutAndReduceShapes(x.shape, all);
-  return { axes: all, shape: flagAttr(call, "keepDims") ? tf.backend_util.expandShapeToKeepDim(reduced, all) : reduced };
+  return {
+    axes: all,
+    shape: flagAttr(call, "keepDims") ? tf.backend_util.expandShapeToKeepDim(reduced, all) : reduced,
+  };
 }
 
 function numbers(value: unknown): number[] {
@@ -37,7 +40,9 @@ export const reduceKernels: KernelTable = {
   Min: reduce("ReduceMin"),
   Softmax: (call) => {
     const logits = inputOf(call, "logits");
-    return call.backend.emit("Softmax", [logits], logits.shape, { attributes: { axis: { int: numberAttr(call, "dim") } } });
+    return call.backend.emit("Softmax", [logits], logits.shape, {
+      attributes: { axis: { int: numberAttr(call, "dim") } },
+    });
   },
   LogSoftmax: (call) => {
     const logits = inputOf(call, "logits");

@@ -43,7 +43,11 @@ function sliceNode(call: KernelCall, x: TensorInfo, begin: readonly number[], si
 
 function slice(call: KernelCall): TensorInfo {
   const x = inputOf(call, "x");
-  const [begin, size] = tf.slice_util.parseSliceParams(tensorLike(x), numbersAttr(call, "begin"), numbersAttr(call, "size"));
+  const [begin, size] = tf.slice_util.parseSliceParams(
+    tensorLike(x),
+    numbersAttr(call, "begin"),
+    numbersAttr(call, "size"),
+  );
   return sliceNode(call, x, begin ?? [], size ?? x.shape);
 }
 
@@ -82,7 +86,7 @@ function splitAlong(call: KernelCall, x: TensorInfo, axis: number, sizes: readon
 function splitV(call: KernelCall): TensorInfo[] {
   const x = inputOf(call, "x");
   const axis = tf.util.parseAxisParam(numberAttr(call, "axis"), x.shape)[0] ?? 0;
-  const given = call.attrs["numOrSizeSplits"];
+  const given = call.attrs.numOrSizeSplits;
   const splits = Array.isArray(given) ? given.map(Number) : Number(given);
   return splitAlong(call, x, axis, tf.backend_util.prepareSplitSize(tensorLike(x), splits, axis));
 }
@@ -93,7 +97,9 @@ function unpack(call: KernelCall): TensorInfo[] {
   const axis = (numberAttr(call, "axis") + rank) % rank;
   const parts = splitAlong(call, value, axis, new Array<number>(dimOf(value, axis)).fill(1));
   const shape = value.shape.filter((_, index) => index !== axis);
-  return parts.map((part) => call.backend.emit("Reshape", [part, call.backend.ints(shape)], shape, { dtype: value.dtype }));
+  return parts.map((part) =>
+    call.backend.emit("Reshape", [part, call.backend.ints(shape)], shape, { dtype: value.dtype }),
+  );
 }
 
 function pack(call: KernelCall): TensorInfo {
@@ -112,7 +118,7 @@ function pack(call: KernelCall): TensorInfo {
 
 function pad(call: KernelCall): TensorInfo {
   const x = inputOf(call, "x");
-  const paddings = call.attrs["paddings"];
+  const paddings = call.attrs.paddings;
   if (!Array.isArray(paddings)) throw new TypeError("PadV2 without paddings");
   const pairs = paddings.map((pair): [number, number] => {
     if (!Array.isArray(pair)) throw new TypeError("PadV2 with malformed paddings");
@@ -145,11 +151,20 @@ function oneHot(call: KernelCall): TensorInfo {
   const indices = inputOf(call, "indices");
   const depth = numberAttr(call, "depth");
   const { backend } = call;
-  const values = backend.constant(Float32Array.of(numberAttr(call, "offValue"), numberAttr(call, "onValue")), [2], "float32");
+  const values = backend.constant(
+    Float32Array.of(numberAttr(call, "offValue"), numberAttr(call, "onValue")),
+    [2],
+    "float32",
+  );
   const depthScalar = backend.fill(depth, [], "int32");
-  const output = backend.emit("OneHot", [indices, depthScalar, backend.materialize(values)], [...indices.shape, depth], {
-    attributes: { axis: { int: -1 } },
-  });
+  const output = backend.emit(
+    "OneHot",
+    [indices, depthScalar, backend.materialize(values)],
+    [...indices.shape, depth],
+    {
+      attributes: { axis: { int: -1 } },
+    },
+  );
   return output;
 }
 

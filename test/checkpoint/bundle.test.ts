@@ -1,0 +1,276 @@
+import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import {
+  type BuildBundleOptions,
+  buildBundle,
+  openBundle,
+  readBase,
+  readTaskVectors,
+} from "../../src/checkpoint/bundle.js";
+import { type Checkpoint, openCheckpoint, saveCheckpoint } from "../../src/checkpoint/checkpoint.js";
+import { canonicalTensorName, indexByCanonicalName } from "../../src/checkpoint/names.js";
+import { compareCheckpoints, failOnProblems } from "../../src/checkpoint/preflight.js";
+
+interface Stored {
+  readonly shape: readonly number[];
+  readonly values: readonly number[];
+  readonly dtype?: string;
+}
+
+const WEIGHT = "vision_model.embeddings.patch_embedding.weight";
+const BIAS = "vision_model.post_layernorm.bias";
+const PROJECTION = "visual_projection.weight";
+const TENSORS = [
+  { name: WEIGHT, shape: [2, 2] },
+  { name: BIAS, shape: [2] },
+  { name: PROJECTION, shape: [1, 2] },
+];
+const BASE: Record<string, Stored> = {
+  [WEIGHT]: { shape: [2, 2], values: [1, 2, 3, 4] },
+  [BIAS]: { shape: [2], values: [0.5, -0.5] },
+  [PROJECTION]: { shape: [1, 2], values: [7, 8] },
+  "text_model.embeddings.token_embedding.weight": { shape: [1], values: [9] },
+  logit_scale: { shape: [], values: [4] },
+};
+/** A vision tower in the layout of transformers 5, half in BF16. */
+const FIRST: Record<string, Stored> = {
+  "embeddings.patch_embedding.weight": { shape: [2, 2], values: [1.5, 2, 3, 5], dtype: "BF16" },
+  "post_layernorm.bias": { shape: [2], values: [0.25, 0] },
+};
+const SECOND: Record<string, Stored> = {
+  [WEIGHT]: { shape: [2, 2], values: [1, 0, 3, 4], dtype: "F16" },
+  [BIAS]: { shape: [2], values: [0.5, -1] },
+};
+const CONFIG = { hidden_size: 2, hidden_act: "quick_gelu" };
+
+let folder = "";
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "bundle-"));
+});
+afterEach(async () => rm(folder, { recursive: true, force: true }));
+
+async function store(name: string, tensors: Record<string, Stored>, config: unknown = CONFIG): Promise<Checkpoint> {
+  const path = join(folder, name);
+  const specs = Object.entries(tensors).map(([key, { shape, dtype = "F32" }]) => ({ name: key, shape, dtype }));
+  const data = (key: string) => {
+    const values = tensors[key]?.values ?? [];
+    return tensors[key]?.dtype === "I64"
+      ? new Uint8Array(BigInt64Array.from(values.map(BigInt)).buffer)
+      : Float32Array.from(values);
+  };
+  await saveCheckpoint(path, { config, specs, data });
+  return openCheckpoint(path);
+}
+
+async function options(changes: Partial<BuildBundleOptions> = {}): Promise<BuildBundleOptions> {
+  const base = await store("base", BASE);
+  const experts = [
+    { task: "first", checkpoint: await store("first", FIRST) },
+    { task: "second", checkpoint: await store("second", SECOND) },
+  ];
+  return { base, experts, tensors: TENSORS, cacheDir: join(folder, "cache"), ...changes };
+}
+
+describe("buildBundle", () => {
+  it("packs base and task vectors per tensor, in the model's order", async () => {
+    const progress: string[] = [];
+    const built = await options({ onProgress: ({ phase, done, total }) => progress.push(`${phase} ${done}/${total}`) });
+    const bundle = await buildBundle(built);
+    expect(bundle.path).toBe(join(folder, "cache", "bundles", `${bundle.fingerprint}.safetensors`));
+    expect(bundle.tasks).toEqual(["first", "second"]);
+    expect(bundle.tensors.map(({ name }) => name)).toEqual([WEIGHT, BIAS, PROJECTION]);
+    const [weight, bias, projection] = bundle.tensors;
+    if (weight === undefined || bias === undefined || projection === undefined) expect.fail("three tensors");
+    expect([...(await readBase(bundle, weight))]).toEqual([1, 2, 3, 4]);
+    expect([...(await readTaskVectors(bundle, weight))]).toEqual([0.5, 0, 0, 1, 0, -2, 0, 0]);
+    expect([...(await readTaskVectors(bundle, bias))]).toEqual([-0.25, 0.5, 0, -0.5]);
+    expect(projection.taskVectors).toBeUndefined();
+    expect(weight.base).toMatchObject({ kind: "file", path: bundle.path, byteLength: 16 });
+    expect(weight.taskVectors?.byteLength).toBe(32);
+    expect((weight.taskVectors?.byteOffset ?? 1) % 4).toBe(0);
+    await expect(readTaskVectors(bundle, projection)).rejects.toThrow(/expected task vectors, found none/);
+    expect(progress).toEqual(["hash 1/3", "hash 2/3", "hash 3/3", ...[1, 2, 3, 4, 5].map((i) => `write ${i}/5`)]);
+    expect(await openBundle(bundle.path)).toEqual(bundle);
+  });
+
+  it("is built once, again when damaged, and has another name for other inputs", async () => {
+    const inputs = await options();
+    const bundle = await buildBundle(inputs);
+    const before = await stat(bundle.path);
+    expect(await buildBundle(inputs)).toEqual(bundle);
+    expect((await stat(bundle.path)).ino).toBe(before.ino);
+    await writeFile(bundle.path, "damaged");
+    expect(await buildBundle(inputs)).toEqual(bundle);
+
+    const swapped = await buildBundle({ ...inputs, experts: inputs.experts.toReversed() });
+    const processed = await buildBundle({
+      ...inputs,
+      processing: { id: "nothing", prepare: async () => () => undefined },
+    });
+    expect(new Set([bundle, swapped, processed].map(({ fingerprint }) => fingerprint)).size).toBe(3);
+    expect((await readdir(join(folder, "cache", "bundles"))).length).toBe(3);
+  });
+
+  it("applies a processing that saw the whole model", async () => {
+    const seen: string[] = [];
+    const bundle = await buildBundle(
+      await options({
+        processing: {
+          id: "double",
+          prepare: async (stream) => {
+            for await (const { name, shape, taskVectors } of stream())
+              seen.push(`${name} ${shape} ${taskVectors.length}`);
+            return (_, taskVectors) => {
+              for (const tau of taskVectors) for (const i of tau.keys()) tau[i] = (tau[i] ?? 0) * 2;
+            };
+          },
+        },
+      }),
+    );
+    const [weight] = bundle.tensors;
+    if (weight === undefined) expect.fail("a tensor");
+    expect(seen).toEqual([`${WEIGHT} 2,2 2`, `${BIAS} 2 2`]);
+    expect([...(await readTaskVectors(bundle, weight))]).toEqual([1, 0, 0, 2, 0, -4, 0, 0]);
+  });
+
+  it.each([
+    [
+      "NaN",
+      { shape: [2], values: [0, NaN] },
+      /second\/model.safetensors: tensor "vision_model.post_layernorm.bias": expected finite values, found NaN at index 1/,
+    ],
+    ["infinity", { shape: [2], values: [-Infinity, 0] }, /expected finite values, found -Infinity at index 0/],
+    [
+      "a difference over float32",
+      { shape: [2], values: [-3e38, 0] },
+      /minus the base: expected finite values, found -Infinity at index 0/,
+    ],
+    [
+      "another shape",
+      { shape: [1, 2], values: [0, 0] },
+      /second: tensor "vision_model.post_layernorm.bias": expected shape \[2\], found \[1, 2\]/,
+    ],
+  ])("refuses %s and leaves no file", async (_, bias, message) => {
+    const base = await store("base", { ...BASE, [BIAS]: { shape: [2], values: [3e38, 0] } });
+    const experts = [
+      {
+        task: "first",
+        checkpoint: await store("first", { ...FIRST, "post_layernorm.bias": { shape: [2], values: [1, 1] } }),
+      },
+      { task: "second", checkpoint: await store("second", { ...SECOND, [BIAS]: bias }) },
+    ];
+    const cacheDir = join(folder, "cache");
+    await expect(buildBundle({ base, experts, tensors: TENSORS, cacheDir })).rejects.toThrow(message);
+    expect(await readdir(join(cacheDir, "bundles")).catch(() => [])).toEqual([]);
+  });
+
+  it("does not take another safetensors file for a bundle", async () => {
+    const { base } = await options();
+    await expect(openBundle(join(base.path, "model.safetensors"))).rejects.toThrow(
+      /expected a bundle \(format adamerge-bundle, version 1\), found format pt, version none/,
+    );
+  });
+});
+
+describe("compareCheckpoints", () => {
+  it("finds nothing in a good set", async () => {
+    const { base, experts } = await options();
+    const problems = await compareCheckpoints(base, experts, TENSORS);
+    expect(problems).toEqual([]);
+    expect(() => failOnProblems(problems)).not.toThrow();
+  });
+
+  it("finds every problem at once", async () => {
+    const base = await store("base", BASE);
+    const bad: Record<string, Stored> = {
+      [BIAS]: { shape: [2], values: [1, 2], dtype: "I64" },
+      "vision_model.surplus": { shape: [1], values: [1] },
+      "vision_model.embeddings.position_ids": { shape: [2], values: [0, 1], dtype: "I64" },
+    };
+    const experts = [
+      { task: "first", checkpoint: await store("first", FIRST) },
+      { task: "again", checkpoint: await store("again", FIRST) },
+      { task: "same", checkpoint: await store("same", BASE) },
+      { task: "bad", checkpoint: await store("bad", bad, { hidden_size: 4 }) },
+      {
+        task: "shape",
+        checkpoint: await store("shape", { ...SECOND, [WEIGHT]: { shape: [4, 1], values: [1, 2, 3, 4] } }),
+      },
+      {
+        task: "turned",
+        checkpoint: await store("turned", { ...SECOND, [PROJECTION]: { shape: [2, 1], values: [1, 2] } }),
+      },
+    ];
+    const problems = await compareCheckpoints(base, experts, TENSORS);
+    const found = problems.map(({ kind, file, tensor }) =>
+      `${kind} ${file.slice(folder.length + 1)} ${tensor ?? ""}`.trim(),
+    );
+    // One expert has the projection, so the ones without it miss it.
+    expect(found).toEqual([
+      `missing first ${PROJECTION}`,
+      `missing again ${PROJECTION}`,
+      `missing bad ${WEIGHT}`,
+      `dtype bad/model.safetensors ${BIAS}`,
+      `missing bad ${PROJECTION}`,
+      "extra bad/model.safetensors vision_model.surplus",
+      "config bad",
+      `shape shape/model.safetensors ${WEIGHT}`,
+      `missing shape ${PROJECTION}`,
+      `shape turned/model.safetensors ${PROJECTION}`,
+      "identical again",
+      "identical same",
+    ]);
+    expect(() => failOnProblems(problems)).toThrow(/cannot be merged, 12 problems:\n/);
+    expect(() => failOnProblems(problems)).toThrow(/expected dtype F32, F16 or BF16, found I64. What to do: save/);
+    expect(() => failOnProblems(problems)).toThrow(/found the same values as the base/);
+    expect(() => failOnProblems(problems)).toThrow(/found the same values as the expert of task "first"/);
+    expect(() => failOnProblems(problems)).toThrow(/the tensor is transposed/);
+    expect(() => failOnProblems(problems)).toThrow(/expected hidden_size 2 in config.json, as in the base, found 4/);
+  });
+
+  it("finds a tensor and a config missing from the base", async () => {
+    const { base, experts } = await options();
+    const tensors = [...TENSORS, { name: "vision_model.other", shape: [1] }];
+    const [missing] = await compareCheckpoints(base, experts, tensors);
+    expect(missing).toMatchObject({ kind: "missing", file: base.path, tensor: "vision_model.other" });
+    const bare = { ...base, config: undefined };
+    expect((await compareCheckpoints(bare, experts, TENSORS)).map(({ kind }) => kind)).toEqual(["config"]);
+  });
+
+  it("compares a whole CLIP config with that of a tower", async () => {
+    const { base, experts } = await options();
+    const whole = { ...base, config: { vision_config: { hidden_size: 2, hidden_act: "gelu" }, hidden_size: 99 } };
+    const problems = await compareCheckpoints(whole, experts, TENSORS);
+    expect(problems.map(({ expected, found }) => `${expected}: ${found}`)).toEqual([
+      'hidden_act "gelu" in config.json, as in the base: "quick_gelu"',
+      'hidden_act "gelu" in config.json, as in the base: "quick_gelu"',
+    ]);
+  });
+});
+
+describe("canonical names", () => {
+  it.each([
+    ["vision_model.pre_layrnorm.weight", "vision_model.pre_layrnorm.weight"],
+    ["pre_layrnorm.weight", "vision_model.pre_layrnorm.weight"],
+    ["encoder.layers.0.mlp.fc1.bias", "vision_model.encoder.layers.0.mlp.fc1.bias"],
+    ["embeddings.class_embedding", "vision_model.embeddings.class_embedding"],
+    ["visual_projection.weight", "visual_projection.weight"],
+    ["text_model.encoder.layers.0.mlp.fc1.bias", undefined],
+    ["text_projection.weight", undefined],
+    ["logit_scale", undefined],
+    ["vision_model.embeddings.position_ids", undefined],
+    ["embeddings.position_ids", undefined],
+    ["classifier.weight", "classifier.weight"],
+  ])("%s", (name, expected) => {
+    expect(canonicalTensorName(name)).toBe(expected);
+  });
+
+  it("refuses two names for one tensor", () => {
+    const names = ["vision_model.encoder.x", "encoder.x"];
+    expect(() => indexByCanonicalName(names, "m")).toThrow(
+      /m: expected one tensor for "vision_model.encoder.x", found two/,
+    );
+  });
+});

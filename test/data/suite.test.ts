@@ -1,0 +1,136 @@
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { openSuite } from "../../src/data/suite.js";
+import { ConfigError, DataError } from "../../src/errors.js";
+import { temporaryFolder, writeAt } from "./temporary-folder.js";
+
+const root = temporaryFolder();
+for (const name of ["base/config.json", "tasks/mnist/x", "tasks/svhn/x", "experts/mnist/x", "experts/svhn/x"])
+  writeAt(root, name, "");
+for (const name of ["heads/mnist.safetensors", "heads/svhn.safetensors"]) writeAt(root, name, "");
+
+const task = (name: string) => `  - name: ${name}
+    title: The ${name}
+    dataset: tasks/${name}
+    expert: experts/${name}
+    head: heads/${name}.safetensors
+    classes: ["0", "1"]
+    licence: CC-BY-SA-3.0
+`;
+const whole = `name: mini4
+title: Four small tasks
+base: base
+logit_scale: 30
+tasks:
+${task("mnist")}${task("svhn")}`;
+const open = (text: string) => openSuite(writeAt(root, "suite.yaml", text));
+const file = join(root, "suite.yaml");
+
+describe("openSuite", () => {
+  it("reads a suite by its directory or its file, with absolute paths", async () => {
+    writeAt(root, "suite.yaml", whole);
+    const suite = await openSuite(root);
+    expect(suite).toMatchObject({
+      name: "mini4",
+      title: "Four small tasks",
+      path: file,
+      base: join(root, "base"),
+      logitScale: 30,
+      splits: { adapt: "adapt", val: "val", test: "test" },
+    });
+    expect(suite.tasks[0]).toEqual({
+      name: "mnist",
+      title: "The mnist",
+      dataset: join(root, "tasks/mnist"),
+      expert: join(root, "experts/mnist"),
+      head: join(root, "heads/mnist.safetensors"),
+      classes: ["0", "1"],
+      licence: "CC-BY-SA-3.0",
+      source: undefined,
+    });
+    expect(await openSuite(file)).toEqual(suite);
+  });
+
+  it("takes other names of splits", async () => {
+    expect((await open(`${whole}splits: { adapt: train }\n`)).splits).toEqual({
+      adapt: "train",
+      val: "val",
+      test: "test",
+    });
+  });
+
+  it.each([
+    [
+      "an unknown key",
+      `${whole}logit_scal: 3\n`,
+      `${file}:20: unknown key \`logit_scal\`; did you mean \`logit_scale\`?`,
+      20,
+    ],
+    ["an unknown key of a task", whole.replace("licence", "license"), "did you mean `licence`?", 12],
+    [
+      "a class that is a number",
+      whole.replace('["0", "1"]', '["0", 1]'),
+      'tasks.0.classes.1: expected a text, found 1; write it in quotes, as in "0"',
+      11,
+    ],
+    ["one class", whole.replace('["0", "1"]', '["0"]'), "tasks.0.classes: expected at least 2 entries", 11],
+    [
+      "a class twice",
+      whole.replace('["0", "1"]', '["0", "0"]'),
+      "tasks.0.classes.1: expected every class once, found 0 again",
+      11,
+    ],
+    [
+      "a bad name",
+      whole.replace("name: mnist", "name: ../mnist"),
+      'tasks.0.name: expected a name of small letters, digits and dashes, found "../mnist"',
+      6,
+    ],
+    [
+      "a name twice",
+      whole.replace("name: svhn", "name: mnist"),
+      "tasks.1.name: expected a name of its own, found mnist, the name of tasks.0 too",
+      13,
+    ],
+    ["no tasks", `${whole.split("tasks:")[0]}tasks: []\n`, "tasks: expected at least 1 entries", 5],
+    [
+      "a missing key",
+      whole.replace("    expert: experts/mnist\n", ""),
+      "tasks.0.expert: expected a text, found nothing",
+      6,
+    ],
+    ["a negative scale", whole.replace("30", "-30"), "logit_scale: expected a number > 0, found -30", 4],
+    ["a split that is a path", `${whole}splits: { adapt: ../train }\n`, "splits.adapt: expected a split name", 20],
+  ])("refuses %s, with its line", async (_, text, message, line) => {
+    const error = await open(text).catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(ConfigError);
+    expect(String(error)).toContain(message);
+    expect(String(error)).toContain(`${file}:${line}`);
+  });
+
+  it("refuses what is not plain YAML", async () => {
+    await expect(open(`${whole}name: again\n`)).rejects.toThrow(`${file}:20: not valid YAML`);
+    await expect(open("name: [")).rejects.toThrow("not valid YAML");
+    await expect(open("name: &a mini\ntitle: *a\n")).rejects.toThrow("alias *a: write the value out instead");
+    await expect(open("")).rejects.toThrow("expected a section");
+  });
+
+  it("lists every path that does not exist", async () => {
+    const error = await open(whole.replace("base: base", "base: bass").replaceAll("svhn", "mnist2")).catch(
+      (caught: unknown) => caught,
+    );
+    expect(error).toBeInstanceOf(DataError);
+    expect(String(error)).toContain(`${file}:3: base: expected a checkpoint, found nothing at ${join(root, "bass")}`);
+    expect(String(error)).toContain("tasks.1.dataset: expected the directory of a data set, found nothing");
+    expect(String(error)).toContain("tasks.1.head: expected the safetensors file of a head, found nothing");
+    const swapped = whole.replace("heads/svhn.safetensors", "tasks/svhn");
+    await expect(open(swapped)).rejects.toThrow(
+      "tasks.1.head: expected the safetensors file of a head, found a folder",
+    );
+  });
+
+  it("says what is missing when there is no suite", async () => {
+    await expect(openSuite(join(root, "base"))).rejects.toThrow("found a directory without suite.yaml");
+    await expect(openSuite(join(root, "nowhere"))).rejects.toThrow("found nothing there");
+  });
+});
