@@ -46,19 +46,19 @@ export const GLYPH_FAMILIES: readonly string[] = (
 /**
  * Characters of the two pretraining alphabets, one class each. Without those that look like a Latin capital or
  * like another class once scaled to one size (Greek Alpha, Cyrillic Ve, most Cyrillic lower case), without
- * strokes and rings (Hebrew Vav and Samekh, Arabic Alef), and without characters few fonts have.
+ * strokes and rings (Hebrew Vav and Samekh, Arabic Alef, Thai Ro Ruea), and without characters few fonts have.
  */
 export const PRETRAIN_ALPHABETS: ReadonlyMap<string, readonly string[]> = new Map(
   Object.entries({
     "glyphs-european":
       "ΓΔΘΛΞΠΣΦΨΩ" + // Greek capitals
-      "αγδεζηθλμξπσφψω" + // Greek lower case
+      "αδεζηθλμξπσφψ" + // Greek lower case
       "БДЖЗИЙЛЦЧШЩЪЫЬЭЮЯЂЉЊЋЄ" + // Cyrillic capitals
       "бђћ", // Cyrillic lower case of another form
     "glyphs-eastern":
-      "אבגדהחטיכלמנעפצקרשתךםףץ" + // Hebrew
+      "אבגדהחטיכלמנעפצקרשתךף" + // Hebrew
       "بتثجحخدذرزسشصضطظعغفقكلمنهوي" + // Arabic, isolated
-      "กขคฆงจฉชซฌญฎฏฐฑฒณดตถทธนบปผฝพฟภมยรลวศษสหฬอฮ" + // Thai
+      "กขคฆงจฉชซฌญฎฏฐฑฒณดตถธปผฝฟภมยลวศษสหฬอฮ" + // Thai
       "अइउएकखगघचछजझञटठडढणतथदधनपफबभमयरलवशषसह", // Devanagari
   }).map(([name, characters]) => [name, [...characters]]),
 );

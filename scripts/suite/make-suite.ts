@@ -65,10 +65,10 @@ const TASKS = [
   { name: "letters", title: "Capital letters in many typefaces", licence: "OFL-1.1", source: "npm @fontsource" },
 ] as const;
 
-/** Fixed before any merging was tried: enough steps for the losses to flatten, within half an hour on two cores. */
+/** Fixed before any merging was tried: enough steps for the losses to flatten, within a quarter of an hour on two cores. */
 const SETTINGS = {
   pretraining: {
-    steps: 4000,
+    steps: 2500,
     imagesPerTask: 32,
     learningRate: 1e-3,
     warmupSteps: 200,

@@ -18,6 +18,8 @@ const MIN_CLASS = 25;
 const MAX_CLASS = 300;
 /** A handful of posters take longer to decode than everything else together. */
 const MAX_PIXELS = 25_000_000;
+/** Kept of a picture until it is cropped: three times the side of a view. */
+const PICTURE_SIDE = 3 * IMAGE_SIDE;
 const CLIPART_VIEWS = 2;
 const ICON_VIEWS = 3;
 /** Categories of signs, of emoji, and of what fits nowhere. */
@@ -37,9 +39,11 @@ export async function makeClipart(folder: string): Promise<ImageCollection> {
     const order = permutation(files.length, createRng(DATA_SEED, "clipart", name));
     for (const index of order.subarray(0, MAX_CLASS)) {
       const file = files[index] ?? "";
+      const picture = await readPicture(join(folder, file));
+      if (picture === undefined) continue;
       for (let view = 0; view < CLIPART_VIEWS; view++) {
-        const pixelsHWC = await clipartView(join(folder, file), view, createRng(DATA_SEED, "clipart", file, view));
-        if (pixelsHWC !== undefined) images.push({ pixelsHWC, label, origin: `${file}#${view}` });
+        const pixelsHWC = await pictureView(picture, view, createRng(DATA_SEED, "clipart", file, view));
+        if (!isBlank(pixelsHWC)) images.push({ pixelsHWC, label, origin: `${file}#${view}` });
       }
     }
   }
@@ -99,30 +103,48 @@ function groupBy<Item>(items: readonly Item[], keyOf: (item: Item) => string): M
   return groups;
 }
 
-/** Undefined when the picture, or the part of it, shows nothing, or when it is too large. */
-async function clipartView(path: string, view: number, rng: Rng): Promise<Uint8Array | undefined> {
-  const image = sharp(path, { limitInputPixels: false });
-  const { width, height } = await image.metadata();
+/** A picture without its empty border, at most 96 pixels a side. */
+interface Picture {
+  readonly data: Uint8Array;
+  readonly info: { readonly width: number; readonly height: number; readonly channels: 1 | 2 | 3 | 4 };
+}
+
+/** Undefined when the file is too large. Many pictures are small drawings on a transparent sheet of A4. */
+async function readPicture(path: string): Promise<Picture | undefined> {
+  const { width, height } = await sharp(path, { limitInputPixels: false }).metadata();
   if (width * height > MAX_PIXELS) return undefined;
+  return sharp(path)
+    .toColourspace("srgb")
+    .trim()
+    .resize(PICTURE_SIDE, PICTURE_SIDE, { fit: "inside", withoutEnlargement: true })
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+}
+
+async function pictureView({ data, info }: Picture, view: number, rng: Rng): Promise<Uint8Array> {
+  const image = sharp(data, { raw: info });
   const background = view === 0 ? "#ffffff" : hue(rng, 0.85);
   if (view > 0) {
     const part = 0.65 + 0.35 * rng.nextFloat();
-    const [cropWidth, cropHeight] = [Math.ceil(width * part), Math.ceil(height * part)];
-    const left = rng.nextInt(width - cropWidth + 1);
-    const top = rng.nextInt(height - cropHeight + 1);
-    image.extract({ left, top, width: cropWidth, height: cropHeight });
+    const [width, height] = [Math.ceil(info.width * part), Math.ceil(info.height * part)];
+    image.extract({
+      left: rng.nextInt(info.width - width + 1),
+      top: rng.nextInt(info.height - height + 1),
+      width,
+      height,
+    });
     if (rng.nextFloat() < 0.5) image.flop();
   }
+  const inner = IMAGE_SIDE - 2;
   const pixels = await image
-    .toColourspace("srgb")
     .flatten({ background })
-    .resize(IMAGE_SIDE, IMAGE_SIDE, { fit: "contain", background })
+    .resize(inner, inner, { fit: "contain", background })
+    .extend({ top: 1, bottom: 1, left: 1, right: 1, background })
+    .toColourspace("srgb")
     .raw()
     .toBuffer();
-  if (pixels.byteLength !== IMAGE_BYTES) {
-    throw new DataError(`${path}: expected ${IMAGE_BYTES} bytes of RGB pixels, found ${pixels.byteLength}`);
-  }
-  return isBlank(pixels) ? undefined : new Uint8Array(pixels);
+  if (pixels.byteLength !== IMAGE_BYTES) throw new DataError(`clip art: ${pixels.byteLength} bytes are no RGB image`);
+  return new Uint8Array(pixels);
 }
 
 /** Whether almost all pixels have the colour of the first: an empty corner, a hairline. */

@@ -2,6 +2,10 @@
  * Chooses an engine and a device and says why. `auto` tries what this build of ONNX Runtime offers, fastest
  * first, by running a one-node graph; a device that was asked for by name is used or is an error.
  */
+import { existsSync, readdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { arch, platform } from "node:os";
+import { dirname, join } from "node:path";
 import { ConfigError } from "../errors.js";
 import { createOnnxEngine } from "./onnx-engine.js";
 import type { Engine, Program } from "./program.js";
@@ -48,7 +52,7 @@ export async function createEngine(options: {
 async function firstWorking(threads: number): Promise<EngineChoice> {
   const refused: string[] = [];
   for (const provider of ONNX_DEVICES) {
-    const failure = provider === "cpu" ? undefined : await probe(provider, threads);
+    const failure = provider === "cpu" ? undefined : (absent(provider) ?? (await probe(provider, threads)));
     if (failure === undefined) {
       const why = refused.length > 0 ? ` (${refused.join("; ")})` : "";
       return { engine: createOnnxEngine({ provider, threads }), reason: `ONNX Runtime on ${provider}${why}` };
@@ -77,9 +81,28 @@ export async function probe(provider: "cuda" | "webgpu" | "cpu", threads: number
   }
 }
 
-/** ONNX Runtime's errors carry stack-like details after the first sentence. */
+/**
+ * Why `provider` cannot be there, without loading its libraries, which print warnings of their own when they fail; undefined
+ * when it is worth a try. WebGPU counts on real hardware only: a software adapter is slower than the CPU provider.
+ */
+function absent(provider: "cuda" | "webgpu"): string | undefined {
+  if (platform() !== "linux") return undefined;
+  const devices = readdirSync("/dev").filter((name) => /^(dri|dxg|kfd|nvidiactl)$/.test(name));
+  if (devices.length === 0) return "this machine has no GPU device";
+  if (provider === "webgpu") return undefined;
+  const binaries = join(
+    dirname(createRequire(import.meta.url).resolve("onnxruntime-node/package.json")),
+    "bin",
+    "napi-v6",
+  );
+  const library = join(binaries, "linux", arch(), "libonnxruntime_providers_cuda.so");
+  return existsSync(library) ? undefined : "ONNX Runtime's CUDA libraries are not installed";
+}
+
+/** ONNX Runtime's errors carry source positions in front of what matters, and stack-like details after it. */
 function firstLine(message: string): string {
-  const line = (message.split("\n")[0] ?? "").replace(/^program \S+ failed in ONNX Runtime: /, "");
+  const text = message.replace(/^program \S+ failed in ONNX Runtime: /, "").replace(/^.*\bwas false\. /s, "");
+  const line = text.split("\n")[0] ?? "";
   return line.length > 160 ? `${line.slice(0, 157)}...` : line;
 }
 

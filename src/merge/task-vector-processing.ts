@@ -71,18 +71,21 @@ async function magnitudeThresholds(stream: Stream, density: number): Promise<num
 }
 
 function countHigh(counts: Float64Array, tauN: Float32Array): void {
-  for (const word of bitsOf(tauN)) {
-    const bin = (word & MAGNITUDE_MASK) >>> LOW_BITS;
+  const words = bitsOf(tauN);
+  for (let i = 0; i < words.length; i++) {
+    const bin = ((words[i] ?? 0) & MAGNITUDE_MASK) >>> LOW_BITS;
     counts[bin] = (counts[bin] ?? 0) + 1;
   }
 }
 
 function countLow(counts: Float64Array | undefined, tauN: Float32Array, highBin: number): void {
   if (counts === undefined) return;
-  for (const word of bitsOf(tauN)) {
-    const magnitude = word & MAGNITUDE_MASK;
+  const words = bitsOf(tauN);
+  for (let i = 0; i < words.length; i++) {
+    const magnitude = (words[i] ?? 0) & MAGNITUDE_MASK;
+    if (magnitude >>> LOW_BITS !== highBin) continue;
     const bin = magnitude & (LOW_BINS - 1);
-    if (magnitude >>> LOW_BITS === highBin) counts[bin] = (counts[bin] ?? 0) + 1;
+    counts[bin] = (counts[bin] ?? 0) + 1;
   }
 }
 
@@ -101,19 +104,19 @@ function binOfRank(counts: Float64Array, rank: number): { bin: number; rankInBin
 async function majoritySign(stream: Stream, thresholds: readonly number[]): Promise<number> {
   let balance = 0;
   for await (const { taskVectors } of stream()) {
-    const rows = taskVectors.map((tauN) => ({ tauN, words: bitsOf(tauN) }));
-    const size = taskVectors[0]?.length ?? 0;
-    for (let i = 0; i < size; i++) {
-      let sum = 0;
-      for (let task = 0; task < rows.length; task++) {
-        const row = rows[task];
-        const kept = ((row?.words[i] ?? 0) & MAGNITUDE_MASK) >= (thresholds[task] ?? 0);
-        if (kept) sum += row?.tauN[i] ?? 0;
-      }
-      balance += Math.sign(sum);
-    }
+    const sumN = new Float64Array(taskVectors[0]?.length ?? 0);
+    for (const [task, tauN] of taskVectors.entries()) addKept(sumN, tauN, thresholds[task] ?? 0);
+    for (let i = 0; i < sumN.length; i++) balance += Math.sign(sumN[i] ?? 0);
   }
   return Math.sign(balance);
+}
+
+/** Adds the elements of `tauN` that trimming keeps; a threshold of 0 keeps all. */
+function addKept(sumN: Float64Array, tauN: Float32Array, threshold: number): void {
+  const words = bitsOf(tauN);
+  for (let i = 0; i < words.length; i++) {
+    if (((words[i] ?? 0) & MAGNITUDE_MASK) >= threshold) sumN[i] = (sumN[i] ?? 0) + (tauN[i] ?? 0);
+  }
 }
 
 function trim(taskVectors: readonly Float32Array[], thresholds: readonly number[]): void {
@@ -128,13 +131,12 @@ function trim(taskVectors: readonly Float32Array[], thresholds: readonly number[
 
 /** An elected sign that stays 0 keeps the negative elements, as `where(sign > 0, tau > 0, tau < 0)` does. */
 function electSigns(taskVectors: readonly Float32Array[], majority: number): void {
-  const size = taskVectors[0]?.length ?? 0;
-  for (let i = 0; i < size; i++) {
-    let sum = 0;
-    for (const tauN of taskVectors) sum += tauN[i] ?? 0;
-    const positive = (Math.sign(sum) || majority) > 0;
-    for (const tauN of taskVectors) {
+  const sumN = new Float64Array(taskVectors[0]?.length ?? 0);
+  for (const tauN of taskVectors) addKept(sumN, tauN, 0);
+  for (const tauN of taskVectors) {
+    for (let i = 0; i < tauN.length; i++) {
       const tau = tauN[i] ?? 0;
+      const positive = (Math.sign(sumN[i] ?? 0) || majority) > 0;
       if (positive ? tau <= 0 : tau >= 0) tauN[i] = 0;
     }
   }

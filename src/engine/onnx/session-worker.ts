@@ -18,6 +18,9 @@ interface Loaded {
 
 const sessions = new Map<number, Loaded>();
 
+// What fails is thrown and explained by the engine; ONNX Runtime would print it to the terminal as well.
+ort.env.logLevel = "fatal";
+
 /** Errors only: ONNX Runtime writes its warnings over the progress line. */
 const LOG_ERRORS = 3;
 
