@@ -58,7 +58,7 @@ export const PRETRAIN_ALPHABETS: ReadonlyMap<string, readonly string[]> = new Ma
     "glyphs-eastern":
       "אבגדהחטיכלמנעפצקרשתךף" + // Hebrew
       "بتثجحخدذرزسشصضطظعغفقكلمنهوي" + // Arabic, isolated
-      "กขคฆงจฉชซฌญฎฏฐฑฒณดตถธปผฝฟภมยลวศษสหฬอฮ" + // Thai
+      "กขคฆงจฉชซฌญฎฏฐฑฒณดตถธปผฝฟภมยลวศษสฬอฮ" + // Thai
       "अइउएकखगघचछजझञटठडढणतथदधनपफबभमयरलवशषसह", // Devanagari
   }).map(([name, characters]) => [name, [...characters]]),
 );

@@ -18,6 +18,8 @@ const MIN_CLASS = 25;
 const MAX_CLASS = 300;
 /** A handful of posters take longer to decode than everything else together. */
 const MAX_PIXELS = 25_000_000;
+/** Smaller ones are dots and lines. */
+const MIN_SIDE = 8;
 /** Kept of a picture until it is cropped: three times the side of a view. */
 const PICTURE_SIDE = 3 * IMAGE_SIDE;
 const CLIPART_VIEWS = 2;
@@ -109,10 +111,10 @@ interface Picture {
   readonly info: { readonly width: number; readonly height: number; readonly channels: 1 | 2 | 3 | 4 };
 }
 
-/** Undefined when the file is too large. Many pictures are small drawings on a transparent sheet of A4. */
+/** Undefined when the file is too large or too small. Many pictures are small drawings on a transparent sheet of A4. */
 async function readPicture(path: string): Promise<Picture | undefined> {
   const { width, height } = await sharp(path, { limitInputPixels: false }).metadata();
-  if (width * height > MAX_PIXELS) return undefined;
+  if (width * height > MAX_PIXELS || Math.min(width, height) < MIN_SIDE) return undefined;
   return sharp(path)
     .toColourspace("srgb")
     .trim()

@@ -114,7 +114,7 @@ export const runConfigSchema = z
     device: z
       .enum(["auto", "cpu", "webgpu", "cuda", "wasm", "tensorflow"])
       .default("auto")
-      .describe("auto: the fastest found; onnx runs on cpu, webgpu, cuda; tfjs on cpu, wasm, webgpu, tensorflow"),
+      .describe("auto: the fastest found; onnx runs on cpu, webgpu, cuda; tfjs on cpu, wasm, tensorflow"),
     threads: count
       .default(0)
       .describe("CPU threads of the engine; 0: all cores. Part of what makes a run repeat exactly"),
@@ -174,7 +174,7 @@ export const runConfigSchema = z
       issue(["optimizer", "warmup_steps"], `expected fewer warm-up steps than steps (${value.steps}), found ${found}`);
     }
     const devices =
-      value.engine === "onnx" ? ["auto", "cpu", "webgpu", "cuda"] : ["auto", "cpu", "wasm", "webgpu", "tensorflow"];
+      value.engine === "onnx" ? ["auto", "cpu", "webgpu", "cuda"] : ["auto", "cpu", "wasm", "tensorflow"];
     if (!devices.includes(value.device))
       issue(["device"], `expected one of ${devices.join(", ")} with engine ${value.engine}, found ${value.device}`);
   });
