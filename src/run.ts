@@ -32,6 +32,8 @@ export function quickstart(options: QuickstartOptions): Promise<Summary> {
 export interface FitOptions extends SessionOptions {
   /** Replace an earlier run of the same name. */
   readonly overwrite: boolean;
+  /** Whether the table also shows the pretrained model and weight averaging; default true. */
+  readonly baselines?: boolean;
   readonly onEvent: (event: TrainEvent) => void;
 }
 
@@ -56,7 +58,8 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
     try {
       await folder.writeEnvironment(environmentRecord(session.engine));
       const learned = await learn(config, session, options, folder);
-      const table = learned.reason === "finished" ? await judge(config, session, learned.row) : [];
+      const table =
+        learned.row === undefined ? [] : await judge(config, session, learned.row, options.baselines ?? true);
       const seconds = (performance.now() - started) / 1000;
       const { name, device } = session.engine;
       await folder.writeSummary({ suite: session.inputs.suite.name, engine: name, device, seconds, rows: table });
@@ -166,17 +169,17 @@ async function learnedRow(
   return rowOf(method, names, await evaluateMerged(inputs, coefficientsNK, options));
 }
 
-/** The learned row beneath the two rows it is read against. */
+/** The learned row beneath the rows it is read against. */
 async function judge(
   config: RunConfig,
   { inputs, evaluation }: Session,
-  learned: ResultRow | undefined,
+  learned: ResultRow,
+  baselines: boolean,
 ): Promise<ResultRow[]> {
+  if (!baselines) return [learned];
   const pretrained = await baselineRow(inputs, { kind: "pretrained" }, evaluation);
   // Averaging processed vectors is not weight averaging, so ++ runs show the pretrained row alone.
-  const averaged =
-    config.task_vectors.processing === "none"
-      ? [await baselineRow(inputs, { kind: "weight_averaging" }, evaluation)]
-      : [];
-  return [pretrained, ...averaged, ...(learned === undefined ? [] : [learned])];
+  const processed = config.task_vectors.processing !== "none";
+  const averaged = processed ? [] : [await baselineRow(inputs, { kind: "weight_averaging" }, evaluation)];
+  return [pretrained, ...averaged, learned];
 }

@@ -173,8 +173,7 @@ export const runConfigSchema = z
       const found = `${value.optimizer.warmup_steps}`;
       issue(["optimizer", "warmup_steps"], `expected fewer warm-up steps than steps (${value.steps}), found ${found}`);
     }
-    const devices =
-      value.engine === "onnx" ? ["auto", "cpu", "webgpu", "cuda"] : ["auto", "cpu", "wasm", "tensorflow"];
+    const devices = value.engine === "onnx" ? ["auto", "cpu", "webgpu", "cuda"] : ["auto", "cpu", "wasm", "tensorflow"];
     if (!devices.includes(value.device))
       issue(["device"], `expected one of ${devices.join(", ")} with engine ${value.engine}, found ${value.device}`);
   });

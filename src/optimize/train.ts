@@ -101,7 +101,8 @@ export async function* train(options: TrainOptions, from: TrainState): AsyncGene
     const due = options.evaluateEvery > 0 && state.step % options.evaluateEvery === 0;
     if (due && state.step < schedule.steps && !options.signal.aborted) {
       const evaluationStarted = clock();
-      yield await evaluation(options, state);
+      const event = await evaluation(options, state);
+      if (event !== undefined) yield event;
       evaluatingMs += clock() - evaluationStarted;
     }
   }
@@ -146,10 +147,16 @@ async function trainStep(options: TrainOptions, state: TrainState) {
   };
 }
 
-async function evaluation(options: TrainOptions, state: TrainState): Promise<EvaluationEvent> {
-  const accuracyPercent = await options.evaluate(constrain(state.rawKL, options.tasks.length, options.constraint));
-  const averagePercent = accuracyPercent.reduce((a, b) => a + b, 0) / accuracyPercent.length;
-  return { type: "evaluation", step: state.step, accuracyPercent, averagePercent };
+/** Evaluates the state; undefined when the abort came meanwhile, since the coefficients matter more than their accuracy. */
+async function evaluation(options: TrainOptions, state: TrainState): Promise<EvaluationEvent | undefined> {
+  try {
+    const accuracyPercent = await options.evaluate(constrain(state.rawKL, options.tasks.length, options.constraint));
+    const averagePercent = accuracyPercent.reduce((a, b) => a + b, 0) / accuracyPercent.length;
+    return { type: "evaluation", step: state.step, accuracyPercent, averagePercent };
+  } catch (error) {
+    if (options.signal.aborted) return undefined;
+    throw error;
+  }
 }
 
 function meansPerTask(valuesKL: CoefficientMatrix, tasks: number): number[] {

@@ -23,7 +23,7 @@ export interface QuickstartOptions extends SessionOptions {
 /** `fit` of run.ts, passed in because that file is to the right of this folder. */
 type Fit = (
   config: RunConfig,
-  options: QuickstartOptions & { readonly overwrite: boolean },
+  options: QuickstartOptions & { readonly overwrite: boolean; readonly baselines: boolean },
 ) => Promise<{ readonly table: readonly ResultRow[]; readonly reason: "finished" | "interrupted" }>;
 
 const BASELINES: readonly BaselineMethod[] = [
@@ -51,7 +51,11 @@ export async function runQuickstart(options: QuickstartOptions, runFit: Fit): Pr
   const { rows, suite, engine, device } = await baselines(await configFor("baselines", []), options);
   for (const [name, overrides] of FITS) {
     options.log(`\n${name}`);
-    const { table, reason } = await runFit(await configFor(name, overrides), { ...options, overwrite: true });
+    const { table, reason } = await runFit(await configFor(name, overrides), {
+      ...options,
+      overwrite: true,
+      baselines: false,
+    });
     if (reason === "interrupted") options.signal.throwIfAborted();
     rows.push(...table.filter((row) => row.method === name));
   }

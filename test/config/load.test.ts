@@ -116,7 +116,7 @@ test.each([
   ],
   [
     "suite: s\nengine: tfjs\ndevice: cuda\n",
-    "c.yaml:3: device: expected one of auto, cpu, wasm, webgpu, tensorflow with engine tfjs, found cuda",
+    "c.yaml:3: device: expected one of auto, cpu, wasm, tensorflow with engine tfjs, found cuda",
   ],
   [
     "suite: s\ncoefficients: {min: 1, max: 0}\n",
