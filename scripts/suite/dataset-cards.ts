@@ -78,7 +78,6 @@ export function datasetCard(task: TaskSplits, sources: readonly Source[]): strin
         { name: "image", dtype: "image" },
         { name: "label", dtype: { class_label: { names: Object.fromEntries(task.classes.entries()) } } },
       ],
-      splits: SHIPPED_SPLITS.map((name) => ({ name, num_examples: task[name].length })),
     },
   });
   const rows = SHIPPED_SPLITS.map((split) => `| ${split} | ${task[split].length} | ${countsText(task, split)} |`);

@@ -75,7 +75,7 @@ const SETTINGS = {
     labelSmoothing: 0.1,
     logitScale: 16,
   },
-  experts: { steps: 800, images: 96, learningRate: 4e-4, warmupSteps: 60, labelSmoothing: 0.1 },
+  experts: { steps: 600, images: 96, learningRate: 4e-4, warmupSteps: 60, labelSmoothing: 0.1 },
   prototypeImagesPerTask: 4000,
 } as const;
 
@@ -83,12 +83,15 @@ const config = parseClipConfig(CONFIG_JSON, "CONFIG_JSON");
 const log = (line: string): void => {
   process.stderr.write(`${line}\n`);
 };
-const timings: Record<string, number> = {};
+const timingsPath = join(import.meta.dirname, ".work", "seconds.json");
+/** Seconds of each part, kept across interruptions. */
+const timings: Record<string, number> = existsSync(timingsPath) ? JSON.parse(await readFile(timingsPath, "utf8")) : {};
 
 async function timed<T>(name: string, work: () => Promise<T>): Promise<T> {
   const started = performance.now();
   const result = await work();
   timings[name] = Math.round((performance.now() - started) / 100) / 10;
+  await writeFile(timingsPath, JSON.stringify(timings));
   return result;
 }
 
