@@ -4,20 +4,18 @@
  * 2024, arXiv:2310.02575. Other things one can do with a suite are in run/.
  */
 import type { RunConfig } from "./config/schema.js";
-import type { Engine } from "./engine/program.js";
 import { constrain, toTensorCoefficients } from "./merge/coefficients.js";
-import { objectives } from "./objective/objectives.js";
 import type { TrainEvent } from "./optimize/events.js";
-import { stepImages } from "./optimize/step-images.js";
-import { stepProgram, stepSources } from "./optimize/step-program.js";
-import { initTrainState, type TrainOptions, type TrainState, train } from "./optimize/train.js";
+import { initTrainState, type TrainResult, train } from "./optimize/train.js";
 import type { ResultRow, Summary } from "./report/summary.js";
-import { type Inputs, loadUnlabelled } from "./run/inputs.js";
+import { loadUnlabelled } from "./run/inputs.js";
 import { writeMergedModel } from "./run/merge-to-directory.js";
-import { baselineRow, type EvaluateOptions, evaluateMerged, rowOf } from "./run/models.js";
+import { comparisonRows, learnedRow } from "./run/models.js";
 import { type QuickstartOptions, runQuickstart } from "./run/quickstart.js";
-import { coefficientsRecord, constraintOf, environmentRecord } from "./run/records.js";
+import { coefficientsRecord, environmentRecord } from "./run/records.js";
 import { type Session, type SessionOptions, withSession } from "./run/session.js";
+import { trainOptions } from "./run/training.js";
+import type { CoefficientsRecord } from "./track/coefficients-file.js";
 import { createRunFolder, type RunFolder } from "./track/run-folder.js";
 
 export { type DoctorOptions, describeEnvironment } from "./run/environment.js";
@@ -39,35 +37,27 @@ export interface FitOptions extends SessionOptions {
 
 export interface FitResult {
   readonly runPath: string;
-  /** Pretrained, averaging and the learned model. */
+  /** Pretrained, averaging and the learned model; empty when interrupted. */
   readonly table: readonly ResultRow[];
   readonly reason: "finished" | "interrupted";
 }
 
-/** Fits the coefficients of `config` and writes the run folder. On failure the folder's status says why; on an abort the coefficients so far are kept. */
+/**
+ * Fits the coefficients of `config` and writes the run folder. An abort ends the run as `interrupted`, an error as `failed`
+ * with its reason; in both cases the last good coefficients are in the folder.
+ */
 export async function fit(config: RunConfig, options: FitOptions): Promise<FitResult> {
+  const started = performance.now();
   return withSession(config, options, async (session) => {
-    const started = performance.now();
-    const folder = await createRunFolder({
-      root: config.output,
-      experiment: config.experiment,
-      name: config.name,
-      config,
-      overwrite: options.overwrite,
-    });
+    const { output: root, experiment, name } = config;
+    const folder = await createRunFolder({ root, experiment, name, config, overwrite: options.overwrite });
     try {
       await folder.writeEnvironment(environmentRecord(session.engine));
       const learned = await learn(config, session, options, folder);
-      const table =
-        learned.row === undefined ? [] : await judge(config, session, learned.row, options.baselines ?? true);
-      const seconds = (performance.now() - started) / 1000;
-      const { name, device } = session.engine;
-      await folder.writeSummary({ suite: session.inputs.suite.name, engine: name, device, seconds, rows: table });
-      if (config.save_model && learned.reason === "finished") {
-        await writeMergedModel(`${folder.path}/model`, session.inputs, config, learned.record, table);
-      }
-      await folder.setState(learned.reason);
-      return { runPath: folder.path, table, reason: learned.reason };
+      const table = await judge(config, session, options, folder, learned, started);
+      const reason = table.length === 0 ? "interrupted" : "finished";
+      await folder.setState(reason);
+      return { runPath: folder.path, table, reason };
     } catch (error) {
       await folder.setState("failed", error instanceof Error ? error.message : String(error));
       throw error;
@@ -77,109 +67,63 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
   });
 }
 
-/** Learns the coefficients and evaluates the model merged with them. */
-async function learn(config: RunConfig, session: Session, options: FitOptions, folder: RunFolder) {
-  const { engine, inputs } = session;
-  const tasks = inputs.bundle.tasks;
-  const constraint = constraintOf(config);
+/** Learns the coefficients and keeps them. */
+async function learn(
+  config: RunConfig,
+  { engine, inputs, evaluation }: Session,
+  options: FitOptions,
+  folder: RunFolder,
+) {
+  const { bundle, grouping } = inputs;
   const pixels = await loadUnlabelled(inputs, config.data.adapt_split, options.cacheDir);
-  const imagesPerTask = config.data.batch_size * config.data.batches_per_task;
-  // Batches of a task are one forward: their summed means are batches_per_task times the mean over all their images.
-  const taskWeight = config.data.batches_per_task / (config.objective.reduction === "mean" ? tasks.length : 1);
-  const step = await compileStep(engine, inputs, config, imagesPerTask, taskWeight);
-  const evaluateValues = async (valuesKL: Float64Array): Promise<ResultRow> => {
-    const coefficientsNK = toTensorCoefficients(valuesKL, inputs.grouping, tasks.length);
-    return learnedRow(config, inputs, coefficientsNK, session.evaluation);
-  };
-  const training: TrainOptions = {
-    step,
-    tasks,
-    grouping: inputs.grouping,
-    constraint,
-    initial: config.coefficients.initial,
-    adam: { ...config.optimizer, weightDecay: config.optimizer.weight_decay },
-    schedule: {
-      schedule: config.optimizer.schedule,
-      learningRate: config.optimizer.learning_rate,
-      warmupSteps: config.optimizer.warmup_steps,
-      steps: config.steps,
-    },
-    adaptedTasks: [...pixels.keys()],
-    imagesAt: (index) => stepImages(pixels, { imagesPerTask, seed: config.seed, step: index }),
-    imagesPerStep: imagesPerTask * pixels.size,
-    taskWeight,
-    evaluateEvery: config.data.eval_every,
-    evaluate: async (valuesKL) => Object.values((await evaluateValues(valuesKL)).tasks),
+  const training = await trainOptions(config, engine, inputs, pixels, {
     signal: options.signal,
-    clock: () => performance.now(),
-  };
-  const { state, reason } = await consume(train(training, initTrainState(training)), [folder.record, options.onEvent]);
-  await step.close();
-  const valuesKL = constrain(state.rawKL, tasks.length, constraint);
+    evaluate: async (valuesKL) => {
+      const coefficientsNK = toTensorCoefficients(valuesKL, grouping, bundle.tasks.length);
+      return Object.values((await learnedRow(config, inputs, coefficientsNK, evaluation)).tasks);
+    },
+  });
+  const { state, failure } = await consume(train(training, initTrainState(training)), [folder.record, options.onEvent]);
+  await training.step.close();
+  const valuesKL = constrain(state.rawKL, bundle.tasks.length, training.constraint);
   const record = coefficientsRecord(config, inputs, valuesKL);
   await folder.writeCoefficients(record);
-  return { record, reason, row: reason === "finished" ? await evaluateValues(valuesKL) : undefined };
+  if (failure !== undefined) throw failure;
+  return { record, coefficientsNK: toTensorCoefficients(valuesKL, grouping, bundle.tasks.length) };
 }
 
-async function compileStep(
-  engine: Engine,
-  inputs: Inputs,
-  config: RunConfig,
-  imagesPerTask: number,
-  taskWeight: number,
-) {
-  const { bundle, heads, tower, preprocessing } = inputs;
-  const objective = objectives[config.objective.name];
-  const program = stepProgram({
-    bundle,
-    config: tower,
-    normalization: preprocessing,
-    heads,
-    imagesPerTask,
-    taskWeight,
-    loss: (logitsBC) => objective.loss(logitsBC, config.objective),
-  });
-  const step = await engine.compile(program);
-  await step.bind(stepSources(bundle, heads));
-  return step;
-}
-
-/** Hands every event to the consumers, in order, and returns the last state. */
+/** Hands every event to the consumers, in order, and returns how the fit ended. */
 async function consume(
-  events: AsyncGenerator<TrainEvent, TrainState>,
+  events: AsyncGenerator<TrainEvent, TrainResult>,
   consumers: readonly ((event: TrainEvent) => void | Promise<void>)[],
-): Promise<{ state: TrainState; reason: "finished" | "interrupted" }> {
-  let reason: "finished" | "interrupted" = "interrupted";
+): Promise<TrainResult> {
   for (;;) {
     const next = await events.next();
-    if (next.done) return { state: next.value, reason };
-    if (next.value.type === "end") reason = next.value.reason;
+    if (next.done) return next.value;
     for (const consumer of consumers) await consumer(next.value);
   }
 }
 
-async function learnedRow(
-  config: RunConfig,
-  inputs: Inputs,
-  coefficientsNK: Float32Array,
-  options: EvaluateOptions,
-): Promise<ResultRow> {
-  const names = inputs.tasks.map((task) => task.name);
-  const method = `adamerging_${config.granularity.replace("-", "_")}${config.task_vectors.processing === "ties" ? "_pp" : ""}`;
-  return rowOf(method, names, await evaluateMerged(inputs, coefficientsNK, options));
-}
-
-/** The learned row beneath the rows it is read against. */
+/** Evaluates the merged model beside what it is read against, and writes table and model. An empty table when aborted. */
 async function judge(
   config: RunConfig,
-  { inputs, evaluation }: Session,
-  learned: ResultRow,
-  baselines: boolean,
+  { engine, inputs, evaluation }: Session,
+  { signal, baselines = true }: FitOptions,
+  folder: RunFolder,
+  { record, coefficientsNK }: { readonly record: CoefficientsRecord; readonly coefficientsNK: Float32Array },
+  started: number,
 ): Promise<ResultRow[]> {
-  if (!baselines) return [learned];
-  const pretrained = await baselineRow(inputs, { kind: "pretrained" }, evaluation);
-  // Averaging processed vectors is not weight averaging, so ++ runs show the pretrained row alone.
-  const processed = config.task_vectors.processing !== "none";
-  const averaged = processed ? [] : [await baselineRow(inputs, { kind: "weight_averaging" }, evaluation)];
-  return [pretrained, ...averaged, learned];
+  const rows: ResultRow[] = [];
+  try {
+    signal.throwIfAborted();
+    if (baselines) rows.push(...(await comparisonRows(config, inputs, evaluation)));
+    rows.push(await learnedRow(config, inputs, coefficientsNK, evaluation));
+  } catch (error) {
+    if (signal.aborted) return [];
+    throw error;
+  }
+  const seconds = (performance.now() - started) / 1000;
+  await folder.writeSummary({ suite: inputs.suite.name, engine: engine.name, device: engine.device, seconds, rows });
+  if (config.save_model) await writeMergedModel(`${folder.path}/model`, inputs, config, record, rows);
+  return rows;
 }

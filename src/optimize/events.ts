@@ -41,6 +41,6 @@ export interface EvaluationEvent {
 export interface EndEvent {
   readonly type: "end";
   readonly step: number;
-  readonly reason: "finished" | "interrupted";
+  readonly reason: "finished" | "interrupted" | "failed";
   readonly seconds: number;
 }

@@ -15,7 +15,7 @@ import {
 } from "../merge/coefficients.js";
 import type { Grouping } from "../merge/groups.js";
 import { type AdamOptions, type AdamState, initAdam, stepAdam } from "./adam.js";
-import type { EvaluationEvent, TrainEvent } from "./events.js";
+import type { EndEvent, EvaluationEvent, TrainEvent } from "./events.js";
 import { learningRateAt, type ScheduleOptions } from "./schedule.js";
 import {
   STEP_INPUT_COEFFICIENTS,
@@ -64,11 +64,16 @@ export function initTrainState(options: Pick<TrainOptions, "tasks" | "grouping" 
   return { step: 0, rawKL: new Float64Array(size).fill(options.initial), adam: initAdam(size) };
 }
 
-/**
- * Runs the fit; yields events and returns the last state. Throws NumericError naming step and task when a loss or the
- * gradient is not finite.
- */
-export async function* train(options: TrainOptions, from: TrainState): AsyncGenerator<TrainEvent, TrainState> {
+export interface TrainResult {
+  /** The last good state, whatever ended the fit. */
+  readonly state: TrainState;
+  readonly reason: EndEvent["reason"];
+  /** Why the fit failed: a loss or gradient that is not finite, named by step and task. */
+  readonly failure?: NumericError;
+}
+
+/** Runs the fit; yields events and returns how it ended, so that a failure or an abort loses nothing. */
+export async function* train(options: TrainOptions, from: TrainState): AsyncGenerator<TrainEvent, TrainResult> {
   const { schedule, tasks, grouping, clock } = options;
   const started = clock();
   yield {
@@ -81,9 +86,15 @@ export async function* train(options: TrainOptions, from: TrainState): AsyncGene
   };
   let state = from;
   let evaluatingMs = 0;
+  let failure: NumericError | undefined;
   while (state.step < schedule.steps && !options.signal.aborted) {
     const stepStarted = clock();
-    const { next, taskLossNats, gradientNorm, learningRate, valuesKL } = await trainStep(options, state);
+    const outcome = await trainStep(options, state).catch(onlyNumeric);
+    if (outcome instanceof NumericError) {
+      failure = outcome;
+      break;
+    }
+    const { next, taskLossNats, gradientNorm, learningRate, valuesKL } = outcome;
     state = next;
     const stepMs = Math.max(clock() - stepStarted, 0.001);
     const meanMs = (clock() - started - evaluatingMs) / (state.step - from.step);
@@ -106,13 +117,15 @@ export async function* train(options: TrainOptions, from: TrainState): AsyncGene
       evaluatingMs += clock() - evaluationStarted;
     }
   }
-  yield {
-    type: "end",
-    step: state.step,
-    reason: state.step < schedule.steps ? "interrupted" : "finished",
-    seconds: (clock() - started) / 1000,
-  };
-  return state;
+  const early = failure === undefined ? "interrupted" : "failed";
+  const reason = state.step < schedule.steps ? early : "finished";
+  yield { type: "end", step: state.step, reason, seconds: (clock() - started) / 1000 };
+  return { state, reason, ...(failure === undefined ? {} : { failure }) };
+}
+
+function onlyNumeric(error: unknown): NumericError {
+  if (error instanceof NumericError) return error;
+  throw error;
 }
 
 async function trainStep(options: TrainOptions, state: TrainState) {

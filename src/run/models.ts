@@ -2,6 +2,7 @@
  * The models that a table compares, as coefficients of one bundle: the base, single experts, averages, sums, and what was
  * learned. All are merged and evaluated by the same code. N tensors, K tasks.
  */
+import type { RunConfig } from "../config/schema.js";
 import type { LabelledPixels } from "../data/pixels.js";
 import { toTensorCoefficients, uniformCoefficients } from "../merge/coefficients.js";
 import { mergedTensors } from "../merge/merged-weights.js";
@@ -97,4 +98,29 @@ export function rowOf(method: string, tasks: readonly string[], results: Readonl
     tasks,
     tasks.map((task) => results.get(task)?.accuracyPercent ?? Number.NaN),
   );
+}
+
+/** The row of learned coefficients [N, K], named after the granularity and the processing of `config`. */
+export async function learnedRow(
+  config: RunConfig,
+  inputs: Inputs,
+  coefficientsNK: Float32Array,
+  options: EvaluateOptions,
+): Promise<ResultRow> {
+  const names = inputs.tasks.map((task) => task.name);
+  const suffix = config.task_vectors.processing === "ties" ? "_pp" : "";
+  const method = `adamerging_${config.granularity.replace("-", "_")}${suffix}`;
+  return rowOf(method, names, await evaluateMerged(inputs, coefficientsNK, options));
+}
+
+/** The rows that a fit is read against. Averaging processed vectors is not weight averaging, so ++ runs have one only. */
+export async function comparisonRows(
+  config: RunConfig,
+  inputs: Inputs,
+  options: EvaluateOptions,
+): Promise<ResultRow[]> {
+  const rows = [await baselineRow(inputs, { kind: "pretrained" }, options)];
+  if (config.task_vectors.processing === "none")
+    rows.push(await baselineRow(inputs, { kind: "weight_averaging" }, options));
+  return rows;
 }

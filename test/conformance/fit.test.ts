@@ -9,7 +9,7 @@ import { mergeableTensors } from "../../src/merge/merged-weights.js";
 import { objectives } from "../../src/objective/objectives.js";
 import type { TrainEvent } from "../../src/optimize/events.js";
 import { stepProgram, stepSources } from "../../src/optimize/step-program.js";
-import { initTrainState, type TrainOptions, train } from "../../src/optimize/train.js";
+import { initTrainState, type TrainOptions, type TrainResult, train } from "../../src/optimize/train.js";
 import { type FixtureArrays, readFixture } from "./fixture.js";
 import { loadProblem, type Problem, toBundleOrder } from "./problem.js";
 
@@ -88,7 +88,7 @@ describe("fifty steps equal PyTorch's", () => {
     const options = await fitOptions(problem, fixture, granularity);
     const events = train(options, initTrainState(options));
     const losses: number[] = [];
-    let next: IteratorResult<TrainEvent, { readonly rawKL: Float64Array }> = await events.next();
+    let next: IteratorResult<TrainEvent, TrainResult> = await events.next();
     while (!next.done) {
       if (next.value.type === "step") losses.push(...next.value.taskLossNats);
       next = await events.next();
@@ -106,7 +106,7 @@ describe("fifty steps equal PyTorch's", () => {
         ? []
         : options.tasks.map((_, task) =>
             Math.abs(
-              ((next.done ? next.value.rawKL : new Float64Array())[task * groups.length + row] ?? Number.NaN) -
+              ((next.done ? next.value.state.rawKL : new Float64Array())[task * groups.length + row] ?? Number.NaN) -
                 (expected[row * tasks + task] ?? 0),
             ),
           ),

@@ -1,0 +1,73 @@
+/** From a config to what the trainer takes: the compiled step with its frozen tensors, the schedule and the images. */
+import type { RunConfig } from "../config/schema.js";
+import type { UnlabelledPixels } from "../data/pixels.js";
+import type { Engine, Executable } from "../engine/program.js";
+import { objectives } from "../objective/objectives.js";
+import { stepImages } from "../optimize/step-images.js";
+import { stepProgram, stepSources } from "../optimize/step-program.js";
+import type { TrainOptions } from "../optimize/train.js";
+import type { Inputs } from "./inputs.js";
+import { constraintOf } from "./records.js";
+
+/** Compiles the step of `config` and binds the bundle and the heads to it. */
+async function compileStep(engine: Engine, inputs: Inputs, config: RunConfig): Promise<Executable> {
+  const { bundle, heads, tower, preprocessing } = inputs;
+  const objective = objectives[config.objective.name];
+  const step = await engine.compile(
+    stepProgram({
+      bundle,
+      config: tower,
+      normalization: preprocessing,
+      heads,
+      imagesPerTask: imagesPerTask(config),
+      taskWeight: taskWeight(config, heads.length),
+      loss: (logitsBC) => objective.loss(logitsBC, config.objective),
+    }),
+  );
+  await step.bind(stepSources(bundle, heads));
+  return step;
+}
+
+/** All batches of a task go through one forward. */
+function imagesPerTask({ data }: RunConfig): number {
+  return data.batch_size * data.batches_per_task;
+}
+
+/** The summed means of a task's batches are batches_per_task times the mean over all their images. */
+function taskWeight({ data, objective }: RunConfig, tasks: number): number {
+  return data.batches_per_task / (objective.reduction === "mean" ? tasks : 1);
+}
+
+/** The trainer's options. `evaluate` gives accuracies in percent for constrained coefficients [K, L]. */
+export async function trainOptions(
+  config: RunConfig,
+  engine: Engine,
+  inputs: Inputs,
+  pixels: ReadonlyMap<string, UnlabelledPixels>,
+  { evaluate, signal }: Pick<TrainOptions, "evaluate" | "signal">,
+): Promise<TrainOptions> {
+  const { optimizer, seed, steps } = config;
+  const images = imagesPerTask(config);
+  return {
+    step: await compileStep(engine, inputs, config),
+    tasks: inputs.bundle.tasks,
+    grouping: inputs.grouping,
+    constraint: constraintOf(config),
+    initial: config.coefficients.initial,
+    adam: { ...optimizer, weightDecay: optimizer.weight_decay },
+    schedule: {
+      schedule: optimizer.schedule,
+      learningRate: optimizer.learning_rate,
+      warmupSteps: optimizer.warmup_steps,
+      steps,
+    },
+    adaptedTasks: [...pixels.keys()],
+    imagesAt: (step) => stepImages(pixels, { imagesPerTask: images, seed, step }),
+    imagesPerStep: images * pixels.size,
+    taskWeight: taskWeight(config, pixels.size),
+    evaluateEvery: config.data.eval_every,
+    evaluate,
+    signal,
+    clock: () => performance.now(),
+  };
+}
