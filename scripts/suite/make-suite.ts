@@ -75,7 +75,7 @@ const SETTINGS = {
     labelSmoothing: 0.1,
     logitScale: 16,
   },
-  experts: { steps: 600, images: 96, learningRate: 4e-4, warmupSteps: 60, labelSmoothing: 0.1 },
+  experts: { steps: 1200, images: 96, learningRate: 1e-3, warmupSteps: 100, labelSmoothing: 0.1 },
   prototypeImagesPerTask: 4000,
 } as const;
 

@@ -1,0 +1,166 @@
+/** A small fit of the shipped suite from config to merged model, through the library. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
+import { loadRunConfig } from "../../src/config/load.js";
+import type { TrainEvent } from "../../src/optimize/events.js";
+import { evaluateMethod, fit, mergeToDirectory } from "../../src/run.js";
+import { type CoefficientsRecord, parseCoefficients } from "../../src/track/coefficients-file.js";
+import { ROOT, temporaryFolder } from "../support/cli.js";
+import { relativeError } from "../support/random.js";
+
+const SMALL = [
+  "tasks=[mnist, letters]",
+  "data.eval_limit=60",
+  "data.batch_size=4",
+  "data.eval_every=2",
+  "optimizer.learning_rate=0.05",
+];
+let folder: string;
+beforeAll(async () => {
+  folder = await temporaryFolder();
+});
+
+async function configOf(overrides: readonly string[]) {
+  const presetsDir = join(ROOT, "configs", "presets");
+  const all = [...SMALL, "steps=4", "experiment=e", ...overrides];
+  return (await loadRunConfig(join(ROOT, "configs", "mini4.yaml"), all, { presetsDir, cwd: folder })).config;
+}
+
+const quiet = () => ({ cacheDir: join(folder, "cache"), signal: new AbortController().signal, log: () => {} });
+
+async function run(
+  name: string,
+  overrides: readonly string[] = [],
+  onEvent: (event: TrainEvent) => void = () => {},
+  signal = quiet().signal,
+) {
+  const config = await configOf([`name=${name}`, ...overrides]);
+  const result = await fit(config, { ...quiet(), signal, overwrite: false, onEvent });
+  const file = join(result.runPath, "coefficients.json");
+  return { ...result, config, coefficients: parseCoefficients(await readFile(file, "utf8"), file), file };
+}
+
+const largestDifference = (a: CoefficientsRecord, b: CoefficientsRecord): number =>
+  Math.max(
+    ...a.values.flatMap((row, task) =>
+      row.map((value, group) => Math.abs(value - (b.values[task]?.[group] ?? Number.NaN))),
+    ),
+  );
+
+describe("fit", () => {
+  it("leaves a complete run folder, a model that is the stated sum, and repeats to the bit", async () => {
+    const events: TrainEvent[] = [];
+    const first = await run("first", [], (event) => events.push(event));
+    expect(events.map((event) => event.type)).toEqual(["start", "step", "step", "evaluation", "step", "step", "end"]);
+    expect(first.table.map((row) => row.method)).toEqual(["pretrained", "weight_averaging", "adamerging_layer_wise"]);
+    const json = async (name: string) => JSON.parse(await readFile(join(first.runPath, name), "utf8"));
+    expect(await json("status.json")).toMatchObject({ state: "finished", step: 4 });
+    expect(await json("summary.json")).toMatchObject({ suite: "mini4", engine: "onnx", rows: first.table });
+    expect(await json("environment.json")).toMatchObject({ engine: "onnx", device: "cpu" });
+    const metrics = (await readFile(join(first.runPath, "metrics.jsonl"), "utf8")).trim().split("\n");
+    expect(metrics).toHaveLength(5);
+    expect(first.coefficients.values).toHaveLength(2);
+    expect(first.coefficients.values[0]).toHaveLength(first.coefficients.groups.length);
+
+    await expectSum(first);
+    const second = await run("second");
+    expect(second.coefficients.values).toEqual(first.coefficients.values);
+    expect(
+      largestDifference((await run("other-seed", ["seed=1", "save_model=false"])).coefficients, first.coefficients),
+    ).toBeGreaterThan(0);
+
+    const saved = await evaluateMethod(first.config, { kind: "coefficients", path: first.file }, quiet());
+    expect(saved.tasks).toEqual(first.table[2]?.tasks);
+    await mergeToDirectory(first.config, first.file, join(folder, "merged"), quiet());
+    const bytes = (directory: string) => readFile(join(directory, "model.safetensors"));
+    expect((await bytes(join(folder, "merged"))).equals(await bytes(join(first.runPath, "model")))).toBe(true);
+  });
+
+  it("order of the tasks only permutes the coefficients, and the eager engine agrees", async () => {
+    const one = await run("one", ["save_model=false"]);
+    const swapped = await run("swapped", ["tasks=[letters, mnist]", "save_model=false"]);
+    const { values, tasks } = swapped.coefficients;
+    expect(tasks).toEqual(["letters", "mnist"]);
+    expect(largestDifference(one.coefficients, { ...swapped.coefficients, values: values.toReversed() })).toBeLessThan(
+      1e-4,
+    );
+    const eager = await run("eager", [
+      "engine=tfjs",
+      "device=wasm",
+      "save_model=false",
+      "data.eval_every=0",
+      "data.eval_limit=4",
+    ]);
+    const rows = one.coefficients.groups
+      .map((name, index) => ({ name, index }))
+      .filter(({ name }) => !name.endsWith("qkv_proj.bias"));
+    const kept = (record: CoefficientsRecord) =>
+      record.values.flatMap((row) => rows.map(({ index }) => row[index] ?? Number.NaN));
+    expect(relativeError(kept(eager.coefficients), kept(one.coefficients))).toBeLessThan(1e-3);
+  });
+
+  it.each([
+    ["task-wise", ["granularity=task-wise"], 1],
+    ["block-wise", ["granularity=block-wise", "coefficients.constraint=softmax"], 8],
+    ["groups", ["granularity=groups", "groups=[{name: mlp, match: ['*.mlp.*']}]", "task_vectors.processing=ties"], 2],
+    [
+      "fusionbench",
+      ["share_qkv=false", "merge_projection=false", "coefficients.constraint=none", "objective.form=epsilon"],
+      103,
+    ],
+  ] as const)("%s", async (name, overrides, groups) => {
+    const { coefficients, reason } = await run(name, [
+      ...overrides,
+      "save_model=false",
+      "data.eval_every=0",
+      "data.adapt_split=adapt",
+    ]);
+    expect(reason).toBe("finished");
+    expect(coefficients.groups).toHaveLength(groups);
+  });
+
+  it("an abort keeps the coefficients so far", async () => {
+    const controller = new AbortController();
+    const stop = (event: TrainEvent): void => {
+      if (event.type === "step" && event.step === 2) controller.abort();
+    };
+    const { reason, runPath, coefficients } = await run("aborted", ["data.eval_every=1"], stop, controller.signal);
+    expect(reason).toBe("interrupted");
+    expect(JSON.parse(await readFile(join(runPath, "status.json"), "utf8"))).toMatchObject({
+      state: "interrupted",
+      step: 2,
+    });
+    expect(coefficients.values.flat().every((value) => Number.isFinite(value))).toBe(true);
+    expect(coefficients.values.flat().some((value) => value !== 0.3)).toBe(true);
+  });
+});
+
+/** model/ equals base + sum of coefficient times (expert - base), recomputed from the checkpoints alone. */
+async function expectSum({
+  runPath,
+  coefficients,
+}: {
+  runPath: string;
+  coefficients: CoefficientsRecord;
+}): Promise<void> {
+  const suite = join(ROOT, "datasets", "mini4");
+  const base = await openCheckpoint(join(suite, "base"));
+  const experts = await Promise.all(coefficients.tasks.map((task) => openCheckpoint(join(suite, "experts", task))));
+  const model = await openCheckpoint(join(runPath, "model"));
+  expect([...model.tensors.keys()].toSorted()).toEqual([...base.tensors.keys()].toSorted());
+  for (const [tensor, group] of Object.entries(coefficients.groupOf)) {
+    const start = await base.readFloat32(tensor);
+    const ends = await Promise.all(experts.map((expert) => expert.readFloat32(tensor)));
+    const column = coefficients.groups.indexOf(group);
+    const expected = start.map((value, index) =>
+      ends.reduce(
+        (sum, end, task) =>
+          sum + Math.fround(coefficients.values[task]?.[column] ?? 0) * Math.fround((end[index] ?? 0) - value),
+        value,
+      ),
+    );
+    expect(relativeError(await model.readFloat32(tensor), expected), tensor).toBeLessThan(1e-6);
+  }
+}
