@@ -124,6 +124,9 @@ async function judge(
   }
   const seconds = (performance.now() - started) / 1000;
   await folder.writeSummary({ suite: inputs.suite.name, engine: engine.name, device: engine.device, seconds, rows });
-  if (config.save_model) await writeMergedModel(`${folder.path}/model`, inputs, config, record, rows);
+  if (config.save_model) {
+    const learned = { record, path: `${folder.path}/coefficients.json` };
+    await writeMergedModel(`${folder.path}/model`, inputs, config, learned, rows);
+  }
   return rows;
 }

@@ -1,8 +1,8 @@
 /** Applies coefficients that were learned before and writes the merged model as a Hugging Face directory. */
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { saveCheckpoint } from "../checkpoint/checkpoint.js";
 import type { RunConfig } from "../config/schema.js";
-import { CheckpointError } from "../errors.js";
+import { CheckpointError, ConfigError } from "../errors.js";
 import { readMergedTensor } from "../merge/merged-weights.js";
 import { modelCard } from "../report/model-card.js";
 import type { ResultRow } from "../report/summary.js";
@@ -17,9 +17,19 @@ export async function mergeToDirectory(
   directory: string,
   options: InputOptions,
 ): Promise<void> {
-  const inputs = await loadInputs(config, options);
+  await refuseFull(directory);
   const record = parseCoefficients(await readText(coefficientsPath), coefficientsPath);
-  await writeMergedModel(directory, inputs, config, record, []);
+  const inputs = await loadInputs(config, options);
+  await writeMergedModel(directory, inputs, config, { record, path: coefficientsPath }, []);
+}
+
+/** Said before the work rather than after it. */
+async function refuseFull(directory: string): Promise<void> {
+  const entries = await readdir(directory).catch(() => []);
+  if (entries.length === 0) return;
+  throw new ConfigError(
+    `${directory}: expected a new or empty folder for the merged model, found ${entries.length} entries; choose another --output`,
+  );
 }
 
 /** Reads a text file; a missing one is the user's error. */
@@ -75,11 +85,11 @@ export async function writeMergedModel(
   directory: string,
   inputs: Inputs,
   config: RunConfig,
-  record: CoefficientsRecord,
+  { record, path }: { readonly record: CoefficientsRecord; readonly path: string },
   rows: readonly ResultRow[],
 ): Promise<void> {
   const { bundle, base, suite } = inputs;
-  const coefficientsNK = tensorCoefficients(record, inputs, "coefficients.json");
+  const coefficientsNK = tensorCoefficients(record, inputs, path);
   const rowOfTensor = new Map(inputs.grouping.tensors.map((name, index) => [name, index]));
   const byName = new Map(bundle.tensors.map((tensor) => [tensor.name, tensor]));
   await saveCheckpoint(directory, {
