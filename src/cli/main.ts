@@ -3,13 +3,17 @@
 import { homedir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { runCli } from "./cli.js";
-import { EXIT_INTERRUPTED } from "./exit-codes.js";
 
 const abort = new AbortController();
 
 for (const name of ["SIGINT", "SIGTERM"] as const) {
   process.on(name, () => {
-    if (abort.signal.aborted) process.exit(EXIT_INTERRUPTED);
+    if (abort.signal.aborted) {
+      // By the signal itself: process.exit would tear down ONNX Runtime in the middle of a run, which aborts noisily.
+      process.removeAllListeners(name);
+      process.kill(process.pid, name);
+      return;
+    }
     process.stderr.write("\nStopping after this step; once more to stop at once.\n");
     abort.abort();
   });

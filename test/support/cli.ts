@@ -9,6 +9,8 @@ export const MAIN = join(ROOT, "dist", "cli", "main.js");
 
 export interface CliResult {
   readonly code: number | null;
+  /** The signal that ended it, if one did; shells report that as 128 + its number. */
+  readonly signal: NodeJS.Signals | null;
   readonly stdout: string;
   readonly stderr: string;
 }
@@ -41,7 +43,7 @@ export function startCli(cwd: string, args: readonly string[]): RunningCli {
     for (const { text, resolve } of waiting) if (stderr.includes(text)) resolve();
   });
   const result = new Promise<CliResult>((resolve) => {
-    child.on("close", (code) => resolve({ code, stdout, stderr }));
+    child.on("close", (code, signal) => resolve({ code, signal, stdout, stderr }));
   });
   return {
     result,
