@@ -34,7 +34,9 @@ it("adamerge quickstart", async () => {
   }
   const average = (method: string) => summary.rows.find((row) => row.method === method)?.average ?? Number.NaN;
   expect(average("individual")).toBeGreaterThan(4 * BEST_CHANCE_PERCENT);
-  expect(average("adamerging_layer_wise")).toBeGreaterThan(average("weight_averaging"));
+  // Which method wins is a finding that the README reports. That learning does something useful is a property of the code:
+  // every fit starts at the model of task arithmetic 0.3 (or its trimmed form) and must end above it.
+  for (const method of METHODS.slice(4, 6)) expect(average(method)).toBeGreaterThan(average("task_arithmetic"));
   for (const method of METHODS.slice(4)) {
     const folder = join(cwd, "runs", "quickstart", method);
     const { tasks, groups, values } = JSON.parse(await readFile(join(folder, "coefficients.json"), "utf8"));
