@@ -9,7 +9,7 @@ import type { TrainEvent } from "./optimize/events.js";
 import { initTrainState, type TrainResult, train } from "./optimize/train.js";
 import type { ResultRow, Summary } from "./report/summary.js";
 import { loadUnlabelled } from "./run/inputs.js";
-import { writeMergedModel } from "./run/merge-to-directory.js";
+import { cardOf, writeMergedModel } from "./run/merge-to-directory.js";
 import { comparisonRows, learnedRow } from "./run/models.js";
 import { type QuickstartOptions, runQuickstart } from "./run/quickstart.js";
 import { coefficientsRecord, environmentRecord } from "./run/records.js";
@@ -124,6 +124,7 @@ async function judge(
   }
   const seconds = (performance.now() - started) / 1000;
   await folder.writeSummary({ suite: inputs.suite.name, engine: engine.name, device: engine.device, seconds, rows });
+  await folder.writeReadme(cardOf(inputs, config, record, rows));
   if (config.save_model) {
     const learned = { record, path: `${folder.path}/coefficients.json` };
     await writeMergedModel(`${folder.path}/model`, inputs, config, learned, rows);

@@ -88,27 +88,37 @@ export async function writeMergedModel(
   { record, path }: { readonly record: CoefficientsRecord; readonly path: string },
   rows: readonly ResultRow[],
 ): Promise<void> {
-  const { bundle, base, suite } = inputs;
+  const { bundle, base } = inputs;
   const coefficientsNK = tensorCoefficients(record, inputs, path);
   const rowOfTensor = new Map(inputs.grouping.tensors.map((name, index) => [name, index]));
   const byName = new Map(bundle.tensors.map((tensor) => [tensor.name, tensor]));
   await saveCheckpoint(directory, {
     config: base.config,
     preprocessor: inputs.preprocessorJson,
-    readme: modelCard({
-      name: `${suite.name} merged by adamerge`,
-      base: `${suite.name}/base`,
-      experts: inputs.tasks.map((task) => `${suite.name}/${task.name}`),
-      config,
-      coefficients: record,
-      rows,
-      version: packageVersion(),
-    }),
+    readme: cardOf(inputs, config, record, rows),
     specs: bundle.tensors.map(({ name, shape }) => ({ name, shape, dtype: "F32" })),
     data: async (name) => {
       const tensor = byName.get(name);
       if (tensor === undefined) throw new CheckpointError(`${directory}: no tensor ${name}`);
       return readMergedTensor(bundle, tensor, coefficientsNK, rowOfTensor.get(name) ?? 0);
     },
+  });
+}
+
+/** The model card of a merge of this suite. */
+export function cardOf(
+  { suite, tasks }: Inputs,
+  config: RunConfig,
+  coefficients: CoefficientsRecord,
+  rows: readonly ResultRow[],
+): string {
+  return modelCard({
+    name: `${suite.name} merged by adamerge`,
+    base: `${suite.name}/base`,
+    experts: tasks.map((task) => `${suite.name}/${task.name}`),
+    config,
+    coefficients,
+    rows,
+    version: packageVersion(),
   });
 }

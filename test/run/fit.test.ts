@@ -64,6 +64,8 @@ describe("fit", () => {
     expect(first.coefficients.values).toHaveLength(2);
     expect(first.coefficients.values[0]).toHaveLength(first.coefficients.groups.length);
 
+    expect(await readFile(join(first.runPath, "README.md"), "utf8")).toMatch(/adamerging_layer_wise/);
+
     await expectSum(first);
     const second = await run("second");
     expect(second.coefficients.values).toEqual(first.coefficients.values);
