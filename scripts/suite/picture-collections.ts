@@ -11,8 +11,8 @@ import { createRng, permutation, type Rng } from "../../src/runtime/rng.js";
 import { drawIcon, readIconSet } from "./icon-sets.js";
 import { DATA_SEED, IMAGE_BYTES, IMAGE_SIDE, type ImageCollection, type LabelledImage } from "./labelled-images.js";
 
-/** Folders whose name says how a picture is used, not what it shows. */
-const CLIPART_SKIPPED = new Set(["unsorted", "special", "buttons", "logos"]);
+/** Folders whose name says how a picture is used, not what it shows, and the signs, which are a task. */
+const CLIPART_SKIPPED = new Set(["unsorted", "special", "buttons", "logos", "signs_and_symbols"]);
 /** A subfolder becomes a class of its own from this many pictures, and no class has more than the maximum. */
 const MIN_CLASS = 25;
 const MAX_CLASS = 300;

@@ -3,19 +3,29 @@
  * C classes.
  */
 import { type ClipVisionConfig, createClassifier, type Engine, type Head } from "../../dist/index.js";
+import { createRng, permutation } from "../../src/runtime/rng.js";
 import type { RawPixels } from "./raw-pixels.js";
-import type { NORMALIZATION } from "./train.js";
+import { NORMALIZATION } from "./towers.js";
 
 const BATCH = 100;
 
-/** Normalised features [count, E] of the first images: a classifier whose head is the identity returns them as logits. */
+/** At most `limit` images in an order drawn from the seed: collections may be sorted by class. */
+export function drawImages(pixels: RawPixels, limit: number, seed: number): RawPixels {
+  const drawn = permutation(pixels.count, createRng(seed, pixels.name, "prototypes")).subarray(0, limit);
+  const size = pixels.images.length / pixels.count;
+  const images = new Uint8Array(drawn.length * size);
+  drawn.forEach((from, to) => {
+    images.set(pixels.images.subarray(from * size, (from + 1) * size), to * size);
+  });
+  return { ...pixels, count: drawn.length, images, labels: drawn.map((from) => pixels.labels[from] ?? 0) };
+}
+
+/** Normalised features [B, E] of all images: a classifier whose head is the identity returns them as logits. */
 export async function towerFeatures(
   engine: Engine,
   config: ClipVisionConfig,
-  normalization: typeof NORMALIZATION,
   weights: ReadonlyMap<string, Float32Array>,
   pixels: RawPixels,
-  limit: number,
 ): Promise<Float32Array> {
   const size = config.projectionSize;
   const weight = new Float32Array(size * size);
@@ -28,14 +38,21 @@ export async function towerFeatures(
     weight,
     bias: new Float32Array(size),
   };
-  const classifier = await createClassifier(engine, { config, normalization, heads: [identity], batchSize: BATCH });
+  const classifier = await createClassifier(engine, {
+    config,
+    normalization: NORMALIZATION,
+    heads: [identity],
+    batchSize: BATCH,
+  });
   await classifier.setWeights(weights);
-  const count = Math.floor(Math.min(limit, pixels.count) / BATCH) * BATCH;
   const imageSize = config.imageSize ** 2 * 3;
-  const features = new Float32Array(count * size);
-  for (let first = 0; first < count; first += BATCH) {
-    const images = pixels.images.slice(first * imageSize, (first + BATCH) * imageSize);
-    features.set(await classifier.logits(images), first * size);
+  const features = new Float32Array(pixels.count * size);
+  for (let first = 0; first < pixels.count; first += BATCH) {
+    // The classifier takes full batches: what fills the last one is cut off again.
+    const images = new Uint8Array(BATCH * imageSize);
+    images.set(pixels.images.subarray(first * imageSize, (first + BATCH) * imageSize));
+    const logits = await classifier.logits(images);
+    features.set(logits.subarray(0, (pixels.count - first) * size), first * size);
   }
   await classifier.close();
   return features;
@@ -46,11 +63,11 @@ export interface Prototypes {
   readonly weight: Float32Array;
   /** [C]: minus the cosine part that all images share, so that scores are of centred features. */
   readonly offset: Float32Array;
-  /** [B, C]: centred scores of the images that made the prototypes. */
-  readonly cosines: Float32Array;
+  /** [B, C]: centred scores of the images that made the prototypes, before the logit scale. */
+  readonly scoresBC: Float32Array;
 }
 
-/** Prototypes from the features [B, E] of the first images of `pixels`. Throws when a class has no image among them. */
+/** Prototypes from the features [B, E] of `pixels`. Throws when a class has no image. */
 export function classPrototypes(featuresBE: Float32Array, pixels: RawPixels, size: number): Prototypes {
   const classes = pixels.classes.length;
   const images = featuresBE.length / size;
@@ -63,8 +80,7 @@ export function classPrototypes(featuresBE: Float32Array, pixels: RawPixels, siz
       sums[label * size + e] = (sums[label * size + e] ?? 0) + (featuresBE[image * size + e] ?? 0);
   }
   const empty = counts.indexOf(0);
-  if (empty >= 0)
-    throw new Error(`${pixels.name}: no image of class ${pixels.classes[empty]} among the first ${images}`);
+  if (empty >= 0) throw new Error(`${pixels.name}: no image of class ${pixels.classes[empty]} among ${images}`);
   const means = sums.map((sum, index) => sum / (counts[Math.floor(index / size)] ?? 1));
   const centre = Float64Array.from({ length: size }, (_, e) => {
     let total = 0;
@@ -82,7 +98,7 @@ export function classPrototypes(featuresBE: Float32Array, pixels: RawPixels, siz
     );
     offset[c] = -row.reduce((sum, value, e) => sum + (value / norm) * (centre[e] ?? 0), 0);
   }
-  return { weight, offset, cosines: scores(featuresBE, weight, offset, size) };
+  return { weight, offset, scoresBC: scores(featuresBE, weight, offset, size) };
 }
 
 function scores(featuresBE: Float32Array, weight: Float32Array, offset: Float32Array, size: number): Float32Array {
