@@ -13,6 +13,12 @@ export type Constraint =
 /** Row-major [K, L]. */
 export type CoefficientMatrix = Float64Array;
 
+/** The rows of a matrix [K, L], one array per task. */
+export function rowsOf(valuesKL: CoefficientMatrix, tasks: number): number[][] {
+  const groups = valuesKL.length / tasks;
+  return Array.from({ length: tasks }, (_, task) => [...valuesKL.subarray(task * groups, (task + 1) * groups)]);
+}
+
 /** The values that merge the weights, from raw parameters [K, L]. Softmax runs over the tasks of each group. */
 export function constrain(rawKL: CoefficientMatrix, tasks: number, constraint: Constraint): CoefficientMatrix {
   switch (constraint.kind) {

@@ -4,7 +4,7 @@
  * Source: AdaMerging (task-wise and layer-wise, a "layer" is one parameter tensor), aTLAS (blocks).
  */
 import { ConfigError } from "../errors.js";
-import { blockOf } from "../model/clip-vision.js";
+import { blockIndex } from "./depth.js";
 
 export type Granularity = "task-wise" | "block-wise" | "layer-wise" | "groups";
 
@@ -71,7 +71,7 @@ function namer({ granularity, groups, shareQkv }: GroupingOptions): (tensor: str
 
 /** Embeddings and the first norm form `embeddings`; the last norm and the projection form `output`. */
 function blockGroup(tensor: string): string {
-  const block = blockOf(tensor);
+  const block = blockIndex(tensor);
   if (block !== undefined) return `block.${block}`;
   return tensor.includes(".embeddings.") || tensor.includes(".pre_layrnorm.") ? "embeddings" : "output";
 }

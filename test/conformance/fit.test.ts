@@ -8,7 +8,7 @@ import { groupTensors } from "../../src/merge/groups.js";
 import { mergeableTensors } from "../../src/merge/merged-weights.js";
 import { objectives } from "../../src/objective/objectives.js";
 import type { TrainEvent } from "../../src/optimize/events.js";
-import { stepProgram, stepSources } from "../../src/optimize/step-program.js";
+import { STEP_INPUT_IMAGES, stepProgram, stepSources } from "../../src/optimize/step-program.js";
 import { initTrainState, type TrainOptions, type TrainResult, train } from "../../src/optimize/train.js";
 import { type FixtureArrays, readFixture } from "./fixture.js";
 import { loadProblem, type Problem, toBundleOrder } from "./problem.js";
@@ -60,10 +60,11 @@ async function fitOptions(
     adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
     schedule: { schedule: "constant", learningRate: 1e-2, warmupSteps: 0, steps: STEPS },
     adaptedTasks: tasks,
-    imagesAt: (index) => imagesAt(fixture, tasks, index),
+    inputsAt: (index) => new Map([[STEP_INPUT_IMAGES, imagesAt(fixture, tasks, index)]]),
     imagesPerStep: tasks.length * IMAGES_PER_TASK,
     taskWeight: 1,
     evaluateEvery: 0,
+    checkpointEvery: 0,
     evaluate: async () => [],
     signal: new AbortController().signal,
     clock: () => performance.now(),

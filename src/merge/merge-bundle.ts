@@ -1,0 +1,73 @@
+/**
+ * Merges a bundle with a method of the registry. Once as a source of pieces, once as the stream of merged tensors that
+ * evaluation and checkpoint writing take. K tasks.
+ */
+import { type Bundle, type BundleTensor, readBase } from "../checkpoint/bundle.js";
+import { readFloat32Range } from "../checkpoint/safetensors.js";
+import type { MergeMethod, ModelSource, SourceTensor } from "./methods/method.js";
+
+const BYTES = Float32Array.BYTES_PER_ELEMENT;
+/** Elements of a task vector in memory at once while a method looks at the whole model: 16 MB for each task. */
+const PIECE_ELEMENTS = 1 << 22;
+
+/** The bundle's tensors that have task vectors. */
+export function bundleSource(bundle: Bundle): ModelSource {
+  const byName = new Map(bundle.tensors.map((tensor) => [tensor.name, tensor]));
+  const tensors = bundle.tensors
+    .filter(({ taskVectors }) => taskVectors !== undefined)
+    .map(({ name, shape }) => ({ name, shape, size: shape.reduce((a, b) => a * b, 1) }));
+  return {
+    tasks: bundle.tasks,
+    tensors,
+    read: async (tensor, from, to) => {
+      const files = byName.get(tensor.name);
+      const range = (source: BundleTensor["base"], first: number) =>
+        readFloat32Range(source.path, source.byteOffset + (first + from) * BYTES, (to - from) * BYTES);
+      const taskVectors = files?.taskVectors;
+      if (files === undefined || taskVectors === undefined) throw new RangeError(`no task vectors of ${tensor.name}`);
+      return {
+        tensor,
+        from,
+        baseN: await range(files.base, 0),
+        taskVectors: await Promise.all(bundle.tasks.map((_, task) => range(taskVectors, task * tensor.size))),
+      };
+    },
+  };
+}
+
+export interface MergeBundleOptions {
+  readonly method: MergeMethod;
+  /** Already checked against the method's schema, or defaults by it. */
+  readonly parameters: unknown;
+  readonly seed: number;
+}
+
+export interface MergedTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly values: Float32Array;
+}
+
+/**
+ * Prepares the method once and returns the streams of merged tensors, in bundle order: of the one merged model, or of the model for
+ * task `task` where the method makes one for each.
+ */
+export async function mergeBundle(
+  bundle: Bundle,
+  { method, parameters, seed }: MergeBundleOptions,
+): Promise<(task: number) => AsyncGenerator<MergedTensor>> {
+  const source = bundleSource(bundle);
+  const merge = await method.prepare({ source, seed, pieceElements: PIECE_ELEMENTS }, parameters);
+  const byName = new Map(source.tensors.map((tensor) => [tensor.name, tensor]));
+  return async function* (task) {
+    for (const tensor of bundle.tensors) {
+      const { name, shape } = tensor;
+      const described: SourceTensor | undefined = byName.get(name);
+      const values =
+        described === undefined
+          ? await readBase(bundle, tensor)
+          : await merge(await source.read(described, 0, described.size), task);
+      yield { name, shape, values };
+    }
+  };
+}

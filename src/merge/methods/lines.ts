@@ -1,0 +1,63 @@
+/**
+ * LiNeS (Wang et al. 2024, arXiv:2410.17146): scale the merged task vector by depth, so that shallow layers, which carry what is general,
+ * change less. Block l of L is scaled by alpha + beta l / (L - 1), everything else by alpha. Source: wang-kee/LiNeS @43a7bdd.
+ */
+import { z } from "zod";
+import { blockIndex } from "../depth.js";
+import { addToBase, defineMethod, type MergeContext, piecesOf } from "./method.js";
+import { prepareTies } from "./ties.js";
+
+export const lines = defineMethod({
+  name: "lines",
+  title: "LiNeS",
+  paper: "https://arxiv.org/abs/2410.17146",
+  parameters: z.strictObject({
+    merge: z
+      .enum(["sum", "ties"])
+      .default("sum")
+      .describe("What is scaled: the sum of task vectors, or TIES's sum at density 0.2"),
+    alpha: z
+      .number()
+      .nullable()
+      .default(null)
+      .describe("Scale of the first block; null: the L1 norm of the sum over that of what is scaled, over the tasks"),
+    beta: z.number().default(0.5).describe("Added by the last block"),
+  }),
+  unit: "element",
+  prepare: async (context, { merge, alpha, beta }) => {
+    const change = await mergedChange(context, merge);
+    const first = alpha ?? (await defaultAlpha(context, change));
+    const blocks = context.source.tensors.map(({ name }) => blockIndex(name) ?? 0);
+    const last = Math.max(1, ...blocks);
+    return async (piece) => {
+      const block = blockIndex(piece.tensor.name);
+      const scale = block === undefined ? first : first + (beta * block) / last;
+      const changeN = await change(piece);
+      return addToBase(piece, (element) => scale * (changeN[element] ?? 0));
+    };
+  },
+});
+
+type Change = (piece: Parameters<Awaited<ReturnType<typeof prepareTies>>>[0]) => Promise<Float64Array>;
+
+/** The merged task vector of a piece, before scaling. */
+async function mergedChange(context: MergeContext, merge: "sum" | "ties"): Promise<Change> {
+  if (merge === "sum")
+    return async ({ taskVectors, baseN }) =>
+      Float64Array.from({ length: baseN.length }, (_, element) =>
+        taskVectors.reduce((sum, tauN) => sum + (tauN[element] ?? 0), 0),
+      );
+  const ties = await prepareTies(context, { density: 0.2, aggregation: "sum", scale: 1 });
+  // On a base of zeros the merged values are the task vector itself.
+  return async (piece) => Float64Array.from(await ties({ ...piece, baseN: new Float32Array(piece.baseN.length) }));
+}
+
+async function defaultAlpha(context: MergeContext, change: Change): Promise<number> {
+  let [sum, merged] = [0, 0];
+  for await (const piece of piecesOf(context, "element")) {
+    for (let element = 0; element < piece.baseN.length; element++)
+      sum += Math.abs(piece.taskVectors.reduce((total, tauN) => total + (tauN[element] ?? 0), 0));
+    for (const value of await change(piece)) merged += Math.abs(value);
+  }
+  return merged === 0 ? 0 : sum / merged / context.source.tasks.length;
+}

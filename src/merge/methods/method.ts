@@ -1,0 +1,87 @@
+/**
+ * What a merging method without learning is: parameters with defaults, what it needs to know, and a function that is given the
+ * model in pieces. A method never sees where the model comes from (a bundle, checkpoints of any size) nor where the
+ * result goes. K tasks, N elements of one piece.
+ */
+import type { z } from "zod";
+
+/** A tensor that every expert changed. */
+export interface SourceTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly size: number;
+}
+
+/** Neighbouring elements of one tensor, or all of it: the base and each task vector. */
+export interface Piece {
+  readonly tensor: SourceTensor;
+  /** Index of the first element within the tensor. */
+  readonly from: number;
+  readonly baseN: Float32Array;
+  /** K arrays of N, in the order of the tasks. */
+  readonly taskVectors: readonly Float32Array[];
+}
+
+/** A model to be merged, read in pieces and as often as a method likes; tensors that no expert changed are not in it. */
+export interface ModelSource {
+  readonly tasks: readonly string[];
+  readonly tensors: readonly SourceTensor[];
+  /** Elements `from` to `to` (excluded) of a tensor, as fresh arrays that the caller may change. */
+  read(tensor: SourceTensor, from: number, to: number): Promise<Piece>;
+}
+
+/** The merged values [N] of a piece, float32; of the model for one task where the method makes one for each. */
+export type MergePiece = (piece: Piece, task?: number) => Float32Array | Promise<Float32Array>;
+
+export interface MergeContext {
+  readonly source: ModelSource;
+  /** Of everything random in the method. */
+  readonly seed: number;
+  /** Elements of a task vector that may be in memory at once, for methods that look at the whole model first. */
+  readonly pieceElements: number;
+}
+
+/** How much of a tensor a method must see at once: any run of elements, or all of it. */
+export type MergeUnit = "element" | "tensor";
+
+interface MethodSpec<Parameters extends z.ZodObject> {
+  /** As in configs. */
+  readonly name: string;
+  readonly title: string;
+  readonly paper: string;
+  readonly parameters: Parameters;
+  readonly unit: MergeUnit;
+  /** Makes a model for each task instead of one for all: the task must be known at inference. */
+  readonly perTask?: true;
+  readonly prepare: (context: MergeContext, parameters: z.output<Parameters>) => Promise<MergePiece>;
+}
+
+/** A method as the registry holds it; `prepare` takes what the parameters' schema has made of a config. */
+export interface MergeMethod extends Omit<MethodSpec<z.ZodObject>, "prepare"> {
+  /** Looks at the model as often as it needs, and returns the function that merges a piece. Throws ZodError for wrong parameters. */
+  readonly prepare: (context: MergeContext, parameters: unknown) => Promise<MergePiece>;
+}
+
+/** Keeps the types of a method's parameters inside its file. */
+export function defineMethod<Parameters extends z.ZodObject>(spec: MethodSpec<Parameters>): MergeMethod {
+  return {
+    ...spec,
+    prepare: (context, parameters) => spec.prepare(context, spec.parameters.parse(parameters)),
+  };
+}
+
+/** Every piece of the model, tensor by tensor: whole tensors for the unit `tensor`. */
+export async function* piecesOf({ source, pieceElements }: MergeContext, unit: MergeUnit): AsyncGenerator<Piece> {
+  for (const tensor of source.tensors) {
+    const most = unit === "tensor" ? tensor.size : pieceElements;
+    for (let from = 0; from < tensor.size; from += most)
+      yield await source.read(tensor, from, Math.min(tensor.size, from + most));
+  }
+}
+
+/** theta0 + the values that `change` gives for each element, summed in float64 and rounded once. */
+export function addToBase({ baseN }: Piece, change: (element: number) => number): Float32Array {
+  const merged = new Float32Array(baseN.length);
+  for (let element = 0; element < merged.length; element++) merged[element] = (baseN[element] ?? 0) + change(element);
+  return merged;
+}

@@ -1,0 +1,31 @@
+/** All merging methods without learning, by name. A new one is a file beside this one and a line here. */
+import { breadcrumbs } from "./breadcrumbs.js";
+import { consensus } from "./consensus.js";
+import { dareLinear, dareTies } from "./dare.js";
+import { emr } from "./emr.js";
+import { linear, taskArithmetic, weightAveraging } from "./linear.js";
+import { lines } from "./lines.js";
+import type { MergeMethod } from "./method.js";
+import { pcb } from "./pcb.js";
+import { sce } from "./sce.js";
+import { isoC, tsvM } from "./spectral.js";
+import { ties } from "./ties.js";
+
+export const mergeMethods: ReadonlyMap<string, MergeMethod> = new Map(
+  [
+    weightAveraging,
+    linear,
+    taskArithmetic,
+    ties,
+    dareLinear,
+    dareTies,
+    breadcrumbs,
+    consensus,
+    pcb,
+    lines,
+    sce,
+    tsvM,
+    isoC,
+    emr,
+  ].map((method) => [method.name, method]),
+);

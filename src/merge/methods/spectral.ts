@@ -1,0 +1,75 @@
+/**
+ * Methods on the singular vectors of weight matrices. TSV-M (Gargiulo et al. 2025, arXiv:2412.00081): keep the leading vectors of each
+ * task and make them orthogonal between tasks. ISO-C (Marczak et al. 2025, arXiv:2502.04959): sum, then make all directions
+ * equally strong. Tensors that are not matrices are averaged. R rows, C columns, S singular values, K tasks.
+ */
+import { Matrix } from "ml-matrix";
+import { z } from "zod";
+import { matrixOf, nearestOrthonormal, thinSvd } from "../svd.js";
+import { addToBase, defineMethod, type MergePiece, type Piece } from "./method.js";
+
+/** theta0 + scale * (change of a matrix, or mean of the task vectors of anything else). */
+function matrixMethod(scale: number, changeOf: (taskVectors: readonly Matrix[]) => Matrix): MergePiece {
+  return (piece) => {
+    const { shape } = piece.tensor;
+    if (shape.length !== 2) return addToBase(piece, (element) => scale * mean(piece, element));
+    const change = changeOf(piece.taskVectors.map((tauN) => matrixOf(tauN, shape))).to1DArray();
+    return addToBase(piece, (element) => scale * (change[element] ?? 0));
+  };
+}
+
+function mean({ taskVectors }: Piece, element: number): number {
+  return taskVectors.reduce((sum, tauN) => sum + (tauN[element] ?? 0), 0) / taskVectors.length;
+}
+
+const scale = z.number().default(1).describe("Weight of the merged task vector");
+
+export const tsvM = defineMethod({
+  name: "tsv_m",
+  title: "TSV-M",
+  paper: "https://arxiv.org/abs/2412.00081",
+  parameters: z.strictObject({ scale }),
+  unit: "tensor",
+  prepare: async (_context, { scale }) => matrixMethod(scale, orthogonalSum),
+});
+
+export const isoC = defineMethod({
+  name: "iso_c",
+  title: "ISO-C",
+  paper: "https://arxiv.org/abs/2502.04959",
+  parameters: z.strictObject({ scale }),
+  unit: "tensor",
+  prepare: async (_context, { scale }) => matrixMethod(scale, isotropicSum),
+});
+
+/** U diag(s) V^T of the tasks' leading S / K triples side by side, U and V replaced by the nearest orthonormal matrices. */
+function orthogonalSum(taskVectors: readonly Matrix[]): Matrix {
+  const [rows, columns] = [taskVectors[0]?.rows ?? 0, taskVectors[0]?.columns ?? 0];
+  const rank = Math.min(rows, columns);
+  const kept = Math.floor(rank / taskVectors.length);
+  // The columns that are left over when K does not divide S stay zero, as in the official code.
+  const u = Matrix.zeros(rows, rank);
+  const vt = Matrix.zeros(rank, columns);
+  const values = new Array<number>(rank).fill(0);
+  for (const [task, matrix] of taskVectors.entries()) {
+    const own = thinSvd(matrix);
+    for (let index = 0; index < kept; index++) {
+      const target = task * kept + index;
+      u.setColumn(target, own.u.getColumn(index));
+      vt.setRow(target, own.vt.getRow(index));
+      values[target] = own.values[index] ?? 0;
+    }
+  }
+  return nearestOrthonormal(u).mmul(Matrix.diag(values)).mmul(nearestOrthonormal(vt));
+}
+
+/** The sum of the task vectors with every singular value replaced by their mean. */
+function isotropicSum(taskVectors: readonly Matrix[]): Matrix {
+  const sum = taskVectors.reduce(
+    (total, matrix) => total.add(matrix),
+    Matrix.zeros(taskVectors[0]?.rows ?? 0, taskVectors[0]?.columns ?? 0),
+  );
+  const { u, values, vt } = thinSvd(sum);
+  const average = values.reduce((total, value) => total + value, 0) / values.length;
+  return u.mmul(vt).mul(average);
+}
