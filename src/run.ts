@@ -6,21 +6,26 @@
 import type { RunConfig } from "./config/schema.js";
 import { constrain, toTensorCoefficients } from "./merge/coefficients.js";
 import type { TrainEvent } from "./optimize/events.js";
-import { initTrainState, type TrainResult, train } from "./optimize/train.js";
+import { initTrainState, type TrainResult, type TrainState, train } from "./optimize/train.js";
 import type { ResultRow, Summary } from "./report/summary.js";
-import { loadUnlabelled } from "./run/inputs.js";
-import { cardOf, writeMergedModel } from "./run/merge-to-directory.js";
-import { comparisonRows, learnedRow } from "./run/models.js";
+import { judgeFit } from "./run/judge-fit.js";
+import { loadLearningData } from "./run/learning-data.js";
+import { type Judged, judgeLearned, scoresOf } from "./run/models.js";
+import { openFolder } from "./run/open-folder.js";
 import { type QuickstartOptions, runQuickstart } from "./run/quickstart.js";
-import { coefficientsRecord, environmentRecord } from "./run/records.js";
+import { coefficientsRecord, environmentRecord, inputFingerprints } from "./run/records.js";
+import { reportFit } from "./run/report-fit.js";
 import { type Session, type SessionOptions, withSession } from "./run/session.js";
-import { trainOptions } from "./run/training.js";
-import type { CoefficientsRecord } from "./track/coefficients-file.js";
-import { createRunFolder, type RunFolder } from "./track/run-folder.js";
+import { finishTracking, type Tracking, trackRun } from "./run/tracking.js";
+import { type LearningData, trainOptions } from "./run/training.js";
+import type { RunFolder } from "./track/run-folder.js";
 
+export { writeRunReport } from "./report/write-report.js";
 export { type DoctorOptions, describeEnvironment } from "./run/environment.js";
 export { type EvaluatedMethod, evaluateMethod } from "./run/evaluate-method.js";
 export { mergeToDirectory } from "./run/merge-to-directory.js";
+export { stoppedRun } from "./run/open-folder.js";
+export { syncRuns } from "./run/tracking.js";
 
 /** Baselines and three fits on the suite that ships; see run/quickstart.ts. */
 export function quickstart(options: QuickstartOptions): Promise<Summary> {
@@ -30,39 +35,50 @@ export function quickstart(options: QuickstartOptions): Promise<Summary> {
 export interface FitOptions extends SessionOptions {
   /** Replace an earlier run of the same name. */
   readonly overwrite: boolean;
+  /** The folder of a stopped run to go on with; `config` is its own. */
+  readonly resume?: string;
   /** Whether the table also shows the pretrained model and weight averaging; default true. */
   readonly baselines?: boolean;
   readonly onEvent: (event: TrainEvent) => void;
+  /** Where the run is delivered to while it goes on. */
+  readonly tracking?: Tracking;
 }
 
 export interface FitResult {
   readonly runPath: string;
   /** Pretrained, averaging and the learned model; empty when interrupted. */
   readonly table: readonly ResultRow[];
+  /** The same models with their evaluations. */
+  readonly judged: readonly Judged[];
   readonly reason: "finished" | "interrupted";
 }
 
 /**
- * Fits the coefficients of `config` and writes the run folder. An abort ends the run as `interrupted`, an error as `failed`
- * with its reason; in both cases the last good coefficients are in the folder.
+ * Fits the coefficients of `config` and writes the run folder, or goes on in the folder `resume`. An abort ends the run as `interrupted`, an
+ * error as `failed` with its reason; in both cases the last good coefficients and a checkpoint are in the folder.
  */
 export async function fit(config: RunConfig, options: FitOptions): Promise<FitResult> {
   const started = performance.now();
   return withSession(config, options, async (session) => {
-    const { output: root, experiment, name } = config;
-    const folder = await createRunFolder({ root, experiment, name, config, overwrite: options.overwrite });
+    const data = await loadLearningData(config, session, options.cacheDir);
+    const { folder, state } = await openFolder(config, options, inputFingerprints(session.inputs, data.pixels));
+    const tracker = options.tracking && trackRun(folder.path, options.tracking, options.log);
     try {
       await folder.writeEnvironment(environmentRecord(session.engine));
-      const learned = await learn(config, session, options, folder);
-      const table = await judge(config, session, options, folder, learned, started);
-      const reason = table.length === 0 ? "interrupted" : "finished";
+      const consumers = [folder.record, options.onEvent, () => tracker?.notify()];
+      const learned = await learn(config, { ...session, data }, options, consumers, folder, state);
+      const judged =
+        learned.reason === "finished" ? await judgeFit(config, session, options, folder, learned, started) : [];
+      const reason = judged.length === 0 ? "interrupted" : "finished";
       await folder.setState(reason);
-      return { runPath: folder.path, table, reason };
+      if (reason === "finished" && config.save_report) await reportFit(folder.path, session.inputs, options.log);
+      return { runPath: folder.path, table: judged.map(({ row }) => row), judged, reason };
     } catch (error) {
       await folder.setState("failed", error instanceof Error ? error.message : String(error));
       throw error;
     } finally {
       await folder.close();
+      await finishTracking(tracker, folder.path, options);
     }
   });
 }
@@ -70,26 +86,29 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
 /** Learns the coefficients and keeps them. */
 async function learn(
   config: RunConfig,
-  { engine, inputs, evaluation }: Session,
+  { engine, inputs, evaluation, data }: Session & { readonly data: LearningData },
   options: FitOptions,
+  consumers: readonly ((event: TrainEvent) => void | Promise<void>)[],
   folder: RunFolder,
+  from?: TrainState,
 ) {
   const { bundle, grouping } = inputs;
-  const pixels = await loadUnlabelled(inputs, config.data.adapt_split, options.cacheDir);
-  const training = await trainOptions(config, engine, inputs, pixels, {
+  const training = await trainOptions(config, engine, inputs, data, {
     signal: options.signal,
     evaluate: async (valuesKL) => {
       const coefficientsNK = toTensorCoefficients(valuesKL, grouping, bundle.tasks.length);
-      return Object.values((await learnedRow(config, inputs, coefficientsNK, evaluation)).tasks);
+      return scoresOf(await judgeLearned(config, inputs, coefficientsNK, evaluation));
     },
   });
-  const { state, failure } = await consume(train(training, initTrainState(training)), [folder.record, options.onEvent]);
+  const events = train(training, from ?? initTrainState(training));
+  const { state, failure, reason } = await consume(events, consumers);
   await training.step.close();
   const valuesKL = constrain(state.rawKL, bundle.tasks.length, training.constraint);
   const record = coefficientsRecord(config, inputs, valuesKL);
   await folder.writeCoefficients(record);
   if (failure !== undefined) throw failure;
-  return { record, coefficientsNK: toTensorCoefficients(valuesKL, grouping, bundle.tasks.length) };
+  const coefficientsNK = toTensorCoefficients(valuesKL, grouping, bundle.tasks.length);
+  return { record, step: state.step, reason, coefficientsNK };
 }
 
 /** Hands every event to the consumers, in order, and returns how the fit ended. */
@@ -102,32 +121,4 @@ async function consume(
     if (next.done) return next.value;
     for (const consumer of consumers) await consumer(next.value);
   }
-}
-
-/** Evaluates the merged model beside what it is read against, and writes table and model. An empty table when aborted. */
-async function judge(
-  config: RunConfig,
-  { engine, inputs, evaluation }: Session,
-  { signal, baselines = true }: FitOptions,
-  folder: RunFolder,
-  { record, coefficientsNK }: { readonly record: CoefficientsRecord; readonly coefficientsNK: Float32Array },
-  started: number,
-): Promise<ResultRow[]> {
-  const rows: ResultRow[] = [];
-  try {
-    signal.throwIfAborted();
-    if (baselines) rows.push(...(await comparisonRows(config, inputs, evaluation)));
-    rows.push(await learnedRow(config, inputs, coefficientsNK, evaluation));
-  } catch (error) {
-    if (signal.aborted) return [];
-    throw error;
-  }
-  const seconds = (performance.now() - started) / 1000;
-  await folder.writeSummary({ suite: inputs.suite.name, engine: engine.name, device: engine.device, seconds, rows });
-  await folder.writeReadme(cardOf(inputs, config, record, rows));
-  if (config.save_model) {
-    const learned = { record, path: `${folder.path}/coefficients.json` };
-    await writeMergedModel(`${folder.path}/model`, inputs, config, learned, rows);
-  }
-  return rows;
 }

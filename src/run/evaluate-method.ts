@@ -2,23 +2,37 @@
 import type { RunConfig } from "../config/schema.js";
 import type { ResultRow } from "../report/summary.js";
 import { parseCoefficients } from "../track/coefficients-file.js";
+import type { PredictionsRecord } from "../track/run-folder.js";
+import { chooseMethod } from "./choose-method.js";
 import { readText, tensorCoefficients } from "./merge-to-directory.js";
-import { type BaselineMethod, baselineRow, evaluateMerged, rowOf } from "./models.js";
+import { evaluateMerged, type Judged, judgeMethod, rowOf } from "./models.js";
+import { predictionsRecord } from "./records.js";
 import { type SessionOptions, withSession } from "./session.js";
 
-export type EvaluatedMethod = BaselineMethod | { readonly kind: "coefficients"; readonly path: string };
+/** Saved coefficients, or a method without learning by its name and settings. */
+export type EvaluatedMethod =
+  | { readonly kind: "coefficients"; readonly path: string }
+  | { readonly kind: "method"; readonly name: string; readonly settings: Readonly<Record<string, unknown>> };
 
-/** Accuracy in percent per task of the model that `method` describes, on the config's eval_split. */
+/** Accuracy in percent per task, and the predictions, of the model that `method` describes on the config's eval_split. */
 export async function evaluateMethod(
   config: RunConfig,
   method: EvaluatedMethod,
   options: SessionOptions,
-): Promise<ResultRow> {
+): Promise<{ readonly row: ResultRow; readonly predictions: PredictionsRecord }> {
+  const judged = await judge(config, method, options);
+  return { row: judged.row, predictions: predictionsRecord(config.data.eval_split, [judged]) };
+}
+
+async function judge(config: RunConfig, method: EvaluatedMethod, options: SessionOptions): Promise<Judged> {
+  // Chosen first: a misspelt name is told before anything is loaded.
+  const chosen = method.kind === "method" ? chooseMethod(method.name, method.settings) : method;
   return withSession(config, options, async ({ inputs, evaluation }) => {
-    if (method.kind !== "coefficients") return baselineRow(inputs, method, evaluation);
-    const record = parseCoefficients(await readText(method.path), method.path);
-    const coefficientsNK = tensorCoefficients(record, inputs, method.path);
+    if (chosen.kind !== "coefficients") return judgeMethod(config, inputs, chosen, evaluation);
+    const record = parseCoefficients(await readText(chosen.path), chosen.path);
+    const coefficientsNK = tensorCoefficients(record, inputs, chosen.path);
     const names = inputs.tasks.map((task) => task.name);
-    return rowOf("coefficients", names, await evaluateMerged(inputs, coefficientsNK, evaluation));
+    const evaluations = await evaluateMerged(inputs, coefficientsNK, evaluation);
+    return { row: rowOf("coefficients", names, evaluations), evaluations };
   });
 }

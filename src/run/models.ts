@@ -2,39 +2,19 @@
  * The models that a table compares, as coefficients of one bundle: the base, single experts, averages, sums, and what was
  * learned. All are merged and evaluated by the same code. N tensors, K tasks.
  */
+import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import type { RunConfig } from "../config/schema.js";
 import type { LabelledPixels } from "../data/pixels.js";
+import { ConfigError } from "../errors.js";
 import { toTensorCoefficients, uniformCoefficients } from "../merge/coefficients.js";
+import { mergeBundle } from "../merge/merge-bundle.js";
 import { mergedTensors } from "../merge/merged-weights.js";
+import { clipVisionTensors } from "../model/clip-vision.js";
 import type { Classifier, Evaluation } from "../optimize/evaluate.js";
+import type { TaskScore } from "../optimize/events.js";
 import { type ResultRow, resultRow } from "../report/summary.js";
+import { type ChosenMethod, chooseMethod, type Reference } from "./choose-method.js";
 import type { Inputs } from "./inputs.js";
-
-export type BaselineMethod =
-  | { readonly kind: "pretrained" }
-  | { readonly kind: "individual" }
-  | { readonly kind: "weight_averaging" }
-  | { readonly kind: "task_arithmetic"; readonly scale: number };
-
-/** One coefficient per task of a baseline that is a single model. Averaging T experts is task arithmetic at 1/T. */
-function taskScale(method: Exclude<BaselineMethod, { kind: "individual" }>, tasks: number): number {
-  switch (method.kind) {
-    case "pretrained":
-      return 0;
-    case "weight_averaging":
-      return 1 / tasks;
-    case "task_arithmetic":
-      return method.scale;
-    default:
-      return method satisfies never;
-  }
-}
-
-/** The same coefficient per task for every tensor: [N, K]. */
-function perTensor(inputs: Inputs, perTask: readonly number[]): Float32Array {
-  const { grouping } = inputs;
-  return toTensorCoefficients(uniformCoefficients(perTask, grouping.groups.length), grouping, perTask.length);
-}
 
 export interface EvaluateOptions {
   readonly classifier: Classifier;
@@ -43,15 +23,37 @@ export interface EvaluateOptions {
   readonly signal: AbortSignal;
 }
 
+/** The same coefficient per task for every tensor: [N, K]. */
+export function perTensor(inputs: Inputs, coefficientOf: (task: number) => number): Float32Array {
+  const { grouping, tasks } = inputs;
+  const perTask = tasks.map((_, task) => coefficientOf(task));
+  return toTensorCoefficients(uniformCoefficients(perTask, grouping.groups.length), grouping, perTask.length);
+}
+
+/** Evaluations by task, in the order of the suite. */
+export type Evaluations = ReadonlyMap<string, Evaluation>;
+
+/** A row of the table with the evaluations it comes from. */
+export interface Judged {
+  readonly row: ResultRow;
+  readonly evaluations: Evaluations;
+}
+
 /** Evaluates the model merged with `coefficientsNK` on the given tasks, in their order. */
 export async function evaluateMerged(
   inputs: Inputs,
   coefficientsNK: Float32Array,
-  { classifier, pixels, limit, signal }: EvaluateOptions,
+  options: EvaluateOptions,
   tasks: readonly string[] = inputs.tasks.map((task) => task.name),
-): Promise<Map<string, Evaluation>> {
-  const weights = new Map<string, Float32Array>();
-  for await (const { name, values } of mergedTensors(inputs.bundle, coefficientsNK)) weights.set(name, values);
+): Promise<Evaluations> {
+  return evaluateWeights(await collect(mergedTensors(inputs.bundle, coefficientsNK)), options, tasks);
+}
+
+async function evaluateWeights(
+  weights: ReadonlyMap<string, Float32Array>,
+  { classifier, pixels, limit, signal }: EvaluateOptions,
+  tasks: readonly string[],
+): Promise<Evaluations> {
   await classifier.setWeights(weights);
   const results = new Map<string, Evaluation>();
   for (const task of tasks) {
@@ -61,38 +63,93 @@ export async function evaluateMerged(
   return results;
 }
 
-/** A baseline's row of the table. `individual` judges every expert on its own task only. */
-export async function baselineRow(
+/** The row of a method without learning. `individual` judges every expert on its own task only. */
+export async function judgeMethod(
+  config: RunConfig,
   inputs: Inputs,
-  method: BaselineMethod,
+  chosen: ChosenMethod,
   options: EvaluateOptions,
-): Promise<ResultRow> {
+): Promise<Judged> {
   const names = inputs.tasks.map((task) => task.name);
-  if (method.kind !== "individual") {
-    const scale = taskScale(method, names.length);
-    const results = await evaluateMerged(
-      inputs,
-      perTensor(
-        inputs,
-        names.map(() => scale),
+  const evaluations = await evaluateChosen(config, inputs, chosen, options, names);
+  return { row: rowOf(chosen.name, names, evaluations), evaluations };
+}
+
+async function evaluateChosen(
+  { seed }: RunConfig,
+  inputs: Inputs,
+  chosen: ChosenMethod,
+  options: EvaluateOptions,
+  names: readonly string[],
+): Promise<Evaluations> {
+  if (chosen.kind === "reference") return evaluateReference(inputs, chosen.name, options, names);
+  const { method, parameters } = chosen;
+  const merged = await mergeBundle(inputs.bundle, { method, parameters, seed });
+  if (method.perTask !== true) return evaluateWeights(await collect(merged(0)), options, names);
+  return evaluateEach(names, async (_name, task) => collect(merged(task)), options);
+}
+
+async function evaluateReference(
+  inputs: Inputs,
+  reference: Reference,
+  options: EvaluateOptions,
+  names: readonly string[],
+): Promise<Evaluations> {
+  const alone = (task: number | undefined) =>
+    collect(
+      mergedTensors(
+        inputs.bundle,
+        perTensor(inputs, (other) => (other === task ? 1 : 0)),
       ),
-      options,
     );
-    return rowOf(method.kind, names, results);
+  switch (reference) {
+    case "pretrained":
+      return evaluateWeights(await alone(undefined), options, names);
+    case "individual":
+      return evaluateEach(names, (_name, task) => alone(task), options);
+    case "multi_task":
+      return evaluateWeights(await multitaskWeights(inputs), options, names);
+    default:
+      return reference satisfies never;
   }
+}
+
+/** Each task judged on a model of its own. */
+async function evaluateEach(
+  names: readonly string[],
+  weightsOf: (name: string, task: number) => Promise<ReadonlyMap<string, Float32Array>>,
+  options: EvaluateOptions,
+): Promise<Evaluations> {
   const results = new Map<string, Evaluation>();
-  for (const name of names) {
-    const alone = perTensor(
-      inputs,
-      names.map((other) => (other === name ? 1 : 0)),
-    );
-    for (const [task, result] of await evaluateMerged(inputs, alone, options, [name])) results.set(task, result);
+  for (const [task, name] of names.entries()) {
+    const weights = await weightsOf(name, task);
+    for (const [found, result] of await evaluateWeights(weights, options, [name])) results.set(found, result);
   }
-  return rowOf("individual", names, results);
+  return results;
+}
+
+async function collect(
+  tensors: AsyncIterable<{ name: string; values: Float32Array }>,
+): Promise<Map<string, Float32Array>> {
+  const weights = new Map<string, Float32Array>();
+  for await (const { name, values } of tensors) weights.set(name, values);
+  return weights;
+}
+
+/** The suite's model trained on all tasks at once. Throws ConfigError when it has none. */
+async function multitaskWeights({ suite, tower }: Inputs): Promise<Map<string, Float32Array>> {
+  if (suite.multitask === undefined)
+    throw new ConfigError(
+      `${suite.path}: multitask: expected the directory of a multi-task model, found none; the method multi_task needs it`,
+    );
+  const checkpoint = await openCheckpoint(suite.multitask);
+  const weights = new Map<string, Float32Array>();
+  for (const { name } of clipVisionTensors(tower)) weights.set(name, await checkpoint.readFloat32(name));
+  return weights;
 }
 
 /** A row of the table from evaluations. */
-export function rowOf(method: string, tasks: readonly string[], results: ReadonlyMap<string, Evaluation>): ResultRow {
+export function rowOf(method: string, tasks: readonly string[], results: Evaluations): ResultRow {
   return resultRow(
     method,
     tasks,
@@ -101,26 +158,28 @@ export function rowOf(method: string, tasks: readonly string[], results: Readonl
 }
 
 /** The row of learned coefficients [N, K], named after the granularity and the processing of `config`. */
-export async function learnedRow(
+export async function judgeLearned(
   config: RunConfig,
   inputs: Inputs,
   coefficientsNK: Float32Array,
   options: EvaluateOptions,
-): Promise<ResultRow> {
+): Promise<Judged> {
   const names = inputs.tasks.map((task) => task.name);
   const suffix = config.task_vectors.processing === "ties" ? "_pp" : "";
   const method = `adamerging_${config.granularity.replace("-", "_")}${suffix}`;
-  return rowOf(method, names, await evaluateMerged(inputs, coefficientsNK, options));
+  const evaluations = await evaluateMerged(inputs, coefficientsNK, options);
+  return { row: rowOf(method, names, evaluations), evaluations };
 }
 
-/** The rows that a fit is read against. Averaging processed vectors is not weight averaging, so ++ runs have one only. */
-export async function comparisonRows(
-  config: RunConfig,
-  inputs: Inputs,
-  options: EvaluateOptions,
-): Promise<ResultRow[]> {
-  const rows = [await baselineRow(inputs, { kind: "pretrained" }, options)];
-  if (config.task_vectors.processing === "none")
-    rows.push(await baselineRow(inputs, { kind: "weight_averaging" }, options));
-  return rows;
+/** The evaluations of a model as scores, in the order of its row. */
+export function scoresOf({ evaluations }: Judged): TaskScore[] {
+  return [...evaluations].map(([task, evaluation]) => ({ task, ...evaluation }));
+}
+
+/** What a fit is read against. Averaging processed vectors is not weight averaging, so ++ runs have one only. */
+export async function judgeComparisons(config: RunConfig, inputs: Inputs, options: EvaluateOptions): Promise<Judged[]> {
+  const names = config.task_vectors.processing === "none" ? ["pretrained", "weight_averaging"] : ["pretrained"];
+  const judged: Judged[] = [];
+  for (const name of names) judged.push(await judgeMethod(config, inputs, chooseMethod(name), options));
+  return judged;
 }

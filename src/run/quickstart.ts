@@ -5,7 +5,8 @@ import type { RunConfig } from "../config/schema.js";
 import type { TrainEvent } from "../optimize/events.js";
 import type { ResultRow, Summary } from "../report/summary.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
-import { type BaselineMethod, baselineRow } from "./models.js";
+import { chooseMethod } from "./choose-method.js";
+import { judgeMethod } from "./models.js";
 import { type SessionOptions, withSession } from "./session.js";
 
 export interface QuickstartOptions extends SessionOptions {
@@ -26,12 +27,7 @@ type Fit = (
   options: QuickstartOptions & { readonly overwrite: boolean; readonly baselines: boolean },
 ) => Promise<{ readonly table: readonly ResultRow[]; readonly reason: "finished" | "interrupted" }>;
 
-const BASELINES: readonly BaselineMethod[] = [
-  { kind: "pretrained" },
-  { kind: "individual" },
-  { kind: "weight_averaging" },
-  { kind: "task_arithmetic", scale: 0.3 },
-];
+const BASELINES = ["pretrained", "individual", "weight_averaging", "task_arithmetic"] as const;
 
 /** Run name -> what it changes in the config. */
 const FITS: ReadonlyMap<string, readonly string[]> = new Map([
@@ -71,8 +67,8 @@ async function baselines(config: RunConfig, options: QuickstartOptions) {
   return withSession(config, options, async ({ inputs, evaluation, engine }) => {
     const rows: ResultRow[] = [];
     for (const method of BASELINES) {
-      options.log(`evaluating ${method.kind}`);
-      rows.push(await baselineRow(inputs, method, evaluation));
+      options.log(`evaluating ${method}`);
+      rows.push((await judgeMethod(config, inputs, chooseMethod(method), evaluation)).row);
     }
     return { rows, suite: inputs.suite.name, engine: engine.name, device: engine.device };
   });

@@ -1,14 +1,17 @@
 /** The records that a run leaves: coefficients by name, and where it ran. */
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { arch, cpus, platform, release } from "node:os";
 import { versions } from "node:process";
 import type { RunConfig } from "../config/schema.js";
+import type { UnlabelledPixels } from "../data/pixels.js";
 import type { Engine } from "../engine/program.js";
-import type { CoefficientMatrix, Constraint } from "../merge/coefficients.js";
+import { type CoefficientMatrix, type Constraint, rowsOf } from "../merge/coefficients.js";
 import type { CoefficientsRecord } from "../track/coefficients-file.js";
-import type { EnvironmentRecord } from "../track/run-folder.js";
+import type { EnvironmentRecord, InputFingerprints, PredictionsRecord } from "../track/run-folder.js";
 import type { Inputs } from "./inputs.js";
+import type { Judged } from "./models.js";
 
 /** The constraint that a config describes. */
 export function constraintOf({ coefficients }: RunConfig): Constraint {
@@ -23,11 +26,36 @@ export function coefficientsRecord(config: RunConfig, inputs: Inputs, valuesKL: 
     granularity: config.granularity,
     tasks: [...inputs.bundle.tasks],
     groups: [...groups],
-    values: inputs.bundle.tasks.map((_, task) => [
-      ...valuesKL.subarray(task * groups.length, (task + 1) * groups.length),
-    ]),
+    values: rowsOf(valuesKL, inputs.bundle.tasks.length),
     groupOf: Object.fromEntries(tensors.map((tensor, index) => [tensor, groups[groupOf[index] ?? 0] ?? ""])),
   };
+}
+
+/** The predicted class of every image, by method and task, so that two methods can be compared image by image. */
+export function predictionsRecord(split: string, judged: readonly Judged[]): PredictionsRecord {
+  const methods = judged.map(({ row, evaluations }): [string, Record<string, number[]>] => [
+    row.method,
+    Object.fromEntries([...evaluations].map(([task, { predictions }]) => [task, [...predictions]])),
+  ]);
+  return { split, methods: Object.fromEntries(methods) };
+}
+
+/** What the coefficients are learned from: a resumed fit must find the same. */
+export function inputFingerprints(inputs: Inputs, pixels: ReadonlyMap<string, UnlabelledPixels>): InputFingerprints {
+  const heads = createHash("sha256");
+  for (const { task, logitScale, weight, bias } of inputs.heads)
+    for (const part of [JSON.stringify([task, logitScale]), bytesOf(weight), bytesOf(bias)]) heads.update(part);
+  return {
+    "task vectors": inputs.bundle.fingerprint,
+    heads: heads.digest("hex"),
+    ...Object.fromEntries(
+      [...pixels].map(([task, { fingerprint }]) => [`images of ${task}`, fingerprint ?? "unknown"]),
+    ),
+  };
+}
+
+function bytesOf(values: Float32Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
 /** Version of this package. */

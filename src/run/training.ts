@@ -2,8 +2,8 @@
 import type { RunConfig } from "../config/schema.js";
 import type { UnlabelledPixels } from "../data/pixels.js";
 import type { Engine, Executable } from "../engine/program.js";
-import { objectives } from "../objective/objectives.js";
-import { stepImages } from "../optimize/step-images.js";
+import { type ObjectiveSpec, objectives } from "../objective/objectives.js";
+import { stepInputs, type Targets } from "../optimize/step-inputs.js";
 import { stepProgram, stepSources } from "../optimize/step-program.js";
 import type { TrainOptions } from "../optimize/train.js";
 import type { Inputs } from "./inputs.js";
@@ -12,7 +12,7 @@ import { constraintOf } from "./records.js";
 /** Compiles the step of `config` and binds the bundle and the heads to it. */
 async function compileStep(engine: Engine, inputs: Inputs, config: RunConfig): Promise<Executable> {
   const { bundle, heads, tower, preprocessing } = inputs;
-  const objective = objectives[config.objective.name];
+  const objective: ObjectiveSpec = objectives[config.objective.name];
   const step = await engine.compile(
     stepProgram({
       bundle,
@@ -21,11 +21,18 @@ async function compileStep(engine: Engine, inputs: Inputs, config: RunConfig): P
       heads,
       imagesPerTask: imagesPerTask(config),
       taskWeight: taskWeight(config, heads.length),
-      loss: (logitsBC) => objective.loss(logitsBC, config.objective),
+      targets: objective.targets !== "none",
+      loss: (logitsBC, targetsBC) => objective.loss(logitsBC, config.objective, targetsBC),
     }),
   );
   await step.bind(stepSources(bundle, heads));
   return step;
+}
+
+/** What is learned from: unlabelled images and, where the objective has them, targets of each. */
+export interface LearningData {
+  readonly pixels: ReadonlyMap<string, UnlabelledPixels>;
+  readonly targets: ReadonlyMap<string, Targets>;
 }
 
 /** All batches of a task go through one forward. */
@@ -38,12 +45,12 @@ function taskWeight({ data, objective }: RunConfig, tasks: number): number {
   return data.batches_per_task / (objective.reduction === "mean" ? tasks : 1);
 }
 
-/** The trainer's options. `evaluate` gives accuracies in percent for constrained coefficients [K, L]. */
+/** The trainer's options. `evaluate` gives accuracies in percent for constrained coefficients [K, L]; `targets` is empty without targets. */
 export async function trainOptions(
   config: RunConfig,
   engine: Engine,
   inputs: Inputs,
-  pixels: ReadonlyMap<string, UnlabelledPixels>,
+  { pixels, targets }: LearningData,
   { evaluate, signal }: Pick<TrainOptions, "evaluate" | "signal">,
 ): Promise<TrainOptions> {
   const { optimizer, seed, steps } = config;
@@ -62,10 +69,11 @@ export async function trainOptions(
       steps,
     },
     adaptedTasks: [...pixels.keys()],
-    imagesAt: (step) => stepImages(pixels, { imagesPerTask: images, seed, step }),
+    inputsAt: (step) => stepInputs(pixels, targets, { imagesPerTask: images, seed, step }),
     imagesPerStep: images * pixels.size,
     taskWeight: taskWeight(config, pixels.size),
     evaluateEvery: config.data.eval_every,
+    checkpointEvery: config.checkpoint_every,
     evaluate,
     signal,
     clock: () => performance.now(),

@@ -73,7 +73,9 @@ export function createConsole({ stream, color, everySteps }: ConsoleOptions): Fi
           showStep(event);
           break;
         case "evaluation":
-          print(colors.bold(evaluationLine(event, tasks)));
+          print(colors.bold(evaluationLine(event)));
+          break;
+        case "checkpoint":
           break;
         case "end":
           if (liveLine !== "") stream.write("\n");
@@ -102,8 +104,10 @@ function stepLine(event: StepEvent, tasks: readonly string[], steps: number): st
   );
 }
 
-function evaluationLine(event: EvaluationEvent, tasks: readonly string[]): string {
-  const perTask = tasks.map((task, index) => `${task} ${(event.accuracyPercent[index] ?? Number.NaN).toFixed(2)}`);
+function evaluationLine(event: EvaluationEvent): string {
+  const perTask = event.tasks.map(
+    (task, index) => `${task} ${(event.accuracyPercent[index] ?? Number.NaN).toFixed(2)}`,
+  );
   return `step ${event.step}: accuracy ${event.averagePercent.toFixed(2)} % (${perTask.join(", ")})`;
 }
 

@@ -11,6 +11,7 @@ export type Metrics = { readonly step: number } & Readonly<Record<string, number
 export function metricsOf(event: TrainEvent, tasks: readonly string[]): Metrics | undefined {
   switch (event.type) {
     case "start":
+    case "checkpoint":
     case "end":
       return undefined;
     case "step":
@@ -27,7 +28,9 @@ export function metricsOf(event: TrainEvent, tasks: readonly string[]): Metrics 
       return {
         step: event.step,
         "eval/acc": event.averagePercent,
-        ...perTask("eval/acc", tasks, event.accuracyPercent),
+        ...perTask("eval/acc", event.tasks, event.accuracyPercent),
+        ...perTask("eval/entropy", event.tasks, event.entropyNats),
+        ...perTask("eval/loss", event.tasks, event.lossNats),
       };
     default:
       return event satisfies never;

@@ -1,9 +1,10 @@
 /**
  * The folder of one run: what was asked, where it ran, how it went, what came out. It is always written and
- * complete in itself; other trackers only repeat it. Every file but metrics.jsonl is replaced atomically.
+ * complete in itself; other trackers only repeat it. Every file but the two logs (*.jsonl) is replaced atomically.
  *
- *     <root>/<experiment>/<name>/  config.yaml  environment.json  status.json  metrics.jsonl
- *                                  coefficients.json  summary.json  README.md  model/
+ *     <root>/<experiment>/<name>/  config.yaml  environment.json  status.json  metrics.jsonl  trajectory.jsonl  checkpoints/
+ *                                  coefficients.json  predictions.json  summary.json  README.md  model/
+ *                                  task-vectors.json  report.html  figures/
  */
 import { mkdir, open, readFile, rm } from "node:fs/promises";
 import path from "node:path";
@@ -12,6 +13,8 @@ import type { RunConfig } from "../config/schema.js";
 import { ConfigError } from "../errors.js";
 import type { TrainEvent } from "../optimize/events.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { acquireLock, type Lock } from "../runtime/lock.js";
+import { writeTrainCheckpoint } from "./checkpoints.js";
 import { type CoefficientsRecord, coefficientsText } from "./coefficients-file.js";
 import { metricsOf } from "./metrics.js";
 
@@ -20,11 +23,21 @@ const RUN_ENTRIES = [
   "config.yaml",
   "environment.json",
   "metrics.jsonl",
+  "trajectory.jsonl",
+  "checkpoints",
+  "mlflow.json",
   "coefficients.json",
+  "predictions.json",
   "summary.json",
   "README.md",
+  "task-vectors.json",
+  "report.html",
+  "figures",
   "model",
 ] as const;
+
+/** Held while a process writes into the folder. */
+export const LOCK = "run.lock";
 
 /** How many `name-2`, `name-3`, ... are tried for a free name to suggest. */
 const MAX_SUGGESTED_NAMES = 100;
@@ -54,6 +67,16 @@ export interface EnvironmentRecord {
   readonly gitCommit?: string;
 }
 
+/** The predicted class of every image of a split, in the order of the data set. */
+export interface PredictionsRecord {
+  readonly split: string;
+  /** method -> task -> class index of each image. */
+  readonly methods: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>>;
+}
+
+/** Fingerprints by what they are of: task vectors, heads, images of a task. */
+export type InputFingerprints = Readonly<Record<string, string>>;
+
 export interface RunFolderOptions {
   /** Directory of all runs. */
   readonly root: string;
@@ -62,6 +85,8 @@ export interface RunFolderOptions {
   readonly config: RunConfig;
   /** Replaces what an earlier run of this name wrote. */
   readonly overwrite: boolean;
+  /** Fingerprints of what the coefficients are learned from; kept with every checkpoint. */
+  readonly inputs: InputFingerprints;
   readonly now?: () => Date;
 }
 
@@ -69,16 +94,20 @@ export interface RunFolder {
   /** Absolute path of the folder. */
   readonly path: string;
   writeEnvironment(environment: EnvironmentRecord): Promise<void>;
-  /** Appends the event's metrics to metrics.jsonl as one line and remembers the step. Events must be recorded in order. */
+  /**
+   * Appends the event's metrics to metrics.jsonl as one line, and what an evaluation judged (coefficients [K][L]) to
+   * trajectory.jsonl; remembers the step, and writes checkpoints. Events must be recorded in order.
+   */
   record(event: TrainEvent): Promise<void>;
   writeCoefficients(coefficients: CoefficientsRecord): Promise<void>;
+  writePredictions(predictions: PredictionsRecord): Promise<void>;
   /** Writes summary.json; `summary` is plain JSON data. */
   writeSummary(summary: object): Promise<void>;
   /** Writes README.md, the model card. */
   writeReadme(text: string): Promise<void>;
   /** Sets the state people and other processes see; `error` is the reason of a failure. */
   setState(state: RunState, error?: string): Promise<void>;
-  /** Flushes and closes metrics.jsonl. Does not change the state. */
+  /** Flushes and closes metrics.jsonl and gives the folder free. Does not change the state. */
   close(): Promise<void>;
 }
 
@@ -90,26 +119,59 @@ export interface RunFolder {
 export async function createRunFolder(options: RunFolderOptions): Promise<RunFolder> {
   const now = options.now ?? (() => new Date());
   const folder = path.resolve(options.root, options.experiment, options.name);
-  const file = (name: string) => path.join(folder, name);
   await mkdir(folder, { recursive: true });
-  const started = now().toISOString();
-  let status: RunStatus = { state: "running", started, updated: started, step: 0 };
-  await claim(folder, status, options);
-  await writeFileAtomic(file("config.yaml"), formatConfig(options.config));
-  const metrics = await open(file("metrics.jsonl"), "a");
-  let tasks: readonly string[] = [];
+  const lock = await acquireLock(path.join(folder, LOCK), folder, now);
+  try {
+    const started = now().toISOString();
+    const status: RunStatus = { state: "running", started, updated: started, step: 0 };
+    await claim(folder, status, options);
+    await writeFileAtomic(path.join(folder, "config.yaml"), formatConfig(options.config));
+    return await runFolderAt({ folder, status, inputs: options.inputs, lock, now });
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
 
+/** A folder that is claimed and locked. */
+export interface OpenFolder {
+  readonly folder: string;
+  readonly status: RunStatus;
+  readonly inputs: InputFingerprints;
+  readonly lock: Lock;
+  readonly now: () => Date;
+}
+
+/** The handle of a claimed folder; metrics are appended. */
+export async function runFolderAt({ folder, status: first, inputs, lock, now }: OpenFolder): Promise<RunFolder> {
+  const file = (name: string) => path.join(folder, name);
+  const metrics = await open(file("metrics.jsonl"), "a");
+  const trajectory = await open(file("trajectory.jsonl"), "a");
+  let status = first;
+  let tasks: readonly string[] = [];
   return {
     path: folder,
     writeEnvironment: (environment) => writeFileAtomic(file("environment.json"), jsonText(environment)),
     async record(event) {
       if (event.type === "start") tasks = event.tasks;
       else status = { ...status, step: event.step };
+      if (event.type === "checkpoint") {
+        // What the state has seen is on the disk before the state is.
+        await metrics.sync();
+        await trajectory.sync();
+        await writeTrainCheckpoint(file("checkpoints"), { state: event.state, inputs });
+      }
+      if (event.type === "evaluation") {
+        const point: TrajectoryPoint = { step: event.step, values: event.coefficients };
+        await trajectory.appendFile(`${JSON.stringify(point)}\n`);
+      }
       const values = metricsOf(event, tasks);
       if (values === undefined) return;
       await metrics.appendFile(`${JSON.stringify({ time: now().toISOString(), ...values })}\n`);
     },
     writeCoefficients: (coefficients) => writeFileAtomic(file("coefficients.json"), coefficientsText(coefficients)),
+    // One line: a reader is a program, and indented it would have a line per image.
+    writePredictions: (record) => writeFileAtomic(file("predictions.json"), `${JSON.stringify(record)}\n`),
     writeSummary: (summary) => writeFileAtomic(file("summary.json"), jsonText(summary)),
     writeReadme: (text) => writeFileAtomic(file("README.md"), text),
     async setState(state, error) {
@@ -117,10 +179,20 @@ export async function createRunFolder(options: RunFolderOptions): Promise<RunFol
       await writeFileAtomic(file("status.json"), jsonText(status));
     },
     async close() {
-      await metrics.sync();
-      await metrics.close();
+      for (const log of [metrics, trajectory]) {
+        await log.sync();
+        await log.close();
+      }
+      await lock.release();
     },
   };
+}
+
+/** The coefficients of one evaluation: a line of trajectory.jsonl. */
+export interface TrajectoryPoint {
+  readonly step: number;
+  /** [K][L], tasks and groups as in coefficients.json. */
+  readonly values: readonly (readonly number[])[];
 }
 
 /** Creates status.json, which must not exist: the file system decides which of two processes was first. */
@@ -166,6 +238,7 @@ async function freeName({ root, experiment, name }: RunFolderOptions): Promise<s
   return "ANOTHER";
 }
 
-function jsonText(value: object): string {
+/** JSON for people. */
+export function jsonText(value: object): string {
   return `${JSON.stringify(value, undefined, 2)}\n`;
 }

@@ -25,7 +25,7 @@ beforeAll(async () => {
 async function configOf(overrides: readonly string[]) {
   const presetsDir = join(ROOT, "configs", "presets");
   const all = [...SMALL, "steps=4", "experiment=e", ...overrides];
-  return (await loadRunConfig(join(ROOT, "configs", "mini4.yaml"), all, { presetsDir, cwd: folder })).config;
+  return (await loadRunConfig(join(ROOT, "configs", "mini8.yaml"), all, { presetsDir, cwd: folder })).config;
 }
 
 const quiet = () => ({ cacheDir: join(folder, "cache"), signal: new AbortController().signal, log: () => {} });
@@ -53,14 +53,18 @@ describe("fit", () => {
   it("leaves a complete run folder, a model that is the stated sum, and repeats to the bit", async () => {
     const events: TrainEvent[] = [];
     const first = await run("first", [], (event) => events.push(event));
-    expect(events.map((event) => event.type)).toEqual(["start", "step", "step", "evaluation", "step", "step", "end"]);
+    const kinds = ["start", "evaluation", "step", "step", "evaluation", "step", "step", "checkpoint", "end"];
+    expect(events.map((event) => event.type)).toEqual(kinds);
     expect(first.table.map((row) => row.method)).toEqual(["pretrained", "weight_averaging", "adamerging_layer_wise"]);
     const json = async (name: string) => JSON.parse(await readFile(join(first.runPath, name), "utf8"));
     expect(await json("status.json")).toMatchObject({ state: "finished", step: 4 });
-    expect(await json("summary.json")).toMatchObject({ suite: "mini4", engine: "onnx", rows: first.table });
+    expect(await json("summary.json")).toMatchObject({ suite: "mini8", engine: "onnx", rows: first.table });
     expect(await json("environment.json")).toMatchObject({ engine: "onnx", device: "cpu" });
     const metrics = (await readFile(join(first.runPath, "metrics.jsonl"), "utf8")).trim().split("\n");
-    expect(metrics).toHaveLength(5);
+    expect(metrics).toHaveLength(4 + 3);
+    const trajectory = (await readFile(join(first.runPath, "trajectory.jsonl"), "utf8")).trim().split("\n");
+    expect(trajectory.map((line) => JSON.parse(line).step)).toEqual([0, 2, 4]);
+    expect(JSON.parse(trajectory.at(-1) ?? "").values).toEqual(first.coefficients.values);
     expect(first.coefficients.values).toHaveLength(2);
     expect(first.coefficients.values[0]).toHaveLength(first.coefficients.groups.length);
 
@@ -74,7 +78,12 @@ describe("fit", () => {
     ).toBeGreaterThan(0);
 
     const saved = await evaluateMethod(first.config, { kind: "coefficients", path: first.file }, quiet());
-    expect(saved.tasks).toEqual(first.table[2]?.tasks);
+    expect(saved.row.tasks).toEqual(first.table[2]?.tasks);
+    const kept = JSON.parse(await readFile(join(first.runPath, "predictions.json"), "utf8"));
+    expect(kept.split).toBe("test");
+    expect(Object.keys(kept.methods)).toEqual(first.table.map(({ method }) => method));
+    expect(saved.predictions.methods.coefficients).toEqual(kept.methods.adamerging_layer_wise);
+    expect(kept.methods.adamerging_layer_wise.mnist).toHaveLength(60);
     await mergeToDirectory(first.config, first.file, join(folder, "merged"), quiet());
     const bytes = (directory: string) => readFile(join(directory, "model.safetensors"));
     expect((await bytes(join(folder, "merged"))).equals(await bytes(join(first.runPath, "model")))).toBe(true);
@@ -123,6 +132,30 @@ describe("fit", () => {
     expect(coefficients.groups).toHaveLength(groups);
   });
 
+  it.each(["cross_entropy", "expert_divergence", "normalized_entropy"])(
+    "learns by %s: the loss falls",
+    async (name) => {
+      const losses: number[] = [];
+      const { coefficients } = await run(
+        name,
+        [
+          `objective.name=${name}`,
+          "granularity=task-wise",
+          "steps=8",
+          "data.batch_size=32",
+          "save_model=false",
+          "data.eval_every=0",
+        ],
+        (event) => {
+          if (event.type === "step") losses.push(event.lossNats);
+        },
+      );
+      expect(coefficients.values.flat().some((value) => value !== 0.3)).toBe(true);
+      // The batches differ from step to step, so the ends are compared, not each step.
+      expect(losses.slice(-3).reduce((a, b) => a + b)).toBeLessThan(losses.slice(0, 3).reduce((a, b) => a + b));
+    },
+  );
+
   it("an abort keeps the coefficients so far", async () => {
     const controller = new AbortController();
     const stop = (event: TrainEvent): void => {
@@ -147,7 +180,7 @@ async function expectSum({
   runPath: string;
   coefficients: CoefficientsRecord;
 }): Promise<void> {
-  const suite = join(ROOT, "datasets", "mini4");
+  const suite = join(ROOT, "datasets", "mini8");
   const base = await openCheckpoint(join(suite, "base"));
   const experts = await Promise.all(coefficients.tasks.map((task) => openCheckpoint(join(suite, "experts", task))));
   const model = await openCheckpoint(join(runPath, "model"));

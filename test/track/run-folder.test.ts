@@ -16,7 +16,8 @@ beforeEach(async () => {
 });
 afterEach(() => rm(root, { recursive: true }));
 
-const create = (overwrite = false) => createRunFolder({ root, experiment: "e", name: "n", config, overwrite, now });
+const create = (overwrite = false) =>
+  createRunFolder({ root, experiment: "e", name: "n", config, overwrite, inputs: {}, now });
 const read = (name: string) => readFile(path.join(root, "e/n", name), "utf8");
 
 test("a run leaves its config, metrics, state, coefficients and summary", async () => {
@@ -50,7 +51,16 @@ test("a run leaves its config, metrics, state, coefficients and summary", async 
     imagesPerSecond: 10,
     secondsLeft: 1,
   });
-  await run.record({ type: "evaluation", step: 1, accuracyPercent: [50, 100], averagePercent: 75 });
+  await run.record({
+    type: "evaluation",
+    step: 1,
+    tasks: ["a", "b"],
+    accuracyPercent: [50, 100],
+    averagePercent: 75,
+    entropyNats: [1, 0.5],
+    lossNats: [2, 0.25],
+    coefficients: [[0.3], [0.2]],
+  });
   await run.record({ type: "end", step: 1, reason: "interrupted", seconds: 1 });
   await run.writeCoefficients({
     granularity: "task-wise",
@@ -77,8 +87,12 @@ test("a run leaves its config, metrics, state, coefficients and summary", async 
       "train/learning_rate": 0.1,
       "time/images_per_second": 10,
     },
-    { time, step: 1, "eval/acc": 75, "eval/acc/a": 50, "eval/acc/b": 100 },
+    {
+      ...{ time, step: 1, "eval/acc": 75, "eval/acc/a": 50, "eval/acc/b": 100 },
+      ...{ "eval/entropy/a": 1, "eval/entropy/b": 0.5, "eval/loss/a": 2, "eval/loss/b": 0.25 },
+    },
   ]);
+  expect(await read("trajectory.jsonl")).toBe('{"step":1,"values":[[0.3],[0.2]]}\n');
   expect(JSON.parse(await read("status.json"))).toEqual({
     state: "interrupted",
     started: time,
@@ -88,7 +102,15 @@ test("a run leaves its config, metrics, state, coefficients and summary", async 
   const again = await loadRunConfig(path.join(run.path, "config.yaml"), [], { presetsDir: root, cwd: root });
   expect(again.config).toEqual(config);
   expect((await readdir(run.path)).sort()).toEqual(
-    ["coefficients.json", "config.yaml", "environment.json", "metrics.jsonl", "status.json", "summary.json"].sort(),
+    [
+      "coefficients.json",
+      "config.yaml",
+      "environment.json",
+      "metrics.jsonl",
+      "status.json",
+      "summary.json",
+      "trajectory.jsonl",
+    ].sort(),
   );
 });
 

@@ -1,0 +1,53 @@
+/** The end of a fit: the learned model beside what it is read against, and what the run leaves for its readers. */
+import type { RunConfig } from "../config/schema.js";
+import { evaluationEvent } from "../optimize/events.js";
+import type { CoefficientsRecord } from "../track/coefficients-file.js";
+import type { RunFolder } from "../track/run-folder.js";
+import { cardOf, writeMergedModel } from "./merge-to-directory.js";
+import { type Judged, judgeComparisons, judgeLearned, scoresOf } from "./models.js";
+import { predictionsRecord } from "./records.js";
+import type { Session } from "./session.js";
+
+/** What a fit has learned. */
+export interface Learned {
+  readonly record: CoefficientsRecord;
+  /** The last step. */
+  readonly step: number;
+  /** One coefficient per tensor and task, [N, K]. */
+  readonly coefficientsNK: Float32Array;
+}
+
+/**
+ * Evaluates the merged model, beside pretrained and averaging with `baselines`, and writes predictions, table, model card and model.
+ * Nothing when aborted. `started` is when the run began, as of performance.now.
+ */
+export async function judgeFit(
+  config: RunConfig,
+  { engine, inputs, evaluation }: Session,
+  { signal, baselines = true }: { readonly signal: AbortSignal; readonly baselines?: boolean },
+  folder: RunFolder,
+  { record, step, coefficientsNK }: Learned,
+  started: number,
+): Promise<Judged[]> {
+  const judged: Judged[] = [];
+  try {
+    signal.throwIfAborted();
+    if (baselines) judged.push(...(await judgeComparisons(config, inputs, evaluation)));
+    const learned = await judgeLearned(config, inputs, coefficientsNK, evaluation);
+    judged.push(learned);
+    await folder.record(evaluationEvent(step, scoresOf(learned), record.values));
+  } catch (error) {
+    if (signal.aborted) return [];
+    throw error;
+  }
+  const seconds = (performance.now() - started) / 1000;
+  const rows = judged.map(({ row }) => row);
+  await folder.writePredictions(predictionsRecord(config.data.eval_split, judged));
+  await folder.writeSummary({ suite: inputs.suite.name, engine: engine.name, device: engine.device, seconds, rows });
+  await folder.writeReadme(cardOf(inputs, config, record, rows));
+  if (config.save_model) {
+    const path = `${folder.path}/coefficients.json`;
+    await writeMergedModel(`${folder.path}/model`, inputs, config, { record, path }, rows);
+  }
+  return judged;
+}

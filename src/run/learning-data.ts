@@ -1,0 +1,58 @@
+/**
+ * The images that a fit learns from and, for objectives with targets, what is known of each: its label, or what the task's own
+ * expert predicts. Labels are read for the one objective that names them and for nothing else.
+ */
+import type { RunConfig } from "../config/schema.js";
+import { mergedTensors } from "../merge/merged-weights.js";
+import { type ObjectiveSpec, objectives } from "../objective/objectives.js";
+import { labelTargets, type Targets } from "../optimize/step-inputs.js";
+import { type Inputs, loadLabelled, loadUnlabelled } from "./inputs.js";
+import { perTensor } from "./models.js";
+import type { Session } from "./session.js";
+import type { LearningData } from "./training.js";
+
+/** Images of the config's adapt_split with the targets of its objective. Throws DataError when labels are needed and missing. */
+export async function loadLearningData(config: RunConfig, session: Session, cacheDir: string): Promise<LearningData> {
+  const split = config.data.adapt_split;
+  const objective: ObjectiveSpec = objectives[config.objective.name];
+  const pixels = await loadUnlabelled(session.inputs, split, cacheDir);
+  switch (objective.targets) {
+    case "none":
+      return { pixels, targets: new Map() };
+    case "labels":
+      return { pixels, targets: await labels(session.inputs, split, cacheDir) };
+    case "expert":
+      return { pixels, targets: await expertPredictions(session, pixels) };
+    default:
+      return objective.targets satisfies never;
+  }
+}
+
+async function labels(inputs: Inputs, split: string, cacheDir: string): Promise<Map<string, Targets>> {
+  const stores = await loadLabelled(inputs, split, cacheDir);
+  return new Map(
+    inputs.heads.map(({ task, classes }): [string, Targets] => [
+      task,
+      labelTargets(stores.get(task)?.labels ?? new Int32Array(), classes),
+    ]),
+  );
+}
+
+/** One forward of each expert over the images of its own task. */
+async function expertPredictions(
+  { inputs, evaluation }: Session,
+  pixels: LearningData["pixels"],
+): Promise<Map<string, Targets>> {
+  const { classifier } = evaluation;
+  const targets = new Map<string, Targets>();
+  for (const [task, head] of inputs.heads.entries()) {
+    const weights = new Map<string, Float32Array>();
+    const alone = perTensor(inputs, (other) => (other === task ? 1 : 0));
+    for await (const { name, values } of mergedTensors(inputs.bundle, alone)) weights.set(name, values);
+    await classifier.setWeights(weights);
+    const store = pixels.get(head.task);
+    if (store !== undefined)
+      targets.set(head.task, { classes: head.classes, valuesNC: await classifier.probabilities(head.task, store) });
+  }
+  return targets;
+}

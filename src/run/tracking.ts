@@ -1,0 +1,104 @@
+/** Connects a fit to an MLflow server where one is named: delivery of its folder during the fit and at its end. */
+import { setTimeout } from "node:timers/promises";
+import { TrackerError } from "../errors.js";
+import { createMlflowClient } from "../track/mlflow/client.js";
+import { type Delivered, deliver } from "../track/mlflow/delivery.js";
+import { createLiveTracker, type LiveTracker } from "../track/mlflow/live.js";
+import { closeParent, openParent, type ParentEnd, type ParentRun } from "../track/mlflow/parent.js";
+
+/** The server and how to speak to it, from the environment of the command line. */
+export interface Tracking {
+  readonly uri: string;
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+  readonly token?: string | undefined;
+  /** Experiment on the server; null for the run's own. */
+  readonly experiment: string | null;
+  /** Also deliver the merged model. */
+  readonly withModel: boolean;
+  /** The sweep's run on the server, for its trials. */
+  readonly parentRunId?: string | undefined;
+}
+
+/** A fit that is over does not wait longer than this for a server, and one that was interrupted hardly at all. */
+const FINISH_LIMIT_MS = 30_000;
+const INTERRUPTED_LIMIT_MS = 3_000;
+
+function clientOf(tracking: Tracking, attempts?: number) {
+  const { uri, username, password, token } = tracking;
+  const credentials = { username, password, token };
+  const tools = { fetch, sleep: (ms: number) => setTimeout(ms), random: Math.random };
+  return createMlflowClient({ uri, ...credentials, ...tools, ...(attempts === undefined ? {} : { attempts }) });
+}
+
+/** Delivers the folder while it is written. A request is not repeated at once: the next delivery is soon enough. */
+export function trackRun(folder: string, tracking: Tracking, log: (line: string) => void): LiveTracker {
+  const client = clientOf(tracking, 1);
+  const { uri, experiment, withModel, parentRunId } = tracking;
+  return createLiveTracker({
+    deliver: () => deliver(folder, { client, uri, experiment, withModel, parentRunId, log }),
+    log,
+    clock: () => performance.now(),
+  });
+}
+
+/** Delivers what is left when a fit has ended, and says how to deliver what could not be. */
+export async function finishTracking(
+  tracker: LiveTracker | undefined,
+  folder: string,
+  { signal, log }: { readonly signal: AbortSignal; readonly log: (line: string) => void },
+): Promise<void> {
+  if (tracker === undefined) return;
+  if (await tracker.finish(signal.aborted ? INTERRUPTED_LIMIT_MS : FINISH_LIMIT_MS)) return;
+  log(`the tracking server has not got all of the run; \`adamerge sync ${folder}\` delivers the rest`);
+}
+
+/** Delivers folders of runs to a server, one after another; what is there already is not sent again. Throws TrackerError. */
+export async function syncRuns(
+  folders: readonly string[],
+  tracking: Tracking,
+  log: (line: string) => void,
+): Promise<Delivered[]> {
+  const client = clientOf(tracking);
+  const { uri, experiment, withModel } = tracking;
+  const delivered: Delivered[] = [];
+  for (const folder of folders) {
+    const result = await deliver(folder, { client, uri, experiment, withModel, log });
+    log(`${folder}: ${result.points} points and ${result.files} files sent to run ${result.runId}`);
+    delivered.push(result);
+  }
+  return delivered;
+}
+
+/** A sweep's run on the server: its id for the trials, and how to end it. */
+export interface TrackedSweep {
+  readonly runId: string;
+  end(end: ParentEnd): Promise<void>;
+}
+
+/** Opens the sweep's run. A server that does not answer costs the sweep a line and the nesting of its trials, nothing else. */
+export async function trackSweep(
+  tracking: Tracking,
+  parent: ParentRun,
+  log: (line: string) => void,
+): Promise<TrackedSweep | undefined> {
+  const client = clientOf(tracking, 2);
+  const told = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof TrackerError)) throw error;
+      log(`mlflow: ${error.message}; the sweep goes on, \`adamerge sync\` delivers its trials`);
+      return undefined;
+    }
+  };
+  const experiment = tracking.experiment ?? parent.experiment;
+  const run = await told(() => openParent(client, { ...parent, experiment }));
+  if (run === undefined) return undefined;
+  return {
+    runId: run.runId,
+    end: async (end) => {
+      await told(() => closeParent(client, run, end));
+    },
+  };
+}

@@ -1,0 +1,262 @@
+/**
+ * A thin client of MLflow's REST API (2.0 paths, as served by MLflow 2 and 3) over fetch: experiments, runs, batches, artifacts.
+ * Source: mlflow/protos/service.proto and mlflow_artifacts.proto; limits from mlflow/utils/validation.py.
+ * Retries what may pass (network, 429, 5xx), never what cannot (400, 401, 404). Credentials never appear in messages.
+ */
+import { z } from "zod";
+import { TrackerError } from "../../errors.js";
+
+export interface MlflowOptions {
+  /** http(s)://host[:port][/prefix]. */
+  readonly uri: string;
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+  readonly token?: string | undefined;
+  readonly fetch: typeof fetch;
+  readonly sleep: (ms: number) => Promise<void>;
+  /** Uniform in [0, 1), for jitter. */
+  readonly random: () => number;
+  /** Attempts per request, the first included. */
+  readonly attempts?: number;
+}
+
+export interface MlflowMetric {
+  readonly key: string;
+  readonly value: number;
+  /** Milliseconds since 1970. */
+  readonly timestamp: number;
+  readonly step: number;
+}
+
+export interface MlflowText {
+  readonly key: string;
+  readonly value: string;
+}
+
+export interface MlflowRun {
+  readonly runId: string;
+  readonly artifactUri: string;
+}
+
+export type MlflowStatus = "RUNNING" | "FINISHED" | "FAILED" | "KILLED";
+
+export interface MlflowClient {
+  /** Id of the experiment, created when it is not there. Throws TrackerError for a deleted one. */
+  experimentId(name: string): Promise<string>;
+  createRun(run: {
+    experimentId: string;
+    name: string;
+    startTime: number;
+    tags: readonly MlflowText[];
+  }): Promise<MlflowRun>;
+  /** The runs of an experiment that carry a tag. */
+  findRuns(experimentId: string, tag: MlflowText): Promise<MlflowRun[]>;
+  /** Sends everything, in as many requests as the limits ask for, in order. */
+  log(
+    runId: string,
+    data: { metrics?: readonly MlflowMetric[]; params?: readonly MlflowText[]; tags?: readonly MlflowText[] },
+  ): Promise<void>;
+  updateRun(runId: string, update: { status: MlflowStatus; endTime?: number }): Promise<void>;
+  /** Stores a file of a run whose artifacts go through the server (`mlflow-artifacts:`). */
+  uploadArtifact(artifactUri: string, path: string, bytes: Uint8Array): Promise<void>;
+}
+
+/** mlflow/utils/validation.py: MAX_METRICS_PER_BATCH, MAX_PARAMS_TAGS_PER_BATCH, MAX_ENTITIES_PER_BATCH. */
+const MAX_METRICS = 1000;
+const MAX_TEXTS = 100;
+const ATTEMPTS = 5;
+const FIRST_WAIT_MS = 500;
+const MAX_WAIT_MS = 20_000;
+const TIMEOUT_MS = 30_000;
+const ARTIFACT_SCHEME = "mlflow-artifacts:";
+
+const runSchema = z.object({ run: z.object({ info: z.object({ run_id: z.string(), artifact_uri: z.string() }) }) });
+const experimentSchema = z.object({
+  experiment: z.object({ experiment_id: z.string(), lifecycle_stage: z.string().optional() }),
+});
+const foundSchema = z.object({ runs: z.array(runSchema.shape.run).optional() });
+const errorSchema = z.object({ error_code: z.string(), message: z.string().optional() });
+
+interface Reply {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+/** Throws TrackerError for a URI that is not http(s). */
+export function createMlflowClient(options: MlflowOptions): MlflowClient {
+  const base = parseUri(options.uri);
+  const api = (path: string): string => `${base}/api/2.0/mlflow/${path}`;
+  const post = async (path: string, body: object): Promise<unknown> =>
+    (await call(options, "POST", api(path), body)).body;
+
+  const getExperiment = async (name: string): Promise<string | undefined> => {
+    const url = `${api("experiments/get-by-name")}?experiment_name=${encodeURIComponent(name)}`;
+    const { status, body } = await call(options, "GET", url, undefined, [404]);
+    if (status === 404) return undefined;
+    const { experiment_id, lifecycle_stage } = read(experimentSchema, body, url).experiment;
+    if (lifecycle_stage === "deleted")
+      throw new TrackerError(
+        `${options.uri}: experiment ${name}: expected one in use, found a deleted one. Restore it (mlflow experiments restore -x ${experiment_id}) or use another name`,
+      );
+    return experiment_id;
+  };
+
+  return {
+    async experimentId(name) {
+      const known = await getExperiment(name);
+      if (known !== undefined) return known;
+      const url = api("experiments/create");
+      const { status, body } = await call(options, "POST", url, { name }, [400]);
+      if (status !== 400) return read(z.object({ experiment_id: z.string() }), body, url).experiment_id;
+      // Another process created it between the two requests.
+      const other = await getExperiment(name);
+      if (other !== undefined) return other;
+      throw new TrackerError(`${options.uri}: experiment ${name}: could not be created: ${errorText(body)}`);
+    },
+    async createRun({ experimentId, name, startTime, tags }) {
+      const body = await post("runs/create", {
+        experiment_id: experimentId,
+        run_name: name,
+        start_time: startTime,
+        tags,
+      });
+      return runOf(read(runSchema, body, "runs/create").run);
+    },
+    async findRuns(experimentId, { key, value }) {
+      const filter = `tags.\`${key}\` = '${value.replaceAll("'", "")}'`;
+      const body = await post("runs/search", { experiment_ids: [experimentId], filter, max_results: 10 });
+      return (read(foundSchema, body, "runs/search").runs ?? []).map(runOf);
+    },
+    async log(runId, { metrics = [], params = [], tags = [] }) {
+      for (const some of chunks(params, MAX_TEXTS)) await post("runs/log-batch", { run_id: runId, params: some });
+      for (const some of chunks(tags, MAX_TEXTS)) await post("runs/log-batch", { run_id: runId, tags: some });
+      for (const some of chunks(metrics, MAX_METRICS)) await post("runs/log-batch", { run_id: runId, metrics: some });
+    },
+    async updateRun(runId, { status, endTime }) {
+      await post("runs/update", { run_id: runId, status, ...(endTime === undefined ? {} : { end_time: endTime }) });
+    },
+    async uploadArtifact(artifactUri, path, bytes) {
+      await call(options, "PUT", artifactUrl(base, artifactUri, path), bytes);
+    },
+  };
+}
+
+/** Whether artifacts of this URI are stored through the server. */
+export function isProxied(artifactUri: string): boolean {
+  return artifactUri.startsWith(ARTIFACT_SCHEME);
+}
+
+function artifactUrl(base: string, artifactUri: string, path: string): string {
+  // mlflow-artifacts:/<root> or mlflow-artifacts://<host>/<root>: the host is the server that is asked anyway.
+  const root = artifactUri.slice(ARTIFACT_SCHEME.length).replace(/^\/\/[^/]*/, "");
+  const full = `${root}/${path}`.split("/").filter(Boolean).map(encodeURIComponent).join("/");
+  return `${base}/api/2.0/mlflow-artifacts/artifacts/${full}`;
+}
+
+function runOf({ info }: z.output<typeof runSchema>["run"]): MlflowRun {
+  return { runId: info.run_id, artifactUri: info.artifact_uri };
+}
+
+function parseUri(uri: string): string {
+  const url = URL.canParse(uri) ? new URL(uri) : undefined;
+  if (url === undefined || !["http:", "https:"].includes(url.protocol))
+    throw new TrackerError(
+      `tracking server: expected http://host:port or https://..., found ${uri}. Start one with \`mlflow server\`, or leave MLFLOW_TRACKING_URI unset: the run folder is complete without it`,
+    );
+  if (url.username !== "")
+    throw new TrackerError("tracking server: expected no user in the URI; set MLFLOW_TRACKING_USERNAME and _PASSWORD");
+  return uri.replace(/\/+$/, "");
+}
+
+/** One request with retries; a status in `accepted` is returned, any other error is thrown. */
+async function call(
+  options: MlflowOptions,
+  method: string,
+  url: string,
+  body?: object | Uint8Array,
+  accepted: readonly number[] = [],
+): Promise<Reply> {
+  const attempts = options.attempts ?? ATTEMPTS;
+  let problem = "";
+  for (let attempt = 1; attempt <= attempts; attempt++) {
+    let waitMs = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** (attempt - 1)) * (0.5 + options.random());
+    try {
+      const response = await options.fetch(url, request(options, method, body));
+      const text = await response.text();
+      const reply = { status: response.status, body: parseJson(text) };
+      if (response.ok || accepted.includes(response.status)) return reply;
+      if (!isPassing(response.status)) throw refused(options, reply);
+      problem = `HTTP ${response.status}`;
+      const after = Number(response.headers.get("retry-after"));
+      if (after > 0) waitMs = Math.min(MAX_WAIT_MS, after * 1000);
+    } catch (error) {
+      if (error instanceof TrackerError) throw error;
+      problem = reason(error);
+    }
+    if (attempt < attempts) await options.sleep(waitMs);
+  }
+  throw new TrackerError(
+    `${options.uri}: the tracking server did not answer after ${attempts} attempts (${problem}). Check that it runs and can be reached`,
+  );
+}
+
+function request(options: MlflowOptions, method: string, body: object | Uint8Array | undefined): RequestInit {
+  const { username, password, token } = options;
+  const headers = new Headers();
+  if (token !== undefined) headers.set("authorization", `Bearer ${token}`);
+  else if (username !== undefined)
+    headers.set("authorization", `Basic ${Buffer.from(`${username}:${password ?? ""}`).toString("base64")}`);
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
+  if (body === undefined) return { method, headers, signal };
+  if (body instanceof Uint8Array) {
+    headers.set("content-type", "application/octet-stream");
+    return { method, headers, signal, body: Uint8Array.from(body) };
+  }
+  headers.set("content-type", "application/json");
+  return { method, headers, signal, body: JSON.stringify(body) };
+}
+
+/** Statuses that a later attempt may not meet. 500 too: MLflow answers so while its database is locked. */
+function isPassing(status: number): boolean {
+  return status === 429 || status >= 500;
+}
+
+function refused({ uri }: MlflowOptions, { status, body }: Reply): TrackerError {
+  if (status === 401 || status === 403)
+    return new TrackerError(
+      `${uri}: the tracking server refused the credentials (HTTP ${status}). Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN`,
+    );
+  const hint = status === 404 ? ". Is this an MLflow server, with this path prefix?" : "";
+  return new TrackerError(`${uri}: the tracking server answered HTTP ${status}: ${errorText(body)}${hint}`);
+}
+
+function errorText(body: unknown): string {
+  const parsed = errorSchema.safeParse(body);
+  return parsed.success
+    ? `${parsed.data.error_code}: ${parsed.data.message ?? ""}`.slice(0, 300)
+    : "no MLflow error in the answer";
+}
+
+/** Messages of fetch hide the cause one level down. */
+function reason(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? error.cause.message : error.message;
+}
+
+function read<T>(schema: z.ZodType<T>, body: unknown, what: string): T {
+  const parsed = schema.safeParse(body);
+  if (parsed.success) return parsed.data;
+  throw new TrackerError(`${what}: expected MLflow's answer, found something else. Is this an MLflow server?`);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function* chunks<T>(items: readonly T[], size: number): Generator<readonly T[]> {
+  for (let first = 0; first < items.length; first += size) yield items.slice(first, first + size);
+}

@@ -1,0 +1,183 @@
+/**
+ * Delivers a run folder to an MLflow server, as far as it has got, each point once: during a fit again and again, afterwards by
+ * `adamerge sync`. How far it is stands in `mlflow.json` in the folder; what a crash leaves unsaved is sent again with the same
+ * timestamp, which the server's store recognises.
+ */
+import { cp, mkdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import type { RunConfig } from "../../config/schema.js";
+import { writeFileAtomic } from "../../runtime/atomic-file.js";
+import { readRun } from "../reopen-run.js";
+import type { RunStatus } from "../run-folder.js";
+import { isProxied, type MlflowClient, type MlflowMetric, type MlflowText } from "./client.js";
+import { artifactPaths, paramsOf, pointsOf, readArtifact, runKey, STATUS, tagsOf } from "./run-data.js";
+
+export const RUN_KEY_TAG = "adamerge.run_key";
+const STATE_FILE = "mlflow.json";
+
+const stateSchema = z.object({
+  uri: z.string(),
+  runId: z.string(),
+  artifactUri: z.string(),
+  /** Params and tags are on the server. */
+  described: z.boolean(),
+  /** The last step whose points of each kind are on the server. */
+  lastStep: z.int(),
+  lastEvaluation: z.int(),
+  lastTimestamp: z.number(),
+  /** SHA-256 of each delivered file. */
+  artifacts: z.record(z.string(), z.string()),
+});
+type State = z.output<typeof stateSchema>;
+
+export interface DeliveryOptions {
+  readonly client: MlflowClient;
+  readonly uri: string;
+  /** Experiment on the server; null for the run's own. */
+  readonly experiment: string | null;
+  readonly withModel: boolean;
+  /** The run on the server that this one is part of. */
+  readonly parentRunId?: string | undefined;
+  readonly log: (line: string) => void;
+}
+
+export interface Delivered {
+  readonly runId: string;
+  /** Points sent now. */
+  readonly points: number;
+  /** Files sent now. */
+  readonly files: number;
+}
+
+/** Sends what the server does not have yet; files and the final status only once the run has ended. Throws TrackerError. */
+export async function deliver(folder: string, options: DeliveryOptions): Promise<Delivered> {
+  const { config, status } = await readRun(folder);
+  let state = await readState(folder, options.uri);
+  if (state === undefined) {
+    state = await createRun(folder, config, status, options);
+    await writeState(folder, state);
+  }
+  if (!state.described) {
+    await options.client.log(state.runId, {
+      params: paramsOf(config),
+      tags: tagsOf(config, await readEnvironment(folder)),
+    });
+    state = { ...state, described: true };
+    await writeState(folder, state);
+  }
+  const sent = await sendPoints(folder, state, options.client);
+  state = sent.state;
+  await writeState(folder, state);
+  let files = 0;
+  if (status.state !== "running") {
+    ({ state, files } = await sendFiles(folder, state, options));
+    await options.client.updateRun(state.runId, { status: STATUS[status.state], endTime: Date.parse(status.updated) });
+  }
+  return { runId: state.runId, points: sent.points, files };
+}
+
+async function createRun(
+  folder: string,
+  config: RunConfig,
+  status: RunStatus,
+  options: DeliveryOptions,
+): Promise<State> {
+  const { client, uri } = options;
+  const experimentId = await client.experimentId(options.experiment ?? config.experiment);
+  const key = { key: RUN_KEY_TAG, value: runKey(folder, status) };
+  // A crash between creating the run and noting it must not make a second one.
+  const [known] = await client.findRuns(experimentId, key);
+  const tags: MlflowText[] = [key, { key: "mlflow.runName", value: config.name }];
+  if (options.parentRunId !== undefined) tags.push({ key: "mlflow.parentRunId", value: options.parentRunId });
+  const run =
+    known ?? (await client.createRun({ experimentId, name: config.name, startTime: Date.parse(status.started), tags }));
+  const nothing = { described: false, lastStep: -1, lastEvaluation: -1, lastTimestamp: 0, artifacts: {} };
+  return { uri, ...run, ...nothing };
+}
+
+/** Points of the lines that are new. A resumed run writes lines again that were sent: their values are the same, and they are passed over. */
+async function sendPoints(
+  folder: string,
+  state: State,
+  client: MlflowClient,
+): Promise<{ state: State; points: number }> {
+  const lines = (await readFile(path.join(folder, "metrics.jsonl"), "utf8").catch(() => "")).split("\n");
+  const metrics: MlflowMetric[] = [];
+  const tags: MlflowText[] = [];
+  let { lastStep, lastEvaluation, lastTimestamp } = state;
+  for (const line of lines) {
+    const found = line === "" ? undefined : pointsOf(line);
+    if (found === undefined || found.step <= (found.isEvaluation ? lastEvaluation : lastStep)) continue;
+    for (const metric of found.metrics) {
+      // The server shows the value with the latest timestamp as the current one, so time must not go back.
+      lastTimestamp = Math.max(lastTimestamp, metric.timestamp);
+      metrics.push({ ...metric, timestamp: lastTimestamp });
+    }
+    for (const name of found.nonFinite) tags.push({ key: `nonfinite.${name}`, value: `step ${found.step}` });
+    if (found.isEvaluation) lastEvaluation = found.step;
+    else lastStep = found.step;
+  }
+  if (metrics.length > 0 || tags.length > 0) await client.log(state.runId, { metrics, tags });
+  return { state: { ...state, lastStep, lastEvaluation, lastTimestamp }, points: metrics.length };
+}
+
+async function sendFiles(
+  folder: string,
+  first: State,
+  { client, withModel, log }: DeliveryOptions,
+): Promise<{ state: State; files: number }> {
+  let state = first;
+  let files = 0;
+  for (const name of await artifactPaths(folder, withModel)) {
+    const { bytes, sha256 } = await readArtifact(folder, name);
+    if (state.artifacts[name] === sha256) continue;
+    if (isProxied(state.artifactUri)) await client.uploadArtifact(state.artifactUri, name, bytes);
+    else if (!(await copyArtifact(folder, name, state.artifactUri))) {
+      log(
+        `${state.artifactUri}: the server keeps artifacts there and this machine cannot write to it; the files stay in ${folder}. Start the server with --serve-artifacts to have them delivered`,
+      );
+      return { state, files };
+    }
+    files += 1;
+    state = { ...state, artifacts: { ...state.artifacts, [name]: sha256 } };
+    await writeState(folder, state);
+  }
+  return { state, files };
+}
+
+/** Copies into a directory of this machine; false when the URI names none that exists. */
+async function copyArtifact(folder: string, name: string, artifactUri: string): Promise<boolean> {
+  const directory = artifactUri.startsWith("file:") ? fileURLToPath(artifactUri) : artifactUri;
+  if (!path.isAbsolute(directory)) return false;
+  try {
+    const target = path.join(directory, name);
+    await mkdir(path.dirname(target), { recursive: true });
+    await cp(path.join(folder, name), target);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function readEnvironment(folder: string): Promise<Record<string, unknown>> {
+  const text = await readFile(path.join(folder, "environment.json"), "utf8").catch(() => "{}");
+  return { ...JSON.parse(text) };
+}
+
+/** How far the delivery to this server is; another server begins anew. */
+async function readState(folder: string, uri: string): Promise<State | undefined> {
+  const text = await readFile(path.join(folder, STATE_FILE), "utf8").catch(() => undefined);
+  if (text === undefined) return undefined;
+  try {
+    const parsed = stateSchema.safeParse(JSON.parse(text));
+    return parsed.success && parsed.data.uri === uri ? parsed.data : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function writeState(folder: string, state: State): Promise<void> {
+  await writeFileAtomic(path.join(folder, STATE_FILE), `${JSON.stringify(state, undefined, 2)}\n`);
+}

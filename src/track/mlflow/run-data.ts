@@ -1,0 +1,130 @@
+/** What MLflow is told of a run, read from its folder: params, tags, points of the curves, files. */
+import { createHash } from "node:crypto";
+import { readdir, readFile, stat } from "node:fs/promises";
+import path from "node:path";
+import { configKeys } from "../../config/keys.js";
+import type { RunConfig } from "../../config/schema.js";
+import type { RunStatus } from "../run-folder.js";
+import type { MlflowMetric, MlflowStatus, MlflowText } from "./client.js";
+
+/** mlflow/utils/validation.py: MAX_PARAM_VAL_LENGTH; longer values are in the artifact config.yaml. */
+const MAX_PARAM_CHARACTERS = 6000;
+/** Names MLflow takes; others would be refused. */
+const UNSAFE = /[^A-Za-z0-9_./\- ]/g;
+/** Where the run lies on this machine is not a parameter of it. */
+const LOCAL_KEYS = new Set(["output", "name", "experiment"]);
+
+/** The resolved configuration, one parameter per key. */
+export function paramsOf(config: RunConfig): MlflowText[] {
+  return [...configKeys.values()]
+    .filter(({ isSection, path: key }) => !isSection && !LOCAL_KEYS.has(key))
+    .map(({ path: key }) => {
+      const value = key
+        .split(".")
+        .reduce<unknown>(
+          (at, part) => (typeof at === "object" && at !== null ? Reflect.get(at, part) : undefined),
+          config,
+        );
+      const text = typeof value === "string" ? value : JSON.stringify(value);
+      return { key, value: (text ?? "null").slice(0, MAX_PARAM_CHARACTERS) };
+    });
+}
+
+/** Tags that say what a reader of the numbers must know: split honesty, engine, device, seed, source. */
+export function tagsOf(config: RunConfig, environment: Readonly<Record<string, unknown>>): MlflowText[] {
+  const { adapt_split, eval_split } = config.data;
+  const same = adapt_split === eval_split ? "transductive: adapted on the images it is judged on" : "inductive";
+  const text = (key: string): MlflowText[] => {
+    const value = environment[key];
+    return typeof value === "string" ? [{ key: `adamerge.${key}`, value }] : [];
+  };
+  return [
+    { key: "mlflow.source.name", value: "adamerge" },
+    { key: "mlflow.source.type", value: "LOCAL" },
+    { key: "adamerge.adaptation", value: same },
+    { key: "adamerge.adapt_split", value: adapt_split },
+    { key: "adamerge.eval_split", value: eval_split },
+    { key: "adamerge.seed", value: String(config.seed) },
+    ...["engine", "device", "node", "os"].flatMap(text),
+    ...(typeof environment.gitCommit === "string"
+      ? [{ key: "mlflow.source.git.commit", value: environment.gitCommit }]
+      : []),
+  ];
+}
+
+/** Names a run across repeated deliveries: when and where it was begun, not what it is called. */
+export function runKey(folder: string, status: RunStatus): string {
+  return createHash("sha256").update(`${status.started} ${folder}`).digest("hex").slice(0, 32);
+}
+
+export const STATUS: Readonly<Record<RunStatus["state"], MlflowStatus>> = {
+  running: "RUNNING",
+  finished: "FINISHED",
+  failed: "FAILED",
+  interrupted: "KILLED",
+};
+
+/** One line of metrics.jsonl as points; what is not finite is named apart, since servers cannot store it. */
+export interface Points {
+  readonly step: number;
+  /** Whether the line is of an evaluation: a step may have one of each. */
+  readonly isEvaluation: boolean;
+  readonly metrics: readonly MlflowMetric[];
+  readonly nonFinite: readonly string[];
+}
+
+/** Undefined for a line that is no whole JSON object: the last one while it is being written. */
+export function pointsOf(line: string): Points | undefined {
+  let values: Record<string, unknown>;
+  try {
+    values = { ...JSON.parse(line) };
+  } catch {
+    return undefined;
+  }
+  const { time, step, ...numbers } = values;
+  if (typeof step !== "number" || typeof time !== "string") return undefined;
+  const timestamp = Date.parse(time);
+  const metrics: MlflowMetric[] = [];
+  const nonFinite: string[] = [];
+  for (const [name, value] of Object.entries(numbers)) {
+    const key = name.replace(UNSAFE, "_");
+    // JSON has no NaN: what was not finite is null in the file.
+    if (typeof value === "number" && Number.isFinite(value)) metrics.push({ key, value, timestamp, step });
+    else nonFinite.push(key);
+  }
+  return { step, isEvaluation: Object.keys(numbers).some((name) => name.startsWith("eval/")), metrics, nonFinite };
+}
+
+/** Files of a finished run that are delivered, relative to the folder; the merged model only when asked. */
+export async function artifactPaths(folder: string, withModel: boolean): Promise<string[]> {
+  const wanted = [
+    "config.yaml",
+    "environment.json",
+    "coefficients.json",
+    "predictions.json",
+    "summary.json",
+    "README.md",
+    "metrics.jsonl",
+    "trajectory.jsonl",
+    "task-vectors.json",
+    "report.html",
+  ];
+  const found: string[] = [];
+  for (const name of wanted)
+    if ((await stat(path.join(folder, name)).catch(() => undefined))?.isFile()) found.push(name);
+  for (const directory of ["checkpoints", "figures", ...(withModel ? ["model"] : [])]) {
+    const entries = await readdir(path.join(folder, directory), { recursive: true, withFileTypes: true }).catch(
+      () => [],
+    );
+    for (const entry of entries)
+      if (entry.isFile() && !entry.name.startsWith("."))
+        found.push(path.relative(folder, path.join(entry.parentPath, entry.name)));
+  }
+  return found.map((name) => name.split(path.sep).join("/")).sort();
+}
+
+/** Content and hash of a file of the run. */
+export async function readArtifact(folder: string, name: string): Promise<{ bytes: Uint8Array; sha256: string }> {
+  const bytes = await readFile(path.join(folder, name));
+  return { bytes, sha256: createHash("sha256").update(bytes).digest("hex") };
+}

@@ -1,0 +1,177 @@
+/**
+ * A real MLflow server: a fit logs to it and MLflow's own Python client reads everything back; a run made without a server is
+ * delivered later; a server that is killed and restarted during a fit misses no point and has none twice.
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeAll, describe, expect, it, type TestContext } from "vitest";
+import { ROOT, runCli, startCli, temporaryFolder } from "../support/cli.js";
+import { killServers, mlflowPython, startMlflow } from "../support/mlflow-server.js";
+
+const CONFIG = join(ROOT, "configs", "mini8.yaml");
+const SMALL = [
+  "tasks=[mnist, letters]",
+  "data.eval_limit=50",
+  "data.batch_size=4",
+  "data.batches_per_task=1",
+  "save_model=false",
+];
+
+interface ReadRun {
+  readonly id: string;
+  readonly name: string;
+  readonly status: string;
+  readonly params: Record<string, string>;
+  readonly tags: Record<string, string>;
+  readonly metrics: Record<string, [step: number, value: number, timestamp: number][]>;
+  readonly artifacts: Record<string, string>;
+}
+
+let python = "";
+let missing: string | undefined;
+beforeAll(() => {
+  const found = mlflowPython();
+  if ("missing" in found) missing = found.missing;
+  else python = found.python;
+}, 600_000);
+
+afterEach(killServers);
+
+const needsServer = (context: TestContext): void => {
+  if (missing !== undefined) context.skip(missing);
+};
+
+function readBack(uri: string, experiment: string): ReadRun[] {
+  const script = join(import.meta.dirname, "read-mlflow.py");
+  const { stdout, stderr, status } = spawnSync(python, [script, uri, experiment], { encoding: "utf8" });
+  expect(status, stderr).toBe(0);
+  return JSON.parse(stdout);
+}
+
+/** metrics.jsonl as MLflow should have it: key -> [step, value] in order. */
+async function expectedMetrics(folder: string): Promise<Record<string, [number, number][]>> {
+  const expected: Record<string, [number, number][]> = {};
+  for (const line of (await readFile(join(folder, "metrics.jsonl"), "utf8")).trim().split("\n")) {
+    const { time: _time, step, ...values } = JSON.parse(line);
+    for (const [key, value] of Object.entries(values)) {
+      expected[key] ??= [];
+      expected[key].push([step, Number(value)]);
+    }
+  }
+  return expected;
+}
+
+async function expectDelivered(run: ReadRun | undefined, folder: string): Promise<void> {
+  expect(run).toBeDefined();
+  const found = Object.fromEntries(
+    Object.entries(run?.metrics ?? {}).map(([key, points]) => [
+      key,
+      points.map(([step, value]) => [step, value]).sort((a, b) => (a[0] ?? 0) - (b[0] ?? 0)),
+    ]),
+  );
+  expect(found).toEqual(await expectedMetrics(folder));
+  for (const points of Object.values(run?.metrics ?? {}))
+    expect(points.map(([, , timestamp]) => timestamp)).toEqual(
+      points.map(([, , timestamp]) => timestamp).toSorted((a, b) => a - b),
+    );
+  for (const name of [
+    "config.yaml",
+    "coefficients.json",
+    "metrics.jsonl",
+    "summary.json",
+    "predictions.json",
+    "README.md",
+  ])
+    expect(run?.artifacts[name], name).toBe(
+      createHash("sha256")
+        .update(await readFile(join(folder, name)))
+        .digest("hex"),
+    );
+  expect(run?.params["optimizer.learning_rate"]).toBe("0.001");
+  expect(run?.tags["adamerge.adaptation"]).toMatch(/^transductive/);
+}
+
+describe("MLflow", () => {
+  it("reads back what a fit logged, and what a fit without a server logged later", async (context) => {
+    needsServer(context);
+    const cwd = await temporaryFolder();
+    const server = await startMlflow(python, cwd);
+    const fit = (name: string, env: Record<string, string>) =>
+      runCli(cwd, ["fit", CONFIG, ...SMALL, "steps=12", "data.eval_every=4", "experiment=e", `name=${name}`], env);
+    const live = await fit("live", { MLFLOW_TRACKING_URI: server.uri });
+    expect(live.code, live.stderr).toBe(0);
+    const [first] = readBack(server.uri, "e");
+    expect(first).toMatchObject({ name: "live", status: "FINISHED" });
+    await expectDelivered(first, join(cwd, "runs", "e", "live"));
+
+    const offline = await fit("offline", {});
+    expect(offline.code, offline.stderr).toBe(0);
+    for (let round = 0; round < 2; round++) {
+      const synced = await runCli(cwd, ["sync", "runs/e/offline", "--to", server.uri]);
+      expect(synced.code, synced.stderr).toBe(0);
+      if (round === 1) expect(synced.stderr).toContain("0 points and 0 files sent");
+    }
+    const runs = readBack(server.uri, "e");
+    expect(runs.map(({ name }) => name).sort()).toEqual(["live", "offline"]);
+    await expectDelivered(
+      runs.find(({ name }) => name === "offline"),
+      join(cwd, "runs", "e", "offline"),
+    );
+    await server.kill();
+  });
+
+  it("misses no point and has none twice when the server is killed and restarted during a fit", async (context) => {
+    needsServer(context);
+    const cwd = await temporaryFolder();
+    let server = await startMlflow(python, cwd);
+    const steps = 400;
+    const cli = startCli(
+      cwd,
+      ["fit", CONFIG, ...SMALL, `steps=${steps}`, "data.eval_every=100", "experiment=e", "name=killed"],
+      { MLFLOW_TRACKING_URI: server.uri },
+    );
+    await cli.stderrHas("step  40/");
+    await server.kill();
+    await cli.stderrHas("the fit goes on");
+    server = await startMlflow(python, cwd, server.port);
+    const { code, stderr } = await cli.result;
+    expect(code, stderr).toBe(0);
+    const [run] = readBack(server.uri, "e");
+    expect(run?.metrics["train/loss"]?.length).toBe(steps);
+    await expectDelivered(run, join(cwd, "runs", "e", "killed"));
+    expect(run?.status).toBe("FINISHED");
+    await server.kill();
+  });
+
+  it("a sweep is one run with its trials as children", async (context) => {
+    needsServer(context);
+    const cwd = await temporaryFolder();
+    const server = await startMlflow(python, cwd);
+    const settings = [...SMALL, "steps=4", "data.eval_every=2", "data.eval_split=val"];
+    const text = `config: ${CONFIG}\nsettings: ${JSON.stringify(settings)}\nparameters: {optimizer.learning_rate: [1e-3, 1e-2]}\n`;
+    await writeFile(join(cwd, "rates.yaml"), text);
+    const sweep = await runCli(cwd, ["sweep", "rates.yaml", "--jobs", "2"], { MLFLOW_TRACKING_URI: server.uri });
+    expect(sweep.code, sweep.stderr).toBe(0);
+    const runs = readBack(server.uri, "rates");
+    const parent = runs.find(({ name }) => name === "rates");
+    const children = runs.filter((run) => run !== parent);
+    expect(children.map(({ status }) => status)).toEqual(["FINISHED", "FINISHED"]);
+    for (const { tags } of children) expect(tags["mlflow.parentRunId"]).toBe(parent?.id);
+    const best = Math.max(...children.map(({ metrics }) => metrics["eval/acc"]?.at(-1)?.[1] ?? 0));
+    expect(parent?.metrics["best/eval/acc"]?.[0]?.[1]).toBe(best);
+    expect(parent?.status).toBe("FINISHED");
+    expect(Object.keys(parent?.artifacts ?? {}).sort()).toEqual(["report.html", "sweep.csv", "sweep.json"]);
+  });
+
+  it("a server that is not there costs a fit nothing but a line", async () => {
+    const cwd = await temporaryFolder();
+    const { code, stderr } = await runCli(cwd, ["fit", CONFIG, ...SMALL, "steps=3", "experiment=e", "name=alone"], {
+      MLFLOW_TRACKING_URI: "http://127.0.0.1:9",
+    });
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain("the tracking server did not answer");
+    expect(stderr).toMatch(/`adamerge sync .*alone` delivers the rest/);
+  });
+});

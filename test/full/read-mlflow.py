@@ -1,0 +1,47 @@
+"""Reads a run back with MLflow's own client and prints what it finds as JSON, for mlflow.test.ts.
+
+Usage: read-mlflow.py URI EXPERIMENT: one object per run of the experiment.
+"""
+
+import hashlib
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from mlflow.tracking import MlflowClient
+
+uri, name = sys.argv[1:]
+client = MlflowClient(tracking_uri=uri)
+experiment = client.get_experiment_by_name(name)
+runs = []
+for run in client.search_runs([experiment.experiment_id], max_results=100) if experiment else []:
+    run_id = run.info.run_id
+    history = {
+        key: [[point.step, point.value, point.timestamp] for point in client.get_metric_history(run_id, key)]
+        for key in run.data.metrics
+    }
+    artifacts = {}
+
+    def walk(path=None):
+        for entry in client.list_artifacts(run_id, path):
+            if entry.is_dir:
+                walk(entry.path)
+            else:
+                with tempfile.TemporaryDirectory() as folder:
+                    data = Path(client.download_artifacts(run_id, entry.path, folder)).read_bytes()
+                artifacts[entry.path] = hashlib.sha256(data).hexdigest()
+
+    walk()
+    runs.append(
+        {
+            "id": run_id,
+            "name": run.info.run_name,
+            "status": run.info.status,
+            "params": dict(run.data.params),
+            "tags": dict(run.data.tags),
+            "metrics": history,
+            "artifacts": artifacts,
+        }
+    )
+print(json.dumps(runs))

@@ -1,0 +1,165 @@
+/**
+ * As much of an MLflow server as the client speaks to, in memory, with its limits and its write-once parameters, and with faults on
+ * demand. What it does not do: authentication (but for one token), search filters other than one tag.
+ */
+import { createServer, type IncomingMessage } from "node:http";
+import type { AddressInfo } from "node:net";
+
+export interface FakeRun {
+  readonly id: string;
+  readonly name: string;
+  readonly metrics: Map<string, { timestamp: number; step: number; value: number }[]>;
+  readonly params: Map<string, string>;
+  readonly tags: Map<string, string>;
+  status: string;
+  endTime?: number;
+}
+
+export interface FakeMlflow {
+  readonly uri: string;
+  readonly runs: Map<string, FakeRun>;
+  readonly artifacts: Map<string, Buffer>;
+  readonly experiments: Map<string, { id: string; stage: string }>;
+  readonly requests: string[];
+  /** Answers of the next requests instead of the real ones; "hang up" closes the connection. */
+  readonly faults: (number | "hang up" | "html")[];
+  /** Requests that are answered before the faults begin. */
+  passes: number;
+  /** When set, requests without this bearer token get 401. */
+  token: string | undefined;
+  close(): Promise<void>;
+}
+
+const LIMITS = { metrics: 1000, params: 100, tags: 100 } as const;
+const KEY = /^[A-Za-z0-9_./\- ]{1,250}$/;
+
+export async function startFakeMlflow(): Promise<FakeMlflow> {
+  const fake: Omit<FakeMlflow, "uri" | "close"> = {
+    runs: new Map(),
+    artifacts: new Map(),
+    experiments: new Map(),
+    requests: [],
+    faults: [],
+    passes: 0,
+    token: undefined,
+  };
+  const server = createServer((request, response) => {
+    void (async () => {
+      const body = await bodyOf(request);
+      fake.requests.push(`${request.method} ${request.url}`);
+      const fault = fake.passes > 0 ? undefined : fake.faults.shift();
+      fake.passes = Math.max(0, fake.passes - 1);
+      if (fault === "hang up") return void request.socket.destroy();
+      if (fault === "html") return void response.end("<html>a proxy's page</html>");
+      if (typeof fault === "number") return void response.writeHead(fault, { "retry-after": "0" }).end("{}");
+      if (fake.token !== undefined && request.headers.authorization !== `Bearer ${fake.token}`)
+        return void response.writeHead(401).end("{}");
+      const { status, answer } = respond(fake, request, body);
+      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(answer));
+    })();
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  return Object.assign(fake, {
+    uri: `http://127.0.0.1:${port}`,
+    close: () =>
+      new Promise<void>((resolve) => {
+        server.closeAllConnections();
+        server.close(() => resolve());
+      }),
+  });
+}
+
+async function bodyOf(request: IncomingMessage): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const part of request) parts.push(part);
+  return Buffer.concat(parts);
+}
+
+const bad = (message: string, code = "INVALID_PARAMETER_VALUE") => ({
+  status: 400,
+  answer: { error_code: code, message },
+});
+const ok = (answer: object = {}) => ({ status: 200, answer });
+
+function respond(
+  fake: Omit<FakeMlflow, "uri" | "close">,
+  request: IncomingMessage,
+  body: Buffer,
+): { status: number; answer: object } {
+  const url = new URL(request.url ?? "", "http://x");
+  if (url.pathname.startsWith("/api/2.0/mlflow-artifacts/artifacts/")) {
+    fake.artifacts.set(decodeURIComponent(url.pathname.slice("/api/2.0/mlflow-artifacts/artifacts/".length)), body);
+    return ok();
+  }
+  const data = body.length > 0 ? JSON.parse(body.toString()) : {};
+  switch (url.pathname.replace("/api/2.0/mlflow/", "")) {
+    case "experiments/get-by-name": {
+      const found = fake.experiments.get(url.searchParams.get("experiment_name") ?? "");
+      if (found === undefined) return { status: 404, answer: { error_code: "RESOURCE_DOES_NOT_EXIST" } };
+      return ok({ experiment: { experiment_id: found.id, lifecycle_stage: found.stage } });
+    }
+    case "experiments/create": {
+      if (fake.experiments.has(data.name)) return bad("exists", "RESOURCE_ALREADY_EXISTS");
+      const id = String(fake.experiments.size + 1);
+      fake.experiments.set(data.name, { id, stage: "active" });
+      return ok({ experiment_id: id });
+    }
+    case "runs/create": {
+      const id = `run${fake.runs.size + 1}`;
+      const tags = new Map<string, string>(
+        data.tags.map(({ key, value }: { key: string; value: string }) => [key, value]),
+      );
+      fake.runs.set(id, { id, name: data.run_name, metrics: new Map(), params: new Map(), tags, status: "RUNNING" });
+      return ok({ run: { info: info(id) } });
+    }
+    case "runs/search": {
+      const [, key = "", value = ""] = /^tags\.`(.*)` = '(.*)'$/.exec(data.filter) ?? [];
+      const found = [...fake.runs.values()].filter(({ tags }) => tags.get(key) === value);
+      return ok({ runs: found.map(({ id }) => ({ info: info(id) })) });
+    }
+    case "runs/log-batch":
+      return logBatch(fake.runs.get(data.run_id), data);
+    case "runs/update": {
+      const run = fake.runs.get(data.run_id);
+      if (run === undefined) return bad("no run");
+      run.status = data.status;
+      run.endTime = data.end_time;
+      return ok();
+    }
+    default:
+      return { status: 404, answer: {} };
+  }
+}
+
+const info = (id: string) => ({ run_id: id, artifact_uri: `mlflow-artifacts:/1/${id}/artifacts` });
+
+interface Batch {
+  readonly metrics?: readonly { key: string; value: number; timestamp: number; step: number }[];
+  readonly params?: readonly { key: string; value: string }[];
+  readonly tags?: readonly { key: string; value: string }[];
+}
+
+function logBatch(run: FakeRun | undefined, batch: Batch) {
+  if (run === undefined) return bad("no run");
+  for (const kind of ["metrics", "params", "tags"] as const) {
+    if ((batch[kind]?.length ?? 0) > LIMITS[kind]) return bad(`too many ${kind}`);
+    const wrong = batch[kind]?.find(({ key }) => !KEY.test(key));
+    if (wrong !== undefined) return bad(`bad key ${wrong.key}`);
+  }
+  for (const { key, value, timestamp, step } of batch.metrics ?? []) {
+    if (typeof value !== "number") return bad(`metric ${key} is no number`);
+    const points = run.metrics.get(key) ?? [];
+    run.metrics.set(key, points);
+    // The SQL store's primary key: the same point again is the same row.
+    if (!points.some((point) => point.timestamp === timestamp && point.step === step && point.value === value))
+      points.push({ timestamp, step, value });
+  }
+  for (const { key, value } of batch.params ?? []) {
+    const before = run.params.get(key);
+    if (before !== undefined && before !== value) return bad(`param ${key} was ${before}`);
+    run.params.set(key, value);
+  }
+  for (const { key, value } of batch.tags ?? []) run.tags.set(key, value);
+  return ok();
+}
