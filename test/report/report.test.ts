@@ -1,72 +1,129 @@
-import { expect, test } from "vitest";
-import { parse } from "yaml";
+/** The report of a run folder: which figures a run has, standing alone, text escaped; also of a run that has not ended. */
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import sharp from "sharp";
+import { beforeAll, describe, expect, it } from "vitest";
+import { formatConfig } from "../../src/config/format.js";
 import { parseRunConfig } from "../../src/config/load.js";
-import { modelCard } from "../../src/report/model-card.js";
-import { resultRow } from "../../src/report/summary.js";
-import { markdownTable, textTable } from "../../src/report/table.js";
+import { writeRunReport } from "../../src/report/write-report.js";
+import { coefficientsText } from "../../src/track/coefficients-file.js";
+import { temporaryFolder } from "../support/cli.js";
 
-const rows = [
-  resultRow("pretrained", ["a", "b|c"], [50, 25]),
-  { method: "task arithmetic 0.3", average: 60, tasks: { a: 60 } },
-];
-
-test("text table", () => {
-  expect(textTable(rows)).toBe(
-    [
-      "method                   a    b|c  average",
-      "-------------------  -----  -----  -------",
-      "pretrained           50.00  25.00    37.50",
-      "task arithmetic 0.3  60.00      -    60.00",
-    ].join("\n"),
-  );
+const TASKS = ["digits <b>", "letters"];
+const TENSORS = ["embeddings.weight", "layers.0.mlp.weight", "layers.1.mlp.weight", "projection.weight"];
+const STEPS = 6;
+let root: string;
+beforeAll(async () => {
+  root = await temporaryFolder();
 });
 
-test("Markdown table", () => {
-  expect(markdownTable(rows)).toBe(
-    [
-      "| method | a | b\\|c | average |",
-      "| --- | ---: | ---: | ---: |",
-      "| pretrained | 50.00 | 25.00 | 37.50 |",
-      "| task arithmetic 0.3 | 60.00 | - | 60.00 |",
-    ].join("\n"),
+/** A run as a fit leaves it, or as it is after three steps without any evaluation. */
+async function makeRun(name: string, isOver: boolean): Promise<string> {
+  const folder = join(root, name);
+  await mkdir(folder);
+  const write = (file: string, content: unknown) =>
+    writeFile(join(folder, file), typeof content === "string" ? content : JSON.stringify(content));
+  const config = parseRunConfig({ suite: "/suite", steps: STEPS, experiment: "e", name, output: "/runs" });
+  await write("config.yaml", formatConfig(config));
+  const time = "2024-01-02T03:04:05.000Z";
+  await write("status.json", { state: isOver ? "finished" : "running", started: time, updated: time, step: STEPS });
+  const perTask = (prefix: string, values: readonly number[]) =>
+    Object.fromEntries(TASKS.map((task, index) => [`${prefix}/${task}`, values[index]]));
+  const steps = Array.from({ length: isOver ? STEPS : 3 }, (_, index) => ({
+    step: index + 1,
+    "train/loss": 3 - index / 10,
+    ...perTask("train/entropy", [2 - index / 10, 1]),
+    "time/images_per_second": 100 + index,
+  }));
+  const evaluations = [0, 3, STEPS].map((step) => ({
+    step,
+    "eval/acc": 50 + step,
+    ...perTask("eval/acc", [40 + step, 60 + step]),
+    ...perTask("eval/entropy", [2 - step / 10, 1 - step / 20]),
+    ...perTask("eval/loss", [1 + step / 10, 1 - step / 30]),
+  }));
+  const lines = isOver ? [...steps, ...evaluations] : steps;
+  await write("metrics.jsonl", `${lines.map((line) => JSON.stringify(line)).join("\n")}\n{"step": 7, "tra`);
+  if (!isOver) return folder;
+  const values = [
+    [0.1, 0.2, 0.3, 0.9],
+    [0.3, 0.3, 0.3, 0.3],
+  ];
+  const points = [0, 3, STEPS].map((step) => ({
+    step,
+    values: values.map((row) => row.map((v) => 0.3 + (v - 0.3) * (step / STEPS))),
+  }));
+  await write("trajectory.jsonl", points.map((point) => `${JSON.stringify(point)}\n`).join(""));
+  const groupOf = Object.fromEntries(TENSORS.map((tensor) => [tensor, tensor]));
+  await write(
+    "coefficients.json",
+    coefficientsText({ granularity: "layer-wise", tasks: TASKS, groups: TENSORS, values, groupOf }),
   );
-});
-
-test("model card: front matter, method, coefficients, honesty, no path of the machine", () => {
-  const card = (adaptSplit: string) =>
-    modelCard({
-      name: "mini",
-      base: "base",
-      experts: ["one", "two"],
-      config: parseRunConfig({
-        suite: "/home/somebody/suites/mini",
-        output: "/home/somebody/runs",
-        data: { adapt_split: adaptSplit },
-      }),
-      coefficients: {
-        granularity: "layer-wise",
-        tasks: ["a", "b"],
-        groups: ["x", "y"],
-        values: [
-          [0.5, 0],
-          [0.25, 0.75],
-        ],
-        groupOf: {},
-      },
-      rows,
-      version: "0.1.0",
-    });
-  const text = card("test");
-  expect(parse(text.split("---\n")[1] ?? "")).toEqual({
-    base_model: ["base", "one", "two"],
-    base_model_relation: "merge",
-    tags: ["merge", "adamerge"],
+  const row = (method: string, average: number) => ({
+    method,
+    average,
+    tasks: Object.fromEntries(TASKS.map((t) => [t, average])),
   });
-  expect(text).toContain("| a | 0.2500 | 0.0000 | 0.5000 | 50.0 % |");
-  expect(text).toContain("**The coefficients were fitted to the very images they are judged on**");
-  expect(text).not.toContain("somebody");
-  expect(card("train")).toContain(
-    "Adapted on the images (no labels) of the `train` split; accuracy measured on the `test` split.",
-  );
-  expect(card("train")).not.toContain("very images");
+  await write("summary.json", {
+    suite: "s",
+    engine: "onnx",
+    device: "cpu",
+    seconds: 3,
+    rows: [row("pretrained", 40), row("learned", 56)],
+  });
+  await write("task-vectors.json", {
+    tasks: TASKS,
+    normRatios: [0.1, 0.2],
+    cosines: [
+      [1, 0.05],
+      [0.05, 1],
+    ],
+  });
+  return folder;
+}
+
+describe("report.html", () => {
+  it("of a finished run has the table, every figure, the cost and the config, and asks nothing of a network", async () => {
+    const folder = await makeRun("over", true);
+    const target = await writeRunReport(folder);
+    expect(target).toBe(join(folder, "report.html"));
+    const html = await readFile(target, "utf8");
+    const names = [
+      "accuracy",
+      "objective",
+      "entropy-and-loss",
+      "coefficients",
+      "depth",
+      "trajectories",
+      "task-vectors",
+    ];
+    const ids = [...html.matchAll(/<section id="([^"]+)">/g)].map(([, id]) => id);
+    expect(ids).toEqual(["table", ...names, "cost", "config"]);
+    expect(html.match(/<svg /g)).toHaveLength(names.length);
+    expect(html).not.toMatch(/<script|<link|<img|@import|(?:src|href)="(?!#)/);
+    expect(html).not.toContain("digits <b>");
+    expect(html).toContain("digits &lt;b&gt;");
+    expect(html).toContain("Transductive");
+    // Task one becomes surer and worse, task two surer and better.
+    expect(html).toMatch(/along the fit: digits &lt;b&gt; -1\.00, letters 1\.00/);
+
+    const files = names.flatMap((name) => [`${name}.png`, `${name}.svg`]).sort();
+    expect((await readdir(join(folder, "figures"))).sort()).toEqual(files);
+    for (const name of names) {
+      // Something is drawn in each: not one colour.
+      const { channels } = await sharp(join(folder, "figures", `${name}.png`)).stats();
+      expect(Math.max(...channels.map(({ stdev }) => stdev)), name).toBeGreaterThan(5);
+    }
+  });
+
+  it("of a run that goes on has what there is", async () => {
+    const html = await readFile(await writeRunReport(await makeRun("under-way", false)), "utf8");
+    const ids = [...html.matchAll(/<section id="([^"]+)">/g)].map(([, id]) => id);
+    expect(ids).toEqual(["objective", "cost", "config"]);
+    expect(html).toContain("running");
+  });
+
+  it("of a folder without a run says so", async () => {
+    await expect(writeRunReport(join(root, "nothing"))).rejects.toThrow(/expected the folder of a run/);
+  });
 });

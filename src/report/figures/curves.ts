@@ -1,0 +1,91 @@
+/** Figures of quantities against the step: accuracy, entropy, mean coefficients. */
+import type { Figure } from "../plot.js";
+import { curves, type RunReport } from "../run-report.js";
+
+export const WIDTH = 640;
+const HEIGHT = 320;
+/** A batch curve is smoothed over this share of the steps. */
+const SMOOTHED_SHARE = 1 / 25;
+
+/** Accuracy of every task and their average, with the averages of the other rows as dashed lines. */
+export function accuracyFigure(report: RunReport): Figure | undefined {
+  const perTask = curves(report, "eval/acc");
+  if (new Set(perTask.map(({ step }) => step)).size < 2) return undefined;
+  const average = report.metrics.flatMap((line) =>
+    line["eval/acc"] === undefined ? [] : [{ step: line.step ?? 0, value: line["eval/acc"] }],
+  );
+  const baselines = (report.summary?.rows ?? []).slice(0, -1).map(({ method, average: value }) => ({ method, value }));
+  const last = Math.max(...average.map(({ step }) => step));
+  return {
+    name: "accuracy",
+    title: "Accuracy",
+    caption: `Accuracy on \`${report.config.data.eval_split}\` against the step: each task, and their average as the thick line. Dashed: the averages of what the fit is read against.`,
+    spec: {
+      width: WIDTH,
+      height: HEIGHT,
+      layer: [
+        {
+          data: { values: perTask },
+          mark: { type: "line", point: { size: 18 }, strokeWidth: 1.5 },
+          encoding: { x: stepAxis, y: { ...valueAxis, title: "accuracy (%)" }, color: taskColor },
+        },
+        {
+          data: { values: average },
+          mark: { type: "line", color: "currentColor", strokeWidth: 3 },
+          encoding: { x: stepAxis, y: valueAxis },
+        },
+        {
+          data: { values: baselines },
+          mark: { type: "rule", color: "currentColor", strokeDash: [5, 4], opacity: 0.7 },
+          encoding: { y: { field: "value", type: "quantitative" } },
+        },
+        {
+          data: { values: baselines },
+          mark: { type: "text", align: "right", dy: -5, fontSize: 10 },
+          encoding: {
+            x: { datum: last, type: "quantitative" },
+            y: { field: "value", type: "quantitative" },
+            text: { field: "method" },
+          },
+        },
+      ],
+    },
+  };
+}
+
+/** The objective of every task on the batches it was minimised on. */
+export function objectiveFigure(report: RunReport): Figure | undefined {
+  const values = curves(report, "train/entropy");
+  if (values.length === 0) return undefined;
+  const half = Math.floor((Math.max(...values.map(({ step }) => step)) * SMOOTHED_SHARE) / 2);
+  const name = report.config.objective.name.replaceAll("_", " ");
+  return {
+    name: "objective",
+    title: `Objective: ${name}`,
+    caption: `The ${name} of each task on the batches it was minimised on${half > 0 ? `, as the mean over ${2 * half + 1} steps` : ""}.`,
+    spec: {
+      width: WIDTH,
+      height: HEIGHT,
+      data: { values },
+      transform: [
+        {
+          sort: [{ field: "step" }],
+          window: [{ op: "mean", field: "value", as: "mean" }],
+          frame: [-half, half],
+          groupby: ["task"],
+        },
+      ],
+      mark: { type: "line", strokeWidth: 1.5 },
+      encoding: {
+        x: stepAxis,
+        y: { field: "mean", type: "quantitative", title: "nats" },
+        color: taskColor,
+      },
+    },
+  };
+}
+
+const stepAxis = { field: "step", type: "quantitative", title: "step" } as const;
+const valueAxis = { field: "value", type: "quantitative", scale: { zero: false } } as const;
+/** Tasks in the order of the suite. */
+export const taskColor = { field: "task", type: "nominal", title: null, sort: null } as const;

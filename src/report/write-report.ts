@@ -1,0 +1,90 @@
+/** report.html of a run, and its figures as SVG and PNG beside it. */
+import { mkdir } from "node:fs/promises";
+import path from "node:path";
+import { formatConfig } from "../config/format.js";
+import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { figureSections } from "./figure-files.js";
+import { depthFigure, heatMapFigure, trajectoryFigure } from "./figures/coefficients.js";
+import { accuracyFigure, objectiveFigure } from "./figures/curves.js";
+import { entropyAndLossFigure } from "./figures/entropy-and-loss.js";
+import { taskVectorsFigure } from "./figures/task-vectors.js";
+import { escapeHtml, htmlTable, page, type Section } from "./html.js";
+import type { Figure } from "./plot.js";
+import { type RunReport, readRunReport } from "./run-report.js";
+import { type Cells, resultCells } from "./table.js";
+
+/** One line per figure; each returns undefined where the run has nothing to draw. */
+const FIGURES: readonly ((report: RunReport) => Figure | undefined)[] = [
+  accuracyFigure,
+  objectiveFigure,
+  entropyAndLossFigure,
+  heatMapFigure,
+  depthFigure,
+  trajectoryFigure,
+  taskVectorsFigure,
+];
+
+/**
+ * Writes `report.html`, `figures/<name>.svg` and `.png` into a run folder, from what is in it; of a run that goes on, what there is so
+ * far. Returns the page's path. @throws ConfigError when the folder holds no run
+ */
+export async function writeRunReport(folder: string): Promise<string> {
+  const report = await readRunReport(folder);
+  const figures = path.join(folder, "figures");
+  await mkdir(figures, { recursive: true });
+  const sections = await figureSections(
+    figures,
+    FIGURES.map((figureOf) => figureOf(report)),
+  );
+  const target = path.join(folder, "report.html");
+  const all = [...tableSection(report), ...sections, costSection(report), configSection(report)];
+  const { config, status } = report;
+  await writeFileAtomic(
+    target,
+    page(`${config.experiment} / ${config.name}`, lead(report), all, footer(status.started)),
+  );
+  return target;
+}
+
+function lead({ config, status, summary }: RunReport): string {
+  const { adapt_split, eval_split } = config.data;
+  const what =
+    `${config.granularity} coefficients, ${config.objective.name.replaceAll("_", " ")}, ${status.step} of ${config.steps} steps` +
+    `${summary === undefined ? "" : ` on ${summary.suite}`}; ${status.state}${status.error === undefined ? "" : `: ${status.error}`}`;
+  const adapted =
+    adapt_split === eval_split
+      ? `<p class="warning">Transductive: the coefficients were learned on the images of <code>${escapeHtml(eval_split)}</code> they are judged on, without their labels, as the paper does.</p>`
+      : `<p>Learned on <code>${escapeHtml(adapt_split)}</code>, judged on <code>${escapeHtml(eval_split)}</code>.</p>`;
+  return `<p class="lead">${escapeHtml(what)}</p>\n${adapted}`;
+}
+
+function tableSection({ summary }: RunReport): Section[] {
+  if (summary === undefined) return [];
+  return [
+    { id: "table", title: "Accuracy in percent", body: htmlTable(resultCells(summary.rows), summary.rows.length - 1) },
+  ];
+}
+
+function costSection({ config, summary, metrics, environment }: RunReport): Section {
+  const speeds = metrics.flatMap((line) => line["time/images_per_second"] ?? []).sort((a, b) => a - b);
+  const steps = speeds.length;
+  const { batch_size, batches_per_task } = config.data;
+  const cells: Cells = [
+    ["quantity", "value"],
+    ...(summary === undefined ? [] : [["wall time, evaluations included", `${summary.seconds.toFixed(1)} s`]]),
+    ["steps", String(steps)],
+    ["images per task and step", String(batch_size * batches_per_task)],
+    ["images per second, median", (speeds[Math.floor(steps / 2)] ?? Number.NaN).toFixed(0)],
+    ...["engine", "device", "cpu", "os", "node"].flatMap((key) => {
+      const value = environment[key];
+      return typeof value === "string" ? [[key, value]] : [];
+    }),
+  ];
+  return { id: "cost", title: "Cost", body: htmlTable(cells) };
+}
+
+function configSection({ config }: RunReport): Section {
+  return { id: "config", title: "Configuration", body: `<pre>${escapeHtml(formatConfig(config))}</pre>` };
+}
+
+const footer = (started: string): string => `adamerge; begun ${started}.`;
