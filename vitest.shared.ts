@@ -1,14 +1,20 @@
 import type { Plugin } from "vitest/config";
 
+/** Files that start threads or processes, and what they start, relative to them. */
+const STARTED: readonly (readonly [file: string, started: string, built: string])[] = [
+  ["/src/engine/onnx-engine.ts", "./onnx/session-worker.js", "../../dist/engine/onnx/session-worker.js"],
+  ["/src/experiment/sweep/run-sweep.ts", "./trial-process.js", "../../../dist/experiment/sweep/trial-process.js"],
+];
+
 /**
- * Worker threads load files through Node, which does not read TypeScript. Tests import the sources, but the engine's worker
- * is taken from `dist`, which `npm test` builds first.
+ * Worker threads and processes load files through Node, which does not read TypeScript. Tests import the sources, but what these
+ * start is taken from `dist`, which `npm test` builds first.
  */
 export const workersFromDist: Plugin = {
   name: "workers-from-dist",
   enforce: "pre",
-  transform: (code, id) =>
-    id.endsWith("/src/engine/onnx-engine.ts")
-      ? code.replace("./onnx/session-worker.js", "../../dist/engine/onnx/session-worker.js")
-      : undefined,
+  transform: (code, id) => {
+    const found = STARTED.find(([file]) => id.endsWith(file));
+    return found === undefined ? undefined : code.replace(found[1], found[2]);
+  },
 };

@@ -15,7 +15,7 @@ export { tiesProcessing } from "./merge/task-vector-processing.js";
 export { type ClipVisionConfig, parseClipConfig } from "./model/clip-config.js";
 export { clipVisionFeatures, clipVisionTensors } from "./model/clip-vision.js";
 export { type Head, loadHead } from "./model/heads.js";
-export { type AdamState, initAdam, stepAdam } from "./optimize/adam.js";
+export { type AdamState, initAdam, stepAdam, updateAdam } from "./optimize/adam.js";
 export { type Classifier, createClassifier, type Evaluation } from "./optimize/evaluate.js";
 export type { TrainEvent } from "./optimize/events.js";
 export { type FineTuneOptions, fineTuneProgram } from "./optimize/fine-tune-program.js";

@@ -8,7 +8,7 @@ import { expect, test } from "vitest";
 
 const root = path.resolve(import.meta.dirname, "../src");
 
-/** Left to right; run/, run.ts and cli/ come last. */
+/** Left to right; run/, run.ts, experiment/ and cli/ come last. */
 const order = [
   "config",
   "checkpoint",
@@ -23,6 +23,7 @@ const order = [
   "launch",
   "run",
   "run.ts",
+  "experiment",
   "cli",
 ];
 /** Importable from everywhere; they import only each other. */

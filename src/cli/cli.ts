@@ -15,11 +15,29 @@ import { fitVerb } from "./fit.js";
 import { inspectVerb } from "./inspect.js";
 import type { CliIo } from "./io.js";
 import { mergeVerb } from "./merge.js";
+import { methodsVerb } from "./methods.js";
 import { quickstartVerb } from "./quickstart.js";
+import { reportVerb } from "./report.js";
+import { reproduceVerb } from "./reproduce.js";
+import { sweepVerb } from "./sweep.js";
+import { syncVerb } from "./sync.js";
 import type { Verb } from "./verb.js";
 
 /** In the order of the help text. */
-const verbs: readonly Verb[] = [quickstartVerb, fitVerb, evalVerb, mergeVerb, inspectVerb, configShowVerb, doctorVerb];
+const verbs: readonly Verb[] = [
+  quickstartVerb,
+  fitVerb,
+  evalVerb,
+  mergeVerb,
+  inspectVerb,
+  methodsVerb,
+  reproduceVerb,
+  sweepVerb,
+  reportVerb,
+  syncVerb,
+  configShowVerb,
+  doctorVerb,
+];
 const globalFlags = ["debug", "help", "version"];
 /** Help is laid out for this width, so that it reads the same everywhere. */
 const HELP_COLUMNS = 110;
@@ -75,7 +93,7 @@ function parse(args: readonly string[], version: string): Run | string {
   });
   parser.example([
     ["adamerge quickstart", "See it work in a minute or two"],
-    ["adamerge fit configs/mini4.yaml steps=100", "Fit, with one setting changed"],
+    ["adamerge fit configs/mini8.yaml steps=100", "Fit, with one setting changed"],
   ]);
   parser.parse([...args], {}, (_error: unknown, _parsed: unknown, output: string) => {
     text = output;
@@ -93,8 +111,6 @@ function explainUsage(message: string, args: readonly string[]): string {
   const help = `\`adamerge ${verb.name} --help\` explains`;
   if (message.startsWith("Not enough non-option arguments"))
     return `${verb.name}: expected \`adamerge ${verb.name} ${verb.usage}\`, found too few arguments; ${help}`;
-  const choice = /Argument: (\S+), Given: "?(.*?)"?, Choices: (.*)$/m.exec(message);
-  if (choice) return `--${choice[1]}: expected one of ${choice[3]?.replaceAll('"', "")}, found ${choice[2]}`;
   const unknown = /^Unknown (?:argument|command)s?: (.*)$/.exec(message)?.[1]?.split(", ");
   if (unknown === undefined) return `${verb.name}: ${message}; ${help}`;
   return unknown.map((word) => unknownWord(word, verb, args)).join("\n");

@@ -16,7 +16,7 @@ export const configShowVerb = defineVerb({
     "json-schema": { describe: "Print the JSON Schema of config files, for editors", type: "boolean", default: false },
   },
   examples: [
-    ["config show configs/mini4.yaml --source", "Every setting and the line that set it"],
+    ["config show configs/mini8.yaml --source", "Every setting and the line that set it"],
     ["config show --json-schema > adamerge.schema.json", "A schema for your editor"],
   ],
   async run({ config: file, overrides, source, "json-schema": jsonSchema }, io) {
@@ -28,7 +28,7 @@ export const configShowVerb = defineVerb({
     if (file === undefined) {
       const { ConfigError } = await import("../errors.js");
       throw new ConfigError(
-        "config show: expected a config file, found none; e.g. adamerge config show configs/mini4.yaml",
+        "config show: expected a config file, found none; e.g. adamerge config show configs/mini8.yaml",
       );
     }
     const { config, sources } = await loadCliConfig(file, overrides, io);

@@ -1,30 +1,85 @@
-/** `adamerge fit`: learns merging coefficients as a config says and writes a run folder. */
+/** `adamerge fit`: learns merging coefficients as a config says and writes a run folder, or goes on in one. */
+import path from "node:path";
+import type { RunConfig } from "../config/schema.js";
+import { ConfigError } from "../errors.js";
+import type { ResultRow } from "../report/summary.js";
 import { textTable } from "../report/table.js";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
-import { loadCliConfig, printJson, workOptions } from "./io.js";
-import { configPositional, defineVerb, jsonOption, overridesPositional, quietOption } from "./verb.js";
+import { type CliIo, loadCliConfig, printJson, workOptions } from "./io.js";
+import { defineVerb, jsonOption, overridesPositional, quietOption } from "./verb.js";
 
 export const fitVerb = defineVerb({
   name: "fit",
-  usage: "<config> [overrides..]",
+  usage: "[config] [overrides..]",
   describe: "Learn merging coefficients and write the merged model into a run folder",
-  positionals: { config: configPositional, overrides: overridesPositional },
+  positionals: { config: { describe: "Config file (YAML)", type: "string" }, overrides: overridesPositional },
   options: {
+    resume: {
+      describe: "Instead of a config: the folder of a run that stopped, to go on with",
+      type: "string",
+      requiresArg: true,
+    },
     overwrite: { describe: "Replace a run of the same name", type: "boolean", default: false },
     quiet: quietOption,
     json: jsonOption,
   },
   examples: [
-    ["fit configs/mini4.yaml", "Fit as the config says"],
-    ["fit configs/mini4.yaml name=lr-1e-2 optimizer.learning_rate=1e-2", "Change settings, give the run a name"],
+    ["fit configs/mini8.yaml", "Fit as the config says"],
+    ["fit --resume runs/mini8/default", "Go on with a run that was stopped"],
+    ["fit configs/mini8.yaml name=lr-1e-2 optimizer.learning_rate=1e-2", "Change settings, give the run a name"],
   ],
-  async run({ config: file, overrides, overwrite, quiet, json }, io) {
+  async run({ config: file, overrides, resume, overwrite, quiet, json }, io) {
+    const options = workOptions(io, { quiet, overwrite });
+    if (resume !== undefined) {
+      const extra = file ?? (overwrite ? "--overwrite" : undefined);
+      if (extra !== undefined)
+        throw new ConfigError(
+          `--resume: expected alone, since a run goes on with its own settings, found ${extra} too`,
+        );
+      return goOn(path.resolve(io.cwd, resume), options, { quiet, json }, io);
+    }
+    if (file === undefined)
+      throw new ConfigError(
+        "fit: expected a config file or --resume RUN, found neither; `adamerge fit --help` explains",
+      );
     const { config } = await loadCliConfig(file, overrides, io);
-    const library = await io.library();
-    const { runPath, table, reason } = await library.fit(config, workOptions(io, { quiet, overwrite }));
-    if (json) printJson(io, { runPath, reason, rows: table });
-    else if (quiet) io.stdout.write(`${runPath}\n`);
-    else io.stdout.write(`${table.length > 0 ? `${textTable(table)}\n` : ""}run: ${runPath}\n`);
-    return reason === "interrupted" ? EXIT_INTERRUPTED : EXIT_OK;
+    return show(await (await io.library()).fit(config, options), { quiet, json }, io);
   },
 });
+
+interface Fitted {
+  readonly runPath: string;
+  readonly table: readonly ResultRow[];
+  readonly reason: "finished" | "interrupted";
+}
+
+type Work = ReturnType<typeof workOptions>;
+
+async function goOn(
+  runPath: string,
+  options: Work,
+  output: { quiet: boolean; json: boolean },
+  io: CliIo,
+): Promise<number> {
+  const library = await io.library();
+  const { config, finished }: { config: RunConfig; finished?: readonly ResultRow[] | undefined } =
+    await library.stoppedRun(runPath);
+  if (finished !== undefined) {
+    options.log("this run is finished; nothing to do");
+    return show({ runPath, table: finished, reason: "finished" }, output, io);
+  }
+  return show(await library.fit(config, { ...options, resume: runPath }), output, io);
+}
+
+function show(
+  { runPath, table, reason }: Fitted,
+  { quiet, json }: { quiet: boolean; json: boolean },
+  io: CliIo,
+): number {
+  if (json) printJson(io, { runPath, reason, rows: table });
+  else if (quiet) io.stdout.write(`${runPath}\n`);
+  else io.stdout.write(`${table.length > 0 ? `${textTable(table)}\n` : ""}run: ${runPath}\n`);
+  if (reason === "finished") return EXIT_OK;
+  if (!quiet) io.stderr.write(`to go on: adamerge fit --resume ${runPath}\n`);
+  return EXIT_INTERRUPTED;
+}

@@ -23,7 +23,7 @@ export const inspectVerb = defineVerb({
   },
   options: { json: jsonOption },
   examples: [
-    ["inspect runs/mini4/default", "Coefficients a run learned, a row per group"],
+    ["inspect runs/mini8/default", "Coefficients a run learned, a row per group"],
     ["inspect model.safetensors --json", "Names, shapes and dtypes of the tensors"],
   ],
   async run({ path: given, json }, io) {

@@ -6,15 +6,13 @@ import path from "node:path";
 import type { RunConfig } from "../config/schema.js";
 import type { TrainEvent } from "../optimize/events.js";
 import type { DoctorReport, ResultRow, Summary } from "../report/summary.js";
+import type { Tracking } from "../run/tracking.js";
 import { type ConsoleStream, createConsole } from "../track/console.js";
 
-/** What a model is evaluated as: a file of learned coefficients, or one of the methods without learning. */
+/** What a model is evaluated as: a file of learned coefficients, or a method without learning. */
 export type EvaluationTarget =
   | { readonly kind: "coefficients"; readonly path: string }
-  | { readonly kind: "pretrained" }
-  | { readonly kind: "individual" }
-  | { readonly kind: "weight_averaging" }
-  | { readonly kind: "task_arithmetic"; readonly scale: number };
+  | { readonly kind: "method"; readonly name: string; readonly settings: Readonly<Record<string, unknown>> };
 
 export interface WorkOptions {
   readonly cacheDir: string;
@@ -22,15 +20,28 @@ export interface WorkOptions {
   readonly overwrite: boolean;
   readonly onEvent: (event: TrainEvent) => void;
   readonly log: (line: string) => void;
+  /** The MLflow server that fits are delivered to; none when MLFLOW_TRACKING_URI is not set. */
+  readonly tracking?: Tracking;
 }
 
 /** The functions of src/run.ts that verbs call; it loads the engines, so it is imported when one runs. */
 export interface Library {
   fit(
     config: RunConfig,
-    options: WorkOptions,
+    options: WorkOptions & { readonly resume?: string },
   ): Promise<{ runPath: string; table: readonly ResultRow[]; reason: "finished" | "interrupted" }>;
-  evaluateMethod(config: RunConfig, target: EvaluationTarget, options: WorkOptions): Promise<ResultRow>;
+  syncRuns(
+    folders: readonly string[],
+    tracking: Tracking,
+    log: (line: string) => void,
+  ): Promise<readonly { runId: string }[]>;
+  writeRunReport(folder: string): Promise<string>;
+  stoppedRun(runPath: string): Promise<{ config: RunConfig; finished: readonly ResultRow[] | undefined }>;
+  evaluateMethod(
+    config: RunConfig,
+    target: EvaluationTarget,
+    options: WorkOptions,
+  ): Promise<{ row: ResultRow; predictions: object }>;
   mergeToDirectory(config: RunConfig, coefficientsPath: string, outputDir: string, options: WorkOptions): Promise<void>;
   quickstart(
     options: Omit<WorkOptions, "overwrite"> & {
@@ -91,12 +102,26 @@ export function workOptions(
   choices: { readonly quiet: boolean; readonly overwrite?: boolean },
 ): WorkOptions {
   const view = createConsole({ stream: io.stderr, color: wantsColor(io.env) });
+  const uri = io.env.MLFLOW_TRACKING_URI;
   return {
+    ...(uri ? { tracking: trackingOf(io, uri) } : {}),
     cacheDir: cacheDirectory(io),
     signal: io.signal,
     overwrite: choices.overwrite ?? false,
     onEvent: choices.quiet ? () => {} : view.show,
     log: choices.quiet ? () => {} : view.log,
+  };
+}
+
+/** A server with the credentials that MLflow's own clients read from the environment. */
+export function trackingOf({ env }: Pick<CliIo, "env">, uri: string): Tracking {
+  return {
+    uri,
+    username: env.MLFLOW_TRACKING_USERNAME,
+    password: env.MLFLOW_TRACKING_PASSWORD,
+    token: env.MLFLOW_TRACKING_TOKEN,
+    experiment: env.MLFLOW_EXPERIMENT_NAME || null,
+    withModel: false,
   };
 }
 

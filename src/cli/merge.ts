@@ -22,8 +22,8 @@ export const mergeVerb = defineVerb({
     quiet: quietOption,
   },
   examples: [
-    ["merge configs/mini4.yaml --coefficients runs/mini4/default --output merged", "Merge with what a run learned"],
-    ["merge configs/mini4.yaml --coefficients edited.json -o merged", "Merge with coefficients edited by hand"],
+    ["merge configs/mini8.yaml --coefficients runs/mini8/default --output merged", "Merge with what a run learned"],
+    ["merge configs/mini8.yaml --coefficients edited.json -o merged", "Merge with coefficients edited by hand"],
   ],
   async run({ config: file, overrides, coefficients, output, overwrite, quiet }, io) {
     const { config } = await loadCliConfig(file, overrides, io);

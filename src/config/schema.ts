@@ -62,9 +62,11 @@ const coefficients = z
 
 const objective = z.strictObject({
   name: z
-    .enum(["entropy"])
+    .enum(["entropy", "normalized_entropy", "expert_divergence", "cross_entropy"])
     .default("entropy")
-    .describe("What is minimised: entropy of the predictions, no labels used"),
+    .describe(
+      "Minimised: entropy, normalized_entropy (over log C), expert_divergence (KL from experts), cross_entropy (needs labels)",
+    ),
   form: z
     .enum(["log_softmax", "epsilon"])
     .default("log_softmax")
@@ -138,12 +140,16 @@ export const runConfigSchema = z
     optimizer: optimizer.prefault({}).describe("How they are updated"),
     data: data.prefault({}).describe("Images: splits, batches, evaluation"),
     steps: positiveInt.default(500).describe("Optimizer steps"),
+    checkpoint_every: count
+      .default(50)
+      .describe("Steps between checkpoints to resume from; 0: only when a fit ends or is stopped"),
     seed: z.int().min(0).max(MAX_SEED).default(0).describe("Seed of the order of the images"),
     experiment: folderName
       .default("default")
       .describe("Folder of runs that belong together; the config file's name if not given"),
     name: folderName.default("default").describe("Name of the run: its folder under the experiment"),
     output: path.default("runs").describe("Directory of all runs, relative to the working directory"),
+    save_report: z.boolean().default(true).describe("Write report.html and its figures when a fit has finished"),
     save_model: z
       .boolean()
       .default(true)

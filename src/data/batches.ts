@@ -55,6 +55,17 @@ export function* evaluationBatches(pixels: LabelledPixels, batchSize: number): G
   }
 }
 
+/** As `evaluationBatches`, of images alone; `first` is the index of the batch's first image. */
+export function* imageBatches(
+  pixels: UnlabelledPixels,
+  batchSize: number,
+): Generator<{ readonly imagesBHWC: Uint8Array; readonly first: number; readonly valid: number }> {
+  for (let first = 0; first < pixels.size; first += batchSize) {
+    const indices = Uint32Array.from({ length: batchSize }, (_, offset) => Math.min(first + offset, pixels.size - 1));
+    yield { imagesBHWC: gatherImages(pixels, indices), first, valid: Math.min(batchSize, pixels.size - first) };
+  }
+}
+
 function gatherLabelled(pixels: LabelledPixels, indices: Uint32Array): LabelledBatch {
   const labelsB = Int32Array.from(indices, (index) => pixels.labels[index] ?? -1);
   return { imagesBHWC: gatherImages(pixels, indices), labelsB, count: indices.length };

@@ -19,6 +19,8 @@ export interface UnlabelledPixels {
   /** [N, H, W, C]. */
   readonly pixels: Uint8Array;
   readonly classes?: readonly string[];
+  /** Hex SHA-256 of the encoded images and of how they were decoded; known when there is a cache. */
+  readonly fingerprint?: string;
 }
 
 export interface LabelledPixels extends UnlabelledPixels {
@@ -61,7 +63,7 @@ export async function loadPixels(
       `${name}: expected at most ${most} images of ${width} x ${height} pixels (4 GiB), found ${size}; limit the images used`,
     );
   }
-  const pixels = await cachedPixels(dataset, preprocessing, size, cacheDir);
+  const { pixels, fingerprint } = await cachedPixels(dataset, preprocessing, size, cacheDir);
   const { classes, labels } = dataset;
   const base = {
     name,
@@ -71,6 +73,7 @@ export async function loadPixels(
     channels: CHANNELS,
     pixels,
     ...(classes === undefined ? {} : { classes }),
+    ...(fingerprint === undefined ? {} : { fingerprint }),
   } as const;
   return labels === undefined ? base : { ...base, labels: labels.slice(0, size) };
 }
@@ -80,15 +83,15 @@ async function cachedPixels(
   preprocessing: Preprocessing,
   size: number,
   cacheDir: string | undefined,
-): Promise<Uint8Array> {
-  if (cacheDir === undefined) return decodeAll(dataset, preprocessing, size);
+): Promise<{ pixels: Uint8Array; fingerprint?: string }> {
+  if (cacheDir === undefined) return { pixels: await decodeAll(dataset, preprocessing, size) };
   const key = await pixelCacheKey(dataset, preprocessing, size);
   const length = size * preprocessing.height * preprocessing.width * CHANNELS;
   const cached = await readPixelCache(cacheDir, key, length);
-  if (cached !== undefined) return cached;
+  if (cached !== undefined) return { pixels: cached, fingerprint: key };
   const pixels = await decodeAll(dataset, preprocessing, size);
   await writePixelCache(cacheDir, key, pixels);
-  return pixels;
+  return { pixels, fingerprint: key };
 }
 
 async function decodeAll(dataset: ImageDataset, preprocessing: Preprocessing, size: number): Promise<Uint8Array> {
@@ -127,6 +130,11 @@ export function requireLabels(pixels: PixelStore, where: string): LabelledPixels
 
 /** The same images (not copied) in an object that has no labels, not even hidden from the type. */
 export function withoutLabels(labelled: PixelStore): UnlabelledPixels {
-  const { name, size, height, width, channels, pixels, classes } = labelled;
-  return { name, size, height, width, channels, pixels, ...(classes === undefined ? {} : { classes }) };
+  const { name, size, height, width, channels, pixels, classes, fingerprint } = labelled;
+  const base = { name, size, height, width, channels, pixels };
+  return {
+    ...base,
+    ...(classes === undefined ? {} : { classes }),
+    ...(fingerprint === undefined ? {} : { fingerprint }),
+  };
 }

@@ -35,6 +35,7 @@ export const suiteSchema = z.strictObject({
   name: name.describe("Names the suite in reports"),
   title: text.optional().describe("Shown to people; the name if absent"),
   base: text.describe("Directory of the pretrained checkpoint"),
+  multitask: text.optional().describe("Directory of a model trained on all tasks, a reference row of the tables"),
   logit_scale: z.number().positive().optional().describe("Logit scale of heads that do not carry their own"),
   tasks: z.array(taskSchema).min(1).describe("In the order in which tasks appear everywhere"),
   splits: splitsSchema.prefault({}).describe("Names of the data sets' splits"),
@@ -60,6 +61,8 @@ export interface Suite {
   readonly path: string;
   /** Absolute path of the base checkpoint. */
   readonly base: string;
+  /** Absolute path of the model trained on all tasks. */
+  readonly multitask: string | undefined;
   readonly logitScale: number | undefined;
   readonly tasks: readonly SuiteTask[];
   readonly splits: { readonly adapt: string; readonly val: string; readonly test: string };
@@ -84,13 +87,14 @@ export async function openSuite(path: string): Promise<Suite> {
     throw new ConfigError(problems.join("\n"));
   }
   checkUnique(parsed.data.tasks, yaml);
-  const { base, logit_scale, tasks, splits } = parsed.data;
+  const { base, multitask, logit_scale, tasks, splits } = parsed.data;
   const absolute = (relative: string) => resolve(dirname(file), relative);
   const suite: Suite = {
     name: parsed.data.name,
     title: parsed.data.title ?? parsed.data.name,
     path: file,
     base: absolute(base),
+    multitask: multitask === undefined ? undefined : absolute(multitask),
     logitScale: logit_scale,
     tasks: tasks.map((task) => ({
       name: task.name,
@@ -176,6 +180,9 @@ function checkUnique(tasks: readonly z.infer<typeof taskSchema>[], yaml: ParsedY
 async function checkPaths(suite: Suite, yaml: ParsedYaml): Promise<void> {
   const wanted = [
     { key: ["base"], path: suite.base, kinds: ["folder", "file"], what: "a checkpoint" },
+    ...(suite.multitask === undefined
+      ? []
+      : [{ key: ["multitask"], path: suite.multitask, kinds: ["folder", "file"], what: "a checkpoint" }]),
     ...suite.tasks.flatMap((task, index) => [
       { key: ["tasks", index, "dataset"], path: task.dataset, kinds: ["folder"], what: "the directory of a data set" },
       { key: ["tasks", index, "expert"], path: task.expert, kinds: ["folder", "file"], what: "a checkpoint" },

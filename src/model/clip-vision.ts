@@ -64,12 +64,6 @@ function blockPrefix(index: number): string {
   return `vision_model.encoder.layers.${index}`;
 }
 
-/** The transformer block that a tensor belongs to, or undefined for embeddings, outer norms and the projection. */
-export function blockOf(tensorName: string): number | undefined {
-  const match = /^vision_model\.encoder\.layers\.(\d+)\./.exec(tensorName);
-  return match === null ? undefined : Number(match[1]);
-}
-
 /**
  * The tower. imagesBHWC holds pixel levels 0..255 as float32; weights are looked up by canonical name.
  * Returns features [B, E] of length 1.

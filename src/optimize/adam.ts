@@ -29,25 +29,38 @@ export function initAdam(size: number): AdamState {
 export function stepAdam(
   state: AdamState,
   parameters: Float64Array,
-  gradient: Float64Array,
+  gradient: ArrayLike<number>,
   learningRate: number,
   options: AdamOptions,
 ): { parameters: Float64Array; state: AdamState } {
-  const { beta1, beta2, epsilon, weightDecay } = options;
-  const updates = state.updates + 1;
-  const stepSize = learningRate / (1 - beta1 ** updates);
-  const meanSquareScale = Math.sqrt(1 - beta2 ** updates);
-  const next = Float64Array.from(parameters);
-  const mean = Float64Array.from(state.mean);
-  const meanSquare = Float64Array.from(state.meanSquare);
-  for (let index = 0; index < next.length; index++) {
-    const value = next[index] ?? 0;
+  const next = { updates: state.updates, mean: state.mean.slice(), meanSquare: state.meanSquare.slice() };
+  const moved = parameters.slice();
+  updateAdam(next, moved, gradient, learningRate, options);
+  return { parameters: moved, state: next };
+}
+
+/**
+ * The same update on the caller's own arrays: for whole networks, where fresh copies at every step would cost more than
+ * the update itself. Changes `state` and `parameters`.
+ */
+export function updateAdam(
+  state: { updates: number; readonly mean: Float64Array; readonly meanSquare: Float64Array },
+  parameters: Float64Array,
+  gradient: ArrayLike<number>,
+  learningRate: number,
+  { beta1, beta2, epsilon, weightDecay }: AdamOptions,
+): void {
+  state.updates += 1;
+  const { mean, meanSquare } = state;
+  const stepSize = learningRate / (1 - beta1 ** state.updates);
+  const meanSquareScale = Math.sqrt(1 - beta2 ** state.updates);
+  for (let index = 0; index < parameters.length; index++) {
+    const value = parameters[index] ?? 0;
     const slope = (gradient[index] ?? 0) + weightDecay * value;
     const m = beta1 * (mean[index] ?? 0) + (1 - beta1) * slope;
     const v = beta2 * (meanSquare[index] ?? 0) + (1 - beta2) * slope * slope;
     mean[index] = m;
     meanSquare[index] = v;
-    next[index] = value - (stepSize * m) / (Math.sqrt(v) / meanSquareScale + epsilon);
+    parameters[index] = value - (stepSize * m) / (Math.sqrt(v) / meanSquareScale + epsilon);
   }
-  return { parameters: next, state: { updates, mean, meanSquare } };
 }

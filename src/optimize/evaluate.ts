@@ -3,8 +3,8 @@
  * features, and each task reads its own columns. B images, C classes of one task, A classes of all tasks together.
  */
 
-import { evaluationBatches } from "../data/batches.js";
-import type { LabelledPixels } from "../data/pixels.js";
+import { evaluationBatches, imageBatches } from "../data/batches.js";
+import type { LabelledPixels, UnlabelledPixels } from "../data/pixels.js";
 import type { Engine, Executable, Program, TensorSource, TensorSpec } from "../engine/program.js";
 import { tf } from "../engine/tf.js";
 import { assert, NumericError } from "../errors.js";
@@ -19,8 +19,12 @@ export interface Evaluation {
   readonly accuracyPercent: number;
   /** Mean entropy of the predictions, in nats. */
   readonly entropyNats: number;
+  /** Mean cross-entropy of the true classes, in nats. */
+  readonly lossNats: number;
   /** Predicted class per image, so that later comparisons can be paired. */
   readonly predictions: Int32Array;
+  /** 1 per image that was right, else 0. */
+  readonly hits: Uint8Array;
 }
 
 /** A compiled forward with replaceable weights. */
@@ -33,6 +37,8 @@ export interface Classifier {
     pixels: LabelledPixels,
     options?: { limit?: number | undefined; signal?: AbortSignal },
   ): Promise<Evaluation>;
+  /** Softmax [N, C] of the task's logits for every image, float32. */
+  probabilities(task: string, pixels: UnlabelledPixels): Promise<Float32Array>;
   /** Logits [B, A] of one batch of images, uint8 [B, H, W, C]. */
   logits(imagesBHWC: Uint8Array): Promise<Float32Array>;
   close(): Promise<void>;
@@ -56,6 +62,7 @@ export async function createClassifier(engine: Engine, options: ClassifierOption
     setWeights: (weights) => executable.bind(weightSources(options.config, weights)),
     evaluate: (task, pixels, { limit, signal } = {}) =>
       evaluate(executable, options, task, pixels, limit ?? pixels.size, signal),
+    probabilities: (task, pixels) => probabilities(executable, options, task, pixels),
     logits: (imagesBHWC) => batchLogits(executable, imagesBHWC),
     close: () => executable.close(),
   };
@@ -110,33 +117,82 @@ async function evaluate(
   limit: number,
   signal: AbortSignal | undefined,
 ): Promise<Evaluation> {
-  const index = heads.findIndex((head) => head.task === task);
-  const head = heads[index];
-  assert(head !== undefined, `no head for task ${task}`);
-  const firstColumn = heads.slice(0, index).reduce((sum, { classes }) => sum + classes, 0);
-  const columns = heads.reduce((sum, { classes }) => sum + classes, 0);
+  const { firstColumn, columns, classes } = columnsOf(heads, task);
   const images = Math.min(limit, pixels.size);
   const predictions = new Int32Array(images);
+  const hits = new Uint8Array(images);
   let correct = 0;
   let entropy = 0;
+  let loss = 0;
   let done = 0;
   for (const batch of evaluationBatches(pixels, batchSize)) {
     if (done >= images) break;
     signal?.throwIfAborted();
     const logits = await batchLogits(executable, batch.imagesBHWC);
     for (let row = 0; row < batch.valid && done < images; row++, done++) {
-      const own = logits.subarray(row * columns + firstColumn, row * columns + firstColumn + head.classes);
+      const own = logits.subarray(row * columns + firstColumn, row * columns + firstColumn + classes);
       const predicted = argmax(own);
       if (predicted < 0)
         throw new NumericError(
           `task ${task}: the logits of image ${done} are not numbers; a weight or coefficient is NaN or infinite`,
         );
       predictions[done] = predicted;
-      if (predicted === batch.labelsB[row]) correct += 1;
-      entropy += entropyOf(own);
+      if (predicted === batch.labelsB[row]) {
+        hits[done] = 1;
+        correct += 1;
+      }
+      const { entropyNats, logZ } = entropyOf(own);
+      entropy += entropyNats;
+      loss += logZ - (own[batch.labelsB[row] ?? -1] ?? Number.NaN);
     }
   }
-  return { images, correct, accuracyPercent: (100 * correct) / images, entropyNats: entropy / images, predictions };
+  const accuracyPercent = (100 * correct) / images;
+  return {
+    images,
+    correct,
+    accuracyPercent,
+    entropyNats: entropy / images,
+    lossNats: loss / images,
+    predictions,
+    hits,
+  };
+}
+
+async function probabilities(
+  executable: Executable,
+  { heads, batchSize }: ClassifierOptions,
+  task: string,
+  pixels: UnlabelledPixels,
+): Promise<Float32Array> {
+  const { firstColumn, columns, classes } = columnsOf(heads, task);
+  const valuesNC = new Float32Array(pixels.size * classes);
+  for (const { imagesBHWC, first, valid } of imageBatches(pixels, batchSize)) {
+    const logits = await batchLogits(executable, imagesBHWC);
+    for (let row = 0; row < valid; row++) {
+      const own = logits.subarray(row * columns + firstColumn, row * columns + firstColumn + classes);
+      valuesNC.set(softmax(own), (first + row) * classes);
+    }
+  }
+  return valuesNC;
+}
+
+/** Where a task's logits stand among those of all heads. */
+function columnsOf(heads: readonly Head[], task: string) {
+  const index = heads.findIndex((head) => head.task === task);
+  const head = heads[index];
+  assert(head !== undefined, `no head for task ${task}`);
+  return {
+    firstColumn: heads.slice(0, index).reduce((sum, { classes }) => sum + classes, 0),
+    columns: heads.reduce((sum, { classes }) => sum + classes, 0),
+    classes: head.classes,
+  };
+}
+
+function softmax(logits: Float32Array): Float64Array {
+  const largest = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  const weights = Float64Array.from(logits, (logit) => Math.exp(logit - largest));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return weights.map((weight) => weight / total);
 }
 
 /** Index of the largest value, -1 when there is a NaN. */
@@ -150,8 +206,8 @@ function argmax(values: Float32Array): number {
   return best;
 }
 
-/** Entropy of softmax(logits) in float64: log Z - sum p z. */
-function entropyOf(logits: Float32Array): number {
+/** Entropy of softmax(logits) in float64, log Z - sum p z, and log Z itself. */
+function entropyOf(logits: Float32Array): { readonly entropyNats: number; readonly logZ: number } {
   const largest = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
   let total = 0;
   let weighted = 0;
@@ -160,5 +216,5 @@ function entropyOf(logits: Float32Array): number {
     total += weight;
     weighted += weight * (logit - largest);
   }
-  return Math.log(total) - weighted / total;
+  return { entropyNats: Math.log(total) - weighted / total, logZ: largest + Math.log(total) };
 }

@@ -1,8 +1,11 @@
 /**
  * What a fit tells the world. The trainer yields these and imports no consumer; console, run folder,
- * report and tracker read them. Order: start, then step and evaluation events, then end.
+ * report and tracker read them. Order: start, then step, evaluation and checkpoint events, then end. The evaluation of the last
+ * step comes after the end, from whoever judges the merged model.
  */
-export type TrainEvent = StartEvent | StepEvent | EvaluationEvent | EndEvent;
+import type { TrainState } from "./train.js";
+
+export type TrainEvent = StartEvent | StepEvent | EvaluationEvent | CheckpointEvent | EndEvent;
 
 export interface StartEvent {
   readonly type: "start";
@@ -33,9 +36,51 @@ export interface StepEvent {
 export interface EvaluationEvent {
   readonly type: "evaluation";
   readonly step: number;
+  /** The tasks that were judged, which need not be those that are learned from. */
+  readonly tasks: readonly string[];
   /** Accuracy in percent, in the order of `tasks`. */
   readonly accuracyPercent: readonly number[];
   readonly averagePercent: number;
+  /** Mean entropy of the predictions, in nats, in the order of `tasks`. */
+  readonly entropyNats: readonly number[];
+  /** Mean cross-entropy of the true classes, in nats, in the order of `tasks`. */
+  readonly lossNats: readonly number[];
+  /** The constrained coefficients that were evaluated, [K][L]. */
+  readonly coefficients: readonly (readonly number[])[];
+}
+
+/** What an evaluation says of one task. */
+export interface TaskScore {
+  readonly task: string;
+  readonly accuracyPercent: number;
+  readonly entropyNats: number;
+  readonly lossNats: number;
+}
+
+/** The event of an evaluation after `step` steps. */
+export function evaluationEvent(
+  step: number,
+  scores: readonly TaskScore[],
+  coefficients: EvaluationEvent["coefficients"],
+): EvaluationEvent {
+  const accuracyPercent = scores.map((score) => score.accuracyPercent);
+  return {
+    type: "evaluation",
+    step,
+    tasks: scores.map(({ task }) => task),
+    accuracyPercent,
+    averagePercent: accuracyPercent.reduce((a, b) => a + b, 0) / accuracyPercent.length,
+    entropyNats: scores.map(({ entropyNats }) => entropyNats),
+    lossNats: scores.map(({ lossNats }) => lossNats),
+    coefficients,
+  };
+}
+
+/** A state to keep: a fit that starts from it goes on as if it had not stopped. */
+export interface CheckpointEvent {
+  readonly type: "checkpoint";
+  readonly step: number;
+  readonly state: TrainState;
 }
 
 export interface EndEvent {

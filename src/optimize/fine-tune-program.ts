@@ -19,15 +19,20 @@ export interface FineTuneOptions {
   readonly logitScale: number;
   /** Whether the heads are trained with the tower (pretraining) or frozen (experts). */
   readonly trainHeads: boolean;
+  /** Images of other domains whose features shall stay what they were; none by default. */
+  readonly anchors?: { readonly images: number; readonly weight: number };
 }
 
 /**
  * Inputs: `weights/<name>` for every tensor, `head/<task>/weight` [C, E] (rows are used as given) and `head/<task>/bias` [C],
- * `images` uint8 [sum B, H, W, C], `labels` int32 [sum B]. Outputs: `losses` [T], `gradient/<input>` for every trained input.
+ * `images` uint8 [sum B (+ A), H, W, C], `labels` int32 [sum B]; with anchors `anchors` [A, E], the features that the last A images
+ * had. Outputs: `losses` [T] (with anchors [T + 1]), `gradient/<input>` for every trained input. An anchor's loss is the squared
+ * distance of its features, averaged over the anchors (feature distillation, as in Li & Hoiem 2016, Learning without Forgetting).
  */
 export function fineTuneProgram(options: FineTuneOptions): Program {
   const { config, tasks } = options;
   const images = tasks.reduce((sum, task) => sum + task.images, 0);
+  const anchors = options.anchors ?? { images: 0, weight: 0 };
   const weights = clipVisionTensors(config).map(({ name, shape }): [string, TensorSpec] => [
     `weights/${name}`,
     { shape, dtype: "float32" },
@@ -43,8 +48,14 @@ export function fineTuneProgram(options: FineTuneOptions): Program {
     inputs: new Map<string, TensorSpec>([
       ...weights,
       ...heads,
-      ["images", { shape: [images, config.imageSize, config.imageSize, config.channels], dtype: "uint8" }],
+      [
+        "images",
+        { shape: [images + anchors.images, config.imageSize, config.imageSize, config.channels], dtype: "uint8" },
+      ],
       ["labels", { shape: [images], dtype: "int32" }],
+      ...(anchors.images > 0
+        ? [["anchors", { shape: [anchors.images, config.projectionSize], dtype: "float32" }] as const]
+        : []),
     ]),
     build: (tensors) => {
       const losses = (...values: Tensor[]): Tensor => {
@@ -56,7 +67,8 @@ export function fineTuneProgram(options: FineTuneOptions): Program {
         );
         return taskLosses(options, get);
       };
-      const shares = tf.tensor1d(tasks.map((task) => task.images / images));
+      const taskShares = tasks.map((task) => task.images / images);
+      const shares = tf.tensor1d(anchors.images > 0 ? [...taskShares, anchors.weight] : taskShares);
       const { value, grads } = tf.valueAndGrads(losses)(trained.map(lookup(tensors)), shares);
       return new Map([
         ["losses", value],
@@ -67,7 +79,7 @@ export function fineTuneProgram(options: FineTuneOptions): Program {
 }
 
 function taskLosses(
-  { config, normalization, tasks, labelSmoothing, logitScale }: FineTuneOptions,
+  { config, normalization, tasks, labelSmoothing, logitScale, anchors }: FineTuneOptions,
   get: (name: string) => Tensor,
 ): Tensor {
   const features = clipVisionFeatures(config, normalization, (name) => get(`weights/${name}`), get("images"));
@@ -79,5 +91,9 @@ function taskLosses(
     const logits = headLogits(own, get(`head/${name}/weight`), get(`head/${name}/bias`), logitScale);
     return meanCrossEntropy(logits, labels, labelSmoothing);
   });
+  if (anchors !== undefined && anchors.images > 0) {
+    const kept = tf.slice(features, [first, 0], [anchors.images, config.projectionSize]);
+    losses.push(tf.mean(tf.sum(tf.squaredDifference(kept, get("anchors")), -1)));
+  }
   return tf.stack(losses);
 }

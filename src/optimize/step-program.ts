@@ -17,19 +17,24 @@ export interface StepProgramOptions {
   readonly normalization: Normalization;
   readonly heads: readonly Head[];
   readonly imagesPerTask: number;
-  /** Scalar loss of one task from its logits [B, C]. */
-  readonly loss: (logitsBC: Tensor) => Tensor;
+  /** Scalar loss of one task from its logits [B, C] and, with `targets`, from its target probabilities [B, C]. */
+  readonly loss: (logitsBC: Tensor, targetsBC?: Tensor) => Tensor;
+  /** Whether the step is given target probabilities for its images. */
+  readonly targets?: boolean;
   /** Weight of each task's loss in the minimised sum. */
   readonly taskWeight: number;
 }
 
 export const STEP_INPUT_COEFFICIENTS = "coefficients";
 export const STEP_INPUT_IMAGES = "images";
+/** Name of a task's targets. */
+export const stepTargets = (task: string): string => `targets/${task}`;
 export const STEP_OUTPUT_LOSSES = "task_losses";
 export const STEP_OUTPUT_GRADIENT = "gradient";
 
 /**
- * Inputs: `coefficients` float32 [N, K], `images` uint8 [T * B, H, W, C] in task order. Outputs: `task_losses` [T] in nats,
+ * Inputs: `coefficients` float32 [N, K], `images` uint8 [T * B, H, W, C] in task order, with targets `targets/<task>` float32
+ * [B, C] for each task. Outputs: `task_losses` [T] in nats,
  * `gradient` [N, K] of taskWeight * sum(task_losses).
  */
 export function stepProgram(options: StepProgramOptions): Program {
@@ -43,6 +48,10 @@ export function stepProgram(options: StepProgramOptions): Program {
     inputs: new Map<string, TensorSpec>([
       [STEP_INPUT_COEFFICIENTS, { shape: [merged.length, tasks], dtype: "float32" }],
       [STEP_INPUT_IMAGES, { shape: [heads.length * imagesPerTask, side, side, config.channels], dtype: "uint8" }],
+      ...(options.targets === true ? heads : []).map(({ task, classes }): [string, TensorSpec] => [
+        stepTargets(task),
+        { shape: [imagesPerTask, classes], dtype: "float32" },
+      ]),
     ]),
     build: (tensors) => {
       const get = lookup(tensors);
@@ -50,7 +59,10 @@ export function stepProgram(options: StepProgramOptions): Program {
         const weights = mergedWeights(bundle, get, coefficientsNK);
         const features = clipVisionFeatures(config, options.normalization, weights, get(STEP_INPUT_IMAGES));
         return tf.stack(
-          heads.map((head, index) => options.loss(taskLogits(head, index, imagesPerTask, features, get))),
+          heads.map((head, index) => {
+            const logits = taskLogits(head, index, imagesPerTask, features, get);
+            return options.targets === true ? options.loss(logits, get(stepTargets(head.task))) : options.loss(logits);
+          }),
         );
       };
       const weightsT = tf.fill([heads.length], taskWeight);

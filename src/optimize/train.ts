@@ -10,19 +10,15 @@ import {
   type Constraint,
   constrain,
   constraintGradient,
+  rowsOf,
   toGroupGradient,
   toTensorCoefficients,
 } from "../merge/coefficients.js";
 import type { Grouping } from "../merge/groups.js";
 import { type AdamOptions, type AdamState, initAdam, stepAdam } from "./adam.js";
-import type { EndEvent, EvaluationEvent, TrainEvent } from "./events.js";
+import { type EndEvent, type EvaluationEvent, evaluationEvent, type TaskScore, type TrainEvent } from "./events.js";
 import { learningRateAt, type ScheduleOptions } from "./schedule.js";
-import {
-  STEP_INPUT_COEFFICIENTS,
-  STEP_INPUT_IMAGES,
-  STEP_OUTPUT_GRADIENT,
-  STEP_OUTPUT_LOSSES,
-} from "./step-program.js";
+import { STEP_INPUT_COEFFICIENTS, STEP_OUTPUT_GRADIENT, STEP_OUTPUT_LOSSES } from "./step-program.js";
 
 export interface TrainOptions {
   /** The compiled `stepProgram`, with its frozen tensors bound. */
@@ -36,14 +32,19 @@ export interface TrainOptions {
   readonly schedule: ScheduleOptions;
   /** Tasks whose objective is minimised, in the order of the compiled step. */
   readonly adaptedTasks: readonly string[];
-  /** The uint8 images of a step (from 0), all tasks one after another: a pure function, so that nothing needs restoring. */
-  readonly imagesAt: (step: number) => Uint8Array;
+  /**
+   * The step's inputs but the coefficients (images, and targets where the objective has them) for a step counted from 0: a
+   * pure function, so that nothing needs restoring.
+   */
+  readonly inputsAt: (step: number) => ReadonlyMap<string, Float32Array | Uint8Array>;
   readonly imagesPerStep: number;
   /** Weight of each task's loss in the minimised sum. */
   readonly taskWeight: number;
-  /** Steps between evaluations, 0 for none during the fit. */
+  /** Steps between evaluations, the first before any step; 0 for none during the fit. */
   readonly evaluateEvery: number;
-  readonly evaluate: (valuesKL: CoefficientMatrix) => Promise<readonly number[]>;
+  /** Steps between checkpoints, 0 for one at the end only. */
+  readonly checkpointEvery: number;
+  readonly evaluate: (valuesKL: CoefficientMatrix) => Promise<readonly TaskScore[]>;
   /** When aborted, the step under way is finished and the fit ends as interrupted. */
   readonly signal: AbortSignal;
   /** Milliseconds now; passed in so that tests are deterministic. */
@@ -56,12 +57,14 @@ export interface TrainState {
   /** What the optimiser moves, [K, L]. */
   readonly rawKL: CoefficientMatrix;
   readonly adam: AdamState;
+  /** The last step that was evaluated (-1: none), so that a fit stopped before an evaluation makes it when it goes on. */
+  readonly evaluatedStep: number;
 }
 
 /** The state before the first step. */
 export function initTrainState(options: Pick<TrainOptions, "tasks" | "grouping" | "initial">): TrainState {
   const size = options.tasks.length * options.grouping.groups.length;
-  return { step: 0, rawKL: new Float64Array(size).fill(options.initial), adam: initAdam(size) };
+  return { step: 0, rawKL: new Float64Array(size).fill(options.initial), adam: initAdam(size), evaluatedStep: -1 };
 }
 
 export interface TrainResult {
@@ -86,12 +89,30 @@ export async function* train(options: TrainOptions, from: TrainState): AsyncGene
   };
   let state = from;
   let evaluatingMs = 0;
+  let keptStep = from.step;
   let failure: NumericError | undefined;
-  while (state.step < schedule.steps && !options.signal.aborted) {
+  for (;;) {
+    if (isEvaluationDue(options, state)) {
+      const evaluationStarted = clock();
+      const event = await evaluation(options, state);
+      if (event !== undefined) {
+        yield event;
+        state = { ...state, evaluatedStep: state.step };
+      }
+      evaluatingMs += clock() - evaluationStarted;
+    }
+    const isOver = state.step >= schedule.steps || options.signal.aborted;
+    const isKept = isOver || (options.checkpointEvery > 0 && state.step % options.checkpointEvery === 0);
+    if (isKept && state.step > keptStep) {
+      yield { type: "checkpoint", step: state.step, state };
+      keptStep = state.step;
+    }
+    if (isOver) break;
     const stepStarted = clock();
     const outcome = await trainStep(options, state).catch(onlyNumeric);
     if (outcome instanceof NumericError) {
       failure = outcome;
+      if (state.step > keptStep) yield { type: "checkpoint", step: state.step, state };
       break;
     }
     const { next, taskLossNats, gradientNorm, learningRate, valuesKL } = outcome;
@@ -109,18 +130,20 @@ export async function* train(options: TrainOptions, from: TrainState): AsyncGene
       imagesPerSecond: (options.imagesPerStep * 1000) / stepMs,
       secondsLeft: ((schedule.steps - state.step) * meanMs) / 1000,
     };
-    const due = options.evaluateEvery > 0 && state.step % options.evaluateEvery === 0;
-    if (due && state.step < schedule.steps && !options.signal.aborted) {
-      const evaluationStarted = clock();
-      const event = await evaluation(options, state);
-      if (event !== undefined) yield event;
-      evaluatingMs += clock() - evaluationStarted;
-    }
   }
   const early = failure === undefined ? "interrupted" : "failed";
   const reason = state.step < schedule.steps ? early : "finished";
   yield { type: "end", step: state.step, reason, seconds: (clock() - started) / 1000 };
   return { state, reason, ...(failure === undefined ? {} : { failure }) };
+}
+
+/** The last step is judged after the fit, with everything else. */
+function isEvaluationDue(
+  { evaluateEvery, schedule, signal }: TrainOptions,
+  { step, evaluatedStep }: TrainState,
+): boolean {
+  const isMoment = evaluateEvery > 0 && step % evaluateEvery === 0 && step < schedule.steps;
+  return isMoment && evaluatedStep < step && !signal.aborted;
 }
 
 function onlyNumeric(error: unknown): NumericError {
@@ -135,7 +158,7 @@ async function trainStep(options: TrainOptions, state: TrainState) {
   const outputs = await options.step.run(
     new Map<string, Float32Array | Uint8Array>([
       [STEP_INPUT_COEFFICIENTS, toTensorCoefficients(valuesKL, grouping, tasks.length)],
-      [STEP_INPUT_IMAGES, options.imagesAt(state.step)],
+      ...options.inputsAt(state.step),
     ]),
   );
   const losses = outputs.get(STEP_OUTPUT_LOSSES);
@@ -152,7 +175,12 @@ async function trainStep(options: TrainOptions, state: TrainState) {
   const learningRate = learningRateAt(step, options.schedule);
   const updated = stepAdam(state.adam, state.rawKL, gradientKL, learningRate, options.adam);
   return {
-    next: { step, rawKL: updated.parameters, adam: updated.state } satisfies TrainState,
+    next: {
+      step,
+      rawKL: updated.parameters,
+      adam: updated.state,
+      evaluatedStep: state.evaluatedStep,
+    } satisfies TrainState,
     taskLossNats: [...losses],
     gradientNorm: Math.hypot(...gradientKL),
     learningRate,
@@ -163,9 +191,8 @@ async function trainStep(options: TrainOptions, state: TrainState) {
 /** Evaluates the state; undefined when the abort came meanwhile, since the coefficients matter more than their accuracy. */
 async function evaluation(options: TrainOptions, state: TrainState): Promise<EvaluationEvent | undefined> {
   try {
-    const accuracyPercent = await options.evaluate(constrain(state.rawKL, options.tasks.length, options.constraint));
-    const averagePercent = accuracyPercent.reduce((a, b) => a + b, 0) / accuracyPercent.length;
-    return { type: "evaluation", step: state.step, accuracyPercent, averagePercent };
+    const valuesKL = constrain(state.rawKL, options.tasks.length, options.constraint);
+    return evaluationEvent(state.step, await options.evaluate(valuesKL), rowsOf(valuesKL, options.tasks.length));
   } catch (error) {
     if (options.signal.aborted) return undefined;
     throw error;

@@ -17,7 +17,7 @@ const task = (name: string) => `  - name: ${name}
     classes: ["0", "1"]
     licence: CC-BY-SA-3.0
 `;
-const whole = `name: mini4
+const whole = `name: mini8
 title: Four small tasks
 base: base
 logit_scale: 30
@@ -31,7 +31,7 @@ describe("openSuite", () => {
     writeAt(root, "suite.yaml", whole);
     const suite = await openSuite(root);
     expect(suite).toMatchObject({
-      name: "mini4",
+      name: "mini8",
       title: "Four small tasks",
       path: file,
       base: join(root, "base"),
@@ -49,6 +49,16 @@ describe("openSuite", () => {
       source: undefined,
     });
     expect(await openSuite(file)).toEqual(suite);
+  });
+
+  it("takes a multi-task model, which must be there", async () => {
+    writeAt(root, "joint/config.json", "");
+    expect((await open(whole.replace("logit_scale", "multitask: joint\nlogit_scale"))).multitask).toBe(
+      join(root, "joint"),
+    );
+    await expect(open(whole.replace("logit_scale", "multitask: gone\nlogit_scale"))).rejects.toThrow(
+      `${file}:4: multitask: expected a checkpoint, found nothing at ${join(root, "gone")}`,
+    );
   });
 
   it("takes other names of splits", async () => {

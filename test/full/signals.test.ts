@@ -6,7 +6,7 @@ import { createRng } from "../../src/runtime/rng.js";
 import { parseCoefficients } from "../../src/track/coefficients-file.js";
 import { ROOT, startCli, temporaryFolder } from "../support/cli.js";
 
-const CONFIG = join(ROOT, "configs", "mini4.yaml");
+const CONFIG = join(ROOT, "configs", "mini8.yaml");
 const ENDLESS = ["fit", CONFIG, "steps=1000000", "data.eval_every=0", "data.eval_limit=50", "experiment=e", "name=n"];
 const MOST_MS_TO_STOP = 10_000;
 const KILLS = 8;

@@ -5,18 +5,31 @@
 import { cp, mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { parse, stringify } from "yaml";
 import { openCheckpoint, saveCheckpoint } from "../../src/checkpoint/checkpoint.js";
 import { ROOT, runCli, temporaryFolder } from "../support/cli.js";
 
+const TASKS = ["mnist", "fashion-mnist", "emoji", "letters"];
 let pristine: string;
 beforeAll(async () => {
   pristine = await temporaryFolder();
-  await cp(join(ROOT, "datasets", "mini4"), join(pristine, "suite"), { recursive: true });
+  await copyPart(join(ROOT, "datasets", "mini8"), join(pristine, "suite"));
   await writeFile(
     join(pristine, "c.yaml"),
     "extends: presets/quickstart\nsuite: suite\nsteps: 2\ndata:\n  eval_limit: 4\n  eval_every: 0\n",
   );
 });
+
+/** Four tasks of the suite: each row copies it anew. */
+async function copyPart(from: string, to: string): Promise<void> {
+  const suite = parse(await readFile(join(from, "suite.yaml"), "utf8"));
+  suite.tasks = suite.tasks.filter(({ name }: { name: string }) => TASKS.includes(name));
+  delete suite.multitask;
+  const { base, tasks } = suite;
+  const parts = [base, ...tasks.flatMap((task: Record<string, string>) => [task.dataset, task.expert, task.head])];
+  for (const part of parts) await cp(join(from, part), join(to, part), { recursive: true });
+  await writeFile(join(to, "suite.yaml"), stringify(suite));
+}
 
 interface Row {
   readonly name: string;

@@ -27,10 +27,10 @@ export function temporaryFolder(): Promise<string> {
 }
 
 /** Starts `adamerge <args>` in `cwd`, with the cache in `cwd` too. */
-export function startCli(cwd: string, args: readonly string[]): RunningCli {
+export function startCli(cwd: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): RunningCli {
   const child = spawn(process.execPath, [MAIN, ...args], {
     cwd,
-    env: { ...process.env, ADAMERGE_CACHE: join(cwd, "cache"), NO_COLOR: "1" },
+    env: { ...process.env, ADAMERGE_CACHE: join(cwd, "cache"), NO_COLOR: "1", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let [stdout, stderr] = ["", ""];
@@ -58,6 +58,10 @@ export function startCli(cwd: string, args: readonly string[]): RunningCli {
 }
 
 /** Runs `adamerge <args>` to its end. */
-export function runCli(cwd: string, args: readonly string[]): Promise<CliResult> {
-  return startCli(cwd, args).result;
+export function runCli(
+  cwd: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<CliResult> {
+  return startCli(cwd, args, env).result;
 }

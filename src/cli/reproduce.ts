@@ -1,0 +1,45 @@
+/** `adamerge reproduce`: the table of an experiment file, computed as far as it is not there yet. */
+import path from "node:path";
+import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
+import { presetsDirectory, printJson, workOptions } from "./io.js";
+import { defineVerb, jsonOption, overridesPositional, quietOption } from "./verb.js";
+
+export const reproduceVerb = defineVerb({
+  name: "reproduce",
+  usage: "<experiment> [overrides..]",
+  describe: "Make the table of an experiment; what is computed is kept",
+  positionals: {
+    experiment: { describe: "Name of a file in experiments/, or a file", type: "string", demandOption: true },
+    overrides: overridesPositional,
+  },
+  options: {
+    output: { describe: "Directory of runs", type: "string", default: "runs", requiresArg: true, alias: "o" },
+    "dry-run": { describe: "List what would be computed", type: "boolean", default: false },
+    quiet: quietOption,
+    json: jsonOption,
+  },
+  examples: [
+    ["reproduce mini8-findings", "Compute the table, or what is missing of it"],
+    ["reproduce mini8-findings data.eval_limit=100 --dry-run", "What a smaller version would compute"],
+  ],
+  async run({ experiment, overrides, output, "dry-run": dryRun, quiet, json }, io) {
+    const { reproduce } = await import("../experiment/reproduce.js");
+    const { textOf } = await import("../experiment/table-files.js");
+    const { overwrite: _overwrite, onEvent: _onEvent, ...options } = workOptions(io, { quiet });
+    const { directory, table, missing } = await reproduce({
+      ...options,
+      experiment,
+      experimentsDir: path.join(io.packageRoot, "experiments"),
+      presetsDir: presetsDirectory(io),
+      cwd: io.cwd,
+      overrides,
+      output: path.resolve(io.cwd, output),
+      dryRun,
+    });
+    if (json) printJson(io, table);
+    else if (table.rows.length > 0) io.stdout.write(textOf(table));
+    if (table.rows.length > 0) options.log(`table: ${path.join(directory, "table.json")}, .md, .csv, .tex`);
+    if (missing > 0 && !dryRun) options.log(`${missing} cells are missing; the same command goes on`);
+    return io.signal.aborted ? EXIT_INTERRUPTED : EXIT_OK;
+  },
+});

@@ -1,0 +1,87 @@
+/** `adamerge sweep`: many fits over values of config keys, ranked. */
+import path from "node:path";
+import { execPath } from "node:process";
+import { ConfigError } from "../errors.js";
+import { EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
+import { type CliIo, presetsDirectory, printJson, workOptions } from "./io.js";
+import { defineVerb, jsonOption, overridesPositional, quietOption } from "./verb.js";
+
+export const sweepVerb = defineVerb({
+  name: "sweep",
+  usage: "<sweep> [overrides..]",
+  describe: "Fit for many values of config keys and rank them; goes on where it was stopped",
+  positionals: {
+    sweep: { describe: "Sweep file (YAML)", type: "string", demandOption: true },
+    overrides: overridesPositional,
+  },
+  options: {
+    jobs: {
+      describe: "Trials at the same time, sharing the cores",
+      type: "number",
+      default: 1,
+      requiresArg: true,
+      alias: "j",
+    },
+    launcher: {
+      describe:
+        "Where trials run: processes of this machine, or a Slurm job array (resources under slurm: in the sweep file)",
+      choices: ["local", "slurm"] as const,
+      default: "local" as const,
+      requiresArg: true,
+    },
+    trial: {
+      describe: "Run this one trial and no other (what a task of an array does)",
+      type: "number",
+      requiresArg: true,
+    },
+    output: { describe: "Directory of runs", type: "string", default: "runs", requiresArg: true, alias: "o" },
+    "dry-run": { describe: "List the trials", type: "boolean", default: false },
+    "retry-failed": { describe: "Begin failed trials anew", type: "boolean", default: false },
+    quiet: quietOption,
+    json: jsonOption,
+  },
+  examples: [
+    ["sweep configs/sweeps/learning-rate.yaml --jobs 2", "Run the trials, two at a time"],
+    ["sweep configs/sweeps/learning-rate.yaml --dry-run", "List them"],
+  ],
+  async run(
+    { sweep, overrides, jobs, launcher, trial, output, "dry-run": dryRun, "retry-failed": retryFailed, quiet, json },
+    io,
+  ) {
+    if (!Number.isInteger(jobs) || jobs < 1)
+      throw new ConfigError(`--jobs: expected a whole number from 1, found ${jobs}`);
+    const { runSweep, runTrial } = await import("../experiment/sweep/run-sweep.js");
+    const { sweepText } = await import("../experiment/sweep/sweep-table.js");
+    const { overwrite: _overwrite, onEvent: _onEvent, ...options } = workOptions(io, { quiet });
+    const work = {
+      ...options,
+      file: sweep,
+      presetsDir: presetsDirectory(io),
+      cwd: io.cwd,
+      overrides,
+      output: path.resolve(io.cwd, output),
+      jobs,
+      launcher,
+      trialCommand: trialCommand(io, path.resolve(io.cwd, sweep), overrides, path.resolve(io.cwd, output)),
+      dryRun,
+      retryFailed,
+    };
+    if (trial !== undefined) return (await runTrial(work, trial)).reason === "finished" ? EXIT_OK : EXIT_INTERRUPTED;
+    const { directory, table, missing } = await runSweep(work);
+    if (json) printJson(io, table);
+    else if (!dryRun) io.stdout.write(quiet ? `${directory}\n` : sweepText(table));
+    if (!dryRun)
+      options.log(
+        `table: ${path.join(directory, "sweep.csv")}, .json, .txt; report: ${path.join(directory, "report.html")}`,
+      );
+    if (missing > 0 && !dryRun) options.log(`${missing} trials are missing; the same command goes on`);
+    if (io.signal.aborted) return EXIT_INTERRUPTED;
+    return table.rows.some(({ state }) => state === "failed") ? EXIT_FAILURE : EXIT_OK;
+  },
+});
+
+/** This program on one trial; the trial's number follows. */
+function trialCommand({ packageRoot }: CliIo, file: string, overrides: readonly string[], output: string): string[] {
+  const main = path.join(packageRoot, "dist", "cli", "main.js");
+  return [execPath, main, "sweep", file, ...overrides, "--output", output, "--launcher", "slurm", "--trial"];
+}

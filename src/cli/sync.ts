@@ -1,0 +1,66 @@
+/** `adamerge sync`: delivers run folders to an MLflow server; what is there already is not sent again. */
+import { readdir, stat } from "node:fs/promises";
+import path from "node:path";
+import { ConfigError } from "../errors.js";
+import { EXIT_OK } from "./exit-codes.js";
+import { printJson, trackingOf, workOptions } from "./io.js";
+import { defineVerb, jsonOption, quietOption } from "./verb.js";
+
+export const syncVerb = defineVerb({
+  name: "sync",
+  usage: "<runs..>",
+  describe: "Deliver runs to an MLflow server, each point and file once",
+  positionals: {
+    runs: {
+      describe: "Run folders, or folders that hold some",
+      type: "string",
+      array: true,
+      demandOption: true,
+    },
+  },
+  options: {
+    to: { describe: "The server (default: MLFLOW_TRACKING_URI)", type: "string", requiresArg: true },
+    experiment: { describe: "Experiment on the server (default: the run's)", type: "string", requiresArg: true },
+    model: { describe: "Deliver the merged models too", type: "boolean", default: false },
+    quiet: quietOption,
+    json: jsonOption,
+  },
+  examples: [
+    ["sync runs/mini8/default --to http://localhost:5000", "One run"],
+    ["sync runs --to http://localhost:5000 --model", "All runs below a folder, with their models"],
+  ],
+  async run({ runs, to, experiment, model, quiet, json }, io) {
+    const uri = to ?? io.env.MLFLOW_TRACKING_URI;
+    if (!uri) throw new ConfigError("sync: expected a server (--to URI or MLFLOW_TRACKING_URI), found none");
+    const folders = (await Promise.all(runs.map((run) => runFolders(path.resolve(io.cwd, run))))).flat();
+    if (folders.length === 0)
+      throw new ConfigError(
+        `${runs.join(", ")}: expected folders of runs (with config.yaml and status.json), found none`,
+      );
+    const library = await io.library();
+    const { log } = workOptions(io, { quiet });
+    const delivered = await library.syncRuns(
+      folders,
+      { ...trackingOf(io, uri), experiment: experiment ?? null, withModel: model },
+      log,
+    );
+    if (json) printJson(io, delivered);
+    else if (quiet) io.stdout.write(delivered.map(({ runId }) => `${runId}\n`).join(""));
+    return EXIT_OK;
+  },
+});
+
+/** The folder itself when it is a run, else the runs below it. */
+async function runFolders(folder: string): Promise<string[]> {
+  const isRun = async (at: string) =>
+    (
+      await Promise.all(["config.yaml", "status.json"].map((name) => stat(path.join(at, name)).catch(() => undefined)))
+    ).every((found) => found?.isFile());
+  if (await isRun(folder)) return [folder];
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const below = entries
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => path.join(folder, entry.name))
+    .sort();
+  return (await Promise.all(below.map(runFolders))).flat();
+}

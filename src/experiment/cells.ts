@@ -1,0 +1,88 @@
+/**
+ * The cells of an experiment: every single model that has to be made and judged. A cell's key is a hash of everything that its
+ * result depends on, so that a result on disk stands as long as its settings do.
+ */
+import { createHash } from "node:crypto";
+import { loadRunConfig } from "../config/load.js";
+import type { RunConfig } from "../config/schema.js";
+import type { Adaptation, Experiment, ExperimentRow } from "./experiment-file.js";
+
+/** Raise it when a change of the program changes results that are on disk. */
+const RESULT_VERSION = 1;
+
+export interface Cell {
+  readonly row: ExperimentRow;
+  /** Undefined for rows that adapt to nothing. */
+  readonly adaptation: Adaptation | undefined;
+  readonly suite: string;
+  /** Sampler seed; 0 for rows that learn nothing. */
+  readonly seed: number;
+  readonly config: RunConfig;
+  /** Names the cell's files: readable, with a hash of its settings. */
+  readonly key: string;
+}
+
+export interface LoadCellsOptions {
+  readonly presetsDir: string;
+  readonly cwd: string;
+  /** Overrides of the config for all rows. */
+  readonly overrides: readonly string[];
+  /** Directory of all runs. */
+  readonly output: string;
+  /** Fingerprint of a suite's files: a suite that changed gives other keys. */
+  readonly suiteFingerprint: (suite: string) => Promise<string>;
+}
+
+/** All cells, row by row in the order of the table. Throws ConfigError for overrides that do not fit the config. */
+export async function loadCells(experiment: Experiment, options: LoadCellsOptions): Promise<Cell[]> {
+  const cells: Cell[] = [];
+  for (const row of experiment.rows)
+    for (const adaptation of row.fit === undefined ? [undefined] : experiment.adaptation)
+      for (const [index, suite] of experiment.suites.entries())
+        for (const seed of row.fit === undefined ? [0] : experiment.seeds)
+          cells.push(await loadCell(experiment, options, { row, adaptation, suite, index, seed }));
+  return cells;
+}
+
+interface CellPlace {
+  readonly row: ExperimentRow;
+  readonly adaptation: Adaptation | undefined;
+  readonly suite: string;
+  readonly index: number;
+  readonly seed: number;
+}
+
+async function loadCell(experiment: Experiment, options: LoadCellsOptions, place: CellPlace): Promise<Cell> {
+  const { row, adaptation, suite, index, seed } = place;
+  const adapted = adaptation === undefined ? [] : [`data.adapt_split=${adaptation.split}`];
+  const overrides = [...(row.fit ?? []), ...adapted, ...options.overrides, `suite=${suite}`, `seed=${seed}`];
+  const { config } = await loadRunConfig(experiment.config, overrides, options);
+  const {
+    experiment: _experiment,
+    name: _name,
+    output: _output,
+    save_model: _save,
+    save_report: _report,
+    suite: _suite,
+    ...settings
+  } = config;
+  const facts = [RESULT_VERSION, await options.suiteFingerprint(suite), row.method, row.settings, row.search, settings];
+  const hash = createHash("sha256").update(JSON.stringify(facts)).digest("hex").slice(0, 12);
+  const parts = [
+    row.name,
+    adaptation?.name,
+    `suite${index + 1}`,
+    ...(row.fit === undefined ? [] : [`seed${seed}`]),
+    hash,
+  ];
+  const key = parts.filter((part) => part !== undefined).join("-");
+  const named = {
+    ...config,
+    output: options.output,
+    experiment: `${experiment.name}.fits`,
+    name: key,
+    save_model: false,
+    save_report: false,
+  };
+  return { row, adaptation, suite, seed, config: named, key };
+}

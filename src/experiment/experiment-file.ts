@@ -1,0 +1,118 @@
+/**
+ * An experiment: the rows of a table, each a method with its setting, over suites and sampler seeds. One YAML file in `experiments/` per table.
+ * Reads and checks the file; runs nothing.
+ */
+import { readdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import { LineCounter, parseDocument } from "yaml";
+import { z } from "zod";
+import { explainIssue } from "../config/issues.js";
+import { nearest } from "../config/nearest.js";
+import { ConfigError } from "../errors.js";
+
+const rowName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.+-]*$/, "a name of letters, digits and _ . + -");
+
+const rowSchema = z
+  .strictObject({
+    name: rowName.describe("Names the row in the table and its files"),
+    method: z.string().optional().describe("A method without learning, as in `adamerge methods`, or a reference"),
+    settings: z.record(z.string(), z.unknown()).default({}).describe("Settings of the method"),
+    fit: z.array(z.string()).optional().describe("Instead of a method: a fit, with these overrides of the config"),
+    setting: z
+      .enum(["published", "val", "oracle"])
+      .default("published")
+      .describe("Where the settings come from: the paper, a search on val, or a search on the judged images"),
+    search: z
+      .record(z.string(), z.array(z.unknown()).min(1))
+      .optional()
+      .describe("Settings to choose from on val: every combination is judged there, the best is taken"),
+  })
+  .superRefine((row, context) => {
+    if ((row.method === undefined) === (row.fit === undefined))
+      context.addIssue({ code: "custom", path: [], message: "expected one of `method` and `fit`" });
+    if (row.search !== undefined && row.fit !== undefined)
+      context.addIssue({ code: "custom", path: ["search"], message: "expected with `method` only" });
+  });
+
+const adaptationSchema = z.strictObject({
+  name: rowName.describe("Shown in the table"),
+  split: z.string().min(1).describe("Split whose unlabelled images the fits see"),
+});
+
+const experimentSchema = z.strictObject({
+  title: z.string().min(1).describe("Heading of the table"),
+  config: z.string().min(1).describe("Run config of every row, relative to this file"),
+  suites: z
+    .array(z.string().min(1))
+    .min(1)
+    .describe("Suites to average over, such as seeds of the experts; relative to this file"),
+  seeds: z.array(z.int().min(0)).min(1).default([0]).describe("Sampler seeds of the fits"),
+  adaptation: z.array(adaptationSchema).min(1).describe("What the fits adapt on; each gives rows of its own"),
+  rows: z.array(rowSchema).min(1).describe("In the order of the table"),
+});
+
+export type ExperimentRow = z.output<typeof rowSchema>;
+export type Adaptation = z.output<typeof adaptationSchema>;
+
+export interface Experiment extends z.output<typeof experimentSchema> {
+  /** The file's name: names the folder of its results. */
+  readonly name: string;
+  /** Absolute path of the file. */
+  readonly path: string;
+}
+
+/** An experiment by its file, or by its name in `experimentsDir`. Paths in the result are absolute. Throws ConfigError with every mistake. */
+export async function openExperiment(nameOrPath: string, experimentsDir: string, cwd: string): Promise<Experiment> {
+  const file = await findFile(nameOrPath, experimentsDir, cwd);
+  const lines = new LineCounter();
+  const document = parseDocument(await readFile(file, "utf8"), {
+    lineCounter: lines,
+    prettyErrors: false,
+    uniqueKeys: true,
+  });
+  const broken = document.errors.map(
+    (error) => `${file}:${lines.linePos(error.pos[0]).line}: not valid YAML: ${error.message}`,
+  );
+  if (broken.length > 0) throw new ConfigError(broken.join("\n"));
+  const value: unknown = document.toJS();
+  const parsed = experimentSchema.safeParse(value);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map(
+      (issue) => `${file}: ${issue.path.map(String).join(".") || "file"}: ${explainIssue(issue, value)}`,
+    );
+    throw new ConfigError(problems.join("\n"));
+  }
+  const names = parsed.data.rows.map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new ConfigError(`${file}: rows: expected every name once, found ${twice} again`);
+  const absolute = (relative: string) => path.resolve(path.dirname(file), relative);
+  return {
+    ...parsed.data,
+    name: path.basename(file).replace(/\.ya?ml$/, ""),
+    path: file,
+    config: absolute(parsed.data.config),
+    suites: parsed.data.suites.map(absolute),
+  };
+}
+
+async function findFile(nameOrPath: string, experimentsDir: string, cwd: string): Promise<string> {
+  const isPath = /\.ya?ml$/.test(nameOrPath) || nameOrPath.includes("/");
+  const known = (await readdir(experimentsDir).catch(() => []))
+    .filter((name) => name.endsWith(".yaml"))
+    .map((name) => name.slice(0, -".yaml".length))
+    .sort();
+  if (!isPath && known.includes(nameOrPath)) return path.join(experimentsDir, `${nameOrPath}.yaml`);
+  const file = path.resolve(cwd, nameOrPath);
+  if (
+    isPath &&
+    (await readFile(file).then(
+      () => true,
+      () => false,
+    ))
+  )
+    return file;
+  const guess = nearest(nameOrPath, known);
+  throw new ConfigError(
+    `${nameOrPath}: expected an experiment's file, or one of ${known.join(", ") || "none"}, found neither${guess === undefined ? "" : `. Did you mean ${guess}?`}`,
+  );
+}

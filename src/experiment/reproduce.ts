@@ -1,0 +1,133 @@
+/**
+ * Makes an experiment's table: computes the cells that are not on disk, one after another, and writes the table after each row, so that
+ * an interrupted reproduction goes on where it was and shows what it has.
+ */
+import { createHash } from "node:crypto";
+import { readdir, readFile, stat } from "node:fs/promises";
+import path from "node:path";
+import { openSuite } from "../data/suite.js";
+import type { SessionOptions } from "../run/session.js";
+import { type Cell, loadCells } from "./cells.js";
+import { openExperiment } from "./experiment-file.js";
+import { readResult, writeResult } from "./results.js";
+import { runCell } from "./run-cell.js";
+import { type DoneCell, summarize } from "./summarize.js";
+import { type ExperimentTable, writeTable } from "./table-files.js";
+
+export interface ReproduceOptions extends SessionOptions {
+  /** Name or file of the experiment. */
+  readonly experiment: string;
+  readonly experimentsDir: string;
+  readonly presetsDir: string;
+  readonly cwd: string;
+  readonly overrides: readonly string[];
+  /** Directory of all runs. */
+  readonly output: string;
+  /** Say what would be computed, and compute nothing. */
+  readonly dryRun: boolean;
+}
+
+export interface Reproduction {
+  readonly directory: string;
+  readonly table: ExperimentTable;
+  /** Cells computed now, kept from before, and not done because of an interruption or a dry run. */
+  readonly computed: number;
+  readonly kept: number;
+  readonly missing: number;
+}
+
+/** Computes what is missing and returns the table of what there is. An abort ends it after the cell under way is dropped. */
+export async function reproduce(options: ReproduceOptions): Promise<Reproduction> {
+  const experiment = await openExperiment(options.experiment, options.experimentsDir, options.cwd);
+  const cells = await loadCells(experiment, { ...options, suiteFingerprint: fingerprints() });
+  const directory = path.join(options.output, experiment.name);
+  const cellsDir = path.join(directory, "cells");
+  const kept = new Map<string, DoneCell>();
+  for (const cell of cells) {
+    const result = await readResult(cellsDir, cell.key);
+    if (result !== undefined) kept.set(cell.key, { cell, result });
+  }
+  const missing = cells.filter((cell) => !kept.has(cell.key));
+  options.log(`${experiment.name}: ${cells.length} cells, ${kept.size} on disk, ${missing.length} to compute`);
+  if (options.dryRun) for (const { key } of missing) options.log(`  ${key}`);
+  const done = new Map(kept);
+  const table = (): ExperimentTable => ({
+    experiment: experiment.name,
+    title: experiment.title,
+    rows: summarize(cells.flatMap((cell) => done.get(cell.key) ?? [])),
+  });
+  const computed = options.dryRun
+    ? 0
+    : await computeAll(missing, cellsDir, done, options, () => writeTable(directory, table()));
+  const result = table();
+  if (result.rows.length > 0) await writeTable(directory, result);
+  return { directory, table: result, computed, kept: kept.size, missing: missing.length - computed };
+}
+
+/** Computes cells until all are done or the signal aborts; returns how many. */
+async function computeAll(
+  cells: readonly Cell[],
+  cellsDir: string,
+  done: Map<string, DoneCell>,
+  options: ReproduceOptions,
+  onRow: () => Promise<void>,
+): Promise<number> {
+  let computed = 0;
+  for (const [index, cell] of cells.entries()) {
+    if (options.signal.aborted) return computed;
+    try {
+      const result = await runCell(cell, { ...options, log: () => {} });
+      await writeResult(cellsDir, result);
+      done.set(cell.key, { cell, result });
+      computed += 1;
+      const values = Object.values(result.tasks);
+      const average = values.reduce((sum, value) => sum + value, 0) / values.length;
+      options.log(
+        `[${index + 1}/${cells.length}] ${cell.key}: ${average.toFixed(2)} % (${result.seconds.toFixed(0)} s)`,
+      );
+    } catch (error) {
+      if (options.signal.aborted) return computed;
+      throw error;
+    }
+    if (cells[index + 1]?.row !== cell.row) await onRow();
+  }
+  return computed;
+}
+
+/** Fingerprints of suites by what their files are called, how large they are and when they were written; each looked at once. */
+function fingerprints(): (suite: string) => Promise<string> {
+  const known = new Map<string, Promise<string>>();
+  return (suite) => {
+    const found = known.get(suite) ?? suiteFingerprint(suite);
+    known.set(suite, found);
+    return found;
+  };
+}
+
+async function suiteFingerprint(suitePath: string): Promise<string> {
+  const suite = await openSuite(suitePath);
+  const paths = [
+    suite.base,
+    suite.multitask,
+    ...suite.tasks.flatMap(({ expert, head, dataset }) => [expert, head, dataset]),
+  ];
+  const hash = createHash("sha256").update(await readFile(suite.path));
+  for (const root of paths) if (root !== undefined) for (const line of await describeFiles(root)) hash.update(line);
+  return hash.digest("hex");
+}
+
+async function describeFiles(root: string): Promise<string[]> {
+  const rootStat = await stat(root);
+  const files = rootStat.isDirectory()
+    ? (await readdir(root, { recursive: true, withFileTypes: true }))
+        .filter((entry) => entry.isFile())
+        .map((entry) => path.join(entry.parentPath, entry.name))
+        .sort()
+    : [root];
+  return Promise.all(
+    files.map(async (file) => {
+      const { size, mtimeMs } = await stat(file);
+      return `${path.relative(root, file)} ${size} ${mtimeMs}\n`;
+    }),
+  );
+}

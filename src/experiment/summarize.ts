@@ -1,0 +1,152 @@
+/**
+ * From the cells' results to the rows of a table: means over suites and seeds, intervals over images, comparison with weight averaging and
+ * with the experts, the best step of a curve beside its end.
+ */
+import { chooseMethod } from "../run/choose-method.js";
+import type { Cell } from "./cells.js";
+import type { CellResult } from "./results.js";
+import { bootstrapInterval, deviation, mean, meanOf } from "./statistics.js";
+
+/** What a method must know. Ranks make sense only within one class. */
+export type NeedsClass = "reference" | "no data" | "unlabelled images" | "labels for settings" | "task identity";
+
+export interface TableRow {
+  readonly method: string;
+  readonly setting: "published" | "val" | "oracle";
+  readonly class: NeedsClass;
+  /** What the row adapted on; null where nothing is adapted. */
+  readonly adapted: string | null;
+  /** Percent: mean over tasks, suites and seeds. */
+  readonly average: number;
+  /** 95 % bootstrap interval of the average over images. */
+  readonly interval: readonly [number, number];
+  /** Standard deviation of the average over suites and seeds, in points. */
+  readonly deviation: number;
+  /** Runs that the row is a mean of. */
+  readonly runs: number;
+  /** Lowest task's accuracy. */
+  readonly worst: number;
+  /** Mean over tasks of accuracy over the expert's, percent; null without the row `individual`. */
+  readonly normalized: number | null;
+  /** Difference to weight averaging in points with its paired bootstrap interval; null without that row. */
+  readonly gain: { readonly points: number; readonly interval: readonly [number, number] } | null;
+  /** Tasks below weight averaging. */
+  readonly tasksBelow: number | null;
+  /** Of a fit: its best evaluated step, and how many points the end lies below it (chosen on the judged images, so an oracle's). */
+  readonly best: { readonly step: number; readonly average: number; readonly regret: number } | null;
+  readonly tasks: Readonly<Record<string, number>>;
+  /** Labelled images used to choose settings. */
+  readonly labels: boolean;
+  /** Unlabelled images presented to the objective per run. */
+  readonly images: number;
+  /** Of all runs of the row together. */
+  readonly seconds: number;
+  /** Settings that a search chose, per suite. */
+  readonly chosen: readonly unknown[];
+}
+
+export interface DoneCell {
+  readonly cell: Cell;
+  readonly result: CellResult;
+}
+
+/** The rows in the order of the cells. */
+export function summarize(done: readonly DoneCell[]): TableRow[] {
+  const groups = new Map<string, DoneCell[]>();
+  for (const entry of done) {
+    const { row, adaptation } = entry.cell;
+    const key = JSON.stringify([row.name, adaptation?.name]);
+    groups.set(key, [...(groups.get(key) ?? []), entry]);
+  }
+  const byMethod = (method: string) => [...groups.values()].find(([first]) => first?.cell.row.method === method);
+  const reference = { averaging: byMethod("weight_averaging"), individual: byMethod("individual") };
+  return [...groups.values()].map((entries) => summarizeRow(entries, reference));
+}
+
+function summarizeRow(
+  entries: readonly DoneCell[],
+  reference: {
+    readonly averaging: readonly DoneCell[] | undefined;
+    readonly individual: readonly DoneCell[] | undefined;
+  },
+): TableRow {
+  const [first] = entries;
+  if (first === undefined) throw new RangeError("a row without results");
+  const { row, adaptation } = first.cell;
+  const results = entries.map(({ result }) => result);
+  const tasks = meanTasks(results);
+  const values = Object.values(tasks);
+  const averages = results.map((result) => mean(Object.values(result.tasks)));
+  const hits = hitsTN(results);
+  const averaging = reference.averaging?.map(({ result }) => result);
+  const individual = reference.individual && meanTasks(reference.individual.map(({ result }) => result));
+  const chosen = results.flatMap((result) => (result.chosen === undefined ? [] : [result.chosen]));
+  return {
+    method: row.name,
+    setting: row.setting,
+    class: needsOf(first.cell),
+    adapted: adaptation?.name ?? null,
+    average: mean(averages),
+    interval: bootstrapInterval(hits),
+    deviation: deviation(averages),
+    runs: results.length,
+    worst: Math.min(...values),
+    normalized: individual
+      ? mean(Object.entries(tasks).map(([task, value]) => (100 * value) / (individual[task] ?? Number.NaN)))
+      : null,
+    gain: averaging ? gainOver(hits, hitsTN(averaging)) : null,
+    tasksBelow: averaging ? tasksBelow(tasks, meanTasks(averaging)) : null,
+    best: bestStep(results),
+    tasks,
+    labels: row.setting !== "published",
+    images: mean(results.map((result) => result.imagesPresented)),
+    seconds: results.reduce((sum, result) => sum + result.seconds, 0),
+    chosen,
+  };
+}
+
+function needsOf({ row }: Cell): NeedsClass {
+  if (row.fit !== undefined) return "unlabelled images";
+  const chosen = chooseMethod(row.method ?? "", row.settings);
+  if (chosen.kind === "reference") return "reference";
+  if (chosen.method.perTask === true) return "task identity";
+  return row.setting === "published" ? "no data" : "labels for settings";
+}
+
+function meanTasks(results: readonly CellResult[]): Record<string, number> {
+  const names = Object.keys(results[0]?.tasks ?? {});
+  return Object.fromEntries(
+    names.map((name) => [name, mean(results.map((result) => result.tasks[name] ?? Number.NaN))]),
+  );
+}
+
+/** For each task 100 times the share of runs that had each image right. */
+function hitsTN(results: readonly CellResult[]): Float64Array[] {
+  return Object.keys(results[0]?.hits ?? {}).map((task) =>
+    meanOf(results.map((result) => Float64Array.from(result.hits[task] ?? "", (digit) => (digit === "1" ? 100 : 0)))),
+  );
+}
+
+function gainOver(hits: readonly Float64Array[], other: readonly Float64Array[]): NonNullable<TableRow["gain"]> {
+  const differences = hits.map((values, task) => values.map((value, image) => value - (other[task]?.[image] ?? 0)));
+  return { points: mean(differences.map((values) => mean([...values]))), interval: bootstrapInterval(differences) };
+}
+
+function tasksBelow(tasks: Readonly<Record<string, number>>, other: Readonly<Record<string, number>>): number {
+  return Object.entries(tasks).filter(([task, value]) => value < (other[task] ?? Number.NEGATIVE_INFINITY)).length;
+}
+
+/** The step at which the mean curve over the runs is highest. */
+function bestStep(results: readonly CellResult[]): TableRow["best"] {
+  const curves = results.flatMap(({ curve }) => (curve === undefined ? [] : [curve]));
+  if (curves.length === 0) return null;
+  const steps = [...new Set(curves.flatMap((curve) => curve.map(({ step }) => step)))].sort((a, b) => a - b);
+  const points = steps.map((step) => ({
+    step,
+    average: mean(
+      curves.flatMap((curve) => curve.filter((point) => point.step === step).map(({ average }) => average)),
+    ),
+  }));
+  const top = points.reduce((best, point) => (point.average > best.average ? point : best));
+  return { ...top, regret: top.average - (points.at(-1)?.average ?? top.average) };
+}

@@ -1,0 +1,45 @@
+/** One trial: a fit, begun or gone on with, up to the step at which trials are compared. */
+import { parseRunConfig } from "../../config/load.js";
+import type { Tracking } from "../../run/tracking.js";
+import { fit, stoppedRun } from "../../run.js";
+
+/** Plain JSON data: it is sent to another process. */
+export interface TrialJob {
+  /** RunConfig. */
+  readonly config: unknown;
+  /** The trial's folder when it has been begun. */
+  readonly resume: string | undefined;
+  /** Pause when this step has been evaluated; the fit's last step ends it anyway. */
+  readonly untilStep: number;
+  readonly cacheDir: string;
+  readonly tracking: Tracking | undefined;
+}
+
+export interface TrialOutcome {
+  /** `interrupted` also when it paused. */
+  readonly reason: "finished" | "interrupted";
+}
+
+/** Runs the job. Throws what a fit throws; the reason is in the trial's folder too. */
+export async function fitTrial(
+  job: TrialJob,
+  signal: AbortSignal,
+  log: (line: string) => void = () => {},
+): Promise<TrialOutcome> {
+  const { resume, untilStep, cacheDir, tracking } = job;
+  const pause = new AbortController();
+  const config = resume === undefined ? parseRunConfig(job.config) : (await stoppedRun(resume)).config;
+  const { reason } = await fit(config, {
+    cacheDir,
+    signal: AbortSignal.any([signal, pause.signal]),
+    overwrite: resume === undefined,
+    ...(resume === undefined ? {} : { resume }),
+    ...(tracking === undefined ? {} : { tracking }),
+    baselines: false,
+    onEvent: (event) => {
+      if (event.type === "evaluation" && event.step >= untilStep && event.step < config.steps) pause.abort();
+    },
+    log,
+  });
+  return { reason };
+}

@@ -1,0 +1,100 @@
+/** The trials of a sweep on disk: where each stands, read from its run folder, so that a sweep that was interrupted knows. */
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { type LoadOptions, loadRunConfig } from "../../config/load.js";
+import type { RunConfig } from "../../config/schema.js";
+import { type Sweep, sweepTrials, type Trial, trialOverrides } from "../../config/sweep.js";
+import { ConfigError } from "../../errors.js";
+import { readRun } from "../../track/reopen-run.js";
+import { type Rungs, rungsOf } from "./schedule.js";
+
+export interface LoadedTrial extends Trial {
+  /** Folder of its run, and its name in tables. */
+  readonly name: string;
+  readonly folder: string;
+  readonly config: RunConfig;
+  readonly rungs: Rungs;
+}
+
+/** Where a trial stands. */
+export interface TrialState {
+  readonly state: "new" | "paused" | "finished" | "failed";
+  /** The metric at each rung reached, as it is in metrics.jsonl. */
+  readonly values: readonly number[];
+  /** The last evaluation: metric name to value. */
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly step: number;
+  readonly seconds: number | undefined;
+  readonly error: string | undefined;
+}
+
+export interface LoadTrialsOptions extends LoadOptions {
+  readonly overrides: readonly string[];
+  /** Directory of all runs, absolute. */
+  readonly output: string;
+  /** Threads of a trial whose config leaves them open (0); 0 for all cores. Part of what a run repeats with. */
+  readonly threads: number;
+}
+
+/** Every trial with its resolved config. @throws ConfigError when one has none, before anything runs */
+export async function loadTrials(sweep: Sweep, options: LoadTrialsOptions): Promise<LoadedTrial[]> {
+  return Promise.all(
+    sweepTrials(sweep).map(async (trial) => {
+      const rungSteps = sweep.halving === undefined ? [] : [`data.eval_every=${sweep.halving.first_steps}`];
+      const overrides = [...sweep.settings, ...rungSteps, ...options.overrides, ...trialOverrides(trial)];
+      const { config: own } = await loadRunConfig(sweep.config, overrides, options);
+      const threads = own.threads === 0 ? options.threads : own.threads;
+      const { output: _output, experiment: _experiment, name: _name, ...settings } = { ...own, threads };
+      const hash = createHash("sha256").update(JSON.stringify(settings)).digest("hex").slice(0, 8);
+      const name = `t${String(trial.index).padStart(3, "0")}-${hash}`;
+      const quiet = { save_model: false, save_report: false };
+      const config = { ...own, ...quiet, threads, output: options.output, experiment: sweep.name, name };
+      const rungs = rungsOf(config.steps, sweep.halving);
+      if (sweep.halving !== undefined && rungs.length < 2)
+        throw new ConfigError(
+          `${sweep.path}: halving.first_steps: expected below the ${config.steps} steps of trial ${name}, found ${sweep.halving.first_steps}`,
+        );
+      return { ...trial, name, folder: path.join(options.output, sweep.name, name), config, rungs };
+    }),
+  );
+}
+
+export const NEW_TRIAL: TrialState = {
+  state: "new",
+  values: [],
+  metrics: {},
+  step: 0,
+  seconds: undefined,
+  error: undefined,
+};
+
+/** Reads where a trial stands. A folder that cannot be read counts as new. */
+export async function readTrial({ folder, rungs, config }: LoadedTrial, metric: string): Promise<TrialState> {
+  const run = await readRun(folder).catch(() => undefined);
+  if (run === undefined) return NEW_TRIAL;
+  const evaluations = await readEvaluations(folder);
+  const found = rungs.map((rung) => evaluations.find(({ step }) => step === rung)?.[metric]);
+  const reached = found.indexOf(undefined);
+  const values = found.slice(0, reached < 0 ? undefined : reached).filter((value) => value !== undefined);
+  const { status } = run;
+  if (status.state === "finished" && values.length < rungs.length)
+    throw new ConfigError(
+      `${folder}: expected the metric ${metric} after step ${config.steps}, found ${Object.keys(evaluations.at(-1) ?? {}).join(", ")}`,
+    );
+  const state = status.state === "finished" || status.state === "failed" ? status.state : "paused";
+  const seconds = (Date.parse(status.updated) - Date.parse(status.started)) / 1000;
+  return { state, values, metrics: evaluations.at(-1) ?? {}, step: status.step, seconds, error: status.error };
+}
+
+async function readEvaluations(folder: string): Promise<Record<string, number>[]> {
+  const text = await readFile(path.join(folder, "metrics.jsonl"), "utf8").catch(() => "");
+  return text.split("\n").flatMap((line) => {
+    try {
+      const values = { ...JSON.parse(line) };
+      return "eval/acc" in values ? [values] : [];
+    } catch {
+      return [];
+    }
+  });
+}

@@ -1,0 +1,144 @@
+/** A whole small experiment on the shipped suite: interrupted, resumed, repeated, changed. */
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { reproduce } from "../../src/experiment/reproduce.js";
+import { ROOT, temporaryFolder } from "../support/cli.js";
+
+const SUITE = "mini8";
+let folder: string;
+let file: string;
+
+const experiment = (scales: string) => `title: Small
+config: ${join(ROOT, "configs", `${SUITE}.yaml`)}
+suites: [${join(ROOT, "datasets", SUITE)}]
+seeds: [3, 4]
+adaptation:
+  - { name: inductive, split: adapt }
+rows:
+  - { name: individual, method: individual }
+  - { name: weight_averaging, method: weight_averaging }
+  - { name: chosen, method: task_arithmetic, setting: val, search: { scale: ${scales} } }
+  - { name: learned, fit: [granularity=task-wise] }
+`;
+
+const run = (overrides: readonly string[] = [], signal: AbortSignal = new AbortController().signal, dryRun = false) => {
+  const lines: string[] = [];
+  return reproduce({
+    experiment: file,
+    experimentsDir: join(ROOT, "experiments"),
+    presetsDir: join(ROOT, "configs", "presets"),
+    cwd: folder,
+    overrides: [
+      "tasks=[mnist, letters]",
+      "data.eval_limit=40",
+      "data.batch_size=4",
+      "steps=2",
+      "data.eval_every=1",
+      ...overrides,
+    ],
+    output: join(folder, "runs"),
+    cacheDir: join(folder, "cache"),
+    dryRun,
+    signal,
+    log: (line) => lines.push(line),
+  }).then((result) => ({ ...result, lines }));
+};
+
+beforeAll(async () => {
+  folder = await temporaryFolder();
+  file = join(folder, "small.yaml");
+  await writeFile(file, experiment("[0, 0.3]"));
+});
+
+describe("reproduce", () => {
+  it("lists what it would compute, stops at an abort, goes on, and keeps what it has", async () => {
+    const dry = await run([], undefined, true);
+    expect(dry).toMatchObject({ computed: 0, kept: 0, missing: 5 });
+    expect(dry.lines[0]).toBe("small: 5 cells, 0 on disk, 5 to compute");
+    expect(dry.table.rows).toEqual([]);
+
+    const abort = new AbortController();
+    const watched = run([], abort.signal);
+    // Aborted when the first row is on disk.
+    await expect
+      .poll(() => readdir(join(folder, "runs", "small", "cells")).catch(() => []), { timeout: 60_000 })
+      .toHaveLength(1);
+    abort.abort();
+    const first = await watched;
+    expect(first.computed).toBeLessThan(5);
+    expect(first.computed + first.missing).toBe(5);
+
+    const rest = await run();
+    expect(rest).toMatchObject({ kept: first.computed, computed: 5 - first.computed, missing: 0 });
+    const again = await run();
+    expect(again).toMatchObject({ kept: 5, computed: 0 });
+    expect(again.table).toEqual(rest.table);
+
+    const rows = new Map(again.table.rows.map((row) => [row.method, row]));
+    expect(rows.get("individual")).toMatchObject({ class: "reference", normalized: 100, runs: 1, adapted: null });
+    expect(rows.get("weight_averaging")).toMatchObject({
+      class: "no data",
+      tasksBelow: 0,
+      gain: { points: 0, interval: [0, 0] },
+    });
+    expect(rows.get("chosen")).toMatchObject({ class: "labels for settings", labels: true });
+    expect([{ scale: 0 }, { scale: 0.3 }]).toContainEqual(rows.get("chosen")?.chosen[0]);
+    const learned = rows.get("learned");
+    expect(learned).toMatchObject({ class: "unlabelled images", adapted: "inductive", runs: 2 });
+    // Two steps of two batches of four images of two tasks.
+    expect(learned?.images).toBe(2 * 2 * 4 * 2);
+    expect([0, 1, 2]).toContain(learned?.best?.step);
+    for (const row of rows.values()) {
+      expect(row.average).toBeGreaterThanOrEqual(row.interval[0]);
+      expect(row.average).toBeLessThanOrEqual(row.interval[1]);
+      expect(row.worst).toBe(Math.min(...Object.values(row.tasks)));
+    }
+    const directory = join(folder, "runs", "small");
+    expect((await readFile(join(directory, "table.md"), "utf8")).split("\n")).toHaveLength(9);
+    expect((await readFile(join(directory, "table.csv"), "utf8")).split("\n")[0]).toContain(
+      "method,setting,adapted,mnist,letters,average",
+    );
+    expect(await readFile(join(directory, "table.tex"), "utf8")).toContain("\\toprule");
+  });
+
+  it("computes again what a changed setting touches, and nothing else", async () => {
+    await run();
+    await writeFile(file, experiment("[0, 0.2]"));
+    const changed = await run([], undefined, true);
+    expect(changed.missing).toBe(1);
+    expect(changed.lines[1]).toContain("chosen-suite1-");
+    expect((await run(["steps=3"], undefined, true)).missing).toBe(5);
+  });
+});
+
+describe("experiment files", () => {
+  it.each([
+    ["title: x", /config: expected a text, found nothing/],
+    [
+      experiment("[1]").replace("method: individual", "methd: individual"),
+      /rows\.0: .*(unknown key `methd`|expected one of `method` and `fit`)/,
+    ],
+    [
+      experiment("[1]").replace("name: individual", "name: learned"),
+      /rows: expected every name once, found learned again/,
+    ],
+    [experiment("[]"), /rows\.2\.search\.scale: expected at least 1 entries, found \[\]/],
+    ["title: [", /:1: not valid YAML/],
+  ])("%# is refused", async (text, message) => {
+    const broken = join(folder, "broken.yaml");
+    await writeFile(broken, text);
+    const options = { experimentsDir: join(ROOT, "experiments"), presetsDir: "", cwd: folder, overrides: [] };
+    await expect(
+      reproduce({
+        ...options,
+        experiment: broken,
+        output: folder,
+        cacheDir: folder,
+        dryRun: true,
+        signal: new AbortController().signal,
+        log: () => {},
+      }),
+    ).rejects.toThrow(message);
+  });
+});
