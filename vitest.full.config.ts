@@ -7,7 +7,7 @@ export default defineConfig({
   test: {
     include: ["test/full/**/*.test.ts"],
     pool: "forks",
-    testTimeout: 600_000,
+    testTimeout: 300_000,
     maxWorkers: 1,
   },
 });

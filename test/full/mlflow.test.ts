@@ -45,7 +45,10 @@ const needsServer = (context: TestContext): void => {
 
 function readBack(uri: string, experiment: string): ReadRun[] {
   const script = join(import.meta.dirname, "read-mlflow.py");
-  const { stdout, stderr, status } = spawnSync(python, [script, uri, experiment], { encoding: "utf8" });
+  const { stdout, stderr, status } = spawnSync(python, [script, uri, experiment], {
+    encoding: "utf8",
+    timeout: 120_000,
+  });
   expect(status, stderr).toBe(0);
   return JSON.parse(stdout);
 }

@@ -30,7 +30,7 @@ it.each(["light", "dark"])("report.html in chromium, %s", async (theme) => {
   await writeFile(probed, (await readFile(report, "utf8")).replace("</body>", `${PROBE}</body>`));
   const args = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1000,800", "--dump-dom"];
   const dark = theme === "dark" ? ["--blink-settings=preferredColorScheme=0"] : [];
-  const browser = spawnSync("chromium", [...args, ...dark, `file://${probed}`], { encoding: "utf8" });
+  const browser = spawnSync("chromium", [...args, ...dark, `file://${probed}`], { encoding: "utf8", timeout: 120_000 });
   expect(browser.status, String(browser.error ?? browser.stderr)).toBe(0);
   const found = /data-probe="([^"]+)"/.exec(browser.stdout)?.[1]?.replaceAll("&quot;", '"');
   const { measured, ink, figureInk, overflow, requests } = JSON.parse(found ?? "null");

@@ -1,7 +1,7 @@
 /** A real MLflow server from PyPI in a virtual environment of its own, kept between test runs. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import { join } from "node:path";
 const VERSION = "3.17.2";
 const ENVIRONMENT = join(tmpdir(), `adamerge-mlflow-${VERSION}`);
 const START_LIMIT_MS = 90_000;
+const INSTALL_LIMIT_MS = 300_000;
 
 /** The environment's python, installed on first use; or why there is none. */
 export function mlflowPython(): { readonly python: string } | { readonly missing: string } {
@@ -18,7 +19,10 @@ export function mlflowPython(): { readonly python: string } | { readonly missing
   const made = spawnSync("python3", ["-m", "venv", ENVIRONMENT], { encoding: "utf8" });
   if (made.status !== 0)
     return { missing: `no python3 with venv (Debian: python3-venv): ${made.stderr ?? made.error}` };
-  const installed = spawnSync(python, ["-m", "pip", "install", "--quiet", `mlflow==${VERSION}`], { encoding: "utf8" });
+  const installed = spawnSync(python, ["-m", "pip", "install", "--quiet", `mlflow==${VERSION}`], {
+    encoding: "utf8",
+    timeout: INSTALL_LIMIT_MS,
+  });
   if (!works())
     return { missing: `mlflow ${VERSION} could not be installed: ${installed.stderr.trim().split("\n").at(-1)}` };
   return { python };
@@ -44,24 +48,24 @@ export async function startMlflow(
   port?: number,
 ): Promise<MlflowServer & { readonly port: number }> {
   const chosen = port ?? (await freePort());
+  const logPath = join(folder, "mlflow-server.log");
+  const log = openSync(logPath, "a");
   const process_ = spawn(
     python,
     ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", String(chosen), "--workers", "1"].concat(
       ["--backend-store-uri", `sqlite:///${join(folder, "mlflow.db")}`],
       ["--artifacts-destination", join(folder, "artifacts")],
     ),
-    // A process group of its own, so that its workers die with it.
-    { cwd: folder, detached: true, stdio: ["ignore", "pipe", "pipe"] },
+    // A process group of its own, so that its workers die with it; a file for its log, since a full pipe would stop it.
+    { cwd: folder, detached: true, stdio: ["ignore", log, log] },
   );
+  closeSync(log);
   running.add(process_);
-  let output = "";
-  for (const stream of [process_.stdout, process_.stderr])
-    stream.on("data", (text: Buffer) => (output += text.toString()));
   const uri = `http://127.0.0.1:${chosen}`;
   const limit = Date.now() + START_LIMIT_MS;
   while (!(await answers(uri))) {
     if (process_.exitCode !== null || Date.now() > limit)
-      throw new Error(`mlflow server did not start: ${output.slice(-2000)}`);
+      throw new Error(`mlflow server did not start: ${readFileSync(logPath, "utf8").slice(-2000)}`);
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
   return { uri, port: chosen, kill: () => killGroup(process_) };

@@ -76,7 +76,7 @@ export async function startSlurm(): Promise<Slurm> {
     daemons.push(child);
   };
   const run = (command: string, ...args: string[]): string =>
-    spawnSync(command, args, { env: { ...process.env, ...env }, encoding: "utf8" }).stdout ?? "";
+    spawnSync(command, args, { env: { ...process.env, ...env }, encoding: "utf8", timeout: 60_000 }).stdout ?? "";
   const stop = async (): Promise<void> => {
     run("scancel", "--user=root");
     for (const child of daemons.reverse()) {
