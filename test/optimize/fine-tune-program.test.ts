@@ -94,7 +94,7 @@ it("has the gradients of weights and heads, along random directions", async () =
 
 it("an anchor's loss is the squared distance to its features: quadratic in them, and the tasks' losses do not change", async () => {
   const run = await compile(options);
-  const kept = inputs.get("anchors") ?? new Float32Array();
+  const kept = Float32Array.from(inputs.get("anchors") ?? []);
   const lossAt = async (factor: number) =>
     (await run(new Map([["anchors", Float32Array.from(kept, (value) => factor * value)]]))).get("losses") ?? [];
   const [none, once, twice] = [await lossAt(0), await lossAt(1), await lossAt(2)];
