@@ -154,6 +154,10 @@ export const runConfigSchema = z
       .boolean()
       .default(true)
       .describe("Write the merged model (safetensors and config) into the run folder"),
+    log_model: z
+      .boolean()
+      .default(false)
+      .describe("Deliver the merged model too, where an MLflow server is named; needs save_model"),
   })
   .superRefine((value, context) => {
     const issue = (path: (string | number)[], message: string) => context.addIssue({ code: "custom", path, message });
@@ -179,6 +183,8 @@ export const runConfigSchema = z
       const found = `${value.optimizer.warmup_steps}`;
       issue(["optimizer", "warmup_steps"], `expected fewer warm-up steps than steps (${value.steps}), found ${found}`);
     }
+    if (value.log_model && !value.save_model)
+      issue(["log_model"], "expected save_model: true with log_model: true, found false");
     const devices = value.engine === "onnx" ? ["auto", "cpu", "webgpu", "cuda"] : ["auto", "cpu", "wasm", "tensorflow"];
     if (!devices.includes(value.device))
       issue(["device"], `expected one of ${devices.join(", ")} with engine ${value.engine}, found ${value.device}`);

@@ -62,6 +62,7 @@ async function loadCell(experiment: Experiment, options: LoadCellsOptions, place
     name: _name,
     output: _output,
     save_model: _save,
+    log_model: _log,
     save_report: _report,
     suite: _suite,
     ...settings
@@ -82,6 +83,7 @@ async function loadCell(experiment: Experiment, options: LoadCellsOptions, place
     experiment: `${experiment.name}.fits`,
     name: key,
     save_model: false,
+    log_model: false,
     save_report: false,
   };
   return { row, adaptation, suite, seed, config: named, key };

@@ -9,9 +9,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+import mlflow
 from mlflow.tracking import MlflowClient
 
 uri, name = sys.argv[1:]
+mlflow.set_tracking_uri(uri)
 client = MlflowClient(tracking_uri=uri)
 experiment = client.get_experiment_by_name(name)
 runs = []
@@ -33,8 +35,23 @@ for run in client.search_runs([experiment.experiment_id], max_results=100) if ex
                 artifacts[entry.path] = hashlib.sha256(data).hexdigest()
 
     walk()
+    models = []
+    for model in client.search_logged_models([experiment.experiment_id], filter_string=f"source_run_id = '{run_id}'"):
+        local = Path(mlflow.artifacts.download_artifacts(f"models:/{model.model_id}"))
+        described = mlflow.models.Model.load(str(local))
+        models.append(
+            {
+                "name": model.name,
+                "status": str(model.status),
+                "described": described.model_id == model.model_id,
+                "flavors": sorted(described.flavors),
+                "files": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in local.iterdir() if p.is_file()},
+                "outputs": [[output.model_id == model.model_id, output.step] for output in run.outputs.model_outputs],
+            }
+        )
     runs.append(
         {
+            "models": models,
             "id": run_id,
             "name": run.info.run_name,
             "status": run.info.status,

@@ -20,6 +20,8 @@ export interface FakeMlflow {
   readonly runs: Map<string, FakeRun>;
   readonly artifacts: Map<string, Buffer>;
   readonly experiments: Map<string, { id: string; stage: string }>;
+  /** Logged models by id; undefined makes it a server without them (MLflow 2). */
+  models: Map<string, { readonly runId: string; readonly name: string; status: string; step?: number }> | undefined;
   readonly requests: string[];
   /** Answers of the next requests instead of the real ones; "hang up" closes the connection. */
   readonly faults: (number | "hang up" | "html")[];
@@ -38,6 +40,7 @@ export async function startFakeMlflow(): Promise<FakeMlflow> {
     runs: new Map(),
     artifacts: new Map(),
     experiments: new Map(),
+    models: new Map(),
     requests: [],
     faults: [],
     passes: 0,
@@ -128,8 +131,36 @@ function respond(
       return ok();
     }
     default:
-      return { status: 404, answer: {} };
+      return respondToModels(fake, `${request.method} ${url.pathname.replace("/api/2.0/mlflow/", "")}`, data);
   }
+}
+
+function respondToModels({ models }: Pick<FakeMlflow, "models">, call: string, data: Record<string, unknown>) {
+  const modelInfo = (id: string) => ({
+    info: { model_id: id, artifact_uri: `mlflow-artifacts:/1/models/${id}/artifacts`, status: models?.get(id)?.status },
+  });
+  if (models === undefined) return { status: 404, answer: { error_code: "ENDPOINT_NOT_FOUND" } };
+  if (call === "POST logged-models/search") {
+    const [, run = ""] = /^source_run_id = '(.*)'$/.exec(String(data.filter)) ?? [];
+    return ok({ models: [...models].filter(([, { runId }]) => runId === run).map(([id]) => modelInfo(id)) });
+  }
+  if (call === "POST logged-models") {
+    const id = `m-${models.size + 1}`;
+    models.set(id, { runId: String(data.source_run_id), name: String(data.name), status: "LOGGED_MODEL_PENDING" });
+    return ok({ model: modelInfo(id) });
+  }
+  const model = models.get(/^PATCH logged-models\/(.*)$/.exec(call)?.[1] ?? "");
+  if (model !== undefined) {
+    model.status = String(data.status);
+    return ok();
+  }
+  if (call !== "POST runs/outputs") return { status: 404, answer: {} };
+  for (const { model_id, step } of data.models as { model_id: string; step: number }[]) {
+    const linked = models.get(model_id);
+    if (linked === undefined) return bad("no such model");
+    linked.step = step;
+  }
+  return ok();
 }
 
 const info = (id: string) => ({ run_id: id, artifact_uri: `mlflow-artifacts:/1/${id}/artifacts` });

@@ -1,8 +1,9 @@
 /** Delivery of run folders to a server: every point once, whatever fails on the way. */
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { parseRunConfig } from "../../src/config/load.js";
 import { TrackerError } from "../../src/errors.js";
 import { initAdam } from "../../src/optimize/adam.js";
@@ -82,13 +83,13 @@ const client = (changes: Partial<MlflowOptions> = {}) => {
   return Object.assign(createMlflowClient({ uri: server.uri, fetch, sleep, random: () => 0.5, ...changes }), { waits });
 };
 const lines: string[] = [];
-const send = (folder: string, through = client()) => {
+const send = (folder: string, through = client(), withModel = false) => {
   lines.length = 0;
   return deliver(folder, {
     client: through,
     uri: server.uri,
     experiment: null,
-    withModel: false,
+    withModel,
     log: (line) => lines.push(line),
   });
 };
@@ -249,6 +250,65 @@ describe("delivery", () => {
     expect(await readFile(path.join(root, "store", "config.yaml"))).toEqual(
       await readFile(path.join(folder.path, "config.yaml")),
     );
+  });
+});
+
+describe("the merged model", () => {
+  async function finishedRun(): Promise<string> {
+    const folder = await startRun();
+    await mkdir(path.join(folder.path, "model"));
+    await writeFile(path.join(folder.path, "model", "config.json"), "{}");
+    await writeFile(path.join(folder.path, "model", "model.safetensors"), Buffer.alloc(300_000, 7));
+    await folder.setState("finished");
+    await folder.close();
+    return folder.path;
+  }
+  const stored = (suffix: string) => [...server.artifacts.keys()].filter((key) => key.endsWith(suffix));
+
+  it("is a logged model with an MLmodel file, delivered once", async () => {
+    const folder = await finishedRun();
+    await send(folder);
+    expect(server.models?.size).toBe(0);
+    expect(stored("model.safetensors")).toEqual([]);
+    await send(folder, client(), true);
+    expect([...(server.models ?? [])]).toEqual([
+      ["m-1", { runId: theRun().id, name: "n", status: "LOGGED_MODEL_READY", step: 0 }],
+    ]);
+    expect(stored("model.safetensors")).toEqual(["1/models/m-1/artifacts/model.safetensors"]);
+    expect(server.artifacts.get(stored("model.safetensors")[0] ?? "")).toEqual(Buffer.alloc(300_000, 7));
+    const description = parse(server.artifacts.get("1/models/m-1/artifacts/MLmodel")?.toString() ?? "");
+    expect(description).toMatchObject({ model_id: "m-1", run_id: theRun().id, flavors: { adamerge: { data: "." } } });
+    const before = server.requests.length;
+    expect(await send(folder, client(), true)).toMatchObject({ files: 0 });
+    expect(server.requests.slice(before).filter((request) => request.includes("models"))).toEqual([]);
+  });
+
+  it("is one model after any failed request", async () => {
+    const folder = await finishedRun();
+    const once = client({ attempts: 1 });
+    for (let position = 0; position < 14; position++) {
+      server.faults.length = 0;
+      server.passes = position;
+      server.faults.push("hang up");
+      await send(folder, once, true).catch((error: unknown) => expect(error).toBeInstanceOf(TrackerError));
+    }
+    server.faults.length = 0;
+    await send(folder, client(), true);
+    expect([...(server.models?.values() ?? [])].map(({ status }) => status)).toEqual(["LOGGED_MODEL_READY"]);
+  });
+
+  it("is files of the run on a server without logged models", async () => {
+    server.models = undefined;
+    await send(await finishedRun(), client(), true);
+    expect(stored("model.safetensors")).toEqual([`1/${theRun().id}/artifacts/model/model.safetensors`]);
+    expect(stored("MLmodel")).toEqual([]);
+  });
+
+  it("that is not there is told", async () => {
+    const folder = await finishedRun();
+    await rm(path.join(folder, "model"), { recursive: true });
+    await send(folder, client(), true);
+    expect(lines.join()).toContain("no model/ to deliver");
   });
 });
 

@@ -48,7 +48,7 @@ export async function loadTrials(sweep: Sweep, options: LoadTrialsOptions): Prom
       const { output: _output, experiment: _experiment, name: _name, ...settings } = { ...own, threads };
       const hash = createHash("sha256").update(JSON.stringify(settings)).digest("hex").slice(0, 8);
       const name = `t${String(trial.index).padStart(3, "0")}-${hash}`;
-      const quiet = { save_model: false, save_report: false };
+      const quiet = { save_model: false, log_model: false, save_report: false };
       const config = { ...own, ...quiet, threads, output: options.output, experiment: sweep.name, name };
       const rungs = rungsOf(config.steps, sweep.halving);
       if (sweep.halving !== undefined && rungs.length < 2)

@@ -1,8 +1,10 @@
 /**
- * A thin client of MLflow's REST API (2.0 paths, as served by MLflow 2 and 3) over fetch: experiments, runs, batches, artifacts.
+ * A thin client of MLflow's REST API (2.0 paths, as served by MLflow 2 and 3) over fetch: experiments, runs, batches, artifacts, models.
  * Source: mlflow/protos/service.proto and mlflow_artifacts.proto; limits from mlflow/utils/validation.py.
  * Retries what may pass (network, 429, 5xx), never what cannot (400, 401, 404). Credentials never appear in messages.
  */
+import { createReadStream } from "node:fs";
+import { Readable } from "node:stream";
 import { z } from "zod";
 import { TrackerError } from "../../errors.js";
 
@@ -38,6 +40,19 @@ export interface MlflowRun {
   readonly artifactUri: string;
 }
 
+/** A model as an entity of its own (MLflow 3). */
+export interface MlflowModel {
+  readonly modelId: string;
+  readonly artifactUri: string;
+  readonly isReady: boolean;
+}
+
+/** A file of this machine, sent in pieces. */
+export interface LocalFile {
+  readonly path: string;
+  readonly bytes: number;
+}
+
 export type MlflowStatus = "RUNNING" | "FINISHED" | "FAILED" | "KILLED";
 
 export interface MlflowClient {
@@ -57,8 +72,12 @@ export interface MlflowClient {
     data: { metrics?: readonly MlflowMetric[]; params?: readonly MlflowText[]; tags?: readonly MlflowText[] },
   ): Promise<void>;
   updateRun(runId: string, update: { status: MlflowStatus; endTime?: number }): Promise<void>;
-  /** Stores a file of a run whose artifacts go through the server (`mlflow-artifacts:`). */
-  uploadArtifact(artifactUri: string, path: string, bytes: Uint8Array): Promise<void>;
+  /** Stores a file of a run or model whose artifacts go through the server (`mlflow-artifacts:`). */
+  uploadArtifact(artifactUri: string, path: string, content: Uint8Array | LocalFile): Promise<void>;
+  /** The model that came out of a run, created when it is not there; undefined from a server without models (MLflow 2). */
+  model(model: { experimentId: string; runId: string; name: string }): Promise<MlflowModel | undefined>;
+  /** Says that all files of a model are there, and that the run made it. */
+  finishModel(modelId: string, runId: string, step: number): Promise<void>;
 }
 
 /** mlflow/utils/validation.py: MAX_METRICS_PER_BATCH, MAX_PARAMS_TAGS_PER_BATCH, MAX_ENTITIES_PER_BATCH. */
@@ -68,6 +87,9 @@ const ATTEMPTS = 5;
 const FIRST_WAIT_MS = 500;
 const MAX_WAIT_MS = 20_000;
 const TIMEOUT_MS = 30_000;
+/** Slower than this an upload counts as stuck. */
+const LEAST_BYTES_PER_MS = 500;
+const MODEL_READY = "LOGGED_MODEL_READY";
 const ARTIFACT_SCHEME = "mlflow-artifacts:";
 
 const runSchema = z.object({ run: z.object({ info: z.object({ run_id: z.string(), artifact_uri: z.string() }) }) });
@@ -75,7 +97,17 @@ const experimentSchema = z.object({
   experiment: z.object({ experiment_id: z.string(), lifecycle_stage: z.string().optional() }),
 });
 const foundSchema = z.object({ runs: z.array(runSchema.shape.run).optional() });
+const modelSchema = z.object({
+  info: z.object({ model_id: z.string(), artifact_uri: z.string(), status: z.string() }),
+});
 const errorSchema = z.object({ error_code: z.string(), message: z.string().optional() });
+
+/** What a request carries; opened anew for every attempt. */
+interface Payload {
+  readonly type: "application/json" | "application/octet-stream";
+  readonly bytes: number;
+  open(): string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>;
+}
 
 interface Reply {
   readonly status: number;
@@ -86,8 +118,8 @@ interface Reply {
 export function createMlflowClient(options: MlflowOptions): MlflowClient {
   const base = parseUri(options.uri);
   const api = (path: string): string => `${base}/api/2.0/mlflow/${path}`;
-  const post = async (path: string, body: object): Promise<unknown> =>
-    (await call(options, "POST", api(path), body)).body;
+  const post = async (path: string, body: Readonly<Record<string, unknown>>): Promise<unknown> =>
+    (await call(options, "POST", api(path), json(body))).body;
 
   const getExperiment = async (name: string): Promise<string | undefined> => {
     const url = `${api("experiments/get-by-name")}?experiment_name=${encodeURIComponent(name)}`;
@@ -106,7 +138,7 @@ export function createMlflowClient(options: MlflowOptions): MlflowClient {
       const known = await getExperiment(name);
       if (known !== undefined) return known;
       const url = api("experiments/create");
-      const { status, body } = await call(options, "POST", url, { name }, [400]);
+      const { status, body } = await call(options, "POST", url, json({ name }), [400]);
       if (status !== 400) return read(z.object({ experiment_id: z.string() }), body, url).experiment_id;
       // Another process created it between the two requests.
       const other = await getExperiment(name);
@@ -135,8 +167,23 @@ export function createMlflowClient(options: MlflowOptions): MlflowClient {
     async updateRun(runId, { status, endTime }) {
       await post("runs/update", { run_id: runId, status, ...(endTime === undefined ? {} : { end_time: endTime }) });
     },
-    async uploadArtifact(artifactUri, path, bytes) {
-      await call(options, "PUT", artifactUrl(base, artifactUri, path), bytes);
+    async uploadArtifact(artifactUri, path, content) {
+      await call(options, "PUT", artifactUrl(base, artifactUri, path), raw(content));
+    },
+    async model({ experimentId, runId, name }) {
+      const search = { experiment_ids: [experimentId], filter: `source_run_id = '${runId}'`, max_results: 1 };
+      const url = api("logged-models/search");
+      const { status, body } = await call(options, "POST", url, json(search), [404]);
+      if (status === 404) return undefined;
+      const [known] = read(z.object({ models: z.array(modelSchema).optional() }), body, url).models ?? [];
+      if (known !== undefined) return modelOf(known);
+      const created = await post("logged-models", { experiment_id: experimentId, source_run_id: runId, name });
+      return modelOf(read(z.object({ model: modelSchema }), created, "logged-models").model);
+    },
+    async finishModel(modelId, runId, step) {
+      const status = { model_id: modelId, status: MODEL_READY };
+      await call(options, "PATCH", api(`logged-models/${modelId}`), json(status));
+      await post("runs/outputs", { run_id: runId, models: [{ model_id: modelId, step }] });
     },
   };
 }
@@ -157,6 +204,10 @@ function runOf({ info }: z.output<typeof runSchema>["run"]): MlflowRun {
   return { runId: info.run_id, artifactUri: info.artifact_uri };
 }
 
+function modelOf({ info }: z.output<typeof modelSchema>): MlflowModel {
+  return { modelId: info.model_id, artifactUri: info.artifact_uri, isReady: info.status === MODEL_READY };
+}
+
 function parseUri(uri: string): string {
   const url = URL.canParse(uri) ? new URL(uri) : undefined;
   if (url === undefined || !["http:", "https:"].includes(url.protocol))
@@ -173,7 +224,7 @@ async function call(
   options: MlflowOptions,
   method: string,
   url: string,
-  body?: object | Uint8Array,
+  payload?: Payload,
   accepted: readonly number[] = [],
 ): Promise<Reply> {
   const attempts = options.attempts ?? ATTEMPTS;
@@ -181,7 +232,7 @@ async function call(
   for (let attempt = 1; attempt <= attempts; attempt++) {
     let waitMs = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** (attempt - 1)) * (0.5 + options.random());
     try {
-      const response = await options.fetch(url, request(options, method, body));
+      const response = await options.fetch(url, request(options, method, payload));
       const text = await response.text();
       const reply = { status: response.status, body: parseJson(text) };
       if (response.ok || accepted.includes(response.status)) return reply;
@@ -200,20 +251,31 @@ async function call(
   );
 }
 
-function request(options: MlflowOptions, method: string, body: object | Uint8Array | undefined): RequestInit {
+function request(options: MlflowOptions, method: string, payload: Payload | undefined): RequestInit {
   const { username, password, token } = options;
   const headers = new Headers();
   if (token !== undefined) headers.set("authorization", `Bearer ${token}`);
   else if (username !== undefined)
     headers.set("authorization", `Basic ${Buffer.from(`${username}:${password ?? ""}`).toString("base64")}`);
-  const signal = AbortSignal.timeout(TIMEOUT_MS);
-  if (body === undefined) return { method, headers, signal };
-  if (body instanceof Uint8Array) {
-    headers.set("content-type", "application/octet-stream");
-    return { method, headers, signal, body: Uint8Array.from(body) };
-  }
-  headers.set("content-type", "application/json");
-  return { method, headers, signal, body: JSON.stringify(body) };
+  const signal = AbortSignal.timeout(TIMEOUT_MS + Math.ceil((payload?.bytes ?? 0) / LEAST_BYTES_PER_MS));
+  if (payload === undefined) return { method, headers, signal };
+  headers.set("content-type", payload.type);
+  // Without a length a stream is sent in chunks, which not every proxy in front of a server takes.
+  headers.set("content-length", String(payload.bytes));
+  // `duplex` is what fetch asks for with a stream, and what the DOM's types do not know yet.
+  return Object.assign({ method, headers, signal, body: payload.open() }, { duplex: "half" as const });
+}
+
+function json(value: Readonly<Record<string, unknown>>): Payload {
+  const text = JSON.stringify(value);
+  return { type: "application/json", bytes: Buffer.byteLength(text), open: () => text };
+}
+
+function raw(content: Uint8Array | LocalFile): Payload {
+  const type = "application/octet-stream";
+  if (content instanceof Uint8Array) return { type, bytes: content.length, open: () => Uint8Array.from(content) };
+  const open = () => Readable.toWeb(createReadStream(content.path)) as ReadableStream<Uint8Array>;
+  return { type, bytes: content.bytes, open };
 }
 
 /** Statuses that a later attempt may not meet. 500 too: MLflow answers so while its database is locked. */

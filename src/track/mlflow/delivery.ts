@@ -3,15 +3,16 @@
  * `adamerge sync`. How far it is stands in `mlflow.json` in the folder; what a crash leaves unsaved is sent again with the same
  * timestamp, which the server's store recognises.
  */
-import { cp, mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import type { RunConfig } from "../../config/schema.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
 import { readRun } from "../reopen-run.js";
 import type { RunStatus } from "../run-folder.js";
-import { isProxied, type MlflowClient, type MlflowMetric, type MlflowText } from "./client.js";
+import { storeArtifact, unreachableStore } from "./artifact-store.js";
+import type { MlflowClient, MlflowMetric, MlflowText } from "./client.js";
+import { deliverModel } from "./logged-model.js";
 import { artifactPaths, paramsOf, pointsOf, readArtifact, runKey, STATUS, tagsOf } from "./run-data.js";
 
 export const RUN_KEY_TAG = "adamerge.run_key";
@@ -19,6 +20,7 @@ const STATE_FILE = "mlflow.json";
 
 const stateSchema = z.object({
   uri: z.string(),
+  experimentId: z.string(),
   runId: z.string(),
   artifactUri: z.string(),
   /** Params and tags are on the server. */
@@ -29,6 +31,8 @@ const stateSchema = z.object({
   lastTimestamp: z.number(),
   /** SHA-256 of each delivered file. */
   artifacts: z.record(z.string(), z.string()),
+  /** The model on the server has all its files. */
+  modelReady: z.boolean(),
 });
 type State = z.output<typeof stateSchema>;
 
@@ -37,6 +41,7 @@ export interface DeliveryOptions {
   readonly uri: string;
   /** Experiment on the server; null for the run's own. */
   readonly experiment: string | null;
+  /** Deliver the merged model, also when the run's config does not ask for it. */
   readonly withModel: boolean;
   /** The run on the server that this one is part of. */
   readonly parentRunId?: string | undefined;
@@ -73,6 +78,13 @@ export async function deliver(folder: string, options: DeliveryOptions): Promise
   let files = 0;
   if (status.state !== "running") {
     ({ state, files } = await sendFiles(folder, state, options));
+    const withModel = options.withModel || (config.log_model && status.state === "finished");
+    if (withModel && !state.modelReady) {
+      const model = await deliverModel(folder, { ...state, name: config.name, step: status.step }, options);
+      files += model.files;
+      if (model.isReady) state = { ...state, modelReady: true };
+      await writeState(folder, state);
+    }
     await options.client.updateRun(state.runId, { status: STATUS[status.state], endTime: Date.parse(status.updated) });
   }
   return { runId: state.runId, points: sent.points, files };
@@ -93,8 +105,8 @@ async function createRun(
   if (options.parentRunId !== undefined) tags.push({ key: "mlflow.parentRunId", value: options.parentRunId });
   const run =
     known ?? (await client.createRun({ experimentId, name: config.name, startTime: Date.parse(status.started), tags }));
-  const nothing = { described: false, lastStep: -1, lastEvaluation: -1, lastTimestamp: 0, artifacts: {} };
-  return { uri, ...run, ...nothing };
+  const points = { lastStep: -1, lastEvaluation: -1, lastTimestamp: 0 };
+  return { uri, experimentId, ...run, ...points, described: false, artifacts: {}, modelReady: false };
 }
 
 /** Points of the lines that are new. A resumed run writes lines again that were sent: their values are the same, and they are passed over. */
@@ -126,39 +138,22 @@ async function sendPoints(
 async function sendFiles(
   folder: string,
   first: State,
-  { client, withModel, log }: DeliveryOptions,
+  { client, log }: DeliveryOptions,
 ): Promise<{ state: State; files: number }> {
   let state = first;
   let files = 0;
-  for (const name of await artifactPaths(folder, withModel)) {
-    const { bytes, sha256 } = await readArtifact(folder, name);
-    if (state.artifacts[name] === sha256) continue;
-    if (isProxied(state.artifactUri)) await client.uploadArtifact(state.artifactUri, name, bytes);
-    else if (!(await copyArtifact(folder, name, state.artifactUri))) {
-      log(
-        `${state.artifactUri}: the server keeps artifacts there and this machine cannot write to it; the files stay in ${folder}. Start the server with --serve-artifacts to have them delivered`,
-      );
+  for (const name of await artifactPaths(folder)) {
+    const file = await readArtifact(folder, name);
+    if (state.artifacts[name] === file.sha256) continue;
+    if (!(await storeArtifact(client, state.artifactUri, name, file))) {
+      log(unreachableStore(state.artifactUri, folder));
       return { state, files };
     }
     files += 1;
-    state = { ...state, artifacts: { ...state.artifacts, [name]: sha256 } };
+    state = { ...state, artifacts: { ...state.artifacts, [name]: file.sha256 } };
     await writeState(folder, state);
   }
   return { state, files };
-}
-
-/** Copies into a directory of this machine; false when the URI names none that exists. */
-async function copyArtifact(folder: string, name: string, artifactUri: string): Promise<boolean> {
-  const directory = artifactUri.startsWith("file:") ? fileURLToPath(artifactUri) : artifactUri;
-  if (!path.isAbsolute(directory)) return false;
-  try {
-    const target = path.join(directory, name);
-    await mkdir(path.dirname(target), { recursive: true });
-    await cp(path.join(folder, name), target);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 async function readEnvironment(folder: string): Promise<Record<string, unknown>> {

@@ -1,11 +1,12 @@
 /** What MLflow is told of a run, read from its folder: params, tags, points of the curves, files. */
 import { createHash } from "node:crypto";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { configKeys } from "../../config/keys.js";
 import type { RunConfig } from "../../config/schema.js";
 import type { RunStatus } from "../run-folder.js";
-import type { MlflowMetric, MlflowStatus, MlflowText } from "./client.js";
+import type { LocalFile, MlflowMetric, MlflowStatus, MlflowText } from "./client.js";
 
 /** mlflow/utils/validation.py: MAX_PARAM_VAL_LENGTH; longer values are in the artifact config.yaml. */
 const MAX_PARAM_CHARACTERS = 6000;
@@ -95,8 +96,11 @@ export function pointsOf(line: string): Points | undefined {
   return { step, isEvaluation: Object.keys(numbers).some((name) => name.startsWith("eval/")), metrics, nonFinite };
 }
 
-/** Files of a finished run that are delivered, relative to the folder; the merged model only when asked. */
-export async function artifactPaths(folder: string, withModel: boolean): Promise<string[]> {
+/** Directory of the merged model in a run folder. */
+export const MODEL_DIRECTORY = "model";
+
+/** Files of a finished run that are delivered, relative to the folder, without the merged model. */
+export async function artifactPaths(folder: string): Promise<string[]> {
   const wanted = [
     "config.yaml",
     "environment.json",
@@ -112,19 +116,27 @@ export async function artifactPaths(folder: string, withModel: boolean): Promise
   const found: string[] = [];
   for (const name of wanted)
     if ((await stat(path.join(folder, name)).catch(() => undefined))?.isFile()) found.push(name);
-  for (const directory of ["checkpoints", "figures", ...(withModel ? ["model"] : [])]) {
-    const entries = await readdir(path.join(folder, directory), { recursive: true, withFileTypes: true }).catch(
-      () => [],
-    );
-    for (const entry of entries)
-      if (entry.isFile() && !entry.name.startsWith("."))
-        found.push(path.relative(folder, path.join(entry.parentPath, entry.name)));
-  }
-  return found.map((name) => name.split(path.sep).join("/")).sort();
+  for (const directory of ["checkpoints", "figures"]) found.push(...(await filesBelow(folder, directory)));
+  return found.sort();
 }
 
-/** Content and hash of a file of the run. */
-export async function readArtifact(folder: string, name: string): Promise<{ bytes: Uint8Array; sha256: string }> {
-  const bytes = await readFile(path.join(folder, name));
-  return { bytes, sha256: createHash("sha256").update(bytes).digest("hex") };
+/** Files below a directory of the folder, relative to the folder, with `/`; none when there is no such directory. */
+export async function filesBelow(folder: string, directory: string): Promise<string[]> {
+  const entries = await readdir(path.join(folder, directory), { recursive: true, withFileTypes: true }).catch(() => []);
+  return entries
+    .filter((entry) => entry.isFile() && !entry.name.startsWith("."))
+    .map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name)).split(path.sep).join("/"))
+    .sort();
+}
+
+/** A file of the run and its hash. Read in pieces: a merged model may be larger than memory should be. */
+export async function readArtifact(folder: string, name: string): Promise<LocalFile & { readonly sha256: string }> {
+  const file = path.join(folder, name);
+  const hash = createHash("sha256");
+  let bytes = 0;
+  for await (const piece of createReadStream(file)) {
+    hash.update(piece);
+    bytes += piece.length;
+  }
+  return { path: file, bytes, sha256: hash.digest("hex") };
 }
