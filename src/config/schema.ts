@@ -94,6 +94,10 @@ const optimizer = z.strictObject({
 
 const data = z.strictObject({
   adapt_split: z.string().min(1).default("test").describe("Split whose images (never labels) the objective sees"),
+  adapt_limit: positiveInt
+    .nullable()
+    .default(null)
+    .describe("Images per task that the objective sees, drawn by the seed; null: all of the split"),
   eval_split: z.string().min(1).default("test").describe("Split on which accuracy is measured"),
   batch_size: positiveInt.default(16).describe("Images per batch and task"),
   batches_per_task: positiveInt.default(1).describe("Batches per task in one step; their losses are added"),

@@ -115,6 +115,16 @@ async function decodeAll(dataset: ImageDataset, preprocessing: Preprocessing, si
   return pixels;
 }
 
+/** The images at `indices`, copied, with their labels where there are some. */
+export function selectPixels<Store extends PixelStore>(store: Store, indices: Uint32Array): Store {
+  const imageBytes = store.height * store.width * store.channels;
+  const pixels = new Uint8Array(indices.length * imageBytes);
+  for (const [position, index] of indices.entries())
+    pixels.set(store.pixels.subarray(index * imageBytes, (index + 1) * imageBytes), position * imageBytes);
+  const labels = isLabelled(store) ? { labels: Int32Array.from(indices, (index) => store.labels[index] ?? -1) } : {};
+  return { ...store, pixels, size: indices.length, ...labels };
+}
+
 /** Whether a store carries labels. */
 export function isLabelled(pixels: PixelStore): pixels is LabelledPixels {
   return "labels" in pixels;

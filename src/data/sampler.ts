@@ -42,6 +42,17 @@ export function batchIndices({ seed, task, step, batchSize, size }: BatchRequest
   return indices;
 }
 
+/** Which `limit` of a split's images are used, ascending: drawn by seed and task; all of them when the split has no more. */
+export function drawnIndices(
+  size: number,
+  limit: number,
+  { seed, task }: Pick<BatchRequest, "seed" | "task">,
+): Uint32Array {
+  return permutation(size, createRng("limit", seed, task))
+    .slice(0, limit)
+    .sort();
+}
+
 function epochOrder(seed: number, task: string, epoch: number, size: number): Uint32Array {
   const key = JSON.stringify([seed, task, epoch, size]);
   const kept = keptOrders.get(key);

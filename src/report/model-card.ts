@@ -5,6 +5,7 @@
 import { stringify } from "yaml";
 import { formatConfig } from "../config/format.js";
 import type { RunConfig } from "../config/schema.js";
+import { objectiveFacts, readsLabels } from "../objective/catalog.js";
 import type { CoefficientsRecord } from "../track/coefficients-file.js";
 import type { ResultRow } from "./summary.js";
 import { markdownTable, markdownText } from "./table.js";
@@ -77,20 +78,26 @@ function methodText(config: RunConfig): string {
   return (
     `${PAPER}: base + sum over tasks of coefficient x task vector${processed}, ${config.granularity} ` +
     `coefficients, ${range}. They start at ${config.coefficients.initial} and were fitted for ${config.steps} steps of ` +
-    `${config.optimizer.name} (learning rate ${config.optimizer.learning_rate}) to minimise the entropy of the ` +
-    "predictions on unlabelled images."
+    `${config.optimizer.name} (learning rate ${config.optimizer.learning_rate}) to minimise: ${lowerFirst(objectiveFacts[config.objective.name].title)}.`
   );
 }
 
 /** Which split the coefficients saw and which one judged them; they must not be mistaken for one another. */
-export function dataText({ data }: Pick<RunConfig, "data">): string {
-  const used = `Adapted on the images (no labels) of the \`${data.adapt_split}\` split; accuracy measured on the \`${data.eval_split}\` split.`;
+export function dataText({ data, objective }: Pick<RunConfig, "data" | "objective">): string {
+  const labels = readsLabels(objective.name) ? "with their labels" : "no labels";
+  const most = data.adapt_limit === null ? "" : `at most ${data.adapt_limit} per task, `;
+  const used = `Adapted on the images (${most}${labels}) of the \`${data.adapt_split}\` split; accuracy measured on the \`${data.eval_split}\` split.`;
   if (data.adapt_split !== data.eval_split) return used;
+  const how = readsLabels(objective.name)
+    ? "with their labels: these numbers are an upper bound, not a result"
+    : "test-time adaptation, as in the paper; no labels were used";
   return (
-    `${used}\n\n**The coefficients were fitted to the very images they are judged on** (test-time adaptation, as in the ` +
-    "paper; no labels were used). Do not compare these numbers with those of models that never saw the test images."
+    `${used}\n\n**The coefficients were fitted to the very images they are judged on** (${how}). ` +
+    "Do not compare these numbers with those of models that never saw the test images."
   );
 }
+
+const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
 
 /** The configuration without the paths of the machine it ran on, which mean nothing to the reader. */
 function shareableConfig(config: RunConfig): string {

@@ -1,7 +1,9 @@
 /** report.html of a run, and its figures as SVG and PNG beside it. */
+
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { formatConfig } from "../config/format.js";
+import { readsLabels } from "../objective/catalog.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { figureSections } from "./figure-files.js";
 import { depthFigure, heatMapFigure, trajectoryFigure } from "./figures/coefficients.js";
@@ -47,14 +49,16 @@ export async function writeRunReport(folder: string): Promise<string> {
 }
 
 function lead({ config, status, summary }: RunReport): string {
-  const { adapt_split, eval_split } = config.data;
+  const { adapt_split, eval_split, adapt_limit } = config.data;
+  const labels = readsLabels(config.objective.name) ? "with their labels" : "without their labels";
+  const most = adapt_limit === null ? "" : `at most ${adapt_limit} images per task of `;
   const what =
     `${config.granularity} coefficients, ${config.objective.name.replaceAll("_", " ")}, ${status.step} of ${config.steps} steps` +
     `${summary === undefined ? "" : ` on ${summary.suite}`}; ${status.state}${status.error === undefined ? "" : `: ${status.error}`}`;
   const adapted =
     adapt_split === eval_split
-      ? `<p class="warning">Transductive: the coefficients were learned on the images of <code>${escapeHtml(eval_split)}</code> they are judged on, without their labels, as the paper does.</p>`
-      : `<p>Learned on <code>${escapeHtml(adapt_split)}</code>, judged on <code>${escapeHtml(eval_split)}</code>.</p>`;
+      ? `<p class="warning">Transductive: the coefficients were learned on ${most || "the images of "}<code>${escapeHtml(eval_split)}</code> that they are judged on, ${labels}${readsLabels(config.objective.name) ? ": an upper bound" : ", as the paper does"}.</p>`
+      : `<p>Learned on ${most}<code>${escapeHtml(adapt_split)}</code>, ${labels}, judged on <code>${escapeHtml(eval_split)}</code>.</p>`;
   return `<p class="lead">${escapeHtml(what)}</p>\n${adapted}`;
 }
 

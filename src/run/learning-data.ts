@@ -3,6 +3,8 @@
  * expert predicts. Labels are read for the one objective that names them and for nothing else.
  */
 import type { RunConfig } from "../config/schema.js";
+import { type LabelledPixels, type PixelStore, selectPixels } from "../data/pixels.js";
+import { drawnIndices } from "../data/sampler.js";
 import { mergedTensors } from "../merge/merged-weights.js";
 import { type ObjectiveSpec, objectives } from "../objective/objectives.js";
 import { labelTargets, type Targets } from "../optimize/step-inputs.js";
@@ -15,12 +17,15 @@ import type { LearningData } from "./training.js";
 export async function loadLearningData(config: RunConfig, session: Session, cacheDir: string): Promise<LearningData> {
   const split = config.data.adapt_split;
   const objective: ObjectiveSpec = objectives[config.objective.name];
-  const pixels = await loadUnlabelled(session.inputs, split, cacheDir);
+  const pixels = limited(config, await loadUnlabelled(session.inputs, split, cacheDir));
   switch (objective.targets) {
     case "none":
       return { pixels, targets: new Map() };
     case "labels":
-      return { pixels, targets: await labels(session.inputs, split, cacheDir) };
+      return {
+        pixels,
+        targets: labelsOf(session.inputs, limited(config, await loadLabelled(session.inputs, split, cacheDir))),
+      };
     case "expert":
       return { pixels, targets: await expertPredictions(session, pixels) };
     default:
@@ -28,8 +33,18 @@ export async function loadLearningData(config: RunConfig, session: Session, cach
   }
 }
 
-async function labels(inputs: Inputs, split: string, cacheDir: string): Promise<Map<string, Targets>> {
-  const stores = await loadLabelled(inputs, split, cacheDir);
+/** Of each task only as many images as the config allows. */
+function limited<Store extends PixelStore>(
+  { seed, data: { adapt_limit: limit } }: RunConfig,
+  stores: ReadonlyMap<string, Store>,
+): ReadonlyMap<string, Store> {
+  if (limit === null) return stores;
+  return new Map(
+    [...stores].map(([task, store]) => [task, selectPixels(store, drawnIndices(store.size, limit, { seed, task }))]),
+  );
+}
+
+function labelsOf(inputs: Inputs, stores: ReadonlyMap<string, LabelledPixels>): Map<string, Targets> {
   return new Map(
     inputs.heads.map(({ task, classes }): [string, Targets] => [
       task,

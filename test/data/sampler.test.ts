@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { batchIndices } from "../../src/data/sampler.js";
+import { batchIndices, drawnIndices } from "../../src/data/sampler.js";
 import { DataError } from "../../src/errors.js";
 
 const walk = (batches: number, batchSize: number, size: number, rest = { seed: 0, task: "mnist" }) =>
@@ -69,5 +69,18 @@ describe("batchIndices", () => {
     expect(() => batchIndices(empty)).toThrow("task mnist: expected at least 1 image");
     expect(() => batchIndices({ ...empty, step: -1, size: 4 })).toThrow("batch number");
     expect(() => batchIndices({ ...empty, batchSize: 0, size: 4 })).toThrow("batch size");
+  });
+});
+
+describe("drawnIndices", () => {
+  it("draws without repetition, ascending, the same for a seed and others for another, and never more than there are", () => {
+    const place = { seed: 1, task: "mnist" };
+    const drawn = [...drawnIndices(1000, 100, place)];
+    expect(new Set(drawn).size).toBe(100);
+    expect(drawn).toEqual(drawn.toSorted((a, b) => a - b));
+    expect(drawn.at(-1)).toBeGreaterThan(800);
+    expect([...drawnIndices(1000, 100, place)]).toEqual(drawn);
+    expect([...drawnIndices(1000, 100, { ...place, seed: 2 })]).not.toEqual(drawn);
+    expect([...drawnIndices(3, 100, place)]).toEqual([0, 1, 2]);
   });
 });

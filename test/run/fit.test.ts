@@ -156,6 +156,17 @@ describe("fit", () => {
     },
   );
 
+  it("sees no more images than data.adapt_limit, and with enough of them the same as without a limit", async () => {
+    const [few, many, all] = [
+      await run("few", ["data.adapt_limit=1", "save_model=false", "data.eval_every=0"]),
+      await run("many", ["data.adapt_limit=100000", "save_model=false", "data.eval_every=0"]),
+      await run("all", ["save_model=false", "data.eval_every=0"]),
+    ];
+    expect(largestDifference(many.coefficients, all.coefficients)).toBe(0);
+    // One image over and over: its entropy can only fall, and the steps differ from those on many images.
+    expect(largestDifference(few.coefficients, all.coefficients)).toBeGreaterThan(0);
+  });
+
   it("an abort keeps the coefficients so far", async () => {
     const controller = new AbortController();
     const stop = (event: TrainEvent): void => {

@@ -5,6 +5,7 @@ import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { configKeys } from "../../config/keys.js";
 import type { RunConfig } from "../../config/schema.js";
+import { readsLabels } from "../../objective/catalog.js";
 import type { RunStatus } from "../run-folder.js";
 import type { LocalFile, MlflowMetric, MlflowStatus, MlflowText } from "./client.js";
 
@@ -43,6 +44,7 @@ export function tagsOf(config: RunConfig, environment: Readonly<Record<string, u
     { key: "mlflow.source.name", value: "adamerge" },
     { key: "mlflow.source.type", value: "LOCAL" },
     { key: "adamerge.adaptation", value: same },
+    { key: "adamerge.labels", value: readsLabels(config.objective.name) ? "labels of adapt_split" : "none" },
     { key: "adamerge.adapt_split", value: adapt_split },
     { key: "adamerge.eval_split", value: eval_split },
     { key: "adamerge.seed", value: String(config.seed) },

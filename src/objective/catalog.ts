@@ -1,0 +1,38 @@
+/** What the objectives are called and what they need, without what computes them: reports and trackers load no engine for it. */
+
+export interface ObjectiveFacts {
+  readonly title: string;
+  readonly paper: string;
+  /** What is known of each image: nothing, its label (one-hot targets), or what the task's own expert predicts for it. */
+  readonly targets: "none" | "labels" | "expert";
+}
+
+export const objectiveFacts = {
+  entropy: {
+    title: "Entropy of the predictions on unlabelled images",
+    paper: "https://arxiv.org/abs/2310.02575",
+    targets: "none",
+  },
+  normalized_entropy: {
+    title: "Entropy over log C, so that tasks of many classes do not outweigh the others",
+    paper: "https://arxiv.org/abs/2310.02575",
+    targets: "none",
+  },
+  expert_divergence: {
+    title: "Divergence from the experts' own predictions on unlabelled images",
+    paper: "https://arxiv.org/abs/1503.02531",
+    targets: "expert",
+  },
+  cross_entropy: {
+    title: "Cross-entropy with labels: an upper bound for learning without them",
+    paper: "https://arxiv.org/abs/2310.02575",
+    targets: "labels",
+  },
+} as const satisfies Record<string, ObjectiveFacts>;
+
+export type ObjectiveName = keyof typeof objectiveFacts;
+
+/** Whether the objective reads labels. */
+export function readsLabels(name: ObjectiveName): boolean {
+  return objectiveFacts[name].targets === "labels";
+}
