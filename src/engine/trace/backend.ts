@@ -28,14 +28,25 @@ interface SymbolData {
   readonly uniform?: number;
 }
 
+/** `batch` products of [rows, inner] with [inner, columns]. */
+export interface MatrixProduct {
+  readonly batch: number;
+  readonly rows: number;
+  readonly inner: number;
+  readonly columns: number;
+}
+
 export class TraceBackend extends tf.KernelBackend {
   graph: OnnxGraph = createGraph();
+  /** By the ONNX value that holds the result; for counting operations. */
+  readonly products = new Map<string, MatrixProduct>();
   private symbols = new WeakMap<object, SymbolData>();
   private count = 0;
 
   /** Starts an empty graph; tensors of an earlier trace are no longer valid. */
   reset(): void {
     this.graph = createGraph();
+    this.products.clear();
     this.symbols = new WeakMap();
     this.count = 0;
   }

@@ -7,7 +7,7 @@ import { NumericError } from "../../errors.js";
 import { addNode, encodeModel, liveNodes, type OnnxValue, typeCode } from "../onnx/graph.js";
 import type { Program, TensorSpec } from "../program.js";
 import { type Tensor, tf } from "../tf.js";
-import { TRACE_BACKEND, type TraceBackend, traceBackend } from "./backend.js";
+import { type MatrixProduct, TRACE_BACKEND, type TraceBackend, traceBackend } from "./backend.js";
 import { registerKernels } from "./kernel.js";
 import { elementwiseKernels } from "./kernels/elementwise.js";
 import { fusedKernels } from "./kernels/fused.js";
@@ -21,6 +21,8 @@ export interface TracedProgram {
   readonly outputs: readonly OnnxValue[];
   /** Nodes by operator, for profiles and tests. */
   readonly operators: ReadonlyMap<string, number>;
+  /** The matrix products the outputs need: 2 x batch x rows x inner x columns operations each. */
+  readonly products: readonly MatrixProduct[];
 }
 
 /** Every tfjs kernel that can be traced. */
@@ -73,14 +75,17 @@ function record(program: Program, backend: TraceBackend): TracedProgram {
     backend.graph.nodes.push({ op: "Identity", domain: "", inputs: [value], outputs: [name], attributes: {} });
     outputs.push({ name, type: "float32", shape: tensor.shape });
   }
+  const names = outputs.map((output) => output.name);
   const operators = new Map<string, number>();
-  for (const node of liveNodes(
-    backend.graph,
-    outputs.map((output) => output.name),
-  )) {
+  const products: MatrixProduct[] = [];
+  for (const node of liveNodes(backend.graph, names)) {
     operators.set(node.op, (operators.get(node.op) ?? 0) + 1);
+    for (const output of node.outputs) {
+      const product = backend.products.get(output);
+      if (product !== undefined) products.push(product);
+    }
   }
-  return { onnx: encodeModel(backend.graph, outputs), outputs, operators };
+  return { onnx: encodeModel(backend.graph, outputs), outputs, operators, products };
 }
 
 function inputTensor(backend: TraceBackend, name: string, spec: TensorSpec): Tensor {

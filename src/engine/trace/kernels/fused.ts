@@ -32,7 +32,10 @@ function linear(call: KernelCall): TensorInfo {
   const x = inputOf(call, "x");
   const w = inputOf(call, "w");
   const inputs = [x, w, inputOf(call, "bias")];
-  return call.backend.emit("Gemm", inputs, [dimOf(x, 0), dimOf(w, 0)], { attributes: { transB: { int: 1 } } });
+  const [rows, inner, columns] = [dimOf(x, 0), dimOf(x, 1), dimOf(w, 0)];
+  const result = call.backend.emit("Gemm", inputs, [rows, columns], { attributes: { transB: { int: 1 } } });
+  call.backend.products.set(call.backend.lookup(result).name, { batch: 1, rows, inner, columns });
+  return result;
 }
 
 export const fusedKernels: KernelTable = {

@@ -3,6 +3,7 @@
  * no transpose is ever computed.
  */
 import { addNode } from "../../onnx/graph.js";
+import { sizeOf } from "../../program.js";
 import { type TensorInfo, tf } from "../../tf.js";
 import { dimOf, flagAttr, inputOf, type KernelCall, type KernelTable } from "../kernel.js";
 
@@ -15,8 +16,13 @@ function batchMatMul(call: KernelCall): TensorInfo {
   const rank = Math.max(a.shape.length, b.shape.length);
   const rows = dimOf(a, a.shape.length - (transA ? 1 : 2));
   const columns = dimOf(b, b.shape.length - (transB ? 2 : 1));
+  const inner = dimOf(a, a.shape.length - (transA ? 2 : 1));
   const flags = { transA: { int: transA ? 1 : 0 }, transB: { int: transB ? 1 : 0 } };
-  if (rank === 2) return backend.emit("Gemm", [a, b], [rows, columns], { attributes: flags });
+  const counted = (result: TensorInfo, batch = 1): TensorInfo => {
+    backend.products.set(backend.lookup(result).name, { batch, rows, inner, columns });
+    return result;
+  };
+  if (rank === 2) return counted(backend.emit("Gemm", [a, b], [rows, columns], { attributes: flags }));
 
   const batch = tf.backend_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
   const shape = [...batch, rows, columns];
@@ -24,12 +30,13 @@ function batchMatMul(call: KernelCall): TensorInfo {
     const flat = (tensor: TensorInfo): string =>
       addNode(backend.graph, "Reshape", [backend.materialize(tensor), backend.ints(tensor.shape.slice(-2))]);
     const product = addNode(backend.graph, "Gemm", [flat(a), flat(b)], flags);
-    return backend.emit("Reshape", [product, backend.ints(shape)], shape);
+    return counted(backend.emit("Reshape", [product, backend.ints(shape)], shape));
   }
+  const size = sizeOf(batch);
   if (transA || transB) {
-    return backend.emit("FusedMatMul", [a, b], shape, { attributes: flags, domain: "com.microsoft" });
+    return counted(backend.emit("FusedMatMul", [a, b], shape, { attributes: flags, domain: "com.microsoft" }), size);
   }
-  return backend.emit("MatMul", [a, b], shape);
+  return counted(backend.emit("MatMul", [a, b], shape), size);
 }
 
 export const matrixKernels: KernelTable = { BatchMatMul: batchMatMul };
