@@ -4,13 +4,13 @@
  * Source: AdaMerging, equation 3. K tasks, N tensors, S elements of one tensor.
  */
 import { type Bundle, type BundleTensor, readBase, readTaskVectors } from "../checkpoint/bundle.js";
+import { addWeighted } from "../engine/ops/add-weighted.js";
 import { type Tensor, tf } from "../engine/tf.js";
 
-/** One merged tensor in a program: a [1, K] x [K, S] product; its gradient to lambda is the same product backwards. */
+/** One merged tensor in a program: a [1, K] x [K, S] product; its gradient to lambda is a [K, S] x [S, 1] product. */
 export function mergedTensor(base: Tensor, taskVectorsKS: Tensor, coefficientsK: Tensor): Tensor {
   const tasks = taskVectorsKS.shape[0] ?? 0;
-  const weighted = tf.matMul(tf.reshape(coefficientsK, [1, tasks]), tf.reshape(taskVectorsKS, [tasks, -1]));
-  return tf.add(base, tf.reshape(weighted, base.shape));
+  return addWeighted(base, tf.reshape(taskVectorsKS, [tasks, -1]), coefficientsK);
 }
 
 /**

@@ -5,6 +5,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { createOnnxEngine } from "../../src/engine/onnx-engine.js";
 import { activate, plainGelu, plainQuickGelu } from "../../src/engine/ops/activation.js";
+import { addWeighted, plainAddWeighted } from "../../src/engine/ops/add-weighted.js";
 import { attention, plainAttention } from "../../src/engine/ops/attention.js";
 import { layerNorm, plainLayerNorm } from "../../src/engine/ops/layer-norm.js";
 import { columnSums, linear, plainLinear } from "../../src/engine/ops/linear.js";
@@ -81,6 +82,13 @@ const rows: Row[] = [
     plain: spread(plainAttention),
   },
   {
+    name: "add weighted",
+    shapes: [[40], [3, 40], [3]],
+    operator: "Gemm",
+    fused: spread(addWeighted),
+    plain: spread(plainAddWeighted),
+  },
+  {
     name: "column sums",
     shapes: [[50, 6]],
     operator: "Gemm",
@@ -135,6 +143,31 @@ describe("fused ops equal their plain forms", () => {
       expect(relativeError(found.get(name) ?? [], values), `${row.name}: ${name}`).toBeLessThan(3e-6);
     }
   });
+});
+
+it("counts the matrix products that its outputs need", () => {
+  const x: TensorSpec = { shape: [4, 3], dtype: "float32" };
+  const program: Program = {
+    name: "products",
+    frozen: new Map(),
+    inputs: new Map([
+      ["x", x],
+      ["batch", { shape: [2, 4, 3], dtype: "float32" }],
+    ]),
+    build: (tensors) => {
+      const [x, batch] = [tensors.get("x") ?? missing, tensors.get("batch") ?? missing];
+      tf.matMul(x, x, true, false);
+      const square = tf.matMul(x, x, false, true);
+      return new Map([
+        ["y", tf.matMul(batch, tf.tile(tf.expandDims(x, 0), [2, 1, 1]), false, true)],
+        ["z", square],
+      ]);
+    },
+  };
+  expect(traceProgram(program).products).toEqual([
+    { batch: 1, rows: 4, inner: 3, columns: 4 },
+    { batch: 2, rows: 4, inner: 3, columns: 4 },
+  ]);
 });
 
 describe("frozen and typed inputs", () => {

@@ -1,0 +1,14 @@
+/** `npm run bench -- <what>`: the measurements behind every claim about speed and memory. Each is a command of its own. */
+import yargs from "yargs";
+import { stepCommand } from "./step.js";
+
+await yargs(process.argv.slice(2))
+  .scriptName("npm run bench --")
+  .usage(
+    "$0 <what> [options]\n\nMeasures adamerge beside a peer in the same run; ratios and medians, since machines are noisy.",
+  )
+  .command(stepCommand)
+  .demandCommand(1, "Name what to measure.")
+  .strict()
+  .help()
+  .parseAsync();

@@ -1,0 +1,221 @@
+/**
+ * Our side of `bench step`, as a process: the engine, step, Adam and evaluation that `fit` uses, on a synthetic problem.
+ * Requests: `open`, `step`, `evaluate`, `gemm`, `profile`; every answer carries milliseconds.
+ */
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import ort from "onnxruntime-node";
+import { tf } from "../../dist/engine/tf.js";
+import { traceProgram } from "../../dist/engine/trace/trace-program.js";
+import {
+  type Bundle,
+  createEngine,
+  type Executable,
+  type Head,
+  initAdam,
+  mergeableTensors,
+  openBundle,
+  type Program,
+  readSafetensorsHeader,
+  readTensorFloat32,
+  stepAdam,
+  stepProgram,
+  stepSources,
+  type TensorSource,
+} from "../../dist/index.js";
+import { meanEntropy } from "../../dist/objective/entropy.js";
+import { classifyProgram } from "../../dist/optimize/evaluate.js";
+import { headSources, STEP_OUTPUT_GRADIENT, STEP_OUTPUT_LOSSES } from "../../dist/optimize/step-program.js";
+import { mapFile } from "../../dist/runtime/mmap.js";
+import { serve } from "./peer.js";
+import { SHAPES, type ShapeName } from "./shapes.js";
+import { headsOf } from "./synthetic-problem.js";
+
+const NORMALIZATION = {
+  rescaleFactor: 1 / 255,
+  mean: [0.48145466, 0.4578275, 0.40821073],
+  std: [0.26862954, 0.26130258, 0.27577711],
+} as const;
+const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 };
+const START = 0.3;
+
+const [shapeName = "", bundlePath = "", inputsPath = "", device = "cpu"] = process.argv.slice(2);
+const config = SHAPES[shapeName as ShapeName];
+const threads = 0;
+const { engine } = await createEngine({ engine: "onnx", device: device as "cpu", threads });
+
+interface Opened {
+  readonly bundle: Bundle;
+  readonly heads: readonly Head[];
+  readonly images: Uint8Array;
+  readonly program: Program;
+  readonly step: Executable;
+}
+let opened: Opened | undefined;
+let coefficients: Float64Array = new Float64Array();
+let adam = initAdam(0);
+let classifier: Executable | undefined;
+
+async function open(): Promise<Opened> {
+  const bundle = await openBundle(bundlePath);
+  const file = await readSafetensorsHeader(inputsPath);
+  const weights = new Map<string, Float32Array>();
+  for (const task of bundle.tasks) weights.set(task, await readTensorFloat32(file, `head/${task}`));
+  const classes = file.tensors.get(`head/${bundle.tasks[0]}`)?.shape[0] ?? 0;
+  const stored = file.tensors.get("images");
+  if (stored === undefined) throw new Error(`${inputsPath} has no images`);
+  const images = new Uint8Array(mapFile(inputsPath).buffer, stored.byteOffset, stored.byteLength).slice();
+  const heads = headsOf(config, classes, weights);
+  const program = stepProgram({
+    bundle,
+    config,
+    normalization: NORMALIZATION,
+    heads,
+    imagesPerTask: (stored.shape[0] ?? 0) / heads.length,
+    taskWeight: 1,
+    loss: (logitsBC) => meanEntropy(logitsBC, { form: "log_softmax" }),
+  });
+  const step = await engine.compile(program);
+  await step.bind(stepSources(bundle, heads));
+  const size = mergeableTensors(bundle).length * bundle.tasks.length;
+  coefficients = new Float64Array(size).fill(START);
+  adam = initAdam(size);
+  return { bundle, heads, images, program, step };
+}
+
+async function runStep({ step, images }: Opened): Promise<Float32Array> {
+  const outputs = await step.run(
+    new Map<string, Float32Array | Uint8Array>([
+      ["coefficients", Float32Array.from(coefficients)],
+      ["images", images],
+    ]),
+  );
+  const gradient = outputs.get(STEP_OUTPUT_GRADIENT) ?? new Float32Array();
+  const updated = stepAdam(adam, coefficients, gradient, 1e-3, ADAM);
+  [coefficients, adam] = [updated.parameters, updated.state];
+  return outputs.get(STEP_OUTPUT_LOSSES) ?? new Float32Array();
+}
+
+/** One forward over all images with merged weights in memory, as an evaluation does it batch after batch. */
+async function evaluate({ bundle, heads, images }: Opened): Promise<void> {
+  if (classifier === undefined) {
+    const batchSize = images.length / (config.imageSize ** 2 * config.channels);
+    classifier = await engine.compile(classifyProgram({ config, normalization: NORMALIZATION, heads, batchSize }));
+    const weights = bundle.tensors.map(({ name, base }): [string, TensorSource] => [`weights/${name}`, base]);
+    await classifier.bind(new Map([...weights, ...headSources(heads)]));
+  }
+  await classifier.run(new Map([["images", images]]));
+}
+
+/** Times one matrix product [rows, inner] x [inner, columns]; only one number of the result leaves the graph. */
+async function gemm(rows: number, inner: number, columns: number, count: number): Promise<number[]> {
+  const shapes = { a: [rows, inner], b: [inner, columns] };
+  const executable = await engine.compile({
+    name: "gemm",
+    frozen: new Map(Object.entries(shapes).map(([name, shape]) => [name, { shape, dtype: "float32" as const }])),
+    inputs: new Map(),
+    build: (tensors) => {
+      const [a, b] = [tensors.get("a"), tensors.get("b")];
+      if (a === undefined || b === undefined) throw new Error("gemm without operands");
+      return new Map([["corner", tf.slice(tf.matMul(a, b), [0, 0], [1, 1])]]);
+    },
+  });
+  const values = (length: number): Float32Array => Float32Array.from({ length }, (_, index) => (index % 17) / 17);
+  await executable.bind(
+    new Map([
+      ["a", { kind: "memory", values: values(rows * inner) }],
+      ["b", { kind: "memory", values: values(inner * columns) }],
+    ]),
+  );
+  const times: number[] = [];
+  for (let index = 0; index <= count; index++) times.push(await timed(() => executable.run(new Map())));
+  await executable.close();
+  return times.slice(1);
+}
+
+/** Milliseconds per operator (`detailed`: and shapes of its inputs) of one step, by ONNX Runtime's own profiler in a session of its own. */
+async function profile({ program, bundle, heads, images }: Opened, detailed: boolean): Promise<Record<string, number>> {
+  const folder = await mkdtemp(join(tmpdir(), "adamerge-profile-"));
+  const { onnx } = traceProgram(program);
+  const session = await ort.InferenceSession.create(onnx, {
+    executionProviders: [device],
+    enableProfiling: true,
+    enableMemPattern: false,
+    profileFilePrefix: join(folder, "profile"),
+  });
+  const mapped = mapFile(bundle.path);
+  const feeds: Record<string, ort.Tensor> = {};
+  for (const [name, source] of stepSources(bundle, heads)) {
+    const values =
+      source.kind === "memory"
+        ? source.values
+        : new Float32Array(mapped.buffer, source.byteOffset, source.byteLength / 4);
+    feeds[name] = new ort.Tensor("float32", values as Float32Array, [...(program.frozen.get(name)?.shape ?? [])]);
+  }
+  const imagesShape = [...(program.inputs.get("images")?.shape ?? [])];
+  feeds.images = new ort.Tensor("uint8", images, imagesShape);
+  const shape = [...(program.inputs.get("coefficients")?.shape ?? [])];
+  feeds.coefficients = new ort.Tensor("float32", Float32Array.from(coefficients), shape);
+  const runs = 4;
+  for (let index = 0; index < runs; index++) await session.run(feeds);
+  session.endProfiling();
+  await session.release();
+  mapped.close();
+  const [name = ""] = await readdir(folder);
+  const events: ProfileEvent[] = JSON.parse(await readFile(join(folder, name), "utf8"));
+  await rm(folder, { recursive: true });
+  // The first run also takes its memory from the system.
+  const first = events.find((event) => event.name === "model_run");
+  const warmFrom = (first?.ts ?? 0) + (first?.dur ?? 0);
+  const byOperator: Record<string, number> = {};
+  for (const event of events) {
+    if (event.cat !== "Node" || !event.name.endsWith("_kernel_time") || event.ts < warmFrom) continue;
+    const shapes = (event.args?.input_type_shape ?? []).flatMap((input) => Object.values(input));
+    const operator = `${event.args?.op_name ?? "other"}${detailed ? ` ${JSON.stringify(shapes)}` : ""}`;
+    byOperator[operator] = (byOperator[operator] ?? 0) + event.dur / 1000 / (runs - 1);
+  }
+  return byOperator;
+}
+
+/** What is read of an event of ONNX Runtime's profiler; times in microseconds. */
+interface ProfileEvent {
+  readonly cat: string;
+  readonly name: string;
+  readonly ts: number;
+  readonly dur: number;
+  readonly args?: { readonly op_name?: string; readonly input_type_shape?: Readonly<Record<string, number[]>>[] };
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const begin = performance.now();
+  await work();
+  return performance.now() - begin;
+}
+
+async function many(count: number, work: () => Promise<unknown>): Promise<number[]> {
+  const times: number[] = [];
+  for (let index = 0; index < count; index++) times.push(await timed(work));
+  return times;
+}
+
+await serve(async (request) => {
+  const count = Number(request.count ?? 1);
+  if (request.kind === "open") {
+    opened = await open();
+    const losses = await runStep(opened);
+    const secondsToFirstStep = performance.now() / 1000;
+    const { products } = traceProgram(opened.program);
+    return { secondsToFirstStep, loss: losses.reduce((sum, loss) => sum + loss, 0), products };
+  }
+  if (request.kind === "gemm")
+    return { ms: await gemm(Number(request.rows), Number(request.inner), Number(request.columns), count) };
+  const problem = opened;
+  if (problem === undefined) throw new Error("open comes first");
+  if (request.kind === "step") return { ms: await many(count, () => runStep(problem)) };
+  if (request.kind === "evaluate") return { ms: await many(count, () => evaluate(problem)) };
+  if (request.kind === "profile") return { msByOperator: await profile(problem, request.detailed === true) };
+  throw new Error(`unknown request ${String(request.kind)}`);
+});
+await classifier?.close();
+await engine.close();
