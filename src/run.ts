@@ -61,7 +61,7 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
   const started = performance.now();
   return withSession(config, options, async (session) => {
     const data = await loadLearningData(config, session, options.cacheDir);
-    const { folder, state } = await openFolder(config, options, inputFingerprints(session.inputs, data.pixels));
+    const { folder, state } = await openFolder(config, options, inputFingerprints(config, session.inputs, data.pixels));
     const tracker = options.tracking && trackRun(folder.path, options.tracking, options.log);
     try {
       await folder.writeEnvironment(environmentRecord(session.engine));

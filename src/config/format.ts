@@ -1,6 +1,7 @@
 /** A configuration as text: commented YAML that loads back to the same configuration, and its fingerprint. */
 import { createHash } from "node:crypto";
 import { stringify } from "yaml";
+import { valueAt } from "./flat.js";
 import { configKeys } from "./keys.js";
 import type { RunConfig } from "./schema.js";
 
@@ -37,11 +38,4 @@ function canonicalJson(value: unknown): string {
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
   const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
   return `{${entries.map(([key, entry]) => `${JSON.stringify(key)}:${canonicalJson(entry)}`).join(",")}}`;
-}
-
-function valueAt(root: unknown, dotted: string): unknown {
-  let value = root;
-  for (const key of dotted.split("."))
-    value = typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined;
-  return value;
 }

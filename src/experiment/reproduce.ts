@@ -3,6 +3,7 @@
  * an interrupted reproduction goes on where it was and shows what it has.
  */
 import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { openSuite } from "../data/suite.js";
@@ -94,7 +95,7 @@ async function computeAll(
   return computed;
 }
 
-/** Fingerprints of suites by what their files are called, how large they are and when they were written; each looked at once. */
+/** Fingerprints of suites by the names and contents of their files, so that results stand on every machine; each looked at once. */
 function fingerprints(): (suite: string) => Promise<string> {
   const known = new Map<string, Promise<string>>();
   return (suite) => {
@@ -124,10 +125,13 @@ async function describeFiles(root: string): Promise<string[]> {
         .map((entry) => path.join(entry.parentPath, entry.name))
         .sort()
     : [root];
-  return Promise.all(
-    files.map(async (file) => {
-      const { size, mtimeMs } = await stat(file);
-      return `${path.relative(root, file)} ${size} ${mtimeMs}\n`;
-    }),
-  );
+  const lines: string[] = [];
+  for (const file of files) lines.push(`${path.relative(root, file)} ${await contentSha256(file)}\n`);
+  return lines;
+}
+
+async function contentSha256(file: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const piece of createReadStream(file)) hash.update(piece);
+  return hash.digest("hex");
 }

@@ -4,12 +4,18 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { arch, cpus, platform, release } from "node:os";
 import { versions } from "node:process";
+import { flatConfig } from "../config/flat.js";
 import type { RunConfig } from "../config/schema.js";
 import type { UnlabelledPixels } from "../data/pixels.js";
 import type { Engine } from "../engine/program.js";
 import { type CoefficientMatrix, type Constraint, rowsOf } from "../merge/coefficients.js";
 import type { CoefficientsRecord } from "../track/coefficients-file.js";
-import type { EnvironmentRecord, InputFingerprints, PredictionsRecord } from "../track/run-folder.js";
+import {
+  type EnvironmentRecord,
+  type InputFingerprints,
+  type PredictionsRecord,
+  SETTING,
+} from "../track/run-folder.js";
 import type { Inputs } from "./inputs.js";
 import type { Judged } from "./models.js";
 
@@ -40,8 +46,21 @@ export function predictionsRecord(split: string, judged: readonly Judged[]): Pre
   return { split, methods: Object.fromEntries(methods) };
 }
 
-/** What the coefficients are learned from: a resumed fit must find the same. */
-export function inputFingerprints(inputs: Inputs, pixels: ReadonlyMap<string, UnlabelledPixels>): InputFingerprints {
+/** Settings that change no number of a run; the suite's contents have fingerprints of their own. */
+const FREE_SETTINGS: ReadonlySet<string> = new Set([
+  "suite",
+  "checkpoint_every",
+  "save_report",
+  "save_model",
+  "log_model",
+]);
+
+/** What the coefficients are learned from, and how: a resumed fit must find the same. */
+export function inputFingerprints(
+  config: RunConfig,
+  inputs: Inputs,
+  pixels: ReadonlyMap<string, UnlabelledPixels>,
+): InputFingerprints {
   const heads = createHash("sha256");
   for (const { task, logitScale, weight, bias } of inputs.heads)
     for (const part of [JSON.stringify([task, logitScale]), bytesOf(weight), bytesOf(bias)]) heads.update(part);
@@ -50,6 +69,9 @@ export function inputFingerprints(inputs: Inputs, pixels: ReadonlyMap<string, Un
     heads: heads.digest("hex"),
     ...Object.fromEntries(
       [...pixels].map(([task, { fingerprint }]) => [`images of ${task}`, fingerprint ?? "unknown"]),
+    ),
+    ...Object.fromEntries(
+      [...flatConfig(config)].filter(([key]) => !FREE_SETTINGS.has(key)).map(([key, text]) => [SETTING + key, text]),
     ),
   };
 }

@@ -12,7 +12,15 @@ import type { TrainState } from "../optimize/train.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { acquireLock } from "../runtime/lock.js";
 import { readTrainCheckpoint } from "./checkpoints.js";
-import { type InputFingerprints, jsonText, LOCK, type RunFolder, type RunStatus, runFolderAt } from "./run-folder.js";
+import {
+  type InputFingerprints,
+  jsonText,
+  LOCK,
+  type RunFolder,
+  type RunStatus,
+  runFolderAt,
+  SETTING,
+} from "./run-folder.js";
 
 export interface StoppedRun {
   /** Its state at the last checkpoint; undefined when it was stopped before the first. */
@@ -79,9 +87,17 @@ function refuseOtherInputs(folder: string, before: InputFingerprints, after: Inp
   const changed = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(
     (key) => before[key] !== after[key],
   );
-  if (changed.length === 0) return;
+  const advice = "put them back, or start a new run with another name";
+  const settings = changed.filter((key) => key.startsWith(SETTING));
+  const others = changed.filter((key) => !key.startsWith(SETTING));
+  if (others.length > 0)
+    throw new ConfigError(
+      `${folder}: expected the ${others.join(", ")} that the run began with, found others; ${advice}`,
+    );
+  if (settings.length === 0) return;
+  const shown = settings.map((key) => `${key.slice(SETTING.length)}: ${after[key]} (was ${before[key]})`);
   throw new ConfigError(
-    `${folder}: expected the ${changed.join(", ")} that the run began with, found others; put them back, or start a new run with another name`,
+    `${path.join(folder, "config.yaml")}: expected the settings that the run began with, found ${shown.join(", ")}; ${advice}`,
   );
 }
 

@@ -74,8 +74,11 @@ export interface PredictionsRecord {
   readonly methods: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>>;
 }
 
-/** Fingerprints by what they are of: task vectors, heads, images of a task. */
+/** Fingerprints by what they are of: task vectors, heads, images of a task; and settings by `SETTING` and their key. */
 export type InputFingerprints = Readonly<Record<string, string>>;
+
+/** In front of a setting's key. */
+export const SETTING = "setting ";
 
 export interface RunFolderOptions {
   /** Directory of all runs. */

@@ -125,6 +125,19 @@ describe("resume", () => {
     expect(await outcome(runPath)).toEqual(whole);
   });
 
+  it("refuses other settings than it began with, and says which", async () => {
+    const { runPath } = await start("edited", 1);
+    const config = join(runPath, "config.yaml");
+    const text = await readFile(config, "utf8");
+    await writeFile(config, text.replace(/learning_rate: .*/, "learning_rate: 0.5"));
+    await expect(goOn(runPath)).rejects.toThrow(
+      /config\.yaml: expected the settings that the run began with, found optimizer\.learning_rate: 0\.5 \(was 0\.\d+\); put them back/,
+    );
+    await writeFile(config, text.replace("save_report: true", "save_report: false"));
+    await goOn(runPath);
+    expect(await outcome(runPath)).toEqual(whole);
+  });
+
   it("refuses other task vectors than it began with", async () => {
     const { runPath } = await start("other", 1);
     const config = join(runPath, "config.yaml");

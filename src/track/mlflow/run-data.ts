@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
-import { configKeys } from "../../config/keys.js";
+import { flatConfig } from "../../config/flat.js";
 import type { RunConfig } from "../../config/schema.js";
 import { readsLabels } from "../../objective/catalog.js";
 import type { RunStatus } from "../run-folder.js";
@@ -13,23 +13,9 @@ import type { LocalFile, MlflowMetric, MlflowStatus, MlflowText } from "./client
 const MAX_PARAM_CHARACTERS = 6000;
 /** Names MLflow takes; others would be refused. */
 const UNSAFE = /[^A-Za-z0-9_./\- ]/g;
-/** Where the run lies on this machine is not a parameter of it. */
-const LOCAL_KEYS = new Set(["output", "name", "experiment"]);
-
 /** The resolved configuration, one parameter per key. */
 export function paramsOf(config: RunConfig): MlflowText[] {
-  return [...configKeys.values()]
-    .filter(({ isSection, path: key }) => !isSection && !LOCAL_KEYS.has(key))
-    .map(({ path: key }) => {
-      const value = key
-        .split(".")
-        .reduce<unknown>(
-          (at, part) => (typeof at === "object" && at !== null ? Reflect.get(at, part) : undefined),
-          config,
-        );
-      const text = typeof value === "string" ? value : JSON.stringify(value);
-      return { key, value: (text ?? "null").slice(0, MAX_PARAM_CHARACTERS) };
-    });
+  return [...flatConfig(config)].map(([key, value]) => ({ key, value: value.slice(0, MAX_PARAM_CHARACTERS) }));
 }
 
 /** Tags that say what a reader of the numbers must know: split honesty, engine, device, seed, source. */

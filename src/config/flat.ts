@@ -1,0 +1,24 @@
+/** A configuration as one text per key, for places that know no nesting: trackers' parameters, comparisons. */
+import { configKeys } from "./keys.js";
+import type { RunConfig } from "./schema.js";
+
+/** Where a run lies is not a setting of it. */
+const PLACE_KEYS: ReadonlySet<string> = new Set(["output", "name", "experiment"]);
+
+/** Every key that holds a value, dotted, in the order of the schema, but for those that only say where the run lies; texts as they are, the rest as JSON. */
+export function flatConfig(config: RunConfig): Map<string, string> {
+  const values = [...configKeys.values()].filter(({ isSection, path }) => !isSection && !PLACE_KEYS.has(path));
+  return new Map(
+    values.map(({ path }) => {
+      const value = valueAt(config, path);
+      return [path, typeof value === "string" ? value : (JSON.stringify(value) ?? "null")];
+    }),
+  );
+}
+
+/** The value at a dotted path; undefined where there is none. */
+export function valueAt(root: unknown, dotted: string): unknown {
+  return dotted
+    .split(".")
+    .reduce<unknown>((at, part) => (typeof at === "object" && at !== null ? Reflect.get(at, part) : undefined), root);
+}
