@@ -1,6 +1,7 @@
 /** `npm run bench -- <what>`: the measurements behind every claim about speed and memory. Each is a command of its own. */
 import yargs from "yargs";
 import { stepCommand } from "./step.js";
+import { sweepCommand } from "./sweep.js";
 
 await yargs(process.argv.slice(2))
   .scriptName("npm run bench --")
@@ -8,6 +9,7 @@ await yargs(process.argv.slice(2))
     "$0 <what> [options]\n\nMeasures adamerge beside a peer in the same run; ratios and medians, since machines are noisy.",
   )
   .command(stepCommand)
+  .command(sweepCommand)
   .demandCommand(1, "Name what to measure.")
   .strict()
   .help()

@@ -29,8 +29,8 @@ export interface LoadCellsOptions {
   readonly overrides: readonly string[];
   /** Directory of all runs. */
   readonly output: string;
-  /** Fingerprint of a suite's files: a suite that changed gives other keys. */
-  readonly suiteFingerprint: (suite: string) => Promise<string>;
+  /** Fingerprint of the files of a suite that a method reads (undefined: a fit): other contents give other keys. */
+  readonly suiteFingerprint: (suite: string, method: string | undefined) => Promise<string>;
 }
 
 /** All cells, row by row in the order of the table. Throws ConfigError for overrides that do not fit the config. */
@@ -67,7 +67,8 @@ async function loadCell(experiment: Experiment, options: LoadCellsOptions, place
     suite: _suite,
     ...settings
   } = config;
-  const facts = [RESULT_VERSION, await options.suiteFingerprint(suite), row.method, row.settings, row.search, settings];
+  const fingerprint = await options.suiteFingerprint(suite, row.method);
+  const facts = [RESULT_VERSION, fingerprint, row.method, row.settings, row.search, settings];
   const hash = createHash("sha256").update(JSON.stringify(facts)).digest("hex").slice(0, 12);
   const parts = [
     row.name,

@@ -95,21 +95,26 @@ async function computeAll(
   return computed;
 }
 
-/** Fingerprints of suites by the names and contents of their files, so that results stand on every machine; each looked at once. */
-function fingerprints(): (suite: string) => Promise<string> {
+/**
+ * Fingerprints of what a method reads of a suite, by the names and contents of its files, so that results stand on every machine.
+ * Each suite is looked at once; only the row of the multi-task model depends on that model.
+ */
+function fingerprints(): (suite: string, method: string | undefined) => Promise<string> {
   const known = new Map<string, Promise<string>>();
-  return (suite) => {
-    const found = known.get(suite) ?? suiteFingerprint(suite);
-    known.set(suite, found);
+  return (suite, method) => {
+    const withMultitask = method === "multi_task";
+    const key = JSON.stringify([suite, withMultitask]);
+    const found = known.get(key) ?? suiteFingerprint(suite, withMultitask);
+    known.set(key, found);
     return found;
   };
 }
 
-async function suiteFingerprint(suitePath: string): Promise<string> {
+async function suiteFingerprint(suitePath: string, withMultitask: boolean): Promise<string> {
   const suite = await openSuite(suitePath);
   const paths = [
     suite.base,
-    suite.multitask,
+    ...(withMultitask ? [suite.multitask] : []),
     ...suite.tasks.flatMap(({ expert, head, dataset }) => [expert, head, dataset]),
   ];
   const hash = createHash("sha256").update(await readFile(suite.path));
