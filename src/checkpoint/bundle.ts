@@ -1,18 +1,19 @@
 /**
  * A bundle: the base and all task vectors of one experiment in one safetensors file, packed for mapping. Entries
- * `base/<name>` F32 [shape] and `task_vectors/<name>` F32 [K, ...shape]; tensors that no expert has are in the base
- * alone. The file's name is the fingerprint of what went into it, so a bundle is built once and never changed.
- * K tasks, N elements of one tensor.
+ * `base/<name>` F32 [shape] and `task_vectors/<name>` F32 or F16 [K, ...shape]; tensors that no expert has are in the base
+ * alone. With F16 the vectors are divided by `scales/<name>` F32 [K], see half-task-vectors.ts. The file's name is the
+ * fingerprint of what went into it, so a bundle is built once and never changed. K tasks, N elements of one tensor.
  */
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { assert, CheckpointError } from "../errors.js";
 import type { Checkpoint } from "./checkpoint.js";
+import { divideByScales, taskVectorScales, widenTaskVector } from "./half-task-vectors.js";
 import { quote } from "./json-cursor.js";
 import { indexByCanonicalName } from "./names.js";
 import { type ExpectedTensor, type Expert, sameShape } from "./preflight.js";
-import { readFloat32Range, readSafetensorsHeader, type SafetensorsFile } from "./safetensors.js";
+import { readByteRange, readFloat32Range, readSafetensorsHeader, type SafetensorsFile } from "./safetensors.js";
 import { type WriteSpec, writeSafetensorsStream } from "./safetensors-writer.js";
 import {
   type ProcessTaskVectors,
@@ -28,6 +29,10 @@ export type { TaskVectorProcessing } from "./task-vectors.js";
 const FORMAT = "adamerge-bundle";
 /** Part of every fingerprint: raise it when the meaning of a bundle's values changes. */
 const VERSION = "1";
+const F32_BYTES = 4;
+const F16_BYTES = 2;
+
+export type TaskVectorDtype = "F32" | "F16";
 
 /** Bytes of one tensor in a file, as an engine maps them. */
 export interface FileSource {
@@ -42,8 +47,10 @@ export interface BundleTensor {
   readonly shape: readonly number[];
   /** float32 [shape]. */
   readonly base: FileSource;
-  /** float32 [K, ...shape], tasks in the bundle's order; absent if the tensor is taken from the base. */
+  /** float32 or, with `scales`, float16 [K, ...shape], tasks in the bundle's order; absent if the tensor is taken from the base. */
   readonly taskVectors?: FileSource;
+  /** float32 [K]: what the stored task vectors are multiplied with. */
+  readonly scales?: FileSource;
 }
 
 export interface Bundle {
@@ -70,6 +77,8 @@ export interface BuildBundleOptions {
   readonly tensors: readonly ExpectedTensor[];
   readonly cacheDir: string;
   readonly processing?: TaskVectorProcessing | undefined;
+  /** How task vectors are stored; the base is F32 always. */
+  readonly dtype?: TaskVectorDtype | undefined;
   readonly onProgress?: ((progress: BundleProgress) => void) | undefined;
 }
 
@@ -94,13 +103,14 @@ export async function buildBundle(options: BuildBundleOptions): Promise<Bundle> 
 
   const process = await processing?.prepare(() => streamTaskVectors(options, inputs));
   const byName = new Map(inputs.map((input) => [input.name, input]));
-  const specs = inputs.flatMap((input) => specsOf(input, experts.length));
+  const dtype = options.dtype ?? "F32";
+  const specs = inputs.flatMap((input) => specsOf(input, experts.length, dtype));
   let done = 0;
   const data = async (entry: string): Promise<Float32Array> => {
     const [kind = "", name = ""] = splitEntryName(entry);
     const input = byName.get(name);
     assert(input !== undefined, `bundle entry ${entry} has no input`);
-    const values = kind === "base" ? await readBaseInput(options, input) : await readTau(options, input, process);
+    const values = await entryValues(kind, options, input, process);
     options.onProgress?.({ phase: "write", done: ++done, total: specs.length });
     return values;
   };
@@ -137,13 +147,40 @@ export async function readBase(_bundle: Bundle, { base }: BundleTensor): Promise
 }
 
 /** The task vectors of one tensor, float32 [K, ...shape], as a copy. Throws CheckpointError if it has none. */
-export async function readTaskVectors(bundle: Bundle, { name, taskVectors }: BundleTensor): Promise<Float32Array> {
+export async function readTaskVectors(bundle: Bundle, tensor: BundleTensor): Promise<Float32Array> {
+  const { taskVectors, scales } = tensor;
+  if (taskVectors !== undefined && scales === undefined)
+    return readFloat32Range(taskVectors.path, taskVectors.byteOffset, taskVectors.byteLength);
+  const size = sizeOf(tensor.shape);
+  const tauKN = new Float32Array(bundle.tasks.length * size);
+  for (const task of bundle.tasks.keys())
+    tauKN.set(await readTaskVectorRange(bundle, tensor, task, 0, size), task * size);
+  return tauKN;
+}
+
+/** Elements `from` to `to` of one task's vector of one tensor, float32, as a copy. Throws CheckpointError if it has none. */
+export async function readTaskVectorRange(
+  bundle: Bundle,
+  { name, shape, taskVectors, scales }: BundleTensor,
+  task: number,
+  from: number,
+  to: number,
+): Promise<Float32Array> {
   if (taskVectors === undefined) {
     throw new CheckpointError(
       `${bundle.path}: tensor ${quote(name)}: expected task vectors, found none: it is taken from the base.`,
     );
   }
-  return readFloat32Range(taskVectors.path, taskVectors.byteOffset, taskVectors.byteLength);
+  const { path, byteOffset } = taskVectors;
+  const first = task * sizeOf(shape) + from;
+  if (scales === undefined) return readFloat32Range(path, byteOffset + first * F32_BYTES, (to - from) * F32_BYTES);
+  const scalesK = await readFloat32Range(scales.path, scales.byteOffset, scales.byteLength);
+  const bits = await readByteRange(path, byteOffset + first * F16_BYTES, (to - from) * F16_BYTES);
+  return widenTaskVector(new Uint16Array(bits.buffer, bits.byteOffset, to - from), scalesK[task] ?? 1);
+}
+
+function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, dim) => product * dim, 1);
 }
 
 function matchTensors({ base, experts, tensors }: BuildBundleOptions): InputTensor[] {
@@ -177,7 +214,8 @@ async function fingerprintOf(options: BuildBundleOptions, inputs: readonly Input
   const { base, experts, processing, onProgress } = options;
   const hash = createHash("sha256");
   const add = (value: unknown) => hash.update(`${JSON.stringify(value)}\n`);
-  add([FORMAT, VERSION, processing?.id ?? "none", experts.map(({ task }) => task)]);
+  const stored = options.dtype === "F16" ? ["F16"] : [];
+  add([FORMAT, VERSION, processing?.id ?? "none", experts.map(({ task }) => task), ...stored]);
   for (const [i, { name, shape, baseName, expertNames }] of inputs.entries()) {
     const contents = [await base.tensorSha256(baseName)];
     for (const [k, expertName] of expertNames.entries()) {
@@ -201,10 +239,25 @@ async function openExisting(path: string): Promise<Bundle | undefined> {
   }
 }
 
-function specsOf({ name, shape, expertNames }: InputTensor, tasks: number): WriteSpec[] {
+function specsOf({ name, shape, expertNames }: InputTensor, tasks: number, dtype: TaskVectorDtype): WriteSpec[] {
   const base = { name: `base/${name}`, dtype: "F32", shape };
   if (expertNames.length === 0) return [base];
-  return [base, { name: `task_vectors/${name}`, dtype: "F32", shape: [tasks, ...shape] }];
+  const vectors = { name: `task_vectors/${name}`, dtype, shape: [tasks, ...shape] };
+  return dtype === "F32" ? [base, vectors] : [base, vectors, { name: `scales/${name}`, dtype: "F32", shape: [tasks] }];
+}
+
+/** Scales come before the vectors in the file, so the vectors are read twice: once for their largest value. */
+async function entryValues(
+  kind: string,
+  options: BuildBundleOptions,
+  input: InputTensor,
+  process?: ProcessTaskVectors,
+): Promise<Float32Array> {
+  if (kind === "base") return readBaseInput(options, input);
+  const tauKN = await readTau(options, input, process);
+  if (options.dtype !== "F16") return tauKN;
+  const scalesK = taskVectorScales(tauKN, options.experts.length);
+  return kind === "scales" ? scalesK : divideByScales(tauKN, scalesK);
 }
 
 function splitEntryName(entry: string): [string, string] {
@@ -262,8 +315,12 @@ function bundleTensor(file: SafetensorsFile, name: string, tasks: number): Bundl
   const base = file.tensors.get(`base/${name}`);
   const tau = file.tensors.get(`task_vectors/${name}`);
   const shape = base?.shape ?? [];
-  const sound =
-    base?.dtype === "F32" && (tau === undefined || (tau.dtype === "F32" && sameShape(tau.shape, [tasks, ...shape])));
+  const scales = file.tensors.get(`scales/${name}`);
+  const isStored =
+    tau === undefined ||
+    ((scales === undefined ? tau.dtype === "F32" : tau.dtype === "F16" && sameShape(scales.shape, [tasks])) &&
+      sameShape(tau.shape, [tasks, ...shape]));
+  const sound = base?.dtype === "F32" && isStored;
   if (base === undefined || !sound) {
     throw new CheckpointError(
       `${file.path}: expected base and task vectors of ${quote(name)} for ${tasks} tasks, found others. Delete it; it is built again from the checkpoints.`,
@@ -275,7 +332,13 @@ function bundleTensor(file: SafetensorsFile, name: string, tasks: number): Bundl
     byteOffset,
     byteLength,
   });
-  return { name, shape, base: source(base), ...(tau === undefined ? {} : { taskVectors: source(tau) }) };
+  return {
+    name,
+    shape,
+    base: source(base),
+    ...(tau === undefined ? {} : { taskVectors: source(tau) }),
+    ...(scales === undefined ? {} : { scales: source(scales) }),
+  };
 }
 
 interface FileRange {

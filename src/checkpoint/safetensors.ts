@@ -98,14 +98,23 @@ export async function* readTensorBytes(file: SafetensorsFile, name: string): Asy
  * never changes afterwards (a bundle). Throws CheckpointError if the file is gone or shorter.
  */
 export async function readFloat32Range(path: string, byteOffset: number, byteLength: number): Promise<Float32Array> {
-  const values = new Float32Array(byteLength / 4);
+  return new Float32Array((await readByteRange(path, byteOffset, byteLength)).buffer);
+}
+
+/** As `readFloat32Range`, but the bytes as they are, in a buffer of their own. */
+export async function readByteRange(
+  path: string,
+  byteOffset: number,
+  byteLength: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(byteLength);
   const handle = await openRegular(path);
   try {
-    await readExactly(handle, new Uint8Array(values.buffer), byteOffset, path);
+    await readExactly(handle, bytes, byteOffset, path);
   } finally {
     await handle.close();
   }
-  return values;
+  return bytes;
 }
 
 function entryOf(file: SafetensorsFile, name: string): TensorEntry {

@@ -37,6 +37,10 @@ const taskVectors = z.strictObject({
     .default("none")
     .describe("none: expert minus base; ties: trimmed and sign-elected first (AdaMerging++)"),
   density: z.number().gt(0).max(1).default(0.2).describe("Share of each task vector that ties keeps, 0 < density <= 1"),
+  dtype: z
+    .enum(["float32", "float16"])
+    .default("float32")
+    .describe("How they are stored and mapped: float16 takes half the memory and rounds them to 11 bits"),
 });
 
 const coefficients = z

@@ -2,7 +2,7 @@
  * Merges a bundle with a method of the registry. Once as a source of pieces, once as the stream of merged tensors that
  * evaluation and checkpoint writing take. K tasks.
  */
-import { type Bundle, type BundleTensor, readBase } from "../checkpoint/bundle.js";
+import { type Bundle, readBase, readTaskVectorRange } from "../checkpoint/bundle.js";
 import { readFloat32Range } from "../checkpoint/safetensors.js";
 import type { MergeMethod, ModelSource, SourceTensor } from "./methods/method.js";
 
@@ -21,15 +21,15 @@ export function bundleSource(bundle: Bundle): ModelSource {
     tensors,
     read: async (tensor, from, to) => {
       const files = byName.get(tensor.name);
-      const range = (source: BundleTensor["base"], first: number) =>
-        readFloat32Range(source.path, source.byteOffset + (first + from) * BYTES, (to - from) * BYTES);
-      const taskVectors = files?.taskVectors;
-      if (files === undefined || taskVectors === undefined) throw new RangeError(`no task vectors of ${tensor.name}`);
+      if (files === undefined) throw new RangeError(`no task vectors of ${tensor.name}`);
+      const { path, byteOffset } = files.base;
       return {
         tensor,
         from,
-        baseN: await range(files.base, 0),
-        taskVectors: await Promise.all(bundle.tasks.map((_, task) => range(taskVectors, task * tensor.size))),
+        baseN: await readFloat32Range(path, byteOffset + from * BYTES, (to - from) * BYTES),
+        taskVectors: await Promise.all(
+          bundle.tasks.map((_, task) => readTaskVectorRange(bundle, files, task, from, to)),
+        ),
       };
     },
   };

@@ -7,10 +7,12 @@ import { type Bundle, type BundleTensor, readBase, readTaskVectors } from "../ch
 import { addWeighted } from "../engine/ops/add-weighted.js";
 import { type Tensor, tf } from "../engine/tf.js";
 
-/** One merged tensor in a program: a [1, K] x [K, S] product; its gradient to lambda is a [K, S] x [S, 1] product. */
-export function mergedTensor(base: Tensor, taskVectorsKS: Tensor, coefficientsK: Tensor): Tensor {
-  const tasks = taskVectorsKS.shape[0] ?? 0;
-  return addWeighted(base, tf.reshape(taskVectorsKS, [tasks, -1]), coefficientsK);
+/**
+ * One merged tensor in a program: a [1, K] x [K, S] product; its gradient to lambda is a [K, S] x [S, 1] product. taskVectors [K, ...shape];
+ * `scalesK` is what stored task vectors are multiplied with, where they are float16.
+ */
+export function mergedTensor(base: Tensor, taskVectors: Tensor, coefficientsK: Tensor, scalesK?: Tensor): Tensor {
+  return addWeighted(base, taskVectors, scalesK === undefined ? coefficientsK : tf.mul(coefficientsK, scalesK));
 }
 
 /**

@@ -81,9 +81,10 @@ export function stepProgram(options: StepProgramOptions): Program {
 /** Files of the bundle's tensors and the heads' values, as `stepProgram` names them. */
 export function stepSources(bundle: Bundle, heads: readonly Head[]): Map<string, TensorSource> {
   const sources = new Map<string, TensorSource>();
-  for (const { name, base, taskVectors } of bundle.tensors) {
+  for (const { name, base, taskVectors, scales } of bundle.tensors) {
     sources.set(`base/${name}`, base);
     if (taskVectors !== undefined) sources.set(`task_vectors/${name}`, taskVectors);
+    if (scales !== undefined) sources.set(`scales/${name}`, scales);
   }
   for (const [name, source] of headSources(heads)) sources.set(name, source);
   return sources;
@@ -91,11 +92,12 @@ export function stepSources(bundle: Bundle, heads: readonly Head[]): Map<string,
 
 function bundleSpecs(bundle: Bundle): [string, TensorSpec][] {
   const tasks = bundle.tasks.length;
-  return bundle.tensors.flatMap(({ name, shape, taskVectors }) => {
-    const base: [string, TensorSpec] = [`base/${name}`, { shape, dtype: "float32" }];
-    return taskVectors === undefined
-      ? [base]
-      : [base, [`task_vectors/${name}`, { shape: [tasks, ...shape], dtype: "float32" }] satisfies [string, TensorSpec]];
+  return bundle.tensors.flatMap(({ name, shape, taskVectors, scales }) => {
+    const specs: [string, TensorSpec][] = [[`base/${name}`, { shape, dtype: "float32" }]];
+    const dtype = scales === undefined ? "float32" : "float16";
+    if (taskVectors !== undefined) specs.push([`task_vectors/${name}`, { shape: [tasks, ...shape], dtype }]);
+    if (scales !== undefined) specs.push([`scales/${name}`, { shape: [tasks], dtype: "float32" }]);
+    return specs;
   });
 }
 
@@ -124,7 +126,7 @@ function mergedWeights(
   const rows = tf.unstack(coefficientsNK, 0);
   const weights = new Map<string, Tensor>();
   let row = 0;
-  for (const { name, taskVectors } of bundle.tensors) {
+  for (const { name, taskVectors, scales } of bundle.tensors) {
     const base = get(`base/${name}`);
     if (taskVectors === undefined) {
       weights.set(name, base);
@@ -132,7 +134,8 @@ function mergedWeights(
     }
     const coefficientsK = rows[row];
     assert(coefficientsK !== undefined, "fewer coefficient rows than merged tensors");
-    weights.set(name, mergedTensor(base, get(`task_vectors/${name}`), coefficientsK));
+    const scalesK = scales === undefined ? undefined : get(`scales/${name}`);
+    weights.set(name, mergedTensor(base, get(`task_vectors/${name}`), coefficientsK, scalesK));
     row += 1;
   }
   return lookup(weights);

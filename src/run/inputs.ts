@@ -66,6 +66,7 @@ export async function loadInputs(config: RunConfig, { cacheDir, log }: InputOpti
     tensors,
     cacheDir,
     ...(processing === undefined ? {} : { processing }),
+    dtype: config.task_vectors.dtype === "float16" ? "F16" : "F32",
   });
   log(`bundle: ${tasks.length} task vectors of ${built.tensors.length} tensors (${built.path})`);
   const bundle = config.merge_projection ? built : withBaseProjection(built);
@@ -103,7 +104,7 @@ function withBaseProjection(bundle: Bundle): Bundle {
     ...bundle,
     tensors: bundle.tensors.map((tensor) => {
       if (tensor.name !== PROJECTION_TENSOR) return tensor;
-      const { taskVectors: _, ...baseOnly } = tensor;
+      const { taskVectors: _, scales: __, ...baseOnly } = tensor;
       return baseOnly;
     }),
   };

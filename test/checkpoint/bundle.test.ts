@@ -7,11 +7,15 @@ import {
   buildBundle,
   openBundle,
   readBase,
+  readTaskVectorRange,
   readTaskVectors,
 } from "../../src/checkpoint/bundle.js";
 import { type Checkpoint, openCheckpoint, saveCheckpoint } from "../../src/checkpoint/checkpoint.js";
+import { encodeFloat16 } from "../../src/checkpoint/float16.js";
+import { divideByScales, taskVectorScales, widenTaskVector } from "../../src/checkpoint/half-task-vectors.js";
 import { canonicalTensorName, indexByCanonicalName } from "../../src/checkpoint/names.js";
 import { compareCheckpoints, failOnProblems } from "../../src/checkpoint/preflight.js";
+import { randomArray } from "../support/random.js";
 
 interface Stored {
   readonly shape: readonly number[];
@@ -93,6 +97,35 @@ describe("buildBundle", () => {
     await expect(readTaskVectors(bundle, projection)).rejects.toThrow(/expected task vectors, found none/);
     expect(progress).toEqual(["hash 1/3", "hash 2/3", "hash 3/3", ...[1, 2, 3, 4, 5].map((i) => `write ${i}/5`)]);
     expect(await openBundle(bundle.path)).toEqual(bundle);
+  });
+
+  it("stores task vectors as float16 with a power of two per task, whatever their size", async () => {
+    const inputs = await options({ dtype: "F16" });
+    const bundle = await buildBundle(inputs);
+    const plain = await buildBundle({ ...inputs, dtype: "F32" });
+    expect(bundle.fingerprint).not.toBe(plain.fingerprint);
+    expect(await openBundle(bundle.path)).toEqual(bundle);
+    const [weight, bias] = bundle.tensors;
+    if (weight === undefined || bias === undefined) expect.fail("two tensors");
+    expect(weight.taskVectors?.byteLength).toBe(16);
+    // Few bits: exact.
+    expect([...(await readTaskVectors(bundle, weight))]).toEqual([0.5, 0, 0, 1, 0, -2, 0, 0]);
+    expect([...(await readTaskVectorRange(bundle, weight, 1, 1, 3))]).toEqual([-2, 0]);
+    expect([...(await readBase(bundle, bias))]).toEqual([0.5, -0.5]);
+  });
+
+  it.each([1e-9, 1e-5, 3e4])("float16 with scales keeps 11 bits of task vectors around %d", (size) => {
+    const tauKN = randomArray(2000, 5, -size, size);
+    const scalesK = taskVectorScales(tauKN, 2);
+    const bits = encodeFloat16(divideByScales(tauKN.slice(), scalesK));
+    for (const task of [0, 1]) {
+      const found = widenTaskVector(bits.subarray(task * 1000, (task + 1) * 1000), scalesK[task] ?? 0);
+      for (const [index, value] of found.entries()) {
+        const expected = tauKN[task * 1000 + index] ?? 0;
+        expect(Math.abs(value - expected)).toBeLessThanOrEqual(Math.abs(expected) * 2 ** -11 + size * 2 ** -38);
+      }
+    }
+    expect([...taskVectorScales(new Float32Array(4), 2)]).toEqual([1, 1]);
   });
 
   it("is built once, again when damaged, and has another name for other inputs", async () => {

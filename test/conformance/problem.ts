@@ -2,7 +2,7 @@
 import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Bundle, buildBundle } from "../../src/checkpoint/bundle.js";
+import { type Bundle, buildBundle, type TaskVectorDtype } from "../../src/checkpoint/bundle.js";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
 import { type ClipVisionConfig, parseClipConfig } from "../../src/model/clip-config.js";
 import { clipVisionTensors, type Normalization } from "../../src/model/clip-vision.js";
@@ -29,8 +29,8 @@ export async function towerConfig(folder: string): Promise<ClipVisionConfig> {
   return parseClipConfig(JSON.parse(await readFile(file, "utf8")), file);
 }
 
-/** Builds the bundle in a fresh temporary cache. */
-export async function loadProblem(): Promise<Problem> {
+/** Builds the bundle, with task vectors of `dtype`, in a fresh temporary cache. */
+export async function loadProblem(dtype: TaskVectorDtype = "F32"): Promise<Problem> {
   const description = await readStepDescription();
   const config = await towerConfig(description.base);
   const base = await openCheckpoint(join(CONFORMANCE, description.base));
@@ -41,7 +41,7 @@ export async function loadProblem(): Promise<Problem> {
     })),
   );
   const cacheDir = await mkdtemp(join(tmpdir(), "adamerge-conformance-"));
-  const bundle = await buildBundle({ base, experts, tensors: clipVisionTensors(config), cacheDir });
+  const bundle = await buildBundle({ base, experts, tensors: clipVisionTensors(config), cacheDir, dtype });
   const heads = await Promise.all(
     description.tasks.map((task, index) =>
       loadHead(join(CONFORMANCE, "step", "heads", `${task}.safetensors`), {

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createOnnxEngine } from "../../src/engine/onnx-engine.js";
 import type { Engine, Executable } from "../../src/engine/program.js";
 import { createTfjsEngine } from "../../src/engine/tfjs-engine.js";
+import { traceProgram } from "../../src/engine/trace/trace-program.js";
 import { toGroupGradient, toTensorCoefficients } from "../../src/merge/coefficients.js";
 import { type Granularity, type Grouping, groupTensors } from "../../src/merge/groups.js";
 import { mergeableTensors } from "../../src/merge/merged-weights.js";
@@ -31,17 +32,17 @@ let fixture: FixtureArrays;
 let images: Uint8Array;
 const compiled = new Map<Form, Executable>();
 
-async function compile(engine: Engine, form: Form): Promise<Executable> {
+async function compile(engine: Engine, form: Form, of: Problem = problem): Promise<Executable> {
   const executable = await engine.compile(
     stepProgram({
-      ...problem,
+      ...of,
       imagesPerTask: IMAGES_PER_TASK,
       taskWeight: 1,
       loss: (logits) =>
         objectives.entropy.loss(logits, { form: form === "epsilon" ? "epsilon" : "log_softmax", epsilon: 1e-8 }),
     }),
   );
-  await executable.bind(stepSources(problem.bundle, problem.heads));
+  await executable.bind(stepSources(of.bundle, of.heads));
   return executable;
 }
 
@@ -131,4 +132,37 @@ it.each(["cpu", "wasm"] as const)("tfjs-%s computes the same step as onnx", asyn
   await eager.close();
   expect(relativeError(found.losses, expected.losses)).toBeLessThan(1e-5);
   expect(relativeError(found.gradientNK, expected.gradientNK)).toBeLessThan(1e-5);
+});
+
+describe("task vectors in float16", () => {
+  it("give the gradient of float32 within 1e-3, norm-wise, on both engines", async () => {
+    const coefficients = randomArray(
+      mergeableTensors(problem.bundle).length * problem.bundle.tasks.length,
+      3,
+      0.1,
+      0.5,
+    );
+    const expected = await step(compiled.get("entropy"), coefficients);
+    const half = await loadProblem("F16");
+    expect(half.bundle.fingerprint).not.toBe(problem.bundle.fingerprint);
+    for (const engine of [onnx, await createTfjsEngine("cpu")]) {
+      const found = await step(await compile(engine, "entropy", half), coefficients);
+      expect(relativeError(found.gradientNK, expected.gradientNK), engine.name).toBeLessThan(1e-3);
+      expect(relativeError(found.gradientNK, expected.gradientNK), engine.name).toBeGreaterThan(1e-7);
+      expect(Math.abs(found.total - expected.total), engine.name).toBeLessThan(1e-3 * expected.total);
+    }
+  });
+
+  it("are widened where they are used, for forward and backward apart", async () => {
+    const half = await loadProblem("F16");
+    const program = stepProgram({
+      ...half,
+      imagesPerTask: IMAGES_PER_TASK,
+      taskWeight: 1,
+      loss: (logits) => objectives.entropy.loss(logits, { form: "log_softmax", epsilon: 0 }),
+    });
+    const tensors = mergeableTensors(half.bundle).length;
+    // One for the images besides.
+    expect(traceProgram(program).operators.get("Cast")).toBe(2 * tensors + 1);
+  });
 });

@@ -71,6 +71,15 @@ const rows: Row[] = [
   { name: "no config", args: ["fit", "nothing.yaml"], code: 2, message: /nothing\.yaml/ },
   { name: "a folder as config", args: ["fit", "suite"], code: 2, message: /suite.*(folder|directory)/i },
   { name: "unknown key", args: [...FIT, "optimiser.lr=1"], code: 2, message: /optimiser.*optimizer/s },
+  {
+    name: "sweep over an unknown key",
+    args: ["sweep", "s.yaml"],
+    change: (folder) =>
+      writeFile(join(folder, "s.yaml"), "config: c.yaml\nparameters: {optimizer.learningrate: [1e-3]}\n"),
+    code: 2,
+    message: /s\.yaml: parameters\.optimizer\.learningrate: unknown key.*did you mean `optimizer\.learning_rate`/s,
+  },
+  { name: "unknown experiment", args: ["reproduce", "mini8-finding"], code: 2, message: /Did you mean mini8-findings/ },
   { name: "wrong type", args: [...FIT, "steps=many"], code: 2, message: /steps.*expected.*found/s },
   {
     name: "learning rate zero",

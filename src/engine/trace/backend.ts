@@ -40,6 +40,8 @@ export class TraceBackend extends tf.KernelBackend {
   graph: OnnxGraph = createGraph();
   /** By the ONNX value that holds the result; for counting operations. */
   readonly products = new Map<string, MatrixProduct>();
+  /** The float16 input behind a value that was widened from it. */
+  readonly narrow = new Map<string, string>();
   private symbols = new WeakMap<object, SymbolData>();
   private count = 0;
 
@@ -47,6 +49,7 @@ export class TraceBackend extends tf.KernelBackend {
   reset(): void {
     this.graph = createGraph();
     this.products.clear();
+    this.narrow.clear();
     this.symbols = new WeakMap();
     this.count = 0;
   }

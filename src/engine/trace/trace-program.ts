@@ -91,6 +91,7 @@ function record(program: Program, backend: TraceBackend): TracedProgram {
 function inputTensor(backend: TraceBackend, name: string, spec: TensorSpec): Tensor {
   const widened = spec.dtype === "float16" || spec.dtype === "uint8";
   const value = widened ? addNode(backend.graph, "Cast", [name], { to: { int: typeCode("float32") } }) : name;
+  if (spec.dtype === "float16") backend.narrow.set(value, name);
   const dtype = spec.dtype === "int32" ? "int32" : "float32";
   return tf.engine().makeTensorFromTensorInfo(backend.symbol(value, spec.shape, dtype));
 }

@@ -2,12 +2,14 @@
  * Kernels that exist only in compiled programs: one ONNX Runtime operator each. The ops in `engine/ops` call them
  * while tracing and compose plain tfjs ops otherwise.
  */
-import { freshName } from "../../onnx/graph.js";
+import { addNode, freshName, typeCode } from "../../onnx/graph.js";
+import { sizeOf } from "../../program.js";
 import type { TensorInfo } from "../../tf.js";
-import { dimOf, inputOf, type KernelCall, type KernelTable, numberAttr } from "../kernel.js";
+import { dimOf, flagAttr, inputOf, type KernelCall, type KernelTable, numberAttr } from "../kernel.js";
 
 export const LAYER_NORM_KERNEL = "AdamergeLayerNorm";
 export const LINEAR_KERNEL = "AdamergeLinear";
+export const WIDEN_KERNEL = "AdamergeWiden";
 export const QUICK_GELU_KERNEL = "AdamergeQuickGelu";
 export const GELU_KERNEL = "AdamergeGelu";
 
@@ -38,9 +40,27 @@ function linear(call: KernelCall): TensorInfo {
   return result;
 }
 
+/**
+ * x [K, ...] as float32 [K, S]. What was float16 is widened here, where it is used, by a node that only this use has: a widened copy
+ * that forward and backward share would stay in memory between them. `again` makes the node another one than the first, or
+ * ONNX Runtime would join the two (common subexpressions).
+ */
+function widen(call: KernelCall): TensorInfo {
+  const { backend } = call;
+  const x = inputOf(call, "x");
+  const shape = [dimOf(x, 0), sizeOf(x.shape.slice(1))];
+  const narrow = backend.narrow.get(backend.lookup(x).name);
+  if (narrow === undefined) return backend.emit("Reshape", [x, backend.ints(shape)], shape);
+  const flat = flagAttr(call, "again")
+    ? addNode(backend.graph, "Flatten", [narrow], { axis: { int: 1 } })
+    : addNode(backend.graph, "Reshape", [narrow, backend.ints(shape)]);
+  return backend.symbol(addNode(backend.graph, "Cast", [flat], { to: { int: typeCode("float32") } }), shape);
+}
+
 export const fusedKernels: KernelTable = {
   [LAYER_NORM_KERNEL]: layerNorm,
   [LINEAR_KERNEL]: linear,
+  [WIDEN_KERNEL]: widen,
   [QUICK_GELU_KERNEL]: (call) => {
     const x = inputOf(call, "x");
     const attributes = { alpha: { float: 1.702 } };
