@@ -16,6 +16,14 @@ export function flatConfig(config: RunConfig): Map<string, string> {
   );
 }
 
+/** Settings that change no number of a run; the suite's contents have fingerprints of their own. */
+const FREE_KEYS: ReadonlySet<string> = new Set(["suite", "checkpoint_every", "save_report", "save_model", "log_model"]);
+
+/** The keys of `flatConfig` that change a run's numbers. */
+export function decisiveSettings(config: RunConfig): Map<string, string> {
+  return new Map([...flatConfig(config)].filter(([key]) => !FREE_KEYS.has(key)));
+}
+
 /** The value at a dotted path; undefined where there is none. */
 export function valueAt(root: unknown, dotted: string): unknown {
   return dotted

@@ -128,6 +128,11 @@ export const runConfigSchema = z
     threads: count
       .default(0)
       .describe("CPU threads of the engine; 0: all cores. Part of what makes a run repeat exactly"),
+    memory_gb: z
+      .number()
+      .min(0)
+      .default(0)
+      .describe("Memory a step may take besides mapped task vectors, in GB: its images are split to fit; 0: no limit"),
     method: method.prefault({}).describe("The merging method"),
     granularity: z
       .enum(["task-wise", "block-wise", "layer-wise", "groups"])

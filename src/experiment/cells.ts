@@ -3,7 +3,8 @@
  * result depends on, so that a result on disk stands as long as its settings do.
  */
 import { createHash } from "node:crypto";
-import { loadRunConfig } from "../config/load.js";
+import { decisiveSettings } from "../config/flat.js";
+import { loadRunConfig, parseRunConfig } from "../config/load.js";
 import type { RunConfig } from "../config/schema.js";
 import type { Adaptation, Experiment, ExperimentRow } from "./experiment-file.js";
 
@@ -57,18 +58,8 @@ async function loadCell(experiment: Experiment, options: LoadCellsOptions, place
   const adapted = adaptation === undefined ? [] : [`data.adapt_split=${adaptation.split}`];
   const overrides = [...(row.fit ?? []), ...adapted, ...options.overrides, `suite=${suite}`, `seed=${seed}`];
   const { config } = await loadRunConfig(experiment.config, overrides, options);
-  const {
-    experiment: _experiment,
-    name: _name,
-    output: _output,
-    save_model: _save,
-    log_model: _log,
-    save_report: _report,
-    suite: _suite,
-    ...settings
-  } = config;
   const fingerprint = await options.suiteFingerprint(suite, row.method);
-  const facts = [RESULT_VERSION, fingerprint, row.method, row.settings, row.search, settings];
+  const facts = [RESULT_VERSION, fingerprint, row.method, row.settings, row.search, unusualSettings(config)];
   const hash = createHash("sha256").update(JSON.stringify(facts)).digest("hex").slice(0, 12);
   const parts = [
     row.name,
@@ -88,4 +79,10 @@ async function loadCell(experiment: Experiment, options: LoadCellsOptions, place
     save_report: false,
   };
   return { row, adaptation, suite, seed, config: named, key };
+}
+
+/** What differs from the defaults: a result stands when the program learns a new key whose default changes nothing. */
+function unusualSettings(config: RunConfig): [string, string][] {
+  const defaults = decisiveSettings(parseRunConfig({ suite: config.suite }));
+  return [...decisiveSettings(config)].filter(([key, text]) => defaults.get(key) !== text);
 }

@@ -15,6 +15,8 @@ export interface StartEvent {
   readonly steps: number;
   readonly trainableCoefficients: number;
   readonly imagesPerStep: number;
+  /** Parts of a step that run one after another to save memory. */
+  readonly passesPerStep: number;
 }
 
 export interface StepEvent {

@@ -38,6 +38,8 @@ export interface TrainOptions {
    */
   readonly inputsAt: (step: number) => ReadonlyMap<string, Float32Array | Uint8Array>;
   readonly imagesPerStep: number;
+  /** Parts of a step that run one after another to save memory. */
+  readonly passesPerStep: number;
   /** Weight of each task's loss in the minimised sum. */
   readonly taskWeight: number;
   /** Steps between evaluations, the first before any step; 0 for none during the fit. */
@@ -86,6 +88,7 @@ export async function* train(options: TrainOptions, from: TrainState): AsyncGene
     steps: schedule.steps,
     trainableCoefficients: from.rawKL.length,
     imagesPerStep: options.imagesPerStep,
+    passesPerStep: options.passesPerStep,
   };
   let state = from;
   let evaluatingMs = 0;

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { arch, cpus, platform, release } from "node:os";
 import { versions } from "node:process";
-import { flatConfig } from "../config/flat.js";
+import { decisiveSettings } from "../config/flat.js";
 import type { RunConfig } from "../config/schema.js";
 import type { UnlabelledPixels } from "../data/pixels.js";
 import type { Engine } from "../engine/program.js";
@@ -46,15 +46,6 @@ export function predictionsRecord(split: string, judged: readonly Judged[]): Pre
   return { split, methods: Object.fromEntries(methods) };
 }
 
-/** Settings that change no number of a run; the suite's contents have fingerprints of their own. */
-const FREE_SETTINGS: ReadonlySet<string> = new Set([
-  "suite",
-  "checkpoint_every",
-  "save_report",
-  "save_model",
-  "log_model",
-]);
-
 /** What the coefficients are learned from, and how: a resumed fit must find the same. */
 export function inputFingerprints(
   config: RunConfig,
@@ -70,9 +61,7 @@ export function inputFingerprints(
     ...Object.fromEntries(
       [...pixels].map(([task, { fingerprint }]) => [`images of ${task}`, fingerprint ?? "unknown"]),
     ),
-    ...Object.fromEntries(
-      [...flatConfig(config)].filter(([key]) => !FREE_SETTINGS.has(key)).map(([key, text]) => [SETTING + key, text]),
-    ),
+    ...Object.fromEntries([...decisiveSettings(config)].map(([key, text]) => [SETTING + key, text])),
   };
 }
 

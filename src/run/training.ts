@@ -3,15 +3,18 @@ import type { RunConfig } from "../config/schema.js";
 import type { UnlabelledPixels } from "../data/pixels.js";
 import type { Engine, Executable } from "../engine/program.js";
 import { type ObjectiveSpec, objectives } from "../objective/objectives.js";
+import { microBatched } from "../optimize/micro-batches.js";
 import { stepInputs, type Targets } from "../optimize/step-inputs.js";
+import { microBatches } from "../optimize/step-memory.js";
 import { stepProgram, stepSources } from "../optimize/step-program.js";
 import type { TrainOptions } from "../optimize/train.js";
 import type { Inputs } from "./inputs.js";
 import { constraintOf } from "./records.js";
 
-/** Compiles the step of `config` and binds the bundle and the heads to it. */
+/** Compiles the step of `config`, in as many passes as its memory needs, and binds the bundle and the heads to it. */
 async function compileStep(engine: Engine, inputs: Inputs, config: RunConfig): Promise<Executable> {
   const { bundle, heads, tower, preprocessing } = inputs;
+  const passes = passesOf(config, inputs);
   const objective: ObjectiveSpec = objectives[config.objective.name];
   const step = await engine.compile(
     stepProgram({
@@ -19,14 +22,24 @@ async function compileStep(engine: Engine, inputs: Inputs, config: RunConfig): P
       config: tower,
       normalization: preprocessing,
       heads,
-      imagesPerTask: imagesPerTask(config),
+      imagesPerTask: imagesPerTask(config) / passes,
       taskWeight: taskWeight(config, heads.length),
       targets: objective.targets !== "none",
       loss: (logitsBC, targetsBC) => objective.loss(logitsBC, config.objective, targetsBC),
     }),
   );
   await step.bind(stepSources(bundle, heads));
-  return step;
+  return microBatched(step, heads.length, passes);
+}
+
+/** Passes of a step: 1, or more to stay inside the config's memory_gb. */
+function passesOf(config: RunConfig, { bundle, heads, tower }: Inputs): number {
+  return microBatches(config.memory_gb * 1e9, imagesPerTask(config), {
+    config: tower,
+    tasks: bundle.tasks.length,
+    adaptedTasks: heads.length,
+    isHalf: config.task_vectors.dtype === "float16",
+  });
 }
 
 /** What is learned from: unlabelled images and, where the objective has them, targets of each. */
@@ -71,6 +84,7 @@ export async function trainOptions(
     adaptedTasks: [...pixels.keys()],
     inputsAt: (step) => stepInputs(pixels, targets, { imagesPerTask: images, seed, step }),
     imagesPerStep: images * pixels.size,
+    passesPerStep: passesOf(config, inputs),
     taskWeight: taskWeight(config, pixels.size),
     evaluateEvery: config.data.eval_every,
     checkpointEvery: config.checkpoint_every,

@@ -66,7 +66,8 @@ export function createConsole({ stream, color, everySteps }: ConsoleOptions): Fi
           steps = event.steps;
           print(
             `${event.trainableCoefficients} coefficients: ${tasks.length} tasks x ${event.groups.length} groups; ` +
-              `${event.steps} steps of ${event.imagesPerStep} images`,
+              `${event.steps} steps of ${event.imagesPerStep} images` +
+              (event.passesPerStep > 1 ? `, each in ${event.passesPerStep} passes to stay inside memory_gb` : ""),
           );
           break;
         case "step":

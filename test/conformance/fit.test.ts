@@ -62,6 +62,7 @@ async function fitOptions(
     adaptedTasks: tasks,
     inputsAt: (index) => new Map([[STEP_INPUT_IMAGES, imagesAt(fixture, tasks, index)]]),
     imagesPerStep: tasks.length * IMAGES_PER_TASK,
+    passesPerStep: 1,
     taskWeight: 1,
     evaluateEvery: 0,
     checkpointEvery: 0,

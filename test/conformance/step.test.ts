@@ -11,6 +11,7 @@ import { toGroupGradient, toTensorCoefficients } from "../../src/merge/coefficie
 import { type Granularity, type Grouping, groupTensors } from "../../src/merge/groups.js";
 import { mergeableTensors } from "../../src/merge/merged-weights.js";
 import { objectives } from "../../src/objective/objectives.js";
+import { microBatched } from "../../src/optimize/micro-batches.js";
 import {
   STEP_INPUT_COEFFICIENTS,
   STEP_INPUT_IMAGES,
@@ -32,11 +33,16 @@ let fixture: FixtureArrays;
 let images: Uint8Array;
 const compiled = new Map<Form, Executable>();
 
-async function compile(engine: Engine, form: Form, of: Problem = problem): Promise<Executable> {
+async function compile(
+  engine: Engine,
+  form: Form,
+  of: Problem = problem,
+  imagesPerTask = IMAGES_PER_TASK,
+): Promise<Executable> {
   const executable = await engine.compile(
     stepProgram({
       ...of,
-      imagesPerTask: IMAGES_PER_TASK,
+      imagesPerTask,
       taskWeight: 1,
       loss: (logits) =>
         objectives.entropy.loss(logits, { form: form === "epsilon" ? "epsilon" : "log_softmax", epsilon: 1e-8 }),
@@ -132,6 +138,15 @@ it.each(["cpu", "wasm"] as const)("tfjs-%s computes the same step as onnx", asyn
   await eager.close();
   expect(relativeError(found.losses, expected.losses)).toBeLessThan(1e-5);
   expect(relativeError(found.gradientNK, expected.gradientNK)).toBeLessThan(1e-5);
+});
+
+it.each([2, 3, 6])("a step in %d passes is the whole step's within 1e-5", async (passes) => {
+  const coefficients = randomArray(mergeableTensors(problem.bundle).length * problem.bundle.tasks.length, 4, 0.1, 0.5);
+  const expected = await step(compiled.get("entropy"), coefficients);
+  const pass = await compile(onnx, "entropy", problem, IMAGES_PER_TASK / passes);
+  const found = await step(microBatched(pass, problem.heads.length, passes), coefficients);
+  expect(relativeError(found.gradientNK, expected.gradientNK)).toBeLessThan(1e-5);
+  expect(relativeError(found.losses, expected.losses)).toBeLessThan(1e-6);
 });
 
 describe("task vectors in float16", () => {

@@ -33,6 +33,7 @@ const start: TrainEvent = {
   steps: 40,
   trainableCoefficients: 2,
   imagesPerStep: 64,
+  passesPerStep: 1,
 };
 const evaluation: TrainEvent = {
   type: "evaluation",

@@ -45,6 +45,7 @@ async function startRun(): Promise<RunFolder> {
     steps: 4,
     trainableCoefficients: 2,
     imagesPerStep: 8,
+    passesPerStep: 1,
   };
   await folder.record(start);
   return folder;
@@ -151,6 +152,7 @@ describe("delivery", () => {
       steps: 4,
       trainableCoefficients: 2,
       imagesPerStep: 8,
+      passesPerStep: 1,
     });
     for (const event of [step(3), evaluation(3), step(4)]) await again.folder.record(event);
     await again.folder.setState("finished");

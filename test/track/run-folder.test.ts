@@ -38,6 +38,7 @@ test("a run leaves its config, metrics, state, coefficients and summary", async 
     steps: 2,
     trainableCoefficients: 2,
     imagesPerStep: 4,
+    passesPerStep: 1,
   } as const;
   await run.record(start);
   await run.record({
