@@ -3,7 +3,7 @@
  * so that the caller's thread stays free for signals, progress and trackers.
  */
 import { Worker } from "node:worker_threads";
-import { ConfigError, NumericError } from "../errors.js";
+import { CheckpointError, ConfigError, NumericError } from "../errors.js";
 import type { FedTensor, Reply, Request, SessionOptions } from "./onnx/session-protocol.js";
 import type { Engine, Executable, Program, TensorSpec, TensorValues } from "./program.js";
 import { checkBinding, checkInputs } from "./program-checks.js";
@@ -62,7 +62,7 @@ async function explained<T>(program: Program, result: Promise<T>): Promise<T> {
   try {
     return await result;
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
+    if (!(error instanceof Error) || error instanceof CheckpointError) throw error;
     throw new NumericError(`program ${program.name} failed in ONNX Runtime: ${error.message}`, { cause: error });
   }
 }
@@ -82,7 +82,7 @@ function startWorker(): { send: Send; close: () => Promise<void> } {
     const call = waiting.get(reply.id);
     waiting.delete(reply.id);
     if (waiting.size === 0) worker.unref();
-    if ("error" in reply) call?.reject(new Error(reply.error));
+    if ("error" in reply) call?.reject(reply.file ? new CheckpointError(reply.error) : new Error(reply.error));
     else call?.resolve(reply.outputs);
   });
   const fail = (error: Error): void => {

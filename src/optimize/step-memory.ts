@@ -53,9 +53,9 @@ export function microBatches(
     estimateStepBytes({ ...size, images: (imagesPerTask / splits) * size.adaptedTasks });
   for (let splits = 1; splits <= imagesPerTask; splits++)
     if (imagesPerTask % splits === 0 && bytesOf(splits) <= budgetBytes) return splits;
-  const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(1);
+  const least = Math.ceil(bytesOf(imagesPerTask) / 1e7) / 100;
   throw new ConfigError(
-    `memory_gb: expected at least ${gigabytes(bytesOf(imagesPerTask))} for a step with one image of each of ${size.adaptedTasks} tasks, ` +
-      `found ${gigabytes(budgetBytes)}. Raise it, merge fewer tasks, or set it to 0 for no limit`,
+    `memory_gb: expected at least ${least} for a step with one image of each of ${size.adaptedTasks} tasks, ` +
+      `found ${budgetBytes / 1e9}. Raise it, merge fewer tasks, or set it to 0 for no limit`,
   );
 }

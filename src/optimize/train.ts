@@ -4,7 +4,7 @@
  * Source: AdaMerging (Yang et al. 2024), algorithm 1. K tasks, L groups, N tensors.
  */
 import type { Executable } from "../engine/program.js";
-import { assert, NumericError } from "../errors.js";
+import { assert, NumericError, UserError } from "../errors.js";
 import {
   type CoefficientMatrix,
   type Constraint,
@@ -74,7 +74,7 @@ export interface TrainResult {
   readonly state: TrainState;
   readonly reason: EndEvent["reason"];
   /** Why the fit failed: a loss or gradient that is not finite, named by step and task. */
-  readonly failure?: NumericError;
+  readonly failure?: UserError;
 }
 
 /** Runs the fit; yields events and returns how it ended, so that a failure or an abort loses nothing. */
@@ -93,7 +93,7 @@ export async function* train(options: TrainOptions, from: TrainState): AsyncGene
   let state = from;
   let evaluatingMs = 0;
   let keptStep = from.step;
-  let failure: NumericError | undefined;
+  let failure: UserError | undefined;
   for (;;) {
     if (isEvaluationDue(options, state)) {
       const evaluationStarted = clock();
@@ -112,8 +112,8 @@ export async function* train(options: TrainOptions, from: TrainState): AsyncGene
     }
     if (isOver) break;
     const stepStarted = clock();
-    const outcome = await trainStep(options, state).catch(onlyNumeric);
-    if (outcome instanceof NumericError) {
+    const outcome = await trainStep(options, state).catch(onlyUserError);
+    if (outcome instanceof UserError) {
       failure = outcome;
       if (state.step > keptStep) yield { type: "checkpoint", step: state.step, state };
       break;
@@ -149,8 +149,8 @@ function isEvaluationDue(
   return isMoment && evaluatedStep < step && !signal.aborted;
 }
 
-function onlyNumeric(error: unknown): NumericError {
-  if (error instanceof NumericError) return error;
+function onlyUserError(error: unknown): UserError {
+  if (error instanceof UserError) return error;
   throw error;
 }
 

@@ -1,10 +1,10 @@
 /**
  * Read-only memory mapping of a file through koffi, so that frozen tensors are fed to an engine without a
- * copy and all processes of a machine share one. It is not for files that others write: a mapped file that
- * shrinks kills the process, so only private, content-addressed bundles are mapped, and each worker thread
- * maps for itself (a mapped buffer cannot be transferred).
+ * copy and all processes of a machine share one. It is not for files that others write: touching a page that a
+ * mapped file no longer has kills the process, so only private, content-addressed, write-protected bundles are mapped, every use is
+ * preceded by `check`, and each worker thread maps for itself (a mapped buffer cannot be transferred).
  */
-import { closeSync, fstatSync, openSync } from "node:fs";
+import { closeSync, fstatSync, openSync, type Stats } from "node:fs";
 import { createRequire } from "node:module";
 import { UserError } from "../errors.js";
 
@@ -16,12 +16,19 @@ const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 export interface MappedFile {
   /** The whole file. Writing to it kills the process; using it after `close` does too. */
   readonly buffer: ArrayBuffer;
+  /** Throws UserError when the mapped file was cut or written to meanwhile; call it before reading from `buffer`. A file that was replaced or deleted stays as it was mapped. */
+  check(): void;
   /** Unmaps; safe to call twice. Release everything that looks into `buffer` first. */
   close(): void;
 }
 
+interface Mapping {
+  readonly buffer: ArrayBuffer;
+  unmap(): void;
+}
+
 interface Posix {
-  map(fd: number, sizeBytes: number): { readonly buffer: ArrayBuffer; unmap(): void };
+  map(fd: number, sizeBytes: number): Mapping;
 }
 
 /** Whether `mapFile` works on this system: 64-bit Linux or macOS with a loadable koffi. */
@@ -46,26 +53,39 @@ export function mapFile(path: string): MappedFile {
     const stat = fstatSync(fd);
     if (!stat.isFile()) throw new UserError(`${path}: expected a regular file to map, found something else.`);
     // mmap refuses a length of zero.
-    if (stat.size === 0) return { buffer: new ArrayBuffer(0), close: () => undefined };
-    const mapping = posix.map(fd, stat.size);
-    let open = true;
-    return {
-      buffer: mapping.buffer,
-      close: () => {
-        if (open) mapping.unmap();
-        open = false;
-      },
-    };
+    const mapping = stat.size === 0 ? { buffer: new ArrayBuffer(0), unmap: () => {} } : posix.map(fd, stat.size);
+    return openMapping(path, fd, stat, mapping);
   } catch (error) {
+    if (fd !== undefined) closeSync(fd);
     if (error instanceof UserError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     throw new UserError(
       `${path}: could not be mapped (${reason}). Check the path, its permissions and the memory limits.`,
     );
-  } finally {
-    // The mapping keeps its own reference to the file.
-    if (fd !== undefined) closeSync(fd);
   }
+}
+
+/** The descriptor stays open: it is what tells about the mapped file, whatever has its name meanwhile. */
+function openMapping(path: string, fd: number, mapped: Stats, { buffer, unmap }: Mapping): MappedFile {
+  let open = true;
+  return {
+    buffer,
+    check: () => {
+      const { size, mtimeMs } = fstatSync(fd);
+      if (size === mapped.size && mtimeMs === mapped.mtimeMs) return;
+      const found = size === mapped.size ? "it was written to" : `it has ${size}`;
+      throw new UserError(
+        `${path}: expected the ${mapped.size} bytes that were mapped, found that ${found}: another program changed it while it was in use. ` +
+          "Delete it; the next start builds it again",
+      );
+    },
+    close: () => {
+      if (!open) return;
+      open = false;
+      unmap();
+      closeSync(fd);
+    },
+  };
 }
 
 let loaded: Posix | undefined;

@@ -39,7 +39,7 @@ describe("memory of a step", () => {
 
   it("says how much the smallest step needs", () => {
     expect(() => microBatches(0.5e9, 16, size)).toThrow(
-      /^memory_gb: expected at least 1\.\d for a step with one image of each of 8 tasks, found 0\.5\. Raise it, merge fewer/,
+      /^memory_gb: expected at least 1\.\d\d for a step with one image of each of 8 tasks, found 0\.5\. Raise it, merge fewer/,
     );
   });
 });

@@ -1,4 +1,5 @@
 /** A small fit of the shipped suite from config to merged model, through the library. */
+import { readdirSync, truncateSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -210,3 +211,36 @@ async function expectSum({
     expect(relativeError(await model.readFloat32(tensor), expected), tensor).toBeLessThan(1e-6);
   }
 }
+
+describe("a fit that cannot go on", () => {
+  it("names the bundle that another program cut, and keeps the coefficients of the last good step", async () => {
+    const config = await configOf(["name=cut", "steps=50", "data.eval_every=0"]);
+    const cacheDir = join(folder, "cache of its own");
+    const bundles = join(cacheDir, "bundles");
+    let step = 0;
+    const onEvent = (event: TrainEvent): void => {
+      if (event.type !== "step") return;
+      step = event.step;
+      if (step === 3) for (const name of readdirSync(bundles)) truncateSync(join(bundles, name), 1000);
+    };
+    const failed = fit(config, { ...quiet(), cacheDir, overwrite: false, onEvent });
+    await expect(failed).rejects.toThrow(
+      /safetensors: expected the \d+ bytes that were mapped, found that it has 1000: another program changed it/,
+    );
+    const runPath = join(folder, "runs", "e", "cut");
+    const status = JSON.parse(await readFile(join(runPath, "status.json"), "utf8"));
+    expect(status).toMatchObject({ state: "failed", step: 3 });
+    const kept = parseCoefficients(await readFile(join(runPath, "coefficients.json"), "utf8"), "coefficients.json");
+    expect(kept.values[0]?.some((value) => value !== 0.3)).toBe(true);
+    // The damaged cache entry is built again, and the run goes on.
+    const { reason } = await fit(config, {
+      ...quiet(),
+      cacheDir,
+      overwrite: false,
+      onEvent: () => {},
+      resume: runPath,
+    });
+    expect(reason).toBe("finished");
+    expect(step).toBe(3);
+  });
+});

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rename, rm, truncate, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
@@ -28,6 +28,34 @@ describe.skipIf(!canMapFiles())("mapFile", () => {
     const mapped = mapFile(join(folder, "empty"));
     expect(mapped.buffer.byteLength).toBe(0);
     mapped.close();
+  });
+
+  it("a file that is cut or written to while it is mapped is told before it is read; a replaced one stays", async () => {
+    const path = join(folder, "used");
+    const bytes = new Uint8Array(20_000).fill(7);
+    const fresh = async () => {
+      await rm(path, { force: true });
+      await writeFile(path, bytes);
+      return mapFile(path);
+    };
+    const replaced = await fresh();
+    await writeFile(join(folder, "other"), "short");
+    await rename(join(folder, "other"), path);
+    replaced.check();
+    expect(new Uint8Array(replaced.buffer)[19_999]).toBe(7);
+    replaced.close();
+
+    const cut = await fresh();
+    await truncate(path, 100);
+    expect(() => cut.check()).toThrow(
+      /used: expected the 20000 bytes that were mapped, found that it has 100: another/,
+    );
+    cut.close();
+
+    const written = await fresh();
+    await utimes(path, 1, 1);
+    expect(() => written.check()).toThrow(/found that it was written to/);
+    written.close();
   });
 
   it("names what cannot be mapped", () => {

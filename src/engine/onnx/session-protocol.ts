@@ -32,4 +32,5 @@ export type Envelope = { readonly id: number; readonly request: Request };
 
 export type Reply =
   | { readonly id: number; readonly outputs: ReadonlyMap<string, Float32Array> }
-  | { readonly id: number; readonly error: string };
+  /** `file`: the message is about a file of frozen tensors, not about the computation. */
+  | { readonly id: number; readonly error: string; readonly file: boolean };

@@ -5,7 +5,7 @@
  */
 import { parentPort } from "node:worker_threads";
 import ort from "onnxruntime-node";
-import { assert } from "../../errors.js";
+import { assert, UserError } from "../../errors.js";
 import { type MappedFile, mapFile } from "../../runtime/mmap.js";
 import type { InputType, TensorSource, TensorValues } from "../program.js";
 import type { Envelope, Reply, Request, SessionOptions } from "./session-protocol.js";
@@ -71,6 +71,7 @@ async function handle(request: Request): Promise<ReadonlyMap<string, Float32Arra
       }
       return new Map();
     case "run":
+      for (const file of loaded.mapped.values()) file.check();
       return run(loaded, request.inputs);
     case "release":
       sessions.delete(request.session);
@@ -108,7 +109,8 @@ port.on("message", ({ id, request }: Envelope) => {
     try {
       reply = { id, outputs: await handle(request) };
     } catch (error) {
-      reply = { id, error: error instanceof Error ? error.message : String(error) };
+      const message = error instanceof Error ? error.message : String(error);
+      reply = { id, error: message, file: error instanceof UserError };
     }
     port.postMessage(reply);
   });
