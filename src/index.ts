@@ -22,4 +22,4 @@ export { type FineTuneOptions, fineTuneProgram } from "./optimize/fine-tune-prog
 export { learningRateAt } from "./optimize/schedule.js";
 export { type StepProgramOptions, stepProgram, stepSources } from "./optimize/step-program.js";
 export { initTrainState, type TrainOptions, type TrainState, train } from "./optimize/train.js";
-export { createRng, permutation } from "./runtime/rng.js";
+export { createRng, permutation, type Rng } from "./runtime/rng.js";
