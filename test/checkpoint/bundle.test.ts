@@ -11,6 +11,7 @@ import {
   readTaskVectors,
 } from "../../src/checkpoint/bundle.js";
 import { type Checkpoint, openCheckpoint, saveCheckpoint } from "../../src/checkpoint/checkpoint.js";
+import { underivedExperts } from "../../src/checkpoint/derivation.js";
 import { encodeFloat16 } from "../../src/checkpoint/float16.js";
 import { divideByScales, taskVectorScales, widenTaskVector } from "../../src/checkpoint/half-task-vectors.js";
 import { canonicalTensorName, indexByCanonicalName } from "../../src/checkpoint/names.js";
@@ -126,6 +127,29 @@ describe("buildBundle", () => {
       }
     }
     expect([...taskVectorScales(new Float32Array(4), 2)]).toEqual([1, 1]);
+  });
+
+  it.each(["F32", "F16"] as const)("tells experts of another base from fine-tuned ones (%s)", async (dtype) => {
+    const shape = [40, 50];
+    const values = (seed: number, size: number) => [...randomArray(2000, seed, -size, size)];
+    const baseValues = values(1, 1);
+    const moved = values(2, 0.1).map((change, index) => (baseValues[index] ?? 0) + change);
+    const tensor = (list: number[]): Record<string, Stored> => ({ [WEIGHT]: { shape, values: list } });
+    const bundle = await buildBundle({
+      base: await store("base", tensor(baseValues)),
+      experts: [
+        { task: "tuned", checkpoint: await store("tuned", tensor(moved)) },
+        { task: "foreign", checkpoint: await store("foreign", tensor(values(3, 1))) },
+      ],
+      tensors: [{ name: WEIGHT, shape }],
+      cacheDir: join(folder, "cache"),
+      dtype,
+    });
+    const [found, ...others] = await underivedExperts(bundle);
+    expect(others).toEqual([]);
+    expect(found?.task).toBe("foreign");
+    // Independent vectors of one length are sqrt(2) apart.
+    expect(found?.ratio).toBeCloseTo(Math.SQRT2, 1);
   });
 
   it("is built once, again when damaged, and has another name for other inputs", async () => {
