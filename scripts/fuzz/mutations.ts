@@ -120,7 +120,8 @@ export function mutateBytes(file: Uint8Array, other: Uint8Array, rng: Rng): Uint
   if (kind === 1) return Buffer.concat([file, Buffer.alloc(1 + rng.nextInt(100), rng.nextInt(256))]);
   if (kind === 2)
     return Buffer.concat([file.slice(0, rng.nextInt(file.length)), other.slice(rng.nextInt(other.length))]);
-  const changed = file.slice();
+  // Not slice(): of a Buffer that is a view, and the original would change too.
+  const changed = Uint8Array.from(file);
   for (let change = 1 + rng.nextInt(kind === 3 ? 1 : 16); change > 0; change--) {
     const at = rng.nextInt(changed.length);
     changed[at] = kind === 3 ? (changed[at] ?? 0) ^ (1 << rng.nextInt(8)) : rng.nextInt(256);
