@@ -137,11 +137,14 @@ function selfAttention(
   const [batch, tokens] = xBTD.shape;
   assert(batch !== undefined && tokens !== undefined, "attention over something else than [B, T, D]");
   const headSize = config.hiddenSize / config.heads;
-  const dense = (part: string, x: Tensor): Tensor =>
-    linear(x, weights(`${prefix}.${part}.weight`), weights(`${prefix}.${part}.bias`));
+  const dense = (part: string, x: Tensor, scale = 1): Tensor => {
+    const [weight, bias] = [weights(`${prefix}.${part}.weight`), weights(`${prefix}.${part}.bias`)];
+    return scale === 1 ? linear(x, weight, bias) : linear(x, tf.mul(weight, scale), tf.mul(bias, scale));
+  };
   const split = (x: Tensor): Tensor =>
     tf.transpose(tf.reshape(x, [batch, tokens, config.heads, headSize]), [0, 2, 1, 3]);
-  const query = split(tf.mul(dense("q_proj", xBTD), tf.scalar(headSize ** -0.5)));
+  // The scores' 1 / sqrt(head size) goes into the query's weights, which are smaller than what they make.
+  const query = split(dense("q_proj", xBTD, headSize ** -0.5));
   const outBNTD = attention(query, split(dense("k_proj", xBTD)), split(dense("v_proj", xBTD)));
   return dense("out_proj", tf.reshape(tf.transpose(outBNTD, [0, 2, 1, 3]), [batch, tokens, config.hiddenSize]));
 }

@@ -31,18 +31,22 @@ function normalCdf(x: Tensor): Tensor {
   return tf.mul(tf.add(tf.erf(tf.mul(x, tf.scalar(Math.SQRT1_2))), tf.scalar(1)), tf.scalar(0.5));
 }
 
-/** d/dx x s(ax) = s (1 + a x (1 - s)). */
+/** With t = ax: d/dx x s(t) = s(t) (1 + t s(-t)), and t s(-t) is the same operator with the slope -1. */
 function fusedQuickGelu(x: Tensor): Tensor {
   return withGradient(
     [x],
-    (inputs) => ({ value: at(runKernel(QUICK_GELU_KERNEL, { x: at(inputs, 0) }), 0), saved: [] }),
+    (inputs) => ({ value: quickGeluKernel(at(inputs, 0), QUICK_GELU_SLOPE), saved: [] }),
     (dy, inputs) => {
       const scaled = tf.mul(at(inputs, 0), tf.scalar(QUICK_GELU_SLOPE));
-      const gate = tf.sigmoid(scaled);
-      const slope = tf.mul(gate, tf.add(tf.mul(scaled, tf.sub(tf.scalar(1), gate)), tf.scalar(1)));
+      const slope = tf.mul(tf.add(quickGeluKernel(scaled, -1), tf.scalar(1)), tf.sigmoid(scaled));
       return [tf.mul(dy, slope)];
     },
   );
+}
+
+/** x * sigmoid(slope * x). */
+function quickGeluKernel(x: Tensor, slope: number): Tensor {
+  return at(runKernel(QUICK_GELU_KERNEL, { x }, { slope }), 0);
 }
 
 /** d/dx x Phi(x) = Phi(x) + x phi(x). */

@@ -63,7 +63,7 @@ export const fusedKernels: KernelTable = {
   [WIDEN_KERNEL]: widen,
   [QUICK_GELU_KERNEL]: (call) => {
     const x = inputOf(call, "x");
-    const attributes = { alpha: { float: 1.702 } };
+    const attributes = { alpha: { float: numberAttr(call, "slope") } };
     return call.backend.emit("QuickGelu", [x], x.shape, { attributes, domain: "com.microsoft" });
   },
   [GELU_KERNEL]: (call) => {
