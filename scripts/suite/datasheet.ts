@@ -38,6 +38,7 @@ export interface DatasheetOptions {
   readonly tasks: readonly string[];
   /** Directory names of the expert seeds, such as `experts`. */
   readonly seeds: readonly string[];
+  readonly hasMultitask: boolean;
   readonly log: (line: string) => void;
 }
 
@@ -72,8 +73,10 @@ export async function measureTower(options: DatasheetOptions): Promise<TowerFact
   };
   await judgeAll("pretrained", async () => base, true);
   for (const seed of seeds) await judgeAll(seed, (task) => load(join(seed, task)), false);
-  const multitask = await load("multitask");
-  await judgeAll("multitask", async () => multitask, true);
+  if (options.hasMultitask) {
+    const multitask = await load("multitask");
+    await judgeAll("multitask", async () => multitask, true);
+  }
   await measureVectors(options, base, load, facts);
   await measurePaths(tasks, base, (task) => load(join(seeds[0] ?? "", task)), val, facts);
   await test.close();

@@ -59,7 +59,7 @@ async function makeDataApart(): Promise<void> {
   if (code !== 0) throw new Error(`data: the process that makes it ended with ${code}`);
 }
 
-/** All models of one tower; returns its logit scale. The second tower has one seed and no variants. */
+/** All models of one tower; returns its logit scale. The second tower has one seed of the experts and nothing else. */
 async function makeTower(engine: Engine, record: SuiteRecord, directory: string): Promise<number> {
   const workshop = openWorkshop(engine, record, directory);
   await makeBase(workshop);
@@ -67,8 +67,10 @@ async function makeTower(engine: Engine, record: SuiteRecord, directory: string)
   const isMain = directory === "";
   for (const seed of isMain ? EXPERTS.seeds : EXPERTS.seeds.slice(0, 1))
     for (const task of names) await makeExpert(workshop, scale, { part: `${expertsOf(seed)}/${task}`, task, seed });
-  await makeMultitask(workshop, scale, names);
-  if (isMain) await makeVariants(workshop, scale);
+  if (isMain) {
+    await makeMultitask(workshop, scale, names);
+    await makeVariants(workshop, scale);
+  }
   return scale;
 }
 
@@ -121,6 +123,7 @@ async function writeDatasheet(engine: Engine, logitScales: ReadonlyMap<string, n
       logitScale: logitScales.get(directory) ?? 1,
       tasks: names,
       seeds: directory === "" ? EXPERTS.seeds.map(expertsOf) : [expertsOf(1)],
+      hasMultitask: directory === "",
       log,
     });
   }

@@ -51,7 +51,7 @@ const VARIANTS: readonly Variant[] = [
     tower: "small",
     tasks: TASKS,
     expertOf: (task) => `experts/${task}`,
-    multitask: true,
+    multitask: false,
   },
   {
     file: "suite-hard.yaml",
