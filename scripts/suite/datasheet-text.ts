@@ -26,7 +26,7 @@ export function datasheetText({ tasks, classes, towers }: DatasheetFacts): strin
     "# Datasheet of mini8",
     "",
     "Made by `npm run suite -- mini8`; the numbers are in `datasheet.json`, settings, times and hashes in `record.json`.",
-    "Nothing here depends on a merging method, and none was run before the suite was fixed.",
+    "Nothing here depends on a merging method: what was changed while the suite grew (more pretraining, anchors, a longer multi-task training) was decided by these measures.",
     "",
     "## What stands beside CLIP ViT-B/32",
     "",
