@@ -99,14 +99,20 @@ function insert(text: string, rng: Rng, part: string): string {
   return text.slice(0, at) + part + text.slice(at);
 }
 
+/** The text with one to three changes. */
+export function mutateText(text: string, rng: Rng): string {
+  let changed = text;
+  for (let change = 1 + rng.nextInt(3); change > 0; change--) changed = pick(rng, HEADER, (t) => t)(changed, rng);
+  return changed;
+}
+
 const LENGTH_BYTES = 8;
 
 /** The file with one to three changes of its header; the declared length follows, but for one case in eight. */
 export function mutateHeader(file: Uint8Array, rng: Rng): Uint8Array {
   const length = Number(Buffer.from(file).readBigUInt64LE(0));
-  let text = Buffer.from(file.subarray(LENGTH_BYTES, LENGTH_BYTES + length)).toString("utf8");
-  for (let change = 1 + rng.nextInt(3); change > 0; change--) text = pick(rng, HEADER, (t) => t)(text, rng);
-  const header = Buffer.from(text, "utf8");
+  const text = Buffer.from(file.subarray(LENGTH_BYTES, LENGTH_BYTES + length)).toString("utf8");
+  const header = Buffer.from(mutateText(text, rng), "utf8");
   const declared = Buffer.alloc(LENGTH_BYTES);
   const off = rng.nextInt(8) === 0 ? BigInt(rng.nextInt(64)) - 32n : 0n;
   declared.writeBigUInt64LE(BigInt.asUintN(64, BigInt(header.length) + off));

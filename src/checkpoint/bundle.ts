@@ -256,7 +256,7 @@ async function entryValues(
   if (kind === "base") return readBaseInput(options, input);
   const tauKN = await readTau(options, input, process);
   if (options.dtype !== "F16") return tauKN;
-  const scalesK = taskVectorScales(tauKN, options.experts.length);
+  const scalesK = taskVectorScales(tauKN, options.experts.length, `tensor ${quote(input.name)}`);
   return kind === "scales" ? scalesK : divideByScales(tauKN, scalesK);
 }
 

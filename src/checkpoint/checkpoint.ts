@@ -3,10 +3,11 @@
  * file. Only headers are read here; values come tensor by tensor. Saving is in save-checkpoint.ts.
  */
 import { createHash } from "node:crypto";
-import { readdir, readFile, realpath, stat } from "node:fs/promises";
+import { readdir, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import { CheckpointError } from "../errors.js";
-import { quote } from "./json-cursor.js";
+import { printable, quote } from "./json-cursor.js";
+import { readText } from "./regular-file.js";
 import { readSafetensorsHeader, readTensorBytes, readTensorFloat32, type SafetensorsFile } from "./safetensors.js";
 import type { TensorEntry } from "./safetensors-header.js";
 import { INDEX_NAME, readShardIndex } from "./shard-index.js";
@@ -14,6 +15,10 @@ import { INDEX_NAME, readShardIndex } from "./shard-index.js";
 export { type SaveCheckpointOptions, saveCheckpoint } from "./save-checkpoint.js";
 
 export const MODEL_NAME = "model.safetensors";
+/** The longest published ones, with their label names, have some 100 KB. */
+const MAX_CONFIG_BYTES = 10_000_000;
+/** Parts of a tensor's name that peft and diffusers give to the factors of an adapter. */
+const ADAPTER_TENSOR = /\.lora_(?:[AB]|down|up|embedding_[AB]|magnitude_vector)\b/;
 
 export interface StoredTensor extends TensorEntry {
   readonly file: SafetensorsFile;
@@ -24,7 +29,7 @@ export interface Checkpoint {
   readonly path: string;
   /** Parsed config.json, not validated; undefined if there is none. */
   readonly config: unknown;
-  /** By the names in the files; see names.ts for canonical ones. */
+  /** By the names in the files, and by those that a file declares to be tied to one of its tensors; see names.ts for canonical ones. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** Values of one tensor as float32 (a copy); CheckpointError for an unknown name or a dtype that is not a float. */
   readFloat32(name: string): Promise<Float32Array>;
@@ -49,7 +54,12 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
     const config = basename(path) === MODEL_NAME ? await readConfig(dirname(path)) : undefined;
     return makeCheckpoint(path, config, tensors);
   }
-  const names = new Set(await readdir(path));
+  const names = new Set(
+    await readdir(path).catch((error: unknown) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new CheckpointError(`${path}: expected a readable folder (${reason}). Check its permissions.`);
+    }),
+  );
   refuseAdapter(path, names);
   if (names.has(MODEL_NAME)) {
     return makeCheckpoint(path, await readConfig(path), await readModelFile(join(path, MODEL_NAME)));
@@ -59,6 +69,8 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
 }
 
 function makeCheckpoint(path: string, config: unknown, tensors: ReadonlyMap<string, StoredTensor>): Checkpoint {
+  const factor = [...tensors.keys()].find((name) => ADAPTER_TENSOR.test(name));
+  if (factor !== undefined) throw adapterFound(path, ` (its tensor ${quote(factor)})`);
   const hashes = new Map<string, Promise<string>>();
   const find = (name: string): StoredTensor => {
     const tensor = tensors.get(name);
@@ -69,7 +81,10 @@ function makeCheckpoint(path: string, config: unknown, tensors: ReadonlyMap<stri
     path,
     config,
     tensors,
-    readFloat32: async (name) => readTensorFloat32(find(name).file, name),
+    readFloat32: async (name) => {
+      const stored = find(name);
+      return readTensorFloat32(stored.file, stored.name);
+    },
     tensorSha256: async (name) => {
       const hash = hashes.get(name) ?? hashTensor(find(name));
       hashes.set(name, hash);
@@ -86,7 +101,14 @@ async function hashTensor(tensor: StoredTensor): Promise<string> {
 
 async function readModelFile(path: string): Promise<ReadonlyMap<string, StoredTensor>> {
   const file = await readSafetensorsHeader(path);
-  return new Map([...file.tensors].map(([name, tensor]) => [name, { ...tensor, file }]));
+  const tensors = new Map<string, StoredTensor>();
+  for (const [name, tensor] of file.tensors) tensors.set(name, { ...tensor, file });
+  // Tied tensors are stored once: save_model of safetensors keeps one and notes `left out: kept` in the metadata.
+  for (const [leftOut, kept] of file.metadata) {
+    const stored = tensors.get(kept);
+    if (stored !== undefined && !tensors.has(leftOut)) tensors.set(leftOut, stored);
+  }
+  return tensors;
 }
 
 /** Every listed tensor in the shard the index says, none in two shards, none unlisted. */
@@ -134,26 +156,28 @@ async function refuseEscape(directory: string, shard: string): Promise<void> {
 
 async function readConfig(directory: string): Promise<unknown> {
   const path = join(directory, "config.json");
-  const text = await readFile(path, "utf8").catch((error: unknown) => {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
-    throw new CheckpointError(
-      `${path}: could not be read (${error instanceof Error ? error.message : String(error)}).`,
-    );
-  });
-  if (text === undefined) return undefined;
+  const isMissing = await stat(path).then(
+    () => false,
+    (error: unknown) => error instanceof Error && "code" in error && error.code === "ENOENT",
+  );
+  if (isMissing) return undefined;
+  const text = await readText(path, "a config.json", MAX_CONFIG_BYTES);
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new CheckpointError(
-      `${path}: expected JSON, found a mistake (${error instanceof Error ? error.message : String(error)}). Get the file again.`,
-    );
+    // The reason quotes the file.
+    const reason = printable(error instanceof Error ? error.message : String(error));
+    throw new CheckpointError(`${path}: expected JSON, found a mistake (${reason}). Get the file again.`);
   }
 }
 
 function refuseAdapter(path: string, names: ReadonlySet<string>): void {
-  if (!names.has("adapter_config.json") && !names.has("adapter_model.safetensors")) return;
-  throw new CheckpointError(
-    `${path}: expected a full checkpoint, found a LoRA adapter. Merge it into its base first (merge_and_unload of peft) and save the result.`,
+  if (names.has("adapter_config.json") || names.has("adapter_model.safetensors")) throw adapterFound(path, "");
+}
+
+function adapterFound(path: string, sign: string): CheckpointError {
+  return new CheckpointError(
+    `${path}: expected a full checkpoint, found a LoRA adapter${sign}. Merge it into its base first (merge_and_unload of peft) and save the result.`,
   );
 }
 

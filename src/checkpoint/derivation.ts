@@ -1,38 +1,70 @@
 /**
  * Whether experts seem to come from their base. Fine-tuning moves weights by a small part of their size (0.01 to 0.3 of the norm);
- * two models that were trained apart differ by about the square root of 2 of it. A glance at a few tensors, so that it costs nothing at every start.
+ * two models that were trained apart differ by about the square root of 2 of it, and so does a matrix from its transpose. A glance at
+ * the beginning of every matrix, so that it costs little at every start. These are warnings: unusual experts are not refused.
  */
-import { type Bundle, readBase, readTaskVectorRange } from "./bundle.js";
+import { type Bundle, type BundleTensor, readTaskVectorRange } from "./bundle.js";
+import { quote } from "./json-cursor.js";
+import { readFloat32Range } from "./safetensors.js";
 
-/** Above this share of the base's norm an expert is named. */
+/** Above this share of the base's norm an expert, or one of its matrices, is named. */
 const SUSPECT_RATIO = 0.8;
-/** Matrices that are looked at, spread over the depth, and elements of each. */
-const SAMPLES = 8;
-const SAMPLE_ELEMENTS = 1 << 18;
+/** Elements of each matrix that are looked at: some 40 MB for eight ViT-B/32. */
+const SAMPLE_ELEMENTS = 1 << 14;
+const F32_BYTES = 4;
 
-export interface Derivation {
-  readonly task: string;
-  /** Norm of the task vector over the norm of the base, over the sampled elements. */
-  readonly ratio: number;
+/** One matrix: its squared norm in the base, and that of each task's vector, over the sampled elements. */
+interface Sizes {
+  readonly name: string;
+  readonly base: number;
+  readonly tasksK: readonly number[];
 }
 
-/** The experts whose task vectors are as large as the base itself. */
-export async function underivedExperts(bundle: Bundle): Promise<Derivation[]> {
-  const matrices = bundle.tensors.filter(({ shape, taskVectors }) => taskVectors !== undefined && shape.length > 1);
-  const stride = Math.max(1, Math.floor(matrices.length / SAMPLES));
-  const sampled = matrices.filter((_, index) => index % stride === 0).slice(0, SAMPLES);
-  const squares = { base: 0, tasks: bundle.tasks.map(() => 0) };
-  for (const tensor of sampled) {
-    const size = tensor.shape.reduce((product, dim) => product * dim, 1);
-    const to = Math.min(size, SAMPLE_ELEMENTS);
-    squares.base += sumOfSquares((await readBase(bundle, tensor)).subarray(0, to));
-    for (const task of bundle.tasks.keys())
-      squares.tasks[task] =
-        (squares.tasks[task] ?? 0) + sumOfSquares(await readTaskVectorRange(bundle, tensor, task, 0, to));
-  }
-  return bundle.tasks
-    .map((task, index) => ({ task, ratio: Math.sqrt((squares.tasks[index] ?? 0) / squares.base) }))
-    .filter(({ ratio }) => ratio > SUSPECT_RATIO);
+/** A sentence for every expert that does not look fine-tuned from the base, or has a matrix that does not. */
+export async function derivationWarnings(bundle: Bundle): Promise<string[]> {
+  const sizes: Sizes[] = [];
+  for (const tensor of bundle.tensors)
+    if (tensor.taskVectors !== undefined && tensor.shape.length > 1) sizes.push(await sizesOf(bundle, tensor));
+  if (sizes.length === 0) return [];
+  return bundle.tasks.flatMap((task, k) => {
+    const ratio = ratioOf(sizes, k);
+    if (ratio === 0)
+      return [
+        `the expert of ${task} has the base's values in every matrix, as far as looked at: it may not be fine-tuned`,
+      ];
+    const differs = `differs from the base by ${ratio.toFixed(2)} of the base's own size; fine-tuned models differ by 0.01 to 0.3`;
+    if (ratio > SUSPECT_RATIO)
+      return [`the expert of ${task} ${differs}. It seems to come from another base: merging it will not work`];
+    return (
+      sizes
+        .map((size) => ({ name: size.name, base: size.base, own: ratioOf([size], k) }))
+        // A matrix that begins at zero has no size to compare with.
+        .filter(({ base, own }) => base > 0 && own > SUSPECT_RATIO)
+        .map(
+          ({ name, own }) =>
+            `the expert of ${task}: tensor ${quote(name)} differs from the base by ${own.toFixed(2)} of its size, the whole expert by ${ratio.toFixed(2)}. ` +
+            "The tensor may be transposed or of another model",
+        )
+    );
+  });
+}
+
+/** Norm of task k's vector over the norm of the base; 0 where there is nothing to compare. */
+function ratioOf(sizes: readonly Sizes[], k: number): number {
+  const base = sizes.reduce((sum, size) => sum + size.base, 0);
+  const task = sizes.reduce((sum, { tasksK }) => sum + (tasksK[k] ?? 0), 0);
+  return task === 0 ? 0 : Math.sqrt(task / base);
+}
+
+async function sizesOf(bundle: Bundle, tensor: BundleTensor): Promise<Sizes> {
+  const size = tensor.shape.reduce((product, dim) => product * dim, 1);
+  const to = Math.min(size, SAMPLE_ELEMENTS);
+  const tasksK: number[] = [];
+  for (const task of bundle.tasks.keys())
+    tasksK.push(sumOfSquares(await readTaskVectorRange(bundle, tensor, task, 0, to)));
+  const { path, byteOffset } = tensor.base;
+  const base = sumOfSquares(await readFloat32Range(path, byteOffset, to * F32_BYTES));
+  return { name: tensor.name, base, tasksK };
 }
 
 function sumOfSquares(values: Float32Array): number {

@@ -40,6 +40,22 @@ const KINDS: readonly Kind[] = [
     is: "gzip-compressed",
     action: "Decompress it with gunzip first",
   },
+  {
+    test: (bytes) => startsWith(bytes, [0x28, 0xb5, 0x2f, 0xfd]) || startsWith(bytes, [0xfd, 0x37, 0x7a, 0x58, 0x5a]),
+    is: "zstd- or xz-compressed",
+    action: "Decompress it first",
+  },
+  {
+    test: (_, text) => text.slice(257, 262) === "ustar",
+    is: "a tar archive",
+    action: "Unpack it, and give the .safetensors file in it",
+  },
+  {
+    // Its first bytes as a length are over the limit, so that no valid file is asked.
+    test: (_, text) => /^\s*\{\s*"/.test(text),
+    is: "JSON text, perhaps the index or config of a checkpoint",
+    action: "Give the folder it is in, or the .safetensors file itself",
+  },
   { test: (_, text) => text.startsWith("GGUF"), is: "a GGUF file", action: "Use the safetensors files of the model" },
   {
     test: (bytes) => startsWith(bytes, [0x89, 0x48, 0x44, 0x46]),

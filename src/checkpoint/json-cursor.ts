@@ -7,6 +7,8 @@ import { CheckpointError } from "../errors.js";
 
 /** Deeper values in fields that are skipped unread are an attack or a mistake. */
 const MAX_SKIPPED_DEPTH = 64;
+/** Four keys for each of 100,000 tensors, and as many of metadata; bounds the sets that find equal keys. */
+const MAX_KEYS = 500_000;
 
 const SIMPLE_ESCAPES: ReadonlyMap<string, string> = new Map([
   ['"', '"'],
@@ -22,6 +24,7 @@ const SIMPLE_ESCAPES: ReadonlyMap<string, string> = new Map([
 /** Reads forward through `text`; `where` (a file, a part of it) opens every error. */
 export class JsonCursor {
   private position = 0;
+  private keys = 0;
 
   constructor(
     private readonly text: string,
@@ -31,11 +34,11 @@ export class JsonCursor {
   /** Throws CheckpointError that names the place, what was expected there and what was found. */
   fail(expected: string, at = this.position): never {
     const rest = this.text.slice(at, at + 20);
-    const found = rest === "" ? "the end" : JSON.stringify(rest);
+    const found = rest === "" ? "the end" : quote(rest);
     throw new CheckpointError(`${this.where}: expected ${expected} at character ${at}, found ${found}.`);
   }
 
-  /** Steps through `{"key": value, ...}`, calling `onValue` with the cursor before each value. Equal keys fail. */
+  /** Steps through `{"key": value, ...}`, calling `onValue` with the cursor before each value. Equal keys fail, and too many. */
   object(what: string, onValue: (key: string) => void): void {
     this.expect("{", what);
     const seen = new Set<string>();
@@ -50,19 +53,22 @@ export class JsonCursor {
         );
       }
       seen.add(key);
+      if (++this.keys > MAX_KEYS) this.fail(`at most ${MAX_KEYS} keys`, at);
       this.expect(":", "':'");
       onValue(key);
     } while (this.accept(","));
     this.expect("}", "',' or '}'");
   }
 
-  /** Reads an array of integers from 0 to 2^53 - 1. Signs, fractions and exponents fail. */
-  unsignedIntegers(what: string): number[] {
+  /** Reads an array of at most `most` integers from 0 to 2^53 - 1. Signs, fractions and exponents fail. */
+  unsignedIntegers(what: string, most: number): number[] {
     this.expect("[", `${what} as an array`);
     const values: number[] = [];
     if (this.accept("]")) return values;
-    do values.push(this.unsignedInteger(what));
-    while (this.accept(","));
+    do {
+      if (values.length === most) this.fail(`${what} of at most ${most} numbers`);
+      values.push(this.unsignedInteger(what));
+    } while (this.accept(","));
     this.expect("]", "',' or ']'");
     return values;
   }
@@ -174,9 +180,18 @@ export class JsonCursor {
   }
 }
 
+/** What JSON leaves as it is, but a terminal obeys (C1 controls) or hides (marks that turn or join text). */
+const UNSHOWN = /[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+
 /** A name from an untrusted file, made safe and short for a message. */
 export function quote(name: string): string {
-  return JSON.stringify(name.length > 80 ? `${name.slice(0, 77)}...` : name);
+  return `"${printable(name.length > 80 ? `${name.slice(0, 77)}...` : name)}"`;
+}
+
+/** Text from an untrusted file with everything escaped that is not to be shown, quotes included. */
+export function printable(text: string): string {
+  const escaped = JSON.stringify(text).slice(1, -1);
+  return escaped.replace(UNSHOWN, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 function isWellFormed(value: string): boolean {

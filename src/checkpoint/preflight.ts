@@ -60,7 +60,11 @@ export async function compareCheckpoints(
   const inSomeExpert = expectedTensors.filter(({ name }) => expertNames.some((names) => names.has(name)));
   compareTensors(base, baseNames, expectedTensors, expectedTensors, problems);
   for (const [i, { checkpoint }] of experts.entries()) {
-    compareTensors(checkpoint, expertNames[i] ?? new Map(), inSomeExpert, expectedTensors, problems);
+    const names = expertNames[i] ?? new Map();
+    // One sentence about a checkpoint of something else, not one for each of its missing tensors.
+    const isOther = !expectedTensors.some(({ name }) => names.has(name));
+    if (isOther) problems.push(...anotherModel(checkpoint, expectedTensors.length, problems));
+    compareTensors(checkpoint, names, isOther ? [] : inSomeExpert, expectedTensors, problems);
     compareConfigs(base, checkpoint, problems);
   }
   if (base.config === undefined) {
@@ -76,15 +80,38 @@ export async function compareCheckpoints(
   return problems;
 }
 
-/** Throws one CheckpointError that lists every problem; returns if there is none. */
+/** Problems that one error lists: an expert of another architecture has hundreds, all of one cause. */
+const LISTED_PROBLEMS = 40;
+
+/** Throws one CheckpointError that lists the problems, at most 40 of them, and counts them; returns if there is none. */
 export function failOnProblems(problems: readonly CheckpointProblem[]): void {
   if (problems.length === 0) return;
-  const lines = problems.map(({ file, tensor, expected, found, action }) => {
+  const lines = problems.slice(0, LISTED_PROBLEMS).map(({ file, tensor, expected, found, action }) => {
     const place = tensor === undefined ? file : `${file}: tensor ${quote(tensor)}`;
     return `  ${place}: expected ${expected}, found ${found}. What to do: ${action}.`;
   });
+  if (problems.length > lines.length) lines.push(`  and ${problems.length - lines.length} more.`);
   const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
   throw new CheckpointError(`The checkpoints cannot be merged, ${count}:\n${lines.join("\n")}`);
+}
+
+/** Nothing where the names are known to be the problem. */
+function anotherModel(
+  { path, tensors }: Checkpoint,
+  wanted: number,
+  problems: readonly CheckpointProblem[],
+): CheckpointProblem[] {
+  if (problems.some(({ kind, file }) => kind === "names" && file === path)) return [];
+  const [first] = tensors.keys();
+  return [
+    {
+      kind: "missing",
+      file: path,
+      expected: `the model's ${wanted} tensors`,
+      found: first === undefined ? "no tensors at all" : `none of them, but ${tensors.size} such as ${quote(first)}`,
+      action: "use experts fine-tuned from this base (a CLIP model or its vision tower)",
+    },
+  ];
 }
 
 function namesOf(checkpoint: Checkpoint, problems: CheckpointProblem[]): ReadonlyMap<string, string> {
@@ -164,11 +191,17 @@ function compareConfigs(base: Checkpoint, expert: Checkpoint, problems: Checkpoi
     problems.push({
       kind: "config",
       file: expert.path,
-      expected: `${field} ${JSON.stringify(expected)} in config.json, as in the base`,
-      found: JSON.stringify(found),
+      expected: `${field} ${shown(expected)} in config.json, as in the base`,
+      found: shown(found),
       action: "use experts fine-tuned from this base",
     });
   }
+}
+
+/** A value of a config.json for a message: texts and numbers as they are, anything larger by its first letters. */
+function shown(value: unknown): string {
+  const json = JSON.stringify(value) ?? "nothing";
+  return json.length > 80 ? quote(json) : json;
 }
 
 /** The fields of a vision tower's config, or of the `vision_config` in that of a whole CLIP model. */

@@ -4,11 +4,12 @@
  * overlap, no truncated or extra byte, and each tensor's bytes are what its shape and dtype say.
  * Source: the format section of the safetensors README and `validate` in its `tensor.rs`.
  *
- * Differs from the reference (stricter): the first byte must be `{` as the spec says, 25 MB and 100,000
- * tensors at most, equal keys and unknown fields refused, names without control characters.
+ * Differs from the reference (stricter): the first byte must be `{` as the spec says, 25 MB, 100,000 tensors and
+ * 64 dims at most, equal keys and unknown fields refused, names without control characters.
  */
 import { CheckpointError } from "../errors.js";
 import { JsonCursor, quote } from "./json-cursor.js";
+import { decodeUtf8 } from "./regular-file.js";
 
 /** The largest real headers are a few MB; a larger one is memory spent before anything was validated. */
 export const MAX_HEADER_BYTES = 25_000_000;
@@ -16,6 +17,8 @@ export const MAX_HEADER_BYTES = 25_000_000;
 export const MAX_TENSORS = 100_000;
 /** Real names are under 200 characters; longer ones only fill logs. */
 export const MAX_NAME_LENGTH = 4096;
+/** The most dims that PyTorch and NumPy have; a shape of millions of ones would fill memory and messages. */
+const MAX_RANK = 64;
 /** Bytes of the length that opens the file. */
 export const LENGTH_BYTES = 8;
 
@@ -100,7 +103,9 @@ export function parseHeader(bytes: Uint8Array, fileBytes: number, path: string):
     const found = bytes.length === 0 ? "an empty header" : `byte 0x${(bytes[0] ?? 0).toString(16).padStart(2, "0")}`;
     throw malformed(path, "a header that begins with '{'", found);
   }
-  const { metadata, entries } = readEntries(decodeUtf8(bytes, path), path);
+  const text = decodeUtf8(bytes);
+  if (text === undefined) throw malformed(path, "a header in UTF-8", "bytes that are not");
+  const { metadata, entries } = readEntries(text, path);
   const dataStart = LENGTH_BYTES + bytes.length;
   const sorted = entries.toSorted((a, b) => a.begin - b.begin || a.end - b.end);
   let position = 0;
@@ -123,14 +128,6 @@ export function parseHeader(bytes: Uint8Array, fileBytes: number, path: string):
     throw malformed(path, `a file of ${expectedBytes} bytes, as its header says`, `${fileBytes} bytes (${problem})`);
   }
   return { metadata, tensors };
-}
-
-function decodeUtf8(bytes: Uint8Array, path: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    throw malformed(path, "a header in UTF-8", "bytes that are not");
-  }
 }
 
 function readEntries(text: string, path: string): { metadata: Map<string, string>; entries: RawEntry[] } {
@@ -166,8 +163,8 @@ function readEntry(cursor: JsonCursor, name: string, path: string): RawEntry {
   let offsets: number[] | undefined;
   cursor.object(`the entry of tensor ${quote(name)}`, (field) => {
     if (field === "dtype") dtype = cursor.string(`dtype of ${quote(name)} as a string`);
-    else if (field === "shape") shape = cursor.unsignedIntegers(`shape of ${quote(name)}`);
-    else if (field === "data_offsets") offsets = cursor.unsignedIntegers(`data_offsets of ${quote(name)}`);
+    else if (field === "shape") shape = cursor.unsignedIntegers(`shape of ${quote(name)}`, MAX_RANK);
+    else if (field === "data_offsets") offsets = cursor.unsignedIntegers(`data_offsets of ${quote(name)}`, MAX_RANK);
     else
       throw malformed(
         path,

@@ -2,25 +2,26 @@
  * Reading safetensors files by ranges, never whole: the header, and one tensor at a time as float32.
  * Little-endian, row-major. What the header may contain is in safetensors-header.ts, writing in safetensors-writer.ts.
  */
-import { constants } from "node:fs";
-import { type FileHandle, open, stat } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import type { FileHandle } from "node:fs/promises";
 import { CheckpointError } from "../errors.js";
 import { decodeBfloat16, decodeFloat16 } from "./float16.js";
 import { describeForeignFile, SNIFF_BYTES } from "./foreign-file.js";
 import { quote } from "./json-cursor.js";
+import { openRegular, READ_BYTES, readExactly } from "./regular-file.js";
 import { headerLength, LENGTH_BYTES, parseHeader, type TensorEntry } from "./safetensors-header.js";
 
 export type { TensorEntry } from "./safetensors-header.js";
 export { writeSafetensors, writeSafetensorsStream } from "./safetensors-writer.js";
 
-/** One read() takes less than 2 GiB; smaller pieces let other work in between. */
-const READ_BYTES = 64 * 1024 * 1024;
+const WHAT = "a safetensors file";
 
 export interface SafetensorsFile {
   readonly path: string;
   readonly sizeBytes: number;
-  /** Modification time at the reading of the header; a file that changes later is refused. */
+  /** Modification time and inode at the reading of the header; a file that changes later or is replaced is refused. */
   readonly modifiedMs: number;
+  readonly inode: number;
   readonly metadata: ReadonlyMap<string, string>;
   readonly tensors: ReadonlyMap<string, TensorEntry>;
 }
@@ -35,15 +36,15 @@ export function isFloatDtype(dtype: string): boolean {
  * regular file, is another kind of file (which is named), or breaks any rule of the format.
  */
 export async function readSafetensorsHeader(path: string): Promise<SafetensorsFile> {
-  const file = await openRegular(path);
+  const file = await openRegular(path, WHAT);
   try {
-    const { size: sizeBytes, mtimeMs: modifiedMs } = await file.stat();
+    const { size: sizeBytes, mtimeMs: modifiedMs, ino: inode } = await file.stat();
     const first = new Uint8Array(Math.min(SNIFF_BYTES, sizeBytes));
     await readExactly(file, first, 0, path);
     try {
       const header = new Uint8Array(headerLength(first, sizeBytes, path));
       await readExactly(file, header, LENGTH_BYTES, path);
-      return { path, sizeBytes, modifiedMs, ...parseHeader(header, sizeBytes, path) };
+      return { path, sizeBytes, modifiedMs, inode, ...parseHeader(header, sizeBytes, path) };
     } catch (error) {
       // Only a file that failed is sniffed: the magic numbers are also legal header lengths.
       const foreign = describeForeignFile(first);
@@ -88,6 +89,7 @@ export async function* readTensorBytes(file: SafetensorsFile, name: string): Asy
       await readExactly(handle, part, entry.byteOffset + done, file.path);
       yield part;
     }
+    requireUnchanged(file, await handle.stat());
   } finally {
     await handle.close();
   }
@@ -108,7 +110,7 @@ export async function readByteRange(
   byteLength: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = new Uint8Array(byteLength);
-  const handle = await openRegular(path);
+  const handle = await openRegular(path, WHAT);
   try {
     await readExactly(handle, bytes, byteOffset, path);
   } finally {
@@ -129,6 +131,7 @@ async function readInto(file: SafetensorsFile, entry: TensorEntry, bytes: Uint8A
   const handle = await openUnchanged(file);
   try {
     await readExactly(handle, bytes, entry.byteOffset, file.path);
+    requireUnchanged(file, await handle.stat());
   } finally {
     await handle.close();
   }
@@ -136,39 +139,19 @@ async function readInto(file: SafetensorsFile, entry: TensorEntry, bytes: Uint8A
 
 /** Opens the file again and refuses it if it is not the one whose header was validated. */
 async function openUnchanged(file: SafetensorsFile): Promise<FileHandle> {
-  const handle = await openRegular(file.path);
-  const { size, mtimeMs } = await handle.stat();
-  if (size === file.sizeBytes && mtimeMs === file.modifiedMs) return handle;
-  await handle.close();
+  const handle = await openRegular(file.path, WHAT);
+  try {
+    requireUnchanged(file, await handle.stat());
+    return handle;
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+function requireUnchanged(file: SafetensorsFile, { size, mtimeMs, ino }: Stats): void {
+  if (size === file.sizeBytes && mtimeMs === file.modifiedMs && ino === file.inode) return;
   throw new CheckpointError(
     `${file.path}: expected the file of ${file.sizeBytes} bytes that was opened, found one that changed meanwhile (${size} bytes). Do not write to checkpoints in use; start again.`,
   );
-}
-
-/** Opens a regular file. Tested before opening, because opening a FIFO waits for its writer. */
-async function openRegular(path: string): Promise<FileHandle> {
-  try {
-    const found = await stat(path);
-    if (found.isFile()) return await open(path, constants.O_RDONLY);
-    const kind = found.isDirectory() ? "a directory" : "a device, pipe or socket";
-    throw new CheckpointError(`${path}: expected a safetensors file, found ${kind}. Give the path of the file.`);
-  } catch (error) {
-    if (error instanceof CheckpointError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new CheckpointError(`${path}: expected a readable file (${reason}). Check the path and its permissions.`);
-  }
-}
-
-/** Fills `bytes` from `offset` on; a file that ends earlier is an error. */
-async function readExactly(file: FileHandle, bytes: Uint8Array, offset: number, path: string): Promise<void> {
-  let done = 0;
-  while (done < bytes.length) {
-    const { bytesRead } = await file.read(bytes, done, Math.min(READ_BYTES, bytes.length - done), offset + done);
-    if (bytesRead === 0) {
-      throw new CheckpointError(
-        `${path}: expected ${bytes.length} bytes at ${offset}, found only ${done}: the file became shorter while it was read. Do not write to checkpoints in use; start again.`,
-      );
-    }
-    done += bytesRead;
-  }
 }

@@ -3,9 +3,10 @@
  * values become file names: plain names of the numbered pattern only, and a complete set of them. How the tensors
  * compare with the shards is checked where the shards are opened (checkpoint.ts).
  */
-import { readFile, stat } from "node:fs/promises";
 import { CheckpointError } from "../errors.js";
 import { JsonCursor, quote } from "./json-cursor.js";
+import { readText } from "./regular-file.js";
+import { MAX_TENSORS } from "./safetensors-header.js";
 
 export const INDEX_NAME = "model.safetensors.index.json";
 
@@ -13,6 +14,9 @@ export const INDEX_NAME = "model.safetensors.index.json";
 const MAX_SHARDS = 10_000;
 /** 100,000 tensors with long names; a larger index is not one. */
 const MAX_INDEX_BYTES = 50_000_000;
+
+/** The longest name that file systems take. */
+const MAX_SHARD_NAME_LENGTH = 255;
 
 /** `<prefix>-00001-of-00005.safetensors` */
 const SHARD_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*-(\d{5,})-of-(\d{5,})\.safetensors$/;
@@ -22,11 +26,7 @@ const SHARD_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*-(\d{5,})-of-(\d{5,})\.safetensor
  * names that leave the folder or do not follow the pattern, and shards missing from the sequence.
  */
 export async function readShardIndex(path: string): Promise<ReadonlyMap<string, string>> {
-  const { size } = await stat(path);
-  if (size > MAX_INDEX_BYTES) {
-    throw new CheckpointError(`${path}: expected an index of at most ${MAX_INDEX_BYTES} bytes, found ${size}.`);
-  }
-  const cursor = new JsonCursor(await readFile(path, "utf8"), path);
+  const cursor = new JsonCursor(await readText(path, "the index of a sharded checkpoint", MAX_INDEX_BYTES), path);
   const shardOf = new Map<string, string>();
   let found = false;
   cursor.object("the index", (key) => {
@@ -34,6 +34,7 @@ export async function readShardIndex(path: string): Promise<ReadonlyMap<string, 
     found = true;
     cursor.object("weight_map", (name) => {
       shardOf.set(name, checkShardName(cursor.string(`the shard of ${quote(name)} as a string`), path));
+      if (shardOf.size > MAX_TENSORS) cursor.fail(`at most ${MAX_TENSORS} tensors`);
     });
   });
   cursor.end();
@@ -51,7 +52,7 @@ export function shardName(number: number, count: number): string {
 }
 
 function checkShardName(name: string, path: string): string {
-  if (SHARD_NAME.test(name)) return name;
+  if (name.length <= MAX_SHARD_NAME_LENGTH && SHARD_NAME.test(name)) return name;
   throw new CheckpointError(
     `${path}: expected shards called like model-00001-of-00005.safetensors in the folder of the index, found ${quote(name)}. Do not use an index that points elsewhere.`,
   );

@@ -20,14 +20,16 @@ export interface ClipVisionConfig {
   readonly layerNormEpsilon: number;
 }
 
-const dimension = z.int().min(1);
+/** Tens of times the largest published towers: what is larger is a mistake, and would be allocated before it is compared with the weights. */
+const MOST = { width: 2 ** 17, layers: 1000, pixels: 2 ** 14 };
+const dimension = z.int().min(1).max(MOST.width);
 const visionSchema = z.object({
   hidden_size: dimension.default(768),
-  num_hidden_layers: dimension.default(12),
+  num_hidden_layers: z.int().min(1).max(MOST.layers).default(12),
   num_attention_heads: dimension.default(12),
   intermediate_size: dimension.default(3072),
-  image_size: dimension.default(224),
-  patch_size: dimension.default(32),
+  image_size: z.int().min(1).max(MOST.pixels).default(224),
+  patch_size: z.int().min(1).max(MOST.pixels).default(32),
   num_channels: z.literal(3, "only RGB towers (num_channels 3) are supported").default(3),
   projection_dim: dimension.default(512),
   hidden_act: z.enum(["quick_gelu", "gelu"]).default("quick_gelu"),
@@ -35,8 +37,13 @@ const visionSchema = z.object({
 });
 const wholeModelSchema = z.object({ vision_config: z.looseObject({}), projection_dim: dimension.default(512) });
 
-/** Parses config.json. `where` names the file in errors. Throws CheckpointError listing every key that is wrong. */
+/** Parses config.json; undefined where there is none. `where` names the file in errors. Throws CheckpointError listing every key that is wrong. */
 export function parseClipConfig(json: unknown, where: string): ClipVisionConfig {
+  if (json === undefined) {
+    throw new CheckpointError(
+      `${where}: expected the config.json of a CLIP vision tower beside the weights, found none. Copy it from the pretrained model.`,
+    );
+  }
   const whole = wholeModelSchema.safeParse(json);
   const vision = whole.success ? { ...whole.data.vision_config, projection_dim: whole.data.projection_dim } : json;
   const parsed = visionSchema.safeParse(vision);

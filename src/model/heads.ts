@@ -4,6 +4,7 @@
  * optional `bias` [C], and either `logit_scale` ([] or [1]) or the suite's scale. C classes, E features.
  */
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
+import { requireFinite, tensorPlace } from "../checkpoint/task-vectors.js";
 import { linear } from "../engine/ops/linear.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { CheckpointError } from "../errors.js";
@@ -19,7 +20,7 @@ export interface Head {
   readonly bias: Float32Array;
 }
 
-/** Reads a head. Throws CheckpointError when tensors are missing or do not fit the tower or the class list. */
+/** Reads a head. Throws CheckpointError when tensors are missing, do not fit the tower or the class list, or are not finite. */
 export async function loadHead(
   path: string,
   options: { task: string; classes: number; featureSize: number; logitScale?: number | undefined },
@@ -36,10 +37,15 @@ export async function loadHead(
       `${path}: weight: expected shape [${options.classes}, ${options.featureSize}] (classes of task ${options.task}, features of the tower), found [${stored.shape.join(", ")}]`,
     );
   }
+  const finite = async (name: string): Promise<Float32Array> => {
+    const values = await file.readFloat32(name);
+    requireFinite(values, tensorPlace(path, name));
+    return values;
+  };
   const optional = async (name: string, length: number): Promise<Float32Array | undefined> => {
     const tensor = file.tensors.get(name);
     if (tensor === undefined) return undefined;
-    const values = await file.readFloat32(name);
+    const values = await finite(name);
     if (values.length !== length)
       throw new CheckpointError(`${path}: ${name}: expected ${length} values, found ${values.length}`);
     return values;
@@ -52,7 +58,7 @@ export async function loadHead(
     classes: options.classes,
     featureSize: options.featureSize,
     logitScale,
-    weight: await file.readFloat32("weight"),
+    weight: await finite("weight"),
     bias: (await optional("bias", options.classes)) ?? new Float32Array(options.classes),
   };
 }

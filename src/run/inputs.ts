@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Bundle, buildBundle } from "../checkpoint/bundle.js";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
-import { underivedExperts } from "../checkpoint/derivation.js";
+import { derivationWarnings } from "../checkpoint/derivation.js";
 import { compareCheckpoints, failOnProblems } from "../checkpoint/preflight.js";
 import { nearest } from "../config/nearest.js";
 import type { RunConfig } from "../config/schema.js";
@@ -70,11 +70,7 @@ export async function loadInputs(config: RunConfig, { cacheDir, log }: InputOpti
     dtype: config.task_vectors.dtype === "float16" ? "F16" : "F32",
   });
   log(`bundle: ${tasks.length} task vectors of ${built.tensors.length} tensors (${built.path})`);
-  for (const { task, ratio } of await underivedExperts(built))
-    log(
-      `warning: the expert of ${task} differs from the base by ${ratio.toFixed(2)} of the base's own size; fine-tuned models differ by 0.01 to 0.3. ` +
-        "It seems to come from another base: merging it will not work",
-    );
+  for (const warning of await derivationWarnings(built)) log(`warning: ${warning}`);
   const bundle = config.merge_projection ? built : withBaseProjection(built);
   const heads = await Promise.all(
     tasks.map(({ name, head, classes }) =>

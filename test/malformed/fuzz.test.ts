@@ -1,45 +1,39 @@
-/** A short run of the fuzzer's mutations with fixed seeds: only CheckpointError comes out. `scripts/fuzz` runs it for as long as one likes. */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+/** A short run of the fuzzer's cases with fixed seeds, over the sources. `scripts/fuzz` runs them for as long as one likes, and judges them more strictly. */
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { mutateBytes, mutateHeader } from "../../scripts/fuzz/mutations.js";
-import { readSafetensorsHeader, readTensorFloat32, writeSafetensors } from "../../src/checkpoint/safetensors.js";
+import { layOutCase, makeCase, makeSeeds, readCase } from "../../scripts/fuzz/cases.js";
+import { openCheckpoint, saveCheckpoint } from "../../src/checkpoint/checkpoint.js";
+import { writeSafetensors } from "../../src/checkpoint/safetensors.js";
 import { CheckpointError } from "../../src/errors.js";
 import { createRng } from "../../src/runtime/rng.js";
 
 const CASES = 1500;
+const library = { openCheckpoint, saveCheckpoint, writeSafetensors, createRng, CheckpointError };
 let folder = "";
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "fuzz-"));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-it(`${CASES} mutated files are read or refused with a CheckpointError that names the file`, async () => {
-  const path = join(folder, "case.safetensors");
-  await writeSafetensors(path, [
-    { name: "a", dtype: "F32", shape: [20, 30], data: new Float32Array(600) },
-    { name: "b.weight", dtype: "F16", shape: [5], data: new Float32Array(5) },
-    { name: "none", dtype: "BF16", shape: [0, 4], data: new Float32Array() },
-  ]);
-  const valid = await readFile(path);
-  const outcomes = { accepted: 0, refused: 0 };
+it(`${CASES} made or mutated files and folders are read, or refused with a clear CheckpointError`, async () => {
+  const seeds = await makeSeeds(join(folder, "seeds"), join(import.meta.dirname, "..", "golden"), library);
+  const outcomes = new Map<string, number>();
+  const rules = new Set<string>();
   for (let index = 0; index < CASES; index++) {
-    const rng = createRng("fuzz test", index);
-    const bytes = index % 4 === 0 ? mutateBytes(valid, valid, rng) : mutateHeader(valid, rng);
-    await writeFile(path, bytes);
-    try {
-      const file = await readSafetensorsHeader(path);
-      for (const { name, dtype } of file.tensors.values())
-        if (/^(F32|F16|BF16)$/.test(dtype)) await readTensorFloat32(file, name);
-      outcomes.accepted += 1;
-    } catch (error) {
-      expect(error, `case ${index}: ${error}`).toBeInstanceOf(CheckpointError);
-      expect(String(error), `case ${index}`).toContain(path);
-      outcomes.refused += 1;
-    }
+    const made = makeCase(seeds, createRng("fuzz test", index));
+    const path = join(folder, made.kind === "folder" ? "folder" : "case.safetensors");
+    await layOutCase(made, path);
+    const { problem, rule, tensors } = await readCase(path, library);
+    expect(problem, `case ${index}`).toBeUndefined();
+    const outcome = `${made.kind} ${tensors === undefined ? "refused" : "accepted"}`;
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    if (rule !== undefined) rules.add(rule);
   }
-  // Some survive: flipped bits of the data are no error of the format.
-  expect(outcomes.accepted).toBeGreaterThan(5);
-  expect(outcomes.refused).toBeGreaterThan(CASES / 2);
+  // The cases are worth something only if they get past the first checks.
+  for (const kind of ["entries", "header", "bytes", "folder"])
+    for (const result of ["accepted", "refused"])
+      expect(outcomes.get(`${kind} ${result}`), `${kind} ${result}`).toBeGreaterThan(10);
+  expect(rules.size).toBeGreaterThan(35);
 }, 60_000);
