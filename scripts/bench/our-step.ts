@@ -65,7 +65,7 @@ async function open(): Promise<Opened> {
   const classes = file.tensors.get(`head/${bundle.tasks[0]}`)?.shape[0] ?? 0;
   const stored = file.tensors.get("images");
   if (stored === undefined) throw new Error(`${inputsPath} has no images`);
-  const images = new Uint8Array(mapFile(inputsPath).buffer, stored.byteOffset, stored.byteLength).slice();
+  const images = new Uint8Array((await mapFile(inputsPath)).buffer, stored.byteOffset, stored.byteLength).slice();
   const heads = headsOf(config, classes, weights);
   const program = stepProgram({
     bundle,
@@ -144,7 +144,7 @@ async function profile({ program, bundle, heads, images }: Opened, detailed: boo
     enableMemPattern: false,
     profileFilePrefix: join(folder, "profile"),
   });
-  const mapped = mapFile(bundle.path);
+  const mapped = await mapFile(bundle.path);
   const feeds: Record<string, ort.Tensor> = {};
   for (const [name, source] of stepSources(bundle, heads)) {
     const values =

@@ -43,6 +43,7 @@ async function measure({ trials, steps, rounds }: SweepArguments): Promise<Recor
     const common = [
       `steps=${steps}`,
       "data.eval_every=0",
+      "data.eval_split=val",
       "data.eval_limit=100",
       "save_model=false",
       "save_report=false",
