@@ -122,7 +122,7 @@ export async function buildBundle(options: BuildBundleOptions): Promise<Bundle> 
     tasks: JSON.stringify(experts.map(({ task }) => task)),
     tensors: JSON.stringify(inputs.map(({ name }) => name)),
   };
-  await writeSafetensorsStream(path, specs, data, { metadata });
+  await writeSafetensorsStream(path, specs, data, { metadata, readOnly: true });
   return openBundle(path);
 }
 

@@ -30,6 +30,8 @@ export interface WritableTensor extends WriteSpec {
 
 export interface WriteOptions {
   readonly metadata?: Readonly<Record<string, string>> | ReadonlyMap<string, string>;
+  /** Takes away the permission to write to the file, against accidents; it can still be replaced or deleted. */
+  readonly readOnly?: boolean;
 }
 
 /** Writes tensors that are in memory already; see `writeSafetensorsStream`. */
@@ -65,6 +67,8 @@ export async function writeSafetensorsStream(
   await withAtomicFile(path, async (file) => {
     await file.writeFile(header);
     for (const spec of ordered) await file.writeFile(encodeTensor(spec, await data(spec.name), path));
+    // Windows does not rename over files that are read-only.
+    if (options.readOnly === true && process.platform !== "win32") await file.chmod((await file.stat()).mode & 0o444);
   });
 }
 

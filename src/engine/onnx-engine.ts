@@ -4,14 +4,16 @@
  */
 import { Worker } from "node:worker_threads";
 import { CheckpointError, ConfigError, NumericError } from "../errors.js";
-import type { FedTensor, Reply, Request, SessionOptions } from "./onnx/session-protocol.js";
-import type { Engine, Executable, Program, TensorSpec, TensorValues } from "./program.js";
+import { type MappedFile, mapFile } from "../runtime/mmap.js";
+import type { BoundSource, FedTensor, Reply, Request, SessionOptions } from "./onnx/session-protocol.js";
+import type { Engine, Executable, Program, TensorSource, TensorSpec, TensorValues } from "./program.js";
 import { checkBinding, checkInputs } from "./program-checks.js";
 import { traceProgram } from "./trace/trace-program.js";
 
 /** Starts the worker. `provider` is ONNX Runtime's execution provider, `threads` 0 means all cores. */
 export function createOnnxEngine(options: SessionOptions): Engine {
   const calls = startWorker();
+  const files = new Set<MappedFile>();
   let sessions = 0;
   return {
     name: "onnx",
@@ -21,22 +23,40 @@ export function createOnnxEngine(options: SessionOptions): Engine {
       const session = sessions;
       const { onnx } = traceProgram(program);
       await explained(program, calls.send({ kind: "load", session, onnx, options }));
-      return executable(program, session, calls.send);
+      return executable(program, session, calls.send, files);
     },
-    close: calls.close,
+    close: async () => {
+      await calls.close();
+      // Nobody looks at the pages any more.
+      for (const file of files) file.close();
+      files.clear();
+    },
   };
 }
 
 type Send = (request: Request) => Promise<ReadonlyMap<string, Float32Array>>;
 
-function executable(program: Program, session: number, send: Send): Executable {
+/** `files` are all mapped files of the engine; this session's own are closed with it. */
+function executable(program: Program, session: number, send: Send, files: Set<MappedFile>): Executable {
   const unbound = new Set(program.frozen.keys());
+  const mapped = new Map<string, MappedFile>();
+  const place = async (source: TensorSource): Promise<BoundSource> => {
+    if (source.kind === "memory") return source;
+    const file = mapped.get(source.path) ?? (await mapFile(source.path));
+    mapped.set(source.path, file);
+    files.add(file);
+    return placeIn(file, source);
+  };
+  const check = (): void => {
+    for (const file of mapped.values()) file.check();
+  };
   return {
     bind: async (frozen) => {
-      const tensors = [...frozen].map(([name, source]) => {
-        const spec = checkBinding(program, name, source);
-        return { name, dtype: spec.dtype, shape: spec.shape, source };
-      });
+      const tensors = [];
+      for (const [name, source] of frozen) {
+        const { dtype, shape } = checkBinding(program, name, source);
+        tensors.push({ name, dtype, shape, source: await place(source) });
+      }
       await explained(program, send({ kind: "bind", session, tensors }));
       for (const name of frozen.keys()) unbound.delete(name);
     },
@@ -45,12 +65,29 @@ function executable(program: Program, session: number, send: Send): Executable {
         throw new ConfigError(`program ${program.name}: no values bound for ${[...unbound].join(", ")}`);
       checkInputs(program, inputs);
       const fed = [...program.inputs].map(([name, spec]) => fedTensor(name, spec, inputs.get(name)));
-      return explained(program, send({ kind: "run", session, inputs: fed }));
+      check();
+      // Checked again whatever came out: pages that were given up meanwhile are zeros, and what was made of them is nothing.
+      return explained(program, send({ kind: "run", session, inputs: fed })).finally(check);
     },
     close: async () => {
       await send({ kind: "release", session });
+      for (const file of mapped.values()) {
+        file.close();
+        files.delete(file);
+      }
+      mapped.clear();
     },
   };
+}
+
+function placeIn(
+  { path, pages }: MappedFile,
+  { byteOffset, byteLength }: Extract<TensorSource, { kind: "file" }>,
+): BoundSource {
+  if (byteOffset + byteLength <= pages.sizeBytes) return { kind: "pages", pages, byteOffset, byteLength };
+  throw new CheckpointError(
+    `${path}: expected at least ${byteOffset + byteLength} bytes, found ${pages.sizeBytes}: it was replaced since it was opened. Start again.`,
+  );
 }
 
 function fedTensor(name: string, spec: TensorSpec, values: TensorValues | undefined): FedTensor {
@@ -82,7 +119,7 @@ function startWorker(): { send: Send; close: () => Promise<void> } {
     const call = waiting.get(reply.id);
     waiting.delete(reply.id);
     if (waiting.size === 0) worker.unref();
-    if ("error" in reply) call?.reject(reply.file ? new CheckpointError(reply.error) : new Error(reply.error));
+    if ("error" in reply) call?.reject(new Error(reply.error));
     else call?.resolve(reply.outputs);
   });
   const fail = (error: Error): void => {

@@ -4,7 +4,7 @@ import { availableParallelism, freemem, totalmem } from "node:os";
 import { versions } from "node:process";
 import { createEngine, type DeviceName, type EngineName } from "../engine/create-engine.js";
 import type { DoctorCheck, DoctorReport } from "../report/summary.js";
-import { canMapFiles } from "../runtime/mmap.js";
+import { canMapFiles, mappingGuard } from "../runtime/mmap.js";
 
 export interface DoctorOptions {
   readonly cacheDir: string;
@@ -89,7 +89,7 @@ async function deviceCheck({ engine, device, optional, advice }: (typeof DEVICES
 
 function mappingCheck(): DoctorCheck {
   return canMapFiles()
-    ? { name: "file mapping", ok: true, detail: "frozen tensors are mapped, not copied" }
+    ? { name: "file mapping", ok: true, detail: `frozen tensors are mapped, not copied (kept by ${mappingGuard()})` }
     : {
         name: "file mapping",
         ok: false,

@@ -1,34 +1,37 @@
 /**
- * Read-only memory mapping of a file through koffi, so that frozen tensors are fed to an engine without a
- * copy and all processes of a machine share one. It is not for files that others write: touching a page that a
- * mapped file no longer has kills the process, so only private, content-addressed, write-protected bundles are mapped, every use is
- * preceded by `check`, and each worker thread maps for itself (a mapped buffer cannot be transferred).
+ * Read-only memory mapping of a file, so that frozen tensors are fed to an engine without a copy and all processes of a machine share
+ * one. Touching a page that a mapped file no longer has kills the process (SIGBUS), and looking at the file's size before each use leaves
+ * the time in between. So a file is mapped only while nobody else can change it:
+ * - Linux: under a read lease. Who wants to write to the file or cut it waits in the kernel while we notice (we poll; the kernel waits 45
+ *   seconds), put zeros in the place of the pages and let go. What was computed meanwhile is refused by `check`.
+ * - elsewhere, and where there is no lease (another user's file, some network file systems): from a private copy without a name, which
+ *   costs disk instead of memory, and nothing on file systems that clone (APFS, btrfs, XFS).
+ * A file that is replaced or deleted stays as it was mapped in both cases. Whoever maps a file guards it; other threads look at its pages.
  */
-import { closeSync, fstatSync, openSync, type Stats } from "node:fs";
-import { createRequire } from "node:module";
-import { UserError } from "../errors.js";
+import { randomUUID } from "node:crypto";
+import { closeSync, fstatSync, openSync, type Stats, statSync } from "node:fs";
+import { constants, copyFile, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { CheckpointError, UserError } from "../errors.js";
+import { loadPosix, type Pages, type Posix } from "./posix.js";
 
-/** The values of <sys/mman.h>, the same on Linux and macOS. */
-const PROT_READ = 1;
-const MAP_PRIVATE = 2;
-const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
+/** Often enough that a waiting writer is not kept for long, and far below the 45 seconds of the kernel even when this thread is busy. */
+const POLL_MS = 250;
 
 export interface MappedFile {
+  readonly path: string;
+  /** Where the file lies, for `viewPages` on other threads. */
+  readonly pages: Pages;
   /** The whole file. Writing to it kills the process; using it after `close` does too. */
   readonly buffer: ArrayBuffer;
-  /** Throws UserError when the mapped file was cut or written to meanwhile; call it before reading from `buffer`. A file that was replaced or deleted stays as it was mapped. */
+  /**
+   * Throws CheckpointError if another program wanted to write to the file since it was mapped. Nothing read from it before is wrong if this
+   * returns afterwards.
+   */
   check(): void;
-  /** Unmaps; safe to call twice. Release everything that looks into `buffer` first. */
+  /** Unmaps; safe to call twice. Release everything that looks into the pages first, on all threads. */
   close(): void;
-}
-
-interface Mapping {
-  readonly buffer: ArrayBuffer;
-  unmap(): void;
-}
-
-interface Posix {
-  map(fd: number, sizeBytes: number): Mapping;
 }
 
 /** Whether `mapFile` works on this system: 64-bit Linux or macOS with a loadable koffi. */
@@ -41,22 +44,26 @@ export function canMapFiles(): boolean {
   }
 }
 
+/** How mapped files of this system are kept from changing, as shown to people. */
+export function mappingGuard(): "read leases" | "private copies" {
+  return loadPosix().leases === undefined ? "private copies" : "read leases";
+}
+
 /**
  * Maps the file at `path` read-only. Throws UserError on systems without POSIX mmap and when the system refuses.
- * The buffer must not be used after `close`, and must not be posted to another thread.
+ * The calling thread must not be blocked for longer than some seconds while the file is mapped.
  */
-export function mapFile(path: string): MappedFile {
+export async function mapFile(path: string): Promise<MappedFile> {
   const posix = loadPosix();
-  let fd: number | undefined;
+  const opened: { fd?: number } = {};
   try {
-    fd = openSync(path, "r");
-    const stat = fstatSync(fd);
-    if (!stat.isFile()) throw new UserError(`${path}: expected a regular file to map, found something else.`);
+    const { fd, isLeased } = await openSteady(posix, path, opened);
+    const sizeBytes = fstatSync(fd).size;
     // mmap refuses a length of zero.
-    const mapping = stat.size === 0 ? { buffer: new ArrayBuffer(0), unmap: () => {} } : posix.map(fd, stat.size);
-    return openMapping(path, fd, stat, mapping);
+    const pages = sizeBytes === 0 ? { address: 0n, sizeBytes } : posix.map(fd, sizeBytes);
+    return guardMapping(posix, path, fd, pages, isLeased);
   } catch (error) {
-    if (fd !== undefined) closeSync(fd);
+    if (opened.fd !== undefined) closeSync(opened.fd);
     if (error instanceof UserError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     throw new UserError(
@@ -65,56 +72,88 @@ export function mapFile(path: string): MappedFile {
   }
 }
 
-/** The descriptor stays open: it is what tells about the mapped file, whatever has its name meanwhile. */
-function openMapping(path: string, fd: number, mapped: Stats, { buffer, unmap }: Mapping): MappedFile {
-  let open = true;
+/** A buffer of this thread over pages that another one mapped. It must not be used once that thread closes the mapping. */
+export function viewPages(pages: Pages): ArrayBuffer {
+  return pages.sizeBytes === 0 ? new ArrayBuffer(0) : loadPosix().view(pages);
+}
+
+function guardMapping({ unmap, leases }: Posix, path: string, fd: number, pages: Pages, isLeased: boolean): MappedFile {
+  let state: "open" | "given up" | "closed" = "open";
+  // In this order: a lease that is still held after a computation proves that the pages were the file's all the time.
+  const giveWay = (): void => {
+    if (state !== "open" || leases === undefined || leases.isHeld(fd)) return;
+    state = "given up";
+    clearInterval(timer);
+    if (pages.sizeBytes > 0) leases.cover(pages);
+    leases.release(fd);
+  };
+  const timer = setInterval(giveWay, POLL_MS);
+  timer.unref();
+  if (!isLeased) clearInterval(timer);
   return {
-    buffer,
+    path,
+    pages,
+    buffer: viewPages(pages),
     check: () => {
-      const { size, mtimeMs } = fstatSync(fd);
-      if (size === mapped.size && mtimeMs === mapped.mtimeMs) return;
-      const found = size === mapped.size ? "it was written to" : `it has ${size}`;
-      throw new UserError(
-        `${path}: expected the ${mapped.size} bytes that were mapped, found that ${found}: another program changed it while it was in use. ` +
-          "Delete it; the next start builds it again",
-      );
+      if (isLeased) giveWay();
+      if (state === "given up") throw changedMeanwhile(path);
     },
     close: () => {
-      if (!open) return;
-      open = false;
-      unmap();
+      if (state === "closed") return;
+      state = "closed";
+      clearInterval(timer);
+      if (pages.sizeBytes > 0) unmap(pages);
       closeSync(fd);
     },
   };
 }
 
-let loaded: Posix | undefined;
-
-/** Loads koffi at the first use, not at import: most commands never map a file. */
-function loadPosix(): Posix {
-  loaded ??= bindPosix();
-  return loaded;
+function changedMeanwhile(path: string): CheckpointError {
+  return new CheckpointError(
+    `${path}: expected nobody to write to this file while it is in use, found that another program opened it for writing or cut it. ` +
+      "Delete it; the next start builds it again",
+  );
 }
 
-function bindPosix(): Posix {
-  const supported = (process.platform === "linux" || process.platform === "darwin") && /64$/.test(process.arch);
-  if (!supported) {
-    throw new UserError(
-      `mapping files: expected 64-bit Linux or macOS, found ${process.platform} ${process.arch}. Read the file into memory instead.`,
-    );
+/** A descriptor of the file itself under a lease, or of a private copy; in `opened` too, for whoever has to close it after an error. */
+async function openSteady(
+  { leases }: Posix,
+  path: string,
+  opened: { fd?: number },
+): Promise<{ fd: number; isLeased: boolean }> {
+  requireRegular(path, statSync(path));
+  opened.fd = openSync(path, "r");
+  const before = fstatSync(opened.fd);
+  requireRegular(path, before);
+  if (leases?.take(opened.fd)) return { fd: opened.fd, isLeased: true };
+  closeSync(opened.fd);
+  delete opened.fd;
+  opened.fd = await openPrivateCopy(path);
+  const after = await stat(path);
+  if (after.size !== before.size || after.mtimeMs !== before.mtimeMs) throw changedMeanwhile(path);
+  return { fd: opened.fd, isLeased: false };
+}
+
+function requireRegular(path: string, found: Stats): void {
+  if (!found.isFile()) throw new UserError(`${path}: expected a regular file to map, found something else.`);
+}
+
+/** Beside the file, where copying may be cloning, or where temporary files go. Without a name nobody can open it. */
+async function openPrivateCopy(path: string): Promise<number> {
+  let reason: unknown;
+  for (const folder of [dirname(path), tmpdir()]) {
+    const copy = join(folder, `.${basename(path)}.${randomUUID().slice(0, 8)}.tmp`);
+    try {
+      await copyFile(path, copy, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+      return openSync(copy, "r");
+    } catch (error) {
+      reason = error;
+    } finally {
+      await rm(copy, { force: true });
+    }
   }
-  const koffi: typeof import("koffi") = createRequire(import.meta.url)("koffi");
-  // null is the running program itself, which has the C library whatever its file name (glibc, musl, macOS).
-  const libc = koffi.load(null);
-  const mmap = libc.func("void *mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)");
-  const munmap = libc.func("int munmap(void *address, size_t length)");
-  return {
-    map: (fd, sizeBytes) => {
-      const pointer: unknown = mmap(null, sizeBytes, PROT_READ, MAP_PRIVATE, fd, 0);
-      if (pointer === null || BigInt.asUintN(64, koffi.address(pointer)) === MAP_FAILED) {
-        throw new Error(`mmap of ${sizeBytes} bytes failed, errno ${koffi.errno()}`);
-      }
-      return { buffer: koffi.view(pointer, sizeBytes), unmap: () => munmap(pointer, sizeBytes) };
-    },
-  };
+  throw new UserError(
+    `${path}: could not be kept from changing while it is in use: no lease on it, and no private copy (${reason instanceof Error ? reason.message : String(reason)}). ` +
+      "Free space there, or choose a cache folder of your own on a local disk.",
+  );
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -173,6 +173,9 @@ describe("buildBundle", () => {
     const before = await stat(bundle.path);
     expect(await buildBundle(inputs)).toEqual(bundle);
     expect((await stat(bundle.path)).ino).toBe(before.ino);
+    // The cache is protected against accidents, which this is not.
+    expect(before.mode & 0o222).toBe(0);
+    await chmod(bundle.path, 0o644);
     await writeFile(bundle.path, "damaged");
     expect(await buildBundle(inputs)).toEqual(bundle);
 

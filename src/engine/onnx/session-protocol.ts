@@ -1,5 +1,6 @@
 /** The messages between the onnx engine on the main thread and the worker that owns ONNX Runtime's sessions. */
-import type { InputType, TensorSource, TensorValues } from "../program.js";
+import type { Pages } from "../../runtime/posix.js";
+import type { InputType, TensorValues } from "../program.js";
 
 export interface SessionOptions {
   /** ONNX Runtime's execution provider. */
@@ -8,11 +9,16 @@ export interface SessionOptions {
   readonly threads: number;
 }
 
+/** Where a frozen tensor's bytes are: sent along, or in pages that the main thread mapped and keeps until the session is released. */
+export type BoundSource =
+  | { readonly kind: "memory"; readonly values: TensorValues }
+  | { readonly kind: "pages"; readonly pages: Pages; readonly byteOffset: number; readonly byteLength: number };
+
 export interface BoundTensor {
   readonly name: string;
   readonly dtype: InputType;
   readonly shape: readonly number[];
-  readonly source: TensorSource;
+  readonly source: BoundSource;
 }
 
 export interface FedTensor {
@@ -32,5 +38,4 @@ export type Envelope = { readonly id: number; readonly request: Request };
 
 export type Reply =
   | { readonly id: number; readonly outputs: ReadonlyMap<string, Float32Array> }
-  /** `file`: the message is about a file of frozen tensors, not about the computation. */
-  | { readonly id: number; readonly error: string; readonly file: boolean };
+  | { readonly id: number; readonly error: string };

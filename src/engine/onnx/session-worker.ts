@@ -1,19 +1,20 @@
 /**
  * The thread that owns ONNX Runtime: its `run` blocks the thread it is called on, so it must not be the main one.
- * Frozen tensors that lie in files are mapped here (mapped views cannot be sent between threads) and fed without a
- * copy. A session is released before the files under it are unmapped.
+ * Frozen tensors that lie in files are fed without a copy, through views of the pages that the main thread mapped and guards (views
+ * cannot be sent between threads). A session and its views are released before the main thread unmaps what is under them.
  */
 import { parentPort } from "node:worker_threads";
 import ort from "onnxruntime-node";
-import { assert, UserError } from "../../errors.js";
-import { type MappedFile, mapFile } from "../../runtime/mmap.js";
-import type { InputType, TensorSource, TensorValues } from "../program.js";
-import type { Envelope, Reply, Request, SessionOptions } from "./session-protocol.js";
+import { assert } from "../../errors.js";
+import { viewPages } from "../../runtime/mmap.js";
+import type { InputType, TensorValues } from "../program.js";
+import type { BoundSource, Envelope, Reply, Request, SessionOptions } from "./session-protocol.js";
 
 interface Loaded {
   readonly session: ort.InferenceSession;
   readonly bound: Map<string, ort.Tensor>;
-  readonly mapped: Map<string, MappedFile>;
+  /** By the address of the pages. */
+  readonly views: Map<bigint, ArrayBuffer>;
 }
 
 const sessions = new Map<number, Loaded>();
@@ -35,18 +36,14 @@ async function load(onnx: Uint8Array, { provider, threads }: SessionOptions): Pr
     logSeverityLevel: LOG_ERRORS,
     ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
   });
-  return { session, bound: new Map(), mapped: new Map() };
+  return { session, bound: new Map(), views: new Map() };
 }
 
-function valuesOf(loaded: Loaded, source: TensorSource, dtype: InputType): TensorValues {
+function valuesOf({ views }: Loaded, source: BoundSource, dtype: InputType): TensorValues {
   if (source.kind === "memory") return source.values;
-  let file = loaded.mapped.get(source.path);
-  if (file === undefined) {
-    file = mapFile(source.path);
-    loaded.mapped.set(source.path, file);
-  }
-  const { buffer } = file;
-  const { byteOffset, byteLength } = source;
+  const { pages, byteOffset, byteLength } = source;
+  const buffer = views.get(pages.address) ?? viewPages(pages);
+  views.set(pages.address, buffer);
   if (dtype === "float32") return new Float32Array(buffer, byteOffset, byteLength / 4);
   if (dtype === "float16") return new Uint16Array(buffer, byteOffset, byteLength / 2);
   if (dtype === "int32") return new Int32Array(buffer, byteOffset, byteLength / 4);
@@ -71,12 +68,12 @@ async function handle(request: Request): Promise<ReadonlyMap<string, Float32Arra
       }
       return new Map();
     case "run":
-      for (const file of loaded.mapped.values()) file.check();
       return run(loaded, request.inputs);
     case "release":
       sessions.delete(request.session);
+      loaded.bound.clear();
+      loaded.views.clear();
       await loaded.session.release();
-      for (const file of loaded.mapped.values()) file.close();
       return new Map();
     default:
       return request satisfies never;
@@ -110,7 +107,7 @@ port.on("message", ({ id, request }: Envelope) => {
       reply = { id, outputs: await handle(request) };
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      reply = { id, error: message, file: error instanceof UserError };
+      reply = { id, error: message };
     }
     port.postMessage(reply);
   });
