@@ -66,25 +66,31 @@ function blockPrefix(index: number): string {
 
 /**
  * The tower. imagesBHWC holds pixel levels 0..255 as float32; weights are looked up by canonical name.
- * Returns features [B, E] of length 1.
+ * Returns features [B, E] of length 1. `observe` is told what comes out of each part, images first, by the prefix of its tensors.
  */
 export function clipVisionFeatures(
   config: ClipVisionConfig,
   normalization: Normalization,
   weights: (name: string) => Tensor,
   imagesBHWC: Tensor,
+  observe: (part: string, values: Tensor) => void = () => {},
 ): Tensor {
   const norm = (name: string, x: Tensor): Tensor =>
     layerNorm(x, weights(`${name}.weight`), weights(`${name}.bias`), config.layerNormEpsilon);
-  let hiddenBTD = norm("vision_model.pre_layrnorm", embed(config, normalization, weights, imagesBHWC));
+  const embedded = embed(config, normalization, weights, imagesBHWC);
+  observe(EMBEDDINGS, embedded);
+  let hiddenBTD = norm("vision_model.pre_layrnorm", embedded);
+  observe("vision_model.pre_layrnorm", hiddenBTD);
   for (let index = 0; index < config.layers; index++) {
     const prefix = blockPrefix(index);
     const attended = selfAttention(config, weights, `${prefix}.self_attn`, norm(`${prefix}.layer_norm1`, hiddenBTD));
     hiddenBTD = tf.add(hiddenBTD, attended);
+    observe(`${prefix}.self_attn`, hiddenBTD);
     const dense = (part: string, x: Tensor): Tensor =>
       linear(x, weights(`${prefix}.mlp.${part}.weight`), weights(`${prefix}.mlp.${part}.bias`));
     const inner = activate(config.activation, dense("fc1", norm(`${prefix}.layer_norm2`, hiddenBTD)));
     hiddenBTD = tf.add(hiddenBTD, dense("fc2", inner));
+    observe(`${prefix}.mlp`, hiddenBTD);
   }
   const [batch] = imagesBHWC.shape;
   assert(batch !== undefined, "images without a batch dimension");
@@ -93,7 +99,9 @@ export function clipVisionFeatures(
     config.hiddenSize,
   ]);
   const featuresBE = linear(norm("vision_model.post_layernorm", classTokenBD), weights(PROJECTION_TENSOR));
-  return tf.div(featuresBE, tf.sqrt(tf.sum(tf.square(featuresBE), -1, true)));
+  const unitBE = tf.div(featuresBE, tf.sqrt(tf.sum(tf.square(featuresBE), -1, true)));
+  observe(PROJECTION_TENSOR, unitBE);
+  return unitBE;
 }
 
 /** Normalised pixels, cut into patches and projected, with the class token in front and positions added: [B, T, D]. */

@@ -90,7 +90,8 @@ export function stepSources(bundle: Bundle, heads: readonly Head[]): Map<string,
   return sources;
 }
 
-function bundleSpecs(bundle: Bundle): [string, TensorSpec][] {
+/** Specs of the bundle's tensors, as `stepSources` names them. */
+export function bundleSpecs(bundle: Bundle): [string, TensorSpec][] {
   const tasks = bundle.tasks.length;
   return bundle.tensors.flatMap(({ name, shape, taskVectors, scales }) => {
     const specs: [string, TensorSpec][] = [[`base/${name}`, { shape, dtype: "float32" }]];
@@ -118,7 +119,7 @@ export function headSources(heads: readonly Head[]): [string, TensorSource][] {
 }
 
 /** A weight lookup by canonical name, every tensor merged with its row of coefficients. */
-function mergedWeights(
+export function mergedWeights(
   bundle: Bundle,
   get: (name: string) => Tensor,
   coefficientsNK: Tensor,
@@ -141,7 +142,8 @@ function mergedWeights(
   return lookup(weights);
 }
 
-function taskLogits(
+/** Logits [B, C] of the images of one task, out of the features of all. */
+export function taskLogits(
   head: Head,
   index: number,
   imagesPerTask: number,

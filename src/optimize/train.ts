@@ -20,6 +20,8 @@ import { type EndEvent, type EvaluationEvent, evaluationEvent, type TaskScore, t
 import { learningRateAt, type ScheduleOptions } from "./schedule.js";
 import { STEP_INPUT_COEFFICIENTS, STEP_OUTPUT_GRADIENT, STEP_OUTPUT_LOSSES } from "./step-program.js";
 
+type StepInputs = ReadonlyMap<string, Float32Array | Uint8Array>;
+
 export interface TrainOptions {
   /** The compiled `stepProgram`, with its frozen tensors bound. */
   readonly step: Executable;
@@ -36,7 +38,7 @@ export interface TrainOptions {
    * The step's inputs but the coefficients (images, and targets where the objective has them) for a step counted from 0: a
    * pure function, so that nothing needs restoring.
    */
-  readonly inputsAt: (step: number) => ReadonlyMap<string, Float32Array | Uint8Array>;
+  readonly inputsAt: (step: number) => StepInputs;
   readonly imagesPerStep: number;
   /** Parts of a step that run one after another to save memory. */
   readonly passesPerStep: number;
@@ -47,6 +49,8 @@ export interface TrainOptions {
   /** Steps between checkpoints, 0 for one at the end only. */
   readonly checkpointEvery: number;
   readonly evaluate: (valuesKL: CoefficientMatrix) => Promise<readonly TaskScore[]>;
+  /** Says in a sentence where a step with these inputs leaves the finite numbers; asked after a loss that is not finite. */
+  readonly locateNonFinite?: (inputs: StepInputs) => Promise<string>;
   /** When aborted, the step under way is finished and the fit ends as interrupted. */
   readonly signal: AbortSignal;
   /** Milliseconds now; passed in so that tests are deterministic. */
@@ -70,12 +74,15 @@ export function initTrainState(options: Pick<TrainOptions, "tasks" | "grouping" 
 }
 
 export interface TrainResult {
-  /** The last good state, whatever ended the fit. */
+  /** The last good state, whatever ended the fit: after a loss that is not finite the one before, whose loss was. */
   readonly state: TrainState;
   readonly reason: EndEvent["reason"];
-  /** Why the fit failed: a loss or gradient that is not finite, named by step and task. */
+  /** Why the fit failed: a loss or gradient that is not finite, named by step, task and layer, or a file that others changed. */
   readonly failure?: UserError;
 }
+
+/** A loss that is not finite: what the coefficients under judgement are worth. */
+class LossError extends NumericError {}
 
 /** Runs the fit; yields events and returns how it ended, so that a failure or an abort loses nothing. */
 export async function* train(options: TrainOptions, from: TrainState): AsyncGenerator<TrainEvent, TrainResult> {
@@ -91,6 +98,7 @@ export async function* train(options: TrainOptions, from: TrainState): AsyncGene
     passesPerStep: options.passesPerStep,
   };
   let state = from;
+  let judged = from;
   let evaluatingMs = 0;
   let keptStep = from.step;
   let failure: UserError | undefined;
@@ -112,13 +120,15 @@ export async function* train(options: TrainOptions, from: TrainState): AsyncGene
     }
     if (isOver) break;
     const stepStarted = clock();
-    const outcome = await trainStep(options, state).catch(onlyUserError);
+    const outcome = await trainStep(options, state, judged).catch(onlyUserError);
     if (outcome instanceof UserError) {
       failure = outcome;
+      if (outcome instanceof LossError) state = judged;
       if (state.step > keptStep) yield { type: "checkpoint", step: state.step, state };
       break;
     }
     const { next, taskLossNats, gradientNorm, learningRate, valuesKL } = outcome;
+    judged = state;
     state = next;
     const stepMs = Math.max(clock() - stepStarted, 0.001);
     const meanMs = (clock() - started - evaluatingMs) / (state.step - from.step);
@@ -154,20 +164,21 @@ function onlyUserError(error: unknown): UserError {
   throw error;
 }
 
-async function trainStep(options: TrainOptions, state: TrainState) {
+/** One step from `state`. `judged` is the last state whose loss is known to be finite, or the first one. */
+async function trainStep(options: TrainOptions, state: TrainState, judged: TrainState) {
   const { tasks, grouping, constraint } = options;
   const step = state.step + 1;
   const valuesKL = constrain(state.rawKL, tasks.length, constraint);
-  const outputs = await options.step.run(
-    new Map<string, Float32Array | Uint8Array>([
-      [STEP_INPUT_COEFFICIENTS, toTensorCoefficients(valuesKL, grouping, tasks.length)],
-      ...options.inputsAt(state.step),
-    ]),
-  );
+  const inputs = new Map<string, Float32Array | Uint8Array>([
+    [STEP_INPUT_COEFFICIENTS, toTensorCoefficients(valuesKL, grouping, tasks.length)],
+    ...options.inputsAt(state.step),
+  ]);
+  const outputs = await options.step.run(inputs);
   const losses = outputs.get(STEP_OUTPUT_LOSSES);
   const perTensorNK = outputs.get(STEP_OUTPUT_GRADIENT);
   assert(losses !== undefined && perTensorNK !== undefined, "the compiled step lacks an output");
-  checkFinite(step, options.adaptedTasks, losses, grouping, perTensorNK, tasks);
+  await checkLosses(options, step, losses, inputs, judged.step);
+  checkGradient(step, grouping, perTensorNK, tasks);
   const gradientKL = constraintGradient(
     state.rawKL,
     valuesKL,
@@ -209,25 +220,31 @@ function meansPerTask(valuesKL: CoefficientMatrix, tasks: number): number[] {
   );
 }
 
-function checkFinite(
+async function checkLosses(
+  { adaptedTasks, locateNonFinite }: TrainOptions,
   step: number,
-  adaptedTasks: readonly string[],
   losses: Float32Array,
-  grouping: Grouping,
-  gradientNK: Float32Array,
-  tasks: readonly string[],
-): void {
-  const badLoss = losses.findIndex((value) => !Number.isFinite(value));
-  if (badLoss >= 0) {
-    throw new NumericError(
-      `step ${step}: the loss of task ${adaptedTasks[badLoss]} is ${losses[badLoss]}; the coefficients of step ${step - 1} are kept. Lower optimizer.learning_rate or clamp the coefficients`,
-    );
-  }
-  const badSlope = gradientNK.findIndex((value) => !Number.isFinite(value));
-  if (badSlope >= 0) {
-    const tensor = grouping.tensors[Math.floor(badSlope / tasks.length)];
-    throw new NumericError(
-      `step ${step}: the gradient of task ${tasks[badSlope % tasks.length]} at tensor ${tensor} is ${gradientNK[badSlope]}; the coefficients of step ${step - 1} are kept`,
-    );
-  }
+  inputs: StepInputs,
+  keptStep: number,
+): Promise<void> {
+  const bad = adaptedTasks.filter((_, task) => !Number.isFinite(losses[task]));
+  const [first] = bad;
+  if (first === undefined) return;
+  const others = bad.length > 1 ? ` (and of ${bad.slice(1).join(", ")})` : "";
+  const place = await locateNonFinite?.(inputs).catch(
+    (error: unknown) => `the layer was not found (${error instanceof Error ? error.message : String(error)})`,
+  );
+  throw new LossError(
+    `step ${step}: the loss of task ${first}${others} is ${losses[adaptedTasks.indexOf(first)]}${place === undefined ? "" : `: ${place}`}. ` +
+      `The coefficients of step ${keptStep} are kept. Lower optimizer.learning_rate or clamp the coefficients`,
+  );
+}
+
+function checkGradient(step: number, grouping: Grouping, gradientNK: Float32Array, tasks: readonly string[]): void {
+  const bad = gradientNK.findIndex((value) => !Number.isFinite(value));
+  if (bad < 0) return;
+  const tensor = grouping.tensors[Math.floor(bad / tasks.length)];
+  throw new NumericError(
+    `step ${step}: the gradient of task ${tasks[bad % tasks.length]} at tensor ${tensor} is ${gradientNK[bad]}; the coefficients of step ${step - 1} are kept`,
+  );
 }

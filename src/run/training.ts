@@ -4,6 +4,7 @@ import type { UnlabelledPixels } from "../data/pixels.js";
 import type { Engine, Executable } from "../engine/program.js";
 import { type ObjectiveSpec, objectives } from "../objective/objectives.js";
 import { microBatched } from "../optimize/micro-batches.js";
+import { locateNonFinite, type SuspectStep } from "../optimize/non-finite.js";
 import { stepInputs, type Targets } from "../optimize/step-inputs.js";
 import { microBatches } from "../optimize/step-memory.js";
 import { stepProgram, stepSources } from "../optimize/step-program.js";
@@ -13,16 +14,12 @@ import { constraintOf } from "./records.js";
 
 /** Compiles the step of `config`, in as many passes as its memory needs, and binds the bundle and the heads to it. */
 async function compileStep(engine: Engine, inputs: Inputs, config: RunConfig): Promise<Executable> {
-  const { bundle, heads, tower, preprocessing } = inputs;
-  const passes = passesOf(config, inputs);
+  const { bundle, heads } = inputs;
+  const { options, passes } = stepOf(engine, inputs, config);
   const objective: ObjectiveSpec = objectives[config.objective.name];
   const step = await engine.compile(
     stepProgram({
-      bundle,
-      config: tower,
-      normalization: preprocessing,
-      heads,
-      imagesPerTask: imagesPerTask(config) / passes,
+      ...options,
       taskWeight: taskWeight(config, heads.length),
       targets: objective.targets !== "none",
       loss: (logitsBC, targetsBC) => objective.loss(logitsBC, config.objective, targetsBC),
@@ -30,6 +27,18 @@ async function compileStep(engine: Engine, inputs: Inputs, config: RunConfig): P
   );
   await step.bind(stepSources(bundle, heads));
   return microBatched(step, heads.length, passes);
+}
+
+/** What the step's program is made of but for the objective, and its passes. */
+function stepOf(engine: Engine, inputs: Inputs, config: RunConfig): SuspectStep {
+  const { bundle, heads, tower, preprocessing } = inputs;
+  const passes = passesOf(config, inputs);
+  const imagesPerPass = imagesPerTask(config) / passes;
+  return {
+    engine,
+    options: { bundle, config: tower, normalization: preprocessing, heads, imagesPerTask: imagesPerPass },
+    passes,
+  };
 }
 
 /** Passes of a step: 1, or more to stay inside the config's memory_gb. */
@@ -89,6 +98,7 @@ export async function trainOptions(
     evaluateEvery: config.data.eval_every,
     checkpointEvery: config.checkpoint_every,
     evaluate,
+    locateNonFinite: (stepInputs) => locateNonFinite(stepOf(engine, inputs, config), stepInputs),
     signal,
     clock: () => performance.now(),
   };

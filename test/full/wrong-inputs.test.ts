@@ -138,6 +138,13 @@ const rows: Row[] = [
     message: /experts\/mnist.*fc1\.bias.*NaN.*7/s,
   },
   {
+    name: "learning rate that leaves the finite numbers",
+    args: [...FIT, "coefficients.constraint=none", "optimizer.learning_rate=1e30"],
+    code: 4,
+    message:
+      /step 2: the loss of task \S+ .*is NaN: the numbers are not finite from vision_model\S+ on.*are kept\. Lower/s,
+  },
+  {
     name: "expert that is the base",
     change: (folder) => cp(join(folder, "suite/base"), join(folder, "suite/experts/mnist"), { recursive: true }),
     code: 3,

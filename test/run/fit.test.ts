@@ -1,6 +1,5 @@
 /** A small fit of the shipped suite from config to merged model, through the library. */
-import { readdirSync, truncateSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { chmod, readdir, readFile, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
@@ -213,19 +212,38 @@ async function expectSum({
 }
 
 describe("a fit that cannot go on", () => {
+  it("names step, task and layer of a loss that is NaN, and keeps the last coefficients with a finite one", async () => {
+    const config = await configOf([
+      ...["name=nan", "steps=50", "data.eval_every=0", "coefficients.constraint=none", "optimizer.learning_rate=1e30"],
+    ]);
+    const failed = fit(config, { ...quiet(), overwrite: false, onEvent: () => {} });
+    await expect(failed).rejects.toThrow(
+      /^step 2: the loss of task mnist \(and of letters\) is NaN: the numbers are not finite from vision_model\.\S+ on, for the images of mnist, letters; the largest coefficient there is -?\d\.\d\de\+\d+ \(task \w+, vision_model\.\S+\)\. The coefficients of step 0 are kept/,
+    );
+    const runPath = join(folder, "runs", "e", "nan");
+    expect(JSON.parse(await readFile(join(runPath, "status.json"), "utf8"))).toMatchObject({ state: "failed" });
+    const kept = parseCoefficients(await readFile(join(runPath, "coefficients.json"), "utf8"), "coefficients.json");
+    expect(new Set(kept.values.flat())).toEqual(new Set([0.3]));
+  });
+
   it("names the bundle that another program cut, and keeps the coefficients of the last good step", async () => {
     const config = await configOf(["name=cut", "steps=50", "data.eval_every=0"]);
     const cacheDir = join(folder, "cache of its own");
     const bundles = join(cacheDir, "bundles");
     let step = 0;
-    const onEvent = (event: TrainEvent): void => {
+    const onEvent = async (event: TrainEvent): Promise<void> => {
       if (event.type !== "step") return;
       step = event.step;
-      if (step === 3) for (const name of readdirSync(bundles)) truncateSync(join(bundles, name), 1000);
+      if (step !== 3) return;
+      for (const name of await readdir(bundles)) {
+        await chmod(join(bundles, name), 0o644);
+        // Waits until the fit lets go of the file.
+        await truncate(join(bundles, name), 1000);
+      }
     };
     const failed = fit(config, { ...quiet(), cacheDir, overwrite: false, onEvent });
     await expect(failed).rejects.toThrow(
-      /safetensors: expected the \d+ bytes that were mapped, found that it has 1000: another program changed it/,
+      /safetensors: expected nobody to write to this file while it is in use, found that another program opened it for/,
     );
     const runPath = join(folder, "runs", "e", "cut");
     const status = JSON.parse(await readFile(join(runPath, "status.json"), "utf8"));

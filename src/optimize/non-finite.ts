@@ -1,0 +1,136 @@
+/**
+ * Where a step left the finite numbers: which merged tensor, or which part of the tower for which tasks. Compiled and run only after a
+ * loss came out as NaN or infinite, with the inputs of that step; the gradient cannot tell, since NaN reaches all of it.
+ * K task vectors, N merged tensors, P parts, T tasks with images, B images each.
+ */
+import type { Engine, Program, TensorSpec, TensorValues } from "../engine/program.js";
+import { type Tensor, tf } from "../engine/tf.js";
+import { assert } from "../errors.js";
+import { mergeableTensors } from "../merge/merged-weights.js";
+import { clipVisionFeatures } from "../model/clip-vision.js";
+import { microBatched } from "./micro-batches.js";
+import {
+  bundleSpecs,
+  headSpecs,
+  lookup,
+  mergedWeights,
+  STEP_INPUT_COEFFICIENTS,
+  STEP_INPUT_IMAGES,
+  type StepProgramOptions,
+  stepSources,
+  taskLogits,
+} from "./step-program.js";
+
+const OUTPUT_WEIGHTS = "weights";
+const OUTPUT_PARTS = "parts";
+
+/** The step under suspicion: what its program was made of, and how many passes it takes. */
+export interface SuspectStep {
+  readonly engine: Engine;
+  readonly options: Omit<StepProgramOptions, "loss" | "taskWeight" | "targets">;
+  readonly passes: number;
+}
+
+/**
+ * A sentence that says where the numbers stop to be finite in a step with these inputs (coefficients [N, K] and images), and which
+ * coefficient there is the largest.
+ */
+export async function locateNonFinite(
+  { engine, options, passes }: SuspectStep,
+  inputs: ReadonlyMap<string, TensorValues>,
+): Promise<string> {
+  const parts: string[] = [];
+  const probe = await engine.compile(probeProgram(options, parts));
+  try {
+    await probe.bind(stepSources(options.bundle, options.heads));
+    const wanted = new Map([...inputs].filter(([name]) => [STEP_INPUT_COEFFICIENTS, STEP_INPUT_IMAGES].includes(name)));
+    const outputs = await microBatched(probe, options.heads.length, passes).run(wanted);
+    const coefficientsNK = inputs.get(STEP_INPUT_COEFFICIENTS);
+    assert(coefficientsNK instanceof Float32Array, "a step without coefficients");
+    return describe(options, parts, outputs, coefficientsNK);
+  } finally {
+    await probe.close();
+  }
+}
+
+function describe(
+  { bundle, heads }: SuspectStep["options"],
+  parts: readonly string[],
+  outputs: ReadonlyMap<string, Float32Array>,
+  coefficientsNK: Float32Array,
+): string {
+  const isBad = (value: number): boolean => !Number.isFinite(value);
+  const largestIn = (prefix: string): string =>
+    largestCoefficient(prefix, mergeableTensors(bundle), bundle.tasks, coefficientsNK);
+  const tensor = bundle.tensors[outputs.get(OUTPUT_WEIGHTS)?.findIndex(isBad) ?? -1]?.name;
+  if (tensor !== undefined) return `the merged tensor ${tensor} is not finite${largestIn(tensor)}`;
+  const badPT = outputs.get(OUTPUT_PARTS) ?? new Float32Array();
+  const first = badPT.findIndex(isBad);
+  if (first < 0) return "all layers are finite, the objective is not";
+  const part = Math.floor(first / heads.length);
+  const tasks = heads.filter((_, task) => isBad(badPT[part * heads.length + task] ?? 0)).map(({ task }) => task);
+  const name = parts[part] ?? "";
+  return `the numbers are not finite from ${name} on, for the images of ${tasks.join(", ")}${largestIn(name)}`;
+}
+
+/** The largest coefficient of the tensors whose names begin with `prefix`, for the end of a sentence; nothing where no tensor does. */
+function largestCoefficient(
+  prefix: string,
+  tensors: readonly string[],
+  tasks: readonly string[],
+  coefficientsNK: Float32Array,
+): string {
+  let largest: { value: number; at: string } | undefined;
+  for (const [row, name] of tensors.entries()) {
+    if (!name.startsWith(prefix)) continue;
+    for (const [k, task] of tasks.entries()) {
+      const value = coefficientsNK[row * tasks.length + k] ?? 0;
+      if (largest === undefined || !(Math.abs(value) <= Math.abs(largest.value)))
+        largest = { value, at: `task ${task}, ${name}` };
+    }
+  }
+  return largest === undefined
+    ? ""
+    : `; the largest coefficient there is ${largest.value.toPrecision(3)} (${largest.at})`;
+}
+
+/**
+ * The forward pass of a step, with 0 for what is finite and NaN for what is not: `weights`, one of every tensor of the bundle, and
+ * `parts` [P, T] in the order of the computation. Fills `parts` with the names of the parts when it is built.
+ */
+function probeProgram(options: SuspectStep["options"], parts: string[]): Program {
+  const { bundle, config, heads, imagesPerTask } = options;
+  const side = config.imageSize;
+  return {
+    name: "non-finite-probe",
+    frozen: new Map([...bundleSpecs(bundle), ...headSpecs(heads)]),
+    inputs: new Map<string, TensorSpec>([
+      [STEP_INPUT_COEFFICIENTS, { shape: [mergeableTensors(bundle).length, bundle.tasks.length], dtype: "float32" }],
+      [STEP_INPUT_IMAGES, { shape: [heads.length * imagesPerTask, side, side, config.channels], dtype: "uint8" }],
+    ]),
+    build: (tensors) => {
+      const get = lookup(tensors);
+      const weights = mergedWeights(bundle, get, get(STEP_INPUT_COEFFICIENTS));
+      const rows: Tensor[] = [];
+      const observe = (part: string, values: Tensor): void => {
+        parts.push(part);
+        rows.push(markPerTask(values, heads.length));
+      };
+      const features = clipVisionFeatures(config, options.normalization, weights, get(STEP_INPUT_IMAGES), observe);
+      parts.push("the heads");
+      rows.push(
+        tf.concat(heads.map((head, index) => markPerTask(taskLogits(head, index, imagesPerTask, features, get), 1))),
+      );
+      return new Map([
+        [OUTPUT_WEIGHTS, tf.concat(bundle.tensors.map(({ name }) => markPerTask(weights(name), 1)))],
+        [OUTPUT_PARTS, tf.stack(rows)],
+      ]);
+    },
+  };
+}
+
+/** [T]: 0 for each task whose part of the values is finite, NaN for the others; x - x is 0 for finite numbers alone. */
+function markPerTask(values: Tensor, tasks: number): Tensor {
+  const flat = tf.reshape(values, [tasks, values.size / tasks]);
+  return tf.sum(tf.sub(flat, flat), 1);
+}
