@@ -6,6 +6,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import ort from "onnxruntime-node";
+import { LACKS } from "../../dist/engine/onnx-engine.js";
 import { tf } from "../../dist/engine/tf.js";
 import { traceProgram } from "../../dist/engine/trace/trace-program.js";
 import {
@@ -74,10 +75,11 @@ async function open(): Promise<Opened> {
     heads,
     imagesPerTask: (stored.shape[0] ?? 0) / heads.length,
     taskWeight: 1,
+    maxTensorBytes: engine.maxTensorBytes,
     loss: (logitsBC) => meanEntropy(logitsBC, { form: "log_softmax" }),
   });
   const step = await engine.compile(program);
-  await step.bind(stepSources(bundle, heads));
+  await step.bind(stepSources({ bundle, heads, maxTensorBytes: engine.maxTensorBytes }));
   const size = mergeableTensors(bundle).length * bundle.tasks.length;
   coefficients = new Float64Array(size).fill(START);
   adam = initAdam(size);
@@ -137,7 +139,7 @@ async function gemm(rows: number, inner: number, columns: number, count: number)
 /** Milliseconds per operator (`detailed`: and shapes of its inputs) of one step, by ONNX Runtime's own profiler in a session of its own. */
 async function profile({ program, bundle, heads, images }: Opened, detailed: boolean): Promise<Record<string, number>> {
   const folder = await mkdtemp(join(tmpdir(), "adamerge-profile-"));
-  const { onnx } = traceProgram(program);
+  const { onnx } = traceProgram(program, LACKS[device as keyof typeof LACKS]);
   const session = await ort.InferenceSession.create(onnx, {
     executionProviders: [device],
     enableProfiling: true,
@@ -146,7 +148,7 @@ async function profile({ program, bundle, heads, images }: Opened, detailed: boo
   });
   const mapped = await mapFile(bundle.path);
   const feeds: Record<string, ort.Tensor> = {};
-  for (const [name, source] of stepSources(bundle, heads)) {
+  for (const [name, source] of stepSources({ bundle, heads, maxTensorBytes: engine.maxTensorBytes })) {
     const values =
       source.kind === "memory"
         ? source.values

@@ -11,7 +11,7 @@ import { median, round } from "./statistics.js";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const MAIN = join(ROOT, "dist", "cli", "main.js");
-const SAMPLE_MS = 200;
+const SAMPLE_MS = 2000;
 
 interface SweepArguments {
   readonly trials: number;

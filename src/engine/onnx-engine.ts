@@ -10,6 +10,16 @@ import type { Engine, Executable, Program, TensorSource, TensorSpec, TensorValue
 import { checkBinding, checkInputs } from "./program-checks.js";
 import { traceProgram } from "./trace/trace-program.js";
 
+/** ONNX operators for which a provider has no kernel, so that ONNX Runtime would run them on the CPU and copy to and fro. */
+export const LACKS: Readonly<Record<SessionOptions["provider"], ReadonlySet<string>>> = {
+  cpu: new Set(),
+  cuda: new Set(),
+  webgpu: new Set(["FusedMatMul"]),
+};
+
+/** What every WebGPU device binds at once: the default limit of maxStorageBufferBindingSize. Source: the WebGPU specification, 3.6.2. */
+const WEBGPU_BINDING_BYTES = 128 * 2 ** 20;
+
 /** Starts the worker. `provider` is ONNX Runtime's execution provider, `threads` 0 means all cores. */
 export function createOnnxEngine(options: SessionOptions): Engine {
   const calls = startWorker();
@@ -18,11 +28,14 @@ export function createOnnxEngine(options: SessionOptions): Engine {
   return {
     name: "onnx",
     device: options.provider,
+    ...(options.provider === "webgpu" ? { maxTensorBytes: WEBGPU_BINDING_BYTES } : {}),
     compile: async (program) => {
       sessions += 1;
       const session = sessions;
-      const { onnx } = traceProgram(program);
-      await explained(program, calls.send({ kind: "load", session, onnx, options }));
+      const { onnx } = traceProgram(program, LACKS[options.provider]);
+      await explained(program, calls.send({ kind: "load", session, onnx, options })).catch((error: unknown) => {
+        throw namingDevice(error, program, options.provider);
+      });
       return executable(program, session, calls.send, files);
     },
     close: async () => {
@@ -100,8 +113,23 @@ async function explained<T>(program: Program, result: Promise<T>): Promise<T> {
     return await result;
   } catch (error) {
     if (!(error instanceof Error) || error instanceof CheckpointError) throw error;
+    if (/requires f16 but the device does not support it/.test(error.message)) {
+      throw new ConfigError(
+        `program ${program.name}: this device has no float16 arithmetic (WebGPU's shader-f16); use task_vectors.dtype=float32, or device=cpu`,
+        { cause: error },
+      );
+    }
     throw new NumericError(`program ${program.name} failed in ONNX Runtime: ${error.message}`, { cause: error });
   }
+}
+
+/** ONNX Runtime's words for nodes without a kernel on the device, in ours. */
+function namingDevice(error: unknown, program: Program, device: string): unknown {
+  if (!(error instanceof NumericError) || !error.message.includes("fallback to CPU EP")) return error;
+  return new NumericError(
+    `program ${program.name}: an operation has no kernel on ${device}, and running it on the CPU would copy to and fro in every step; use device=cpu`,
+    { cause: error },
+  );
 }
 
 /** The worker behind promises; a worker that dies rejects every call under way. */

@@ -45,6 +45,8 @@ export interface Engine {
   readonly name: "onnx" | "tfjs";
   /** What the work runs on, as shown to people: `cpu`, `webgpu`, `tfjs-cpu`, `tfjs-wasm`, ... */
   readonly device: string;
+  /** The most bytes that a frozen tensor may have there; no limit where it is absent. */
+  readonly maxTensorBytes?: number;
   compile(program: Program): Promise<Executable>;
   close(): Promise<void>;
 }

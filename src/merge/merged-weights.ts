@@ -1,19 +1,9 @@
 /**
- * The merged weights: theta = theta0 + sum over tasks of lambda * tau, per tensor. Once as tfjs ops, for programs that need
- * the gradient, and once streamed in plain arrays, for evaluation and for writing checkpoints.
+ * The merged weights: theta = theta0 + sum over tasks of lambda * tau, per tensor, streamed in plain arrays, for evaluation and for writing
+ * checkpoints. (As tfjs ops, for the gradient: optimize/step-program.ts.)
  * Source: AdaMerging, equation 3. K tasks, N tensors, S elements of one tensor.
  */
 import { type Bundle, type BundleTensor, readBase, readTaskVectors } from "../checkpoint/bundle.js";
-import { addWeighted } from "../engine/ops/add-weighted.js";
-import { type Tensor, tf } from "../engine/tf.js";
-
-/**
- * One merged tensor in a program: a [1, K] x [K, S] product; its gradient to lambda is a [K, S] x [S, 1] product. taskVectors [K, ...shape];
- * `scalesK` is what stored task vectors are multiplied with, where they are float16.
- */
-export function mergedTensor(base: Tensor, taskVectors: Tensor, coefficientsK: Tensor, scalesK?: Tensor): Tensor {
-  return addWeighted(base, taskVectors, scalesK === undefined ? coefficientsK : tf.mul(coefficientsK, scalesK));
-}
 
 /**
  * One merged tensor in plain arrays, summed in float64 and rounded once. `coefficientsNK` covers the tensors that

@@ -10,14 +10,13 @@ import { mergeableTensors } from "../merge/merged-weights.js";
 import { clipVisionFeatures } from "../model/clip-vision.js";
 import { microBatched } from "./micro-batches.js";
 import {
-  bundleSpecs,
-  headSpecs,
   lookup,
   mergedWeights,
   STEP_INPUT_COEFFICIENTS,
   STEP_INPUT_IMAGES,
   type StepProgramOptions,
   stepSources,
+  stepSpecs,
   taskLogits,
 } from "./step-program.js";
 
@@ -42,7 +41,7 @@ export async function locateNonFinite(
   const parts: string[] = [];
   const probe = await engine.compile(probeProgram(options, parts));
   try {
-    await probe.bind(stepSources(options.bundle, options.heads));
+    await probe.bind(stepSources(options));
     const wanted = new Map([...inputs].filter(([name]) => [STEP_INPUT_COEFFICIENTS, STEP_INPUT_IMAGES].includes(name)));
     const outputs = await microBatched(probe, options.heads.length, passes).run(wanted);
     const coefficientsNK = inputs.get(STEP_INPUT_COEFFICIENTS);
@@ -103,14 +102,14 @@ function probeProgram(options: SuspectStep["options"], parts: string[]): Program
   const side = config.imageSize;
   return {
     name: "non-finite-probe",
-    frozen: new Map([...bundleSpecs(bundle), ...headSpecs(heads)]),
+    frozen: stepSpecs(options),
     inputs: new Map<string, TensorSpec>([
       [STEP_INPUT_COEFFICIENTS, { shape: [mergeableTensors(bundle).length, bundle.tasks.length], dtype: "float32" }],
       [STEP_INPUT_IMAGES, { shape: [heads.length * imagesPerTask, side, side, config.channels], dtype: "uint8" }],
     ]),
     build: (tensors) => {
       const get = lookup(tensors);
-      const weights = mergedWeights(bundle, get, get(STEP_INPUT_COEFFICIENTS));
+      const weights = mergedWeights(options, get, get(STEP_INPUT_COEFFICIENTS));
       const rows: Tensor[] = [];
       const observe = (part: string, values: Tensor): void => {
         parts.push(part);

@@ -3,13 +3,15 @@
  * gradient of the per-tensor coefficients. K task vectors, N merged tensors, T tasks with images, B images each.
  */
 import type { Bundle } from "../checkpoint/bundle.js";
+import { addWeighted } from "../engine/ops/add-weighted.js";
 import type { Program, TensorSource, TensorSpec } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
-import { mergeableTensors, mergedTensor } from "../merge/merged-weights.js";
+import { mergeableTensors } from "../merge/merged-weights.js";
 import type { ClipVisionConfig } from "../model/clip-config.js";
 import { clipVisionFeatures, type Normalization } from "../model/clip-vision.js";
 import { type Head, headLogits } from "../model/heads.js";
+import { taskVectorParts } from "./task-vector-parts.js";
 
 export interface StepProgramOptions {
   readonly bundle: Bundle;
@@ -23,7 +25,12 @@ export interface StepProgramOptions {
   readonly targets?: boolean;
   /** Weight of each task's loss in the minimised sum. */
   readonly taskWeight: number;
+  /** The engine's, where it has one. */
+  readonly maxTensorBytes?: number | undefined;
 }
+
+/** What the frozen tensors of a step follow from. */
+export type FrozenOptions = Pick<StepProgramOptions, "bundle" | "heads" | "maxTensorBytes">;
 
 export const STEP_INPUT_COEFFICIENTS = "coefficients";
 export const STEP_INPUT_IMAGES = "images";
@@ -44,7 +51,7 @@ export function stepProgram(options: StepProgramOptions): Program {
   const side = config.imageSize;
   return {
     name: "merge-step",
-    frozen: new Map([...bundleSpecs(bundle), ...headSpecs(heads)]),
+    frozen: stepSpecs(options),
     inputs: new Map<string, TensorSpec>([
       [STEP_INPUT_COEFFICIENTS, { shape: [merged.length, tasks], dtype: "float32" }],
       [STEP_INPUT_IMAGES, { shape: [heads.length * imagesPerTask, side, side, config.channels], dtype: "uint8" }],
@@ -56,7 +63,7 @@ export function stepProgram(options: StepProgramOptions): Program {
     build: (tensors) => {
       const get = lookup(tensors);
       const losses = (coefficientsNK: Tensor): Tensor => {
-        const weights = mergedWeights(bundle, get, coefficientsNK);
+        const weights = mergedWeights(options, get, coefficientsNK);
         const features = clipVisionFeatures(config, options.normalization, weights, get(STEP_INPUT_IMAGES));
         return tf.stack(
           heads.map((head, index) => {
@@ -79,27 +86,28 @@ export function stepProgram(options: StepProgramOptions): Program {
 }
 
 /** Files of the bundle's tensors and the heads' values, as `stepProgram` names them. */
-export function stepSources(bundle: Bundle, heads: readonly Head[]): Map<string, TensorSource> {
+export function stepSources({ bundle, heads, maxTensorBytes }: FrozenOptions): Map<string, TensorSource> {
   const sources = new Map<string, TensorSource>();
-  for (const { name, base, taskVectors, scales } of bundle.tensors) {
-    sources.set(`base/${name}`, base);
-    if (taskVectors !== undefined) sources.set(`task_vectors/${name}`, taskVectors);
-    if (scales !== undefined) sources.set(`scales/${name}`, scales);
+  for (const tensor of bundle.tensors) {
+    sources.set(`base/${tensor.name}`, tensor.base);
+    for (const { name, source } of taskVectorParts(bundle, tensor, maxTensorBytes)) sources.set(name, source);
+    if (tensor.scales !== undefined) sources.set(`scales/${tensor.name}`, tensor.scales);
   }
   for (const [name, source] of headSources(heads)) sources.set(name, source);
   return sources;
 }
 
-/** Specs of the bundle's tensors, as `stepSources` names them. */
-export function bundleSpecs(bundle: Bundle): [string, TensorSpec][] {
-  const tasks = bundle.tasks.length;
-  return bundle.tensors.flatMap(({ name, shape, taskVectors, scales }) => {
-    const specs: [string, TensorSpec][] = [[`base/${name}`, { shape, dtype: "float32" }]];
-    const dtype = scales === undefined ? "float32" : "float16";
-    if (taskVectors !== undefined) specs.push([`task_vectors/${name}`, { shape: [tasks, ...shape], dtype }]);
-    if (scales !== undefined) specs.push([`scales/${name}`, { shape: [tasks], dtype: "float32" }]);
-    return specs;
-  });
+/** Specs of the tensors that `stepSources` gives, by the same names. */
+export function stepSpecs({ bundle, heads, maxTensorBytes }: FrozenOptions): Map<string, TensorSpec> {
+  const specs = new Map<string, TensorSpec>();
+  for (const tensor of bundle.tensors) {
+    specs.set(`base/${tensor.name}`, { shape: tensor.shape, dtype: "float32" });
+    for (const { name, spec } of taskVectorParts(bundle, tensor, maxTensorBytes)) specs.set(name, spec);
+    if (tensor.scales !== undefined)
+      specs.set(`scales/${tensor.name}`, { shape: [bundle.tasks.length], dtype: "float32" });
+  }
+  for (const [name, spec] of headSpecs(heads)) specs.set(name, spec);
+  return specs;
 }
 
 /** Specs of the heads' tensors: `head/<task>/weight` [C, E] and `head/<task>/bias` [C]. */
@@ -120,24 +128,28 @@ export function headSources(heads: readonly Head[]): [string, TensorSource][] {
 
 /** A weight lookup by canonical name, every tensor merged with its row of coefficients. */
 export function mergedWeights(
-  bundle: Bundle,
+  { bundle, maxTensorBytes }: Omit<FrozenOptions, "heads">,
   get: (name: string) => Tensor,
   coefficientsNK: Tensor,
 ): (name: string) => Tensor {
   const rows = tf.unstack(coefficientsNK, 0);
   const weights = new Map<string, Tensor>();
   let row = 0;
-  for (const { name, taskVectors, scales } of bundle.tensors) {
-    const base = get(`base/${name}`);
-    if (taskVectors === undefined) {
-      weights.set(name, base);
-      continue;
+  for (const tensor of bundle.tensors) {
+    const { name, scales } = tensor;
+    const parts = taskVectorParts(bundle, tensor, maxTensorBytes);
+    let merged = get(`base/${name}`);
+    if (parts.length > 0) {
+      const coefficientsK = rows[row];
+      assert(coefficientsK !== undefined, "fewer coefficient rows than merged tensors");
+      const weightsK = scales === undefined ? coefficientsK : tf.mul(coefficientsK, get(`scales/${name}`));
+      for (const { name: part, from, to } of parts) {
+        const own = parts.length === 1 ? weightsK : tf.slice(weightsK, [from], [to - from]);
+        merged = addWeighted(merged, get(part), own);
+      }
+      row += 1;
     }
-    const coefficientsK = rows[row];
-    assert(coefficientsK !== undefined, "fewer coefficient rows than merged tensors");
-    const scalesK = scales === undefined ? undefined : get(`scales/${name}`);
-    weights.set(name, mergedTensor(base, get(`task_vectors/${name}`), coefficientsK, scalesK));
-    row += 1;
+    weights.set(name, merged);
   }
   return lookup(weights);
 }

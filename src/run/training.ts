@@ -14,7 +14,7 @@ import { constraintOf } from "./records.js";
 
 /** Compiles the step of `config`, in as many passes as its memory needs, and binds the bundle and the heads to it. */
 async function compileStep(engine: Engine, inputs: Inputs, config: RunConfig): Promise<Executable> {
-  const { bundle, heads } = inputs;
+  const { heads } = inputs;
   const { options, passes } = stepOf(engine, inputs, config);
   const objective: ObjectiveSpec = objectives[config.objective.name];
   const step = await engine.compile(
@@ -25,7 +25,7 @@ async function compileStep(engine: Engine, inputs: Inputs, config: RunConfig): P
       loss: (logitsBC, targetsBC) => objective.loss(logitsBC, config.objective, targetsBC),
     }),
   );
-  await step.bind(stepSources(bundle, heads));
+  await step.bind(stepSources(options));
   return microBatched(step, heads.length, passes);
 }
 
@@ -36,7 +36,14 @@ function stepOf(engine: Engine, inputs: Inputs, config: RunConfig): SuspectStep 
   const imagesPerPass = imagesPerTask(config) / passes;
   return {
     engine,
-    options: { bundle, config: tower, normalization: preprocessing, heads, imagesPerTask: imagesPerPass },
+    options: {
+      bundle,
+      config: tower,
+      normalization: preprocessing,
+      heads,
+      imagesPerTask: imagesPerPass,
+      maxTensorBytes: engine.maxTensorBytes,
+    },
     passes,
   };
 }

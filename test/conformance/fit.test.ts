@@ -49,7 +49,7 @@ async function fitOptions(
       loss: (logits) => objectives.entropy.loss(logits, { form: "log_softmax", epsilon: 1e-8 }),
     }),
   );
-  await step.bind(stepSources(problem.bundle, problem.heads));
+  await step.bind(stepSources(problem));
   const tasks = problem.bundle.tasks;
   return {
     step,

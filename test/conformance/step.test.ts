@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createOnnxEngine } from "../../src/engine/onnx-engine.js";
-import type { Engine, Executable } from "../../src/engine/program.js";
+import { type Engine, type Executable, sizeOf } from "../../src/engine/program.js";
 import { createTfjsEngine } from "../../src/engine/tfjs-engine.js";
 import { traceProgram } from "../../src/engine/trace/trace-program.js";
 import { toGroupGradient, toTensorCoefficients } from "../../src/merge/coefficients.js";
@@ -20,6 +20,7 @@ import {
   stepProgram,
   stepSources,
 } from "../../src/optimize/step-program.js";
+import { taskVectorParts } from "../../src/optimize/task-vector-parts.js";
 import { randomArray, relativeError } from "../support/random.js";
 import { type FixtureArrays, readFixture } from "./fixture.js";
 import { loadProblem, type Problem, toBundleOrder, transpose } from "./problem.js";
@@ -48,7 +49,7 @@ async function compile(
         objectives.entropy.loss(logits, { form: form === "epsilon" ? "epsilon" : "log_softmax", epsilon: 1e-8 }),
     }),
   );
-  await executable.bind(stepSources(of.bundle, of.heads));
+  await executable.bind(stepSources(of));
   return executable;
 }
 
@@ -179,5 +180,35 @@ describe("task vectors in float16", () => {
     const tensors = mergeableTensors(half.bundle).length;
     // One for the images besides.
     expect(traceProgram(program).operators.get("Cast")).toBe(2 * tensors + 1);
+  });
+});
+
+describe("task vectors that are larger than a device's buffers", () => {
+  /** A limit that the largest task vector fits into once, and smaller ones several times. */
+  const limit = (): number => Math.max(...problem.bundle.tensors.map(({ shape }) => 4 * sizeOf(shape)));
+
+  it("are held in parts, with the same losses and gradients", async () => {
+    const split = { ...problem, maxTensorBytes: limit() };
+    const parts = problem.bundle.tensors.map((tensor) => taskVectorParts(problem.bundle, tensor, limit()).length);
+    expect(Math.max(...parts)).toBe(problem.bundle.tasks.length);
+    expect(Math.min(...parts)).toBe(1);
+    const coefficients = randomArray(parts.length * problem.bundle.tasks.length, 5, 0.1, 0.5);
+    const expected = await step(compiled.get("entropy"), coefficients);
+    for (const engine of [onnx, await createTfjsEngine("cpu")]) {
+      const found = await step(await compile(engine, "entropy", split), coefficients);
+      expect(relativeError(found.gradientNK, expected.gradientNK), engine.name).toBeLessThan(2e-6);
+      expect(relativeError(found.losses, expected.losses), engine.name).toBeLessThan(2e-6);
+    }
+    const half = { ...(await loadProblem("F16")), maxTensorBytes: limit() / 2 };
+    const found = await step(await compile(onnx, "entropy", half), coefficients);
+    expect(relativeError(found.gradientNK, expected.gradientNK)).toBeLessThan(1e-3);
+  });
+
+  it("are refused with a way out when even one is too large", () => {
+    const [tensor] = problem.bundle.tensors.filter(({ shape }) => 4 * sizeOf(shape) === limit());
+    if (tensor === undefined) throw new Error("no largest tensor");
+    expect(() => taskVectorParts(problem.bundle, tensor, limit() - 1)).toThrow(
+      `tensor ${tensor.name}: expected at most ${limit() - 1} bytes in one task vector on this device, found ${limit()}; set task_vectors.dtype=float16, or device=cpu`,
+    );
   });
 });

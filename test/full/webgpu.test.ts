@@ -10,8 +10,11 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
 import { probe } from "../../src/engine/create-engine.js";
 import { createOnnxEngine } from "../../src/engine/onnx-engine.js";
-import type { Engine } from "../../src/engine/program.js";
+import { type Engine, type Program, sizeOf } from "../../src/engine/program.js";
+import { tf } from "../../src/engine/tf.js";
+import { mergeableTensors, mergedTensors } from "../../src/merge/merged-weights.js";
 import { objectives } from "../../src/objective/objectives.js";
+import { createClassifier } from "../../src/optimize/evaluate.js";
 import {
   STEP_INPUT_COEFFICIENTS,
   STEP_INPUT_IMAGES,
@@ -61,18 +64,23 @@ describe("the merging step on webgpu", () => {
   });
 
   /** Losses [T] and gradient [N, K] of `runs` successive steps on the same batch. */
-  async function steps(provider: "cpu" | "webgpu", options: (typeof forms)[number], runs: number) {
+  async function steps(
+    provider: "cpu" | "webgpu",
+    options: (typeof forms)[number],
+    runs: number,
+    of: Problem & { maxTensorBytes?: number } = problem,
+  ) {
     const engine = createOnnxEngine({ provider, threads: 1 });
     engines.push(engine);
     const executable = await engine.compile(
       stepProgram({
-        ...problem,
+        ...of,
         imagesPerTask: IMAGES_PER_TASK,
         taskWeight: 1,
         loss: (logits) => objectives.entropy.loss(logits, options),
       }),
     );
-    await executable.bind(stepSources(problem.bundle, problem.heads));
+    await executable.bind(stepSources(of));
     const inputs = new Map<string, Float32Array | Uint8Array>([
       [STEP_INPUT_COEFFICIENTS, Float32Array.from(toBundleOrder(fixture.floats("layer.lambda"), problem))],
       [
@@ -106,6 +114,71 @@ describe("the merging step on webgpu", () => {
       expect(relativeError(found.gradientNK, expected?.gradientNK ?? [])).toBeLessThan(MAX_RELATIVE_ERROR);
       expect(found.gradientNK.length).toBe(expected?.gradientNK.length);
     }
+  });
+
+  it("takes task vectors that are split over several buffers, and says so when it has no float16", async (context) => {
+    needsDriver(context);
+    const [expected] = await steps("cpu", forms[0], 1);
+    const largest = Math.max(...problem.bundle.tensors.map(({ shape }) => 4 * sizeOf(shape)));
+    const [split] = await steps("webgpu", forms[0], 1, { ...problem, maxTensorBytes: largest });
+    expect(relativeError(split?.gradientNK ?? [], expected?.gradientNK ?? [])).toBeLessThan(MAX_RELATIVE_ERROR);
+    const half = await loadProblem("F16");
+    // SwiftShader has no shader-f16; on a device that has it the numbers count.
+    const found = await steps("webgpu", forms[0], 1, { ...half, maxTensorBytes: largest }).catch(
+      (error: unknown) => error,
+    );
+    if (found instanceof Error) expect(found.message).toMatch(/no float16 arithmetic.*task_vectors.dtype=float32/);
+    else {
+      const [narrow] = await steps("cpu", forms[0], 1, half);
+      expect(relativeError((found as (typeof narrow)[])[0]?.gradientNK ?? [], narrow?.gradientNK ?? [])).toBeLessThan(
+        MAX_RELATIVE_ERROR,
+      );
+    }
+  });
+
+  it("evaluates, also after the weights on the device are replaced", async (context) => {
+    needsDriver(context);
+    const { config, normalization, heads, bundle } = problem;
+    const size = config.imageSize ** 2 * config.channels;
+    const images = fixture.bytes(`pixels.${problem.description.tasks[0]}`).slice(0, 2 * size);
+    const logits = async (provider: "cpu" | "webgpu") => {
+      const engine = createOnnxEngine({ provider, threads: 1 });
+      engines.push(engine);
+      const classifier = await createClassifier(engine, { config, normalization, heads, batchSize: 2 });
+      const found: Float32Array[] = [];
+      for (const coefficient of [0, 0.3]) {
+        const coefficientsNK = new Float32Array(mergeableTensors(bundle).length * bundle.tasks.length).fill(
+          coefficient,
+        );
+        const weights = new Map<string, Float32Array>();
+        for await (const { name, values } of mergedTensors(bundle, coefficientsNK)) weights.set(name, values);
+        await classifier.setWeights(weights);
+        found.push(await classifier.logits(Uint8Array.from(images)));
+      }
+      await classifier.close();
+      return found;
+    };
+    const [expected, found] = [await logits("cpu"), await logits("webgpu")];
+    expect(relativeError(expected[1] ?? [], expected[0] ?? [])).toBeGreaterThan(1e-3);
+    for (const [index, values] of found.entries())
+      expect(relativeError(values, expected[index] ?? [])).toBeLessThan(MAX_RELATIVE_ERROR);
+  });
+
+  it("refuses a program with an operation that only the CPU could run, instead of running it there", async (context) => {
+    needsDriver(context);
+    const engine = createOnnxEngine({ provider: "webgpu", threads: 1 });
+    engines.push(engine);
+    // ONNX Runtime 1.30 has no Sign for WebGPU; another operation takes its place here when it has.
+    const program: Program = {
+      name: "cpu-only",
+      frozen: new Map(),
+      inputs: new Map([["x", { shape: [2, 3], dtype: "float32" }]]),
+      build: (tensors) => {
+        const x = tensors.get("x");
+        return new Map(x === undefined ? [] : [["y", tf.sign(x)]]);
+      },
+    };
+    await expect(engine.compile(program)).rejects.toThrow(/program cpu-only: .*no kernel on webgpu/);
   });
 });
 

@@ -42,11 +42,14 @@ export class TraceBackend extends tf.KernelBackend {
   readonly products = new Map<string, MatrixProduct>();
   /** The float16 input behind a value that was widened from it. */
   readonly narrow = new Map<string, string>();
+  /** ONNX operators that the device of this trace has no kernel for. */
+  lacks: ReadonlySet<string> = new Set();
   private symbols = new WeakMap<object, SymbolData>();
   private count = 0;
 
-  /** Starts an empty graph; tensors of an earlier trace are no longer valid. */
-  reset(): void {
+  /** Starts an empty graph for a device without the operators in `lacks`; tensors of an earlier trace are no longer valid. */
+  reset(lacks: ReadonlySet<string>): void {
+    this.lacks = lacks;
     this.graph = createGraph();
     this.products.clear();
     this.narrow.clear();

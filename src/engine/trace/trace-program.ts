@@ -37,10 +37,10 @@ export const traceableKernels: readonly string[] = [
 let registered = false;
 
 /**
- * Traces `program` once per shape. Throws NumericError naming the program and the tfjs kernel when an operation has no
+ * Traces `program` once per shape, for a device without kernels for the ONNX operators in `lacks` (of those that have another form). Throws NumericError naming the program and the tfjs kernel when an operation has no
  * traced form, or when the program reads values.
  */
-export function traceProgram(program: Program): TracedProgram {
+export function traceProgram(program: Program, lacks: ReadonlySet<string> = new Set()): TracedProgram {
   const backend = traceBackend();
   if (!registered) {
     for (const table of [elementwiseKernels, reduceKernels, matrixKernels, shapeKernels, fusedKernels]) {
@@ -51,7 +51,7 @@ export function traceProgram(program: Program): TracedProgram {
   const previous = tf.engine().backendName;
   tf.setBackend(TRACE_BACKEND);
   tf.engine().startScope("trace");
-  backend.reset();
+  backend.reset(lacks);
   try {
     return record(program, backend);
   } catch (error) {

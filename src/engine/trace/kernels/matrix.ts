@@ -1,6 +1,6 @@
 /**
  * Matrix products. Rank 2 goes to Gemm and batches with a transposed side to com.microsoft.FusedMatMul, so that
- * no transpose is ever computed.
+ * no transpose is ever computed; devices that lack it compute one.
  */
 import { addNode } from "../../onnx/graph.js";
 import { sizeOf } from "../../program.js";
@@ -33,10 +33,24 @@ function batchMatMul(call: KernelCall): TensorInfo {
     return counted(backend.emit("Reshape", [product, backend.ints(shape)], shape));
   }
   const size = sizeOf(batch);
+  if ((transA || transB) && backend.lacks.has("FusedMatMul")) {
+    const sides = [
+      transA ? transposed(call, a) : backend.materialize(a),
+      transB ? transposed(call, b) : backend.materialize(b),
+    ];
+    return counted(backend.emit("MatMul", sides, shape), size);
+  }
   if (transA || transB) {
     return counted(backend.emit("FusedMatMul", [a, b], shape, { attributes: flags, domain: "com.microsoft" }), size);
   }
   return counted(backend.emit("MatMul", [a, b], shape), size);
+}
+
+/** The last two dimensions exchanged. */
+function transposed({ backend }: KernelCall, tensor: TensorInfo): string {
+  const rank = tensor.shape.length;
+  const order = Array.from({ length: rank }, (_, axis) => (axis < rank - 2 ? axis : 2 * rank - 3 - axis));
+  return addNode(backend.graph, "Transpose", [backend.materialize(tensor)], { perm: { ints: order } });
 }
 
 export const matrixKernels: KernelTable = { BatchMatMul: batchMatMul };
