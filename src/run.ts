@@ -23,6 +23,7 @@ import type { RunFolder } from "./track/run-folder.js";
 export { writeRunReport } from "./report/write-report.js";
 export { type DoctorOptions, describeEnvironment } from "./run/environment.js";
 export { type EvaluatedMethod, evaluateMethod } from "./run/evaluate-method.js";
+export { mergeModels } from "./run/merge-models/merge-models.js";
 export { mergeToDirectory } from "./run/merge-to-directory.js";
 export { stoppedRun } from "./run/open-folder.js";
 export { syncRuns } from "./run/tracking.js";

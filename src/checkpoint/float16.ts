@@ -9,11 +9,16 @@ let float16Table: Float32Array | undefined;
 
 /** Decodes binary16 bit patterns; exact. Element i of the result is element i of `bits`. */
 export function decodeFloat16(bits: Uint16Array): Float32Array {
+  const values = new Float32Array(bits.length);
+  decodeFloat16Into(bits, values);
+  return values;
+}
+
+/** The same into `values`, which has the length of `bits`. */
+export function decodeFloat16Into(bits: Uint16Array, values: Float32Array): void {
   float16Table ??= makeFloat16Table();
   const table = float16Table;
-  const values = new Float32Array(bits.length);
   for (let i = 0; i < bits.length; i++) values[i] = table[bits[i] ?? 0] ?? 0;
-  return values;
 }
 
 /** Encodes float32 as binary16, to nearest even; magnitudes from 65,520 become infinity. */
@@ -27,9 +32,14 @@ export function encodeFloat16(values: Float32Array): Uint16Array {
 /** Decodes bfloat16 bit patterns, the upper halves of float32; exact. */
 export function decodeBfloat16(bits: Uint16Array): Float32Array {
   const values = new Float32Array(bits.length);
-  const words = new Uint32Array(values.buffer);
-  for (let i = 0; i < bits.length; i++) words[i] = (bits[i] ?? 0) << 16;
+  decodeBfloat16Into(bits, values);
   return values;
+}
+
+/** The same into `values`, which has the length of `bits`. */
+export function decodeBfloat16Into(bits: Uint16Array, values: Float32Array): void {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  for (let i = 0; i < bits.length; i++) words[i] = (bits[i] ?? 0) << 16;
 }
 
 /** Encodes float32 as bfloat16, to nearest even; NaN stays NaN. */

@@ -60,16 +60,42 @@ export async function writeSafetensorsStream(
   data: (name: string) => Promise<WriteData> | WriteData,
   options: WriteOptions = {},
 ): Promise<void> {
-  const ordered = orderSpecs(specs, path);
-  const header = encodeHeader(ordered, options.metadata);
-  const totalBytes = header.length + ordered.reduce((sum, spec) => sum + byteLengthOf(spec), 0);
-  await requireSpace(path, totalBytes);
+  const { header, ordered, sizeBytes } = layoutSafetensors(path, specs, options);
+  await requireSpace(path, sizeBytes);
   await withAtomicFile(path, async (file) => {
     await file.writeFile(header);
     for (const spec of ordered) await file.writeFile(encodeTensor(spec, await data(spec.name), path));
     // Windows does not rename over files that are read-only.
     if (options.readOnly === true && process.platform !== "win32") await file.chmod((await file.stat()).mode & 0o444);
   });
+}
+
+export interface SafetensorsLayout {
+  /** Everything before the first tensor. */
+  readonly header: Uint8Array;
+  /** The specs in the order of the file. */
+  readonly ordered: readonly WriteSpec[];
+  /** Where each tensor begins, from the beginning of the file. */
+  readonly offsets: ReadonlyMap<string, number>;
+  /** Of the whole file. */
+  readonly sizeBytes: number;
+}
+
+/** Where everything is in a file of these tensors, for whoever writes it in pieces. Throws as `writeSafetensorsStream` for its specs. */
+export function layoutSafetensors(
+  path: string,
+  specs: readonly WriteSpec[],
+  options: Pick<WriteOptions, "metadata"> = {},
+): SafetensorsLayout {
+  const ordered = orderSpecs(specs, path);
+  const header = encodeHeader(ordered, options.metadata);
+  const offsets = new Map<string, number>();
+  let sizeBytes = header.length;
+  for (const spec of ordered) {
+    offsets.set(spec.name, sizeBytes);
+    sizeBytes += byteLengthOf(spec);
+  }
+  return { header, ordered, offsets, sizeBytes };
 }
 
 /** Bytes that a tensor takes in a file. */
@@ -162,7 +188,7 @@ function asBytes(values: Float32Array | Uint16Array): Uint8Array {
 }
 
 /** Fails before the work instead of after hours of it. A file system that does not tell its free space passes. */
-async function requireSpace(path: string, neededBytes: number): Promise<void> {
+export async function requireSpace(path: string, neededBytes: number): Promise<void> {
   const folder = dirname(resolve(path));
   await mkdir(folder, { recursive: true }).catch(() => undefined);
   const found = await statfs(folder).catch(() => undefined);

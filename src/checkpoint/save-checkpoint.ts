@@ -10,7 +10,7 @@ import { byteLengthOf, type WriteData, type WriteSpec, writeSafetensorsStream } 
 import { INDEX_NAME, shardName } from "./shard-index.js";
 
 /** The limit at which the hub's own tools split files (5 GB, decimal). */
-const DEFAULT_MAX_SHARD_BYTES = 5_000_000_000;
+export const DEFAULT_MAX_SHARD_BYTES = 5_000_000_000;
 
 export interface SaveCheckpointOptions {
   /** Written as config.json. */
@@ -57,13 +57,17 @@ async function writeModel(folder: string, options: SaveCheckpointOptions): Promi
     await writeSafetensorsStream(join(folder, name), specs, options.data, { metadata });
     for (const spec of specs) weightMap.push([spec.name, name]);
   }
-  const totalBytes = options.specs.reduce((sum, spec) => sum + byteLengthOf(spec), 0);
-  const index = { metadata: { total_size: totalBytes }, weight_map: Object.fromEntries(weightMap) };
-  await writeFile(join(folder, INDEX_NAME), toJson(index));
+  await writeFile(join(folder, INDEX_NAME), shardIndexText(options.specs, weightMap));
+}
+
+/** model.safetensors.index.json of tensors in shards; `weightMap` has the file name of each. */
+export function shardIndexText(specs: readonly WriteSpec[], weightMap: Iterable<readonly [string, string]>): string {
+  const totalBytes = specs.reduce((sum, spec) => sum + byteLengthOf(spec), 0);
+  return toJson({ metadata: { total_size: totalBytes }, weight_map: Object.fromEntries(weightMap) });
 }
 
 /** In the order given; a tensor larger than the limit gets a shard of its own. Always at least one shard. */
-function splitIntoShards(specs: readonly WriteSpec[], maxShardBytes: number): WriteSpec[][] {
+export function splitIntoShards(specs: readonly WriteSpec[], maxShardBytes: number): WriteSpec[][] {
   let current: WriteSpec[] = [];
   const shards = [current];
   let sizeBytes = 0;

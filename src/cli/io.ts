@@ -3,9 +3,11 @@
  * behind the lazy import. main.ts gives the process's own; tests give theirs.
  */
 import path from "node:path";
+import type { MergeFile } from "../config/merge-file.js";
 import type { RunConfig } from "../config/schema.js";
 import type { TrainEvent } from "../optimize/events.js";
 import type { DoctorReport, ResultRow, Summary } from "../report/summary.js";
+import type { MergeModelsOptions, MergeResult } from "../run/merge-models/merge-models.js";
 import type { Tracking } from "../run/tracking.js";
 import { type ConsoleStream, createConsole } from "../track/console.js";
 
@@ -43,6 +45,7 @@ export interface Library {
     options: WorkOptions,
   ): Promise<{ row: ResultRow; predictions: object }>;
   mergeToDirectory(config: RunConfig, coefficientsPath: string, outputDir: string, options: WorkOptions): Promise<void>;
+  mergeModels(file: MergeFile, output: string, options: MergeModelsOptions): Promise<MergeResult>;
   quickstart(
     options: Omit<WorkOptions, "overwrite"> & {
       readonly configPath: string;

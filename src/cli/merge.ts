@@ -1,37 +1,96 @@
-/** `adamerge merge`: writes the merged model for given coefficients, loadable by transformers. */
+/** `adamerge merge`: writes a merged model, of a merge file or of given coefficients, loadable by transformers. */
+import { readFile } from "node:fs/promises";
 import path from "node:path";
+import { ConfigError } from "../errors.js";
+import { bytesText, createByteProgress } from "../track/byte-progress.js";
+import { duration } from "../track/console.js";
 import { coefficientsPath } from "./coefficients-path.js";
-import { EXIT_OK } from "./exit-codes.js";
-import { loadCliConfig, workOptions } from "./io.js";
-import { configPositional, defineVerb, overridesPositional, quietOption } from "./verb.js";
+import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
+import { type CliIo, loadCliConfig, workOptions } from "./io.js";
+import { defineVerb, overridesPositional, quietOption } from "./verb.js";
 
 export const mergeVerb = defineVerb({
   name: "merge",
   usage: "<config> [overrides..]",
-  describe: "Write the merged model for given coefficients",
-  positionals: { config: configPositional, overrides: overridesPositional },
-  options: {
-    coefficients: {
-      describe: "coefficients.json, or the run folder it is in",
+  describe: "Write a merged model: of a merge file (as mergekit's), or of a run's coefficients",
+  positionals: {
+    config: {
+      describe: "Merge file (YAML with models and merge_method), or run config with --coefficients",
       type: "string",
       demandOption: true,
+    },
+    overrides: overridesPositional,
+  },
+  options: {
+    coefficients: {
+      describe: "With a run config: coefficients.json, or the run folder it is in",
+      type: "string",
       requiresArg: true,
     },
     output: { describe: "New folder for the model", type: "string", demandOption: true, requiresArg: true, alias: "o" },
     overwrite: { describe: "Replace what is in the folder", type: "boolean", default: false },
+    threads: { describe: "With a merge file: threads; 0: all cores", type: "number", default: 0, requiresArg: true },
     quiet: quietOption,
   },
   examples: [
+    [
+      "merge merge.yaml --output merged",
+      "Merge the models that the file lists; started again, it goes on where it was",
+    ],
     ["merge configs/mini8.yaml --coefficients runs/mini8/default --output merged", "Merge with what a run learned"],
-    ["merge configs/mini8.yaml --coefficients edited.json -o merged", "Merge with coefficients edited by hand"],
   ],
-  async run({ config: file, overrides, coefficients, output, overwrite, quiet }, io) {
-    const { config } = await loadCliConfig(file, overrides, io);
-    const from = await coefficientsPath(coefficients, io.cwd);
+  async run({ config: file, overrides, coefficients, output, overwrite, threads, quiet }, io) {
     const directory = path.resolve(io.cwd, output);
+    const { looksLikeMergeFile } = await import("../config/merge-file.js");
+    const text = await readFile(path.resolve(io.cwd, file), "utf8").catch(() => "");
+    if (looksLikeMergeFile(text)) {
+      if (coefficients !== undefined || overrides.length > 0)
+        throw new ConfigError(
+          `${file} is a merge file: expected neither --coefficients nor settings behind it, found ${coefficients === undefined ? overrides[0] : "--coefficients"}; write settings into the file`,
+        );
+      return mergeByFile(path.resolve(io.cwd, file), directory, { overwrite, threads, quiet }, io);
+    }
+    const { config } = await loadCliConfig(file, overrides, io);
+    if (coefficients === undefined)
+      throw new ConfigError(
+        `${file} is a run config: expected --coefficients with what a run learned. To merge models as they are, give a merge file (models, merge_method)`,
+      );
+    const from = await coefficientsPath(coefficients, io.cwd);
     const library = await io.library();
     await library.mergeToDirectory(config, from, directory, workOptions(io, { quiet, overwrite }));
     io.stdout.write(`${directory}\n`);
     return EXIT_OK;
   },
 });
+
+interface MergeFlags {
+  readonly overwrite: boolean;
+  readonly threads: number;
+  readonly quiet: boolean;
+}
+
+async function mergeByFile(file: string, directory: string, { overwrite, threads, quiet }: MergeFlags, io: CliIo) {
+  if (!Number.isInteger(threads) || threads < 0)
+    throw new ConfigError(`--threads: expected a whole number, 0 for all cores, found ${threads}`);
+  const { readMergeFile } = await import("../config/merge-file.js");
+  const { log } = workOptions(io, { quiet });
+  const progress = createByteProgress(io.stderr, () => performance.now());
+  const library = await io.library();
+  const { reason, writtenBytes, seconds } = await library
+    .mergeModels(await readMergeFile(file), directory, {
+      overwrite,
+      threads,
+      signal: io.signal,
+      log,
+      onProgress: quiet ? () => {} : progress.show,
+    })
+    .finally(progress.end);
+  const speed = `${bytesText(writtenBytes)} in ${duration(seconds)}, ${bytesText(writtenBytes / seconds)}/s`;
+  if (reason === "interrupted") {
+    log(`interrupted after ${speed}; the same command goes on with it`);
+    return EXIT_INTERRUPTED;
+  }
+  log(`wrote ${speed}`);
+  io.stdout.write(`${directory}\n`);
+  return EXIT_OK;
+}

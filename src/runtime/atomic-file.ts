@@ -71,14 +71,27 @@ export async function withAtomicDirectory(
     if (!replace) await refuseOccupied(target, path);
     await mkdir(temporary, { recursive: true });
     await fill(temporary);
-    await syncTree(temporary);
-    if (!replace) await refuseOccupied(target, path);
-    await moveInto(temporary, target, replace);
-    await syncDirectory(dirname(target));
+    await publishDirectory(temporary, path, { replace });
   } catch (error) {
     await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
     throw withAdvice(error, path);
   }
+}
+
+/**
+ * Gives a complete folder its final name, after every file in it is fsynced, for whoever keeps the unfinished one to go on with. Both lie in
+ * the same folder. Throws UserError as `withAtomicDirectory`; the unfinished folder stays then.
+ */
+export async function publishDirectory(
+  temporary: string,
+  path: string,
+  { replace }: { readonly replace: boolean },
+): Promise<void> {
+  const target = resolve(path);
+  await syncTree(temporary);
+  if (!replace) await refuseOccupied(target, path);
+  await moveInto(temporary, target, replace);
+  await syncDirectory(dirname(target));
 }
 
 /** The random part keeps two writers of one target apart; the leading dot hides leftovers of a killed process. */
@@ -154,7 +167,8 @@ function errorCode(error: unknown): string | undefined {
   return typeof error.code === "string" ? error.code : undefined;
 }
 
-function withAdvice(error: unknown, path: string): unknown {
+/** A system error of writing `path` with what to do about it; other errors as they are. */
+export function withAdvice(error: unknown, path: string): unknown {
   const advice = ADVICE.get(errorCode(error) ?? "");
   if (advice === undefined || !(error instanceof Error)) return error;
   return new UserError(`${path}: could not be written (${error.message}). What to do: ${advice}.`, { cause: error });

@@ -32,7 +32,8 @@ const DEFAULT_COLUMNS = 80;
 const LINES_PER_FIT = 20;
 /** Per-task numbers beyond this many make the line unreadable; the average is in the loss. */
 const MAX_TASKS_SHOWN = 8;
-const ERASE_LINE = "\r\u001b[2K";
+/** Back to the beginning of the line, and clears it. */
+export const ERASE_LINE = "\r\u001b[2K";
 
 /** Renders the events of one fit at a time. */
 export function createConsole({ stream, color, everySteps }: ConsoleOptions): FitConsole {
@@ -113,7 +114,7 @@ function evaluationLine(event: EvaluationEvent): string {
 }
 
 /** `7 s`, `2:05` (minutes), `1:02:05` (hours); `?` when not known. */
-function duration(seconds: number): string {
+export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return "?";
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { createRng } from "../../runtime/rng.js";
+import { uniformAt } from "../random-element.js";
 import { weightedSum } from "./linear.js";
 import { defineMethod, type MergeContext, type Piece } from "./method.js";
 import { prepareTies } from "./ties.js";
@@ -17,24 +18,8 @@ function drop(piece: Piece, { source, seed }: MergeContext, rate: number): void 
   for (const [task, tauN] of piece.taskVectors.entries()) {
     const key = createRng(seed, "dare", source.tasks[task] ?? task, piece.tensor.name).nextUint32();
     for (let i = 0; i < tauN.length; i++)
-      tauN[i] = uniform(key, piece.from + i) < rate ? 0 : (tauN[i] ?? 0) / (1 - rate);
+      tauN[i] = uniformAt(key, piece.from + i) < rate ? 0 : (tauN[i] ?? 0) / (1 - rate);
   }
-}
-
-/**
- * A number in [0, 1) from a key and an index: two rounds of the 32-bit finaliser of MurmurHash3 (A. Appleby, public domain),
- * which needs no state, unlike the generator of runtime/rng.ts.
- */
-function uniform(key: number, index: number): number {
-  const low = mix(key ^ (index >>> 0));
-  return mix(low + Math.floor(index / 2 ** 32) + 0x9e3779b9) / 2 ** 32;
-}
-
-function mix(value: number): number {
-  let h = value >>> 0;
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-  return (h ^ (h >>> 16)) >>> 0;
 }
 
 /** The same context with task vectors dropped and rescaled as they are read. */

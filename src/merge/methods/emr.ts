@@ -3,7 +3,7 @@
  * bring its expert nearly back. Needs to know the task at inference. K tasks, N elements of a piece.
  */
 import { z } from "zod";
-import { addToBase, defineMethod, type Piece, piecesOf } from "./method.js";
+import { addToBase, defineMethod, type MergeContext, type Piece, piecesOf, remember } from "./method.js";
 
 export const emr = defineMethod({
   name: "emr",
@@ -13,18 +13,7 @@ export const emr = defineMethod({
   unit: "element",
   perTask: true,
   prepare: async (context) => {
-    const own = context.source.tasks.map(() => 0);
-    const kept = context.source.tasks.map(() => 0);
-    for await (const piece of piecesOf(context, "element")) {
-      const unifiedN = unified(piece);
-      for (const [task, tauN] of piece.taskVectors.entries())
-        for (let i = 0; i < tauN.length; i++) {
-          const [tau, one] = [tauN[i] ?? 0, unifiedN[i] ?? 0];
-          own[task] = (own[task] ?? 0) + Math.abs(tau);
-          if (tau * one > 0) kept[task] = (kept[task] ?? 0) + Math.abs(one);
-        }
-    }
-    const factors = own.map((sum, task) => (kept[task] ? sum / kept[task] : 0));
+    const factors = await remember(context, "emr", () => rescalers(context));
     return (piece, task = 0) => {
       const unifiedN = unified(piece);
       const tauN = piece.taskVectors[task] ?? new Float32Array();
@@ -33,6 +22,22 @@ export const emr = defineMethod({
     };
   },
 });
+
+/** What the masked unified vector of each task is multiplied with. */
+async function rescalers(context: MergeContext): Promise<number[]> {
+  const own = context.source.tasks.map(() => 0);
+  const kept = context.source.tasks.map(() => 0);
+  for await (const piece of piecesOf(context, "element")) {
+    const unifiedN = unified(piece);
+    for (const [task, tauN] of piece.taskVectors.entries())
+      for (let i = 0; i < tauN.length; i++) {
+        const [tau, one] = [tauN[i] ?? 0, unifiedN[i] ?? 0];
+        own[task] = (own[task] ?? 0) + Math.abs(tau);
+        if (tau * one > 0) kept[task] = (kept[task] ?? 0) + Math.abs(one);
+      }
+  }
+  return own.map((sum, task) => (kept[task] ? sum / kept[task] : 0));
+}
 
 /** Per element the sign of the sum with the largest magnitude among the task vectors of that sign. */
 function unified({ taskVectors, baseN }: Piece): Float64Array {

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { blockIndex } from "../depth.js";
-import { addToBase, defineMethod, type MergeContext, piecesOf } from "./method.js";
+import { addToBase, defineMethod, type MergeContext, piecesOf, remember } from "./method.js";
 import { prepareTies } from "./ties.js";
 
 export const lines = defineMethod({
@@ -26,7 +26,7 @@ export const lines = defineMethod({
   unit: "element",
   prepare: async (context, { merge, alpha, beta }) => {
     const change = await mergedChange(context, merge);
-    const first = alpha ?? (await defaultAlpha(context, change));
+    const first = alpha ?? (await remember(context, "alpha", () => defaultAlpha(context, change)));
     const blocks = context.source.tensors.map(({ name }) => blockIndex(name) ?? 0);
     const last = Math.max(1, ...blocks);
     return async (piece) => {

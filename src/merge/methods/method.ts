@@ -39,6 +39,8 @@ export interface MergeContext {
   readonly seed: number;
   /** Elements of a task vector that may be in memory at once, for methods that look at the whole model first. */
   readonly pieceElements: number;
+  /** What a method found out about the whole model: filled by the first who prepares it, and read by others, such as threads that share the work. */
+  readonly findings?: Map<string, unknown>;
 }
 
 /** How much of a tensor a method must see at once: any run of elements, or all of it. */
@@ -77,6 +79,15 @@ export async function* piecesOf({ source, pieceElements }: MergeContext, unit: M
     for (let from = 0; from < tensor.size; from += most)
       yield await source.read(tensor, from, Math.min(tensor.size, from + most));
   }
+}
+
+/** What `find` finds out about the whole model, or what was found by that name before. Plain data, so that it can go to other threads. */
+export async function remember<T>({ findings }: MergeContext, name: string, find: () => Promise<T>): Promise<T> {
+  // The name is the method's own, and so is what is found under it.
+  if (findings?.has(name)) return findings.get(name) as T;
+  const found = await find();
+  findings?.set(name, found);
+  return found;
 }
 
 /** theta0 + the values that `change` gives for each element, summed in float64 and rounded once. */

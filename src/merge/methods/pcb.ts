@@ -6,7 +6,7 @@
  */
 import { z } from "zod";
 import { valuesAtRanks } from "../rank-selection.js";
-import { addToBase, defineMethod, type MergeContext, type Piece, piecesOf } from "./method.js";
+import { addToBase, defineMethod, type MergeContext, type Piece, piecesOf, remember } from "./method.js";
 
 /** Magnitudes beyond these quantiles of a task vector are clamped. */
 const CLAMPED_SHARE = 1e-4;
@@ -28,8 +28,10 @@ export const pcb = defineMethod({
   }),
   unit: "element",
   prepare: async (context, { ratio, scale }) => {
-    const magnitudes = await magnitudeRanges(context);
-    const winners = await scoreRanges(context, magnitudes, ratio);
+    const { magnitudes, winners } = await remember(context, "pcb", async () => {
+      const found = await magnitudeRanges(context);
+      return { magnitudes: found, winners: await scoreRanges(context, found, ratio) };
+    });
     return (piece) => {
       const scoresKN = pieceScores(piece, magnitudes);
       return addToBase(piece, (element) => {

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { magnitudeThresholds, trim } from "../magnitudes.js";
 import { electSigns, majoritySign } from "../task-vector-processing.js";
-import { addToBase, defineMethod, type MergeContext, type MergePiece, piecesOf } from "./method.js";
+import { addToBase, defineMethod, type MergeContext, type MergePiece, piecesOf, remember } from "./method.js";
 
 const parameters = z.strictObject({
   density: z.number().gt(0).max(1).default(0.2).describe("Share of each task vector that is kept, by magnitude"),
@@ -25,8 +25,10 @@ export async function prepareTies(
   { density, aggregation, scale }: z.output<typeof parameters>,
 ): Promise<MergePiece> {
   const stream = () => piecesOf(context, "element");
-  const thresholds = await magnitudeThresholds(stream, density);
-  const majority = await majoritySign(stream, thresholds);
+  const { thresholds, majority } = await remember(context, "ties", async () => {
+    const found = await magnitudeThresholds(stream, density);
+    return { thresholds: found, majority: await majoritySign(stream, found) };
+  });
   return (piece) => {
     const kept = [...piece.taskVectors];
     trim(kept, thresholds);

@@ -1,0 +1,96 @@
+/**
+ * Runs of elements of stored tensors as float32, read into buffers that are used again and again: for worker threads, which may block, and
+ * for models of any size. Files stay open between reads.
+ */
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { CheckpointError } from "../errors.js";
+import type { StoredTensor } from "./checkpoint.js";
+import { decodeBfloat16Into, decodeFloat16Into } from "./float16.js";
+
+/** Where a tensor lies, as plain data that other threads take. */
+export interface TensorLocation {
+  readonly path: string;
+  readonly name: string;
+  readonly dtype: string;
+  readonly byteOffset: number;
+  readonly byteLength: number;
+  /** Of the file when its header was checked. */
+  readonly file: { readonly sizeBytes: number; readonly modifiedMs: number; readonly inode: number };
+}
+
+export interface ElementReader {
+  /** Fills `values` with the elements from `from` on, decoded from F32, F16 or BF16. Throws CheckpointError for a file that changed. */
+  readFloat32(location: TensorLocation, from: number, values: Float32Array): void;
+  /** Fills `bytes` with the bytes from `from` on, of any dtype. */
+  readBytes(location: TensorLocation, from: number, bytes: Uint8Array): void;
+  /** Closes all files. Throws CheckpointError if one changed meanwhile. */
+  close(): void;
+}
+
+const BYTES: Readonly<Record<string, number>> = { F32: 4, F16: 2, BF16: 2 };
+
+export function locationOf({ file, name, dtype, byteOffset, byteLength }: StoredTensor): TensorLocation {
+  const { path, sizeBytes, modifiedMs, inode } = file;
+  return { path, name, dtype, byteOffset, byteLength, file: { sizeBytes, modifiedMs, inode } };
+}
+
+export function openElementReader(): ElementReader {
+  const open = new Map<string, { fd: number; file: TensorLocation["file"] }>();
+  let halves = new Uint16Array(0);
+  const descriptor = ({ path, file }: TensorLocation): number => {
+    const known = open.get(path);
+    if (known !== undefined) return known.fd;
+    const fd = openSync(path, "r");
+    open.set(path, { fd, file });
+    requireUnchanged(fd, path, file);
+    return fd;
+  };
+  const fill = (location: TensorLocation, bytes: Uint8Array, at: number): void => {
+    const fd = descriptor(location);
+    let done = 0;
+    while (done < bytes.length) {
+      const read = readSync(fd, bytes, done, bytes.length - done, location.byteOffset + at + done);
+      if (read === 0) throw changed(location.path);
+      done += read;
+    }
+  };
+  return {
+    readFloat32: (location, from, values) => {
+      const size = BYTES[location.dtype] ?? 0;
+      if (size === 4) {
+        fill(location, new Uint8Array(values.buffer, values.byteOffset, values.byteLength), from * 4);
+        return;
+      }
+      if (halves.length < values.length) halves = new Uint16Array(values.length);
+      const own = halves.subarray(0, values.length);
+      fill(location, new Uint8Array(own.buffer, 0, own.byteLength), from * size);
+      if (location.dtype === "F16") decodeFloat16Into(own, values);
+      else decodeBfloat16Into(own, values);
+    },
+    readBytes: (location, from, bytes) => fill(location, bytes, from),
+    close: () => {
+      const failures: unknown[] = [];
+      for (const [path, { fd, file }] of open) {
+        try {
+          requireUnchanged(fd, path, file);
+        } catch (error) {
+          failures.push(error);
+        }
+        closeSync(fd);
+      }
+      open.clear();
+      if (failures.length > 0) throw failures[0];
+    },
+  };
+}
+
+function requireUnchanged(fd: number, path: string, file: TensorLocation["file"]): void {
+  const { size, mtimeMs, ino } = fstatSync(fd);
+  if (size !== file.sizeBytes || mtimeMs !== file.modifiedMs || ino !== file.inode) throw changed(path);
+}
+
+function changed(path: string): CheckpointError {
+  return new CheckpointError(
+    `${path}: expected the file that was opened, found one that changed meanwhile. Do not write to checkpoints in use; start again.`,
+  );
+}

@@ -1,0 +1,68 @@
+/**
+ * What a method is that merges each tensor by itself, as mergekit defines its methods: settings that may differ from tensor to tensor and
+ * model to model, and a function over pieces of one tensor. M models, N elements of a piece.
+ */
+import type { z } from "zod";
+
+/** Neighbouring elements of a tensor. */
+export interface TensorPiece {
+  /** Index of the first element within the tensor. */
+  readonly from: number;
+  /** Only where the method has a base. */
+  readonly baseN: Float32Array | undefined;
+  /** M arrays of N: the models' values, or what they add to the base, as the method asks. */
+  readonly modelsMN: readonly Float32Array[];
+}
+
+export interface TensorToMerge {
+  readonly name: string;
+  readonly size: number;
+  readonly seed: number;
+  /** All of the tensor in pieces, in order, as often as a method likes. What it yields must not be changed. */
+  stream(): Iterable<TensorPiece>;
+}
+
+/** The merged values [N] of a piece, float32; it may reuse the piece's arrays. Called for every piece once, in order. */
+export type MergeTensorPiece = (piece: TensorPiece) => Float32Array;
+
+interface TensorMethodSpec<PerModel extends z.ZodObject, Shared extends z.ZodObject> {
+  /** As under `merge_method`. */
+  readonly name: string;
+  readonly title: string;
+  readonly paper: string;
+  /** What the pieces hold of the models: their values, or their differences from the base, which they then need. */
+  readonly inputs: "models" | "task-vectors";
+  /** Whether there must be a base; without one all listed models are merged alike. */
+  readonly base: "required" | "unused";
+  /** How many models besides the base, where not any number. */
+  readonly count?: number;
+  readonly perModel: PerModel;
+  readonly shared: Shared;
+  /** Looks at the tensor as often as it needs, and returns the function that merges a piece of it. */
+  readonly prepare: (
+    tensor: TensorToMerge,
+    perModelM: readonly z.output<PerModel>[],
+    shared: z.output<Shared>,
+  ) => MergeTensorPiece;
+}
+
+/** A method as the registry holds it: settings are checked by its schemas when a tensor is prepared. */
+export interface TensorMethod extends Omit<TensorMethodSpec<z.ZodObject, z.ZodObject>, "prepare"> {
+  /** Throws ZodError for wrong settings. */
+  readonly prepare: (tensor: TensorToMerge, perModelM: readonly unknown[], shared: unknown) => MergeTensorPiece;
+}
+
+/** Keeps the types of a method's settings inside its file. */
+export function defineTensorMethod<PerModel extends z.ZodObject, Shared extends z.ZodObject>(
+  spec: TensorMethodSpec<PerModel, Shared>,
+): TensorMethod {
+  return {
+    ...spec,
+    prepare: (tensor, perModelM, shared) =>
+      spec.prepare(
+        tensor,
+        perModelM.map((settings) => spec.perModel.parse(settings)),
+        spec.shared.parse(shared),
+      ),
+  };
+}

@@ -1,0 +1,226 @@
+/**
+ * Merges checkpoints of any architecture and size into a Hugging Face folder: threads stream tensors from the models' files into the result's,
+ * which is published when it is complete. A merge that is stopped or killed goes on where it was.
+ */
+import { createHash } from "node:crypto";
+import { copyFile, readdir, writeFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { MODEL_NAME } from "../../checkpoint/checkpoint.js";
+import { openElementReader } from "../../checkpoint/element-reader.js";
+import { layoutSafetensors, type WriteSpec } from "../../checkpoint/safetensors-writer.js";
+import { DEFAULT_MAX_SHARD_BYTES, shardIndexText, splitIntoShards } from "../../checkpoint/save-checkpoint.js";
+import { INDEX_NAME, shardName } from "../../checkpoint/shard-index.js";
+import type { MergeFile } from "../../config/merge-file.js";
+import { assert, ConfigError } from "../../errors.js";
+import { mergeMethods } from "../../merge/methods/registry.js";
+import { packageVersion } from "../records.js";
+import { mergeCard } from "./card.js";
+import type { MergeTask, TensorJob } from "./jobs.js";
+import { PIECE_ELEMENTS } from "./merge-tensor.js";
+import { modelSource } from "./model-source.js";
+import { type MergePlan, planMerge } from "./plan.js";
+import { openStaging, type Shard, type Staging } from "./staging.js";
+import { workOff } from "./workers.js";
+
+/** Anonymous memory of all threads together for tensors that are looked at more than once; larger ones are read again. */
+const CACHE_BYTES = 1_000_000_000;
+const KEEP_EVERY_MS = 5000;
+
+export interface MergeProgress {
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+  /** Since this start of the merge. */
+  readonly seconds: number;
+}
+
+export interface MergeModelsOptions {
+  readonly overwrite: boolean;
+  readonly signal: AbortSignal;
+  readonly log: (line: string) => void;
+  readonly onProgress: (progress: MergeProgress) => void;
+  /** 0: as many as there are cores. */
+  readonly threads?: number;
+  readonly maxShardBytes?: number;
+}
+
+export interface MergeResult {
+  /** "interrupted": what was done is kept, and the same call goes on with it. */
+  readonly reason: "finished" | "interrupted";
+  readonly writtenBytes: number;
+  readonly seconds: number;
+}
+
+/** Merges the models of `file` into the folder `output`. Throws UserErrors for everything a person can put right. */
+export async function mergeModels(file: MergeFile, output: string, options: MergeModelsOptions): Promise<MergeResult> {
+  await refuseFull(output, options.overwrite);
+  const started = performance.now();
+  const plan = await planMerge(file);
+  const shards = shardsOf(plan.specs, options.maxShardBytes ?? DEFAULT_MAX_SHARD_BYTES);
+  const staging = await openStaging(output, fingerprintOf(file, plan, shards), shards);
+  try {
+    const jobs = placed(plan, shards, staging.folder);
+    const totalBytes = jobs.reduce((sum, job) => sum + bytesOf(job), 0);
+    const left = jobs.filter(({ name }) => !staging.done.has(name));
+    let doneBytes = totalBytes - left.reduce((sum, job) => sum + bytesOf(job), 0);
+    const before = doneBytes;
+    if (staging.done.size > 0)
+      options.log(`goes on with ${staging.folder}: ${staging.done.size} of ${jobs.length} tensors are there`);
+    if (plan.leftOut.length > 0) options.log(`not merged: ${listed(plan.leftOut)}, which the base does not have`);
+    const seconds = (): number => (performance.now() - started) / 1000;
+    const threads = options.threads || availableParallelism();
+    const task = await taskOf(file, plan, jobs, threads, options.signal);
+    if (task === undefined) return { reason: "interrupted", writtenBytes: 0, seconds: seconds() };
+    await workOff(task, bySize(left), {
+      threads,
+      signal: options.signal,
+      onBytes: (bytes) => {
+        doneBytes += bytes;
+        options.onProgress({ doneBytes, totalBytes, seconds: seconds() });
+      },
+      onDone: keepingNow(staging),
+    }).finally(() => staging.keep());
+    const writtenBytes = doneBytes - before;
+    if (staging.done.size < jobs.length) return { reason: "interrupted", writtenBytes, seconds: seconds() };
+    await writeRest(file, plan, shards, staging.folder);
+    await staging.publish(options.overwrite);
+    return { reason: "finished", writtenBytes, seconds: seconds() };
+  } finally {
+    await staging.release();
+  }
+}
+
+async function refuseFull(output: string, overwrite: boolean): Promise<void> {
+  const entries = await readdir(output).catch(() => []);
+  if (overwrite || entries.length === 0) return;
+  throw new ConfigError(
+    `${output}: expected a new or empty folder for the merged model, found ${entries.length} entries; choose another --output, or --overwrite`,
+  );
+}
+
+function shardsOf(specs: readonly WriteSpec[], maxShardBytes: number): Shard[] {
+  const parts = splitIntoShards(specs, maxShardBytes);
+  // transformers refuses a safetensors file whose metadata does not name a framework.
+  const metadata = { format: "pt" };
+  return parts.map((part, index) => {
+    const name = parts.length === 1 ? MODEL_NAME : shardName(index + 1, parts.length);
+    return { name, layout: layoutSafetensors(name, part, { metadata }) };
+  });
+}
+
+/** Everything that the result follows from: a stopped merge goes on only when all of it is the same. */
+function fingerprintOf(file: MergeFile, plan: MergePlan, shards: readonly Shard[]): string {
+  const { method, parameters, seed } = file;
+  const layout = shards.map(({ name, layout: { sizeBytes } }) => [name, sizeBytes]);
+  const text = JSON.stringify({ version: packageVersion(), method, parameters, seed, layout, jobs: plan.jobs });
+  return createHash("sha256").update(text).digest("hex");
+}
+
+function placed(plan: MergePlan, shards: readonly Shard[], folder: string): TensorJob[] {
+  const places = new Map(
+    shards.flatMap(({ name, layout }) =>
+      layout.ordered.map((spec) => {
+        const byteOffset = layout.offsets.get(spec.name);
+        assert(byteOffset !== undefined, `no place for ${spec.name}`);
+        return [spec.name, { path: join(folder, name), byteOffset, dtype: spec.dtype }] as const;
+      }),
+    ),
+  );
+  return plan.jobs.map((job) => {
+    const output = places.get(job.name);
+    assert(output !== undefined, `no place for ${job.name}`);
+    return { ...job, output };
+  });
+}
+
+/** Bytes that the job writes. */
+function bytesOf({ work, size, output }: TensorJob): number {
+  return work.kind === "copy" ? work.from.byteLength : size * (output.dtype === "F32" ? 4 : 2);
+}
+
+/** The largest first, so that no thread is left with one at the end. */
+function bySize(jobs: readonly TensorJob[]): TensorJob[] {
+  return jobs.toSorted((a, b) => b.size - a.size);
+}
+
+/** Notes tensors, and makes the notes durable now and then. */
+function keepingNow(staging: Staging): (tensor: string) => void {
+  let last = performance.now();
+  let keeping = Promise.resolve();
+  return (tensor) => {
+    staging.add(tensor);
+    if (performance.now() - last < KEEP_EVERY_MS) return;
+    last = performance.now();
+    // A disk that refuses fails the last `keep` too, which is waited for.
+    keeping = keeping.then(() => staging.keep()).catch(() => undefined);
+  };
+}
+
+/** Undefined when it was interrupted. */
+async function taskOf(
+  { method, seed, parameters }: MergeFile,
+  plan: MergePlan,
+  jobs: readonly TensorJob[],
+  threads: number,
+  signal: AbortSignal,
+): Promise<MergeTask | undefined> {
+  const isWhole = method.kind === "whole-model";
+  const tensors = isWhole ? jobs.filter(({ work }) => work.kind === "whole-model") : [];
+  const findings = new Map<string, unknown>();
+  const task = { method, seed, parameters, tensors, findings, cacheBytes: CACHE_BYTES / threads };
+  if (!isWhole) return task;
+  const found = mergeMethods.get(method.name);
+  assert(found !== undefined, `no method ${plan.title}`);
+  // Looks at the whole model once, for all threads.
+  const reader = openElementReader();
+  try {
+    const source = modelSource(task, reader, signal);
+    await found.prepare({ source, seed, pieceElements: PIECE_ELEMENTS, findings }, parameters);
+    return task;
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    throw error;
+  } finally {
+    reader.close();
+  }
+}
+
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, 3).join(", ");
+  return names.length > 3 ? `${shown} and ${names.length - 3} more tensors` : shown;
+}
+
+/** Files beside the tensors that a model folder of transformers may have, for its tokenizer and preprocessing. */
+const TOKENIZER_FILE =
+  /^(?:tokenizer.*\.json|tokenizer\.model|.*\.tiktoken|special_tokens_map\.json|added_tokens\.json|vocab\.(?:json|txt)|merges\.txt|chat_template\.(?:jinja|json)|spiece\.model|sentencepiece.*\.model)$/;
+const MODEL_FILE = /^(?:generation_config|preprocessor_config|processor_config)\.json$/;
+
+async function writeRest(file: MergeFile, plan: MergePlan, shards: readonly Shard[], folder: string): Promise<void> {
+  const { config } = plan.pattern;
+  if (typeof config === "object" && config !== null)
+    await writeJson(join(folder, "config.json"), withDtype(config, file));
+  if (shards.length > 1) {
+    const weightMap = shards.flatMap(({ name, layout }) => layout.ordered.map((spec) => [spec.name, name] as const));
+    await writeFile(join(folder, INDEX_NAME), shardIndexText(plan.specs, weightMap));
+  }
+  await copyMatching(plan.pattern.path, folder, MODEL_FILE);
+  if (file.tokenizer !== undefined) await copyMatching(file.tokenizer, folder, TOKENIZER_FILE);
+  await writeFile(join(folder, "merge.yaml"), file.text);
+  await writeFile(join(folder, "README.md"), mergeCard(file, plan, packageVersion()));
+}
+
+/** config.json says the type of the weights, under the name of old or of new versions of transformers. */
+function withDtype(config: object, { dtype }: MergeFile): object {
+  if (dtype === undefined) return config;
+  const key = "dtype" in config ? "dtype" : "torch_dtype";
+  return { ...config, [key]: dtype };
+}
+
+async function writeJson(path: string, value: unknown): Promise<void> {
+  await writeFile(path, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+async function copyMatching(from: string, folder: string, names: RegExp): Promise<void> {
+  const entries = await readdir(from).catch(() => []);
+  for (const name of entries.filter((entry) => names.test(entry))) await copyFile(join(from, name), join(folder, name));
+}

@@ -1,0 +1,205 @@
+/**
+ * From a merge file to jobs: opens the headers of all models, compares them, resolves every setting for every tensor, and says what is
+ * wrong before anything is written.
+ */
+import { type Checkpoint, openCheckpoint, type StoredTensor } from "../../checkpoint/checkpoint.js";
+import { locationOf } from "../../checkpoint/element-reader.js";
+import { isFloatDtype } from "../../checkpoint/safetensors.js";
+import type { WriteSpec } from "../../checkpoint/safetensors-writer.js";
+import type { MergeFile, MergeFileModel } from "../../config/merge-file.js";
+import { type MergeSetting, mergeSettingSchema, settingAt, type TensorPlace } from "../../config/merge-setting.js";
+import { nearest } from "../../config/nearest.js";
+import { sizeOf } from "../../engine/program.js";
+import { CheckpointError, ConfigError } from "../../errors.js";
+import { tensorPlaces } from "../../merge/depth.js";
+import { mergeMethods } from "../../merge/methods/registry.js";
+import { tensorMethods } from "../../merge/per-tensor/registry.js";
+import type { TensorMethod } from "../../merge/per-tensor/tensor-method.js";
+import type { TensorJob } from "./jobs.js";
+
+const STORED = { float32: "F32", float16: "F16", bfloat16: "BF16" } as const;
+
+export interface MergePlan {
+  /** Whose names, shapes and config the result has: the base, or the first model without one. */
+  readonly pattern: Checkpoint;
+  readonly specs: readonly WriteSpec[];
+  /** A job for each tensor but for where it goes. */
+  readonly jobs: readonly Omit<TensorJob, "output">[];
+  readonly title: string;
+  /** Tensors that some model has and the pattern lacks. */
+  readonly leftOut: readonly string[];
+}
+
+/** Throws ConfigError for settings and CheckpointError for models that do not fit together. */
+export async function planMerge(file: MergeFile): Promise<MergePlan> {
+  const method = methodOf(file);
+  const needsBase = method.base === "required";
+  if (needsBase && file.base === undefined)
+    throw new ConfigError(
+      `${file.path}: base_model: expected the model that the others come from, found none; ${file.method.name} needs it`,
+    );
+  const base = needsBase ? file.base : undefined;
+  const models = file.models.filter(({ path }) => path !== base?.path);
+  if (models.length === 0) throw new ConfigError(`${file.path}: models: expected a model besides the base, found none`);
+  if (method.count !== undefined && models.length !== method.count)
+    throw new ConfigError(
+      `${file.path}: models: expected ${method.count} besides the base for ${file.method.name}, found ${models.length}`,
+    );
+  if (method.tensor !== undefined) checkNames(file, method.tensor);
+  const opened = await Promise.all(models.map(async ({ path }) => openCheckpoint(path)));
+  const pattern = base === undefined ? opened[0] : await openCheckpoint(base.path);
+  if (pattern === undefined) throw new ConfigError(`${file.path}: models: expected at least one, found none`);
+  const tensors = [...pattern.tensors];
+  const places = tensorPlaces(tensors.map(([name]) => name));
+  const specs: WriteSpec[] = [];
+  const jobs = tensors.map(([name, stored], index) => {
+    const isMerged = isFloatDtype(stored.dtype);
+    const own = isMerged ? models.map(({ name: model }, at) => counterpart(name, stored, model, opened[at])) : [];
+    specs.push({
+      name,
+      shape: stored.shape,
+      dtype: isMerged && file.dtype !== undefined ? STORED[file.dtype] : stored.dtype,
+    });
+    return {
+      name,
+      shape: stored.shape,
+      size: sizeOf(stored.shape),
+      base: base === undefined ? undefined : locationOf(stored),
+      models: own.map(locationOf),
+      modelNames: models.map((model) => model.name),
+      work: isMerged
+        ? workOf(file, models, method.tensor, places[index] ?? { name, depth: 0 })
+        : ({ kind: "copy", from: locationOf(stored) } as const),
+    };
+  });
+  const leftOut = [...new Set(opened.flatMap((model) => [...model.tensors.keys()]))].filter(
+    (name) => !pattern.tensors.has(name),
+  );
+  return { pattern, specs, jobs, title: method.title, leftOut };
+}
+
+interface PlannedMethod {
+  readonly title: string;
+  readonly base: "required" | "unused";
+  readonly count?: number | undefined;
+  /** Where it merges each tensor by itself. */
+  readonly tensor?: TensorMethod;
+}
+
+function methodOf({ path, method, parameters }: MergeFile): PlannedMethod {
+  if (method.kind === "per-tensor") {
+    const found = tensorMethods.get(method.name);
+    if (found !== undefined) return { title: found.title, base: found.base, count: found.count, tensor: found };
+    const elsewhere = mergeMethods.has(method.name) ? `; \`method: ${method.name}\` is its paper's definition` : "";
+    throw unknown(path, "merge_method", method.name, tensorMethods.keys(), elsewhere);
+  }
+  const found = mergeMethods.get(method.name);
+  if (found === undefined) throw unknown(path, "method", method.name, mergeMethods.keys(), "");
+  if (found.perTask === true)
+    throw new ConfigError(
+      `${path}: method: ${method.name} makes a model for each task; \`adamerge eval\` judges it, one model cannot be written`,
+    );
+  const parsed = found.parameters.safeParse(parameters);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw new ConfigError(
+      `${path}: parameters: ${issue?.path.join(".") || method.name}: ${issue?.message}; see \`adamerge methods ${method.name}\``,
+    );
+  }
+  return { title: found.title, base: "required" };
+}
+
+function unknown(path: string, key: string, name: string, known: Iterable<string>, more: string): ConfigError {
+  const names = [...known];
+  const guess = nearest(name, names);
+  return new ConfigError(
+    `${path}: ${key}: expected one of ${names.join(", ")}, found ${name}${guess === undefined ? "" : `; did you mean ${guess}?`}${more}`,
+  );
+}
+
+/** Settings that the method does not have are mistakes, wherever they stand. */
+function checkNames({ path, models, parameters }: MergeFile, { name, perModel, shared }: TensorMethod): void {
+  const known = [...Object.keys(perModel.shape), ...Object.keys(shared.shape)];
+  const check = (where: string, keys: readonly string[], allowed: readonly string[]): void => {
+    const wrong = keys.find((key) => !allowed.includes(key));
+    if (wrong === undefined) return;
+    const guess = nearest(wrong, allowed);
+    throw new ConfigError(
+      `${path}: ${where}: unknown setting ${wrong} of ${name}, which has ${allowed.join(", ") || "none"}${guess === undefined ? "" : `; did you mean ${guess}?`}`,
+    );
+  };
+  for (const model of models)
+    check(`models: ${model.name}: parameters`, Object.keys(model.parameters), Object.keys(perModel.shape));
+  check("parameters", Object.keys(parameters), known);
+}
+
+/** The settings of one tensor: a model's own, else those of the file, else the method's defaults. */
+function workOf(
+  file: MergeFile,
+  models: readonly MergeFileModel[],
+  method: TensorMethod | undefined,
+  place: TensorPlace,
+): TensorJob["work"] {
+  if (method === undefined) return { kind: "whole-model" };
+  const common = (key: string): unknown => {
+    const value = file.parameters[key];
+    if (value === undefined) return undefined;
+    const setting = mergeSettingSchema.safeParse(value);
+    if (setting.success) return settingAt(setting.data, place);
+    throw new ConfigError(
+      `${file.path}: parameters: ${key}: expected a number, a list of numbers, or a list of {filter, value}`,
+    );
+  };
+  const settings = (keys: readonly string[], own: Readonly<Record<string, MergeSetting>>): Record<string, unknown> => {
+    const found: Record<string, unknown> = {};
+    for (const key of keys) {
+      const setting = own[key];
+      const value = (setting === undefined ? undefined : settingAt(setting, place)) ?? common(key);
+      if (value !== undefined) found[key] = value;
+    }
+    return found;
+  };
+  const perModelM = models.map(({ name, parameters }) =>
+    checked(file, method.perModel, settings(Object.keys(method.perModel.shape), parameters), `models: ${name}`, place),
+  );
+  const shared = checked(file, method.shared, settings(Object.keys(method.shared.shape), {}), "parameters", place);
+  return { kind: "tensor", perModelM, shared };
+}
+
+function checked(
+  { path }: MergeFile,
+  schema: TensorMethod["perModel"],
+  settings: Readonly<Record<string, unknown>>,
+  where: string,
+  { name }: TensorPlace,
+): Record<string, unknown> {
+  const parsed = schema.safeParse(settings);
+  if (parsed.success) return settings;
+  const issue = parsed.error.issues[0];
+  const key = String(issue?.path[0] ?? "");
+  const found = key in settings ? String(settings[key]) : "none";
+  throw new ConfigError(
+    `${path}: ${where}: ${key}: ${issue?.message.replace(/^Invalid input: /, "")} for tensor ${name}, found ${found}`,
+  );
+}
+
+/** The same tensor of another model. */
+function counterpart(
+  name: string,
+  pattern: StoredTensor,
+  model: string,
+  checkpoint: Checkpoint | undefined,
+): StoredTensor {
+  const stored = checkpoint?.tensors.get(name);
+  if (checkpoint === undefined || stored === undefined)
+    throw new CheckpointError(
+      `${checkpoint?.path}: expected a tensor ${name} in model ${model}, as in the base, found none. Check that it is the same architecture`,
+    );
+  if (!isFloatDtype(stored.dtype))
+    throw new CheckpointError(`${checkpoint.path}: tensor ${name}: expected F32, F16 or BF16, found ${stored.dtype}`);
+  if (stored.shape.join() !== pattern.shape.join())
+    throw new CheckpointError(
+      `${checkpoint.path}: tensor ${name}: expected shape [${pattern.shape.join(", ")}], as in the base, found [${stored.shape.join(", ")}]. Models of different sizes or vocabularies cannot be merged`,
+    );
+  return stored;
+}

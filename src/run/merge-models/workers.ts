@@ -1,0 +1,74 @@
+/** The threads of a merge: they take jobs until none is left. */
+import { Worker } from "node:worker_threads";
+import { CheckpointError, ConfigError, NumericError, UserError } from "../../errors.js";
+import type { MergeTask, TensorJob, WorkerReply, WorkerRequest } from "./jobs.js";
+
+export interface WorkOptions {
+  readonly threads: number;
+  /** When aborted, jobs under way are finished and no more are begun. */
+  readonly signal: AbortSignal;
+  readonly onBytes: (bytes: number) => void;
+  readonly onDone: (tensor: string) => void;
+}
+
+/** Does all jobs in their order, several at a time. Throws the first error of a job, after the others under way have ended. */
+export async function workOff(task: MergeTask, jobs: readonly TensorJob[], options: WorkOptions): Promise<void> {
+  const queue = [...jobs];
+  let failure: unknown;
+  const take = (): TensorJob | undefined =>
+    failure === undefined && !options.signal.aborted ? queue.shift() : undefined;
+  const one = async (): Promise<void> => {
+    const first = take();
+    if (first === undefined) return;
+    const thread = startThread(task, options.onBytes);
+    try {
+      for (let job: TensorJob | undefined = first; job !== undefined; job = take()) {
+        await thread.merge(job);
+        options.onDone(job.name);
+      }
+    } catch (error) {
+      failure ??= error;
+    } finally {
+      await thread.close();
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(options.threads, queue.length) }, one));
+  if (failure !== undefined) throw failure;
+}
+
+interface MergeThread {
+  /** One at a time. */
+  merge(job: TensorJob): Promise<void>;
+  close(): Promise<void>;
+}
+
+function startThread(task: MergeTask, onBytes: (bytes: number) => void): MergeThread {
+  const worker = new Worker(new URL("./merge-worker.js", import.meta.url), { workerData: task });
+  let waiting: { resolve(): void; reject(error: Error): void } | undefined;
+  worker.on("message", (reply: WorkerReply) => {
+    if (reply.kind === "progress") onBytes(reply.bytes);
+    else if (reply.kind === "done") waiting?.resolve();
+    else waiting?.reject(rebuilt(reply));
+  });
+  worker.on("error", (error: Error) => waiting?.reject(error));
+  worker.on("exit", (code) => waiting?.reject(new Error(`a thread of the merge stopped (exit code ${code})`)));
+  return {
+    merge: (job) =>
+      new Promise((resolve, reject) => {
+        waiting = { resolve, reject };
+        worker.postMessage({ kind: "merge", job } satisfies WorkerRequest);
+      }),
+    close: async () => {
+      waiting = undefined;
+      await worker.terminate();
+    },
+  };
+}
+
+const TYPES = { CheckpointError, ConfigError, NumericError, UserError } as const;
+
+/** Errors lose their class between threads. */
+function rebuilt({ error, type }: Extract<WorkerReply, { kind: "failed" }>): Error {
+  const known = Object.entries(TYPES).find(([name]) => name === type)?.[1];
+  return known === undefined ? new Error(error) : new known(error);
+}
