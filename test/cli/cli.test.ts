@@ -200,7 +200,12 @@ test.each([
     2,
     "2 problems in the configuration:\n  override sed=1: unknown key `sed`; did you mean `seed`?\n  override steps=x: ",
   ],
-  ["merge c.yaml --output o", 2, "merge: Missing required argument: coefficients; `adamerge merge --help` explains"],
+  [
+    "merge c.yaml --output o",
+    2,
+    "c.yaml is a run config: expected --coefficients with what a run learned. To merge models",
+  ],
+  ["merge c.yaml", 2, "merge: Missing required argument: output; `adamerge merge --help` explains"],
   [
     "eval c.yaml --coefficients nowhere",
     3,
