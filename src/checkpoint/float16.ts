@@ -23,10 +23,21 @@ export function decodeFloat16Into(bits: Uint16Array, values: Float32Array): void
 
 /** Encodes float32 as binary16, to nearest even; magnitudes from 65,520 become infinity. */
 export function encodeFloat16(values: Float32Array): Uint16Array {
-  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const bits = new Uint16Array(values.length);
-  for (let i = 0; i < words.length; i++) bits[i] = float16Bits(words[i] ?? 0);
+  encodeFloat16Into(values, bits);
   return bits;
+}
+
+/** The same into `bits`, which has the length of `values`. Returns whether all results are finite. */
+export function encodeFloat16Into(values: Float32Array, bits: Uint16Array): boolean {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  let allFinite = true;
+  for (let i = 0; i < words.length; i++) {
+    const half = float16Bits(words[i] ?? 0);
+    bits[i] = half;
+    if ((half & 0x7c00) === 0x7c00) allFinite = false;
+  }
+  return allFinite;
 }
 
 /** Decodes bfloat16 bit patterns, the upper halves of float32; exact. */
@@ -44,15 +55,25 @@ export function decodeBfloat16Into(bits: Uint16Array, values: Float32Array): voi
 
 /** Encodes float32 as bfloat16, to nearest even; NaN stays NaN. */
 export function encodeBfloat16(values: Float32Array): Uint16Array {
-  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const bits = new Uint16Array(values.length);
-  for (let i = 0; i < words.length; i++) {
-    const word = words[i] ?? 0;
-    const isNan = (word & 0x7fff_ffff) > 0x7f80_0000;
-    // Rounding a NaN could carry into infinity; setting the quiet bit cannot.
-    bits[i] = isNan ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
-  }
+  encodeBfloat16Into(values, bits);
   return bits;
+}
+
+/** The same into `bits`, which has the length of `values`. Returns whether all results are finite. */
+export function encodeBfloat16Into(values: Float32Array, bits: Uint16Array): boolean {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  let allFinite = true;
+  for (let i = 0; i < bits.length; i++) {
+    const word = words[i] ?? 0;
+    const rounded = (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+    bits[i] = rounded;
+    if ((rounded & 0x7f80) !== 0x7f80) continue;
+    allFinite = false;
+    // Rounding a NaN could carry into infinity; setting the quiet bit cannot.
+    if ((word & 0x7fff_ffff) > 0x7f80_0000) bits[i] = (word >>> 16) | 0x40;
+  }
+  return allFinite;
 }
 
 function makeFloat16Table(): Float32Array {

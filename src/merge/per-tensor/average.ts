@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { ConfigError } from "../../errors.js";
+import { type WeightedSum, weightedSum } from "./kernels.js";
 import { defineTensorMethod, type TensorToMerge } from "./tensor-method.js";
 
 export const linear = defineTensorMethod({
@@ -18,36 +19,16 @@ export const linear = defineTensorMethod({
     const total = perModelM.reduce((sum, { weight }) => sum + weight, 0);
     if (normalize && total === 0)
       throw new ConfigError(`tensor ${name}: expected weights with a sum other than 0 to normalize by, found 0`);
-    const weightsM = perModelM.map(({ weight }) => (normalize ? weight / total : weight));
-    return ({ modelsMN }) => weightedSum(modelsMN, weightsM);
+    const sum = weightedSum(perModelM.map(({ weight }) => (normalize ? weight / total : weight)));
+    return ({ modelsMN }) => overFirst(sum, modelsMN);
   },
 });
 
-/** sum of weight * values over models, [N], in float64 and rounded once. */
-export function weightedSum(modelsMN: readonly Float32Array[], weightsM: readonly number[]): Float32Array {
-  const [first = new Float32Array(), second] = modelsMN;
-  const [w0 = 0, w1 = 0] = weightsM;
-  const merged = new Float32Array(first.length);
-  if (second !== undefined && modelsMN.length === 2) {
-    for (let i = 0; i < merged.length; i++) merged[i] = w0 * (first[i] ?? 0) + w1 * (second[i] ?? 0);
-    return merged;
-  }
-  const sum = addWeighted(new Float64Array(first.length), modelsMN, weightsM);
-  merged.set(sum);
-  return merged;
-}
-
-/** Adds weight * values over models to `sum` [N]. */
-export function addWeighted(
-  sum: Float64Array,
-  modelsMN: readonly Float32Array[],
-  weightsM: readonly number[],
-): Float64Array {
-  for (const [model, values] of modelsMN.entries()) {
-    const weight = weightsM[model] ?? 0;
-    for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + weight * (values[i] ?? 0);
-  }
-  return sum;
+/** The sum in the place of the first model. */
+function overFirst(sum: WeightedSum, modelsMN: readonly Float32Array[]): Float32Array {
+  const [mergedN = new Float32Array()] = modelsMN;
+  sum(modelsMN, mergedN);
+  return mergedN;
 }
 
 /** Directions that are nearer than this (as a cosine) are interpolated on the straight line. Source: mergekit's slerp. */
@@ -63,14 +44,10 @@ export const slerp = defineTensorMethod({
   perModel: z.strictObject({}),
   shared: z.strictObject({ t: z.number().describe("0 is the base, 1 the other model") }),
   prepare: (tensor, _perModel, { t }) => {
-    const [w0, w1] = slerpWeights(tensor, t);
-    return ({ baseN, modelsMN: [other] }) => weightedSum([baseN, other].filter(isThere), [w0, w1]);
+    const sum = weightedSum(slerpWeights(tensor, t));
+    return ({ baseN = new Float32Array(), modelsMN }) => overFirst(sum, [baseN, ...modelsMN]);
   },
 });
-
-function isThere(values: Float32Array | undefined): values is Float32Array {
-  return values !== undefined;
-}
 
 /** What the two tensors are multiplied with: their own lengths are kept, the angle is that between their directions. */
 function slerpWeights(tensor: TensorToMerge, t: number): readonly [number, number] {

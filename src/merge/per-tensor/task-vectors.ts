@@ -5,9 +5,9 @@
  */
 import { z } from "zod";
 import { createRng } from "../../runtime/rng.js";
-import { uniformAt } from "../random-element.js";
-import { addWeighted } from "./average.js";
+import { dropAtRandom } from "../random-element.js";
 import { trimToLargest } from "./kept-elements.js";
+import { agreedSum, weightedSum } from "./kernels.js";
 import { defineTensorMethod, type MergeTensorPiece, type TensorPiece, type TensorToMerge } from "./tensor-method.js";
 
 /** Settings of all these methods, so that a file needs no other keys when its method changes; a method that drops nothing keeps all. */
@@ -28,47 +28,46 @@ const sharedOf = (normalize: boolean, rescale: boolean) =>
 
 interface Mix {
   readonly weightsM: readonly number[];
+  /** What dropping elements is made up for with. */
+  readonly factorsM: readonly number[];
   readonly normalize: boolean;
   readonly lambda: number;
 }
 
-/** base + sum of weight * task vector, divided by the sum of the weights when asked. */
-function summed({ weightsM, normalize, lambda }: Mix): MergeTensorPiece {
+/** What each task vector is multiplied with. */
+function summands({ weightsM, factorsM, normalize, lambda }: Mix): number[] {
   const total = weightsM.reduce((sum, own) => sum + own, 0);
   // A divisor of nearly nothing is taken as 1. Source: mergekit.
   const divisor = normalize && Math.abs(total) >= 1e-8 ? total : 1;
-  const scaledM = weightsM.map((own) => (lambda * own) / divisor);
+  return weightsM.map((own, model) => (lambda * own * (factorsM[model] ?? 1)) / divisor);
+}
+
+/** base + sum of weight * task vector, divided by the sum of the weights when asked. */
+function summed(mix: Mix): MergeTensorPiece {
+  const sum = weightedSum([1, ...summands(mix)]);
   return ({ baseN = new Float32Array(), modelsMN }) => {
-    const sum = addWeighted(new Float64Array(baseN.length), modelsMN, scaledM);
-    const merged = new Float32Array(baseN.length);
-    for (let i = 0; i < merged.length; i++) merged[i] = (baseN[i] ?? 0) + (sum[i] ?? 0);
-    return merged;
+    sum([baseN, ...modelsMN], baseN);
+    return baseN;
   };
 }
 
-/** The same over elements that agree with the sign of the weighted sum; 0 counts as positive. */
-function agreed({ weightsM, normalize, lambda }: Mix): MergeTensorPiece {
+/** The same from the models' values, without taking the base away from each of them first. */
+function summedModels(mix: Mix): MergeTensorPiece {
+  const scaledM = summands(mix);
+  const sum = weightedSum([1 - scaledM.reduce((total, own) => total + own, 0), ...scaledM]);
   return ({ baseN = new Float32Array(), modelsMN }) => {
-    const size = baseN.length;
-    const total = addWeighted(new Float64Array(size), modelsMN, weightsM);
-    const sum = new Float64Array(size);
-    const shares = new Float64Array(size);
-    for (const [model, values] of modelsMN.entries()) {
-      const own = weightsM[model] ?? 0;
-      for (let i = 0; i < size; i++) {
-        const value = own * (values[i] ?? 0);
-        const agrees = (total[i] ?? 0) >= 0 ? value > 0 : value < 0;
-        if (!agrees) continue;
-        sum[i] = (sum[i] ?? 0) + value;
-        shares[i] = (shares[i] ?? 0) + own;
-      }
-    }
-    const merged = new Float32Array(size);
-    for (let i = 0; i < size; i++) {
-      const divisor = normalize && shares[i] !== 0 ? (shares[i] ?? 1) : 1;
-      merged[i] = (baseN[i] ?? 0) + (lambda * (sum[i] ?? 0)) / divisor;
-    }
-    return merged;
+    sum([baseN, ...modelsMN], baseN);
+    return baseN;
+  };
+}
+
+/** The same over elements that agree with the sign of the weighted sum. */
+function agreed({ weightsM: sharesM, factorsM, normalize, lambda }: Mix): MergeTensorPiece {
+  const weightsM = sharesM.map((share, model) => share * (factorsM[model] ?? 1));
+  const sum = agreedSum({ weightsM, sharesM, normalize, lambda });
+  return ({ baseN = new Float32Array(), modelsMN }) => {
+    sum(modelsMN, baseN);
+    return baseN;
   };
 }
 
@@ -91,37 +90,32 @@ const atRandom: Sparsify = ({ name, seed }, densitiesM) => {
     ({ from, modelsMN }) => {
       for (const [model, values] of modelsMN.entries()) {
         const density = densitiesM[model] ?? 1;
-        const key = keysM[model] ?? 0;
-        if (density >= 1) continue;
-        for (let i = 0; i < values.length; i++) if (uniformAt(key, from + i) >= density) values[i] = 0;
+        if (density < 1) dropAtRandom(values, keysM[model] ?? 0, from, density);
       }
     };
 };
 
-/** Dropping followed by giving each task vector its L1 norm back. */
-function rescaled(tensor: TensorToMerge, sparsify: () => Drop): Drop {
+/** What gives each task vector the L1 norm back that dropping takes from it. */
+function rescaling(tensor: TensorToMerge, drop: Drop): number[] {
   const before: number[] = [];
   const after: number[] = [];
-  const tryOut = sparsify();
+  const copies: Float32Array[] = [];
   for (const piece of tensor.stream()) {
-    const modelsMN = piece.modelsMN.map((values) => values.slice());
-    addNorms(before, modelsMN);
-    tryOut({ ...piece, modelsMN });
+    addNorms(before, piece.modelsMN);
+    const modelsMN = piece.modelsMN.map((values, model) => {
+      const copy = copies[model]?.length === values.length ? copies[model] : new Float32Array(values.length);
+      copies[model] = copy;
+      copy.set(values);
+      return copy;
+    });
+    drop({ ...piece, modelsMN });
     addNorms(after, modelsMN);
   }
   // Norms below this are taken as nothing, and nothing is scaled. Source: mergekit.
-  const factorsM = before.map((norm, model) => {
+  return before.map((norm, model) => {
     const left = after[model] ?? 0;
     return norm < 1e-7 || left < 1e-7 ? 1 : norm / left;
   });
-  const drop = sparsify();
-  return (piece) => {
-    drop(piece);
-    for (const [model, values] of piece.modelsMN.entries()) {
-      const factor = factorsM[model] ?? 1;
-      for (let i = 0; i < values.length; i++) values[i] = factor * (values[i] ?? 0);
-    }
-  };
 }
 
 function addNorms(normsM: number[], modelsMN: readonly Float32Array[]): void {
@@ -136,6 +130,7 @@ interface Variant {
   readonly name: string;
   readonly title: string;
   readonly paper: string;
+  /** Without it the pieces hold the models' values. */
   readonly sparsify?: Sparsify;
   readonly mix: (mix: Mix) => MergeTensorPiece;
   readonly normalize: boolean;
@@ -147,16 +142,18 @@ function variant({ name, title, paper, sparsify, mix, normalize, rescale }: Vari
     name,
     title,
     paper,
-    inputs: "task-vectors",
+    inputs: sparsify === undefined ? "models" : "task-vectors",
     base: "required",
     perModel,
     shared: sharedOf(normalize, rescale),
     prepare: (tensor, perModelM, shared) => {
-      const merge = mix({ ...shared, weightsM: perModelM.map(({ weight }) => weight) });
+      const weightsM = perModelM.map(({ weight }) => weight);
       const densitiesM = perModelM.map(({ density }) => density);
-      if (sparsify === undefined || densitiesM.every((density) => density === 1)) return merge;
+      if (sparsify === undefined || densitiesM.every((density) => density === 1))
+        return mix({ ...shared, weightsM, factorsM: [] });
       const drops = sparsify(tensor, densitiesM);
-      const drop = shared.rescale ? rescaled(tensor, drops) : drops();
+      const merge = mix({ ...shared, weightsM, factorsM: shared.rescale ? rescaling(tensor, drops()) : [] });
+      const drop = drops();
       return (piece) => {
         drop(piece);
         return merge(piece);
@@ -172,7 +169,7 @@ export const taskArithmetic = variant({
   name: "task_arithmetic",
   title: "Task arithmetic",
   paper: "https://arxiv.org/abs/2212.04089",
-  mix: summed,
+  mix: summedModels,
   normalize: false,
   rescale: false,
 });

@@ -25,7 +25,7 @@ import { workOff } from "./workers.js";
 
 /** Anonymous memory of all threads together for tensors that are looked at more than once; larger ones are read again. */
 const CACHE_BYTES = 1_000_000_000;
-const KEEP_EVERY_MS = 5000;
+const KEEP_EVERY_MS = 1000;
 
 export interface MergeProgress {
   readonly doneBytes: number;

@@ -4,7 +4,7 @@
  */
 import { writeSync } from "node:fs";
 import type { ElementReader, TensorLocation } from "../../checkpoint/element-reader.js";
-import { encodeBfloat16, encodeFloat16 } from "../../checkpoint/float16.js";
+import { encodeBfloat16, encodeBfloat16Into, encodeFloat16, encodeFloat16Into } from "../../checkpoint/float16.js";
 import { CheckpointError, NumericError } from "../../errors.js";
 import type { MergeTensorPiece, TensorPiece } from "../../merge/per-tensor/tensor-method.js";
 import type { TensorJob } from "./jobs.js";
@@ -83,8 +83,8 @@ export function writeValues(
   values: Float32Array,
   { fd, written }: Output,
 ): void {
-  requireFinite(job, reader, from, values);
-  const bytes = encoded(job, from, values);
+  const { bytes, allFinite } = encoded(job, values);
+  if (!allFinite) throw notFinite(job, reader, from, values);
   const at = job.output.byteOffset + (from / job.size) * outputBytes(job);
   writeAll(fd, bytes, at);
   written(bytes.byteLength);
@@ -110,25 +110,32 @@ function writeAll(fd: number, bytes: Uint8Array, at: number): void {
   while (done < bytes.length) done += writeSync(fd, bytes, done, bytes.length - done, at + done);
 }
 
-function encoded({ name, output }: TensorJob, from: number, values: Float32Array): Uint8Array {
-  if (output.dtype === "F32") return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  const bits = output.dtype === "F16" ? encodeFloat16(values) : encodeBfloat16(values);
-  const infinity = output.dtype === "F16" ? 0x7c00 : 0x7f80;
-  for (let i = 0; i < bits.length; i++) {
-    if (((bits[i] ?? 0) & 0x7fff) !== infinity) continue;
-    throw new NumericError(
-      `tensor ${name}: expected merged values within ${output.dtype}, found ${values[i]} at index ${from + i}. Set out_dtype to ${output.dtype === "F16" ? "bfloat16 or " : ""}float32`,
-    );
-  }
-  return new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);
+let halves = new Uint16Array(0);
+
+/** The bytes of the values, valid until the next call. */
+function encoded({ output }: TensorJob, values: Float32Array): { bytes: Uint8Array; allFinite: boolean } {
+  if (output.dtype === "F32")
+    return {
+      bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+      allFinite: areFinite(values),
+    };
+  if (halves.length < values.length) halves = new Uint16Array(values.length);
+  const bits = halves.subarray(0, values.length);
+  const allFinite = output.dtype === "F16" ? encodeFloat16Into(values, bits) : encodeBfloat16Into(values, bits);
+  return { bytes: new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength), allFinite };
 }
 
-function requireFinite(job: TensorJob, reader: ElementReader, from: number, values: Float32Array): void {
+function areFinite(values: Float32Array): boolean {
   let sum = 0;
   // Finite numbers give 0; NaN and infinities give NaN.
   for (let i = 0; i < values.length; i++) sum += (values[i] ?? 0) * 0;
-  if (sum === 0) return;
+  return sum === 0;
+}
+
+/** Says which value is not finite, or not within the type of the result, and where it comes from. */
+function notFinite(job: TensorJob, reader: ElementReader, from: number, values: Float32Array): Error {
   const index = values.findIndex((value) => !Number.isFinite(value));
+  if (index < 0) return tooLarge(job, from, values);
   const one = new Float32Array(1);
   const named = [
     ...(job.base === undefined ? [] : [{ name: "the base", location: job.base }]),
@@ -137,11 +144,23 @@ function requireFinite(job: TensorJob, reader: ElementReader, from: number, valu
   for (const { name, location } of named) {
     reader.readFloat32(location, from + index, one);
     if (!Number.isFinite(one[0]))
-      throw new CheckpointError(
+      return new CheckpointError(
         `${location.path}: tensor ${job.name}: expected finite numbers in ${name}, found ${one[0]} at index ${from + index}. Leave this model out, or get its file again`,
       );
   }
-  throw new NumericError(
+  return new NumericError(
     `tensor ${job.name}: the merged value at index ${from + index} is ${values[index]}; use smaller weights`,
+  );
+}
+
+function tooLarge({ name, output }: TensorJob, from: number, values: Float32Array): NumericError {
+  const { dtype } = output;
+  const index = values.findIndex((value) => {
+    const bits = dtype === "F16" ? encodeFloat16(Float32Array.of(value)) : encodeBfloat16(Float32Array.of(value));
+    const infinity = dtype === "F16" ? 0x7c00 : 0x7f80;
+    return ((bits[0] ?? 0) & infinity) === infinity;
+  });
+  return new NumericError(
+    `tensor ${name}: expected merged values within ${dtype}, found ${values[index]} at index ${from + index}. Set out_dtype to ${dtype === "F16" ? "bfloat16 or " : ""}float32`,
   );
 }
