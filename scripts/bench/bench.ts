@@ -1,5 +1,6 @@
 /** `npm run bench -- <what>`: the measurements behind every claim about speed and memory. Each is a command of its own. */
 import yargs from "yargs";
+import { memoryCommand } from "./memory.js";
 import { mergeCommand } from "./merge.js";
 import { stepCommand } from "./step.js";
 import { sweepCommand } from "./sweep.js";
@@ -10,6 +11,7 @@ await yargs(process.argv.slice(2))
     "$0 <what> [options]\n\nMeasures adamerge beside a peer in the same run; ratios and medians, since machines are noisy.",
   )
   .command(stepCommand)
+  .command(memoryCommand)
   .command(mergeCommand)
   .command(sweepCommand)
   .demandCommand(1, "Name what to measure.")

@@ -27,6 +27,8 @@ import {
 } from "../../dist/index.js";
 import { meanEntropy } from "../../dist/objective/entropy.js";
 import { classifyProgram } from "../../dist/optimize/evaluate.js";
+import { microBatched } from "../../dist/optimize/micro-batches.js";
+import { microBatches } from "../../dist/optimize/step-memory.js";
 import { headSources, STEP_OUTPUT_GRADIENT, STEP_OUTPUT_LOSSES } from "../../dist/optimize/step-program.js";
 import { mapFile } from "../../dist/runtime/mmap.js";
 import { serve } from "./peer.js";
@@ -41,7 +43,7 @@ const NORMALIZATION = {
 const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 };
 const START = 0.3;
 
-const [shapeName = "", bundlePath = "", inputsPath = "", device = "cpu"] = process.argv.slice(2);
+const [shapeName = "", bundlePath = "", inputsPath = "", device = "cpu", memoryGb = "0"] = process.argv.slice(2);
 const config = SHAPES[shapeName as ShapeName];
 const threads = 0;
 const { engine } = await createEngine({ engine: "onnx", device: device as "cpu", threads });
@@ -52,6 +54,8 @@ interface Opened {
   readonly images: Uint8Array;
   readonly program: Program;
   readonly step: Executable;
+  /** Of a step, to keep inside the memory budget. */
+  readonly passes: number;
 }
 let opened: Opened | undefined;
 let coefficients: Float64Array = new Float64Array();
@@ -68,22 +72,29 @@ async function open(): Promise<Opened> {
   if (stored === undefined) throw new Error(`${inputsPath} has no images`);
   const images = new Uint8Array((await mapFile(inputsPath)).buffer, stored.byteOffset, stored.byteLength).slice();
   const heads = headsOf(config, classes, weights);
+  const imagesPerTask = (stored.shape[0] ?? 0) / heads.length;
+  const passes = microBatches(1e9 * Number(memoryGb), imagesPerTask, {
+    config,
+    tasks: bundle.tasks.length,
+    adaptedTasks: heads.length,
+    isHalf: bundle.tensors.some(({ scales }) => scales !== undefined),
+  });
   const program = stepProgram({
     bundle,
     config,
     normalization: NORMALIZATION,
     heads,
-    imagesPerTask: (stored.shape[0] ?? 0) / heads.length,
+    imagesPerTask: imagesPerTask / passes,
     taskWeight: 1,
     maxTensorBytes: engine.maxTensorBytes,
     loss: (logitsBC) => meanEntropy(logitsBC, { form: "log_softmax" }),
   });
-  const step = await engine.compile(program);
-  await step.bind(stepSources({ bundle, heads, maxTensorBytes: engine.maxTensorBytes }));
+  const pass = await engine.compile(program);
+  await pass.bind(stepSources({ bundle, heads, maxTensorBytes: engine.maxTensorBytes }));
   const size = mergeableTensors(bundle).length * bundle.tasks.length;
   coefficients = new Float64Array(size).fill(START);
   adam = initAdam(size);
-  return { bundle, heads, images, program, step };
+  return { bundle, heads, images, program, step: microBatched(pass, heads.length, passes), passes };
 }
 
 async function runStep({ step, images }: Opened): Promise<Float32Array> {
@@ -208,7 +219,7 @@ await serve(async (request) => {
     const losses = await runStep(opened);
     const secondsToFirstStep = performance.now() / 1000;
     const { products } = traceProgram(opened.program);
-    return { secondsToFirstStep, loss: losses.reduce((sum, loss) => sum + loss, 0), products };
+    return { secondsToFirstStep, passes: opened.passes, loss: losses.reduce((sum, loss) => sum + loss, 0), products };
   }
   if (request.kind === "gemm")
     return { ms: await gemm(Number(request.rows), Number(request.inner), Number(request.columns), count) };

@@ -17,6 +17,8 @@ export interface ProblemSize {
   /** Images of all tasks together. */
   readonly images: number;
   readonly classes: number;
+  /** Of the task vectors in the bundle. */
+  readonly dtype?: "float32" | "float16";
 }
 
 export interface Problem {
@@ -35,12 +37,12 @@ export const taskName = (index: number): string => `task${index}`;
 
 /** Writes the files, or finds them from an earlier run, under the system's temporary folder. */
 export async function makeProblem(size: ProblemSize): Promise<Problem> {
-  const { shape, tasks, images, classes } = size;
+  const { shape, tasks, images, classes, dtype = "float32" } = size;
   const folder = join(tmpdir(), "adamerge-bench");
   await mkdir(folder, { recursive: true });
-  const bundlePath = join(folder, `${shape}-${tasks}.safetensors`);
+  const bundlePath = join(folder, `${shape}-${tasks}${dtype === "float16" ? "-half" : ""}.safetensors`);
   const inputsPath = join(folder, `${shape}-${tasks}-${images}-${classes}.safetensors`);
-  if (!existsSync(bundlePath)) await writeBundle(bundlePath, SHAPES[shape], tasks);
+  if (!existsSync(bundlePath)) await writeBundle(bundlePath, SHAPES[shape], tasks, dtype);
   if (!existsSync(inputsPath)) await writeInputs(inputsPath, SHAPES[shape], size);
   return { bundlePath, inputsPath };
 }
@@ -61,12 +63,18 @@ export function headsOf(
   }));
 }
 
-async function writeBundle(path: string, config: ClipVisionConfig, tasks: number): Promise<void> {
+async function writeBundle(
+  path: string,
+  config: ClipVisionConfig,
+  tasks: number,
+  dtype: "float32" | "float16",
+): Promise<void> {
   const tensors = clipVisionTensors(config);
   const pool = normalPool();
   const specs = tensors.flatMap(({ name, shape }) => [
     { name: `base/${name}`, dtype: "F32", shape },
-    { name: `task_vectors/${name}`, dtype: "F32", shape: [tasks, ...shape] },
+    { name: `task_vectors/${name}`, dtype: dtype === "float16" ? "F16" : "F32", shape: [tasks, ...shape] },
+    ...(dtype === "float16" ? [{ name: `scales/${name}`, dtype: "F32", shape: [tasks] }] : []),
   ]);
   const sizes = new Map(specs.map(({ name, shape }) => [name, shape.reduce((product, dim) => product * dim, 1)]));
   let from = 0;
@@ -74,6 +82,7 @@ async function writeBundle(path: string, config: ClipVisionConfig, tasks: number
     const isGain = /norm.*\.weight$/.test(name);
     const isBase = name.startsWith("base/");
     const values = new Float32Array(sizes.get(name) ?? 0);
+    if (name.startsWith("scales/")) return values.fill(1);
     from = (from + 7919) % POOL;
     const scale = isBase ? WEIGHT_DEVIATION : TASK_VECTOR_DEVIATION;
     for (let i = 0; i < values.length; i++)
