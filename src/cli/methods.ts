@@ -1,7 +1,11 @@
-/** `adamerge methods`: the merging methods without learning, their papers and their settings. */
+/**
+ * `adamerge methods`: the merging methods without learning, their papers and their settings; after them those that merge files name under
+ * `merge_method`.
+ */
 import { z } from "zod";
 import { ConfigError } from "../errors.js";
 import type { MergeMethod } from "../merge/methods/method.js";
+import type { TensorMethod } from "../merge/per-tensor/tensor-method.js";
 import { EXIT_OK } from "./exit-codes.js";
 import { printJson } from "./io.js";
 import { defineVerb, jsonOption } from "./verb.js";
@@ -18,21 +22,34 @@ export const methodsVerb = defineVerb({
   ],
   async run({ name, json }, io) {
     const { mergeMethods } = await import("../merge/methods/registry.js");
+    const { tensorMethods } = await import("../merge/per-tensor/registry.js");
     const { nearest } = await import("../config/nearest.js");
-    const method = name === undefined ? undefined : mergeMethods.get(name);
-    if (name !== undefined && method === undefined) {
-      const guess = nearest(name, mergeMethods.keys());
+    const all = [...[...mergeMethods.values()].map(described), ...[...tensorMethods.values()].map(describedByTensor)];
+    const shown = name === undefined ? all : all.filter((method) => method.name === name);
+    if (shown.length === 0) {
+      const names = [...new Set(all.map((method) => method.name))];
+      const guess = nearest(name ?? "", names);
       throw new ConfigError(
-        `methods: expected one of ${[...mergeMethods.keys()].join(", ")}, found ${name}${guess === undefined ? "" : `. Did you mean ${guess}?`}`,
+        `methods: expected one of ${names.join(", ")}, found ${name}${guess === undefined ? "" : `. Did you mean ${guess}?`}`,
       );
     }
-    const shown = method === undefined ? [...mergeMethods.values()] : [method];
-    if (json) printJson(io, shown.map(asData));
-    else if (method === undefined) io.stdout.write(listText(shown));
-    else io.stdout.write(methodText(method));
+    if (json) printJson(io, shown);
+    else if (name === undefined) io.stdout.write(listText(shown));
+    else io.stdout.write(shown.map(methodText).join("\n"));
     return EXIT_OK;
   },
 });
+
+/** A method as it is shown, and as --json prints it. */
+interface Described {
+  readonly name: string;
+  readonly title: string;
+  readonly paper: string;
+  /** What it sees at once: any run of elements, or whole tensors; of merge files' methods each tensor is merged by itself. */
+  readonly unit: string;
+  readonly perTask: boolean;
+  readonly settings: readonly Setting[];
+}
 
 interface Setting {
   readonly name: string;
@@ -41,25 +58,37 @@ interface Setting {
   readonly default: string | undefined;
 }
 
-function settingsOf({ parameters }: MergeMethod): Setting[] {
-  const { properties = {}, required = [] } = z.toJSONSchema(parameters, { io: "input" });
-  return Object.entries(properties).map(([name, schema]) => {
-    const { description = "", default: value } = typeof schema === "object" ? schema : {};
+function described({ name, title, paper, unit, perTask, parameters }: MergeMethod): Described {
+  return { name, title, paper, unit, perTask: perTask === true, settings: settingsOf(parameters) };
+}
+
+const BY_TENSOR = "each tensor by itself";
+
+function describedByTensor({ name, title, paper, perModel, shared }: TensorMethod): Described {
+  const settings = [...settingsOf(perModel), ...settingsOf(shared)];
+  return { name, title, paper, unit: BY_TENSOR, perTask: false, settings };
+}
+
+function settingsOf(schema: z.ZodObject): Setting[] {
+  const { properties = {}, required = [] } = z.toJSONSchema(schema, { io: "input" });
+  return Object.entries(properties).map(([name, property]) => {
+    const { description = "", default: value } = typeof property === "object" ? property : {};
     return { name, description, default: required.includes(name) ? undefined : JSON.stringify(value) };
   });
 }
 
-function asData(method: MergeMethod): object {
-  const { name, title, paper, unit } = method;
-  return { name, title, paper, unit, perTask: method.perTask === true, settings: settingsOf(method) };
+function listText(methods: readonly Described[]): string {
+  const byTensor = methods.filter(({ unit }) => unit === BY_TENSOR);
+  const others = methods.filter(({ unit }) => unit !== BY_TENSOR);
+  return `${tableText(others)}\nIn merge files, under merge_method, by mergekit's definitions (${BY_TENSOR}):\n\n${tableText(byTensor)}`;
 }
 
-function listText(methods: readonly MergeMethod[]): string {
-  const rows = methods.map((method) => [
-    method.name,
-    method.title,
-    settingsOf(method)
-      .map(({ name, default: value }) => (value === undefined ? name : `${name}=${value}`))
+function tableText(methods: readonly Described[]): string {
+  const rows = methods.map(({ name, title, settings }) => [
+    name,
+    title,
+    settings
+      .map((setting) => (setting.default === undefined ? setting.name : `${setting.name}=${setting.default}`))
       .join(" "),
   ]);
   const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
@@ -71,16 +100,15 @@ function listText(methods: readonly MergeMethod[]): string {
     .join("\n");
 }
 
-function methodText(method: MergeMethod): string {
-  const settings = settingsOf(method);
-  const width = Math.max(0, ...settings.map(({ name }) => name.length));
+function methodText({ name, title, paper, unit, perTask, settings }: Described): string {
+  const width = Math.max(0, ...settings.map((setting) => setting.name.length));
   return [
-    `${method.title} (${method.name})`,
-    method.paper,
-    ...(method.perTask === true ? ["Makes one model for each task: the task must be known at inference."] : []),
+    `${title} (${unit === BY_TENSOR ? `merge_method: ${name}` : name})`,
+    paper,
+    ...(perTask ? ["Makes one model for each task: the task must be known at inference."] : []),
     ...settings.map(
-      ({ name, description, default: value }) =>
-        `  ${name.padEnd(width)}  ${description} (${value === undefined ? "must be given" : `default ${value}`})`,
+      (setting) =>
+        `  ${setting.name.padEnd(width)}  ${setting.description} (${setting.default === undefined ? "must be given" : `default ${setting.default}`})`,
     ),
     "",
   ].join("\n");
