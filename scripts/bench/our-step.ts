@@ -70,7 +70,7 @@ async function open(): Promise<Opened> {
   const classes = file.tensors.get(`head/${bundle.tasks[0]}`)?.shape[0] ?? 0;
   const stored = file.tensors.get("images");
   if (stored === undefined) throw new Error(`${inputsPath} has no images`);
-  const images = new Uint8Array((await mapFile(inputsPath)).buffer, stored.byteOffset, stored.byteLength).slice();
+  const images = new Uint8Array((await mapFile(inputsPath)).view(stored.byteOffset, stored.byteLength)).slice();
   const heads = headsOf(config, classes, weights);
   const imagesPerTask = (stored.shape[0] ?? 0) / heads.length;
   const passes = microBatches(1e9 * Number(memoryGb), imagesPerTask, {
@@ -161,9 +161,7 @@ async function profile({ program, bundle, heads, images }: Opened, detailed: boo
   const feeds: Record<string, ort.Tensor> = {};
   for (const [name, source] of stepSources({ bundle, heads, maxTensorBytes: engine.maxTensorBytes })) {
     const values =
-      source.kind === "memory"
-        ? source.values
-        : new Float32Array(mapped.buffer, source.byteOffset, source.byteLength / 4);
+      source.kind === "memory" ? source.values : new Float32Array(mapped.view(source.byteOffset, source.byteLength));
     feeds[name] = new ort.Tensor("float32", values as Float32Array, [...(program.frozen.get(name)?.shape ?? [])]);
   }
   const imagesShape = [...(program.inputs.get("images")?.shape ?? [])];

@@ -23,8 +23,8 @@ export interface MappedFile {
   readonly path: string;
   /** Where the file lies, for `viewPages` on other threads. */
   readonly pages: Pages;
-  /** The whole file. Writing to it kills the process; using it after `close` does too. */
-  readonly buffer: ArrayBuffer;
+  /** Some bytes of the file, as `viewPages`. */
+  view(byteOffset: number, byteLength: number): ArrayBuffer;
   /**
    * Throws CheckpointError if another program wanted to write to the file since it was mapped. Nothing read from it before is wrong if this
    * returns afterwards.
@@ -72,9 +72,14 @@ export async function mapFile(path: string): Promise<MappedFile> {
   }
 }
 
-/** A buffer of this thread over pages that another one mapped. It must not be used once that thread closes the mapping. */
-export function viewPages(pages: Pages): ArrayBuffer {
-  return pages.sizeBytes === 0 ? new ArrayBuffer(0) : loadPosix().view(pages);
+/**
+ * A buffer of this thread over some bytes of pages, which another one may have mapped. Writing to it kills the process, and so does using it
+ * once the mapping is closed. Node's buffers end at 4 GB (version 20), files do not: hence never the whole file.
+ */
+export function viewPages(pages: Pages, byteOffset: number, byteLength: number): ArrayBuffer {
+  if (byteOffset < 0 || byteOffset + byteLength > pages.sizeBytes)
+    throw new RangeError(`bytes ${byteOffset} to ${byteOffset + byteLength} of ${pages.sizeBytes} that are mapped`);
+  return byteLength === 0 ? new ArrayBuffer(0) : loadPosix().view(pages, byteOffset, byteLength);
 }
 
 function guardMapping({ unmap, leases }: Posix, path: string, fd: number, pages: Pages, isLeased: boolean): MappedFile {
@@ -93,7 +98,7 @@ function guardMapping({ unmap, leases }: Posix, path: string, fd: number, pages:
   return {
     path,
     pages,
-    buffer: viewPages(pages),
+    view: (byteOffset, byteLength) => viewPages(pages, byteOffset, byteLength),
     check: () => {
       if (isLeased) giveWay();
       if (state === "given up") throw changedMeanwhile(path);

@@ -28,8 +28,8 @@ export interface Pages {
 export interface Posix {
   /** Maps a file read-only. Throws Error with the errno. */
   map(fd: number, sizeBytes: number): Pages;
-  /** A buffer over pages; it must not be used after `unmap`, and cannot be posted to another thread. */
-  view(pages: Pages): ArrayBuffer;
+  /** A buffer over some of the bytes of pages; it must not be used after `unmap`, and cannot be posted to another thread. */
+  view(pages: Pages, byteOffset: number, byteLength: number): ArrayBuffer;
   unmap(pages: Pages): void;
   /** Linux alone. */
   readonly leases?: Leases;
@@ -77,7 +77,7 @@ function bindPosix(): Posix {
   };
   return {
     map: (fd, sizeBytes) => ({ address: map(0n, sizeBytes, 0, fd), sizeBytes }),
-    view: ({ address, sizeBytes }) => koffi.view(address, sizeBytes),
+    view: ({ address }, byteOffset, byteLength) => koffi.view(address + BigInt(byteOffset), byteLength),
     unmap: ({ address, sizeBytes }) => void munmap(address, sizeBytes),
     ...(process.platform === "linux"
       ? {

@@ -15,8 +15,6 @@ import type { BoundSource, BoundTensor, Envelope, Reply, Request, SessionOptions
 interface Loaded {
   readonly session: ort.InferenceSession;
   readonly bound: Map<string, ort.Tensor>;
-  /** By the address of the pages. */
-  readonly views: Map<bigint, ArrayBuffer>;
   /** Where frozen tensors are kept on a device. */
   readonly copier?: DeviceCopier;
 }
@@ -47,20 +45,17 @@ async function load(onnx: Uint8Array, { provider, threads }: SessionOptions): Pr
   return {
     session,
     bound: new Map(),
-    views: new Map(),
     ...(provider === "webgpu" ? { copier: createDeviceCopier(sessionOptions) } : {}),
   };
 }
 
-function valuesOf({ views }: Loaded, source: BoundSource, dtype: InputType): TensorValues {
+function valuesOf(source: BoundSource, dtype: InputType): TensorValues {
   if (source.kind === "memory") return source.values;
-  const { pages, byteOffset, byteLength } = source;
-  const buffer = views.get(pages.address) ?? viewPages(pages);
-  views.set(pages.address, buffer);
-  if (dtype === "float32") return new Float32Array(buffer, byteOffset, byteLength / 4);
-  if (dtype === "float16") return new Uint16Array(buffer, byteOffset, byteLength / 2);
-  if (dtype === "int32") return new Int32Array(buffer, byteOffset, byteLength / 4);
-  return new Uint8Array(buffer, byteOffset, byteLength);
+  const buffer = viewPages(source.pages, source.byteOffset, source.byteLength);
+  if (dtype === "float32") return new Float32Array(buffer);
+  if (dtype === "float16") return new Uint16Array(buffer);
+  if (dtype === "int32") return new Int32Array(buffer);
+  return new Uint8Array(buffer);
 }
 
 function ortTensor(dtype: InputType, values: TensorValues, shape: readonly number[]): ort.Tensor {
@@ -84,7 +79,6 @@ async function handle(request: Request): Promise<ReadonlyMap<string, Float32Arra
       sessions.delete(request.session);
       for (const tensor of loaded.bound.values()) tensor.dispose();
       loaded.bound.clear();
-      loaded.views.clear();
       await loaded.copier?.close();
       await loaded.session.release();
       return new Map();
@@ -94,7 +88,7 @@ async function handle(request: Request): Promise<ReadonlyMap<string, Float32Arra
 }
 
 async function bind(loaded: Loaded, { name, dtype, shape, source }: BoundTensor): Promise<void> {
-  const values = valuesOf(loaded, source, dtype);
+  const values = valuesOf(source, dtype);
   const { bound, copier } = loaded;
   const tensor = copier === undefined ? ortTensor(dtype, values, shape) : await copier.copy(dtype, shape, values);
   bound.get(name)?.dispose();
