@@ -3,7 +3,6 @@
  * labels say so in the type. Batches are copies: a view would drag the whole split along when it is sent to the
  * engine's worker. B batch, H, W, C height, width, channels.
  */
-import { assert } from "../errors.js";
 import type { LabelledPixels, UnlabelledPixels } from "./pixels.js";
 import { batchIndices } from "./sampler.js";
 
@@ -19,11 +18,6 @@ export interface LabelledBatch {
   /** [B], indices into the classes. */
   readonly labelsB: Int32Array;
   readonly count: number;
-}
-
-export interface EvaluationBatch extends LabelledBatch {
-  /** The first `valid` images count; the rest repeat the last one so that every batch has the same shape. */
-  readonly valid: number;
 }
 
 /** Which batch: the same request always gives the same images. */
@@ -46,16 +40,10 @@ export function labelledBatch(pixels: LabelledPixels, place: BatchPlace): Labell
   return gatherLabelled(pixels, batchIndices({ ...place, size: pixels.size }));
 }
 
-/** Every image once, in order, in batches of exactly `batchSize`. */
-export function* evaluationBatches(pixels: LabelledPixels, batchSize: number): Generator<EvaluationBatch> {
-  assert(Number.isInteger(batchSize) && batchSize > 0, `batch size ${batchSize} is not a whole number > 0`);
-  for (let start = 0; start < pixels.size; start += batchSize) {
-    const indices = Uint32Array.from({ length: batchSize }, (_, offset) => Math.min(start + offset, pixels.size - 1));
-    yield { ...gatherLabelled(pixels, indices), valid: Math.min(batchSize, pixels.size - start) };
-  }
-}
-
-/** As `evaluationBatches`, of images alone; `first` is the index of the batch's first image. */
+/**
+ * Every image once, in order, in batches of exactly `batchSize`: only the first `valid` of a batch count, and the rest repeat the last one, so that
+ * every batch has the same shape. `first` is the index of the batch's first image.
+ */
 export function* imageBatches(
   pixels: UnlabelledPixels,
   batchSize: number,

@@ -3,7 +3,7 @@
  * features, and each task reads its own columns. B images, C classes of one task, A classes of all tasks together.
  */
 
-import { evaluationBatches, imageBatches } from "../data/batches.js";
+import { imageBatches } from "../data/batches.js";
 import type { LabelledPixels, UnlabelledPixels } from "../data/pixels.js";
 import type { Engine, Executable, Program, TensorSource, TensorSpec } from "../engine/program.js";
 import { tf } from "../engine/tf.js";
@@ -27,16 +27,19 @@ export interface Evaluation {
   readonly hits: Uint8Array;
 }
 
+export interface EvaluateOptions {
+  readonly limit?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** A compiled forward with replaceable weights. */
 export interface Classifier {
   /** Sets every tensor of the tower. */
   setWeights(weights: ReadonlyMap<string, Float32Array>): Promise<void>;
   /** Evaluates `task` on the first `limit` images, or on all of them. */
-  evaluate(
-    task: string,
-    pixels: LabelledPixels,
-    options?: { limit?: number | undefined; signal?: AbortSignal },
-  ): Promise<Evaluation>;
+  evaluate(task: string, pixels: LabelledPixels, options?: EvaluateOptions): Promise<Evaluation>;
+  /** Logits [N, C] of the task's head for the first `limit` images, or for all. */
+  taskLogits(task: string, pixels: UnlabelledPixels, options?: EvaluateOptions): Promise<Float32Array>;
   /** Softmax [N, C] of the task's logits for every image, float32. */
   probabilities(task: string, pixels: UnlabelledPixels): Promise<Float32Array>;
   /** Logits [B, A] of one batch of images, uint8 [B, H, W, C]. */
@@ -58,11 +61,15 @@ export interface ClassifierOptions {
 export async function createClassifier(engine: Engine, options: ClassifierOptions): Promise<Classifier> {
   const executable = await engine.compile(classifyProgram(options));
   await executable.bind(new Map(headSources(options.heads)));
+  const taskLogits: Classifier["taskLogits"] = (task, pixels, how = {}) =>
+    logitsOf(executable, options, task, pixels, how);
   return {
     setWeights: (weights) => executable.bind(weightSources(options.config, weights)),
-    evaluate: (task, pixels, { limit, signal } = {}) =>
-      evaluate(executable, options, task, pixels, limit ?? pixels.size, signal),
-    probabilities: (task, pixels) => probabilities(executable, options, task, pixels),
+    evaluate: async (task, pixels, how = {}) =>
+      judgeLogits(task, await taskLogits(task, pixels, how), columnsOf(options.heads, task).classes, pixels.labels),
+    taskLogits,
+    probabilities: async (task, pixels) =>
+      softmaxRows(await taskLogits(task, pixels), columnsOf(options.heads, task).classes),
     logits: (imagesBHWC) => batchLogits(executable, imagesBHWC),
     close: () => executable.close(),
   };
@@ -109,48 +116,59 @@ function weightSources(
   );
 }
 
-async function evaluate(
+/** Logits [N, C] of the task's own head for the first `limit` images. */
+async function logitsOf(
   executable: Executable,
   { heads, batchSize }: ClassifierOptions,
   task: string,
-  pixels: LabelledPixels,
-  limit: number,
-  signal: AbortSignal | undefined,
-): Promise<Evaluation> {
+  pixels: UnlabelledPixels,
+  { limit, signal }: EvaluateOptions,
+): Promise<Float32Array> {
   const { firstColumn, columns, classes } = columnsOf(heads, task);
-  const images = Math.min(limit, pixels.size);
-  const predictions = new Int32Array(images);
-  const hits = new Uint8Array(images);
-  let correct = 0;
-  let entropy = 0;
-  let loss = 0;
-  let done = 0;
-  for (const batch of evaluationBatches(pixels, batchSize)) {
-    if (done >= images) break;
+  const images = Math.min(limit ?? pixels.size, pixels.size);
+  const logitsNC = new Float32Array(images * classes);
+  for (const { imagesBHWC, first, valid } of imageBatches(pixels, batchSize)) {
+    if (first >= images) break;
     signal?.throwIfAborted();
-    const logits = await batchLogits(executable, batch.imagesBHWC);
-    for (let row = 0; row < batch.valid && done < images; row++, done++) {
-      const own = logits.subarray(row * columns + firstColumn, row * columns + firstColumn + classes);
-      const predicted = argmax(own);
-      if (predicted < 0)
-        throw new NumericError(
-          `task ${task}: the logits of image ${done} are not numbers; a weight or coefficient is NaN or infinite`,
-        );
-      predictions[done] = predicted;
-      if (predicted === batch.labelsB[row]) {
-        hits[done] = 1;
-        correct += 1;
-      }
-      const { entropyNats, logZ } = entropyOf(own);
-      entropy += entropyNats;
-      loss += logZ - (own[batch.labelsB[row] ?? -1] ?? Number.NaN);
+    const logits = await batchLogits(executable, imagesBHWC);
+    for (let row = 0; row < Math.min(valid, images - first); row++) {
+      const begin = row * columns + firstColumn;
+      logitsNC.set(logits.subarray(begin, begin + classes), (first + row) * classes);
     }
   }
-  const accuracyPercent = (100 * correct) / images;
+  return logitsNC;
+}
+
+/**
+ * What logits [N, C] are worth for the first N labelled images: of one model, or a mean over several. Throws NumericError for a logit that is
+ * not a number.
+ */
+export function judgeLogits(task: string, logitsNC: Float32Array, classes: number, labels: Int32Array): Evaluation {
+  const images = logitsNC.length / classes;
+  const predictions = new Int32Array(images);
+  const hits = new Uint8Array(images);
+  let [correct, entropy, loss] = [0, 0, 0];
+  for (let image = 0; image < images; image++) {
+    const own = logitsNC.subarray(image * classes, (image + 1) * classes);
+    const label = labels[image] ?? -1;
+    const predicted = argmax(own);
+    if (predicted < 0)
+      throw new NumericError(
+        `task ${task}: the logits of image ${image} are not numbers; a weight or coefficient is NaN or infinite`,
+      );
+    predictions[image] = predicted;
+    if (predicted === label) {
+      hits[image] = 1;
+      correct += 1;
+    }
+    const { entropyNats, logZ } = entropyOf(own);
+    entropy += entropyNats;
+    loss += logZ - (own[label] ?? Number.NaN);
+  }
   return {
     images,
     correct,
-    accuracyPercent,
+    accuracyPercent: (100 * correct) / images,
     entropyNats: entropy / images,
     lossNats: loss / images,
     predictions,
@@ -158,21 +176,10 @@ async function evaluate(
   };
 }
 
-async function probabilities(
-  executable: Executable,
-  { heads, batchSize }: ClassifierOptions,
-  task: string,
-  pixels: UnlabelledPixels,
-): Promise<Float32Array> {
-  const { firstColumn, columns, classes } = columnsOf(heads, task);
-  const valuesNC = new Float32Array(pixels.size * classes);
-  for (const { imagesBHWC, first, valid } of imageBatches(pixels, batchSize)) {
-    const logits = await batchLogits(executable, imagesBHWC);
-    for (let row = 0; row < valid; row++) {
-      const own = logits.subarray(row * columns + firstColumn, row * columns + firstColumn + classes);
-      valuesNC.set(softmax(own), (first + row) * classes);
-    }
-  }
+function softmaxRows(logitsNC: Float32Array, classes: number): Float32Array {
+  const valuesNC = new Float32Array(logitsNC.length);
+  for (let begin = 0; begin < logitsNC.length; begin += classes)
+    valuesNC.set(softmax(logitsNC.subarray(begin, begin + classes)), begin);
   return valuesNC;
 }
 

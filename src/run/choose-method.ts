@@ -5,8 +5,11 @@ import { ConfigError } from "../errors.js";
 import type { MergeMethod } from "../merge/methods/method.js";
 import { mergeMethods } from "../merge/methods/registry.js";
 
-/** Models that are there without merging: the base, each expert on its own task, the suite's multi-task model. */
-export const REFERENCES = ["pretrained", "individual", "multi_task"] as const;
+/**
+ * Models that are there without merging: the base, each expert on its own task, the suite's multi-task model, and the mean of all experts'
+ * logits (which takes a forward of every expert for each image).
+ */
+export const REFERENCES = ["pretrained", "individual", "multi_task", "logit_ensemble"] as const;
 export type Reference = (typeof REFERENCES)[number];
 
 export type ChosenMethod =

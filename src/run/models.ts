@@ -10,7 +10,7 @@ import { toTensorCoefficients, uniformCoefficients } from "../merge/coefficients
 import { mergeBundle } from "../merge/merge-bundle.js";
 import { mergedTensors } from "../merge/merged-weights.js";
 import { clipVisionTensors } from "../model/clip-vision.js";
-import type { Classifier, Evaluation } from "../optimize/evaluate.js";
+import { type Classifier, type Evaluation, judgeLogits } from "../optimize/evaluate.js";
 import type { TaskScore } from "../optimize/events.js";
 import { type ResultRow, resultRow } from "../report/summary.js";
 import { type ChosenMethod, chooseMethod, type Reference } from "./choose-method.js";
@@ -109,6 +109,12 @@ async function evaluateReference(
       return evaluateEach(names, (_name, task) => alone(task), options);
     case "multi_task":
       return evaluateWeights(await multitaskWeights(inputs), options, names);
+    case "logit_ensemble":
+      return evaluateEnsemble(
+        names.map((_, task) => () => alone(task)),
+        options,
+        names,
+      );
     default:
       return reference satisfies never;
   }
@@ -124,6 +130,34 @@ async function evaluateEach(
   for (const [task, name] of names.entries()) {
     const weights = await weightsOf(name, task);
     for (const [found, result] of await evaluateWeights(weights, options, [name])) results.set(found, result);
+  }
+  return results;
+}
+
+/** The mean of the models' logits on every image, summed in float64. */
+async function evaluateEnsemble(
+  models: readonly (() => Promise<ReadonlyMap<string, Float32Array>>)[],
+  { classifier, pixels, limit, signal }: EvaluateOptions,
+  names: readonly string[],
+): Promise<Evaluations> {
+  const sums = new Map<string, Float64Array>();
+  for (const model of models) {
+    await classifier.setWeights(await model());
+    for (const name of names) {
+      const store = pixels.get(name);
+      if (store === undefined) continue;
+      const logits = await classifier.taskLogits(name, store, { limit, signal });
+      const sum = sums.get(name) ?? new Float64Array(logits.length);
+      for (let i = 0; i < logits.length; i++) sum[i] = (sum[i] ?? 0) + (logits[i] ?? 0) / models.length;
+      sums.set(name, sum);
+    }
+  }
+  const results = new Map<string, Evaluation>();
+  for (const [name, sum] of sums) {
+    const store = pixels.get(name);
+    if (store === undefined) continue;
+    const classes = sum.length / Math.min(limit ?? store.size, store.size);
+    results.set(name, judgeLogits(name, Float32Array.from(sum), classes, store.labels));
   }
   return results;
 }
