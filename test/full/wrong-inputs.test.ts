@@ -145,6 +145,24 @@ const rows: Row[] = [
       /step 2: the loss of task \S+ .*is NaN: the numbers are not finite from vision_model\S+ on.*are kept\. Lower/s,
   },
   {
+    name: "merge file with an unknown method",
+    change: (folder) => writeFile(join(folder, "merge.yaml"), "models: [{model: suite/base}]\nmerge_method: tise\n"),
+    args: ["merge", "merge.yaml", "--output", "merged"],
+    code: 2,
+    message: /merge\.yaml: merge_method: expected one of linear, .*, found tise; did you mean ties\?/,
+  },
+  {
+    name: "merge file with a model that is not there",
+    change: (folder) =>
+      writeFile(
+        join(folder, "merge.yaml"),
+        "models: [{model: nowhere, parameters: {weight: 1}}]\nmerge_method: linear\n",
+      ),
+    args: ["merge", "merge.yaml", "--output", "merged"],
+    code: 3,
+    message: /nowhere: expected a checkpoint folder or a \.safetensors file .*Check the path/,
+  },
+  {
     name: "expert that is the base",
     change: (folder) => cp(join(folder, "suite/base"), join(folder, "suite/experts/mnist"), { recursive: true }),
     code: 3,
