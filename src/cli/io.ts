@@ -9,7 +9,8 @@ import type { TrainEvent } from "../optimize/events.js";
 import type { DoctorReport, ResultRow, Summary } from "../report/summary.js";
 import type { MergeModelsOptions, MergeResult } from "../run/merge-models/merge-models.js";
 import type { Tracking } from "../run/tracking.js";
-import { type ConsoleStream, createConsole } from "../track/console.js";
+import { createConsole } from "../track/console.js";
+import type { ConsoleStream } from "../track/terminal.js";
 
 /** What a model is evaluated as: a file of learned coefficients, or a method without learning. */
 export type EvaluationTarget =

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { ConfigError } from "../errors.js";
 import { bytesText, createByteProgress } from "../track/byte-progress.js";
-import { duration } from "../track/console.js";
+import { duration } from "../track/terminal.js";
 import { coefficientsPath } from "./coefficients-path.js";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
 import { type CliIo, loadCliConfig, workOptions } from "./io.js";

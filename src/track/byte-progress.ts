@@ -1,5 +1,5 @@
 /** Shows how much of a known number of bytes is done: on a terminal one line that updates itself, elsewhere a line now and then. */
-import { type ConsoleStream, duration, ERASE_LINE } from "./console.js";
+import { type ConsoleStream, duration, ERASE_LINE } from "./terminal.js";
 
 export interface ByteProgress {
   readonly doneBytes: number;

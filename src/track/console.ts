@@ -4,13 +4,7 @@
  */
 import pc from "picocolors";
 import type { EvaluationEvent, StepEvent, TrainEvent } from "../optimize/events.js";
-
-/** The part of a writable stream that is used; process.stderr fits. */
-export interface ConsoleStream {
-  write(text: string): unknown;
-  readonly isTTY?: boolean | undefined;
-  readonly columns?: number | undefined;
-}
+import { type ConsoleStream, duration, ERASE_LINE } from "./terminal.js";
 
 export interface ConsoleOptions {
   readonly stream: ConsoleStream;
@@ -32,8 +26,6 @@ const DEFAULT_COLUMNS = 80;
 const LINES_PER_FIT = 20;
 /** Per-task numbers beyond this many make the line unreadable; the average is in the loss. */
 const MAX_TASKS_SHOWN = 8;
-/** Back to the beginning of the line, and clears it. */
-export const ERASE_LINE = "\r\u001b[2K";
 
 /** Renders the events of one fit at a time. */
 export function createConsole({ stream, color, everySteps }: ConsoleOptions): FitConsole {
@@ -111,14 +103,4 @@ function evaluationLine(event: EvaluationEvent): string {
     (task, index) => `${task} ${(event.accuracyPercent[index] ?? Number.NaN).toFixed(2)}`,
   );
   return `step ${event.step}: accuracy ${event.averagePercent.toFixed(2)} % (${perTask.join(", ")})`;
-}
-
-/** `7 s`, `2:05` (minutes), `1:02:05` (hours); `?` when not known. */
-export function duration(seconds: number): string {
-  if (!Number.isFinite(seconds)) return "?";
-  const whole = Math.round(seconds);
-  if (whole < 60) return `${whole} s`;
-  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-  const padded = String(rest).padStart(2, "0");
-  return hours > 0 ? `${hours}:${String(minutes).padStart(2, "0")}:${padded}` : `${minutes}:${padded}`;
 }

@@ -8,6 +8,7 @@ import { writeSafetensors } from "../../src/checkpoint/safetensors.js";
 import { readMergeFile } from "../../src/config/merge-file.js";
 import { mergeMethods } from "../../src/merge/methods/registry.js";
 import { type MergeModelsOptions, mergeModels } from "../../src/run/merge-models/merge-models.js";
+import { ROOT } from "../support/cli.js";
 import { randomArray, relativeError } from "../support/random.js";
 
 const SHAPES: Readonly<Record<string, readonly number[]>> = {
@@ -329,4 +330,13 @@ describe("mistakes are named before anything is written", () => {
     await cp(join(models, "base"), path, { recursive: true });
     return path;
   }
+});
+
+it("the file that ships merges the suite's experts", async () => {
+  const file = await readMergeFile(join(ROOT, "configs", "merges", "mini8.yaml"));
+  const { signal } = new AbortController();
+  const options = { overwrite: false, signal, log: () => {}, onProgress: () => {} };
+  expect((await mergeModels(file, join(folder, "mini8"), options)).reason).toBe("finished");
+  const found = await openCheckpoint(join(folder, "mini8"));
+  expect([...found.tensors.values()].every(({ dtype }) => dtype === "F16")).toBe(true);
 });
