@@ -6,9 +6,9 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import yargs from "yargs";
 import type { Counts } from "./run-cases.js";
@@ -47,7 +47,10 @@ const report = {
   reference,
 };
 process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
-if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`);
+if (options.json !== undefined) {
+  await mkdir(dirname(options.json), { recursive: true });
+  await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`);
+}
 await rm(folder, { recursive: true });
 process.exitCode = counts.failures.length + (reference?.disagreements.length ?? 0) > 0 ? 1 : 0;
 
