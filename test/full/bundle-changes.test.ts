@@ -6,8 +6,8 @@ import { chmod, copyFile, readdir, readFile, rename, rm, truncate, writeFile } f
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { mappingGuard } from "../../src/runtime/mmap.js";
 import { ROOT, startCli, temporaryFolder } from "../support/cli.js";
+import { canLease } from "../support/leases.js";
 
 const CONFIG = `extends: presets/quickstart
 suite: ${JSON.stringify(join(ROOT, "datasets", "mini8"))}
@@ -42,7 +42,7 @@ const overwrite = async (bundle: string, write: (path: string) => Promise<unknow
   await write(bundle);
 };
 
-describe.skipIf(mappingGuard() !== "read leases")("a bundle that is written to", () => {
+describe.skipIf(!canLease)("a bundle that is written to", () => {
   it.each([
     ["cut to nothing", (path: string) => truncate(path, 0), 0],
     ["cut to its header", (path: string) => truncate(path, 20_000), 37],

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CheckpointError, UserError } from "../../src/errors.js";
-import { canMapFiles, type MappedFile, mapFile, mappingGuard } from "../../src/runtime/mmap.js";
+import { canMapFiles, type MappedFile, mapFile } from "../../src/runtime/mmap.js";
+import { canLease } from "../support/leases.js";
 
 let folder = "";
 beforeAll(async () => {
@@ -24,7 +25,6 @@ async function sevens(name: string): Promise<string> {
   return path;
 }
 const total = ({ view }: MappedFile): number => new Uint8Array(view(0, SIZE)).reduce((sum, byte) => sum + byte, 0);
-const canLease = canMapFiles() && mappingGuard() === "read leases";
 
 describe.skipIf(!canMapFiles())("mapFile", () => {
   it("shows any part of the file and nothing beyond, and closes twice", async () => {
