@@ -83,8 +83,12 @@ export function clipVisionFeatures(
   observe("vision_model.pre_layrnorm", hiddenBTD);
   for (let index = 0; index < config.layers; index++) {
     const prefix = blockPrefix(index);
-    const attended = selfAttention(config, weights, `${prefix}.self_attn`, norm(`${prefix}.layer_norm1`, hiddenBTD));
-    hiddenBTD = tf.add(hiddenBTD, attended);
+    // Only the class token leaves the last block: there, the other tokens are keys and values and nothing else.
+    const isLast = index === config.layers - 1;
+    const going = (xBTD: Tensor): Tensor => (isLast ? classToken(xBTD) : xBTD);
+    const normalizedBTD = norm(`${prefix}.layer_norm1`, hiddenBTD);
+    const attended = selfAttention(config, weights, `${prefix}.self_attn`, going(normalizedBTD), normalizedBTD);
+    hiddenBTD = tf.add(going(hiddenBTD), attended);
     observe(`${prefix}.self_attn`, hiddenBTD);
     const dense = (part: string, x: Tensor): Tensor =>
       linear(x, weights(`${prefix}.mlp.${part}.weight`), weights(`${prefix}.mlp.${part}.bias`));
@@ -92,16 +96,16 @@ export function clipVisionFeatures(
     hiddenBTD = tf.add(hiddenBTD, dense("fc2", inner));
     observe(`${prefix}.mlp`, hiddenBTD);
   }
-  const [batch] = imagesBHWC.shape;
-  assert(batch !== undefined, "images without a batch dimension");
-  const classTokenBD = tf.reshape(tf.slice(hiddenBTD, [0, 0, 0], [batch, 1, config.hiddenSize]), [
-    batch,
-    config.hiddenSize,
-  ]);
+  const classTokenBD = tf.reshape(classToken(hiddenBTD), [-1, config.hiddenSize]);
   const featuresBE = linear(norm("vision_model.post_layernorm", classTokenBD), weights(PROJECTION_TENSOR));
   const unitBE = tf.div(featuresBE, tf.sqrt(tf.sum(tf.square(featuresBE), -1, true)));
   observe(PROJECTION_TENSOR, unitBE);
   return unitBE;
+}
+
+/** The first token: [B, T, D] -> [B, 1, D]. */
+function classToken(xBTD: Tensor): Tensor {
+  return tf.slice(xBTD, [0, 0, 0], [-1, 1, -1]);
 }
 
 /** Normalised pixels, cut into patches and projected, with the class token in front and positions added: [B, T, D]. */
@@ -136,23 +140,26 @@ function embed(
   return tf.add(tokensBTD, weights(`${EMBEDDINGS}.position_embedding.weight`));
 }
 
+/** What the tokens of askingBQD [B, Q, D] gather from those of xBTD [B, T, D]: [B, Q, D]. */
 function selfAttention(
   config: ClipVisionConfig,
   weights: (name: string) => Tensor,
   prefix: string,
+  askingBQD: Tensor,
   xBTD: Tensor,
 ): Tensor {
-  const [batch, tokens] = xBTD.shape;
-  assert(batch !== undefined && tokens !== undefined, "attention over something else than [B, T, D]");
   const headSize = config.hiddenSize / config.heads;
   const dense = (part: string, x: Tensor, scale = 1): Tensor => {
     const [weight, bias] = [weights(`${prefix}.${part}.weight`), weights(`${prefix}.${part}.bias`)];
     return scale === 1 ? linear(x, weight, bias) : linear(x, tf.mul(weight, scale), tf.mul(bias, scale));
   };
-  const split = (x: Tensor): Tensor =>
-    tf.transpose(tf.reshape(x, [batch, tokens, config.heads, headSize]), [0, 2, 1, 3]);
+  const split = (x: Tensor): Tensor => {
+    const [batch, tokens] = x.shape;
+    assert(batch !== undefined && tokens !== undefined, "attention over something else than [B, T, D]");
+    return tf.transpose(tf.reshape(x, [batch, tokens, config.heads, headSize]), [0, 2, 1, 3]);
+  };
   // The scores' 1 / sqrt(head size) goes into the query's weights, which are smaller than what they make.
-  const query = split(dense("q_proj", xBTD, headSize ** -0.5));
-  const outBNTD = attention(query, split(dense("k_proj", xBTD)), split(dense("v_proj", xBTD)));
-  return dense("out_proj", tf.reshape(tf.transpose(outBNTD, [0, 2, 1, 3]), [batch, tokens, config.hiddenSize]));
+  const query = split(dense("q_proj", askingBQD, headSize ** -0.5));
+  const outBNQD = attention(query, split(dense("k_proj", xBTD)), split(dense("v_proj", xBTD)));
+  return dense("out_proj", tf.reshape(tf.transpose(outBNQD, [0, 2, 1, 3]), askingBQD.shape));
 }
