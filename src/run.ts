@@ -4,6 +4,7 @@
  * 2024, arXiv:2310.02575. Other things one can do with a suite are in run/.
  */
 import type { RunConfig } from "./config/schema.js";
+import type { Executable } from "./engine/program.js";
 import { constrain, toTensorCoefficients } from "./merge/coefficients.js";
 import type { TrainEvent } from "./optimize/events.js";
 import { initTrainState, type TrainResult, type TrainState, train } from "./optimize/train.js";
@@ -17,7 +18,7 @@ import { coefficientsRecord, environmentRecord, inputFingerprints } from "./run/
 import { reportFit } from "./run/report-fit.js";
 import { type Session, type SessionOptions, withSession } from "./run/session.js";
 import { finishTracking, type Tracking, trackRun } from "./run/tracking.js";
-import { type LearningData, trainOptions } from "./run/training.js";
+import { compileStep, type LearningData, trainOptions } from "./run/training.js";
 import type { RunFolder } from "./track/run-folder.js";
 
 export { writeRunReport } from "./report/write-report.js";
@@ -61,13 +62,16 @@ export interface FitResult {
 export async function fit(config: RunConfig, options: FitOptions): Promise<FitResult> {
   const started = performance.now();
   return withSession(config, options, async (session) => {
-    const data = await loadLearningData(config, session, options.cacheDir);
+    const [step, data] = await Promise.all([
+      compileStep(session.engine, session.inputs, config),
+      loadLearningData(config, session, options.cacheDir),
+    ]);
     const { folder, state } = await openFolder(config, options, inputFingerprints(config, session.inputs, data.pixels));
     const tracker = options.tracking && trackRun(folder.path, options.tracking, options.log);
     try {
       await folder.writeEnvironment(environmentRecord(session.engine));
       const consumers = [folder.record, options.onEvent, () => tracker?.notify()];
-      const learned = await learn(config, { ...session, data }, options, consumers, folder, state);
+      const learned = await learn(config, { ...session, step, data }, options, consumers, folder, state);
       const judged =
         learned.reason === "finished" ? await judgeFit(config, session, options, folder, learned, started) : [];
       const reason = judged.length === 0 ? "interrupted" : "finished";
@@ -87,14 +91,15 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
 /** Learns the coefficients and keeps them. */
 async function learn(
   config: RunConfig,
-  { engine, inputs, evaluation, data }: Session & { readonly data: LearningData },
+  { engine, inputs, evaluation, step, data }: Session & { readonly step: Executable; readonly data: LearningData },
   options: FitOptions,
   consumers: readonly ((event: TrainEvent) => void | Promise<void>)[],
   folder: RunFolder,
   from?: TrainState,
 ) {
   const { bundle, grouping } = inputs;
-  const training = await trainOptions(config, engine, inputs, data, {
+  const training = trainOptions(config, engine, inputs, data, {
+    step,
     signal: options.signal,
     evaluate: async (valuesKL) => {
       const coefficientsNK = toTensorCoefficients(valuesKL, grouping, bundle.tasks.length);

@@ -13,7 +13,13 @@ import { divideByScales, taskVectorScales, widenTaskVector } from "./half-task-v
 import { quote } from "./json-cursor.js";
 import { indexByCanonicalName } from "./names.js";
 import { type ExpectedTensor, type Expert, sameShape } from "./preflight.js";
-import { readByteRange, readFloat32Range, readSafetensorsHeader, type SafetensorsFile } from "./safetensors.js";
+import {
+  type ReadRange,
+  readFloat32Range,
+  readSafetensorsHeader,
+  type SafetensorsFile,
+  withRanges,
+} from "./safetensors.js";
 import { type WriteSpec, writeSafetensorsStream } from "./safetensors-writer.js";
 import {
   type ProcessTaskVectors,
@@ -65,7 +71,7 @@ export interface Bundle {
 export interface BundleProgress {
   /** `hash` reads the inputs, `process` looks at the whole model for the processing, `write` fills the file. */
   readonly phase: "hash" | "process" | "write";
-  /** Tensors done in this phase; `process` may pass over the model several times. */
+  /** Checkpoints (`hash`) or tensors done in this phase; `process` may pass over the model several times. */
   readonly done: number;
   readonly total: number;
 }
@@ -161,22 +167,35 @@ export async function readTaskVectors(bundle: Bundle, tensor: BundleTensor): Pro
 /** Elements `from` to `to` of one task's vector of one tensor, float32, as a copy. Throws CheckpointError if it has none. */
 export async function readTaskVectorRange(
   bundle: Bundle,
-  { name, shape, taskVectors, scales }: BundleTensor,
+  tensor: BundleTensor,
   task: number,
   from: number,
   to: number,
 ): Promise<Float32Array> {
+  return withRanges(bundle.path, (read) => taskVectorRange(bundle, tensor, task, from, to, read));
+}
+
+/** As `readTaskVectorRange`, from the bundle's file that is open already. */
+export async function taskVectorRange(
+  { path }: Bundle,
+  { name, shape, taskVectors, scales }: BundleTensor,
+  task: number,
+  from: number,
+  to: number,
+  read: ReadRange,
+): Promise<Float32Array> {
   if (taskVectors === undefined) {
     throw new CheckpointError(
-      `${bundle.path}: tensor ${quote(name)}: expected task vectors, found none: it is taken from the base.`,
+      `${path}: tensor ${quote(name)}: expected task vectors, found none: it is taken from the base.`,
     );
   }
-  const { path, byteOffset } = taskVectors;
+  const { byteOffset } = taskVectors;
   const first = task * sizeOf(shape) + from;
-  if (scales === undefined) return readFloat32Range(path, byteOffset + first * F32_BYTES, (to - from) * F32_BYTES);
-  const scalesK = await readFloat32Range(scales.path, scales.byteOffset, scales.byteLength);
-  const bits = await readByteRange(path, byteOffset + first * F16_BYTES, (to - from) * F16_BYTES);
-  return widenTaskVector(new Uint16Array(bits.buffer, bits.byteOffset, to - from), scalesK[task] ?? 1);
+  if (scales === undefined)
+    return new Float32Array((await read(byteOffset + first * F32_BYTES, (to - from) * F32_BYTES)).buffer);
+  const scalesK = new Float32Array((await read(scales.byteOffset, scales.byteLength)).buffer);
+  const bits = await read(byteOffset + first * F16_BYTES, (to - from) * F16_BYTES);
+  return widenTaskVector(new Uint16Array(bits.buffer), scalesK[task] ?? 1);
 }
 
 function sizeOf(shape: readonly number[]): number {
@@ -216,14 +235,18 @@ async function fingerprintOf(options: BuildBundleOptions, inputs: readonly Input
   const add = (value: unknown) => hash.update(`${JSON.stringify(value)}\n`);
   const stored = options.dtype === "F16" ? ["F16"] : [];
   add([FORMAT, VERSION, processing?.id ?? "none", experts.map(({ task }) => task), ...stored]);
-  for (const [i, { name, shape, baseName, expertNames }] of inputs.entries()) {
-    const contents = [await base.tensorSha256(baseName)];
-    for (const [k, expertName] of expertNames.entries()) {
-      contents.push((await experts[k]?.checkpoint.tensorSha256(expertName)) ?? "");
-    }
-    add([name, shape, contents]);
-    onProgress?.({ phase: "hash", done: i + 1, total: inputs.length });
+  const merged = inputs.filter(({ expertNames }) => expertNames.length > 0);
+  const baseHashes = await base.tensorSha256s(inputs.map(({ baseName }) => baseName));
+  const total = experts.length + 1;
+  onProgress?.({ phase: "hash", done: 1, total });
+  const expertHashes: Map<InputTensor, string>[] = [];
+  for (const [k, { checkpoint }] of experts.entries()) {
+    const hashes = await checkpoint.tensorSha256s(merged.map(({ expertNames }) => expertNames[k] ?? ""));
+    expertHashes.push(new Map(merged.map((input, i) => [input, hashes[i] ?? ""])));
+    onProgress?.({ phase: "hash", done: k + 2, total });
   }
+  for (const [i, input] of inputs.entries())
+    add([input.name, input.shape, [baseHashes[i], ...expertHashes.flatMap((hashes) => hashes.get(input) ?? [])]]);
   return hash.digest("hex");
 }
 

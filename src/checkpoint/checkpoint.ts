@@ -2,13 +2,12 @@
  * Opening a checkpoint: a Hugging Face folder (config.json, model.safetensors or its shards) or one .safetensors
  * file. Only headers are read here; values come tensor by tensor. Saving is in save-checkpoint.ts.
  */
-import { createHash } from "node:crypto";
 import { readdir, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import { CheckpointError } from "../errors.js";
 import { printable, quote } from "./json-cursor.js";
 import { readText } from "./regular-file.js";
-import { readSafetensorsHeader, readTensorBytes, readTensorFloat32, type SafetensorsFile } from "./safetensors.js";
+import { hashTensors, readSafetensorsHeader, readTensorFloat32, type SafetensorsFile } from "./safetensors.js";
 import type { TensorEntry } from "./safetensors-header.js";
 import { INDEX_NAME, readShardIndex } from "./shard-index.js";
 
@@ -33,8 +32,8 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** Values of one tensor as float32 (a copy); CheckpointError for an unknown name or a dtype that is not a float. */
   readFloat32(name: string): Promise<Float32Array>;
-  /** Hex sha256 over dtype, shape and bytes of one tensor; read once, then remembered. */
-  tensorSha256(name: string): Promise<string>;
+  /** Hex sha256 over dtype, shape and bytes of each named tensor, in the order of the names; read once, then remembered. */
+  tensorSha256s(names: readonly string[]): Promise<string[]>;
 }
 
 /**
@@ -71,7 +70,7 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
 function makeCheckpoint(path: string, config: unknown, tensors: ReadonlyMap<string, StoredTensor>): Checkpoint {
   const factor = [...tensors.keys()].find((name) => ADAPTER_TENSOR.test(name));
   if (factor !== undefined) throw adapterFound(path, ` (its tensor ${quote(factor)})`);
-  const hashes = new Map<string, Promise<string>>();
+  const hashes = new Map<string, string>();
   const find = (name: string): StoredTensor => {
     const tensor = tensors.get(name);
     if (tensor !== undefined) return tensor;
@@ -85,18 +84,19 @@ function makeCheckpoint(path: string, config: unknown, tensors: ReadonlyMap<stri
       const stored = find(name);
       return readTensorFloat32(stored.file, stored.name);
     },
-    tensorSha256: async (name) => {
-      const hash = hashes.get(name) ?? hashTensor(find(name));
-      hashes.set(name, hash);
-      return hash;
+    tensorSha256s: async (names) => {
+      const unknown = names.filter((name) => !hashes.has(name)).map((name) => ({ name, stored: find(name) }));
+      for (const file of new Set(unknown.map(({ stored }) => stored.file))) {
+        const own = unknown.filter(({ stored }) => stored.file === file);
+        const found = await hashTensors(
+          file,
+          own.map(({ stored }) => stored.name),
+        );
+        for (const { name, stored } of own) hashes.set(name, found.get(stored.name) ?? "");
+      }
+      return names.map((name) => hashes.get(name) ?? "");
     },
   };
-}
-
-async function hashTensor(tensor: StoredTensor): Promise<string> {
-  const hash = createHash("sha256").update(`${tensor.dtype} ${tensor.shape.join(",")}\n`);
-  for await (const bytes of readTensorBytes(tensor.file, tensor.name)) hash.update(bytes);
-  return hash.digest("hex");
 }
 
 async function readModelFile(path: string): Promise<ReadonlyMap<string, StoredTensor>> {

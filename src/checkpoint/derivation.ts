@@ -3,9 +3,9 @@
  * two models that were trained apart differ by about the square root of 2 of it, and so does a matrix from its transpose. A glance at
  * the beginning of every matrix, so that it costs little at every start. These are warnings: unusual experts are not refused.
  */
-import { type Bundle, type BundleTensor, readTaskVectorRange } from "./bundle.js";
+import { type Bundle, type BundleTensor, taskVectorRange } from "./bundle.js";
 import { quote } from "./json-cursor.js";
-import { readFloat32Range } from "./safetensors.js";
+import { type ReadRange, withRanges } from "./safetensors.js";
 
 /** Above this share of the base's norm an expert, or one of its matrices, is named. */
 const SUSPECT_RATIO = 0.8;
@@ -22,9 +22,11 @@ interface Sizes {
 
 /** A sentence for every expert that does not look fine-tuned from the base, or has a matrix that does not. */
 export async function derivationWarnings(bundle: Bundle): Promise<string[]> {
+  const matrices = bundle.tensors.filter(({ taskVectors, shape }) => taskVectors !== undefined && shape.length > 1);
   const sizes: Sizes[] = [];
-  for (const tensor of bundle.tensors)
-    if (tensor.taskVectors !== undefined && tensor.shape.length > 1) sizes.push(await sizesOf(bundle, tensor));
+  await withRanges(bundle.path, async (read) => {
+    for (const matrix of matrices) sizes.push(await sizesOf(bundle, matrix, read));
+  });
   if (sizes.length === 0) return [];
   return bundle.tasks.flatMap((task, k) => {
     const ratio = ratioOf(sizes, k);
@@ -56,14 +58,13 @@ function ratioOf(sizes: readonly Sizes[], k: number): number {
   return task === 0 ? 0 : Math.sqrt(task / base);
 }
 
-async function sizesOf(bundle: Bundle, tensor: BundleTensor): Promise<Sizes> {
+async function sizesOf(bundle: Bundle, tensor: BundleTensor, read: ReadRange): Promise<Sizes> {
   const size = tensor.shape.reduce((product, dim) => product * dim, 1);
   const to = Math.min(size, SAMPLE_ELEMENTS);
-  const tasksK: number[] = [];
-  for (const task of bundle.tasks.keys())
-    tasksK.push(sumOfSquares(await readTaskVectorRange(bundle, tensor, task, 0, to)));
-  const { path, byteOffset } = tensor.base;
-  const base = sumOfSquares(await readFloat32Range(path, byteOffset, to * F32_BYTES));
+  const tasksK = await Promise.all(
+    bundle.tasks.map(async (_, task) => sumOfSquares(await taskVectorRange(bundle, tensor, task, 0, to, read))),
+  );
+  const base = sumOfSquares(new Float32Array((await read(tensor.base.byteOffset, to * F32_BYTES)).buffer));
   return { name: tensor.name, base, tasksK };
 }
 

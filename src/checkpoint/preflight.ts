@@ -219,11 +219,14 @@ async function compareContents(
   problems: CheckpointProblem[],
 ): Promise<void> {
   const firstWith = new Map<string, string>();
-  for (const { task, checkpoint } of experts) {
+  const compared = experts.map(({ task, checkpoint }) => {
     const names = namesOf(checkpoint, []);
-    const used = expectedTensors.filter(({ name }) => names.has(name));
+    return { task, checkpoint, used: expectedTensors.filter(({ name }) => names.has(name)) };
+  });
+  const contents = await Promise.all(compared.map(({ checkpoint, used }) => contentOf(checkpoint, used)));
+  for (const [i, { task, checkpoint, used }] of compared.entries()) {
+    const content = contents[i] ?? "";
     if (used.length === 0) continue;
-    const content = await contentOf(checkpoint, used);
     const earlier = firstWith.get(content);
     const equal = content === (await contentOf(base, used)) ? "the base" : earlier;
     if (equal !== undefined) {
@@ -241,12 +244,9 @@ async function compareContents(
 
 async function contentOf(checkpoint: Checkpoint, tensors: readonly ExpectedTensor[]): Promise<string> {
   const names = namesOf(checkpoint, []);
-  const hashes: string[] = [];
-  for (const { name } of tensors) {
-    const stored = names.get(name);
-    hashes.push(`${name} ${stored === undefined ? "none" : await checkpoint.tensorSha256(stored)}`);
-  }
-  return hashes.join("\n");
+  const stored = tensors.flatMap(({ name }) => names.get(name) ?? []);
+  const hashes = new Map((await checkpoint.tensorSha256s(stored)).map((hash, i) => [stored[i], hash]));
+  return tensors.map(({ name }) => `${name} ${hashes.get(names.get(name)) ?? "none"}`).join("\n");
 }
 
 export function sameShape(a: readonly number[], b: readonly number[]): boolean {

@@ -2,6 +2,7 @@
  * Reading safetensors files by ranges, never whole: the header, and one tensor at a time as float32.
  * Little-endian, row-major. What the header may contain is in safetensors-header.ts, writing in safetensors-writer.ts.
  */
+import { createHash } from "node:crypto";
 import type { Stats } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { CheckpointError } from "../errors.js";
@@ -78,18 +79,28 @@ export async function readTensorFloat32(file: SafetensorsFile, name: string): Pr
   return dtype === "F16" ? decodeFloat16(bits) : decodeBfloat16(bits);
 }
 
-/** The raw bytes of one tensor in pieces of at most 64 MiB, for hashing; same errors as `readTensorFloat32`. */
-export async function* readTensorBytes(file: SafetensorsFile, name: string): AsyncGenerator<Uint8Array> {
-  const entry = entryOf(file, name);
+/**
+ * Hex sha256 over dtype, shape and bytes of each named tensor, in one pass over the file in pieces of at most 64 MiB; same errors as
+ * `readTensorFloat32`.
+ */
+export async function hashTensors(file: SafetensorsFile, names: readonly string[]): Promise<Map<string, string>> {
+  const entries = names.map((name) => ({ ...entryOf(file, name), name })).sort((a, b) => a.byteOffset - b.byteOffset);
+  const largest = entries.reduce((most, { byteLength }) => Math.max(most, byteLength), 0);
+  const piece = new Uint8Array(Math.min(READ_BYTES, largest));
+  const hashes = new Map<string, string>();
   const handle = await openUnchanged(file);
   try {
-    const piece = new Uint8Array(Math.min(READ_BYTES, entry.byteLength));
-    for (let done = 0; done < entry.byteLength; done += piece.length) {
-      const part = piece.subarray(0, Math.min(piece.length, entry.byteLength - done));
-      await readExactly(handle, part, entry.byteOffset + done, file.path);
-      yield part;
+    for (const { name, dtype, shape, byteOffset, byteLength } of entries) {
+      const hash = createHash("sha256").update(`${dtype} ${shape.join(",")}\n`);
+      for (let done = 0; done < byteLength; done += piece.length) {
+        const part = piece.subarray(0, Math.min(piece.length, byteLength - done));
+        await readExactly(handle, part, byteOffset + done, file.path);
+        hash.update(part);
+      }
+      hashes.set(name, hash.digest("hex"));
     }
     requireUnchanged(file, await handle.stat());
+    return hashes;
   } finally {
     await handle.close();
   }
@@ -109,14 +120,24 @@ export async function readByteRange(
   byteOffset: number,
   byteLength: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(byteLength);
+  return withRanges(path, (read) => read(byteOffset, byteLength));
+}
+
+/** Bytes of one file, in a buffer of their own. */
+export type ReadRange = (byteOffset: number, byteLength: number) => Promise<Uint8Array<ArrayBuffer>>;
+
+/** Opens the file once for all the ranges that `work` reads. Throws CheckpointError as `readFloat32Range`. */
+export async function withRanges<T>(path: string, work: (read: ReadRange) => Promise<T>): Promise<T> {
   const handle = await openRegular(path, WHAT);
   try {
-    await readExactly(handle, bytes, byteOffset, path);
+    return await work(async (byteOffset, byteLength) => {
+      const bytes = new Uint8Array(byteLength);
+      await readExactly(handle, bytes, byteOffset, path);
+      return bytes;
+    });
   } finally {
     await handle.close();
   }
-  return bytes;
 }
 
 function entryOf(file: SafetensorsFile, name: string): TensorEntry {

@@ -135,8 +135,12 @@ function embed(
     channels * patchSize * patchSize,
   ]);
   const patchesBPD = tf.reshape(linear(patches, kernel), [batch, side * side, hiddenSize]);
-  const classToken = tf.reshape(weights(`${EMBEDDINGS}.class_embedding`), [1, 1, hiddenSize]);
-  const tokensBTD = tf.concat([tf.tile(classToken, [batch, 1, 1]), patchesBPD], 1);
+  // A product with ones, since tfjs's gradient of tile is a slice and an addition per image.
+  const classTokens = tf.mul(
+    tf.ones([batch, 1, 1]),
+    tf.reshape(weights(`${EMBEDDINGS}.class_embedding`), [1, 1, hiddenSize]),
+  );
+  const tokensBTD = tf.concat([classTokens, patchesBPD], 1);
   return tf.add(tokensBTD, weights(`${EMBEDDINGS}.position_embedding.weight`));
 }
 

@@ -155,13 +155,12 @@ export async function loadLabelled(
   split: string,
   cacheDir: string,
 ): Promise<Map<string, LabelledPixels>> {
-  const stores = new Map<string, LabelledPixels>();
-  for (const task of inputs.tasks) {
+  const stores = inputs.tasks.map(async (task): Promise<[string, LabelledPixels]> => {
     const dataset = await openDataset({ path: task.dataset, split, classes: task.classes, where: `task ${task.name}` });
     const pixels = await loadPixels(dataset, inputs.preprocessing, { cacheDir });
-    stores.set(task.name, requireLabels(pixels, `task ${task.name}`));
-  }
-  return stores;
+    return [task.name, requireLabels(pixels, `task ${task.name}`)];
+  });
+  return new Map(await Promise.all(stores));
 }
 
 /** The images of every task in a split, their labels left behind. */
@@ -170,10 +169,9 @@ export async function loadUnlabelled(
   split: string,
   cacheDir: string,
 ): Promise<Map<string, UnlabelledPixels>> {
-  const stores = new Map<string, UnlabelledPixels>();
-  for (const task of inputs.tasks) {
+  const stores = inputs.tasks.map(async (task): Promise<[string, UnlabelledPixels]> => {
     const dataset = await openDataset({ path: task.dataset, split, where: `task ${task.name}` });
-    stores.set(task.name, withoutLabels(await loadPixels(dataset, inputs.preprocessing, { cacheDir })));
-  }
-  return stores;
+    return [task.name, withoutLabels(await loadPixels(dataset, inputs.preprocessing, { cacheDir }))];
+  });
+  return new Map(await Promise.all(stores));
 }

@@ -24,17 +24,20 @@ export async function withSession<T>(
   options: SessionOptions,
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
-  const inputs = await loadInputs(config, options);
-  const pixels = await loadLabelled(inputs, config.data.eval_split, options.cacheDir);
   const { engine, reason } = await createEngine(config);
   options.log(`engine: ${reason}`);
   try {
-    const classifier = await createClassifier(engine, {
-      config: inputs.tower,
-      normalization: inputs.preprocessing,
-      heads: inputs.heads,
-      batchSize: config.data.eval_batch_size,
-    });
+    const inputs = await loadInputs(config, options);
+    // The engine compiles in a thread of its own while images are read.
+    const [classifier, pixels] = await Promise.all([
+      createClassifier(engine, {
+        config: inputs.tower,
+        normalization: inputs.preprocessing,
+        heads: inputs.heads,
+        batchSize: config.data.eval_batch_size,
+      }),
+      loadLabelled(inputs, config.data.eval_split, options.cacheDir),
+    ]);
     const evaluation = { classifier, pixels, limit: config.data.eval_limit ?? undefined, signal: options.signal };
     const result = await work({ engine, inputs, evaluation });
     await classifier.close();

@@ -13,7 +13,7 @@ import type { Inputs } from "./inputs.js";
 import { constraintOf } from "./records.js";
 
 /** Compiles the step of `config`, in as many passes as its memory needs, and binds the bundle and the heads to it. */
-async function compileStep(engine: Engine, inputs: Inputs, config: RunConfig): Promise<Executable> {
+export async function compileStep(engine: Engine, inputs: Inputs, config: RunConfig): Promise<Executable> {
   const { heads } = inputs;
   const { options, passes } = stepOf(engine, inputs, config);
   const objective: ObjectiveSpec = objectives[config.objective.name];
@@ -74,18 +74,18 @@ function taskWeight({ data, objective }: RunConfig, tasks: number): number {
   return data.batches_per_task / (objective.reduction === "mean" ? tasks : 1);
 }
 
-/** The trainer's options. `evaluate` gives accuracies in percent for constrained coefficients [K, L]; `targets` is empty without targets. */
-export async function trainOptions(
+/** The trainer's options for a compiled step. `evaluate` gives accuracies in percent for constrained coefficients [K, L]; `targets` is empty without targets. */
+export function trainOptions(
   config: RunConfig,
   engine: Engine,
   inputs: Inputs,
   { pixels, targets }: LearningData,
-  { evaluate, signal }: Pick<TrainOptions, "evaluate" | "signal">,
-): Promise<TrainOptions> {
+  { step, evaluate, signal }: Pick<TrainOptions, "step" | "evaluate" | "signal">,
+): TrainOptions {
   const { optimizer, seed, steps } = config;
   const images = imagesPerTask(config);
   return {
-    step: await compileStep(engine, inputs, config),
+    step,
     tasks: inputs.bundle.tasks,
     grouping: inputs.grouping,
     constraint: constraintOf(config),

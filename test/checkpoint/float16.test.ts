@@ -2,17 +2,15 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from "../../src/checkpoint/float16.js";
-import { readSafetensorsHeader, readTensorBytes, readTensorFloat32 } from "../../src/checkpoint/safetensors.js";
+import { readByteRange, readSafetensorsHeader, readTensorFloat32 } from "../../src/checkpoint/safetensors.js";
 
 const golden = new URL("../golden/", import.meta.url).pathname;
 const allPatterns = Uint16Array.from({ length: 65_536 }, (_, i) => i);
 
 async function readBits(name: string): Promise<Uint16Array> {
-  const parts: Uint8Array[] = [];
-  for await (const part of readTensorBytes(await readSafetensorsHeader(`${golden}half.safetensors`), name)) {
-    parts.push(Uint8Array.from(part));
-  }
-  return new Uint16Array(Uint8Array.from(Buffer.concat(parts)).buffer);
+  const file = await readSafetensorsHeader(`${golden}half.safetensors`);
+  const { byteOffset, byteLength } = file.tensors.get(name) ?? expect.fail(name);
+  return new Uint16Array((await readByteRange(file.path, byteOffset, byteLength)).buffer);
 }
 
 function sha256WithoutNan(values: Float32Array): string {

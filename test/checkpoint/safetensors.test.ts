@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
+  readByteRange,
   readSafetensorsHeader,
-  readTensorBytes,
   readTensorFloat32,
   writeSafetensors,
   writeSafetensorsStream,
@@ -38,9 +38,8 @@ async function goldenTensors(): Promise<ExpectedTensor[]> {
 }
 
 async function rawBytes(path: string, name: string): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  for await (const part of readTensorBytes(await readSafetensorsHeader(path), name)) parts.push(Uint8Array.from(part));
-  return Uint8Array.from(Buffer.concat(parts));
+  const { byteOffset, byteLength } = (await readSafetensorsHeader(path)).tensors.get(name) ?? expect.fail(name);
+  return readByteRange(path, byteOffset, byteLength);
 }
 
 describe("golden files of the reference library", () => {

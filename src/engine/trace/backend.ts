@@ -45,6 +45,10 @@ export class TraceBackend extends tf.KernelBackend {
   /** ONNX operators that the device of this trace has no kernel for. */
   lacks: ReadonlySet<string> = new Set();
   private symbols = new WeakMap<object, SymbolData>();
+  /** What a reshaped value was before. */
+  private readonly unshaped = new Map<string, { readonly name: string; readonly shape: readonly number[] }>();
+  /** Values that were reshaped or expanded, by what they came from and to which shape, so that each is made once. */
+  private readonly views = new Map<string, string>();
   private count = 0;
 
   /** Starts an empty graph for a device without the operators in `lacks`; tensors of an earlier trace are no longer valid. */
@@ -53,6 +57,8 @@ export class TraceBackend extends tf.KernelBackend {
     this.graph = createGraph();
     this.products.clear();
     this.narrow.clear();
+    this.unshaped.clear();
+    this.views.clear();
     this.symbols = new WeakMap();
     this.count = 0;
   }
@@ -146,10 +152,34 @@ export class TraceBackend extends tf.KernelBackend {
   materialize(tensor: TensorInfo): string {
     const { name, storedShape } = this.lookup(tensor);
     if (sameShape(storedShape, tensor.shape)) return name;
-    if (sizeOf(storedShape) === sizeOf(tensor.shape)) {
-      return addNode(this.graph, "Reshape", [name, addInts(this.graph, tensor.shape)]);
-    }
-    return addNode(this.graph, "Expand", [name, addInts(this.graph, tensor.shape)]);
+    if (sizeOf(storedShape) === sizeOf(tensor.shape)) return this.reshapedValue(name, storedShape, tensor.shape);
+    return this.once(`expand ${name} ${tensor.shape.join("x")}`, () =>
+      addNode(this.graph, "Expand", [name, addInts(this.graph, tensor.shape)]),
+    );
+  }
+
+  /** The same values in another shape. */
+  reshaped(tensor: TensorInfo, shape: readonly number[]): TensorInfo {
+    const { uniform } = this.lookup(tensor);
+    if (uniform !== undefined) return this.fill(uniform, shape, tensor.dtype);
+    return this.symbol(this.reshapedValue(this.materialize(tensor), tensor.shape, shape), shape, tensor.dtype);
+  }
+
+  /** Layers reshape to and fro, forward and backward: of a chain one node is left, of equal ones one, of a return to the start none. */
+  private reshapedValue(name: string, from: readonly number[], shape: readonly number[]): string {
+    const origin = this.unshaped.get(name) ?? { name, shape: from };
+    if (sameShape(origin.shape, shape)) return origin.name;
+    return this.once(`reshape ${origin.name} ${shape.join("x")}`, () => {
+      const output = addNode(this.graph, "Reshape", [origin.name, addInts(this.graph, shape)]);
+      this.unshaped.set(output, origin);
+      return output;
+    });
+  }
+
+  private once(key: string, add: () => string): string {
+    const output = this.views.get(key) ?? add();
+    this.views.set(key, output);
+    return output;
   }
 
   /** Appends a node over full-shape values (strings are ONNX names already) and returns its single output. */

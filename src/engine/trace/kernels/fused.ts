@@ -50,7 +50,7 @@ function widen(call: KernelCall): TensorInfo {
   const x = inputOf(call, "x");
   const shape = [dimOf(x, 0), sizeOf(x.shape.slice(1))];
   const narrow = backend.narrow.get(backend.lookup(x).name);
-  if (narrow === undefined) return backend.emit("Reshape", [x, backend.ints(shape)], shape);
+  if (narrow === undefined) return backend.reshaped(x, shape);
   const flat = flagAttr(call, "again")
     ? addNode(backend.graph, "Flatten", [narrow], { axis: { int: 1 } })
     : addNode(backend.graph, "Reshape", [narrow, backend.ints(shape)]);

@@ -27,10 +27,9 @@ function batchMatMul(call: KernelCall): TensorInfo {
   const batch = tf.backend_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
   const shape = [...batch, rows, columns];
   if (batch.every((dim) => dim === 1)) {
-    const flat = (tensor: TensorInfo): string =>
-      addNode(backend.graph, "Reshape", [backend.materialize(tensor), backend.ints(tensor.shape.slice(-2))]);
-    const product = addNode(backend.graph, "Gemm", [flat(a), flat(b)], flags);
-    return counted(backend.emit("Reshape", [product, backend.ints(shape)], shape));
+    const flat = (tensor: TensorInfo): TensorInfo => backend.reshaped(tensor, tensor.shape.slice(-2));
+    const product = backend.emit("Gemm", [flat(a), flat(b)], [rows, columns], { attributes: flags });
+    return backend.reshaped(counted(product), shape);
   }
   const size = sizeOf(batch);
   if ((transA || transB) && backend.lacks.has("FusedMatMul")) {

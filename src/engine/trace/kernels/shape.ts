@@ -1,5 +1,4 @@
 /** Kernels that move, cut and join values without computing. */
-import { addNode } from "../../onnx/graph.js";
 import { sizeOf } from "../../program.js";
 import { type TensorInfo, tf } from "../../tf.js";
 import { dimOf, inputList, inputOf, type KernelCall, type KernelTable, numberAttr, numbersAttr } from "../kernel.js";
@@ -7,9 +6,7 @@ import { dimOf, inputList, inputOf, type KernelCall, type KernelTable, numberAtt
 function reshape(call: KernelCall): TensorInfo {
   const x = inputOf(call, "x");
   const shape = tf.util.inferFromImplicitShape(numbersAttr(call, "shape"), sizeOf(x.shape));
-  const { uniform } = call.backend.lookup(x);
-  if (uniform !== undefined) return call.backend.fill(uniform, shape, x.dtype);
-  return call.backend.emit("Reshape", [x, call.backend.ints(shape)], shape, { dtype: x.dtype });
+  return call.backend.reshaped(x, shape);
 }
 
 function expandDims(call: KernelCall): TensorInfo {
@@ -17,7 +14,7 @@ function expandDims(call: KernelCall): TensorInfo {
   const dim = numberAttr(call, "dim");
   const shape = [...x.shape];
   shape.splice(dim < 0 ? x.shape.length + dim + 1 : dim, 0, 1);
-  return call.backend.emit("Reshape", [x, call.backend.ints(shape)], shape, { dtype: x.dtype });
+  return call.backend.reshaped(x, shape);
 }
 
 function transpose(call: KernelCall): TensorInfo {
@@ -97,23 +94,20 @@ function unpack(call: KernelCall): TensorInfo[] {
   const axis = (numberAttr(call, "axis") + rank) % rank;
   const parts = splitAlong(call, value, axis, new Array<number>(dimOf(value, axis)).fill(1));
   const shape = value.shape.filter((_, index) => index !== axis);
-  return parts.map((part) =>
-    call.backend.emit("Reshape", [part, call.backend.ints(shape)], shape, { dtype: value.dtype }),
-  );
+  return parts.map((part) => call.backend.reshaped(part, shape));
 }
 
 function pack(call: KernelCall): TensorInfo {
   const tensors = inputList(call);
   const first = tensors[0];
   if (first === undefined) throw new TypeError("Pack of nothing");
-  const axis = numberAttr(call, "axis");
+  const rank = first.shape.length + 1;
+  const axis = (numberAttr(call, "axis") + rank) % rank;
   const { backend } = call;
-  const unsqueezed = tensors.map((tensor) =>
-    addNode(backend.graph, "Unsqueeze", [backend.materialize(tensor), backend.ints([axis])]),
-  );
-  const shape = [...first.shape];
-  shape.splice(axis < 0 ? shape.length + axis + 1 : axis, 0, tensors.length);
-  return backend.emit("Concat", unsqueezed, shape, { attributes: { axis: { int: axis } }, dtype: first.dtype });
+  const thin = first.shape.toSpliced(axis, 0, 1);
+  const shape = first.shape.toSpliced(axis, 0, tensors.length);
+  const parts = tensors.map((tensor) => backend.reshaped(tensor, thin));
+  return backend.emit("Concat", parts, shape, { attributes: { axis: { int: axis } }, dtype: first.dtype });
 }
 
 function pad(call: KernelCall): TensorInfo {
