@@ -52,6 +52,10 @@ export interface FitResult {
   readonly table: readonly ResultRow[];
   /** The same models with their evaluations. */
   readonly judged: readonly Judged[];
+  /** The last coefficients, constrained, [K][L]. */
+  readonly coefficients: readonly (readonly number[])[];
+  /** Different images that the objective can have seen. */
+  readonly imagesUnique: number;
   readonly reason: "finished" | "interrupted";
 }
 
@@ -77,7 +81,9 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
       const reason = judged.length === 0 ? "interrupted" : "finished";
       await folder.setState(reason);
       if (reason === "finished" && config.save_report) await reportFit(folder.path, session.inputs, options.log);
-      return { runPath: folder.path, table: judged.map(({ row }) => row), judged, reason };
+      const imagesUnique = [...data.pixels.values()].reduce((sum, { size }) => sum + size, 0);
+      const table = judged.map(({ row }) => row);
+      return { runPath: folder.path, table, judged, coefficients: learned.record.values, imagesUnique, reason };
     } catch (error) {
       await folder.setState("failed", error instanceof Error ? error.message : String(error));
       throw error;

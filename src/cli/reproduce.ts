@@ -15,6 +15,11 @@ export const reproduceVerb = defineVerb({
   options: {
     output: { describe: "Directory of runs", type: "string", default: "runs", requiresArg: true, alias: "o" },
     "dry-run": { describe: "List what would be computed", type: "boolean", default: false },
+    search: {
+      describe: "Search the settings on val again, instead of taking those that came with the experiment",
+      type: "boolean",
+      default: false,
+    },
     quiet: quietOption,
     json: jsonOption,
   },
@@ -22,7 +27,7 @@ export const reproduceVerb = defineVerb({
     ["reproduce mini8-findings", "Compute the table, or what is missing of it"],
     ["reproduce mini8-findings data.eval_limit=100 --dry-run", "What a smaller version would compute"],
   ],
-  async run({ experiment, overrides, output, "dry-run": dryRun, quiet, json }, io) {
+  async run({ experiment, overrides, output, "dry-run": dryRun, search, quiet, json }, io) {
     const { reproduce } = await import("../experiment/reproduce.js");
     const { textOf } = await import("../experiment/table-files.js");
     const { overwrite: _overwrite, onEvent: _onEvent, ...options } = workOptions(io, { quiet });
@@ -35,6 +40,7 @@ export const reproduceVerb = defineVerb({
       overrides,
       output: path.resolve(io.cwd, output),
       dryRun,
+      search,
     });
     if (json) printJson(io, table);
     else if (table.rows.length > 0) io.stdout.write(textOf(table));

@@ -6,13 +6,14 @@ import { createHash } from "node:crypto";
 import { decisiveSettings } from "../config/flat.js";
 import { loadRunConfig, parseRunConfig } from "../config/load.js";
 import type { RunConfig } from "../config/schema.js";
-import type { Adaptation, Experiment, ExperimentRow } from "./experiment-file.js";
+import type { Adaptation, Experiment } from "./experiment-file.js";
+import type { TableLine } from "./table-lines.js";
 
 /** Raise it when a change of the program changes results that are on disk. */
 const RESULT_VERSION = 1;
 
 export interface Cell {
-  readonly row: ExperimentRow;
+  readonly row: TableLine;
   /** Undefined for rows that adapt to nothing. */
   readonly adaptation: Adaptation | undefined;
   readonly suite: string;
@@ -34,19 +35,23 @@ export interface LoadCellsOptions {
   readonly suiteFingerprint: (suite: string, method: string | undefined) => Promise<string>;
 }
 
-/** All cells, row by row in the order of the table. Throws ConfigError for overrides that do not fit the config. */
-export async function loadCells(experiment: Experiment, options: LoadCellsOptions): Promise<Cell[]> {
+/** All cells, line by line in the order of the table. Throws ConfigError for overrides that do not fit the config. */
+export async function loadCells(
+  experiment: Experiment,
+  lines: readonly TableLine[],
+  options: LoadCellsOptions,
+): Promise<Cell[]> {
   const cells: Cell[] = [];
-  for (const row of experiment.rows)
-    for (const adaptation of row.fit === undefined ? [undefined] : experiment.adaptation)
+  for (const row of lines)
+    for (const adaptation of row.fit === undefined ? [undefined] : row.adaptation)
       for (const [index, suite] of experiment.suites.entries())
-        for (const seed of row.fit === undefined ? [0] : experiment.seeds)
+        for (const seed of row.fit === undefined ? [0] : row.seeds)
           cells.push(await loadCell(experiment, options, { row, adaptation, suite, index, seed }));
   return cells;
 }
 
 interface CellPlace {
-  readonly row: ExperimentRow;
+  readonly row: TableLine;
   readonly adaptation: Adaptation | undefined;
   readonly suite: string;
   readonly index: number;
@@ -59,7 +64,9 @@ async function loadCell(experiment: Experiment, options: LoadCellsOptions, place
   const overrides = [...(row.fit ?? []), ...adapted, ...options.overrides, `suite=${suite}`, `seed=${seed}`];
   const { config } = await loadRunConfig(experiment.config, overrides, options);
   const fingerprint = await options.suiteFingerprint(suite, row.method);
-  const facts = [RESULT_VERSION, fingerprint, row.method, row.settings, row.search, unusualSettings(config)];
+  // A fit's settings are in its config. (The empty place was once a search within the cell.)
+  const ofMethod = row.fit === undefined ? row.settings : {};
+  const facts = [RESULT_VERSION, fingerprint, row.method, ofMethod, null, unusualSettings(config)];
   const hash = createHash("sha256").update(JSON.stringify(facts)).digest("hex").slice(0, 12);
   const parts = [
     row.name,
@@ -69,20 +76,22 @@ async function loadCell(experiment: Experiment, options: LoadCellsOptions, place
     hash,
   ];
   const key = parts.filter((part) => part !== undefined).join("-");
-  const named = {
-    ...config,
-    output: options.output,
-    experiment: `${experiment.name}.fits`,
-    name: key,
-    save_model: false,
-    log_model: false,
-    save_report: false,
-  };
-  return { row, adaptation, suite, seed, config: named, key };
+  return { row, adaptation, suite, seed, config: silent(config, experiment, key, options), key };
+}
+
+/** `config` as one of an experiment's many fits: in a folder of their own, without model and report. */
+export function silent(
+  config: RunConfig,
+  { name }: Pick<Experiment, "name">,
+  key: string,
+  { output }: Pick<LoadCellsOptions, "output">,
+): RunConfig {
+  const place = { output, experiment: `${name}.fits`, name: key };
+  return { ...config, ...place, save_model: false, log_model: false, save_report: false };
 }
 
 /** What differs from the defaults: a result stands when the program learns a new key whose default changes nothing. */
-function unusualSettings(config: RunConfig): [string, string][] {
+export function unusualSettings(config: RunConfig): [string, string][] {
   const defaults = decisiveSettings(parseRunConfig({ suite: config.suite }));
   return [...decisiveSettings(config)].filter(([key, text]) => defaults.get(key) !== text);
 }

@@ -16,27 +16,48 @@ const rowSchema = z
   .strictObject({
     name: rowName.describe("Names the row in the table and its files"),
     method: z.string().optional().describe("A method without learning, as in `adamerge methods`, or a reference"),
-    settings: z.record(z.string(), z.unknown()).default({}).describe("Settings of the method"),
+    settings: z
+      .record(z.string(), z.unknown())
+      .default({})
+      .describe("Settings of the method, where its defaults, which are the published ones, are not meant"),
     fit: z.array(z.string()).optional().describe("Instead of a method: a fit, with these overrides of the config"),
     setting: z
       .enum(["published", "val", "oracle"])
       .default("published")
-      .describe("Where the settings come from: the paper, a search on val, or a search on the judged images"),
+      .describe("Where these settings come from: the paper, a search on val, or a search on the judged images"),
+    published: z
+      .boolean()
+      .default(true)
+      .describe("With `search`: whether the settings above are a row of their own beside those that were searched"),
     search: z
       .record(z.string(), z.array(z.unknown()).min(1))
       .optional()
-      .describe("Settings to choose from on val: every combination is judged there, the best is taken"),
+      .describe(
+        "Settings that are searched: every combination is judged, and the best on val and the best of all (oracle) become rows",
+      ),
+    adaptation: z.array(z.string()).optional().describe("Names of the adaptations of a fit; all if not given"),
+    seeds: z.array(z.int().min(0)).min(1).optional().describe("Sampler seeds of this fit, instead of the experiment's"),
   })
   .superRefine((row, context) => {
     if ((row.method === undefined) === (row.fit === undefined))
       context.addIssue({ code: "custom", path: [], message: "expected one of `method` and `fit`" });
-    if (row.search !== undefined && row.fit !== undefined)
-      context.addIssue({ code: "custom", path: ["search"], message: "expected with `method` only" });
+    if (!row.published && row.search === undefined)
+      context.addIssue({ code: "custom", path: ["published"], message: "expected `false` with `search` only" });
   });
 
 const adaptationSchema = z.strictObject({
   name: rowName.describe("Shown in the table"),
   split: z.string().min(1).describe("Split whose unlabelled images the fits see"),
+});
+
+const searchSchema = z.strictObject({
+  budget: z
+    .int()
+    .min(1)
+    .default(12)
+    .describe("Settings that a row may try, the same for all; a fit's steps are settings too"),
+  adapt_split: z.string().min(1).default("adapt").describe("Split whose unlabelled images the fits of a search see"),
+  eval_split: z.string().min(1).default("val").describe("Split on which settings are chosen"),
 });
 
 const experimentSchema = z.strictObject({
@@ -48,10 +69,12 @@ const experimentSchema = z.strictObject({
     .describe("Suites to average over, such as seeds of the experts; relative to this file"),
   seeds: z.array(z.int().min(0)).min(1).default([0]).describe("Sampler seeds of the fits"),
   adaptation: z.array(adaptationSchema).min(1).describe("What the fits adapt on; each gives rows of its own"),
+  search: searchSchema.prefault({}).describe("How settings are searched"),
   rows: z.array(rowSchema).min(1).describe("In the order of the table"),
 });
 
 export type ExperimentRow = z.output<typeof rowSchema>;
+export type SearchRules = z.output<typeof searchSchema>;
 export type Adaptation = z.output<typeof adaptationSchema>;
 
 export interface Experiment extends z.output<typeof experimentSchema> {
@@ -82,9 +105,7 @@ export async function openExperiment(nameOrPath: string, experimentsDir: string,
     );
     throw new ConfigError(problems.join("\n"));
   }
-  const names = parsed.data.rows.map(({ name }) => name);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw new ConfigError(`${file}: rows: expected every name once, found ${twice} again`);
+  checkRows(file, parsed.data);
   const absolute = (relative: string) => path.resolve(path.dirname(file), relative);
   return {
     ...parsed.data,
@@ -93,6 +114,23 @@ export async function openExperiment(nameOrPath: string, experimentsDir: string,
     config: absolute(parsed.data.config),
     suites: parsed.data.suites.map(absolute),
   };
+}
+
+function checkRows(file: string, { rows, adaptation, search }: z.output<typeof experimentSchema>): void {
+  const names = rows.map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new ConfigError(`${file}: rows: expected every name once, found ${twice} again`);
+  const known = adaptation.map(({ name }) => name);
+  for (const { name, ...row } of rows) {
+    const unknown = row.adaptation?.find((wanted) => !known.includes(wanted));
+    if (unknown !== undefined)
+      throw new ConfigError(`${file}: row ${name}: adaptation: expected some of ${known.join(", ")}, found ${unknown}`);
+    const tried = Object.values(row.search ?? {}).reduce((product, values) => product * values.length, 1);
+    if (tried > search.budget)
+      throw new ConfigError(
+        `${file}: row ${name}: search: expected at most ${search.budget} combinations (search.budget), found ${tried}`,
+      );
+  }
 }
 
 async function findFile(nameOrPath: string, experimentsDir: string, cwd: string): Promise<string> {

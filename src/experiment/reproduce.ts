@@ -7,13 +7,17 @@ import { createReadStream } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { openSuite } from "../data/suite.js";
+import { ConfigError } from "../errors.js";
 import type { SessionOptions } from "../run/session.js";
-import { type Cell, loadCells } from "./cells.js";
-import { openExperiment } from "./experiment-file.js";
+import { type Cell, type LoadCellsOptions, loadCells } from "./cells.js";
+import { type ChosenSettings, readChosen, writeChosen } from "./chosen-settings.js";
+import { type Experiment, openExperiment } from "./experiment-file.js";
 import { readResult, writeResult } from "./results.js";
 import { runCell } from "./run-cell.js";
+import { searchKey, searchRow } from "./search.js";
 import { type DoneCell, summarize } from "./summarize.js";
 import { type ExperimentTable, writeTable } from "./table-files.js";
+import { tableLines } from "./table-lines.js";
 
 export interface ReproduceOptions extends SessionOptions {
   /** Name or file of the experiment. */
@@ -26,6 +30,8 @@ export interface ReproduceOptions extends SessionOptions {
   readonly output: string;
   /** Say what would be computed, and compute nothing. */
   readonly dryRun: boolean;
+  /** Search the settings here, instead of taking those that came with the experiment. */
+  readonly search: boolean;
 }
 
 export interface Reproduction {
@@ -40,22 +46,25 @@ export interface Reproduction {
 /** Computes what is missing and returns the table of what there is. An abort ends it after the cell under way is dropped. */
 export async function reproduce(options: ReproduceOptions): Promise<Reproduction> {
   const experiment = await openExperiment(options.experiment, options.experimentsDir, options.cwd);
-  const cells = await loadCells(experiment, { ...options, suiteFingerprint: fingerprints() });
   const directory = path.join(options.output, experiment.name);
+  const cellOptions = { ...options, suiteFingerprint: fingerprints() };
+  const chosen = await settingsOf(experiment, directory, cellOptions);
+  const cells = await loadCells(experiment, tableLines(experiment, chosen), cellOptions);
   const cellsDir = path.join(directory, "cells");
   const kept = new Map<string, DoneCell>();
   for (const cell of cells) {
     const result = await readResult(cellsDir, cell.key);
     if (result !== undefined) kept.set(cell.key, { cell, result });
   }
-  const missing = cells.filter((cell) => !kept.has(cell.key));
+  // Lines with the same settings share their results.
+  const missing = [...new Map(cells.map((cell) => [cell.key, cell])).values()].filter(({ key }) => !kept.has(key));
   options.log(`${experiment.name}: ${cells.length} cells, ${kept.size} on disk, ${missing.length} to compute`);
   if (options.dryRun) for (const { key } of missing) options.log(`  ${key}`);
   const done = new Map(kept);
   const table = (): ExperimentTable => ({
     experiment: experiment.name,
     title: experiment.title,
-    rows: summarize(cells.flatMap((cell) => done.get(cell.key) ?? [])),
+    rows: summarize(cells.flatMap((cell) => withResult(cell, done.get(cell.key)))),
   });
   const computed = options.dryRun
     ? 0
@@ -63,6 +72,55 @@ export async function reproduce(options: ReproduceOptions): Promise<Reproduction
   const result = table();
   if (result.rows.length > 0) await writeTable(directory, result);
   return { directory, table: result, computed, kept: kept.size, missing: missing.length - computed };
+}
+
+function withResult(cell: Cell, found: DoneCell | undefined): DoneCell[] {
+  return found === undefined ? [] : [{ cell, result: found.result }];
+}
+
+/**
+ * The settings of rows with a search: those that were searched here, and else those that came with the experiment. Throws ConfigError when a
+ * row has none for its search as it stands now; with `search` they are made.
+ */
+async function settingsOf(
+  experiment: Experiment,
+  directory: string,
+  options: ReproduceOptions & LoadCellsOptions,
+): Promise<Map<string, ChosenSettings>> {
+  const unlessAborted = (error: unknown): undefined => {
+    if (!options.signal.aborted) throw error;
+  };
+  const ownFile = path.join(directory, "settings.json");
+  const shippedFile = path.join(path.dirname(experiment.path), "settings", `${experiment.name}.json`);
+  const own = await readChosen(ownFile);
+  const shipped = options.search ? new Map<string, ChosenSettings>() : await readChosen(shippedFile);
+  const settings = new Map<string, ChosenSettings>();
+  const lacking: string[] = [];
+  for (const row of experiment.rows) {
+    if (row.search === undefined) continue;
+    const key = await searchKey(experiment, row, options);
+    // What came with the experiment was searched without overrides, and is taken with any.
+    const shippedKey = await searchKey(experiment, row, { ...options, overrides: [] });
+    const found = ofKey(own.get(row.name), key) ?? ofKey(shipped.get(row.name), shippedKey);
+    if (found !== undefined) settings.set(row.name, found);
+    else if (!options.search) lacking.push(row.name);
+    else if (!options.dryRun) {
+      options.log(`searching the settings of ${row.name}`);
+      const record = await searchRow(experiment, row, options, path.join(directory, "search")).catch(unlessAborted);
+      if (record === undefined) return settings;
+      settings.set(row.name, record);
+      await writeChosen(ownFile, experiment.name, own.set(row.name, record));
+    }
+  }
+  if (lacking.length > 0)
+    throw new ConfigError(
+      `${experiment.path}: expected settings that were searched for ${lacking.join(", ")} in ${shippedFile}, found none for the search as it stands; --search searches them (resumable, and recorded)`,
+    );
+  return settings;
+}
+
+function ofKey(record: ChosenSettings | undefined, key: string): ChosenSettings | undefined {
+  return record?.key === key ? record : undefined;
 }
 
 /** Computes cells until all are done or the signal aborts; returns how many. */

@@ -8,17 +8,21 @@ const resultSchema = z.object({
   key: z.string(),
   /** Percent by task. */
   tasks: z.record(z.string(), z.number()),
+  /** Mean entropy of the predictions by task, and expected calibration error in percent. (Older results lack what is optional.) */
+  entropyNats: z.record(z.string(), z.number()).optional(),
+  calibrationPercent: z.record(z.string(), z.number()).optional(),
   /** For each task one digit per image, 1 where the model was right. */
   hits: z.record(z.string(), z.string()),
   /** Predicted class of every image, by task. */
   predictions: z.record(z.string(), z.array(z.int())),
-  /** The settings that a search on val chose, with val's accuracy of every candidate. */
-  chosen: z.record(z.string(), z.unknown()).optional(),
-  candidates: z.array(z.object({ settings: z.record(z.string(), z.unknown()), average: z.number() })).optional(),
   /** Evaluations along a fit. */
   curve: z.array(z.object({ step: z.int(), average: z.number(), tasks: z.record(z.string(), z.number()) })).optional(),
   /** Unlabelled images shown to the objective, counted as often as they were shown. */
   imagesPresented: z.number(),
+  /** How many of them are different images. */
+  imagesUnique: z.number().optional(),
+  /** Stored beside one model. */
+  extraBytes: z.number().optional(),
   seconds: z.number(),
 });
 

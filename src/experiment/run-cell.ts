@@ -1,14 +1,13 @@
 /** Computes one cell: merges by a method, or fits, and judges the model. */
+import type { Evaluation } from "../optimize/evaluate.js";
 import type { TrainEvent } from "../optimize/events.js";
-import { chooseMethod } from "../run/choose-method.js";
+import { type ChosenMethod, chooseMethod } from "../run/choose-method.js";
+import type { Inputs } from "../run/inputs.js";
 import { type Judged, judgeMethod } from "../run/models.js";
-import { type Session, type SessionOptions, withSession } from "../run/session.js";
+import { type SessionOptions, withSession } from "../run/session.js";
 import { fit } from "../run.js";
 import type { Cell } from "./cells.js";
 import type { CellResult } from "./results.js";
-
-/** Split on which searches choose. */
-const CHOOSING_SPLIT = "val";
 
 /** The cell's result. Throws when the signal aborts: a cell is whole or not there. */
 export async function runCell(cell: Cell, options: SessionOptions): Promise<CellResult> {
@@ -20,30 +19,24 @@ export async function runCell(cell: Cell, options: SessionOptions): Promise<Cell
 type Partial = Omit<CellResult, "key" | "seconds">;
 
 async function runMethod({ row, config }: Cell, options: SessionOptions): Promise<Partial> {
-  const name = row.method ?? "";
-  const judge = (session: Session, settings: Readonly<Record<string, unknown>>) =>
-    judgeMethod(config, session.inputs, chooseMethod(name, settings), session.evaluation);
-  const candidates: { settings: Record<string, unknown>; average: number }[] = [];
-  if (row.search !== undefined) {
-    const onVal = { ...config, data: { ...config.data, eval_split: CHOOSING_SPLIT } };
-    await withSession(onVal, options, async (session) => {
-      for (const found of combinations(row.search ?? {})) {
-        const settings = { ...row.settings, ...found };
-        candidates.push({ settings, average: (await judge(session, settings)).row.average });
-      }
-    });
-  }
-  const best = candidates.toSorted((a, b) => b.average - a.average)[0]?.settings;
-  const judged = await withSession(config, options, (session) => judge(session, best ?? row.settings));
-  return { ...judgedFacts(judged), ...(best === undefined ? {} : { chosen: best, candidates }), imagesPresented: 0 };
+  const chosen = chooseMethod(row.method ?? "", row.settings);
+  return withSession(config, options, async ({ inputs, evaluation }) => ({
+    ...judgedFacts(await judgeMethod(config, inputs, chosen, evaluation)),
+    imagesPresented: 0,
+    imagesUnique: 0,
+    extraBytes: extraBytesOf(chosen, inputs),
+  }));
 }
 
-/** Every combination of the values of a grid, the last key fastest. */
-export function combinations(grid: Readonly<Record<string, readonly unknown[]>>): Record<string, unknown>[] {
-  return Object.entries(grid).reduce<Record<string, unknown>[]>(
-    (all, [key, values]) => all.flatMap((settings) => values.map((value) => ({ ...settings, [key]: value }))),
-    [{}],
-  );
+/** What must be kept beside one model of this size to answer for every task. */
+function extraBytesOf(chosen: ChosenMethod, { bundle }: Inputs): number {
+  const tasks = bundle.tasks.length;
+  const elementsOf = (tensors: Inputs["bundle"]["tensors"]): number =>
+    tensors.reduce((sum, { shape }) => sum + shape.reduce((size, dim) => size * dim, 1), 0);
+  const merged = elementsOf(bundle.tensors.filter(({ taskVectors }) => taskVectors !== undefined));
+  if (chosen.kind === "merge") return chosen.method.extraBytes?.(merged, tasks) ?? 0;
+  const isManyModels = chosen.name === "individual" || chosen.name === "logit_ensemble";
+  return isManyModels ? (tasks - 1) * merged * Float32Array.BYTES_PER_ELEMENT : 0;
 }
 
 async function runFit({ config }: Cell, options: SessionOptions): Promise<Partial> {
@@ -59,19 +52,25 @@ async function runFit({ config }: Cell, options: SessionOptions): Promise<Partia
     ]);
     curve.push({ step: event.step, average: event.averagePercent, tasks: Object.fromEntries(accuracies) });
   };
-  const { judged } = await fit(config, { ...options, overwrite: true, baselines: false, onEvent });
+  const { judged, imagesUnique } = await fit(config, { ...options, overwrite: true, baselines: false, onEvent });
   const [learned] = judged;
   options.signal.throwIfAborted();
   if (learned === undefined) throw new Error("the fit ended without a result");
   curve.push({ step: steps, average: learned.row.average, tasks: { ...learned.row.tasks } });
-  return { ...judgedFacts(learned), curve, imagesPresented: steps * imagesPerStep };
+  return { ...judgedFacts(learned), curve, imagesPresented: steps * imagesPerStep, imagesUnique, extraBytes: 0 };
 }
 
-function judgedFacts({ row, evaluations }: Judged): Pick<CellResult, "tasks" | "hits" | "predictions"> {
-  const facts = [...evaluations];
+function judgedFacts({
+  row,
+  evaluations,
+}: Judged): Pick<CellResult, "tasks" | "entropyNats" | "calibrationPercent" | "hits" | "predictions"> {
+  const byTask = <T>(of: (evaluation: Evaluation) => T): Record<string, T> =>
+    Object.fromEntries([...evaluations].map(([task, evaluation]) => [task, of(evaluation)]));
   return {
     tasks: { ...row.tasks },
-    hits: Object.fromEntries(facts.map(([task, { hits }]) => [task, hits.join("")])),
-    predictions: Object.fromEntries(facts.map(([task, { predictions }]) => [task, [...predictions]])),
+    entropyNats: byTask(({ entropyNats }) => entropyNats),
+    calibrationPercent: byTask(({ calibrationPercent }) => calibrationPercent),
+    hits: byTask(({ hits }) => hits.join("")),
+    predictions: byTask(({ predictions }) => [...predictions]),
   };
 }

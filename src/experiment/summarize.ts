@@ -2,13 +2,22 @@
  * From the cells' results to the rows of a table: means over suites and seeds, intervals over images, comparison with weight averaging and
  * with the experts, the best step of a curve beside its end.
  */
+import { readsLabels } from "../objective/catalog.js";
 import { chooseMethod } from "../run/choose-method.js";
 import type { Cell } from "./cells.js";
 import type { CellResult } from "./results.js";
 import { bootstrapInterval, deviation, mean, meanOf } from "./statistics.js";
 
 /** What a method must know. Ranks make sense only within one class. */
-export type NeedsClass = "reference" | "no data" | "unlabelled images" | "labels for settings" | "task identity";
+export type NeedsClass =
+  | "reference"
+  | "no data"
+  | "unlabelled images"
+  | "labels for settings"
+  | "unlabelled images, labels for settings"
+  | "labels for training"
+  | "task identity"
+  | "oracle";
 
 export interface TableRow {
   readonly method: string;
@@ -35,14 +44,24 @@ export interface TableRow {
   /** Of a fit: its best evaluated step, and how many points the end lies below it (chosen on the judged images, so an oracle's). */
   readonly best: { readonly step: number; readonly average: number; readonly regret: number } | null;
   readonly tasks: Readonly<Record<string, number>>;
-  /** Labelled images used to choose settings. */
-  readonly labels: boolean;
-  /** Unlabelled images presented to the objective per run. */
+  /** Mean over tasks of the predictions' entropy in nats, and of the expected calibration error in percent; null in results from before these were kept. */
+  readonly entropy: number | null;
+  readonly calibration: number | null;
+  /** Place among the rows of its class, the highest average first; null for references and oracles. */
+  readonly rank: number | null;
+  /** What labels were used for. */
+  readonly labels: "nothing" | "settings" | "training" | "settings on the judged images";
+  /** Unlabelled images presented to the objective per run, and how many of them are different (null as above). */
   readonly images: number;
+  readonly imagesUnique: number | null;
+  /** Stored beside one model; null as above. */
+  readonly extraBytes: number | null;
   /** Of all runs of the row together. */
   readonly seconds: number;
-  /** Settings that a search chose, per suite. */
-  readonly chosen: readonly unknown[];
+  /** What was searched to choose the settings: judgements on labelled images. */
+  readonly evaluations: number;
+  /** Of the method, or what a search chose for a fit; defaults are left out. */
+  readonly settings: Readonly<Record<string, unknown>>;
 }
 
 export interface DoneCell {
@@ -55,12 +74,12 @@ export function summarize(done: readonly DoneCell[]): TableRow[] {
   const groups = new Map<string, DoneCell[]>();
   for (const entry of done) {
     const { row, adaptation } = entry.cell;
-    const key = JSON.stringify([row.name, adaptation?.name]);
+    const key = JSON.stringify([row.name, row.setting, adaptation?.name]);
     groups.set(key, [...(groups.get(key) ?? []), entry]);
   }
   const byMethod = (method: string) => [...groups.values()].find(([first]) => first?.cell.row.method === method);
   const reference = { averaging: byMethod("weight_averaging"), individual: byMethod("individual") };
-  return [...groups.values()].map((entries) => summarizeRow(entries, reference));
+  return ranked([...groups.values()].map((entries) => summarizeRow(entries, reference)));
 }
 
 function summarizeRow(
@@ -80,7 +99,6 @@ function summarizeRow(
   const hits = hitsTN(results);
   const averaging = reference.averaging?.map(({ result }) => result);
   const individual = reference.individual && meanTasks(reference.individual.map(({ result }) => result));
-  const chosen = results.flatMap((result) => (result.chosen === undefined ? [] : [result.chosen]));
   return {
     method: row.name,
     setting: row.setting,
@@ -98,19 +116,51 @@ function summarizeRow(
     tasksBelow: averaging ? tasksBelow(tasks, meanTasks(averaging)) : null,
     best: bestStep(results),
     tasks,
-    labels: row.setting !== "published",
+    entropy: meanOrNull(results.map((result) => result.entropyNats && mean(Object.values(result.entropyNats)))),
+    calibration: meanOrNull(
+      results.map((result) => result.calibrationPercent && mean(Object.values(result.calibrationPercent))),
+    ),
+    rank: null,
+    labels: labelsOf(first.cell),
     images: mean(results.map((result) => result.imagesPresented)),
+    imagesUnique: meanOrNull(results.map((result) => result.imagesUnique)),
+    extraBytes: meanOrNull(results.map((result) => result.extraBytes)),
     seconds: results.reduce((sum, result) => sum + result.seconds, 0),
-    chosen,
+    evaluations: row.evaluations,
+    settings: row.settings,
   };
 }
 
-function needsOf({ row }: Cell): NeedsClass {
-  if (row.fit !== undefined) return "unlabelled images";
+function needsOf({ row, config }: Cell): NeedsClass {
+  if (row.setting === "oracle") return "oracle";
+  if (row.fit !== undefined) {
+    if (readsLabels(config.objective.name)) return "labels for training";
+    return row.setting === "published" ? "unlabelled images" : "unlabelled images, labels for settings";
+  }
   const chosen = chooseMethod(row.method ?? "", row.settings);
   if (chosen.kind === "reference") return "reference";
   if (chosen.method.perTask === true) return "task identity";
   return row.setting === "published" ? "no data" : "labels for settings";
+}
+
+function labelsOf({ row, config }: Cell): TableRow["labels"] {
+  if (row.setting === "oracle") return "settings on the judged images";
+  if (row.fit !== undefined && readsLabels(config.objective.name)) return "training";
+  return row.setting === "val" ? "settings" : "nothing";
+}
+
+/** Rows with their places, each within its class: what needs more is not compared with what needs less. */
+function ranked(rows: readonly TableRow[]): TableRow[] {
+  return rows.map((row) => {
+    if (row.class === "reference" || row.class === "oracle") return row;
+    const better = rows.filter((other) => other.class === row.class && other.average > row.average);
+    return { ...row, rank: better.length + 1 };
+  });
+}
+
+function meanOrNull(values: readonly (number | undefined)[]): number | null {
+  const known = values.filter((value) => value !== undefined);
+  return known.length === values.length ? mean(known) : null;
 }
 
 function meanTasks(results: readonly CellResult[]): Record<string, number> {

@@ -14,49 +14,100 @@ const points = (value: number | null | undefined): string =>
   value === null || value === undefined ? "-" : value.toFixed(1);
 const range = ([low, high]: readonly [number, number]): string => `${low.toFixed(1)} to ${high.toFixed(1)}`;
 
-/** The columns that the text forms show. */
+/** The columns that are the same in all forms: which row this is. */
+const naming = (row: TableRow): string[] => [
+  row.method,
+  row.class === "reference" ? "-" : row.setting,
+  row.adapted ?? "-",
+];
+const NAMING = ["method", "setting", "adapted"];
+
+/** Accuracies: what a reader compares. */
 export function tableCells({ rows }: ExperimentTable): Cells {
   const tasks = [...new Set(rows.flatMap((row) => Object.keys(row.tasks)))];
   const heading = [
-    "method",
-    "setting",
-    "adapted",
+    ...NAMING,
     ...tasks,
     "average",
     "95 %",
     "sd",
     "worst",
+    "normalized",
     "over averaging",
+    "below",
     "best step",
+    "rank",
   ];
   const body = rows.map((row) => [
-    row.method,
-    row.class === "reference" ? "-" : row.setting,
-    row.adapted ?? "-",
+    ...naming(row),
     ...tasks.map((task) => points(row.tasks[task])),
     points(row.average),
     range(row.interval),
     row.runs > 1 ? row.deviation.toFixed(1) : "-",
     points(row.worst),
+    points(row.normalized),
     row.gain === null ? "-" : `${row.gain.points.toFixed(1)} (${range(row.gain.interval)})`,
+    whole(row.tasksBelow),
     row.best === null ? "-" : `${row.best.step}: ${row.best.average.toFixed(1)}`,
+    whole(row.rank),
   ]);
   return [heading, ...body];
 }
 
+/** What each row needed to get there, and how sure its predictions are. */
+export function needsCells({ rows }: ExperimentTable): Cells {
+  const heading = [
+    ...NAMING,
+    "class",
+    "labels for",
+    "evaluations",
+    "images shown",
+    "different",
+    "extra KB",
+    "entropy",
+    "calibration error",
+    "seconds",
+    "settings",
+  ];
+  const body = rows.map((row) => [
+    ...naming(row),
+    row.class,
+    row.labels,
+    whole(row.evaluations),
+    whole(row.images),
+    whole(row.imagesUnique),
+    row.extraBytes === null ? "-" : Math.round(row.extraBytes / 1000).toString(),
+    row.entropy === null ? "-" : row.entropy.toFixed(3),
+    points(row.calibration),
+    whole(row.seconds),
+    Object.entries(row.settings)
+      .map(([key, value]) => `${key}=${JSON.stringify(value)}`)
+      .join(" ") || "-",
+  ]);
+  return [heading, ...body];
+}
+
+const whole = (value: number | null): string => (value === null ? "-" : Math.round(value).toString());
+
+const LEGEND =
+  "Accuracies in percent. 95 %: bootstrap over images. normalized: over the expert's. over averaging: difference to weight averaging, paired. " +
+  "below: tasks below weight averaging. best step: of the mean curve, chosen on the judged images. rank: among rows that need the same.";
+
 export function textOf(table: ExperimentTable): string {
-  return `${alignedText(tableCells(table))}\n`;
+  return `${alignedText(tableCells(table))}\n\n${alignedText(needsCells(table))}\n\n${LEGEND}\n`;
 }
 
 export function markdownOf(table: ExperimentTable): string {
-  return `# ${table.title}\n\n${markdownText(tableCells(table))}\n`;
+  const parts = [`# ${table.title}`, markdownText(tableCells(table)), markdownText(needsCells(table)), LEGEND];
+  return `${parts.join("\n\n")}\n`;
 }
 
 /** RFC 4180. */
 export function csvOf(table: ExperimentTable): string {
   const quoted = (cell: string) => (/[",\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
+  const needs = needsCells(table);
   return tableCells(table)
-    .map((row) => row.map(quoted).join(","))
+    .map((row, index) => [...row, ...(needs[index] ?? []).slice(NAMING.length)].map(quoted).join(","))
     .concat("")
     .join("\n");
 }

@@ -21,6 +21,8 @@ export interface Evaluation {
   readonly entropyNats: number;
   /** Mean cross-entropy of the true classes, in nats. */
   readonly lossNats: number;
+  /** Expected calibration error in percent: how far confidence lies from accuracy, over 15 bins of confidence (Guo et al. 2017, equation 3). */
+  readonly calibrationPercent: number;
   /** Predicted class per image, so that later comparisons can be paired. */
   readonly predictions: Int32Array;
   /** 1 per image that was right, else 0. */
@@ -47,6 +49,8 @@ export interface Classifier {
   close(): Promise<void>;
 }
 
+/** As Guo et al. 2017 (arXiv:1706.04599). */
+const CALIBRATION_BINS = 15;
 const INPUT_IMAGES = "images";
 const OUTPUT_LOGITS = "logits";
 
@@ -147,6 +151,7 @@ export function judgeLogits(task: string, logitsNC: Float32Array, classes: numbe
   const images = logitsNC.length / classes;
   const predictions = new Int32Array(images);
   const hits = new Uint8Array(images);
+  const bins = Array.from({ length: CALIBRATION_BINS }, () => ({ confidence: 0, hits: 0 }));
   let [correct, entropy, loss] = [0, 0, 0];
   for (let image = 0; image < images; image++) {
     const own = logitsNC.subarray(image * classes, (image + 1) * classes);
@@ -162,6 +167,11 @@ export function judgeLogits(task: string, logitsNC: Float32Array, classes: numbe
       correct += 1;
     }
     const { entropyNats, logZ } = entropyOf(own);
+    const confidence = Math.exp((own[predicted] ?? 0) - logZ);
+    const bin = bins[Math.min(CALIBRATION_BINS - 1, Math.floor(confidence * CALIBRATION_BINS))];
+    assert(bin !== undefined, "a confidence outside 0..1");
+    bin.confidence += confidence;
+    bin.hits += hits[image] ?? 0;
     entropy += entropyNats;
     loss += logZ - (own[label] ?? Number.NaN);
   }
@@ -171,6 +181,7 @@ export function judgeLogits(task: string, logitsNC: Float32Array, classes: numbe
     accuracyPercent: (100 * correct) / images,
     entropyNats: entropy / images,
     lossNats: loss / images,
+    calibrationPercent: bins.reduce((sum, bin) => sum + (100 * Math.abs(bin.confidence - bin.hits)) / images, 0),
     predictions,
     hits,
   };

@@ -9,20 +9,36 @@ const SUITE = "mini8";
 let folder: string;
 let file: string;
 
-const experiment = (scales: string) => `title: Small
+const HEAD = `title: Small
 config: ${join(ROOT, "configs", `${SUITE}.yaml`)}
 suites: [${join(ROOT, "datasets", SUITE)}]
 seeds: [3, 4]
 adaptation:
   - { name: inductive, split: adapt }
 rows:
+`;
+
+const experiment = (scale: number) => `${HEAD}
   - { name: individual, method: individual }
   - { name: weight_averaging, method: weight_averaging }
-  - { name: chosen, method: task_arithmetic, setting: val, search: { scale: ${scales} } }
+  - { name: chosen, method: task_arithmetic, setting: val, settings: { scale: ${scale} } }
   - { name: learned, fit: [granularity=task-wise] }
 `;
 
-const run = (overrides: readonly string[] = [], signal: AbortSignal = new AbortController().signal, dryRun = false) => {
+const searching = (scales: string) => `${HEAD}
+  - { name: chosen, method: task_arithmetic, search: { scale: ${scales} } }
+  - name: ladder
+    fit: [granularity=task-wise]
+    published: false
+    search: { optimizer.learning_rate: [0.001, 0.01], steps: [1, 2] }
+    seeds: [3]
+`;
+
+const run = (
+  overrides: readonly string[] = [],
+  signal: AbortSignal = new AbortController().signal,
+  { dryRun = false, search = false } = {},
+) => {
   const lines: string[] = [];
   return reproduce({
     experiment: file,
@@ -40,6 +56,7 @@ const run = (overrides: readonly string[] = [], signal: AbortSignal = new AbortC
     output: join(folder, "runs"),
     cacheDir: join(folder, "cache"),
     dryRun,
+    search,
     signal,
     log: (line) => lines.push(line),
   }).then((result) => ({ ...result, lines }));
@@ -48,12 +65,74 @@ const run = (overrides: readonly string[] = [], signal: AbortSignal = new AbortC
 beforeAll(async () => {
   folder = await temporaryFolder();
   file = join(folder, "small.yaml");
-  await writeFile(file, experiment("[0, 0.3]"));
+  await writeFile(file, experiment(0.3));
+});
+
+interface Searched {
+  readonly val: object;
+  readonly oracle: object;
+  readonly candidates: readonly { readonly settings: object; readonly val: number; readonly judged: number }[];
+}
+
+async function searched(row: string): Promise<Searched> {
+  const file = JSON.parse(await readFile(join(folder, "runs", "searched", "settings.json"), "utf8"));
+  return file.rows[row];
+}
+
+describe("searched settings", () => {
+  const inOther = async <T>(work: () => Promise<T>): Promise<T> => {
+    const before = file;
+    file = join(folder, "searched.yaml");
+    try {
+      return await work();
+    } finally {
+      file = before;
+    }
+  };
+
+  it("are asked for, searched on val with a fit's steps among them, kept with what was tried, and searched again when the grid changes", () =>
+    inOther(async () => {
+      await writeFile(file, searching("[0, 0.3]"));
+      await expect(run()).rejects.toThrow(
+        /searched for chosen, ladder in .*settings.searched\.json, found none.*--search/,
+      );
+
+      const first = await run([], undefined, { search: true });
+      expect(first.missing).toBe(0);
+      const { val, oracle, candidates } = await searched("chosen");
+      expect(candidates.map(({ settings }) => settings)).toEqual([{ scale: 0 }, { scale: 0.3 }]);
+      const best = (which: "val" | "judged") => candidates.toSorted((a, b) => b[which] - a[which])[0]?.settings;
+      expect(val).toEqual(best("val"));
+      expect(oracle).toEqual(best("judged"));
+
+      const ladder = await searched("ladder");
+      const tried = [1e-3, 1e-2].flatMap((rate) => [1, 2].map((steps) => ({ "optimizer.learning_rate": rate, steps })));
+      expect(ladder.candidates.map(({ settings }) => settings)).toEqual(tried);
+      const lines = first.table.rows.filter(({ method }) => method === "ladder");
+      expect(lines.map(({ setting, evaluations }) => [setting, evaluations])).toEqual([
+        ["val", 4],
+        ["oracle", 4],
+      ]);
+      // What a step of the ladder is worth is what a fit of so many steps gives.
+      const chosen = ladder.candidates.find(({ settings }) => JSON.stringify(settings) === JSON.stringify(ladder.val));
+      expect(lines[0]?.average).toBeCloseTo(chosen?.judged ?? Number.NaN, 10);
+      expect(lines[0]).toMatchObject({ class: "unlabelled images, labels for settings", labels: "settings", rank: 1 });
+      expect(lines[1]).toMatchObject({ class: "oracle", rank: null });
+
+      // Taken from where the search left them, without searching.
+      expect(await run()).toMatchObject({ computed: 0, table: first.table });
+      await writeFile(file, searching("[0, 0.2]"));
+      await expect(run()).rejects.toThrow(/searched for chosen in/);
+      await writeFile(file, searching("[0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 2, 3]"));
+      await expect(run()).rejects.toThrow(
+        /row chosen: search: expected at most 12 combinations \(search.budget\), found 13/,
+      );
+    }));
 });
 
 describe("reproduce", () => {
   it("lists what it would compute, stops at an abort, goes on, and keeps what it has", async () => {
-    const dry = await run([], undefined, true);
+    const dry = await run([], undefined, { dryRun: true });
     expect(dry).toMatchObject({ computed: 0, kept: 0, missing: 5 });
     expect(dry.lines[0]).toBe("small: 5 cells, 0 on disk, 5 to compute");
     expect(dry.table.rows).toEqual([]);
@@ -82,20 +161,30 @@ describe("reproduce", () => {
       tasksBelow: 0,
       gain: { points: 0, interval: [0, 0] },
     });
-    expect(rows.get("chosen")).toMatchObject({ class: "labels for settings", labels: true });
-    expect([{ scale: 0 }, { scale: 0.3 }]).toContainEqual(rows.get("chosen")?.chosen[0]);
+    expect(rows.get("chosen")).toMatchObject({
+      class: "labels for settings",
+      labels: "settings",
+      settings: { scale: 0.3 },
+    });
+    // An expert more, of 1.2 million float32.
+    expect(rows.get("individual")?.extraBytes).toBeGreaterThan(4.5e6);
+    expect(rows.get("chosen")?.extraBytes).toBe(0);
     const learned = rows.get("learned");
     expect(learned).toMatchObject({ class: "unlabelled images", adapted: "inductive", runs: 2 });
     // Two steps of two batches of four images of two tasks.
     expect(learned?.images).toBe(2 * 2 * 4 * 2);
+    expect(learned?.imagesUnique).toBeGreaterThan(100);
     expect([0, 1, 2]).toContain(learned?.best?.step);
     for (const row of rows.values()) {
       expect(row.average).toBeGreaterThanOrEqual(row.interval[0]);
       expect(row.average).toBeLessThanOrEqual(row.interval[1]);
       expect(row.worst).toBe(Math.min(...Object.values(row.tasks)));
+      expect(row.entropy).toBeGreaterThan(0);
+      expect(row.calibration).toBeGreaterThan(0);
+      expect(row.calibration).toBeLessThan(100);
     }
     const directory = join(folder, "runs", "small");
-    expect((await readFile(join(directory, "table.md"), "utf8")).split("\n")).toHaveLength(9);
+    expect((await readFile(join(directory, "table.md"), "utf8")).split("\n")).toHaveLength(18);
     expect((await readFile(join(directory, "table.csv"), "utf8")).split("\n")[0]).toContain(
       "method,setting,adapted,mnist,letters,average",
     );
@@ -104,11 +193,11 @@ describe("reproduce", () => {
 
   it("computes again what a changed setting touches, and nothing else", async () => {
     await run();
-    await writeFile(file, experiment("[0, 0.2]"));
-    const changed = await run([], undefined, true);
+    await writeFile(file, experiment(0.2));
+    const changed = await run([], undefined, { dryRun: true });
     expect(changed.missing).toBe(1);
     expect(changed.lines[1]).toContain("chosen-suite1-");
-    expect((await run(["steps=3"], undefined, true)).missing).toBe(5);
+    expect((await run(["steps=3"], undefined, { dryRun: true })).missing).toBe(5);
   });
 });
 
@@ -116,14 +205,11 @@ describe("experiment files", () => {
   it.each([
     ["title: x", /config: expected a text, found nothing/],
     [
-      experiment("[1]").replace("method: individual", "methd: individual"),
+      experiment(1).replace("method: individual", "methd: individual"),
       /rows\.0: .*(unknown key `methd`|expected one of `method` and `fit`)/,
     ],
-    [
-      experiment("[1]").replace("name: individual", "name: learned"),
-      /rows: expected every name once, found learned again/,
-    ],
-    [experiment("[]"), /rows\.2\.search\.scale: expected at least 1 entries, found \[\]/],
+    [experiment(1).replace("name: individual", "name: learned"), /rows: expected every name once, found learned again/],
+    [searching("[]"), /rows\.0\.search\.scale: expected at least 1 entries, found \[\]/],
     ["title: [", /:1: not valid YAML/],
   ])("%# is refused", async (text, message) => {
     const broken = join(folder, "broken.yaml");
@@ -136,6 +222,7 @@ describe("experiment files", () => {
         output: folder,
         cacheDir: folder,
         dryRun: true,
+        search: false,
         signal: new AbortController().signal,
         log: () => {},
       }),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { combinations } from "../../src/experiment/run-cell.js";
+import { combinations } from "../../src/experiment/search.js";
 import { bootstrapInterval, deviation, mean, meanOf } from "../../src/experiment/statistics.js";
 import { createRng } from "../../src/runtime/rng.js";
 

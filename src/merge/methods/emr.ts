@@ -12,6 +12,8 @@ export const emr = defineMethod({
   parameters: z.strictObject({}),
   unit: "element",
   perTask: true,
+  // A bit for each element and task, and a factor for each task.
+  extraBytes: (elements, tasks) => tasks * (Math.ceil(elements / 8) + 4),
   prepare: async (context) => {
     const factors = await remember(context, "emr", () => rescalers(context));
     return (piece, task = 0) => {

@@ -55,6 +55,8 @@ interface MethodSpec<Parameters extends z.ZodObject> {
   readonly unit: MergeUnit;
   /** Makes a model for each task instead of one for all: the task must be known at inference. */
   readonly perTask?: true;
+  /** What is stored beside one model of `elements` merged elements, so that each of the tasks has its own; 0 if not given. */
+  readonly extraBytes?: (elements: number, tasks: number) => number;
   readonly prepare: (context: MergeContext, parameters: z.output<Parameters>) => Promise<MergePiece>;
 }
 

@@ -1,0 +1,193 @@
+/**
+ * The search behind a table's settings: every combination of a row's grid is judged on val, which chooses, and on the judged images, which
+ * shows what choosing there would have given. One budget for all rows; for a fit, numbers of steps are settings and cost no
+ * fits of their own. On the first suite and seed. What is judged is kept on disk, so that a search that was stopped goes on.
+ */
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { z } from "zod";
+import { loadRunConfig } from "../config/load.js";
+import type { RunConfig } from "../config/schema.js";
+import { toTensorCoefficients } from "../merge/coefficients.js";
+import type { TrainEvent } from "../optimize/events.js";
+import { chooseMethod } from "../run/choose-method.js";
+import { loadLabelled } from "../run/inputs.js";
+import { type Evaluations, evaluateMerged, judgeMethod } from "../run/models.js";
+import { type SessionOptions, withSession } from "../run/session.js";
+import { fit } from "../run.js";
+import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { type LoadCellsOptions, silent, unusualSettings } from "./cells.js";
+import { bestBy, type Candidate, type ChosenSettings } from "./chosen-settings.js";
+import type { Experiment, ExperimentRow } from "./experiment-file.js";
+import { mean } from "./statistics.js";
+import { overridesOf } from "./table-lines.js";
+
+/** The one setting of fits that a single fit tries all values of. */
+const STEPS = "steps";
+
+/** Settings that are judged together: one method's, or one fit's at several steps. */
+interface Trial {
+  readonly row: ExperimentRow;
+  /** Without the steps. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** Of a fit, ascending. */
+  readonly steps: readonly number[];
+  /** Judged on val. */
+  readonly config: RunConfig;
+  /** The split that is judged besides. */
+  readonly judgedSplit: string;
+  readonly key: string;
+}
+
+const trialSchema = z.object({
+  candidates: z.array(z.object({ settings: z.record(z.string(), z.unknown()), val: z.number(), judged: z.number() })),
+  seconds: z.number(),
+});
+type TrialResult = z.output<typeof trialSchema>;
+
+/** What a row's record stands for: its search on this suite with this config. */
+export async function searchKey(
+  experiment: Experiment,
+  row: ExperimentRow,
+  options: LoadCellsOptions,
+): Promise<string> {
+  const suite = firstSuite(experiment);
+  const overrides = [...(row.fit ?? []), ...options.overrides, `suite=${suite}`, `seed=${experiment.seeds[0] ?? 0}`];
+  const { config } = await loadRunConfig(experiment.config, overrides, options);
+  const fingerprint = await options.suiteFingerprint(suite, row.method);
+  return hashOf([fingerprint, row.method, row.settings, row.search, experiment.search, unusualSettings(config)]);
+}
+
+/** Searches the settings of one row. Throws when the signal aborts; what was judged until then is kept in `trialsDir`. */
+export async function searchRow(
+  experiment: Experiment,
+  row: ExperimentRow,
+  options: LoadCellsOptions & SessionOptions,
+  trialsDir: string,
+): Promise<ChosenSettings> {
+  const trials = await loadTrials(experiment, row, options);
+  const candidates: Candidate[] = [];
+  let seconds = 0;
+  for (const [index, trial] of trials.entries()) {
+    options.signal.throwIfAborted();
+    const file = path.join(trialsDir, `${trial.key}.json`);
+    const result = (await readTrial(file)) ?? (await runTrial(trial, options));
+    await writeFileAtomic(file, `${JSON.stringify(result)}\n`);
+    candidates.push(...result.candidates);
+    seconds += result.seconds;
+    const best = Math.max(...result.candidates.map(({ val }) => val));
+    options.log(
+      `  [${index + 1}/${trials.length}] ${trial.key}: ${best.toFixed(2)} % on ${experiment.search.eval_split} (${result.seconds.toFixed(0)} s)`,
+    );
+  }
+  const key = await searchKey(experiment, row, options);
+  return { key, val: bestBy(candidates, "val"), oracle: bestBy(candidates, "judged"), candidates, seconds };
+}
+
+async function loadTrials(experiment: Experiment, row: ExperimentRow, options: LoadCellsOptions): Promise<Trial[]> {
+  const { [STEPS]: steps, ...grid } = row.search ?? {};
+  const isFit = row.fit !== undefined;
+  const suite = firstSuite(experiment);
+  const fingerprint = await options.suiteFingerprint(suite, row.method);
+  const { adapt_split: adaptSplit, eval_split: evalSplit } = experiment.search;
+  const trials: Trial[] = [];
+  for (const found of combinations(isFit ? grid : (row.search ?? {}))) {
+    const ofFit = [...(row.fit ?? []), `data.adapt_split=${adaptSplit}`, ...overridesOf(found)];
+    const overrides = [...(isFit ? ofFit : []), ...options.overrides, `suite=${suite}`];
+    const { config } = await loadRunConfig(
+      experiment.config,
+      [...overrides, `seed=${experiment.seeds[0] ?? 0}`],
+      options,
+    );
+    const ladder = isFit ? (steps ?? [config.steps]).map(Number).sort((a, b) => a - b) : [];
+    const data = { ...config.data, eval_split: evalSplit, eval_every: ladder.reduce(greatestCommonDivisor, 0) };
+    const onVal = { ...config, data, ...(isFit ? { steps: ladder.at(-1) ?? config.steps } : {}) };
+    const settings = { ...row.settings, ...found };
+    const judgedSplit = config.data.eval_split;
+    const key = `${row.name}-search-${hashOf([fingerprint, row.method, settings, judgedSplit, ladder, unusualSettings(onVal)])}`;
+    trials.push({ row, settings, steps: ladder, config: silent(onVal, experiment, key, options), judgedSplit, key });
+  }
+  return trials;
+}
+
+function runTrial(trial: Trial, options: SessionOptions): Promise<TrialResult> {
+  return trial.row.fit === undefined ? judgeOnBoth(trial, options) : fitAndJudge(trial, options);
+}
+
+async function judgeOnBoth(
+  { row, settings, config, judgedSplit }: Trial,
+  options: SessionOptions,
+): Promise<TrialResult> {
+  const started = performance.now();
+  const chosen = chooseMethod(row.method ?? "", settings);
+  return withSession(config, { ...options, log: () => {} }, async ({ inputs, evaluation }) => {
+    const pixels = await loadLabelled(inputs, judgedSplit, options.cacheDir);
+    const val = await judgeMethod(config, inputs, chosen, evaluation);
+    const judged = await judgeMethod(config, inputs, chosen, { ...evaluation, pixels });
+    const candidate = { settings, val: val.row.average, judged: judged.row.average };
+    return { candidates: [candidate], seconds: (performance.now() - started) / 1000 };
+  });
+}
+
+/** One fit that is judged on val as it goes, and at the same steps on the other split when it is over. */
+async function fitAndJudge(trial: Trial, options: SessionOptions): Promise<TrialResult> {
+  const { settings, steps, config, judgedSplit } = trial;
+  const started = performance.now();
+  const silently = { ...options, log: () => {} };
+  const points: { step: number; val: number; coefficients: readonly (readonly number[])[] }[] = [];
+  const onEvent = (event: TrainEvent): void => {
+    if (event.type === "evaluation" && steps.includes(event.step))
+      points.push({ step: event.step, val: event.averagePercent, coefficients: event.coefficients });
+  };
+  const { judged, coefficients } = await fit(config, { ...silently, overwrite: true, baselines: false, onEvent });
+  options.signal.throwIfAborted();
+  const [learned] = judged;
+  if (learned === undefined) throw new Error("the fit ended without a result");
+  // The end of a fit is judged by itself.
+  points.push({ step: config.steps, val: learned.row.average, coefficients });
+  const onJudged = { ...config, data: { ...config.data, eval_split: judgedSplit } };
+  return withSession(onJudged, silently, async ({ inputs, evaluation }) => {
+    const candidates: Candidate[] = [];
+    for (const { step, val, coefficients } of points) {
+      const valuesKL = Float64Array.from(coefficients.flat());
+      const coefficientsNK = toTensorCoefficients(valuesKL, inputs.grouping, inputs.bundle.tasks.length);
+      const judged = averageOf(await evaluateMerged(inputs, coefficientsNK, evaluation));
+      candidates.push({ settings: { ...settings, [STEPS]: step }, val, judged });
+    }
+    return { candidates, seconds: (performance.now() - started) / 1000 };
+  });
+}
+
+const averageOf = (evaluations: Evaluations): number =>
+  mean([...evaluations.values()].map(({ accuracyPercent }) => accuracyPercent));
+
+/** Every combination of the values of a grid, the last key fastest. */
+export function combinations(grid: Readonly<Record<string, readonly unknown[]>>): Record<string, unknown>[] {
+  return Object.entries(grid).reduce<Record<string, unknown>[]>(
+    (all, [key, values]) => all.flatMap((settings) => values.map((value) => ({ ...settings, [key]: value }))),
+    [{}],
+  );
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}
+
+function firstSuite({ suites }: Experiment): string {
+  return suites[0] ?? "";
+}
+
+function hashOf(facts: unknown): string {
+  return createHash("sha256").update(JSON.stringify(facts)).digest("hex").slice(0, 12);
+}
+
+async function readTrial(file: string): Promise<TrialResult | undefined> {
+  const text = await readFile(file, "utf8").catch(() => undefined);
+  if (text === undefined) return undefined;
+  try {
+    return trialSchema.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * The lines of a table: for every row of an experiment the settings as they stand, and those that its search chose: the best on val and,
+ * for comparison, the best on the judged images (oracle).
+ */
+import type { ChosenSettings } from "./chosen-settings.js";
+import type { Adaptation, Experiment, ExperimentRow } from "./experiment-file.js";
+
+/** One line: a method or a fit with all its settings. */
+export interface TableLine {
+  readonly name: string;
+  readonly method: string | undefined;
+  /** Overrides of the config, where it is a fit. */
+  readonly fit: readonly string[] | undefined;
+  /** Of the method; for a fit what a search chose, which is among the overrides too. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly setting: "published" | "val" | "oracle";
+  readonly adaptation: readonly Adaptation[];
+  readonly seeds: readonly number[];
+  /** Settings that were judged on val to choose these. */
+  readonly evaluations: number;
+}
+
+/** The lines in the order of the rows. `chosen` has an entry for every row with a search. */
+export function tableLines(experiment: Experiment, chosen: ReadonlyMap<string, ChosenSettings>): TableLine[] {
+  return experiment.rows.flatMap((row) => {
+    const asItStands = lineOf(experiment, row, row.setting, {}, 0);
+    if (row.search === undefined) return [asItStands];
+    const found = chosen.get(row.name);
+    const searched =
+      found === undefined
+        ? []
+        : (["val", "oracle"] as const).map((setting) =>
+            lineOf(experiment, row, setting, found[setting], found.candidates.length),
+          );
+    return row.published ? [asItStands, ...searched] : searched;
+  });
+}
+
+/** A row with the settings `found` over its own. */
+export function lineOf(
+  experiment: Experiment,
+  row: ExperimentRow,
+  setting: TableLine["setting"],
+  found: Readonly<Record<string, unknown>>,
+  evaluations: number,
+): TableLine {
+  const adaptation = experiment.adaptation.filter(({ name }) => row.adaptation?.includes(name) ?? true);
+  const common = { name: row.name, method: row.method, setting, adaptation, evaluations };
+  const seeds = row.seeds ?? experiment.seeds;
+  if (row.fit === undefined) return { ...common, fit: undefined, settings: { ...row.settings, ...found }, seeds };
+  return { ...common, fit: [...row.fit, ...overridesOf(found)], settings: found, seeds };
+}
+
+/** Settings by dotted key as overrides of a config. */
+export function overridesOf(settings: Readonly<Record<string, unknown>>): string[] {
+  return Object.entries(settings).map(
+    ([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`,
+  );
+}
