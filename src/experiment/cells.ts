@@ -7,7 +7,7 @@ import { decisiveSettings } from "../config/flat.js";
 import { loadRunConfig, parseRunConfig } from "../config/load.js";
 import type { RunConfig } from "../config/schema.js";
 import type { Adaptation, Experiment } from "./experiment-file.js";
-import type { TableLine } from "./table-lines.js";
+import { looksAtImages, type TableLine } from "./table-lines.js";
 
 /** Raise it when a change of the program changes results that are on disk. */
 const RESULT_VERSION = 1;
@@ -43,7 +43,7 @@ export async function loadCells(
 ): Promise<Cell[]> {
   const cells: Cell[] = [];
   for (const row of lines)
-    for (const adaptation of row.fit === undefined ? [undefined] : row.adaptation)
+    for (const adaptation of looksAtImages(row) ? row.adaptation : [undefined])
       for (const [index, suite] of experiment.suites.entries())
         for (const seed of row.fit === undefined ? [0] : row.seeds)
           cells.push(await loadCell(experiment, options, { row, adaptation, suite, index, seed }));

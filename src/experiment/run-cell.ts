@@ -22,10 +22,16 @@ async function runMethod({ row, config }: Cell, options: SessionOptions): Promis
   const chosen = chooseMethod(row.method ?? "", row.settings);
   return withSession(config, options, async ({ inputs, evaluation }) => ({
     ...judgedFacts(await judgeMethod(config, inputs, chosen, evaluation)),
-    imagesPresented: 0,
-    imagesUnique: 0,
+    ...imagesOf(chosen, inputs),
     extraBytes: extraBytesOf(chosen, inputs),
   }));
+}
+
+/** Of the methods that look at images: so many of each task, once. */
+function imagesOf(chosen: ChosenMethod, { tasks }: Inputs): Pick<CellResult, "imagesPresented" | "imagesUnique"> {
+  const examples =
+    chosen.kind === "merge" && chosen.method.needsImages === true ? Number(chosen.parameters.examples) : 0;
+  return { imagesPresented: examples * tasks.length, imagesUnique: examples * tasks.length };
 }
 
 /** What must be kept beside one model of this size to answer for every task. */

@@ -13,7 +13,7 @@ import { toTensorCoefficients } from "../merge/coefficients.js";
 import type { TrainEvent } from "../optimize/events.js";
 import { chooseMethod } from "../run/choose-method.js";
 import { loadLabelled } from "../run/inputs.js";
-import { type Evaluations, evaluateMerged, judgeMethod } from "../run/models.js";
+import { type Evaluations, evaluateMerged, prepareMethod } from "../run/models.js";
 import { type SessionOptions, withSession } from "../run/session.js";
 import { fit } from "../run.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
@@ -21,7 +21,7 @@ import { type LoadCellsOptions, silent, unusualSettings } from "./cells.js";
 import { bestBy, type Candidate, type ChosenSettings } from "./chosen-settings.js";
 import type { Experiment, ExperimentRow } from "./experiment-file.js";
 import { mean } from "./statistics.js";
-import { overridesOf } from "./table-lines.js";
+import { looksAtImages, overridesOf } from "./table-lines.js";
 
 /** The one setting of fits that a single fit tries all values of. */
 const STEPS = "steps";
@@ -93,11 +93,11 @@ async function loadTrials(experiment: Experiment, row: ExperimentRow, options: L
   const { adapt_split: adaptSplit, eval_split: evalSplit } = experiment.search;
   const trials: Trial[] = [];
   for (const found of combinations(isFit ? grid : (row.search ?? {}))) {
-    const ofFit = [...(row.fit ?? []), `data.adapt_split=${adaptSplit}`, ...overridesOf(found)];
-    const overrides = [...(isFit ? ofFit : []), ...options.overrides, `suite=${suite}`];
+    const adapted = looksAtImages(row) ? [`data.adapt_split=${adaptSplit}`] : [];
+    const overrides = [...(row.fit ?? []), ...adapted, ...(isFit ? overridesOf(found) : []), ...options.overrides];
     const { config } = await loadRunConfig(
       experiment.config,
-      [...overrides, `seed=${experiment.seeds[0] ?? 0}`],
+      [...overrides, `suite=${suite}`, `seed=${experiment.seeds[0] ?? 0}`],
       options,
     );
     const ladder = isFit ? (steps ?? [config.steps]).map(Number).sort((a, b) => a - b) : [];
@@ -123,8 +123,9 @@ async function judgeOnBoth(
   const chosen = chooseMethod(row.method ?? "", settings);
   return withSession(config, { ...options, log: () => {} }, async ({ inputs, evaluation }) => {
     const pixels = await loadLabelled(inputs, judgedSplit, options.cacheDir);
-    const val = await judgeMethod(config, inputs, chosen, evaluation);
-    const judged = await judgeMethod(config, inputs, chosen, { ...evaluation, pixels });
+    const judge = await prepareMethod(config, inputs, chosen, evaluation);
+    const val = await judge(evaluation);
+    const judged = await judge({ ...evaluation, pixels });
     const candidate = { settings, val: val.row.average, judged: judged.row.average };
     return { candidates: [candidate], seconds: (performance.now() - started) / 1000 };
   });

@@ -140,6 +140,8 @@ function needsOf({ row, config }: Cell): NeedsClass {
   const chosen = chooseMethod(row.method ?? "", row.settings);
   if (chosen.kind === "reference") return "reference";
   if (chosen.method.perTask === true) return "task identity";
+  if (chosen.method.needsImages === true)
+    return row.setting === "published" ? "unlabelled images" : "unlabelled images, labels for settings";
   return row.setting === "published" ? "no data" : "labels for settings";
 }
 

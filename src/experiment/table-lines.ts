@@ -2,6 +2,7 @@
  * The lines of a table: for every row of an experiment the settings as they stand, and those that its search chose: the best on val and,
  * for comparison, the best on the judged images (oracle).
  */
+import { mergeMethods } from "../merge/methods/registry.js";
 import type { ChosenSettings } from "./chosen-settings.js";
 import type { Adaptation, Experiment, ExperimentRow } from "./experiment-file.js";
 
@@ -34,6 +35,17 @@ export function tableLines(experiment: Experiment, chosen: ReadonlyMap<string, C
           );
     return row.published ? [asItStands, ...searched] : searched;
   });
+}
+
+/** Whether a row looks at unlabelled images: every fit, and some methods without learning. */
+export function looksAtImages({
+  method,
+  fit,
+}: {
+  readonly method?: string | undefined;
+  readonly fit?: readonly string[] | undefined;
+}): boolean {
+  return fit !== undefined || mergeMethods.get(method ?? "")?.needsImages === true;
 }
 
 /** A row with the settings `found` over its own. */

@@ -4,7 +4,7 @@
  */
 import { type Bundle, readBase, readTaskVectorRange } from "../checkpoint/bundle.js";
 import { readFloat32Range } from "../checkpoint/safetensors.js";
-import type { MergeMethod, ModelSource, SourceTensor } from "./methods/method.js";
+import type { MergeMethod, ModelProbe, ModelSource, SourceTensor, Weights } from "./methods/method.js";
 
 const BYTES = Float32Array.BYTES_PER_ELEMENT;
 /** Elements of a task vector in memory at once while a method looks at the whole model: 16 MB for each task. */
@@ -40,6 +40,8 @@ export interface MergeBundleOptions {
   /** Already checked against the method's schema, or defaults by it. */
   readonly parameters: unknown;
   readonly seed: number;
+  /** For methods that look at images. */
+  readonly probe?: ModelProbe | undefined;
 }
 
 export interface MergedTensor {
@@ -54,10 +56,17 @@ export interface MergedTensor {
  */
 export async function mergeBundle(
   bundle: Bundle,
-  { method, parameters, seed }: MergeBundleOptions,
+  { method, parameters, seed, probe }: MergeBundleOptions,
 ): Promise<(task: number) => AsyncGenerator<MergedTensor>> {
   const source = bundleSource(bundle);
-  const merge = await method.prepare({ source, seed, pieceElements: PIECE_ELEMENTS }, parameters);
+  const unchanged = async (): Promise<Weights> => {
+    const weights = new Map<string, Float32Array>();
+    for (const tensor of bundle.tensors)
+      if (tensor.taskVectors === undefined) weights.set(tensor.name, await readBase(bundle, tensor));
+    return weights;
+  };
+  const context = { source, seed, pieceElements: PIECE_ELEMENTS, unchanged, ...(probe === undefined ? {} : { probe }) };
+  const merge = await method.prepare(context, parameters);
   const byName = new Map(source.tensors.map((tensor) => [tensor.name, tensor]));
   return async function* (task) {
     for (const tensor of bundle.tensors) {

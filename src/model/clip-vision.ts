@@ -64,17 +64,33 @@ function blockPrefix(index: number): string {
   return `vision_model.encoder.layers.${index}`;
 }
 
+/** Those who look into the forward pass while it is built. */
+export interface TowerWatch {
+  /** Told what comes out of each part, images first, by the prefix of its tensors. */
+  readonly part?: (prefix: string, values: Tensor) => void;
+  /** Told what goes into each linear layer [..., I], by the name of its weight [O, I]. */
+  readonly input?: (weight: string, x: Tensor) => void;
+  /** Computes all tokens of the last block, though only the class token leaves it. */
+  readonly wholeLastBlock?: boolean;
+}
+
 /**
  * The tower. imagesBHWC holds pixel levels 0..255 as float32; weights are looked up by canonical name.
- * Returns features [B, E] of length 1. `observe` is told what comes out of each part, images first, by the prefix of its tensors.
+ * Returns features [B, E] of length 1.
  */
 export function clipVisionFeatures(
   config: ClipVisionConfig,
   normalization: Normalization,
   weights: (name: string) => Tensor,
   imagesBHWC: Tensor,
-  observe: (part: string, values: Tensor) => void = () => {},
+  watch: TowerWatch = {},
 ): Tensor {
+  const observe = (part: string, values: Tensor): void => watch.part?.(part, values);
+  const dense = (name: string, x: Tensor, scale = 1): Tensor => {
+    watch.input?.(`${name}.weight`, x);
+    const [weight, bias] = [weights(`${name}.weight`), weights(`${name}.bias`)];
+    return scale === 1 ? linear(x, weight, bias) : linear(x, tf.mul(weight, scale), tf.mul(bias, scale));
+  };
   const norm = (name: string, x: Tensor): Tensor =>
     layerNorm(x, weights(`${name}.weight`), weights(`${name}.bias`), config.layerNormEpsilon);
   const embedded = embed(config, normalization, weights, imagesBHWC);
@@ -84,20 +100,20 @@ export function clipVisionFeatures(
   for (let index = 0; index < config.layers; index++) {
     const prefix = blockPrefix(index);
     // Only the class token leaves the last block: there, the other tokens are keys and values and nothing else.
-    const isLast = index === config.layers - 1;
-    const going = (xBTD: Tensor): Tensor => (isLast ? classToken(xBTD) : xBTD);
+    const isCut = index === config.layers - 1 && watch.wholeLastBlock !== true;
+    const going = (xBTD: Tensor): Tensor => (isCut ? classToken(xBTD) : xBTD);
     const normalizedBTD = norm(`${prefix}.layer_norm1`, hiddenBTD);
-    const attended = selfAttention(config, weights, `${prefix}.self_attn`, going(normalizedBTD), normalizedBTD);
+    const attended = selfAttention(config, dense, `${prefix}.self_attn`, going(normalizedBTD), normalizedBTD);
     hiddenBTD = tf.add(going(hiddenBTD), attended);
     observe(`${prefix}.self_attn`, hiddenBTD);
-    const dense = (part: string, x: Tensor): Tensor =>
-      linear(x, weights(`${prefix}.mlp.${part}.weight`), weights(`${prefix}.mlp.${part}.bias`));
-    const inner = activate(config.activation, dense("fc1", norm(`${prefix}.layer_norm2`, hiddenBTD)));
-    hiddenBTD = tf.add(hiddenBTD, dense("fc2", inner));
+    const inner = activate(config.activation, dense(`${prefix}.mlp.fc1`, norm(`${prefix}.layer_norm2`, hiddenBTD)));
+    hiddenBTD = tf.add(hiddenBTD, dense(`${prefix}.mlp.fc2`, inner));
     observe(`${prefix}.mlp`, hiddenBTD);
   }
   const classTokenBD = tf.reshape(classToken(hiddenBTD), [-1, config.hiddenSize]);
-  const featuresBE = linear(norm("vision_model.post_layernorm", classTokenBD), weights(PROJECTION_TENSOR));
+  const normalizedBD = norm("vision_model.post_layernorm", classTokenBD);
+  watch.input?.(PROJECTION_TENSOR, normalizedBD);
+  const featuresBE = linear(normalizedBD, weights(PROJECTION_TENSOR));
   const unitBE = tf.div(featuresBE, tf.sqrt(tf.sum(tf.square(featuresBE), -1, true)));
   observe(PROJECTION_TENSOR, unitBE);
   return unitBE;
@@ -147,23 +163,19 @@ function embed(
 /** What the tokens of askingBQD [B, Q, D] gather from those of xBTD [B, T, D]: [B, Q, D]. */
 function selfAttention(
   config: ClipVisionConfig,
-  weights: (name: string) => Tensor,
+  dense: (name: string, x: Tensor, scale?: number) => Tensor,
   prefix: string,
   askingBQD: Tensor,
   xBTD: Tensor,
 ): Tensor {
   const headSize = config.hiddenSize / config.heads;
-  const dense = (part: string, x: Tensor, scale = 1): Tensor => {
-    const [weight, bias] = [weights(`${prefix}.${part}.weight`), weights(`${prefix}.${part}.bias`)];
-    return scale === 1 ? linear(x, weight, bias) : linear(x, tf.mul(weight, scale), tf.mul(bias, scale));
-  };
   const split = (x: Tensor): Tensor => {
     const [batch, tokens] = x.shape;
     assert(batch !== undefined && tokens !== undefined, "attention over something else than [B, T, D]");
     return tf.transpose(tf.reshape(x, [batch, tokens, config.heads, headSize]), [0, 2, 1, 3]);
   };
   // The scores' 1 / sqrt(head size) goes into the query's weights, which are smaller than what they make.
-  const query = split(dense("q_proj", askingBQD, headSize ** -0.5));
-  const outBNQD = attention(query, split(dense("k_proj", xBTD)), split(dense("v_proj", xBTD)));
-  return dense("out_proj", tf.reshape(tf.transpose(outBNQD, [0, 2, 1, 3]), askingBQD.shape));
+  const query = split(dense(`${prefix}.q_proj`, askingBQD, headSize ** -0.5));
+  const outBNQD = attention(query, split(dense(`${prefix}.k_proj`, xBTD)), split(dense(`${prefix}.v_proj`, xBTD)));
+  return dense(`${prefix}.out_proj`, tf.reshape(tf.transpose(outBNQD, [0, 2, 1, 3]), askingBQD.shape));
 }

@@ -115,7 +115,9 @@ function probeProgram(options: SuspectStep["options"], parts: string[]): Program
         parts.push(part);
         rows.push(markPerTask(values, heads.length));
       };
-      const features = clipVisionFeatures(config, options.normalization, weights, get(STEP_INPUT_IMAGES), observe);
+      const features = clipVisionFeatures(config, options.normalization, weights, get(STEP_INPUT_IMAGES), {
+        part: observe,
+      });
       parts.push("the heads");
       rows.push(
         tf.concat(heads.map((head, index) => markPerTask(taskLogits(head, index, imagesPerTask, features, get), 1))),

@@ -9,6 +9,7 @@ import { ConfigError } from "../errors.js";
 import { toTensorCoefficients, uniformCoefficients } from "../merge/coefficients.js";
 import { mergeBundle } from "../merge/merge-bundle.js";
 import { mergedTensors } from "../merge/merged-weights.js";
+import type { ModelProbe } from "../merge/methods/method.js";
 import { clipVisionTensors } from "../model/clip-vision.js";
 import { type Classifier, type Evaluation, judgeLogits } from "../optimize/evaluate.js";
 import type { TaskScore } from "../optimize/events.js";
@@ -20,6 +21,8 @@ export interface EvaluateOptions {
   readonly classifier: Classifier;
   readonly pixels: ReadonlyMap<string, LabelledPixels>;
   readonly limit: number | undefined;
+  /** For merging methods that look at images. */
+  readonly probe?: ModelProbe;
   readonly signal: AbortSignal;
 }
 
@@ -70,23 +73,30 @@ export async function judgeMethod(
   chosen: ChosenMethod,
   options: EvaluateOptions,
 ): Promise<Judged> {
-  const names = inputs.tasks.map((task) => task.name);
-  const evaluations = await evaluateChosen(config, inputs, chosen, options, names);
-  return { row: rowOf(chosen.name, names, evaluations), evaluations };
+  const judge = await prepareMethod(config, inputs, chosen, options);
+  return judge(options);
 }
 
-async function evaluateChosen(
+/** Merges once, for as many judgements (on other images) as one likes. */
+export async function prepareMethod(
   { seed }: RunConfig,
   inputs: Inputs,
   chosen: ChosenMethod,
-  options: EvaluateOptions,
-  names: readonly string[],
-): Promise<Evaluations> {
-  if (chosen.kind === "reference") return evaluateReference(inputs, chosen.name, options, names);
+  { probe }: Pick<EvaluateOptions, "probe">,
+): Promise<(options: EvaluateOptions) => Promise<Judged>> {
+  const names = inputs.tasks.map((task) => task.name);
+  const judged = (evaluations: Evaluations): Judged => ({
+    row: rowOf(chosen.name, names, evaluations),
+    evaluations,
+  });
+  if (chosen.kind === "reference")
+    return async (options) => judged(await evaluateReference(inputs, chosen.name, options, names));
   const { method, parameters } = chosen;
-  const merged = await mergeBundle(inputs.bundle, { method, parameters, seed });
-  if (method.perTask !== true) return evaluateWeights(await collect(merged(0)), options, names);
-  return evaluateEach(names, async (_name, task) => collect(merged(task)), options);
+  const merged = await mergeBundle(inputs.bundle, { method, parameters, seed, probe });
+  if (method.perTask === true)
+    return async (options) => judged(await evaluateEach(names, async (_name, task) => collect(merged(task)), options));
+  const weights = await collect(merged(0));
+  return async (options) => judged(await evaluateWeights(weights, options, names));
 }
 
 async function evaluateReference(

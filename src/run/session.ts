@@ -3,7 +3,8 @@ import type { RunConfig } from "../config/schema.js";
 import { createEngine } from "../engine/create-engine.js";
 import type { Engine } from "../engine/program.js";
 import { createClassifier } from "../optimize/evaluate.js";
-import { type Inputs, loadInputs, loadLabelled } from "./inputs.js";
+import { createModelProbe } from "../optimize/model-probe.js";
+import { type Inputs, loadInputs, loadLabelled, loadUnlabelled } from "./inputs.js";
 import type { EvaluateOptions } from "./models.js";
 
 export interface SessionOptions {
@@ -38,7 +39,21 @@ export async function withSession<T>(
       }),
       loadLabelled(inputs, config.data.eval_split, options.cacheDir),
     ]);
-    const evaluation = { classifier, pixels, limit: config.data.eval_limit ?? undefined, signal: options.signal };
+    let unlabelled: ReturnType<typeof loadUnlabelled> | undefined;
+    const probe = createModelProbe(engine, {
+      config: inputs.tower,
+      normalization: inputs.preprocessing,
+      heads: inputs.heads,
+      classifier,
+      pixels: () => {
+        unlabelled ??= loadUnlabelled(inputs, config.data.adapt_split, options.cacheDir);
+        return unlabelled;
+      },
+      seed: config.seed,
+      signal: options.signal,
+    });
+    const limit = config.data.eval_limit ?? undefined;
+    const evaluation = { classifier, pixels, limit, probe, signal: options.signal };
     const result = await work({ engine, inputs, evaluation });
     await classifier.close();
     return result;

@@ -49,8 +49,11 @@ def short(name):
     return name.removeprefix("vision_model.")
 
 
-def tower_features(weights, config, images):
-    """Named weights and normalised images [B,3,H,W] -> L2-normalised image embeddings [B,E]."""
+def tower_features(weights, config, images, observe=lambda weight, x: None):
+    """Named weights and normalised images [B,3,H,W] -> L2-normalised image embeddings [B,E].
+
+    `observe` is told the input [..., I] of every linear layer by the short name of its weight.
+    """
     p = {short(name): value for name, value in weights.items()}
     D, heads, patch = config["hidden_size"], config["num_attention_heads"], config["patch_size"]
     B, head_width = images.shape[0], D // heads
@@ -59,6 +62,7 @@ def tower_features(weights, config, images):
         return F.layer_norm(x, (D,), p[f"{name}.weight"], p[f"{name}.bias"], LAYER_NORM_EPSILON)
 
     def linear(x, name):
+        observe(f"{name}.weight", x)
         return x @ p[f"{name}.weight"].T + p[f"{name}.bias"]
 
     def activation(x):
@@ -82,7 +86,9 @@ def tower_features(weights, config, images):
         x = x + linear((mix @ v).transpose(1, 2).reshape(B, T, D), f"{layer}.self_attn.out_proj")
         h = activation(linear(norm(x, f"{layer}.layer_norm2"), f"{layer}.mlp.fc1"))
         x = x + linear(h, f"{layer}.mlp.fc2")
-    embeds = norm(x[:, 0], "post_layernorm") @ p["visual_projection.weight"].T
+    pooled = norm(x[:, 0], "post_layernorm")
+    observe("visual_projection.weight", pooled)
+    embeds = pooled @ p["visual_projection.weight"].T
     return embeds / embeds.norm(dim=-1, keepdim=True)
 
 

@@ -1,5 +1,6 @@
 /** Properties that merging methods share, over the registry: a new method is covered by adding it there. */
 import { describe, expect, it } from "vitest";
+import type { ModelProbe } from "../../src/merge/methods/method.js";
 import { mergeMethods } from "../../src/merge/methods/registry.js";
 import { createRng } from "../../src/runtime/rng.js";
 import { memorySource, mergeAll } from "../support/merge-source.js";
@@ -16,8 +17,32 @@ const rng = createRng(1, "merge methods");
 const normal = (scale: number) => Float32Array.from({ length: SIZE }, () => scale * rng.nextNormal());
 const base = normal(0.5);
 const taus = [normal(0.05), normal(0.05), normal(0.05)];
+/**
+ * Answers as a model on images might: a Gram matrix and Fisher information that hang on the weights alone, since here experts are known by
+ * their weights and not by their places.
+ */
+const probe: ModelProbe = {
+  grams: async (_task, weights) => {
+    const grams = new Map<string, Float64Array>();
+    for (const { name, shape } of TENSORS) {
+      const [outputs = 0, inputs = 0] = shape;
+      const own = weights.get(name) ?? new Float32Array();
+      if (shape.length !== 2) continue;
+      const at = (row: number, column: number) => own[row * inputs + column] ?? 0;
+      const product = (i: number, j: number) =>
+        Array.from({ length: outputs }, (_, row) => at(row, i) * at(row, j)).reduce((a, b) => a + b, i === j ? 1 : 0);
+      const gram = Float64Array.from({ length: inputs * inputs }, (_, index) =>
+        product(Math.floor(index / inputs), index % inputs),
+      );
+      grams.set(name, gram);
+    }
+    return grams;
+  },
+  fisher: async (_task, weights) =>
+    new Map([...weights].map(([name, values]) => [name, Float64Array.from(values, (value) => value * value)])),
+};
 const merge = (name: string, parameters: object, vectors = taus, { seed = 0, pieceElements = 11 } = {}) =>
-  mergeAll(name, parameters, { source: memorySource(TENSORS, base, vectors), seed, pieceElements });
+  mergeAll(name, parameters, { source: memorySource(TENSORS, base, vectors), probe, seed, pieceElements });
 const sumOf = (vectors: readonly Float32Array[], scale: number) =>
   base.map((value, i) => value + scale * vectors.reduce((total, tau) => total + (tau[i] ?? 0), 0));
 const changeError = (found: Float32Array, wanted: Float32Array) =>
@@ -38,6 +63,9 @@ const WHOLE: Readonly<Record<string, object>> = {
   consensus: { min_tasks: 1, scale: 1 },
   lines: { alpha: 1, beta: 0 },
   sce: { select_topk: 1, scale: 1 },
+  fisher: {},
+  regmean: {},
+  regmean_pp: {},
   tsv_m: { scale: 1 },
   emr: {},
 };

@@ -33,8 +33,35 @@ export interface ModelSource {
 /** The merged values [N] of a piece, float32; of the model for one task where the method makes one for each. */
 export type MergePiece = (piece: Piece, task?: number) => Float32Array | Promise<Float32Array>;
 
+/** What a method may ask of models on the unlabelled images of a task: those that fits adapt on. All by the names of tensors. */
+export interface ModelProbe {
+  /**
+   * X^T X [I, I] of the inputs X of every linear layer, over all tokens of the first `examples` images of task `task`, for the model with
+   * these weights. Float64, row-major.
+   */
+  grams(task: number, weights: Weights, examples: number): Promise<ReadonlyMap<string, Float64Array>>;
+  /**
+   * The diagonal of the Fisher information of every tensor, for the model with these weights on `examples` images of the task: the mean over
+   * images of the sum over classes of p (d log p / d theta)^2. Classes are left out once those before them, the largest
+   * p (1 - p) first, make up the share `coverage` of the sum of p (1 - p).
+   */
+  fisher(
+    task: number,
+    weights: Weights,
+    examples: number,
+    coverage: number,
+  ): Promise<ReadonlyMap<string, Float64Array>>;
+}
+
+/** Values of every tensor of a model, by name. */
+export type Weights = ReadonlyMap<string, Float32Array>;
+
 export interface MergeContext {
   readonly source: ModelSource;
+  /** Runs models on images; only methods with `needsImages` look for it. */
+  readonly probe?: ModelProbe;
+  /** The base's values of the tensors that no expert changed, for `probe`. */
+  readonly unchanged?: () => Promise<Weights>;
   /** Of everything random in the method. */
   readonly seed: number;
   /** Elements of a task vector that may be in memory at once, for methods that look at the whole model first. */
@@ -55,6 +82,8 @@ interface MethodSpec<Parameters extends z.ZodObject> {
   readonly unit: MergeUnit;
   /** Makes a model for each task instead of one for all: the task must be known at inference. */
   readonly perTask?: true;
+  /** Looks at unlabelled images of every task, through the context's probe. */
+  readonly needsImages?: true;
   /** What is stored beside one model of `elements` merged elements, so that each of the tasks has its own; 0 if not given. */
   readonly extraBytes?: (elements: number, tasks: number) => number;
   readonly prepare: (context: MergeContext, parameters: z.output<Parameters>) => Promise<MergePiece>;

@@ -3,10 +3,12 @@ import { breadcrumbs } from "./breadcrumbs.js";
 import { consensus } from "./consensus.js";
 import { dareLinear, dareTies } from "./dare.js";
 import { emr } from "./emr.js";
+import { fisher } from "./fisher.js";
 import { linear, taskArithmetic, weightAveraging } from "./linear.js";
 import { lines } from "./lines.js";
 import type { MergeMethod } from "./method.js";
 import { pcb } from "./pcb.js";
+import { regmean, regmeanPp } from "./regmean.js";
 import { sce } from "./sce.js";
 import { isoC, tsvM } from "./spectral.js";
 import { ties } from "./ties.js";
@@ -21,6 +23,9 @@ export const mergeMethods: ReadonlyMap<string, MergeMethod> = new Map(
     dareTies,
     breadcrumbs,
     consensus,
+    fisher,
+    regmean,
+    regmeanPp,
     pcb,
     lines,
     sce,

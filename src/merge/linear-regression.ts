@@ -1,0 +1,56 @@
+/** The closed form that RegMean solves for each linear layer. O outputs, I inputs. */
+import { CholeskyDecomposition, Matrix } from "ml-matrix";
+import { NumericError } from "../errors.js";
+
+/** Normal equations of one layer, added up over tasks. */
+export interface NormalEquations {
+  /** Sum of G, symmetric [I, I]. */
+  readonly gramII: Float64Array;
+  /** Sum of W G [O, I], W the tasks' weights. */
+  readonly productOI: Float64Array;
+}
+
+/** No equations yet. */
+export function emptyEquations(outputs: number, inputs: number): NormalEquations {
+  return { gramII: new Float64Array(inputs * inputs), productOI: new Float64Array(outputs * inputs) };
+}
+
+/** Adds one task: its weights [O, I] and the Gram matrix [I, I] of its inputs with the off-diagonal elements times `offDiagonal`. */
+export function addTask(
+  { gramII, productOI }: NormalEquations,
+  weightOI: Float32Array,
+  gram: Float64Array,
+  offDiagonal: number,
+): void {
+  const inputs = Math.sqrt(gram.length);
+  const outputs = weightOI.length / inputs;
+  const ownII = gram.map((value, index) => (index % (inputs + 1) === 0 ? value : value * offDiagonal));
+  for (let index = 0; index < ownII.length; index++) gramII[index] = (gramII[index] ?? 0) + (ownII[index] ?? 0);
+  for (let o = 0; o < outputs; o++) {
+    const rowI = productOI.subarray(o * inputs, (o + 1) * inputs);
+    for (let i = 0; i < inputs; i++) {
+      const weight = weightOI[o * inputs + i] ?? 0;
+      const gramI = ownII.subarray(i * inputs, (i + 1) * inputs);
+      for (let j = 0; j < inputs; j++) rowI[j] = (rowI[j] ?? 0) + weight * (gramI[j] ?? 0);
+    }
+  }
+}
+
+/**
+ * W [O, I] with W (sum of G) = sum of W_t G_t. Where the sum is singular, as for an input that is always zero, a ridge of 1e-10 of its mean diagonal is added, growing
+ * tenfold until it can be solved. Throws NumericError naming `where` for equations that are not finite.
+ */
+export function solveEquations({ gramII, productOI }: NormalEquations, where: string): Float32Array {
+  const inputs = Math.sqrt(gramII.length);
+  const outputs = productOI.length / inputs;
+  const trace = Array.from({ length: inputs }, (_, i) => gramII[i * (inputs + 1)] ?? 0).reduce((a, b) => a + b, 0);
+  if (!Number.isFinite(trace)) throw new NumericError(`${where}: the Gram matrix of its inputs is not finite`);
+  const right = Matrix.from1DArray(outputs, inputs, productOI).transpose();
+  for (let ridge = 0; ; ridge = ridge === 0 ? 1e-10 : ridge * 10) {
+    const left = Matrix.from1DArray(inputs, inputs, gramII);
+    for (let i = 0; i < inputs; i++) left.set(i, i, left.get(i, i) + (ridge * trace) / inputs);
+    const cholesky = new CholeskyDecomposition(left);
+    if (cholesky.isPositiveDefinite()) return Float32Array.from(cholesky.solve(right).transpose().to1DArray());
+    if (ridge > 1) throw new NumericError(`${where}: the Gram matrix of its inputs cannot be inverted`);
+  }
+}

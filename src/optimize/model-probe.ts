@@ -1,0 +1,222 @@
+/**
+ * What merging methods ask of models on unlabelled images: Gram matrices of the linear layers' inputs, and the diagonal of the Fisher
+ * information. Each is a compiled program; sums over images are float64. B images, C classes, I inputs of a layer.
+ */
+import { imageBatches } from "../data/batches.js";
+import { selectPixels, type UnlabelledPixels } from "../data/pixels.js";
+import { drawnIndices } from "../data/sampler.js";
+import type { Engine, Executable, Program, TensorSource, TensorSpec } from "../engine/program.js";
+import { type Tensor, tf } from "../engine/tf.js";
+import { assert } from "../errors.js";
+import type { ModelProbe, Weights } from "../merge/methods/method.js";
+import type { ClipVisionConfig } from "../model/clip-config.js";
+import { clipVisionFeatures, clipVisionTensors, type Normalization } from "../model/clip-vision.js";
+import { type Head, headLogits } from "../model/heads.js";
+import type { Classifier } from "./evaluate.js";
+import { headSources, headSpecs, lookup } from "./step-program.js";
+
+export interface ModelProbeOptions {
+  readonly config: ClipVisionConfig;
+  readonly normalization: Normalization;
+  readonly heads: readonly Head[];
+  readonly classifier: Classifier;
+  /** The images of each task, read when they are first asked for. */
+  readonly pixels: () => Promise<ReadonlyMap<string, UnlabelledPixels>>;
+  /** Of the images that are drawn. */
+  readonly seed: number;
+  readonly signal: AbortSignal;
+}
+
+/** Images of a Gram matrix's pass: all of them count, so the batch must divide their number. */
+const MOST_BATCH = 32;
+/** Backward passes of one image in one run: what a run costs besides, such as handing over its results, is shared. */
+const CLASSES_PER_PASS = 4;
+
+/** A probe of models of this tower. Close it with the engine. */
+export function createModelProbe(engine: Engine, options: ModelProbeOptions): ModelProbe {
+  const programs = new Map<string, Promise<Executable>>();
+  const compiled = (key: string, program: () => Program): Promise<Executable> => {
+    const found = programs.get(key) ?? engine.compile(program());
+    programs.set(key, found);
+    return found;
+  };
+  const draw = async (task: number, examples: number): Promise<UnlabelledPixels> => {
+    const name = options.heads[task]?.task ?? "";
+    const store = (await options.pixels()).get(name);
+    assert(store !== undefined, `no images of task ${name}`);
+    return selectPixels(store, drawnIndices(store.size, examples, { seed: options.seed, task: name }));
+  };
+  return {
+    grams: async (task, weights, examples) => {
+      const store = await draw(task, examples);
+      const batchSize = largestDivisor(store.size, MOST_BATCH);
+      const executable = await compiled(`grams ${batchSize}`, () => gramProgram(options, batchSize));
+      await executable.bind(weightSources(options.config, weights));
+      const sums = new Map<string, Float64Array>();
+      for (const { imagesBHWC } of imageBatches(store, batchSize)) {
+        options.signal.throwIfAborted();
+        for (const [name, values] of await executable.run(new Map([["images", imagesBHWC]]))) addTo(sums, name, values);
+      }
+      return byLayer(options.config, sums);
+    },
+    fisher: async (task, weights, examples, coverage) => {
+      const head = options.heads[task];
+      assert(head !== undefined, `no head of task ${task}`);
+      const store = await draw(task, examples);
+      await options.classifier.setWeights(weights);
+      const probabilitiesNC = await options.classifier.probabilities(head.task, store);
+      const executable = await compiled(`fisher ${head.task}`, () => fisherProgram(options, head));
+      await executable.bind(new Map([...weightSources(options.config, weights), ...headSources([head])]));
+      const sums = new Map<string, Float64Array>();
+      for (const { imagesBHWC, first } of imageBatches(store, 1)) {
+        const own = probabilitiesNC.subarray(first * head.classes, (first + 1) * head.classes);
+        const chosen = likelyClasses(own, coverage);
+        for (let from = 0; from < chosen.length; from += CLASSES_PER_PASS) {
+          options.signal.throwIfAborted();
+          const passes = chosen.slice(from, from + CLASSES_PER_PASS);
+          const classesPC = new Float32Array(CLASSES_PER_PASS * head.classes);
+          const sharesP = new Float32Array(CLASSES_PER_PASS);
+          for (const [pass, index] of passes.entries()) {
+            classesPC[pass * head.classes + index] = 1;
+            sharesP[pass] = own[index] ?? 0;
+          }
+          const inputs = new Map<string, Float32Array | Uint8Array>([
+            ["images", imagesBHWC],
+            ["classes", classesPC],
+            ["shares", sharesP],
+          ]);
+          for (const [name, values] of await executable.run(inputs)) addTo(sums, name, values);
+        }
+      }
+      for (const sum of sums.values()) for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) / store.size;
+      return sums;
+    },
+  };
+}
+
+/** Classes by p (1 - p), the largest first, until they make up the share `coverage` of its sum. */
+export function likelyClasses(probabilitiesC: Float32Array, coverage: number): number[] {
+  const weighted = [...probabilitiesC]
+    .map((p, index) => ({ index, weight: p * (1 - p) }))
+    .sort((a, b) => b.weight - a.weight);
+  const total = weighted.reduce((sum, { weight }) => sum + weight, 0);
+  let covered = 0;
+  const chosen: number[] = [];
+  for (const { index, weight } of weighted) {
+    if (chosen.length > 0 && coverage < 1 && covered >= coverage * total) break;
+    chosen.push(index);
+    covered += weight;
+  }
+  return chosen;
+}
+
+function addTo(sums: Map<string, Float64Array>, name: string, values: Float32Array): void {
+  const sum = sums.get(name) ?? new Float64Array(values.length);
+  for (let index = 0; index < values.length; index++) sum[index] = (sum[index] ?? 0) + (values[index] ?? 0);
+  sums.set(name, sum);
+}
+
+function largestDivisor(count: number, most: number): number {
+  for (let divisor = Math.min(count, most); divisor > 1; divisor--) if (count % divisor === 0) return divisor;
+  return 1;
+}
+
+function weightSources(config: ClipVisionConfig, weights: Weights): Map<string, TensorSource> {
+  return new Map(
+    clipVisionTensors(config).map(({ name }) => {
+      const values = weights.get(name);
+      assert(values !== undefined, `no weights for ${name}`);
+      return [`weights/${name}`, { kind: "memory", values }];
+    }),
+  );
+}
+
+function weightSpecs(config: ClipVisionConfig): [string, TensorSpec][] {
+  return clipVisionTensors(config).map(({ name, shape }) => [`weights/${name}`, { shape, dtype: "float32" }]);
+}
+
+function imageSpec({ imageSize, channels }: ClipVisionConfig, count: number): TensorSpec {
+  return { shape: [count, imageSize, imageSize, channels], dtype: "uint8" };
+}
+
+/**
+ * Layers that get the same input (query, key and value) share an output, named by the first of them. All tokens count, those of the last block
+ * too, as in the published code.
+ */
+function gramProgram({ config, normalization }: ModelProbeOptions, batchSize: number): Program {
+  return {
+    name: "grams",
+    frozen: new Map(weightSpecs(config)),
+    inputs: new Map([["images", imageSpec(config, batchSize)]]),
+    build: (tensors) => {
+      const get = lookup(tensors);
+      const grams = new Map<string, Tensor>();
+      clipVisionFeatures(config, normalization, (name) => get(`weights/${name}`), get("images"), {
+        wholeLastBlock: true,
+        input: (weight, x) => {
+          if (sharedWith(weight) !== weight) return;
+          const xMI = tf.reshape(x, [-1, x.shape.at(-1) ?? 1]);
+          grams.set(weight, tf.matMul(xMI, xMI, true, false));
+        },
+      });
+      return grams;
+    },
+  };
+}
+
+/** The layer whose input this layer's is. */
+function sharedWith(weight: string): string {
+  return weight.replace(/\.(k|v)_proj\.weight$/, ".q_proj.weight");
+}
+
+function byLayer(config: ClipVisionConfig, grams: ReadonlyMap<string, Float64Array>): Map<string, Float64Array> {
+  const layers = new Map<string, Float64Array>();
+  for (const { name } of clipVisionTensors(config)) {
+    const gram = grams.get(sharedWith(name));
+    if (gram !== undefined) layers.set(name, gram);
+  }
+  return layers;
+}
+
+/**
+ * Inputs: one image, `classes` [P, C] with 1 for one class of each pass and 0 for the others, `shares` [P]. Outputs by tensor: the sum over
+ * passes of share (d log p(class) / d weight)^2.
+ */
+function fisherProgram({ config, normalization }: ModelProbeOptions, head: Head): Program {
+  const names = clipVisionTensors(config).map(({ name }) => name);
+  return {
+    name: `fisher of ${head.task}`,
+    frozen: new Map([...weightSpecs(config), ...headSpecs([head])]),
+    inputs: new Map<string, TensorSpec>([
+      ["images", imageSpec(config, 1)],
+      ["classes", { shape: [CLASSES_PER_PASS, head.classes], dtype: "float32" }],
+      ["shares", { shape: [CLASSES_PER_PASS], dtype: "float32" }],
+    ]),
+    build: (tensors) => {
+      const get = lookup(tensors);
+      const logProbability = (classC: Tensor, weights: readonly Tensor[]): Tensor => {
+        const byName = new Map(names.map((name, index): [string, Tensor] => [name, weights[index] ?? get(name)]));
+        const features = clipVisionFeatures(config, normalization, lookup(byName), get("images"));
+        const [weight, bias] = [get(`head/${head.task}/weight`), get(`head/${head.task}/bias`)];
+        const logitsBC = headLogits(features, weight, bias, head.logitScale);
+        return tf.sum(tf.mul(tf.logSoftmax(logitsBC), tf.reshape(classC, [1, head.classes])));
+      };
+      const own = names.map((name) => get(`weights/${name}`));
+      const shares = tf.unstack(get("shares"));
+      const passes = tf.unstack(get("classes")).map((classC) => {
+        const { grads } = tf.valueAndGrads((...weights: Tensor[]) => logProbability(classC, weights))(own);
+        return grads;
+      });
+      return new Map(
+        names.map((name, index): [string, Tensor] => {
+          const terms = passes.map((grads, pass) => {
+            const [gradient, share] = [grads[index], shares[pass]];
+            assert(gradient !== undefined && share !== undefined, "a pass without a gradient");
+            return tf.mul(share, tf.square(gradient));
+          });
+          return [name, tf.addN(terms)];
+        }),
+      );
+    },
+  };
+}

@@ -1,0 +1,119 @@
+"""Makes probe/: RegMean, RegMean++ and Fisher merging of the experts of step/, in float64, on the images of step/.
+
+Run make-step.py first. Written from the papers (arXiv 2212.09849, 2508.03121, 2111.09832) and the conventions that
+src/merge/methods states: off-diagonals of the Gram matrices are multiplied with 0.9 here, the Fisher information is exact over the
+classes, each expert's is divided by its norm over the whole model, and its floor is 1e-6.
+
+Legend: B images, I inputs and O outputs of a linear layer, C classes.
+"""
+
+import torch
+from safetensors.numpy import load_file
+
+from clip import FOLDER, load_problem, normalise, save_arrays, short, tower_features
+
+OFF_DIAGONAL = 0.9
+FLOOR = 1e-6
+
+
+def grams(weights, config, images):
+    """X^T X [I,I] of the inputs of every linear layer, by the short name of its weight."""
+    found = {}
+
+    def observe(name, x):
+        rows = x.reshape(-1, x.shape[-1])
+        found[name] = rows.T @ rows
+
+    tower_features(weights, config, images, observe)
+    return found
+
+
+def mean_of(experts, name):
+    return sum(expert[name] for expert in experts) / len(experts)
+
+
+def regression(experts, inputs, name):
+    """The layer nearest to the experts' in least squares: (sum G)^-1 sum G W^T, as W [O,I]."""
+    left, right = 0, 0
+    for expert, gram in zip(experts, inputs):
+        G = gram[short(name)]
+        G = OFF_DIAGONAL * G + (1 - OFF_DIAGONAL) * torch.diag(torch.diag(G))
+        left, right = left + G, right + G @ expert[name].T
+    return torch.linalg.solve(left, right).T
+
+
+def regmean(experts, config, images):
+    inputs = [grams(expert, config, own) for expert, own in zip(experts, images)]
+    return {
+        name: regression(experts, inputs, name) if short(name) in inputs[0] else mean_of(experts, name)
+        for name in experts[0]
+    }
+
+
+def stage(name, layers):
+    """0 before the blocks, 1 + i block i, the last what comes after them."""
+    name = short(name)
+    if name.startswith("encoder.layers."):
+        return 1 + int(name.split(".")[2])
+    return 0 if name.startswith(("embeddings.", "pre_layrnorm.")) else layers + 1
+
+
+def regmean_pp(experts, config, images):
+    layers = config["num_hidden_layers"]
+    merged = {}
+    for now in range(layers + 2):
+        inputs = [grams({**expert, **merged}, config, own) for expert, own in zip(experts, images)]
+        for name in experts[0]:
+            if stage(name, layers) == now:
+                is_linear = short(name) in inputs[0]
+                merged[name] = regression(experts, inputs, name) if is_linear else mean_of(experts, name)
+    return merged
+
+
+def fisher_of(expert, config, images, head):
+    """Mean over images of sum_c p_c (d log p_c / d theta)^2, by name."""
+    weight, scale = head
+    leaves = {name: value.clone().requires_grad_() for name, value in expert.items()}
+    total = {name: torch.zeros_like(value) for name, value in expert.items()}
+    for image in images:
+        log_p = torch.log_softmax(scale * tower_features(leaves, config, image[None]) @ weight.T, -1)[0]
+        for value in log_p:
+            slopes = torch.autograd.grad(value, list(leaves.values()), retain_graph=True)
+            for name, slope in zip(leaves, slopes):
+                total[name] += value.exp().detach() * slope**2 / len(images)
+    return total
+
+
+def fisher(experts, config, images, heads):
+    found = []
+    for expert, own, head in zip(experts, images, heads):
+        own = fisher_of(expert, config, own, head)
+        norm = torch.sqrt(sum((value**2).sum() for value in own.values()))
+        found.append({name: torch.clamp(value / norm, min=FLOOR) for name, value in own.items()})
+    return {
+        name: sum(f[name] * e[name] for f, e in zip(found, experts)) / sum(f[name] for f in found)
+        for name in experts[0]
+    }
+
+
+def main():
+    torch.set_num_threads(1)
+    base, tau, heads, config = load_problem(torch.float64)
+    experts = [{name: base[name] + tau[name][k] for name in base} for k in range(len(heads))]
+    pixels = load_file(FOLDER / "step/fixture.safetensors")
+    tasks = [key for key in pixels if key.startswith("pixels.")]
+    images = [normalise(pixels[key], torch.float64) for key in sorted(tasks)]
+    merged = {
+        "regmean": regmean(experts, config, images),
+        "regmean_pp": regmean_pp(experts, config, images),
+        "fisher": fisher(experts, config, images, heads),
+    }
+    arrays = {f"{method}/{name}": value.float() for method, model in merged.items() for name, value in model.items()}
+    save_arrays(FOLDER / "probe/fixture.safetensors", **arrays)
+    for method, model in merged.items():
+        moved = max(float((model[name] - base[name]).abs().max()) for name in base)
+        print(f"{method}: largest change {moved:.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+/** Merging methods that look at images, on a compiled tower, against plain PyTorch in float64 (make-probe.py). */
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
+import type { UnlabelledPixels } from "../../src/data/pixels.js";
+import { createEngine } from "../../src/engine/create-engine.js";
+import type { Engine } from "../../src/engine/program.js";
+import { mergeBundle } from "../../src/merge/merge-bundle.js";
+import type { ModelProbe } from "../../src/merge/methods/method.js";
+import { mergeMethods } from "../../src/merge/methods/registry.js";
+import { createClassifier } from "../../src/optimize/evaluate.js";
+import { createModelProbe, likelyClasses } from "../../src/optimize/model-probe.js";
+import { CONFORMANCE, readFixture } from "./fixture.js";
+import { loadProblem, type Problem } from "./problem.js";
+
+let engine: Engine;
+let problem: Problem;
+let probe: ModelProbe;
+
+beforeAll(async () => {
+  problem = await loadProblem();
+  ({ engine } = await createEngine({ engine: "onnx", device: "cpu", threads: 1 }));
+  const { config, normalization, heads } = problem;
+  const arrays = await readFixture("step/fixture.safetensors");
+  const pixels = new Map(
+    heads.map(({ task }): [string, UnlabelledPixels] => {
+      const values = arrays.bytes(`pixels.${task}`);
+      const side = config.imageSize;
+      const size = values.length / (side * side * 3);
+      return [task, { name: task, size, height: side, width: side, channels: 3, pixels: values }];
+    }),
+  );
+  const classifier = await createClassifier(engine, { config, normalization, heads, batchSize: 4 });
+  const signal = new AbortController().signal;
+  probe = createModelProbe(engine, {
+    ...{ config, normalization, heads, classifier, signal, seed: 0 },
+    pixels: async () => pixels,
+  });
+});
+afterAll(() => engine.close());
+
+async function merged(name: string, parameters: object, withProbe = true): Promise<Map<string, Float32Array>> {
+  const method = mergeMethods.get(name) ?? expect.fail(name);
+  const options = { method, parameters, seed: 0, ...(withProbe ? { probe } : {}) };
+  const stream = await mergeBundle(problem.bundle, options);
+  const values = new Map<string, Float32Array>();
+  for await (const tensor of stream(0)) values.set(tensor.name, tensor.values);
+  return values;
+}
+
+const EXAMPLES = { examples: 6 };
+
+describe.each([
+  { name: "regmean", parameters: { ...EXAMPLES, off_diagonal: 0.9 } },
+  { name: "regmean_pp", parameters: { ...EXAMPLES, off_diagonal: 0.9 } },
+  { name: "fisher", parameters: { ...EXAMPLES, coverage: 1 } },
+])("$name", ({ name, parameters }) => {
+  it("is PyTorch's, tensor by tensor", async () => {
+    const expected = await openCheckpoint(join(CONFORMANCE, "probe", "fixture.safetensors"));
+    const found = await merged(name, parameters);
+    for (const tensor of problem.bundle.tensors) {
+      const wanted = await expected.readFloat32(`${name}/${tensor.name}`);
+      const own = found.get(tensor.name) ?? expect.fail(tensor.name);
+      const [difference, size] = [
+        Math.hypot(...own.map((value, i) => value - (wanted[i] ?? 0))),
+        Math.hypot(...wanted),
+      ];
+      expect(difference / size, tensor.name).toBeLessThan(1e-5);
+    }
+  });
+
+  it("says that it needs images where there are none", async () => {
+    await expect(merged(name, parameters, false)).rejects.toThrow(
+      `method ${name}: expected unlabelled images of every task, found none`,
+    );
+  });
+});
+
+it("likely classes: those with the largest p (1 - p) first, until they cover the share", () => {
+  const probabilities = Float32Array.of(0.9, 0.06, 0.03, 0.01, 0);
+  expect(likelyClasses(probabilities, 0.4)).toEqual([0]);
+  expect(likelyClasses(probabilities, 0.9)).toEqual([0, 1, 2]);
+  expect(likelyClasses(probabilities, 1)).toEqual([0, 1, 2, 3, 4]);
+  expect(likelyClasses(Float32Array.of(0, 1), 0.5)).toHaveLength(1);
+});
