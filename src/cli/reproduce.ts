@@ -44,7 +44,8 @@ export const reproduceVerb = defineVerb({
     });
     if (json) printJson(io, table);
     else if (table.rows.length > 0) io.stdout.write(textOf(table));
-    if (table.rows.length > 0) options.log(`table: ${path.join(directory, "table.json")}, .md, .csv, .tex`);
+    if (table.rows.length > 0)
+      options.log(`report: ${path.join(directory, "report.html")}; table.json, .md, .csv and .tex beside it`);
     if (missing > 0 && !dryRun) options.log(`${missing} cells are missing; the same command goes on`);
     return io.signal.aborted ? EXIT_INTERRUPTED : EXIT_OK;
   },

@@ -8,6 +8,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { openSuite } from "../data/suite.js";
 import { ConfigError } from "../errors.js";
+import { writeExperimentReport } from "../report/experiment-report.js";
 import type { SessionOptions } from "../run/session.js";
 import { type Cell, type LoadCellsOptions, loadCells } from "./cells.js";
 import { type ChosenSettings, readChosen, writeChosen } from "./chosen-settings.js";
@@ -16,7 +17,7 @@ import { readResult, writeResult } from "./results.js";
 import { runCell } from "./run-cell.js";
 import { searchKey, searchRow } from "./search.js";
 import { type DoneCell, summarize } from "./summarize.js";
-import { type ExperimentTable, writeTable } from "./table-files.js";
+import { type ExperimentTable, LEGEND, labelOf, needsCells, tableCells, writeTable } from "./table-files.js";
 import { tableLines } from "./table-lines.js";
 
 export interface ReproduceOptions extends SessionOptions {
@@ -70,7 +71,17 @@ export async function reproduce(options: ReproduceOptions): Promise<Reproduction
     ? 0
     : await computeAll(missing, cellsDir, done, options, () => writeTable(directory, table()));
   const result = table();
-  if (result.rows.length > 0) await writeTable(directory, result);
+  if (result.rows.length > 0) {
+    await writeTable(directory, result);
+    await writeExperimentReport(directory, {
+      title: result.title,
+      rows: result.rows.map((row) => ({ ...row, label: labelOf(row), curve: row.curve ?? [] })),
+      table: tableCells(result),
+      needs: needsCells(result),
+      legend: LEGEND,
+      file: await readFile(experiment.path, "utf8"),
+    });
+  }
   return { directory, table: result, computed, kept: kept.size, missing: missing.length - computed };
 }
 

@@ -41,6 +41,8 @@ export interface TableRow {
   readonly gain: { readonly points: number; readonly interval: readonly [number, number] } | null;
   /** Tasks below weight averaging. */
   readonly tasksBelow: number | null;
+  /** Of a fit: the average along its steps, as the mean over runs; null of others. */
+  readonly curve: readonly { readonly step: number; readonly average: number }[] | null;
   /** Of a fit: its best evaluated step, and how many points the end lies below it (chosen on the judged images, so an oracle's). */
   readonly best: { readonly step: number; readonly average: number; readonly regret: number } | null;
   readonly tasks: Readonly<Record<string, number>>;
@@ -97,6 +99,7 @@ function summarizeRow(
   const values = Object.values(tasks);
   const averages = results.map((result) => mean(Object.values(result.tasks)));
   const hits = hitsTN(results);
+  const curve = meanCurve(results);
   const averaging = reference.averaging?.map(({ result }) => result);
   const individual = reference.individual && meanTasks(reference.individual.map(({ result }) => result));
   return {
@@ -114,7 +117,8 @@ function summarizeRow(
       : null,
     gain: averaging ? gainOver(hits, hitsTN(averaging)) : null,
     tasksBelow: averaging ? tasksBelow(tasks, meanTasks(averaging)) : null,
-    best: bestStep(results),
+    curve,
+    best: curve && bestStep(curve),
     tasks,
     entropy: meanOrNull(results.map((result) => result.entropyNats && mean(Object.values(result.entropyNats)))),
     calibration: meanOrNull(
@@ -188,17 +192,21 @@ function tasksBelow(tasks: Readonly<Record<string, number>>, other: Readonly<Rec
   return Object.entries(tasks).filter(([task, value]) => value < (other[task] ?? Number.NEGATIVE_INFINITY)).length;
 }
 
-/** The step at which the mean curve over the runs is highest. */
-function bestStep(results: readonly CellResult[]): TableRow["best"] {
+/** The mean over the runs at every step that was evaluated. */
+function meanCurve(results: readonly CellResult[]): TableRow["curve"] {
   const curves = results.flatMap(({ curve }) => (curve === undefined ? [] : [curve]));
   if (curves.length === 0) return null;
   const steps = [...new Set(curves.flatMap((curve) => curve.map(({ step }) => step)))].sort((a, b) => a - b);
-  const points = steps.map((step) => ({
+  return steps.map((step) => ({
     step,
     average: mean(
       curves.flatMap((curve) => curve.filter((point) => point.step === step).map(({ average }) => average)),
     ),
   }));
-  const top = points.reduce((best, point) => (point.average > best.average ? point : best));
-  return { ...top, regret: top.average - (points.at(-1)?.average ?? top.average) };
+}
+
+/** Where the curve is highest, and how far its end lies below. */
+function bestStep(curve: NonNullable<TableRow["curve"]>): TableRow["best"] {
+  const top = curve.reduce((best, point) => (point.average > best.average ? point : best));
+  return { ...top, regret: top.average - (curve.at(-1)?.average ?? top.average) };
 }

@@ -4,6 +4,14 @@ import { alignedText, type Cells, markdownText } from "../report/table.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import type { TableRow } from "./summarize.js";
 
+/** What a row is called where one name must do. */
+export function labelOf({ method, setting, adapted, class: needs }: TableRow): string {
+  const parts = [needs === "reference" ? undefined : setting, adapted ?? undefined].filter(
+    (part) => part !== undefined,
+  );
+  return parts.length === 0 ? method : `${method} (${parts.join(", ")})`;
+}
+
 export interface ExperimentTable {
   readonly experiment: string;
   readonly title: string;
@@ -89,7 +97,8 @@ export function needsCells({ rows }: ExperimentTable): Cells {
 
 const whole = (value: number | null): string => (value === null ? "-" : Math.round(value).toString());
 
-const LEGEND =
+/** How to read the columns. */
+export const LEGEND =
   "Accuracies in percent. 95 %: bootstrap over images. normalized: over the expert's. over averaging: difference to weight averaging, paired. " +
   "below: tasks below weight averaging. best step: of the mean curve, chosen on the judged images. rank: among rows that need the same.";
 

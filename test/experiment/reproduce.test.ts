@@ -189,6 +189,14 @@ describe("reproduce", () => {
       "method,setting,adapted,mnist,letters,average",
     );
     expect(await readFile(join(directory, "table.tex"), "utf8")).toContain("\\toprule");
+    const html = await readFile(join(directory, "report.html"), "utf8");
+    const sections = ["table", "averages", "tasks", "steps", "needs", "experiment"];
+    expect([...html.matchAll(/<section id="([^"]+)">/g)].map(([, id]) => id)).toEqual(sections);
+    expect(html.match(/<svg /g)).toHaveLength(3);
+    expect(html).toContain("learned (published, inductive)");
+    expect(await readdir(join(directory, "figures"))).toEqual(
+      ["averages", "steps", "tasks"].flatMap((name) => [`${name}.png`, `${name}.svg`]),
+    );
   });
 
   it("computes again what a changed setting touches, and nothing else", async () => {

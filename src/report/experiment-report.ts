@@ -1,0 +1,37 @@
+/** report.html of an experiment: its tables, figures and file. */
+import { mkdir } from "node:fs/promises";
+import path from "node:path";
+import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { figureSections } from "./figure-files.js";
+import { averagesFigure, type ExperimentFigureRow, stepsFigure, tasksFigure } from "./figures/experiment.js";
+import { escapeHtml, htmlTable, page } from "./html.js";
+import type { Cells } from "./table.js";
+
+export interface ExperimentReport {
+  readonly title: string;
+  readonly rows: readonly ExperimentFigureRow[];
+  /** The first row of each is its heading. */
+  readonly table: Cells;
+  readonly needs: Cells;
+  /** How to read the columns. */
+  readonly legend: string;
+  /** Text of the experiment file. */
+  readonly file: string;
+}
+
+/** Writes `report.html` and `figures/` into the directory of an experiment's results; returns the page's path. */
+export async function writeExperimentReport(directory: string, report: ExperimentReport): Promise<string> {
+  const figures = path.join(directory, "figures");
+  await mkdir(figures, { recursive: true });
+  const legend = `<p class="lead">${escapeHtml(report.legend)}</p>`;
+  const drawn = [averagesFigure(report.rows), tasksFigure(report.rows), stepsFigure(report.rows)];
+  const sections = [
+    { id: "table", title: "Accuracy in percent", body: `${htmlTable(report.table)}\n${legend}` },
+    ...(await figureSections(figures, drawn)),
+    { id: "needs", title: "What each row needed", body: htmlTable(report.needs) },
+    { id: "experiment", title: "Experiment file", body: `<pre>${escapeHtml(report.file)}</pre>` },
+  ];
+  const target = path.join(directory, "report.html");
+  await writeFileAtomic(target, page(report.title, "", sections, "adamerge reproduce"));
+  return target;
+}
