@@ -89,6 +89,32 @@ def consensus(base, taus, mask_threshold, min_tasks, scale):
     return base + scale * total * (masks.sum(0) >= min_tasks)
 
 
+# The same masks, one for each task (its compression).
+def tall_mask(base, taus, mask_threshold):
+    total = taus.sum(0)
+    masks = taus.abs() >= mask_threshold * (total - taus).abs()
+    return [base + mask * total for mask in masks]
+
+
+# WUDI-Merging (arXiv 2503.08099)
+def wudi(base, taus, steps, learning_rate):
+    out = base.clone()
+    for _, span, shape in spans():
+        if len(shape) != 2:
+            out[span] += taus[:, span].mean(0)
+            continue
+        vectors = taus[:, span].reshape(-1, *shape)
+        merged = torch.nn.Parameter(vectors.sum(0))
+        adam = torch.optim.Adam([merged], lr=learning_rate)
+        for _ in range(steps):
+            adam.zero_grad()
+            inner = (merged - vectors) @ vectors.transpose(1, 2)
+            ((inner**2).sum((1, 2)) / (vectors**2).sum((1, 2))).sum().backward()
+            adam.step()
+        out[span] += merged.detach().flatten()
+    return out
+
+
 # pcb-merging @5897888
 def pcb(base, taus, ratio, scale):
     d = taus.shape[1]
@@ -200,6 +226,9 @@ CASES = [
     ("tsv_m", tsv_m, {"scale": 1}),
     ("iso_c", iso_c, {"scale": 1.5}),
     ("emr", emr, {}),
+    ("tall_mask", tall_mask, {"mask_threshold": 0.4}),
+    ("wudi", wudi, {"steps": 300, "learning_rate": 1e-5}),
+    ("wudi", wudi, {"steps": 50, "learning_rate": 1e-3}),
 ]
 
 

@@ -11,7 +11,9 @@ import { pcb } from "./pcb.js";
 import { regmean, regmeanPp } from "./regmean.js";
 import { sce } from "./sce.js";
 import { isoC, tsvM } from "./spectral.js";
+import { tallMask } from "./tall-mask.js";
 import { ties } from "./ties.js";
+import { wudi } from "./wudi.js";
 
 export const mergeMethods: ReadonlyMap<string, MergeMethod> = new Map(
   [
@@ -29,8 +31,10 @@ export const mergeMethods: ReadonlyMap<string, MergeMethod> = new Map(
     pcb,
     lines,
     sce,
+    wudi,
     tsvM,
     isoC,
+    tallMask,
     emr,
   ].map((method) => [method.name, method]),
 );
