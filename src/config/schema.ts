@@ -103,6 +103,12 @@ const data = z.strictObject({
     .default(null)
     .describe("Images per task that the objective sees, drawn by the seed; null: all of the split"),
   eval_split: z.string().min(1).default("test").describe("Split on which accuracy is measured"),
+  eval_tasks: z
+    .array(z.string().min(1))
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe("Names of the suite's tasks that are judged, merged or not; null: the merged ones"),
   batch_size: positiveInt.default(16).describe("Images per batch and task"),
   batches_per_task: positiveInt.default(1).describe("Batches per task in one step; their losses are added"),
   eval_batch_size: positiveInt.default(128).describe("Images per evaluation batch; does not change results"),
@@ -187,11 +193,12 @@ export const runConfigSchema = z
       if (groupNames.has(name)) issue(["groups", index, "name"], `expected a name of its own, found ${message}`);
       groupNames.add(name);
     }
-    const taskNames = new Set<string>();
-    for (const [index, name] of (value.tasks ?? []).entries()) {
-      if (taskNames.has(name)) issue(["tasks", index], `expected every task once, found ${name} again`);
-      taskNames.add(name);
-    }
+    const once = (path: string[], names: readonly string[]): void => {
+      for (const [index, name] of names.entries())
+        if (names.indexOf(name) !== index) issue([...path, index], `expected every task once, found ${name} again`);
+    };
+    once(["tasks"], value.tasks ?? []);
+    once(["data", "eval_tasks"], value.data.eval_tasks ?? []);
     if (value.optimizer.warmup_steps >= value.steps && value.optimizer.warmup_steps > 0) {
       const found = `${value.optimizer.warmup_steps}`;
       issue(["optimizer", "warmup_steps"], `expected fewer warm-up steps than steps (${value.steps}), found ${found}`);

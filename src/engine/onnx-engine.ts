@@ -157,16 +157,19 @@ function startWorker(): { send: Send; close: () => Promise<void> } {
   };
   worker.on("error", fail);
   worker.on("exit", (code) => fail(new Error(`the engine's worker thread stopped (exit code ${code})`)));
+  const send: Send = (request) =>
+    new Promise((resolve, reject) => {
+      if (dead !== undefined) return reject(dead);
+      ids += 1;
+      waiting.set(ids, { resolve, reject });
+      worker.ref();
+      worker.postMessage({ id: ids, request });
+    });
   return {
-    send: (request) =>
-      new Promise((resolve, reject) => {
-        if (dead !== undefined) return reject(dead);
-        ids += 1;
-        waiting.set(ids, { resolve, reject });
-        worker.ref();
-        worker.postMessage({ id: ids, request });
-      }),
+    send,
     close: async () => {
+      // Ended in the middle of a call, or while it loads, ONNX Runtime takes the process with it. A dead worker has nothing to finish.
+      await send({ kind: "finish" }).catch(() => {});
       await worker.terminate();
     },
   };

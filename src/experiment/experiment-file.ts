@@ -69,6 +69,12 @@ const experimentSchema = z.strictObject({
     .describe("Suites to average over, such as seeds of the experts; relative to this file"),
   seeds: z.array(z.int().min(0)).min(1).default([0]).describe("Sampler seeds of the fits"),
   adaptation: z.array(adaptationSchema).min(1).describe("What the fits adapt on; each gives rows of its own"),
+  averages: z
+    .record(rowName, z.array(z.string().min(1)).min(1))
+    .default({})
+    .describe(
+      "Averages over some of the judged tasks, each a column of its own, such as tasks that are merged and tasks that are not",
+    ),
   search: searchSchema.prefault({}).describe("How settings are searched"),
   rows: z.array(rowSchema).min(1).describe("In the order of the table"),
 });

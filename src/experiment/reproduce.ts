@@ -65,7 +65,10 @@ export async function reproduce(options: ReproduceOptions): Promise<Reproduction
   const table = (): ExperimentTable => ({
     experiment: experiment.name,
     title: experiment.title,
-    rows: summarize(cells.flatMap((cell) => withResult(cell, done.get(cell.key)))),
+    rows: summarize(
+      cells.flatMap((cell) => withResult(cell, done.get(cell.key))),
+      experiment.averages,
+    ),
   });
   const computed = options.dryRun
     ? 0

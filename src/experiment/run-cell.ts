@@ -63,7 +63,14 @@ async function runFit({ config }: Cell, options: SessionOptions): Promise<Partia
   options.signal.throwIfAborted();
   if (learned === undefined) throw new Error("the fit ended without a result");
   curve.push({ step: steps, average: learned.row.average, tasks: { ...learned.row.tasks } });
-  return { ...judgedFacts(learned), curve, imagesPresented: steps * imagesPerStep, imagesUnique, extraBytes: 0 };
+  const imagesPresented = steps * imagesPerStep;
+  return {
+    ...judgedFacts(learned),
+    curve,
+    imagesPresented,
+    imagesUnique: Math.min(imagesPresented, imagesUnique),
+    extraBytes: 0,
+  };
 }
 
 function judgedFacts({

@@ -122,7 +122,7 @@ async function judgeOnBoth(
   const started = performance.now();
   const chosen = chooseMethod(row.method ?? "", settings);
   return withSession(config, { ...options, log: () => {} }, async ({ inputs, evaluation }) => {
-    const pixels = await loadLabelled(inputs, judgedSplit, options.cacheDir);
+    const pixels = await loadLabelled(inputs, inputs.judged, judgedSplit, options.cacheDir);
     const judge = await prepareMethod(config, inputs, chosen, evaluation);
     const val = await judge(evaluation);
     const judged = await judge({ ...evaluation, pixels });

@@ -35,7 +35,7 @@ export interface TableRow {
   readonly runs: number;
   /** Lowest task's accuracy. */
   readonly worst: number;
-  /** Mean over tasks of accuracy over the expert's, percent; null without the row `individual`. */
+  /** Mean over the tasks that have an expert of accuracy over the expert's, percent; null without the row `individual`. */
   readonly normalized: number | null;
   /** Difference to weight averaging in points with its paired bootstrap interval; null without that row. */
   readonly gain: { readonly points: number; readonly interval: readonly [number, number] } | null;
@@ -46,6 +46,8 @@ export interface TableRow {
   /** Of a fit: its best evaluated step, and how many points the end lies below it (chosen on the judged images, so an oracle's). */
   readonly best: { readonly step: number; readonly average: number; readonly regret: number } | null;
   readonly tasks: Readonly<Record<string, number>>;
+  /** The experiment's averages over some of the tasks, percent; null where a row lacks one of them. */
+  readonly averages: Readonly<Record<string, number | null>>;
   /** Mean over tasks of the predictions' entropy in nats, and of the expected calibration error in percent; null in results from before these were kept. */
   readonly entropy: number | null;
   readonly calibration: number | null;
@@ -71,8 +73,11 @@ export interface DoneCell {
   readonly result: CellResult;
 }
 
-/** The rows in the order of the cells. */
-export function summarize(done: readonly DoneCell[]): TableRow[] {
+/** The rows in the order of the cells; `averages` names tasks that are averaged by themselves. */
+export function summarize(
+  done: readonly DoneCell[],
+  averages: Readonly<Record<string, readonly string[]>> = {},
+): TableRow[] {
   const groups = new Map<string, DoneCell[]>();
   for (const entry of done) {
     const { row, adaptation } = entry.cell;
@@ -81,7 +86,7 @@ export function summarize(done: readonly DoneCell[]): TableRow[] {
   }
   const byMethod = (method: string) => [...groups.values()].find(([first]) => first?.cell.row.method === method);
   const reference = { averaging: byMethod("weight_averaging"), individual: byMethod("individual") };
-  return ranked([...groups.values()].map((entries) => summarizeRow(entries, reference)));
+  return ranked([...groups.values()].map((entries) => summarizeRow(entries, reference, averages)));
 }
 
 function summarizeRow(
@@ -90,6 +95,7 @@ function summarizeRow(
     readonly averaging: readonly DoneCell[] | undefined;
     readonly individual: readonly DoneCell[] | undefined;
   },
+  parts: Readonly<Record<string, readonly string[]>>,
 ): TableRow {
   const [first] = entries;
   if (first === undefined) throw new RangeError("a row without results");
@@ -113,13 +119,16 @@ function summarizeRow(
     runs: results.length,
     worst: Math.min(...values),
     normalized: individual
-      ? mean(Object.entries(tasks).map(([task, value]) => (100 * value) / (individual[task] ?? Number.NaN)))
+      ? mean(Object.entries(tasks).flatMap(([task, value]) => shareOf(value, individual[task])))
       : null,
     gain: averaging ? gainOver(hits, hitsTN(averaging)) : null,
     tasksBelow: averaging ? tasksBelow(tasks, meanTasks(averaging)) : null,
     curve,
     best: curve && bestStep(curve),
     tasks,
+    averages: Object.fromEntries(
+      Object.entries(parts).map(([name, members]) => [name, meanOrNull(members.map((task) => tasks[task]))]),
+    ),
     entropy: meanOrNull(results.map((result) => result.entropyNats && mean(Object.values(result.entropyNats)))),
     calibration: meanOrNull(
       results.map((result) => result.calibrationPercent && mean(Object.values(result.calibrationPercent))),
@@ -162,6 +171,11 @@ function ranked(rows: readonly TableRow[]): TableRow[] {
     const better = rows.filter((other) => other.class === row.class && other.average > row.average);
     return { ...row, rank: better.length + 1 };
   });
+}
+
+/** In percent; nothing for a task that no expert was judged on. */
+function shareOf(value: number, expert: number | undefined): number[] {
+  return expert === undefined ? [] : [(100 * value) / expert];
 }
 
 function meanOrNull(values: readonly (number | undefined)[]): number | null {

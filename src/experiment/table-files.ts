@@ -33,9 +33,11 @@ const NAMING = ["method", "setting", "adapted"];
 /** Accuracies: what a reader compares. */
 export function tableCells({ rows }: ExperimentTable): Cells {
   const tasks = [...new Set(rows.flatMap((row) => Object.keys(row.tasks)))];
+  const parts = Object.keys(rows[0]?.averages ?? {});
   const heading = [
     ...NAMING,
     ...tasks,
+    ...parts,
     "average",
     "95 %",
     "sd",
@@ -49,6 +51,7 @@ export function tableCells({ rows }: ExperimentTable): Cells {
   const body = rows.map((row) => [
     ...naming(row),
     ...tasks.map((task) => points(row.tasks[task])),
+    ...parts.map((part) => points(row.averages[part])),
     points(row.average),
     range(row.interval),
     row.runs > 1 ? row.deviation.toFixed(1) : "-",

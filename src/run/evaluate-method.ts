@@ -31,7 +31,7 @@ async function judge(config: RunConfig, method: EvaluatedMethod, options: Sessio
     if (chosen.kind !== "coefficients") return judgeMethod(config, inputs, chosen, evaluation);
     const record = parseCoefficients(await readText(chosen.path), chosen.path);
     const coefficientsNK = tensorCoefficients(record, inputs, chosen.path);
-    const names = inputs.tasks.map((task) => task.name);
+    const names = inputs.judged.map((task) => task.name);
     const evaluations = await evaluateMerged(inputs, coefficientsNK, evaluation);
     return { row: rowOf("coefficients", names, evaluations), evaluations };
   });

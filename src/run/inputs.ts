@@ -39,7 +39,12 @@ export interface Inputs {
   readonly preprocessorJson: unknown;
   readonly bundle: Bundle;
   readonly grouping: Grouping;
+  /** Of the merged tasks. */
   readonly heads: readonly Head[];
+  /** The tasks that are judged, merged or not, in the order of the config. */
+  readonly judged: readonly SuiteTask[];
+  /** Of the judged tasks. */
+  readonly judgedHeads: readonly Head[];
 }
 
 export interface InputOptions {
@@ -50,7 +55,8 @@ export interface InputOptions {
 /** Opens the suite's checkpoints, compares them, builds or reuses the bundle, and reads the heads. */
 export async function loadInputs(config: RunConfig, { cacheDir, log }: InputOptions): Promise<Inputs> {
   const suite = await openSuite(config.suite);
-  const tasks = chosenTasks(suite, config.tasks);
+  const tasks = chosenTasks(suite, "tasks", config.tasks) ?? suite.tasks;
+  const judged = chosenTasks(suite, "data.eval_tasks", config.data.eval_tasks) ?? tasks;
   const base = await openCheckpoint(suite.base);
   const configPath = join(suite.base, "config.json");
   const tower = parseClipConfig(base.config, configPath);
@@ -72,16 +78,15 @@ export async function loadInputs(config: RunConfig, { cacheDir, log }: InputOpti
   log(`bundle: ${tasks.length} task vectors of ${built.tensors.length} tensors (${built.path})`);
   for (const warning of await derivationWarnings(built)) log(`warning: ${warning}`);
   const bundle = config.merge_projection ? built : withBaseProjection(built);
-  const heads = await Promise.all(
-    tasks.map(({ name, head, classes }) =>
-      loadHead(head, {
-        task: name,
-        classes: classes.length,
-        featureSize: tower.projectionSize,
-        logitScale: suite.logitScale,
-      }),
-    ),
-  );
+  const headOf = ({ name, head, classes }: SuiteTask): Promise<Head> =>
+    loadHead(head, {
+      task: name,
+      classes: classes.length,
+      featureSize: tower.projectionSize,
+      logitScale: suite.logitScale,
+    });
+  const heads = await Promise.all(tasks.map(headOf));
+  const judgedHeads = await Promise.all(judged.map(headOf));
   const grouping = groupTensors(mergeableTensors(bundle), {
     granularity: config.granularity,
     groups: config.groups,
@@ -97,6 +102,8 @@ export async function loadInputs(config: RunConfig, { cacheDir, log }: InputOpti
     bundle,
     grouping,
     heads,
+    judged,
+    judgedHeads,
   };
 }
 
@@ -112,15 +119,16 @@ function withBaseProjection(bundle: Bundle): Bundle {
   };
 }
 
-function chosenTasks(suite: Suite, names: readonly string[] | null): readonly SuiteTask[] {
-  if (names === null) return suite.tasks;
+/** The suite's tasks of these names; undefined when none are named. */
+function chosenTasks(suite: Suite, key: string, names: readonly string[] | null): readonly SuiteTask[] | undefined {
+  if (names === null) return undefined;
   return names.map((name) => {
     const task = suite.tasks.find((candidate) => candidate.name === name);
     if (task !== undefined) return task;
     const known = suite.tasks.map((candidate) => candidate.name);
     const close = nearest(name, known);
     throw new ConfigError(
-      `tasks: the suite ${suite.name} has no task ${name}${close === undefined ? "" : `; did you mean ${close}?`} It has ${known.join(", ")}`,
+      `${key}: the suite ${suite.name} has no task ${name}${close === undefined ? "" : `; did you mean ${close}?`} It has ${known.join(", ")}`,
     );
   });
 }
@@ -149,13 +157,14 @@ async function readJson(file: string): Promise<unknown> {
   }
 }
 
-/** The labelled images of every task in a split. Throws DataError for a split without labels. */
+/** The labelled images of `tasks` in a split. Throws DataError for a split without labels. */
 export async function loadLabelled(
   inputs: Inputs,
+  tasks: readonly SuiteTask[],
   split: string,
   cacheDir: string,
 ): Promise<Map<string, LabelledPixels>> {
-  const stores = inputs.tasks.map(async (task): Promise<[string, LabelledPixels]> => {
+  const stores = tasks.map(async (task): Promise<[string, LabelledPixels]> => {
     const dataset = await openDataset({ path: task.dataset, split, classes: task.classes, where: `task ${task.name}` });
     const pixels = await loadPixels(dataset, inputs.preprocessing, { cacheDir });
     return [task.name, requireLabels(pixels, `task ${task.name}`)];
@@ -163,7 +172,7 @@ export async function loadLabelled(
   return new Map(await Promise.all(stores));
 }
 
-/** The images of every task in a split, their labels left behind. */
+/** The images of every merged task in a split, their labels left behind. */
 export async function loadUnlabelled(
   inputs: Inputs,
   split: string,

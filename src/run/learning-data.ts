@@ -24,7 +24,10 @@ export async function loadLearningData(config: RunConfig, session: Session, cach
     case "labels":
       return {
         pixels,
-        targets: labelsOf(session.inputs, limited(config, await loadLabelled(session.inputs, split, cacheDir))),
+        targets: labelsOf(
+          session.inputs,
+          limited(config, await loadLabelled(session.inputs, session.inputs.tasks, split, cacheDir)),
+        ),
       };
     case "expert":
       return { pixels, targets: await expertPredictions(session, pixels) };

@@ -47,7 +47,7 @@ export async function evaluateMerged(
   inputs: Inputs,
   coefficientsNK: Float32Array,
   options: EvaluateOptions,
-  tasks: readonly string[] = inputs.tasks.map((task) => task.name),
+  tasks: readonly string[] = inputs.judged.map((task) => task.name),
 ): Promise<Evaluations> {
   return evaluateWeights(await collect(mergedTensors(inputs.bundle, coefficientsNK)), options, tasks);
 }
@@ -84,7 +84,7 @@ export async function prepareMethod(
   chosen: ChosenMethod,
   { probe }: Pick<EvaluateOptions, "probe">,
 ): Promise<(options: EvaluateOptions) => Promise<Judged>> {
-  const names = inputs.tasks.map((task) => task.name);
+  const names = inputs.judged.map((task) => task.name);
   const judged = (evaluations: Evaluations): Judged => ({
     row: rowOf(chosen.name, names, evaluations),
     evaluations,
@@ -94,7 +94,8 @@ export async function prepareMethod(
   const { method, parameters } = chosen;
   const merged = await mergeBundle(inputs.bundle, { method, parameters, seed, probe });
   if (method.perTask === true)
-    return async (options) => judged(await evaluateEach(names, async (_name, task) => collect(merged(task)), options));
+    return async (options) =>
+      judged(await evaluateEach(mergedAmong(inputs, names), async (task) => collect(merged(task)), options));
   const weights = await collect(merged(0));
   return async (options) => judged(await evaluateWeights(weights, options, names));
 }
@@ -116,12 +117,12 @@ async function evaluateReference(
     case "pretrained":
       return evaluateWeights(await alone(undefined), options, names);
     case "individual":
-      return evaluateEach(names, (_name, task) => alone(task), options);
+      return evaluateEach(mergedAmong(inputs, names), alone, options);
     case "multi_task":
       return evaluateWeights(await multitaskWeights(inputs), options, names);
     case "logit_ensemble":
       return evaluateEnsemble(
-        names.map((_, task) => () => alone(task)),
+        inputs.tasks.map((_, task) => () => alone(task)),
         options,
         names,
       );
@@ -130,15 +131,23 @@ async function evaluateReference(
   }
 }
 
+/** Those of the judged tasks that have an expert among the merged ones, with its place. */
+function mergedAmong({ tasks }: Inputs, names: readonly string[]): [string, number][] {
+  return names.flatMap((name): [string, number][] => {
+    const task = tasks.findIndex((merged) => merged.name === name);
+    return task < 0 ? [] : [[name, task]];
+  });
+}
+
 /** Each task judged on a model of its own. */
 async function evaluateEach(
-  names: readonly string[],
-  weightsOf: (name: string, task: number) => Promise<ReadonlyMap<string, Float32Array>>,
+  tasks: readonly (readonly [string, number])[],
+  weightsOf: (task: number) => Promise<ReadonlyMap<string, Float32Array>>,
   options: EvaluateOptions,
 ): Promise<Evaluations> {
   const results = new Map<string, Evaluation>();
-  for (const [task, name] of names.entries()) {
-    const weights = await weightsOf(name, task);
+  for (const [name, task] of tasks) {
+    const weights = await weightsOf(task);
     for (const [found, result] of await evaluateWeights(weights, options, [name])) results.set(found, result);
   }
   return results;
@@ -192,12 +201,13 @@ async function multitaskWeights({ suite, tower }: Inputs): Promise<Map<string, F
   return weights;
 }
 
-/** A row of the table from evaluations. */
+/** A row of the table from evaluations, of the tasks that have one. */
 export function rowOf(method: string, tasks: readonly string[], results: Evaluations): ResultRow {
+  const judged = tasks.filter((task) => results.has(task));
   return resultRow(
     method,
-    tasks,
-    tasks.map((task) => results.get(task)?.accuracyPercent ?? Number.NaN),
+    judged,
+    judged.map((task) => results.get(task)?.accuracyPercent ?? Number.NaN),
   );
 }
 
@@ -208,7 +218,7 @@ export async function judgeLearned(
   coefficientsNK: Float32Array,
   options: EvaluateOptions,
 ): Promise<Judged> {
-  const names = inputs.tasks.map((task) => task.name);
+  const names = inputs.judged.map((task) => task.name);
   const suffix = config.task_vectors.processing === "ties" ? "_pp" : "";
   const method = `adamerging_${config.granularity.replace("-", "_")}${suffix}`;
   const evaluations = await evaluateMerged(inputs, coefficientsNK, options);

@@ -25,19 +25,19 @@ export async function withSession<T>(
   options: SessionOptions,
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
+  const inputs = await loadInputs(config, options);
   const { engine, reason } = await createEngine(config);
   options.log(`engine: ${reason}`);
   try {
-    const inputs = await loadInputs(config, options);
     // The engine compiles in a thread of its own while images are read.
     const [classifier, pixels] = await Promise.all([
       createClassifier(engine, {
         config: inputs.tower,
         normalization: inputs.preprocessing,
-        heads: inputs.heads,
+        heads: [...new Map([...inputs.heads, ...inputs.judgedHeads].map((head) => [head.task, head])).values()],
         batchSize: config.data.eval_batch_size,
       }),
-      loadLabelled(inputs, config.data.eval_split, options.cacheDir),
+      loadLabelled(inputs, inputs.judged, config.data.eval_split, options.cacheDir),
     ]);
     let unlabelled: ReturnType<typeof loadUnlabelled> | undefined;
     const probe = createModelProbe(engine, {

@@ -173,7 +173,7 @@ describe("reproduce", () => {
     expect(learned).toMatchObject({ class: "unlabelled images", adapted: "inductive", runs: 2 });
     // Two steps of two batches of four images of two tasks.
     expect(learned?.images).toBe(2 * 2 * 4 * 2);
-    expect(learned?.imagesUnique).toBeGreaterThan(100);
+    expect(learned?.imagesUnique).toBe(2 * 2 * 4 * 2);
     expect([0, 1, 2]).toContain(learned?.best?.step);
     for (const row of rows.values()) {
       expect(row.average).toBeGreaterThanOrEqual(row.interval[0]);

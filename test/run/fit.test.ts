@@ -51,6 +51,23 @@ const largestDifference = (a: CoefficientsRecord, b: CoefficientsRecord): number
   );
 
 describe("fit", () => {
+  it("is judged on other tasks of the suite than it merges, and learns the same", async () => {
+    const [own, other] = [await run("own"), await run("other", ["data.eval_tasks=[letters, thai]"])];
+    expect(own.table.map(({ tasks }) => Object.keys(tasks))).toEqual(own.table.map(() => ["mnist", "letters"]));
+    expect(other.table.map(({ tasks }) => Object.keys(tasks))).toEqual(other.table.map(() => ["letters", "thai"]));
+    expect(other.table.map(({ tasks }) => tasks.letters)).toEqual(own.table.map(({ tasks }) => tasks.letters));
+    expect(other.coefficients.values).toEqual(own.coefficients.values);
+    const individual = { kind: "method", name: "individual", settings: {} } as const;
+    // Nobody's expert is judged on thai: the one that is there is not merged.
+    const { row } = await evaluateMethod(other.config, individual, quiet());
+    expect(Object.keys(row.tasks)).toEqual(["letters"]);
+    expect(row.average).toBe(row.tasks.letters);
+    const unknown = await configOf(["data.eval_tasks=[leters]"]);
+    await expect(evaluateMethod(unknown, individual, quiet())).rejects.toThrow(
+      /data.eval_tasks: the suite mini8 has no task leters; did you mean letters/,
+    );
+  });
+
   it("leaves a complete run folder, a model that is the stated sum, and repeats to the bit", async () => {
     const events: TrainEvent[] = [];
     const first = await run("first", [], (event) => events.push(event));

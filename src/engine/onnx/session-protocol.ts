@@ -32,7 +32,9 @@ export type Request =
   | { readonly kind: "load"; readonly session: number; readonly onnx: Uint8Array; readonly options: SessionOptions }
   | { readonly kind: "bind"; readonly session: number; readonly tensors: readonly BoundTensor[] }
   | { readonly kind: "run"; readonly session: number; readonly inputs: readonly FedTensor[] }
-  | { readonly kind: "release"; readonly session: number };
+  | { readonly kind: "release"; readonly session: number }
+  /** Answered when everything before it has been. */
+  | { readonly kind: "finish" };
 
 export type Envelope = { readonly id: number; readonly request: Request };
 

@@ -63,6 +63,7 @@ function ortTensor(dtype: InputType, values: TensorValues, shape: readonly numbe
 }
 
 async function handle(request: Request): Promise<ReadonlyMap<string, Float32Array>> {
+  if (request.kind === "finish") return new Map();
   if (request.kind === "load") {
     sessions.set(request.session, await load(request.onnx, request.options));
     return new Map();
