@@ -48,6 +48,7 @@ interface Described {
   /** What it sees at once: any run of elements, or whole tensors; of merge files' methods each tensor is merged by itself. */
   readonly unit: string;
   readonly perTask: boolean;
+  readonly needsImages: boolean;
   readonly settings: readonly Setting[];
 }
 
@@ -58,15 +59,16 @@ interface Setting {
   readonly default: string | undefined;
 }
 
-function described({ name, title, paper, unit, perTask, parameters }: MergeMethod): Described {
-  return { name, title, paper, unit, perTask: perTask === true, settings: settingsOf(parameters) };
+function described({ name, title, paper, unit, perTask, needsImages, parameters }: MergeMethod): Described {
+  const needs = { perTask: perTask === true, needsImages: needsImages === true };
+  return { name, title, paper, unit, ...needs, settings: settingsOf(parameters) };
 }
 
 const BY_TENSOR = "each tensor by itself";
 
 function describedByTensor({ name, title, paper, perModel, shared }: TensorMethod): Described {
   const settings = [...settingsOf(perModel), ...settingsOf(shared)];
-  return { name, title, paper, unit: BY_TENSOR, perTask: false, settings };
+  return { name, title, paper, unit: BY_TENSOR, perTask: false, needsImages: false, settings };
 }
 
 function settingsOf(schema: z.ZodObject): Setting[] {
@@ -100,12 +102,13 @@ function tableText(methods: readonly Described[]): string {
     .join("\n");
 }
 
-function methodText({ name, title, paper, unit, perTask, settings }: Described): string {
+function methodText({ name, title, paper, unit, perTask, needsImages, settings }: Described): string {
   const width = Math.max(0, ...settings.map((setting) => setting.name.length));
   return [
     `${title} (${unit === BY_TENSOR ? `merge_method: ${name}` : name})`,
     paper,
     ...(perTask ? ["Makes one model for each task: the task must be known at inference."] : []),
+    ...(needsImages ? ["Looks at unlabelled images of every task: those of data.adapt_split."] : []),
     ...settings.map(
       (setting) =>
         `  ${setting.name.padEnd(width)}  ${setting.description} (${setting.default === undefined ? "must be given" : `default ${setting.default}`})`,

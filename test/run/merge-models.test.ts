@@ -277,6 +277,11 @@ describe("mistakes are named before anything is written", () => {
     ],
     ["per-task method", `${LIST}method: emr\n`, /emr makes a model for each task/],
     [
+      "method that looks at images",
+      `${LIST}method: regmean\n`,
+      /regmean looks at images, which a merge file does not have/,
+    ],
+    [
       "wrong dtype",
       `${LIST}merge_method: ties\ndtype: int8\n`,
       /dtype: expected one of float32, float16, bfloat16, found "int8"/,

@@ -99,6 +99,10 @@ function methodOf({ path, method, parameters }: MergeFile): PlannedMethod {
     throw new ConfigError(
       `${path}: method: ${method.name} makes a model for each task; \`adamerge eval\` judges it, one model cannot be written`,
     );
+  if (found.needsImages === true)
+    throw new ConfigError(
+      `${path}: method: ${method.name} looks at images, which a merge file does not have; \`adamerge eval --method ${method.name}\` merges a suite with it`,
+    );
   const parsed = found.parameters.safeParse(parameters);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
