@@ -7,7 +7,8 @@ import { decisiveSettings } from "../config/flat.js";
 import { loadRunConfig, parseRunConfig } from "../config/load.js";
 import type { RunConfig } from "../config/schema.js";
 import type { Adaptation, Experiment } from "./experiment-file.js";
-import { looksAtImages, type TableLine } from "./table-lines.js";
+import { looksAtImages, overridesOf, type TableLine } from "./table-lines.js";
+import { partsOf } from "./vary.js";
 
 /** Raise it when a change of the program changes results that are on disk. */
 const RESULT_VERSION = 1;
@@ -44,7 +45,7 @@ export async function loadCells(
   const cells: Cell[] = [];
   for (const row of lines)
     for (const adaptation of looksAtImages(row) ? row.adaptation : [undefined])
-      for (const [index, suite] of experiment.suites.entries())
+      for (const [index, suite] of row.suites.entries())
         for (const seed of row.fit === undefined ? [0] : row.seeds)
           cells.push(await loadCell(experiment, options, { row, adaptation, suite, index, seed }));
   return cells;
@@ -61,7 +62,10 @@ interface CellPlace {
 async function loadCell(experiment: Experiment, options: LoadCellsOptions, place: CellPlace): Promise<Cell> {
   const { row, adaptation, suite, index, seed } = place;
   const adapted = adaptation === undefined ? [] : [`data.adapt_split=${adaptation.split}`];
-  const overrides = [...(row.fit ?? []), ...adapted, ...options.overrides, `suite=${suite}`, `seed=${seed}`];
+  // What varies comes last: a curve stays one under overrides of everything.
+  const varied = overridesOf(partsOf(row.point).config);
+  const ofRow = [...row.overrides, ...(row.fit ?? []), ...adapted];
+  const overrides = [...ofRow, ...options.overrides, ...varied, `suite=${suite}`, `seed=${seed}`];
   const { config } = await loadRunConfig(experiment.config, overrides, options);
   const fingerprint = await options.suiteFingerprint(suite, row.method);
   // A fit's settings are in its config. (The empty place was once a search within the cell.)

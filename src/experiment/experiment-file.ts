@@ -9,8 +9,15 @@ import { z } from "zod";
 import { explainIssue } from "../config/issues.js";
 import { nearest } from "../config/nearest.js";
 import { ConfigError } from "../errors.js";
+import { varySchema } from "./vary.js";
 
 const rowName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.+-]*$/, "a name of letters, digits and _ . + -");
+
+const reportedSchema = z.strictObject({
+  average: z.number().optional().describe("Average over the tasks, percent"),
+  tasks: z.record(z.string(), z.number()).default({}).describe("Percent by task"),
+  source: z.string().min(1).describe("Where these numbers stand: paper and table, or documentation"),
+});
 
 const rowSchema = z
   .strictObject({
@@ -35,6 +42,14 @@ const rowSchema = z
       .describe(
         "Settings that are searched: every combination is judged, and the best on val and the best of all (oracle) become rows",
       ),
+    vary: varySchema
+      .optional()
+      .describe(
+        "Settings that make the row a curve: lists by config key (every combination; the first key is the axis), or a list of points; `settings.x` is the method's x",
+      ),
+    overrides: z.array(z.string()).default([]).describe("Overrides of the config, of a method or a fit"),
+    suites: z.array(z.string().min(1)).min(1).optional().describe("Suites of this row, instead of the experiment's"),
+    reported: reportedSchema.optional().describe("What others report for this row, shown beside it"),
     adaptation: z.array(z.string()).optional().describe("Names of the adaptations of a fit; all if not given"),
     seeds: z.array(z.int().min(0)).min(1).optional().describe("Sampler seeds of this fit, instead of the experiment's"),
   })
@@ -43,6 +58,8 @@ const rowSchema = z
       context.addIssue({ code: "custom", path: [], message: "expected one of `method` and `fit`" });
     if (!row.published && row.search === undefined)
       context.addIssue({ code: "custom", path: ["published"], message: "expected `false` with `search` only" });
+    if (row.vary !== undefined && row.search !== undefined)
+      context.addIssue({ code: "custom", path: ["vary"], message: "expected one of `vary` and `search`" });
   });
 
 const adaptationSchema = z.strictObject({
@@ -79,6 +96,7 @@ const experimentSchema = z.strictObject({
   rows: z.array(rowSchema).min(1).describe("In the order of the table"),
 });
 
+export type Reported = z.output<typeof reportedSchema>;
 export type ExperimentRow = z.output<typeof rowSchema>;
 export type SearchRules = z.output<typeof searchSchema>;
 export type Adaptation = z.output<typeof adaptationSchema>;
@@ -119,6 +137,7 @@ export async function openExperiment(nameOrPath: string, experimentsDir: string,
     path: file,
     config: absolute(parsed.data.config),
     suites: parsed.data.suites.map(absolute),
+    rows: parsed.data.rows.map((row) => ({ ...row, suites: row.suites?.map(absolute) })),
   };
 }
 

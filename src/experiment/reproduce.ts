@@ -16,7 +16,7 @@ import { type Experiment, openExperiment } from "./experiment-file.js";
 import { readResult, writeResult } from "./results.js";
 import { runCell } from "./run-cell.js";
 import { searchKey, searchRow } from "./search.js";
-import { type DoneCell, summarize } from "./summarize.js";
+import { curvePoints, type DoneCell, summarize } from "./summarize.js";
 import { type ExperimentTable, LEGEND, labelOf, needsCells, tableCells, writeTable } from "./table-files.js";
 import { tableLines } from "./table-lines.js";
 
@@ -79,6 +79,7 @@ export async function reproduce(options: ReproduceOptions): Promise<Reproduction
     await writeExperimentReport(directory, {
       title: result.title,
       rows: result.rows.map((row) => ({ ...row, label: labelOf(row), curve: row.curve ?? [] })),
+      points: curvePoints(result.rows),
       table: tableCells(result),
       needs: needsCells(result),
       legend: LEGEND,

@@ -22,6 +22,7 @@ import { bestBy, type Candidate, type ChosenSettings } from "./chosen-settings.j
 import type { Experiment, ExperimentRow } from "./experiment-file.js";
 import { mean } from "./statistics.js";
 import { looksAtImages, overridesOf } from "./table-lines.js";
+import { combinations } from "./vary.js";
 
 /** The one setting of fits that a single fit tries all values of. */
 const STEPS = "steps";
@@ -52,8 +53,14 @@ export async function searchKey(
   row: ExperimentRow,
   options: LoadCellsOptions,
 ): Promise<string> {
-  const suite = firstSuite(experiment);
-  const overrides = [...(row.fit ?? []), ...options.overrides, `suite=${suite}`, `seed=${experiment.seeds[0] ?? 0}`];
+  const suite = firstSuite(experiment, row);
+  const overrides = [
+    ...row.overrides,
+    ...(row.fit ?? []),
+    ...options.overrides,
+    `suite=${suite}`,
+    `seed=${experiment.seeds[0] ?? 0}`,
+  ];
   const { config } = await loadRunConfig(experiment.config, overrides, options);
   const fingerprint = await options.suiteFingerprint(suite, row.method);
   return hashOf([fingerprint, row.method, row.settings, row.search, experiment.search, unusualSettings(config)]);
@@ -88,13 +95,19 @@ export async function searchRow(
 async function loadTrials(experiment: Experiment, row: ExperimentRow, options: LoadCellsOptions): Promise<Trial[]> {
   const { [STEPS]: steps, ...grid } = row.search ?? {};
   const isFit = row.fit !== undefined;
-  const suite = firstSuite(experiment);
+  const suite = firstSuite(experiment, row);
   const fingerprint = await options.suiteFingerprint(suite, row.method);
   const { adapt_split: adaptSplit, eval_split: evalSplit } = experiment.search;
   const trials: Trial[] = [];
   for (const found of combinations(isFit ? grid : (row.search ?? {}))) {
     const adapted = looksAtImages(row) ? [`data.adapt_split=${adaptSplit}`] : [];
-    const overrides = [...(row.fit ?? []), ...adapted, ...(isFit ? overridesOf(found) : []), ...options.overrides];
+    const overrides = [
+      ...row.overrides,
+      ...(row.fit ?? []),
+      ...adapted,
+      ...(isFit ? overridesOf(found) : []),
+      ...options.overrides,
+    ];
     const { config } = await loadRunConfig(
       experiment.config,
       [...overrides, `suite=${suite}`, `seed=${experiment.seeds[0] ?? 0}`],
@@ -163,20 +176,12 @@ async function fitAndJudge(trial: Trial, options: SessionOptions): Promise<Trial
 const averageOf = (evaluations: Evaluations): number =>
   mean([...evaluations.values()].map(({ accuracyPercent }) => accuracyPercent));
 
-/** Every combination of the values of a grid, the last key fastest. */
-export function combinations(grid: Readonly<Record<string, readonly unknown[]>>): Record<string, unknown>[] {
-  return Object.entries(grid).reduce<Record<string, unknown>[]>(
-    (all, [key, values]) => all.flatMap((settings) => values.map((value) => ({ ...settings, [key]: value }))),
-    [{}],
-  );
-}
-
 function greatestCommonDivisor(a: number, b: number): number {
   return b === 0 ? a : greatestCommonDivisor(b, a % b);
 }
 
-function firstSuite({ suites }: Experiment): string {
-  return suites[0] ?? "";
+function firstSuite({ suites }: Experiment, row: ExperimentRow): string {
+  return (row.suites ?? suites)[0] ?? "";
 }
 
 function hashOf(facts: unknown): string {

@@ -3,10 +3,13 @@
  * with the experts, the best step of a curve beside its end.
  */
 import { readsLabels } from "../objective/catalog.js";
+import type { CurvePoint } from "../report/figures/settings-curves.js";
 import { chooseMethod } from "../run/choose-method.js";
 import type { Cell } from "./cells.js";
+import type { Reported } from "./experiment-file.js";
 import type { CellResult } from "./results.js";
 import { bootstrapInterval, deviation, mean, meanOf } from "./statistics.js";
+import { lastPart, type Point, pointText, valueText } from "./vary.js";
 
 /** What a method must know. Ranks make sense only within one class. */
 export type NeedsClass =
@@ -21,6 +24,8 @@ export type NeedsClass =
 
 export interface TableRow {
   readonly method: string;
+  /** Where it stands on a curve; null where its row does not vary. */
+  readonly point: Point | null;
   readonly setting: "published" | "val" | "oracle";
   readonly class: NeedsClass;
   /** What the row adapted on; null where nothing is adapted. */
@@ -46,7 +51,14 @@ export interface TableRow {
   /** Of a fit: its best evaluated step, and how many points the end lies below it (chosen on the judged images, so an oracle's). */
   readonly best: { readonly step: number; readonly average: number; readonly regret: number } | null;
   readonly tasks: Readonly<Record<string, number>>;
-  /** The experiment's averages over some of the tasks, percent; null where a row lacks one of them. */
+  /** What others report, and ours less theirs in points, of the average and of every task that they have; null where nothing is known. */
+  readonly reported:
+    | (Reported & { readonly difference: number | null; readonly differences: Readonly<Record<string, number>> })
+    | null;
+  /**
+   * The experiment's averages over some of the tasks, percent; null where a row lacks one of them. Where tasks are judged that were not
+   * merged, also `merged` and `left out`.
+   */
   readonly averages: Readonly<Record<string, number | null>>;
   /** Mean over tasks of the predictions' entropy in nats, and of the expected calibration error in percent; null in results from before these were kept. */
   readonly entropy: number | null;
@@ -81,20 +93,32 @@ export function summarize(
   const groups = new Map<string, DoneCell[]>();
   for (const entry of done) {
     const { row, adaptation } = entry.cell;
-    const key = JSON.stringify([row.name, row.setting, adaptation?.name]);
+    const key = JSON.stringify([row.name, row.setting, adaptation?.name, row.point]);
     groups.set(key, [...(groups.get(key) ?? []), entry]);
   }
-  const byMethod = (method: string) => [...groups.values()].find(([first]) => first?.cell.row.method === method);
-  const reference = { averaging: byMethod("weight_averaging"), individual: byMethod("individual") };
-  return ranked([...groups.values()].map((entries) => summarizeRow(entries, reference, averages)));
+  const all = [...groups.values()];
+  return ranked(all.map((entries) => summarizeRow(entries, all, averages)));
+}
+
+/** The row of a method that another is compared with: at the same point, else one that does not vary; on the same suites. */
+function referenceFor(
+  entries: readonly DoneCell[],
+  groups: readonly (readonly DoneCell[])[],
+  method: string,
+): CellResult[] | undefined {
+  const row = entries[0]?.cell.row;
+  const candidates = groups.filter(
+    ([first]) =>
+      first?.cell.row.method === method && JSON.stringify(first.cell.row.suites) === JSON.stringify(row?.suites),
+  );
+  const at = (point: Point | undefined) =>
+    candidates.find(([first]) => JSON.stringify(first?.cell.row.point) === JSON.stringify(point));
+  return (at(row?.point) ?? at({}))?.map(({ result }) => result);
 }
 
 function summarizeRow(
   entries: readonly DoneCell[],
-  reference: {
-    readonly averaging: readonly DoneCell[] | undefined;
-    readonly individual: readonly DoneCell[] | undefined;
-  },
+  groups: readonly (readonly DoneCell[])[],
   parts: Readonly<Record<string, readonly string[]>>,
 ): TableRow {
   const [first] = entries;
@@ -106,10 +130,13 @@ function summarizeRow(
   const averages = results.map((result) => mean(Object.values(result.tasks)));
   const hits = hitsTN(results);
   const curve = meanCurve(results);
-  const averaging = reference.averaging?.map(({ result }) => result);
-  const individual = reference.individual && meanTasks(reference.individual.map(({ result }) => result));
+  const averaging = referenceFor(entries, groups, "weight_averaging");
+  const experts = referenceFor(entries, groups, "individual");
+  const individual = experts && meanTasks(experts);
+  const isSameTasks = averaging !== undefined && Object.keys(tasks).join() === Object.keys(meanTasks(averaging)).join();
   return {
     method: row.name,
+    point: Object.keys(row.point).length === 0 ? null : row.point,
     setting: row.setting,
     class: needsOf(first.cell),
     adapted: adaptation?.name ?? null,
@@ -121,13 +148,17 @@ function summarizeRow(
     normalized: individual
       ? mean(Object.entries(tasks).flatMap(([task, value]) => shareOf(value, individual[task])))
       : null,
-    gain: averaging ? gainOver(hits, hitsTN(averaging)) : null,
+    gain: isSameTasks ? gainOver(hits, hitsTN(averaging)) : null,
     tasksBelow: averaging ? tasksBelow(tasks, meanTasks(averaging)) : null,
     curve,
     best: curve && bestStep(curve),
     tasks,
+    reported: row.reported === undefined ? null : comparedWith(row.reported, tasks, mean(averages)),
     averages: Object.fromEntries(
-      Object.entries(parts).map(([name, members]) => [name, meanOrNull(members.map((task) => tasks[task]))]),
+      Object.entries({ ...parts, ...mergedAndLeftOut(first.cell, Object.keys(tasks)) }).map(([name, members]) => [
+        name,
+        meanOrNull(members.map((task) => tasks[task])),
+      ]),
     ),
     entropy: meanOrNull(results.map((result) => result.entropyNats && mean(Object.values(result.entropyNats)))),
     calibration: meanOrNull(
@@ -141,6 +172,29 @@ function summarizeRow(
     seconds: results.reduce((sum, result) => sum + result.seconds, 0),
     evaluations: row.evaluations,
     settings: row.settings,
+  };
+}
+
+function comparedWith(
+  reported: Reported,
+  tasks: Readonly<Record<string, number>>,
+  average: number,
+): NonNullable<TableRow["reported"]> {
+  const differences = Object.entries(reported.tasks).flatMap(([task, theirs]): [string, number][] => {
+    const ours = tasks[task];
+    return ours === undefined ? [] : [[task, ours - theirs]];
+  });
+  const difference = reported.average === undefined ? null : average - reported.average;
+  return { ...reported, difference, differences: Object.fromEntries(differences) };
+}
+
+/** The judged tasks that were merged and those that were not, where there are such. */
+function mergedAndLeftOut({ config }: Cell, judged: readonly string[]): Record<string, readonly string[]> {
+  const merged = config.tasks;
+  if (merged === null || judged.every((task) => merged.includes(task))) return {};
+  return {
+    merged: judged.filter((task) => merged.includes(task)),
+    "left out": judged.filter((task) => !merged.includes(task)),
   };
 }
 
@@ -223,4 +277,24 @@ function meanCurve(results: readonly CellResult[]): TableRow["curve"] {
 function bestStep(curve: NonNullable<TableRow["curve"]>): TableRow["best"] {
   const top = curve.reduce((best, point) => (point.average > best.average ? point : best));
   return { ...top, regret: top.average - (curve.at(-1)?.average ?? top.average) };
+}
+
+/** The rows that vary as points of curves. */
+export function curvePoints(rows: readonly TableRow[]): CurvePoint[] {
+  return rows.flatMap((row) => {
+    const [[key, value] = [], ...others] = Object.entries(row.point ?? {});
+    if (key === undefined) return [];
+    const names = [row.method, row.adapted, pointText(Object.fromEntries(others))];
+    const parts = Object.entries(row.averages).flatMap(([name, part]): [string, number][] =>
+      part === null ? [] : [[name, part]],
+    );
+    return {
+      key: lastPart(key),
+      x: valueText(value),
+      series: names.filter((name) => name !== null && name !== "").join(" "),
+      average: row.average,
+      interval: row.interval,
+      parts: Object.fromEntries(parts),
+    };
+  });
 }

@@ -3,13 +3,20 @@ import path from "node:path";
 import { alignedText, type Cells, markdownText } from "../report/table.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import type { TableRow } from "./summarize.js";
+import { pointText } from "./vary.js";
 
 /** What a row is called where one name must do. */
-export function labelOf({ method, setting, adapted, class: needs }: TableRow): string {
+export function labelOf(row: TableRow): string {
+  const { setting, adapted, class: needs } = row;
   const parts = [needs === "reference" ? undefined : setting, adapted ?? undefined].filter(
     (part) => part !== undefined,
   );
-  return parts.length === 0 ? method : `${method} (${parts.join(", ")})`;
+  return parts.length === 0 ? nameOf(row) : `${nameOf(row)} (${parts.join(", ")})`;
+}
+
+/** The row's name, and where it stands on its curve. */
+function nameOf({ method, point }: TableRow): string {
+  return point === null ? method : `${method} ${pointText(point)}`;
 }
 
 export interface ExperimentTable {
@@ -20,11 +27,13 @@ export interface ExperimentTable {
 
 const points = (value: number | null | undefined): string =>
   value === null || value === undefined ? "-" : value.toFixed(1);
+const signed = (value: number | null | undefined): string =>
+  value === null || value === undefined ? "-" : `${value < 0 ? "" : "+"}${value.toFixed(1)}`;
 const range = ([low, high]: readonly [number, number]): string => `${low.toFixed(1)} to ${high.toFixed(1)}`;
 
 /** The columns that are the same in all forms: which row this is. */
 const naming = (row: TableRow): string[] => [
-  row.method,
+  nameOf(row),
   row.class === "reference" ? "-" : row.setting,
   row.adapted ?? "-",
 ];
@@ -33,7 +42,8 @@ const NAMING = ["method", "setting", "adapted"];
 /** Accuracies: what a reader compares. */
 export function tableCells({ rows }: ExperimentTable): Cells {
   const tasks = [...new Set(rows.flatMap((row) => Object.keys(row.tasks)))];
-  const parts = Object.keys(rows[0]?.averages ?? {});
+  const parts = [...new Set(rows.flatMap((row) => Object.keys(row.averages)))];
+  const isReported = rows.some(({ reported }) => reported !== null);
   const heading = [
     ...NAMING,
     ...tasks,
@@ -47,6 +57,7 @@ export function tableCells({ rows }: ExperimentTable): Cells {
     "below",
     "best step",
     "rank",
+    ...(isReported ? ["reported", "difference"] : []),
   ];
   const body = rows.map((row) => [
     ...naming(row),
@@ -61,6 +72,7 @@ export function tableCells({ rows }: ExperimentTable): Cells {
     whole(row.tasksBelow),
     row.best === null ? "-" : `${row.best.step}: ${row.best.average.toFixed(1)}`,
     whole(row.rank),
+    ...(isReported ? [points(row.reported?.average), signed(row.reported?.difference)] : []),
   ]);
   return [heading, ...body];
 }
@@ -103,7 +115,8 @@ const whole = (value: number | null): string => (value === null ? "-" : Math.rou
 /** How to read the columns. */
 export const LEGEND =
   "Accuracies in percent. 95 %: bootstrap over images. normalized: over the expert's. over averaging: difference to weight averaging, paired. " +
-  "below: tasks below weight averaging. best step: of the mean curve, chosen on the judged images. rank: among rows that need the same.";
+  "below: tasks below weight averaging. best step: of the mean curve, chosen on the judged images. rank: among rows that need the same. " +
+  "reported, difference: the average that others report for this row, and ours less theirs.";
 
 export function textOf(table: ExperimentTable): string {
   return `${alignedText(tableCells(table))}\n\n${alignedText(needsCells(table))}\n\n${LEGEND}\n`;

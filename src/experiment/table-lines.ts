@@ -4,7 +4,8 @@
  */
 import { mergeMethods } from "../merge/methods/registry.js";
 import type { ChosenSettings } from "./chosen-settings.js";
-import type { Adaptation, Experiment, ExperimentRow } from "./experiment-file.js";
+import type { Adaptation, Experiment, ExperimentRow, Reported } from "./experiment-file.js";
+import { type Point, partsOf, pointsOf } from "./vary.js";
 
 /** One line: a method or a fit with all its settings. */
 export interface TableLine {
@@ -12,6 +13,14 @@ export interface TableLine {
   readonly method: string | undefined;
   /** Overrides of the config, where it is a fit. */
   readonly fit: readonly string[] | undefined;
+  /** Overrides of the config, whatever it is. */
+  readonly overrides: readonly string[];
+  /** Where the line stands on its row's curve; empty where nothing varies. */
+  readonly point: Point;
+  /** Absolute paths. */
+  readonly suites: readonly string[];
+  /** What others report for it. */
+  readonly reported: Reported | undefined;
   /** Of the method; for a fit what a search chose, which is among the overrides too. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly setting: "published" | "val" | "oracle";
@@ -24,8 +33,9 @@ export interface TableLine {
 /** The lines in the order of the rows. `chosen` has an entry for every row with a search. */
 export function tableLines(experiment: Experiment, chosen: ReadonlyMap<string, ChosenSettings>): TableLine[] {
   return experiment.rows.flatMap((row) => {
+    if (row.search === undefined)
+      return pointsOf(row.vary).map((point) => lineOf(experiment, row, row.setting, {}, 0, point));
     const asItStands = lineOf(experiment, row, row.setting, {}, 0);
-    if (row.search === undefined) return [asItStands];
     const found = chosen.get(row.name);
     const searched =
       found === undefined
@@ -48,19 +58,31 @@ export function looksAtImages({
   return fit !== undefined || mergeMethods.get(method ?? "")?.needsImages === true;
 }
 
-/** A row with the settings `found` over its own. */
+/** A row with the settings `found` over its own, at a `point` of what varies in it. */
 export function lineOf(
   experiment: Experiment,
   row: ExperimentRow,
   setting: TableLine["setting"],
   found: Readonly<Record<string, unknown>>,
   evaluations: number,
+  point: Point = {},
 ): TableLine {
-  const adaptation = experiment.adaptation.filter(({ name }) => row.adaptation?.includes(name) ?? true);
-  const common = { name: row.name, method: row.method, setting, adaptation, evaluations };
-  const seeds = row.seeds ?? experiment.seeds;
-  if (row.fit === undefined) return { ...common, fit: undefined, settings: { ...row.settings, ...found }, seeds };
-  return { ...common, fit: [...row.fit, ...overridesOf(found)], settings: found, seeds };
+  const common = {
+    name: row.name,
+    method: row.method,
+    setting,
+    adaptation: experiment.adaptation.filter(({ name }) => row.adaptation?.includes(name) ?? true),
+    evaluations,
+    overrides: row.overrides,
+    point,
+    suites: row.suites ?? experiment.suites,
+    seeds: row.seeds ?? experiment.seeds,
+    // Numbers of others are for settings as they were published.
+    reported: setting === "published" ? row.reported : undefined,
+  };
+  if (row.fit === undefined)
+    return { ...common, fit: undefined, settings: { ...row.settings, ...partsOf(point).settings, ...found } };
+  return { ...common, fit: [...row.fit, ...overridesOf(found)], settings: found };
 }
 
 /** Settings by dotted key as overrides of a config. */

@@ -4,12 +4,15 @@ import path from "node:path";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { figureSections } from "./figure-files.js";
 import { averagesFigure, type ExperimentFigureRow, stepsFigure, tasksFigure } from "./figures/experiment.js";
+import { type CurvePoint, settingsCurves } from "./figures/settings-curves.js";
 import { escapeHtml, htmlTable, page } from "./html.js";
 import type { Cells } from "./table.js";
 
 export interface ExperimentReport {
   readonly title: string;
   readonly rows: readonly ExperimentFigureRow[];
+  /** Of rows that vary; shown in these figures instead of a line each in the others. */
+  readonly points: readonly CurvePoint[];
   /** The first row of each is its heading. */
   readonly table: Cells;
   readonly needs: Cells;
@@ -24,7 +27,8 @@ export async function writeExperimentReport(directory: string, report: Experimen
   const figures = path.join(directory, "figures");
   await mkdir(figures, { recursive: true });
   const legend = `<p class="lead">${escapeHtml(report.legend)}</p>`;
-  const drawn = [averagesFigure(report.rows), tasksFigure(report.rows), stepsFigure(report.rows)];
+  const ofTable = [averagesFigure(report.rows), tasksFigure(report.rows), stepsFigure(report.rows)];
+  const drawn = [...settingsCurves(report.points), ...ofTable];
   const sections = [
     { id: "table", title: "Accuracy in percent", body: `${htmlTable(report.table)}\n${legend}` },
     ...(await figureSections(figures, drawn)),

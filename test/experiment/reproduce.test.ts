@@ -209,6 +209,56 @@ describe("reproduce", () => {
   });
 });
 
+describe("rows that vary", () => {
+  it("are a line for every point, compared at their own point, and drawn against the first setting", async () => {
+    const before = file;
+    file = join(folder, "curves.yaml");
+    await writeFile(
+      file,
+      `${HEAD}
+  - { name: individual, method: individual }
+  - name: weight_averaging
+    method: weight_averaging
+    vary: &experts [{ tasks: [mnist] }, { tasks: [mnist, letters] }]
+  - { name: task_arithmetic, method: task_arithmetic, vary: { settings.scale: [0, 1], data.eval_limit: [20, 40] } }
+  - name: learned
+    fit: [granularity=task-wise]
+    seeds: [3]
+    vary: *experts
+    reported: { average: 50, tasks: { mnist: 90, unknown: 1 }, source: a paper }
+`,
+    );
+    // The experts that are merged vary; all are judged.
+    const { table } = await run(["data.eval_tasks=[mnist, letters]"]).finally(() => {
+      file = before;
+    });
+    const of = (method: string) => table.rows.filter((row) => row.method === method);
+    expect(of("task_arithmetic").map(({ point }) => point)).toEqual(
+      [0, 1].flatMap((scale) => [20, 40].map((limit) => ({ "settings.scale": scale, "data.eval_limit": limit }))),
+    );
+    expect(of("task_arithmetic").map(({ settings }) => settings.scale)).toEqual([0, 0, 1, 1]);
+    const [one, both] = of("learned");
+    const [averagingOne, averagingBoth] = of("weight_averaging");
+    expect(one?.averages).toEqual({ merged: one?.tasks.mnist, "left out": one?.tasks.letters });
+    expect(both?.averages).toEqual({});
+    // Averaging one expert with nothing is that expert.
+    expect(averagingOne?.tasks.mnist).toBe(of("individual")[0]?.tasks.mnist);
+    expect(one?.gain?.points).toBeCloseTo((one?.average ?? 0) - (averagingOne?.average ?? 0), 10);
+    expect(both?.gain?.points).toBeCloseTo((both?.average ?? 0) - (averagingBoth?.average ?? 0), 10);
+    expect(one?.reported).toMatchObject({
+      difference: (one?.average ?? 0) - 50,
+      differences: { mnist: (one?.tasks.mnist ?? 0) - 90 },
+    });
+    const directory = join(folder, "runs", "curves");
+    const html = await readFile(join(directory, "report.html"), "utf8");
+    const sections = [...html.matchAll(/<section id="([^"]+)">/g)].map(([, id]) => id);
+    expect(sections.slice(0, 3)).toEqual(["table", "against-tasks", "against-scale"]);
+    const text = await readFile(join(directory, "table.txt"), "utf8");
+    expect(text).toContain("task_arithmetic scale=1 eval_limit=20");
+    expect(text).toMatch(/left out .*reported {2}difference/);
+  });
+});
+
 describe("experiment files", () => {
   it.each([
     ["title: x", /config: expected a text, found nothing/],
@@ -219,6 +269,11 @@ describe("experiment files", () => {
     [experiment(1).replace("name: individual", "name: learned"), /rows: expected every name once, found learned again/],
     [searching("[]"), /rows\.0\.search\.scale: expected at least 1 entries, found \[\]/],
     ["title: [", /:1: not valid YAML/],
+    [
+      `${HEAD}  - { name: x, method: ties, vary: { settings.scale: [1] }, search: { scale: [1] } }`,
+      /rows\.0\.vary: expected one of `vary` and `search`/,
+    ],
+    [`${HEAD}  - { name: x, method: ties, vary: { settings.scale: 1 } }`, /rows\.0\.vary/],
   ])("%# is refused", async (text, message) => {
     const broken = join(folder, "broken.yaml");
     await writeFile(broken, text);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { combinations } from "../../src/experiment/search.js";
 import { bootstrapInterval, deviation, mean, meanOf } from "../../src/experiment/statistics.js";
+import { combinations } from "../../src/experiment/vary.js";
 import { createRng } from "../../src/runtime/rng.js";
 
 describe("bootstrapInterval", () => {
