@@ -63,7 +63,7 @@ export interface TableRow {
   /** Mean over tasks of the predictions' entropy in nats, and of the expected calibration error in percent; null in results from before these were kept. */
   readonly entropy: number | null;
   readonly calibration: number | null;
-  /** Place among the rows of its class, the highest average first; null for references and oracles. */
+  /** Place among the rows of its class, the highest average first; null for references, oracles and rows that vary. */
   readonly rank: number | null;
   /** What labels were used for. */
   readonly labels: "nothing" | "settings" | "training" | "settings on the judged images";
@@ -218,11 +218,13 @@ function labelsOf({ row, config }: Cell): TableRow["labels"] {
   return row.setting === "val" ? "settings" : "nothing";
 }
 
-/** Rows with their places, each within its class: what needs more is not compared with what needs less. */
+/** Rows with their places, each within its class: what needs more is not compared with what needs less, nor points of curves with anything. */
 function ranked(rows: readonly TableRow[]): TableRow[] {
   return rows.map((row) => {
-    if (row.class === "reference" || row.class === "oracle") return row;
-    const better = rows.filter((other) => other.class === row.class && other.average > row.average);
+    if (row.class === "reference" || row.class === "oracle" || row.point !== null) return row;
+    const better = rows.filter(
+      (other) => other.class === row.class && other.point === null && other.average > row.average,
+    );
     return { ...row, rank: better.length + 1 };
   });
 }
