@@ -314,7 +314,7 @@ async function readTau(
     subtractInto(rows[k] ?? tauKN, expertN, baseN, tensorPlace(checkpoint.path, expertName));
   }
   if (process !== undefined) {
-    process(input.name, rows);
+    process(input.name, rows, input.shape);
     requireFinite(tauKN, `task vectors of ${quote(input.name)} after processing`);
   }
   return tauKN;

@@ -13,7 +13,7 @@ export interface TensorTaskVectors {
 }
 
 /** Changes the task vectors of one tensor in place. */
-export type ProcessTaskVectors = (name: string, taskVectors: Float32Array[]) => void;
+export type ProcessTaskVectors = (name: string, taskVectors: Float32Array[], shape: readonly number[]) => void;
 
 export interface TaskVectorProcessing {
   /** Names the processing and its parameters; part of the bundle's fingerprint. */

@@ -33,9 +33,9 @@ const method = z.strictObject({
 
 const taskVectors = z.strictObject({
   processing: z
-    .enum(["none", "ties"])
+    .enum(["none", "ties", "consensus", "tsv"])
     .default("none")
-    .describe("none: expert minus base; ties: trimmed and sign-elected first (AdaMerging++)"),
+    .describe("Before learning: none; ties: AdaMerging++; consensus: its mask; tsv: orthogonal, as TSV-M (start at 1)"),
   density: z.number().gt(0).max(1).default(0.2).describe("Share of each task vector that ties keeps, 0 < density <= 1"),
   dtype: z
     .enum(["float32", "float16"])

@@ -5,6 +5,7 @@
 import { stringify } from "yaml";
 import { formatConfig } from "../config/format.js";
 import type { RunConfig } from "../config/schema.js";
+import { processingOf } from "../merge/task-vector-processings.js";
 import { objectiveFacts, readsLabels } from "../objective/catalog.js";
 import type { CoefficientsRecord } from "../track/coefficients-file.js";
 import type { ResultRow } from "./summary.js";
@@ -67,8 +68,8 @@ export function coefficientCells({ tasks, groups, values }: CoefficientsRecord):
 }
 
 function methodText(config: RunConfig): string {
-  const processed =
-    config.task_vectors.processing === "ties" ? ` (trimmed by TIES, density ${config.task_vectors.density})` : "";
+  const processing = processingOf(config.task_vectors);
+  const processed = processing === undefined ? "" : ` (${processing.title(config.task_vectors)})`;
   const range =
     config.coefficients.constraint === "clamp"
       ? `clamped to ${config.coefficients.min}..${config.coefficients.max}`

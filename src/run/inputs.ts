@@ -23,7 +23,7 @@ import { openSuite, type Suite, type SuiteTask } from "../data/suite.js";
 import { CheckpointError, ConfigError } from "../errors.js";
 import { type Grouping, groupTensors } from "../merge/groups.js";
 import { mergeableTensors } from "../merge/merged-weights.js";
-import { tiesProcessing } from "../merge/task-vector-processing.js";
+import { processingOf } from "../merge/task-vector-processings.js";
 import { type ClipVisionConfig, parseClipConfig } from "../model/clip-config.js";
 import { clipVisionTensors, PROJECTION_TENSOR } from "../model/clip-vision.js";
 import { type Head, loadHead } from "../model/heads.js";
@@ -66,7 +66,7 @@ export async function loadInputs(config: RunConfig, { cacheDir, log }: InputOpti
   );
   const tensors = clipVisionTensors(tower);
   failOnProblems(await compareCheckpoints(base, experts, tensors));
-  const processing = config.task_vectors.processing === "ties" ? tiesProcessing(config.task_vectors) : undefined;
+  const processing = processingOf(config.task_vectors)?.make(config.task_vectors);
   const built = await buildBundle({
     base,
     experts,

@@ -5,11 +5,10 @@
 import type { RunConfig } from "../config/schema.js";
 import { type LabelledPixels, type PixelStore, selectPixels } from "../data/pixels.js";
 import { drawnIndices } from "../data/sampler.js";
-import { mergedTensors } from "../merge/merged-weights.js";
 import { type ObjectiveSpec, objectives } from "../objective/objectives.js";
 import { labelTargets, type Targets } from "../optimize/step-inputs.js";
 import { type Inputs, loadLabelled, loadUnlabelled } from "./inputs.js";
-import { perTensor } from "./models.js";
+import { expertWeights } from "./models.js";
 import type { Session } from "./session.js";
 import type { LearningData } from "./training.js";
 
@@ -64,10 +63,7 @@ async function expertPredictions(
   const { classifier } = evaluation;
   const targets = new Map<string, Targets>();
   for (const [task, head] of inputs.heads.entries()) {
-    const weights = new Map<string, Float32Array>();
-    const alone = perTensor(inputs, (other) => (other === task ? 1 : 0));
-    for await (const { name, values } of mergedTensors(inputs.bundle, alone)) weights.set(name, values);
-    await classifier.setWeights(weights);
+    await classifier.setWeights(await expertWeights(inputs, task));
     const store = pixels.get(head.task);
     if (store !== undefined)
       targets.set(head.task, { classes: head.classes, valuesNC: await classifier.probabilities(head.task, store) });

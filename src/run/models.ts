@@ -3,6 +3,7 @@
  * learned. All are merged and evaluated by the same code. N tensors, K tasks.
  */
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
+import { indexByCanonicalName } from "../checkpoint/names.js";
 import type { RunConfig } from "../config/schema.js";
 import type { LabelledPixels } from "../data/pixels.js";
 import { ConfigError } from "../errors.js";
@@ -10,6 +11,7 @@ import { toTensorCoefficients, uniformCoefficients } from "../merge/coefficients
 import { mergeBundle } from "../merge/merge-bundle.js";
 import { mergedTensors } from "../merge/merged-weights.js";
 import type { ModelProbe } from "../merge/methods/method.js";
+import { processingOf } from "../merge/task-vector-processings.js";
 import { clipVisionTensors } from "../model/clip-vision.js";
 import { type Classifier, type Evaluation, judgeLogits } from "../optimize/evaluate.js";
 import type { TaskScore } from "../optimize/events.js";
@@ -201,6 +203,21 @@ async function multitaskWeights({ suite, tower }: Inputs): Promise<Map<string, F
   return weights;
 }
 
+/** An expert as its files have it, whatever is done to its task vector: every tensor of the tower, those that it lacks from the base. */
+export async function expertWeights({ tasks, tower, base }: Inputs, task: number): Promise<Map<string, Float32Array>> {
+  const own = await openCheckpoint(tasks[task]?.expert ?? "");
+  const [ownNames, baseNames] = [own, base].map(({ tensors, path }) => indexByCanonicalName(tensors.keys(), path));
+  const weights = new Map<string, Float32Array>();
+  for (const { name } of clipVisionTensors(tower)) {
+    const stored = ownNames?.get(name);
+    weights.set(
+      name,
+      stored === undefined ? await base.readFloat32(baseNames?.get(name) ?? name) : await own.readFloat32(stored),
+    );
+  }
+  return weights;
+}
+
 /** A row of the table from evaluations, of the tasks that have one. */
 export function rowOf(method: string, tasks: readonly string[], results: Evaluations): ResultRow {
   const judged = tasks.filter((task) => results.has(task));
@@ -219,7 +236,8 @@ export async function judgeLearned(
   options: EvaluateOptions,
 ): Promise<Judged> {
   const names = inputs.judged.map((task) => task.name);
-  const suffix = config.task_vectors.processing === "ties" ? "_pp" : "";
+  const processing = processingOf(config.task_vectors);
+  const suffix = processing === undefined ? "" : `_${processing.suffix}`;
   const method = `adamerging_${config.granularity.replace("-", "_")}${suffix}`;
   const evaluations = await evaluateMerged(inputs, coefficientsNK, options);
   return { row: rowOf(method, names, evaluations), evaluations };

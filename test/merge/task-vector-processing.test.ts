@@ -25,7 +25,7 @@ async function process(model: Model, density: number): Promise<Float32Array[][]>
       yield { name: `t${i}`, shape: [taskVectors[0]?.length ?? 0], taskVectors };
     }
   });
-  for (const [i, rows] of tensors.entries()) prepared(`t${i}`, rows);
+  for (const [i, rows] of tensors.entries()) prepared(`t${i}`, rows, [rows[0]?.length ?? 0]);
   return tensors;
 }
 

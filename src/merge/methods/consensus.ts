@@ -21,15 +21,25 @@ export const consensus = defineMethod({
   unit: "element",
   prepare:
     async (_context, { mask_threshold, min_tasks, scale }) =>
-    (piece) =>
-      addToBase(piece, (element) => {
-        let sum = 0;
-        for (const tauN of piece.taskVectors) sum += tauN[element] ?? 0;
-        let active = 0;
-        for (const tauN of piece.taskVectors) {
-          const tau = tauN[element] ?? 0;
-          if (Math.abs(tau) >= mask_threshold * Math.abs(sum - tau)) active += 1;
-        }
-        return active >= min_tasks ? scale * sum : 0;
-      }),
+    (piece) => {
+      const keptN = consensusMask(piece.taskVectors, mask_threshold, min_tasks);
+      return addToBase(piece, (element) => {
+        if (keptN[element] === 0) return 0;
+        return scale * piece.taskVectors.reduce((sum, tauN) => sum + (tauN[element] ?? 0), 0);
+      });
+    },
 });
+
+/** 1 where at least `minTasks` tasks have |tau_t| >= threshold |sum of the others|: [N]. */
+export function consensusMask(taskVectors: readonly Float32Array[], threshold: number, minTasks: number): Uint8Array {
+  return Uint8Array.from({ length: taskVectors[0]?.length ?? 0 }, (_, element) => {
+    let sum = 0;
+    for (const tauN of taskVectors) sum += tauN[element] ?? 0;
+    let active = 0;
+    for (const tauN of taskVectors) {
+      const tau = tauN[element] ?? 0;
+      if (Math.abs(tau) >= threshold * Math.abs(sum - tau)) active += 1;
+    }
+    return active >= minTasks ? 1 : 0;
+  });
+}

@@ -5,7 +5,8 @@
  */
 import { Matrix } from "ml-matrix";
 import { z } from "zod";
-import { matrixOf, nearestOrthonormal, thinSvd } from "../svd.js";
+import { orthogonalSum } from "../orthogonal-task-vectors.js";
+import { matrixOf, thinSvd } from "../svd.js";
 import { addToBase, defineMethod, type MergePiece, type Piece } from "./method.js";
 
 /** theta0 + scale * (change of a matrix, or mean of the task vectors of anything else). */
@@ -41,27 +42,6 @@ export const isoC = defineMethod({
   unit: "tensor",
   prepare: async (_context, { scale }) => matrixMethod(scale, isotropicSum),
 });
-
-/** U diag(s) V^T of the tasks' leading S / K triples side by side, U and V replaced by the nearest orthonormal matrices. */
-function orthogonalSum(taskVectors: readonly Matrix[]): Matrix {
-  const [rows, columns] = [taskVectors[0]?.rows ?? 0, taskVectors[0]?.columns ?? 0];
-  const rank = Math.min(rows, columns);
-  const kept = Math.floor(rank / taskVectors.length);
-  // The columns that are left over when K does not divide S stay zero, as in the official code.
-  const u = Matrix.zeros(rows, rank);
-  const vt = Matrix.zeros(rank, columns);
-  const values = new Array<number>(rank).fill(0);
-  for (const [task, matrix] of taskVectors.entries()) {
-    const own = thinSvd(matrix);
-    for (let index = 0; index < kept; index++) {
-      const target = task * kept + index;
-      u.setColumn(target, own.u.getColumn(index));
-      vt.setRow(target, own.vt.getRow(index));
-      values[target] = own.values[index] ?? 0;
-    }
-  }
-  return nearestOrthonormal(u).mmul(Matrix.diag(values)).mmul(nearestOrthonormal(vt));
-}
 
 /** The sum of the task vectors with every singular value replaced by their mean. */
 function isotropicSum(taskVectors: readonly Matrix[]): Matrix {

@@ -1,0 +1,75 @@
+/**
+ * The processings of task vectors that learning may start from, by their name in configs (`task_vectors.processing`): what methods
+ * without learning do before they add up. With coefficients of 1 (consensus: of its scale) the start of a fit is that method's model.
+ */
+import type { TaskVectorProcessing } from "../checkpoint/task-vectors.js";
+import type { RunConfig } from "../config/schema.js";
+import { consensusMask } from "./methods/consensus.js";
+import { orthogonalParts } from "./orthogonal-task-vectors.js";
+import { matrixOf } from "./svd.js";
+import { tiesProcessing } from "./task-vector-processing.js";
+
+export interface ProcessingEntry {
+  /** Ends the name of a method in tables: adamerging_layer_wise_pp. */
+  readonly suffix: string;
+  /** In a sentence about the method, such as the model card's. */
+  readonly title: (settings: RunConfig["task_vectors"]) => string;
+  readonly paper: string;
+  readonly make: (settings: RunConfig["task_vectors"]) => TaskVectorProcessing;
+}
+
+type ProcessingName = Exclude<RunConfig["task_vectors"]["processing"], "none">;
+
+export const taskVectorProcessings = {
+  ties: {
+    suffix: "pp",
+    title: ({ density }) => `trimmed by TIES, density ${density}`,
+    paper: "https://arxiv.org/abs/2306.01708",
+    make: tiesProcessing,
+  },
+  consensus: {
+    suffix: "consensus",
+    title: () => "with the elements that at least two tasks need, by TALL masks at 0.4",
+    paper: "https://arxiv.org/abs/2405.07813",
+    make: () => consensusProcessing(),
+  },
+  tsv: {
+    suffix: "tsv",
+    title: () => "with leading singular vectors that are orthogonal between tasks, as in TSV-M",
+    paper: "https://arxiv.org/abs/2412.00081",
+    make: () => tsvProcessing(),
+  },
+} satisfies Record<ProcessingName, ProcessingEntry>;
+
+/** The processing of a config; undefined where task vectors stay as they are. */
+export function processingOf({ processing }: RunConfig["task_vectors"]): ProcessingEntry | undefined {
+  return processing === "none" ? undefined : taskVectorProcessings[processing];
+}
+
+/** Elements that fewer than two tasks need become 0: the mask of Consensus merging at its published threshold. */
+function consensusProcessing(): TaskVectorProcessing {
+  const [threshold, minTasks] = [0.4, 2];
+  return {
+    id: `consensus:mask_threshold=${threshold},min_tasks=${minTasks}`,
+    prepare: async () => (_name, taskVectors) => {
+      const keptN = consensusMask(taskVectors, threshold, minTasks);
+      for (const tauN of taskVectors) for (let i = 0; i < tauN.length; i++) if (keptN[i] === 0) tauN[i] = 0;
+    },
+  };
+}
+
+/** The parts whose sum is TSV-M's: of matrices orthogonal ones, of other tensors the K-th part of each task vector. */
+function tsvProcessing(): TaskVectorProcessing {
+  return {
+    id: "tsv",
+    prepare: async () => (_name, taskVectors, shape) => {
+      if (shape.length !== 2) {
+        for (const tauN of taskVectors)
+          for (let i = 0; i < tauN.length; i++) tauN[i] = (tauN[i] ?? 0) / taskVectors.length;
+        return;
+      }
+      const parts = orthogonalParts(taskVectors.map((tauN) => matrixOf(tauN, shape)));
+      for (const [task, tauN] of taskVectors.entries()) tauN.set(parts[task]?.to1DArray() ?? []);
+    },
+  };
+}
