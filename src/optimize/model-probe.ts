@@ -1,6 +1,6 @@
 /**
- * What merging methods ask of models on unlabelled images: Gram matrices of the linear layers' inputs, and the diagonal of the Fisher
- * information. Each is a compiled program; sums over images are float64. B images, C classes, I inputs of a layer.
+ * What merging methods ask of models on unlabelled images: Gram matrices of the linear layers' inputs, the diagonal of the Fisher
+ * information, and the gradient of the entropy. Each is a compiled program; sums over images are float64. B images, C classes, I inputs of a layer.
  */
 import { imageBatches } from "../data/batches.js";
 import { selectPixels, type UnlabelledPixels } from "../data/pixels.js";
@@ -12,6 +12,7 @@ import type { ModelProbe, Weights } from "../merge/methods/method.js";
 import type { ClipVisionConfig } from "../model/clip-config.js";
 import { clipVisionFeatures, clipVisionTensors, type Normalization } from "../model/clip-vision.js";
 import { type Head, headLogits } from "../model/heads.js";
+import { meanEntropy } from "../objective/entropy.js";
 import type { Classifier } from "./evaluate.js";
 import { headSources, headSpecs, lookup } from "./step-program.js";
 
@@ -88,10 +89,30 @@ export function createModelProbe(engine: Engine, options: ModelProbeOptions): Mo
           for (const [name, values] of await executable.run(inputs)) addTo(sums, name, values);
         }
       }
-      for (const sum of sums.values()) for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) / store.size;
+      for (const sum of sums.values()) divide(sum, store.size);
+      return sums;
+    },
+    entropyGradient: async (task, weights, examples) => {
+      const head = options.heads[task];
+      assert(head !== undefined, `no head of task ${task}`);
+      const store = await draw(task, examples);
+      const batchSize = largestDivisor(store.size, MOST_BATCH);
+      const key = `entropy ${head.task} ${batchSize}`;
+      const executable = await compiled(key, () => entropyProgram(options, head, batchSize));
+      await executable.bind(new Map([...weightSources(options.config, weights), ...headSources([head])]));
+      const sums = new Map<string, Float64Array>();
+      for (const { imagesBHWC } of imageBatches(store, batchSize)) {
+        options.signal.throwIfAborted();
+        for (const [name, values] of await executable.run(new Map([["images", imagesBHWC]]))) addTo(sums, name, values);
+      }
+      for (const sum of sums.values()) divide(sum, store.size / batchSize);
       return sums;
     },
   };
+}
+
+function divide(values: Float64Array, by: number): void {
+  for (let i = 0; i < values.length; i++) values[i] = (values[i] ?? 0) / by;
 }
 
 /** Classes by p (1 - p), the largest first, until they make up the share `coverage` of its sum. */
@@ -176,6 +197,27 @@ function byLayer(config: ClipVisionConfig, grams: ReadonlyMap<string, Float64Arr
     if (gram !== undefined) layers.set(name, gram);
   }
   return layers;
+}
+
+/** Input: `images` [B, H, W, C]. Outputs by tensor: the gradient of the mean entropy over the batch. */
+function entropyProgram({ config, normalization }: ModelProbeOptions, head: Head, batchSize: number): Program {
+  const names = clipVisionTensors(config).map(({ name }) => name);
+  return {
+    name: `entropy gradient of ${head.task}`,
+    frozen: new Map([...weightSpecs(config), ...headSpecs([head])]),
+    inputs: new Map([["images", imageSpec(config, batchSize)]]),
+    build: (tensors) => {
+      const get = lookup(tensors);
+      const entropy = (...weights: Tensor[]): Tensor => {
+        const byName = new Map(names.map((name, index): [string, Tensor] => [name, weights[index] ?? get(name)]));
+        const features = clipVisionFeatures(config, normalization, lookup(byName), get("images"));
+        const [weight, bias] = [get(`head/${head.task}/weight`), get(`head/${head.task}/bias`)];
+        return meanEntropy(headLogits(features, weight, bias, head.logitScale), { form: "log_softmax" });
+      };
+      const { grads } = tf.valueAndGrads(entropy)(names.map((name) => get(`weights/${name}`)));
+      return new Map(names.flatMap((name, index): [string, Tensor][] => [[name, grads[index] ?? tf.scalar(0)]]));
+    },
+  };
 }
 
 /**

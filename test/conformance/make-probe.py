@@ -1,4 +1,4 @@
-"""Makes probe/: RegMean, RegMean++ and Fisher merging of the experts of step/, in float64, on the images of step/.
+"""Makes probe/: RegMean, RegMean++, Fisher and hard Frank-Wolfe merging of the experts of step/, in float64, on the images of step/.
 
 Run make-step.py first. Written from the papers (arXiv 2212.09849, 2508.03121, 2111.09832) and the conventions that
 src/merge/methods states: off-diagonals of the Gram matrices are multiplied with 0.9 here, the Fisher information is exact over the
@@ -96,6 +96,41 @@ def fisher(experts, config, images, heads):
     }
 
 
+def entropy_gradient(model, config, images, head):
+    weight, scale = head
+    leaves = {name: value.clone().requires_grad_() for name, value in model.items()}
+    log_p = torch.log_softmax(scale * tower_features(leaves, config, images) @ weight.T, -1)
+    slopes = torch.autograd.grad(-(log_p.exp() * log_p).sum(-1).mean(), list(leaves.values()))
+    return dict(zip(leaves, slopes))
+
+
+def frank_wolfe(base, experts, config, images, heads, per_tensor, iterations=10, step_size=0.9, scale=0.3):
+    """arXiv 2503.12649, hard, on the entropy; the models themselves are the vertices, and task arithmetic's model is one of them."""
+    start = {name: base[name] + scale * sum(e[name] - base[name] for e in experts) for name in base}
+    pool, merged, picks = experts + [start], start, []
+    for iteration in range(iterations):
+        slopes = [entropy_gradient(merged, config, own, head) for own, head in zip(images, heads)]
+        slope = {name: sum(s[name] for s in slopes) for name in base}
+        size = torch.sqrt(sum(s.norm() ** 2 for s in slope.values()))
+        # The gradient of a key bias is 0, since softmax does not see it: its direction is rounding.
+        known = {name for name in base if slope[name].norm() > 1e-5 * size}
+        cosine = [
+            {name: float((slope[name] * m[name]).sum() / (slope[name].norm() * m[name].norm())) for name in known} for m in pool
+        ]
+        whole = min(range(len(pool)), key=lambda index: sum(cosine[index].values()))
+        step = scale * step_size * 2 / (iteration + 2)
+        pick = {name: whole for name in base}
+        if per_tensor:
+            pick = {name: min(range(len(pool)), key=lambda i: cosine[i][name]) for name in known}
+        merged = {
+            name: merged[name] + step * (pool[pick[name]][name] - merged[name]) if name in pick else merged[name]
+            for name in base
+        }
+        picks.append(sorted(set(pick.values())))
+    print("picked in turn:", picks)
+    return merged
+
+
 def main():
     torch.set_num_threads(1)
     base, tau, heads, config = load_problem(torch.float64)
@@ -107,6 +142,8 @@ def main():
         "regmean": regmean(experts, config, images),
         "regmean_pp": regmean_pp(experts, config, images),
         "fisher": fisher(experts, config, images, heads),
+        "fw_hard": frank_wolfe(base, experts, config, images, heads, per_tensor=False),
+        "fw_hard_tensor": frank_wolfe(base, experts, config, images, heads, per_tensor=True),
     }
     arrays = {f"{method}/{name}": value.float() for method, model in merged.items() for name, value in model.items()}
     save_arrays(FOLDER / "probe/fixture.safetensors", **arrays)

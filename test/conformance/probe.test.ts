@@ -54,12 +54,14 @@ describe.each([
   { name: "regmean", parameters: { ...EXAMPLES, off_diagonal: 0.9 } },
   { name: "regmean_pp", parameters: { ...EXAMPLES, off_diagonal: 0.9 } },
   { name: "fisher", parameters: { ...EXAMPLES, coverage: 1 } },
-])("$name", ({ name, parameters }) => {
+  { name: "fw_hard", parameters: { ...EXAMPLES, step_size: 0.9 } },
+  { name: "fw_hard", entry: "fw_hard_tensor", parameters: { ...EXAMPLES, step_size: 0.9, granularity: "tensor" } },
+])("$name $entry", ({ name, entry = name, parameters }) => {
   it("is PyTorch's, tensor by tensor", async () => {
     const expected = await openCheckpoint(join(CONFORMANCE, "probe", "fixture.safetensors"));
     const found = await merged(name, parameters);
     for (const tensor of problem.bundle.tensors) {
-      const wanted = await expected.readFloat32(`${name}/${tensor.name}`);
+      const wanted = await expected.readFloat32(`${entry}/${tensor.name}`);
       const own = found.get(tensor.name) ?? expect.fail(tensor.name);
       const [difference, size] = [
         Math.hypot(...own.map((value, i) => value - (wanted[i] ?? 0))),

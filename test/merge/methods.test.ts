@@ -40,6 +40,9 @@ const probe: ModelProbe = {
   },
   fisher: async (_task, weights) =>
     new Map([...weights].map(([name, values]) => [name, Float64Array.from(values, (value) => value * value)])),
+  // As if the entropy were half the squared distance from a point that no model is at.
+  entropyGradient: async (_task, weights) =>
+    new Map([...weights].map(([name, values]) => [name, Float64Array.from(values, (value, i) => value - Math.sin(i))])),
 };
 const merge = (name: string, parameters: object, vectors = taus, { seed = 0, pieceElements = 11 } = {}) =>
   mergeAll(name, parameters, { source: memorySource(TENSORS, base, vectors), probe, seed, pieceElements });
@@ -66,6 +69,7 @@ const WHOLE: Readonly<Record<string, object>> = {
   fisher: {},
   regmean: {},
   regmean_pp: {},
+  fw_hard: { scale: 1 },
   tsv_m: { scale: 1 },
   wudi: {},
   tall_mask: {},

@@ -51,6 +51,8 @@ export interface ModelProbe {
     examples: number,
     coverage: number,
   ): Promise<ReadonlyMap<string, Float64Array>>;
+  /** The gradient, with respect to every tensor, of the mean entropy of the model's predictions on `examples` images of the task. */
+  entropyGradient(task: number, weights: Weights, examples: number): Promise<ReadonlyMap<string, Float64Array>>;
 }
 
 /** Values of every tensor of a model, by name. */

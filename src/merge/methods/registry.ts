@@ -4,6 +4,7 @@ import { consensus } from "./consensus.js";
 import { dareLinear, dareTies } from "./dare.js";
 import { emr } from "./emr.js";
 import { fisher } from "./fisher.js";
+import { fwHard } from "./frank-wolfe.js";
 import { linear, taskArithmetic, weightAveraging } from "./linear.js";
 import { lines } from "./lines.js";
 import type { MergeMethod } from "./method.js";
@@ -28,6 +29,7 @@ export const mergeMethods: ReadonlyMap<string, MergeMethod> = new Map(
     fisher,
     regmean,
     regmeanPp,
+    fwHard,
     pcb,
     lines,
     sce,
