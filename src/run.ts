@@ -5,9 +5,9 @@
  */
 import type { RunConfig } from "./config/schema.js";
 import type { Executable } from "./engine/program.js";
-import { constrain, toTensorCoefficients } from "./merge/coefficients.js";
+import { toTensorCoefficients } from "./merge/coefficients.js";
 import type { TrainEvent } from "./optimize/events.js";
-import { initTrainState, type TrainResult, type TrainState, train } from "./optimize/train.js";
+import { coefficientsOf, initTrainState, type TrainResult, type TrainState, train } from "./optimize/train.js";
 import type { ResultRow, Summary } from "./report/summary.js";
 import { judgeFit } from "./run/judge-fit.js";
 import { loadLearningData } from "./run/learning-data.js";
@@ -115,7 +115,7 @@ async function learn(
   const events = train(training, from ?? initTrainState(training));
   const { state, failure, reason } = await consume(events, consumers);
   await training.step.close();
-  const valuesKL = constrain(state.rawKL, bundle.tasks.length, training.constraint);
+  const valuesKL = coefficientsOf(state, bundle.tasks.length, training.constraint);
   const record = coefficientsRecord(config, inputs, valuesKL);
   await folder.writeCoefficients(record);
   if (failure !== undefined) throw failure;

@@ -52,8 +52,16 @@ const coefficients = z
       .describe("clamp: to min..max; softmax: positive, summing to 1 over the tasks; none: free"),
     min: z.number().default(0).describe("Lower end of clamp"),
     max: z.number().default(1).describe("Upper end of clamp"),
+    restart_every: count
+      .default(0)
+      .describe("Steps after which learning begins again from the merged model, as FW-Merging (soft) does; 0: never"),
   })
   .superRefine((value, context) => {
+    if (value.constraint === "softmax" && value.restart_every > 0) {
+      const message =
+        "expected 0 with constraint softmax, whose coefficients sum to 1: after a restart nothing of the merged model would be left";
+      context.addIssue({ code: "custom", path: ["restart_every"], message });
+    }
     if (value.constraint !== "clamp") return;
     if (value.min >= value.max) {
       const message = `expected min < max with constraint clamp, found min ${value.min} and max ${value.max}`;

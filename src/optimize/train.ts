@@ -15,6 +15,7 @@ import {
   toTensorCoefficients,
 } from "../merge/coefficients.js";
 import type { Grouping } from "../merge/groups.js";
+import { fromStart, gradientOfChange, RESTARTED_CHANGE } from "../merge/restarts.js";
 import { type AdamOptions, type AdamState, initAdam, stepAdam } from "./adam.js";
 import { type EndEvent, type EvaluationEvent, evaluationEvent, type TaskScore, type TrainEvent } from "./events.js";
 import { learningRateAt, type ScheduleOptions } from "./schedule.js";
@@ -30,6 +31,8 @@ export interface TrainOptions {
   readonly grouping: Grouping;
   readonly constraint: Constraint;
   readonly initial: number;
+  /** Steps between restarts from the merged model; 0 for none. */
+  readonly restartEvery: number;
   readonly adam: AdamOptions;
   readonly schedule: ScheduleOptions;
   /** Tasks whose objective is minimised, in the order of the compiled step. */
@@ -60,8 +63,10 @@ export interface TrainOptions {
 /** Everything that changes during a fit. */
 export interface TrainState {
   readonly step: number;
-  /** What the optimiser moves, [K, L]. */
+  /** What the optimiser moves, [K, L]: raw coefficients, or since a restart the raw change from `startKL`. */
   readonly rawKL: CoefficientMatrix;
+  /** The coefficients of the last restart, [K, L]. */
+  readonly startKL?: CoefficientMatrix;
   readonly adam: AdamState;
   /** The last step that was evaluated (-1: none), so that a fit stopped before an evaluation makes it when it goes on. */
   readonly evaluatedStep: number;
@@ -71,6 +76,27 @@ export interface TrainState {
 export function initTrainState(options: Pick<TrainOptions, "tasks" | "grouping" | "initial">): TrainState {
   const size = options.tasks.length * options.grouping.groups.length;
   return { step: 0, rawKL: new Float64Array(size).fill(options.initial), adam: initAdam(size), evaluatedStep: -1 };
+}
+
+/** The coefficients [K, L] that merge the weights in a state. */
+export function coefficientsOf(
+  { rawKL, startKL }: Pick<TrainState, "rawKL" | "startKL">,
+  tasks: number,
+  constraint: Constraint,
+): CoefficientMatrix {
+  return fromStart(constrain(rawKL, tasks, constraint), startKL, tasks);
+}
+
+/** The state with the merged model as its base, where it is time for that. */
+function restarted({ restartEvery, tasks, constraint }: TrainOptions, state: TrainState): TrainState {
+  if (restartEvery === 0 || state.step === 0 || state.step % restartEvery !== 0) return state;
+  const size = state.rawKL.length;
+  return {
+    ...state,
+    startKL: coefficientsOf(state, tasks.length, constraint),
+    rawKL: new Float64Array(size).fill(RESTARTED_CHANGE),
+    adam: initAdam(size),
+  };
 }
 
 export interface TrainResult {
@@ -120,6 +146,7 @@ export async function* train(options: TrainOptions, from: TrainState): AsyncGene
     }
     if (isOver) break;
     const stepStarted = clock();
+    state = restarted(options, state);
     const outcome = await trainStep(options, state, judged).catch(onlyUserError);
     if (outcome instanceof UserError) {
       failure = outcome;
@@ -168,7 +195,8 @@ function onlyUserError(error: unknown): UserError {
 async function trainStep(options: TrainOptions, state: TrainState, judged: TrainState) {
   const { tasks, grouping, constraint } = options;
   const step = state.step + 1;
-  const valuesKL = constrain(state.rawKL, tasks.length, constraint);
+  const changeKL = constrain(state.rawKL, tasks.length, constraint);
+  const valuesKL = fromStart(changeKL, state.startKL, tasks.length);
   const inputs = new Map<string, Float32Array | Uint8Array>([
     [STEP_INPUT_COEFFICIENTS, toTensorCoefficients(valuesKL, grouping, tasks.length)],
     ...options.inputsAt(state.step),
@@ -181,8 +209,8 @@ async function trainStep(options: TrainOptions, state: TrainState, judged: Train
   checkGradient(step, grouping, perTensorNK, tasks);
   const gradientKL = constraintGradient(
     state.rawKL,
-    valuesKL,
-    toGroupGradient(perTensorNK, grouping, tasks.length),
+    changeKL,
+    gradientOfChange(toGroupGradient(perTensorNK, grouping, tasks.length), state.startKL, tasks.length),
     tasks.length,
     constraint,
   );
@@ -190,10 +218,10 @@ async function trainStep(options: TrainOptions, state: TrainState, judged: Train
   const updated = stepAdam(state.adam, state.rawKL, gradientKL, learningRate, options.adam);
   return {
     next: {
+      ...state,
       step,
       rawKL: updated.parameters,
       adam: updated.state,
-      evaluatedStep: state.evaluatedStep,
     } satisfies TrainState,
     taskLossNats: [...losses],
     gradientNorm: Math.hypot(...gradientKL),
@@ -205,7 +233,7 @@ async function trainStep(options: TrainOptions, state: TrainState, judged: Train
 /** Evaluates the state; undefined when the abort came meanwhile, since the coefficients matter more than their accuracy. */
 async function evaluation(options: TrainOptions, state: TrainState): Promise<EvaluationEvent | undefined> {
   try {
-    const valuesKL = constrain(state.rawKL, options.tasks.length, options.constraint);
+    const valuesKL = coefficientsOf(state, options.tasks.length, options.constraint);
     return evaluationEvent(state.step, await options.evaluate(valuesKL), rowsOf(valuesKL, options.tasks.length));
   } catch (error) {
     if (options.signal.aborted) return undefined;

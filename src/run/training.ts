@@ -90,6 +90,7 @@ export function trainOptions(
     grouping: inputs.grouping,
     constraint: constraintOf(config),
     initial: config.coefficients.initial,
+    restartEvery: config.coefficients.restart_every,
     adam: { ...optimizer, weightDecay: optimizer.weight_decay },
     schedule: {
       schedule: optimizer.schedule,

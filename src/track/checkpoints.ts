@@ -21,6 +21,8 @@ const stateSchema = z.object({
   updates: z.int().min(0),
   evaluatedStep: z.int().min(-1),
   size: z.int().min(1),
+  /** Whether a fourth array follows: the coefficients of the last restart. */
+  restarted: z.boolean().default(false),
   /** What the state belongs to: fingerprints of config, task vectors, heads and images. */
   inputs: z.record(z.string(), z.string()),
 });
@@ -33,17 +35,19 @@ export interface Checkpoint {
 
 /** Writes the checkpoint of a state and removes all but the newest. */
 export async function writeTrainCheckpoint(directory: string, { state, inputs }: Checkpoint): Promise<void> {
-  const { step, rawKL, adam } = state;
+  const { step, rawKL, adam, startKL } = state;
   const facts = {
     format: FORMAT,
     step,
     updates: adam.updates,
     evaluatedStep: state.evaluatedStep,
     size: rawKL.length,
+    restarted: startKL !== undefined,
     inputs,
   };
-  const arrays = new Float64Array(3 * rawKL.length);
-  for (const [index, values] of [rawKL, adam.mean, adam.meanSquare].entries()) arrays.set(values, index * rawKL.length);
+  const parts = [rawKL, adam.mean, adam.meanSquare, ...(startKL === undefined ? [] : [startKL])];
+  const arrays = new Float64Array(parts.length * rawKL.length);
+  for (const [index, values] of parts.entries()) arrays.set(values, index * rawKL.length);
   const files: readonly (readonly [string, Uint8Array])[] = [
     ["state.json", new TextEncoder().encode(`${JSON.stringify(facts, undefined, 2)}\n`)],
     ["arrays.f64", new Uint8Array(arrays.buffer)],
@@ -92,17 +96,16 @@ async function readOne(folder: string): Promise<Checkpoint> {
     if (sha256(bytes) !== manifest[name]) throw new Error(`${name} does not have the hash that manifest.json says`);
     return bytes;
   };
-  const { step, updates, evaluatedStep, size, inputs } = stateSchema.parse(
+  const { step, updates, evaluatedStep, size, restarted, inputs } = stateSchema.parse(
     JSON.parse(new TextDecoder().decode(await read("state.json"))),
   );
   const bytes = await read("arrays.f64");
-  if (bytes.length !== 3 * size * 8) throw new Error(`arrays.f64 has ${bytes.length} bytes, not ${3 * size * 8}`);
+  const wanted = (restarted ? 4 : 3) * size * 8;
+  if (bytes.length !== wanted) throw new Error(`arrays.f64 has ${bytes.length} bytes, not ${wanted}`);
   const arrays = new Float64Array(Uint8Array.from(bytes).buffer);
   const part = (index: number): Float64Array => arrays.slice(index * size, (index + 1) * size);
-  return {
-    state: { step, rawKL: part(0), adam: { updates, mean: part(1), meanSquare: part(2) }, evaluatedStep },
-    inputs,
-  };
+  const state = { step, rawKL: part(0), adam: { updates, mean: part(1), meanSquare: part(2) }, evaluatedStep };
+  return { state: restarted ? { ...state, startKL: part(3) } : state, inputs };
 }
 
 function sha256(bytes: Uint8Array): string {

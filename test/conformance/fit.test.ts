@@ -57,6 +57,7 @@ async function fitOptions(
     grouping: groupTensors(mergeableTensors(problem.bundle), { granularity, groups: [], shareQkv: false }),
     constraint: { kind: "clamp", min: 0, max: 1 },
     initial: 0.3,
+    restartEvery: 0,
     adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
     schedule: { schedule: "constant", learningRate: 1e-2, warmupSteps: 0, steps: STEPS },
     adaptedTasks: tasks,

@@ -108,6 +108,7 @@ describe("a fit whose loss is NaN", () => {
     grouping: groupTensors(["x.weight", "y.weight"], { granularity: "layer-wise", groups: [], shareQkv: false }),
     constraint: { kind: "none" },
     initial: 0.5,
+    restartEvery: 0,
     adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
     schedule: { schedule: "constant", learningRate: 0.1, warmupSteps: 0, steps: 10 },
     adaptedTasks: ["a", "b"],

@@ -100,6 +100,15 @@ describe("resume", () => {
     },
   );
 
+  it("after a restart from the merged model too", async () => {
+    const restarting = ["coefficients.restart_every=2", "coefficients.constraint=none", "coefficients.min=-1"];
+    const straight = await start("restarting", undefined, restarting);
+    const stopped = await start("restarting-stopped", 3, restarting);
+    await goOn(stopped.runPath);
+    expect(await outcome(stopped.runPath)).toEqual(await outcome(straight.runPath));
+    expect((await outcome(straight.runPath)).coefficients).not.toBe(whole.coefficients);
+  });
+
   it("a finished run has nothing left to do", async () => {
     const { finished } = await stoppedRun(join(folder, "runs", "mini8", "whole"));
     expect(finished?.map(({ method }) => method)).toContain("adamerging_layer_wise");

@@ -61,8 +61,7 @@ async function modelsOf(context: MergeContext, scale: number): Promise<{ start: 
   const start = new Map<string, Float32Array>();
   const experts = context.source.tasks.map(() => new Map<string, Float32Array>());
   for await (const piece of piecesOf(context, "tensor")) {
-    const sumOf = (element: number): number =>
-      piece.taskVectors.reduce((sum, tauN) => sum + (tauN[element] ?? 0), 0);
+    const sumOf = (element: number): number => piece.taskVectors.reduce((sum, tauN) => sum + (tauN[element] ?? 0), 0);
     start.set(
       piece.tensor.name,
       piece.baseN.map((value, element) => value + scale * sumOf(element)),
@@ -93,8 +92,7 @@ function choice(
     const scores = pool.map(score);
     return pool[scores.indexOf(Math.min(...scores))];
   };
-  if (granularity === "tensor")
-    return (name) => (known.has(name) ? least((model) => cosine(model, name)) : undefined);
+  if (granularity === "tensor") return (name) => (known.has(name) ? least((model) => cosine(model, name)) : undefined);
   const chosen = least((model) => [...model.keys()].reduce((sum, name) => sum + cosine(model, name), 0));
   return () => chosen;
 }
