@@ -19,6 +19,14 @@ const reportedSchema = z.strictObject({
   source: z.string().min(1).describe("Where these numbers stand: paper and table, or documentation"),
 });
 
+const evolutionSchema = z.strictObject({
+  setting: z.string().min(1).describe("The method's setting that is a list with a number for each task"),
+  initial: z.number().describe("Of every number"),
+  min: z.number().describe("Least value"),
+  max: z.number().describe("Largest value"),
+  evaluations: z.int().min(1).describe("Lists that are judged on val; a budget of its own"),
+});
+
 const rowSchema = z
   .strictObject({
     name: rowName.describe("Names the row in the table and its files"),
@@ -42,6 +50,7 @@ const rowSchema = z
       .describe(
         "Settings that are searched: every combination is judged, and the best on val and the best of all (oracle) become rows",
       ),
+    evolve: evolutionSchema.optional().describe("Instead of `search`: numbers per task that CMA-ES finds on val"),
     vary: varySchema
       .optional()
       .describe(
@@ -56,11 +65,23 @@ const rowSchema = z
   .superRefine((row, context) => {
     if ((row.method === undefined) === (row.fit === undefined))
       context.addIssue({ code: "custom", path: [], message: "expected one of `method` and `fit`" });
-    if (!row.published && row.search === undefined)
+    if (!row.published && !isSearched(row))
       context.addIssue({ code: "custom", path: ["published"], message: "expected `false` with `search` only" });
-    if (row.vary !== undefined && row.search !== undefined)
-      context.addIssue({ code: "custom", path: ["vary"], message: "expected one of `vary` and `search`" });
+    const ways = (["vary", "search", "evolve"] as const).filter((key) => row[key] !== undefined);
+    if (ways.length > 1)
+      context.addIssue({
+        code: "custom",
+        path: [ways[0] ?? ""],
+        message: `expected one of ${ways.map((key) => `\`${key}\``).join(" and ")}`,
+      });
+    if (row.evolve !== undefined && row.method === undefined)
+      context.addIssue({ code: "custom", path: ["evolve"], message: "expected a row with `method`" });
   });
+
+/** Whether the row's settings are found by a search. */
+export function isSearched(row: { readonly search?: unknown; readonly evolve?: unknown }): boolean {
+  return row.search !== undefined || row.evolve !== undefined;
+}
 
 const adaptationSchema = z.strictObject({
   name: rowName.describe("Shown in the table"),
@@ -96,6 +117,7 @@ const experimentSchema = z.strictObject({
   rows: z.array(rowSchema).min(1).describe("In the order of the table"),
 });
 
+export type Evolution = z.output<typeof evolutionSchema>;
 export type Reported = z.output<typeof reportedSchema>;
 export type ExperimentRow = z.output<typeof rowSchema>;
 export type SearchRules = z.output<typeof searchSchema>;

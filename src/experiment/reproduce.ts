@@ -12,7 +12,7 @@ import { writeExperimentReport } from "../report/experiment-report.js";
 import type { SessionOptions } from "../run/session.js";
 import { type Cell, type LoadCellsOptions, loadCells } from "./cells.js";
 import { type ChosenSettings, readChosen, writeChosen } from "./chosen-settings.js";
-import { type Experiment, openExperiment } from "./experiment-file.js";
+import { type Experiment, isSearched, openExperiment } from "./experiment-file.js";
 import { readResult, writeResult } from "./results.js";
 import { runCell } from "./run-cell.js";
 import { searchKey, searchRow } from "./search.js";
@@ -112,7 +112,7 @@ async function settingsOf(
   const settings = new Map<string, ChosenSettings>();
   const lacking: string[] = [];
   for (const row of experiment.rows) {
-    if (row.search === undefined) continue;
+    if (!isSearched(row)) continue;
     const key = await searchKey(experiment, row, options);
     // What came with the experiment was searched without overrides, and is taken with any.
     const shippedKey = await searchKey(experiment, row, { ...options, overrides: [] });

@@ -19,6 +19,7 @@ import { fit } from "../run.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { type LoadCellsOptions, silent, unusualSettings } from "./cells.js";
 import { bestBy, type Candidate, type ChosenSettings } from "./chosen-settings.js";
+import { evolveRow } from "./evolve.js";
 import type { Experiment, ExperimentRow } from "./experiment-file.js";
 import { mean } from "./statistics.js";
 import { looksAtImages, overridesOf } from "./table-lines.js";
@@ -63,7 +64,14 @@ export async function searchKey(
   ];
   const { config } = await loadRunConfig(experiment.config, overrides, options);
   const fingerprint = await options.suiteFingerprint(suite, row.method);
-  return hashOf([fingerprint, row.method, row.settings, row.search, experiment.search, unusualSettings(config)]);
+  return hashOf([
+    fingerprint,
+    row.method,
+    row.settings,
+    row.evolve ?? row.search,
+    experiment.search,
+    unusualSettings(config),
+  ]);
 }
 
 /** Searches the settings of one row. Throws when the signal aborts; what was judged until then is kept in `trialsDir`. */
@@ -73,6 +81,12 @@ export async function searchRow(
   options: LoadCellsOptions & SessionOptions,
   trialsDir: string,
 ): Promise<ChosenSettings> {
+  const key = await searchKey(experiment, row, options);
+  if (row.evolve !== undefined) {
+    const suite = firstSuite(experiment, row);
+    const { candidates, seconds } = await evolveRow(experiment, row, row.evolve, suite, options, trialsDir);
+    return { key, val: bestBy(candidates, "val"), oracle: bestBy(candidates, "judged"), candidates, seconds };
+  }
   const trials = await loadTrials(experiment, row, options);
   const candidates: Candidate[] = [];
   let seconds = 0;
@@ -88,7 +102,6 @@ export async function searchRow(
       `  [${index + 1}/${trials.length}] ${trial.key}: ${best.toFixed(2)} % on ${experiment.search.eval_split} (${result.seconds.toFixed(0)} s)`,
     );
   }
-  const key = await searchKey(experiment, row, options);
   return { key, val: bestBy(candidates, "val"), oracle: bestBy(candidates, "judged"), candidates, seconds };
 }
 

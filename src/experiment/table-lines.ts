@@ -4,7 +4,7 @@
  */
 import { mergeMethods } from "../merge/methods/registry.js";
 import type { ChosenSettings } from "./chosen-settings.js";
-import type { Adaptation, Experiment, ExperimentRow, Reported } from "./experiment-file.js";
+import { type Adaptation, type Experiment, type ExperimentRow, isSearched, type Reported } from "./experiment-file.js";
 import { type Point, partsOf, pointsOf } from "./vary.js";
 
 /** One line: a method or a fit with all its settings. */
@@ -33,8 +33,7 @@ export interface TableLine {
 /** The lines in the order of the rows. `chosen` has an entry for every row with a search. */
 export function tableLines(experiment: Experiment, chosen: ReadonlyMap<string, ChosenSettings>): TableLine[] {
   return experiment.rows.flatMap((row) => {
-    if (row.search === undefined)
-      return pointsOf(row.vary).map((point) => lineOf(experiment, row, row.setting, {}, 0, point));
+    if (!isSearched(row)) return pointsOf(row.vary).map((point) => lineOf(experiment, row, row.setting, {}, 0, point));
     const asItStands = lineOf(experiment, row, row.setting, {}, 0);
     const found = chosen.get(row.name);
     const searched =

@@ -42,6 +42,8 @@ export interface MergeBundleOptions {
   readonly seed: number;
   /** For methods that look at images. */
   readonly probe?: ModelProbe | undefined;
+  /** What the method found out about this bundle before; filled otherwise. */
+  readonly findings?: Map<string, unknown> | undefined;
 }
 
 export interface MergedTensor {
@@ -56,7 +58,7 @@ export interface MergedTensor {
  */
 export async function mergeBundle(
   bundle: Bundle,
-  { method, parameters, seed, probe }: MergeBundleOptions,
+  { method, parameters, seed, probe, findings }: MergeBundleOptions,
 ): Promise<(task: number) => AsyncGenerator<MergedTensor>> {
   const source = bundleSource(bundle);
   const unchanged = async (): Promise<Weights> => {
@@ -65,7 +67,8 @@ export async function mergeBundle(
       if (tensor.taskVectors === undefined) weights.set(tensor.name, await readBase(bundle, tensor));
     return weights;
   };
-  const context = { source, seed, pieceElements: PIECE_ELEMENTS, unchanged, ...(probe === undefined ? {} : { probe }) };
+  const given = { ...(probe === undefined ? {} : { probe }), ...(findings === undefined ? {} : { findings }) };
+  const context = { source, seed, pieceElements: PIECE_ELEMENTS, unchanged, ...given };
   const merge = await method.prepare(context, parameters);
   const byName = new Map(source.tensors.map((tensor) => [tensor.name, tensor]));
   return async function* (task) {

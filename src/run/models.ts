@@ -25,6 +25,8 @@ export interface EvaluateOptions {
   readonly limit: number | undefined;
   /** For merging methods that look at images. */
   readonly probe?: ModelProbe;
+  /** What one method found out about the whole model, for when it merges again with settings that do not change that. */
+  readonly findings?: Map<string, unknown>;
   readonly signal: AbortSignal;
 }
 
@@ -84,7 +86,7 @@ export async function prepareMethod(
   { seed }: RunConfig,
   inputs: Inputs,
   chosen: ChosenMethod,
-  { probe }: Pick<EvaluateOptions, "probe">,
+  { probe, findings }: Pick<EvaluateOptions, "probe" | "findings">,
 ): Promise<(options: EvaluateOptions) => Promise<Judged>> {
   const names = inputs.judged.map((task) => task.name);
   const judged = (evaluations: Evaluations): Judged => ({
@@ -94,7 +96,7 @@ export async function prepareMethod(
   if (chosen.kind === "reference")
     return async (options) => judged(await evaluateReference(inputs, chosen.name, options, names));
   const { method, parameters } = chosen;
-  const merged = await mergeBundle(inputs.bundle, { method, parameters, seed, probe });
+  const merged = await mergeBundle(inputs.bundle, { method, parameters, seed, probe, findings });
   if (method.perTask === true)
     return async (options) =>
       judged(await evaluateEach(mergedAmong(inputs, names), async (task) => collect(merged(task)), options));

@@ -116,7 +116,7 @@ def wudi(base, taus, steps, learning_rate):
 
 
 # pcb-merging @5897888
-def pcb(base, taus, ratio, scale):
+def pcb(base, taus, ratio, scale=None, task_scales=None):
     d = taus.shape[1]
 
     def clamp(x, low, high):
@@ -130,8 +130,8 @@ def pcb(base, taus, ratio, scale):
     magnitude = clamp(taus.abs(), 1e-4, 1e-4)
     score = torch.exp(taus.shape[0] * normalise(magnitude) ** 2) * torch.tanh(taus * taus.sum(0))
     weight = normalise(clamp(score, 1 - ratio, 0))
-    merged = (torch.sign(taus) * magnitude * weight).sum(0) / weight.sum(0).clamp(min=1e-12)
-    return base + scale * merged
+    scales = torch.tensor(task_scales or [scale] * taus.shape[0], dtype=taus.dtype).unsqueeze(1)
+    return base + (scales * torch.sign(taus) * magnitude * weight).sum(0) / weight.sum(0).clamp(min=1e-12)
 
 
 # LiNeS @43a7bdd
@@ -219,6 +219,7 @@ CASES = [
     ("consensus", consensus, {"mask_threshold": 0.4, "min_tasks": 2, "scale": 0.3}),
     ("pcb", pcb, {"ratio": 0.1, "scale": 1.2}),
     ("pcb", pcb, {"ratio": 0.4, "scale": 1}),
+    ("pcb", pcb, {"ratio": 0.05, "task_scales": [0.8, 1.3, 1.1, 0.9][:K]}),
     ("lines", lines, {"merge": "sum", "alpha": None, "beta": 0.5}),
     ("lines", lines, {"merge": "ties", "alpha": None, "beta": 0.7}),
     ("sce", sce, {"select_topk": 1, "scale": 1}),

@@ -209,6 +209,45 @@ describe("reproduce", () => {
   });
 });
 
+describe("settings by CMA-ES", () => {
+  it("are numbers per task, judged on val, kept after each candidate, and gone on with", async () => {
+    const before = file;
+    file = join(folder, "evolved.yaml");
+    const row =
+      "{ name: pcb_es, method: pcb, settings: { ratio: 0.05 }, published: false, evolve: { setting: task_scales, initial: 1, min: 0.8, max: 1.3, evaluations: 9 } }";
+    await writeFile(file, `${HEAD}  - ${row}\n`);
+    const records = async (): Promise<{ candidates: { settings: { task_scales: number[] }; val: number }[] }[]> => {
+      const trials = join(folder, "runs", "evolved", "search");
+      const names = await readdir(trials).catch(() => []);
+      return Promise.all(names.map(async (name) => JSON.parse(await readFile(join(trials, name), "utf8"))));
+    };
+    try {
+      const abort = new AbortController();
+      const first = run([], abort.signal, { search: true });
+      await expect
+        .poll(async () => (await records())[0]?.candidates.length ?? 0, { timeout: 60_000 })
+        .toBeGreaterThan(2);
+      abort.abort();
+      await first;
+      const [stopped] = await records();
+      expect(stopped?.candidates.length).toBeLessThan(9);
+      const { table, lines } = await run([], undefined, { search: true });
+      const [whole] = await records();
+      expect(whole?.candidates).toHaveLength(9);
+      expect(whole?.candidates.slice(0, stopped?.candidates.length)).toEqual(stopped?.candidates);
+      expect(lines.filter((line) => line.includes("/9] "))).toHaveLength(9 - (stopped?.candidates.length ?? 0));
+      expect(whole?.candidates[0]?.settings).toEqual({ ratio: 0.05, task_scales: [1, 1] });
+      for (const { settings } of whole?.candidates ?? [])
+        for (const number of settings.task_scales) expect(Math.abs(number - 1.05)).toBeLessThanOrEqual(0.25 + 1e-12);
+      expect(new Set(whole?.candidates.map(({ settings }) => JSON.stringify(settings))).size).toBeGreaterThan(5);
+      const best = whole?.candidates.reduce((a, b) => (b.val > a.val ? b : a));
+      expect(table.rows[0]).toMatchObject({ setting: "val", evaluations: 9, settings: best?.settings });
+    } finally {
+      file = before;
+    }
+  });
+});
+
 describe("rows that vary", () => {
   it("are a line for every point, compared at their own point, and drawn against the first setting", async () => {
     const before = file;

@@ -5,6 +5,7 @@
  * Differs from the official code: quantiles are exact on float32 scores, which are computed in float64; the model is streamed.
  */
 import { z } from "zod";
+import { ConfigError } from "../../errors.js";
 import { valuesAtRanks } from "../rank-selection.js";
 import { addToBase, defineMethod, type MergeContext, type Piece, piecesOf, remember } from "./method.js";
 
@@ -25,9 +26,20 @@ export const pcb = defineMethod({
   parameters: z.strictObject({
     ratio: z.number().gt(0).max(1).default(0.1).describe("Share of each task vector's elements that win"),
     scale: z.number().default(1.2).describe("Weight of the merged task vector"),
+    task_scales: z
+      .array(z.number())
+      .min(1)
+      .nullable()
+      .default(null)
+      .describe("Instead of one weight: of each task vector, in the order of the tasks; the paper's search finds them"),
   }),
   unit: "element",
-  prepare: async (context, { ratio, scale }) => {
+  prepare: async (context, { ratio, scale, task_scales }) => {
+    const scales = task_scales ?? context.source.tasks.map(() => scale);
+    if (scales.length !== context.source.tasks.length)
+      throw new ConfigError(
+        `pcb: task_scales: expected ${context.source.tasks.length} numbers, one for each task, found ${scales.length}`,
+      );
     const { magnitudes, winners } = await remember(context, "pcb", async () => {
       const found = await magnitudeRanges(context);
       return { magnitudes: found, winners: await scoreRanges(context, found, ratio) };
@@ -39,10 +51,10 @@ export const pcb = defineMethod({
         for (const [task, tauN] of piece.taskVectors.entries()) {
           const weight = share(scoresKN[task]?.[element] ?? 0, winners[task]);
           const tau = tauN[element] ?? 0;
-          sum += weight * Math.sign(tau) * clamp(Math.abs(tau), magnitudes[task]);
+          sum += (scales[task] ?? 0) * weight * Math.sign(tau) * clamp(Math.abs(tau), magnitudes[task]);
           weights += weight;
         }
-        return (scale * sum) / Math.max(weights, SMALLEST_WEIGHT);
+        return sum / Math.max(weights, SMALLEST_WEIGHT);
       });
     };
   },
