@@ -14,6 +14,7 @@ import { varySchema } from "./vary.js";
 const rowName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.+-]*$/, "a name of letters, digits and _ . + -");
 
 const reportedSchema = z.strictObject({
+  by: z.string().min(1).max(30).describe("Whose numbers: the heading of their column"),
   average: z.number().optional().describe("Average over the tasks, percent"),
   tasks: z.record(z.string(), z.number()).default({}).describe("Percent by task"),
   source: z.string().min(1).describe("Where these numbers stand: paper and table, or documentation"),
@@ -58,7 +59,7 @@ const rowSchema = z
       ),
     overrides: z.array(z.string()).default([]).describe("Overrides of the config, of a method or a fit"),
     suites: z.array(z.string().min(1)).min(1).optional().describe("Suites of this row, instead of the experiment's"),
-    reported: reportedSchema.optional().describe("What others report for this row, shown beside it"),
+    reported: z.array(reportedSchema).default([]).describe("What others report for this row, shown beside it"),
     adaptation: z.array(z.string()).optional().describe("Names of the adaptations of a fit; all if not given"),
     seeds: z.array(z.int().min(0)).min(1).optional().describe("Sampler seeds of this fit, instead of the experiment's"),
   })

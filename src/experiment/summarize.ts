@@ -51,10 +51,11 @@ export interface TableRow {
   /** Of a fit: its best evaluated step, and how many points the end lies below it (chosen on the judged images, so an oracle's). */
   readonly best: { readonly step: number; readonly average: number; readonly regret: number } | null;
   readonly tasks: Readonly<Record<string, number>>;
-  /** What others report, and ours less theirs in points, of the average and of every task that they have; null where nothing is known. */
-  readonly reported:
-    | (Reported & { readonly difference: number | null; readonly differences: Readonly<Record<string, number>> })
-    | null;
+  /** What others report, with ours less theirs in points: of the average, and of every task that they have. */
+  readonly reported: readonly (Reported & {
+    readonly difference: number | null;
+    readonly differences: Readonly<Record<string, number>>;
+  })[];
   /**
    * The experiment's averages over some of the tasks, percent; null where a row lacks one of them. Where tasks are judged that were not
    * merged, also `merged` and `left out`.
@@ -153,7 +154,7 @@ function summarizeRow(
     curve,
     best: curve && bestStep(curve),
     tasks,
-    reported: row.reported === undefined ? null : comparedWith(row.reported, tasks, mean(averages)),
+    reported: row.reported.map((theirs) => comparedWith(theirs, tasks, mean(averages))),
     averages: Object.fromEntries(
       Object.entries({ ...parts, ...mergedAndLeftOut(first.cell, Object.keys(tasks)) }).map(([name, members]) => [
         name,
@@ -179,7 +180,7 @@ function comparedWith(
   reported: Reported,
   tasks: Readonly<Record<string, number>>,
   average: number,
-): NonNullable<TableRow["reported"]> {
+): TableRow["reported"][number] {
   const differences = Object.entries(reported.tasks).flatMap(([task, theirs]): [string, number][] => {
     const ours = tasks[task];
     return ours === undefined ? [] : [[task, ours - theirs]];

@@ -43,7 +43,7 @@ const NAMING = ["method", "setting", "adapted"];
 export function tableCells({ rows }: ExperimentTable): Cells {
   const tasks = [...new Set(rows.flatMap((row) => Object.keys(row.tasks)))];
   const parts = [...new Set(rows.flatMap((row) => Object.keys(row.averages)))];
-  const isReported = rows.some(({ reported }) => reported !== null);
+  const others = [...new Set(rows.flatMap(({ reported }) => reported.map(({ by }) => by)))];
   const heading = [
     ...NAMING,
     ...tasks,
@@ -57,7 +57,7 @@ export function tableCells({ rows }: ExperimentTable): Cells {
     "below",
     "best step",
     "rank",
-    ...(isReported ? ["reported", "difference"] : []),
+    ...others.flatMap((by) => [by, "+/-"]),
   ];
   const body = rows.map((row) => [
     ...naming(row),
@@ -72,7 +72,10 @@ export function tableCells({ rows }: ExperimentTable): Cells {
     whole(row.tasksBelow),
     row.best === null ? "-" : `${row.best.step}: ${row.best.average.toFixed(1)}`,
     whole(row.rank),
-    ...(isReported ? [points(row.reported?.average), signed(row.reported?.difference)] : []),
+    ...others.flatMap((by) => {
+      const theirs = row.reported.find((entry) => entry.by === by);
+      return [points(theirs?.average), signed(theirs?.difference)];
+    }),
   ]);
   return [heading, ...body];
 }
@@ -116,7 +119,7 @@ const whole = (value: number | null): string => (value === null ? "-" : Math.rou
 export const LEGEND =
   "Accuracies in percent. 95 %: bootstrap over images. normalized: over the expert's. over averaging: difference to weight averaging, paired. " +
   "below: tasks below weight averaging. best step: of the mean curve, chosen on the judged images. rank: among rows that need the same. " +
-  "reported, difference: the average that others report for this row, and ours less theirs.";
+  "+/-: ours less the average that others report for this row.";
 
 export function textOf(table: ExperimentTable): string {
   return `${alignedText(tableCells(table))}\n\n${alignedText(needsCells(table))}\n\n${LEGEND}\n`;

@@ -20,7 +20,7 @@ export interface TableLine {
   /** Absolute paths. */
   readonly suites: readonly string[];
   /** What others report for it. */
-  readonly reported: Reported | undefined;
+  readonly reported: readonly Reported[];
   /** Of the method; for a fit what a search chose, which is among the overrides too. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly setting: "published" | "val" | "oracle";
@@ -77,7 +77,7 @@ export function lineOf(
     suites: row.suites ?? experiment.suites,
     seeds: row.seeds ?? experiment.seeds,
     // Numbers of others are for settings as they were published.
-    reported: setting === "published" ? row.reported : undefined,
+    reported: setting === "published" ? row.reported : [],
   };
   if (row.fit === undefined)
     return { ...common, fit: undefined, settings: { ...row.settings, ...partsOf(point).settings, ...found } };

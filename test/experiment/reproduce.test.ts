@@ -264,7 +264,7 @@ describe("rows that vary", () => {
     fit: [granularity=task-wise]
     seeds: [3]
     vary: *experts
-    reported: { average: 50, tasks: { mnist: 90, unknown: 1 }, source: a paper }
+    reported: [{ by: They, average: 50, tasks: { mnist: 90, unknown: 1 }, source: a paper }]
 `,
     );
     // The experts that are merged vary; all are judged.
@@ -284,17 +284,15 @@ describe("rows that vary", () => {
     expect(averagingOne?.tasks.mnist).toBe(of("individual")[0]?.tasks.mnist);
     expect(one?.gain?.points).toBeCloseTo((one?.average ?? 0) - (averagingOne?.average ?? 0), 10);
     expect(both?.gain?.points).toBeCloseTo((both?.average ?? 0) - (averagingBoth?.average ?? 0), 10);
-    expect(one?.reported).toMatchObject({
-      difference: (one?.average ?? 0) - 50,
-      differences: { mnist: (one?.tasks.mnist ?? 0) - 90 },
-    });
+    const difference = (one?.average ?? 0) - 50;
+    expect(one?.reported).toMatchObject([{ difference, differences: { mnist: (one?.tasks.mnist ?? 0) - 90 } }]);
     const directory = join(folder, "runs", "curves");
     const html = await readFile(join(directory, "report.html"), "utf8");
     const sections = [...html.matchAll(/<section id="([^"]+)">/g)].map(([, id]) => id);
     expect(sections.slice(0, 3)).toEqual(["table", "against-tasks", "against-scale"]);
     const text = await readFile(join(directory, "table.txt"), "utf8");
     expect(text).toContain("task_arithmetic scale=1 eval_limit=20");
-    expect(text).toMatch(/left out .*reported {2}difference/);
+    expect(text).toMatch(/left out .*They +\+\/-/);
   });
 });
 
