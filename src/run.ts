@@ -22,6 +22,7 @@ import { compileStep, type LearningData, trainOptions } from "./run/training.js"
 import type { RunFolder } from "./track/run-folder.js";
 
 export { writeRunReport } from "./report/write-report.js";
+export { convertCoefficients } from "./run/convert-coefficients.js";
 export { type DoctorOptions, describeEnvironment } from "./run/environment.js";
 export { type EvaluatedMethod, evaluateMethod } from "./run/evaluate-method.js";
 export { mergeModels } from "./run/merge-models/merge-models.js";

@@ -7,6 +7,7 @@ import path from "node:path";
 import yargs from "yargs";
 import { nearest } from "../config/nearest.js";
 import { ConfigError, UserError } from "../errors.js";
+import { coefficientsVerb } from "./coefficients.js";
 import { configShowVerb } from "./config-show.js";
 import { doctorVerb } from "./doctor.js";
 import { evalVerb } from "./eval.js";
@@ -30,6 +31,7 @@ const verbs: readonly Verb[] = [
   evalVerb,
   mergeVerb,
   inspectVerb,
+  coefficientsVerb,
   methodsVerb,
   reproduceVerb,
   sweepVerb,

@@ -46,6 +46,14 @@ export interface Library {
     options: WorkOptions,
   ): Promise<{ row: ResultRow; predictions: object }>;
   mergeToDirectory(config: RunConfig, coefficientsPath: string, outputDir: string, options: WorkOptions): Promise<void>;
+  convertCoefficients(
+    config: RunConfig,
+    options: {
+      readonly from: string;
+      readonly output: string;
+      readonly to: "json" | "fusionbench" | "official" | "mergekit";
+    },
+  ): Promise<{ readonly tasks: readonly string[]; readonly groups: readonly string[] }>;
   mergeModels(file: MergeFile, output: string, options: MergeModelsOptions): Promise<MergeResult>;
   quickstart(
     options: Omit<WorkOptions, "overwrite"> & {

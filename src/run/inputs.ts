@@ -120,7 +120,11 @@ function withBaseProjection(bundle: Bundle): Bundle {
 }
 
 /** The suite's tasks of these names; undefined when none are named. */
-function chosenTasks(suite: Suite, key: string, names: readonly string[] | null): readonly SuiteTask[] | undefined {
+export function chosenTasks(
+  suite: Suite,
+  key: string,
+  names: readonly string[] | null,
+): readonly SuiteTask[] | undefined {
   if (names === null) return undefined;
   return names.map((name) => {
     const task = suite.tasks.find((candidate) => candidate.name === name);

@@ -41,6 +41,7 @@ async function run(line: string, changes: Partial<Library> = {}, signal = new Ab
     stoppedRun: note("stoppedRun", { config: parseRunConfig({ suite: "/s" }), finished: undefined }),
     evaluateMethod: note("evaluateMethod", { row, predictions: { split: "test", methods: {} } }),
     mergeToDirectory: note("mergeToDirectory", undefined),
+    convertCoefficients: note("convertCoefficients", { tasks: ["a"], groups: ["all"] }),
     mergeModels: note("mergeModels", { reason: "finished" as const, writtenBytes: 1e9, seconds: 2 }),
     writeRunReport: note("writeRunReport", "/runs/c/default/report.html"),
     quickstart: note("quickstart", { suite: "mini8", engine: "onnx", device: "cpu", seconds: 1, rows: [row] }),

@@ -1,0 +1,93 @@
+/** Coefficients from and to the files of other tools, for a suite: it knows the names that those leave out. */
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { openCheckpoint } from "../checkpoint/checkpoint.js";
+import type { RunConfig } from "../config/schema.js";
+import { openSuite } from "../data/suite.js";
+import { CheckpointError } from "../errors.js";
+import { parseClipConfig } from "../model/clip-config.js";
+import { clipVisionTensors } from "../model/clip-vision.js";
+import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { blocksOf, fusionBenchLayers, officialLayers } from "../track/coefficient-formats/layer-orders.js";
+import { mergekitText } from "../track/coefficient-formats/mergekit.js";
+import { looksLikeNpy, npyBytes, parseNpy } from "../track/coefficient-formats/npy.js";
+import {
+  fusionBenchArray,
+  officialText,
+  recordOfArray,
+  recordOfOfficial,
+} from "../track/coefficient-formats/tables.js";
+import { type CoefficientsRecord, coefficientsText, parseCoefficients } from "../track/coefficients-file.js";
+import { chosenTasks } from "./inputs.js";
+
+export const coefficientForms = ["json", "fusionbench", "official", "mergekit"] as const;
+export type CoefficientForm = (typeof coefficientForms)[number];
+
+export interface ConvertCoefficientsOptions {
+  /** Absolute paths. */
+  readonly from: string;
+  readonly output: string;
+  readonly to: CoefficientForm;
+}
+
+/**
+ * Reads a coefficients.json, a .npy array [T, L] or [T] (FusionBench), or the authors' list of rows, and writes another of these, or a mergekit file.
+ * Arrays and lists are in the order of the config's tasks. Throws CheckpointError for a file that is none of them or does not fit the suite.
+ */
+export async function convertCoefficients(
+  config: RunConfig,
+  options: ConvertCoefficientsOptions,
+): Promise<CoefficientsRecord> {
+  const suite = await openSuite(config.suite);
+  const tasks = chosenTasks(suite, "tasks", config.tasks) ?? suite.tasks;
+  const configPath = path.join(suite.base, "config.json");
+  const { config: baseConfig } = await openCheckpoint(suite.base);
+  const tensors = clipVisionTensors(parseClipConfig(baseConfig, configPath)).map(({ name }) => name);
+  const blocks = blocksOf(tensors);
+  const names = tasks.map(({ name }) => name);
+  const record = await readRecord(options.from, names, blocks);
+  const expertOf = (task: string): string => {
+    const found = tasks.find(({ name }) => name === task);
+    if (found !== undefined) return found.expert;
+    throw new CheckpointError(`${options.from}: task ${task}: expected one of ${names.join(", ")}`);
+  };
+  const write = (content: string | Uint8Array) => writeFileAtomic(options.output, content);
+  switch (options.to) {
+    case "json":
+      await write(coefficientsText(record));
+      break;
+    case "fusionbench":
+      await write(npyBytes(fusionBenchArray(record, fusionBenchLayers(blocks), options.from)));
+      break;
+    case "official":
+      await write(officialText(record, officialLayers(blocks), options.from));
+      break;
+    case "mergekit": {
+      const known = record.groups.length === 1 ? tensors : tensors.filter((name) => record.groupOf[name] !== undefined);
+      await write(mergekitText(record, { base: suite.base, experts: record.tasks.map(expertOf) }, known));
+      break;
+    }
+    default:
+      return options.to satisfies never;
+  }
+  return record;
+}
+
+async function readRecord(file: string, tasks: readonly string[], blocks: number): Promise<CoefficientsRecord> {
+  const bytes = await readFile(file).catch((cause: unknown) => {
+    throw new CheckpointError(
+      `${file}: expected a file of coefficients (${cause instanceof Error ? cause.message : cause})`,
+      {
+        cause,
+      },
+    );
+  });
+  if (looksLikeNpy(bytes)) return recordOfArray(parseNpy(bytes, file), tasks, fusionBenchLayers(blocks), file);
+  if (bytes[0] === 0x50 && bytes[1] === 0x4b)
+    throw new CheckpointError(
+      `${file}: expected coefficients as .json, .npy or a list, found a file of torch.save; write it as .npy: numpy.save("weights.npy", torch.load(FILE).numpy())`,
+    );
+  const text = bytes.toString("utf8");
+  if (text.trimStart().startsWith("{")) return parseCoefficients(text, file);
+  return recordOfOfficial(text, tasks, officialLayers(blocks), file);
+}
