@@ -18,14 +18,14 @@ export function mergekitText(
   { base, experts }: MergekitModels,
   tensors: readonly string[],
 ): string {
-  const valueOf = (task: number, tensor: string): number => {
+  const lambdaOf = (task: number, tensor: string): number => {
     const group = record.groups.length === 1 ? 0 : record.groups.indexOf(record.groupOf[tensor] ?? "");
     return record.values[task]?.[group] ?? 0;
   };
   const models = experts.map((model, task) => ({
     model,
     parameters: {
-      weight: [...tensors.map((tensor) => ({ filter: tensor, value: valueOf(task, tensor) })), { value: 0 }],
+      weight: [...tensors.map((tensor) => ({ filter: tensor, value: lambdaOf(task, tensor) })), { value: 0 }],
     },
   }));
   const file = {

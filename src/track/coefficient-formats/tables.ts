@@ -12,7 +12,7 @@ import type { NpyArray } from "./npy.js";
 const UNTOUCHED = 0.3;
 
 /** The record's value of a task for the tensors of a layer. Throws CheckpointError when they differ, or when the record has none. */
-function valueOf(record: CoefficientsRecord, task: number, layer: Layer, label: string): number {
+function lambdaOf(record: CoefficientsRecord, task: number, layer: Layer, label: string): number {
   const groups = record.groups.length === 1 ? [record.groups[0]] : layer.map((name) => record.groupOf[name]);
   const [first] = groups;
   const other = groups.findIndex((group) => group !== first);
@@ -32,7 +32,7 @@ export function fusionBenchArray(record: CoefficientsRecord, layers: readonly La
   const tasks = record.tasks.length;
   if (record.groups.length === 1)
     return { shape: [tasks], values: Float64Array.from(record.values, (row) => row[0] ?? 0) };
-  const rows = record.tasks.map((_, task) => layers.map((layer) => valueOf(record, task, layer, label)));
+  const rows = record.tasks.map((_, task) => layers.map((layer) => lambdaOf(record, task, layer, label)));
   return { shape: [tasks, layers.length], values: Float64Array.from(rows.flat()) };
 }
 
@@ -42,7 +42,7 @@ export function officialText(record: CoefficientsRecord, layers: readonly Layer[
   const rows = places.map((layer) => [
     1,
     ...record.tasks.map((_, task) =>
-      layer.length === 0 && record.groups.length > 1 ? UNTOUCHED : valueOf(record, task, layer, label),
+      layer.length === 0 && record.groups.length > 1 ? UNTOUCHED : lambdaOf(record, task, layer, label),
     ),
   ]);
   return `[\n${rows.map((row) => `  [${row.join(", ")}],`).join("\n")}\n]\n`;

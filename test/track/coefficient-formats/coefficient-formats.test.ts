@@ -27,7 +27,7 @@ function record(names: readonly string[], qkv: boolean): CoefficientsRecord {
   const values = TASKS.map((_, task) => groups.map((__, group) => task + group / 256));
   return { granularity: "layer-wise", tasks: TASKS, groups, values, groupOf: Object.fromEntries(groupOf) };
 }
-const valueOf = ({ groups, groupOf, values }: CoefficientsRecord, task: number, name: string) =>
+const lambdaOf = ({ groups, groupOf, values }: CoefficientsRecord, task: number, name: string) =>
   values[task]?.[groups.indexOf(groupOf[name] ?? "")];
 
 describe("FusionBench's array", () => {
@@ -42,7 +42,7 @@ describe("FusionBench's array", () => {
     for (const name of ["layer-wise-f4.npy", "layer-wise-f8.npy"]) {
       const found = recordOfArray(await numpy(name), TASKS, layers, name);
       expect(found.values.flat()).toEqual(Array.from({ length: 3 * 39 }, (_, index) => index / 64));
-      expect(valueOf(found, 1, "vision_model.encoder.layers.0.self_attn.v_proj.weight")).toBe((39 + 7) / 64);
+      expect(lambdaOf(found, 1, "vision_model.encoder.layers.0.self_attn.v_proj.weight")).toBe((39 + 7) / 64);
     }
     const taskWise = recordOfArray(await numpy("task-wise.npy"), TASKS, layers, "x");
     expect(taskWise).toMatchObject({ granularity: "task-wise", values: [[0.25], [0.5], [0.125]] });
@@ -53,7 +53,7 @@ describe("FusionBench's array", () => {
     const own = record([...layers.flat(), PROJECTION], false);
     const back = recordOfArray(parseNpy(npyBytes(fusionBenchArray(own, layers, "x")), "x"), TASKS, layers, "x");
     for (const [task] of TASKS.entries())
-      for (const name of layers.flat()) expect(valueOf(back, task, name)).toBe(valueOf(own, task, name));
+      for (const name of layers.flat()) expect(lambdaOf(back, task, name)).toBe(lambdaOf(own, task, name));
     expect(back.groupOf[PROJECTION]).toBeUndefined();
   });
 
@@ -104,7 +104,7 @@ describe("the authors' list", () => {
     expect(text.split("\n")[1]).toBe("  [1, 0.3, 0.3, 0.3],");
     const back = recordOfOfficial(text, TASKS, layers, "x");
     for (const [task] of TASKS.entries())
-      for (const name of layers.flat()) expect(valueOf(back, task, name)).toBe(valueOf(own, task, name));
+      for (const name of layers.flat()) expect(lambdaOf(back, task, name)).toBe(lambdaOf(own, task, name));
     expect(() => officialText(record(layers.flat(), false), layers, "c.json")).toThrow(
       /c\.json: expected one coefficient for .*q_proj.*learn with share_qkv=true/,
     );
@@ -140,7 +140,7 @@ it("mergekit's file has a weight for every tensor, and nothing for what is not m
     const weights: { filter?: string; value: number }[] = model.parameters.weight;
     // mergekit: the first filter that is part of the name.
     const chosen = (name: string) => weights.find(({ filter }) => filter === undefined || name.includes(filter))?.value;
-    for (const name of names) expect(chosen(name)).toBe(valueOf(own, task, name));
+    for (const name of names) expect(chosen(name)).toBe(lambdaOf(own, task, name));
     expect(chosen(PROJECTION)).toBe(0);
   }
 });
