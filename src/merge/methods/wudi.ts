@@ -79,11 +79,30 @@ function scaledGram(tauOI: Float32Array, inputs: number): Float64Array {
   return squares === 0 ? gram : gram.map((value) => value / squares);
 }
 
-/** Adds left [O, I] times right [I, I] to `sum` [O, I]. */
+/** Adds left [O, I] times right [I, I] to `sum` [O, I]. Four rows of the right at a time, so that a sum is loaded and stored a quarter as often. */
 function addProduct(sum: Float64Array, left: Float64Array, right: Float64Array, inputs: number): void {
+  const even = inputs - (inputs % 4);
   for (let from = 0; from < left.length; from += inputs) {
     const rowI = sum.subarray(from, from + inputs);
-    for (let i = 0; i < inputs; i++) {
+    for (let i = 0; i < even; i += 4) {
+      const a = left[from + i] ?? 0;
+      const b = left[from + i + 1] ?? 0;
+      const c = left[from + i + 2] ?? 0;
+      const d = left[from + i + 3] ?? 0;
+      const at = i * inputs;
+      const rightA = right.subarray(at, at + inputs);
+      const rightB = right.subarray(at + inputs, at + 2 * inputs);
+      const rightC = right.subarray(at + 2 * inputs, at + 3 * inputs);
+      const rightD = right.subarray(at + 3 * inputs, at + 4 * inputs);
+      for (let j = 0; j < inputs; j++)
+        rowI[j] =
+          (rowI[j] ?? 0) +
+          a * (rightA[j] ?? 0) +
+          b * (rightB[j] ?? 0) +
+          c * (rightC[j] ?? 0) +
+          d * (rightD[j] ?? 0);
+    }
+    for (let i = even; i < inputs; i++) {
       const factor = left[from + i] ?? 0;
       const rightI = right.subarray(i * inputs, (i + 1) * inputs);
       for (let j = 0; j < inputs; j++) rowI[j] = (rowI[j] ?? 0) + factor * (rightI[j] ?? 0);
