@@ -79,33 +79,54 @@ function scaledGram(tauOI: Float32Array, inputs: number): Float64Array {
   return squares === 0 ? gram : gram.map((value) => value / squares);
 }
 
-/** Adds left [O, I] times right [I, I] to `sum` [O, I]. Four rows of the right at a time, so that a sum is loaded and stored a quarter as often. */
+/**
+ * Adds left [O, I] times right [I, I], which is symmetric, to `sum` [O, I]. Tiles of two rows by four columns, whose sums stay in registers; the
+ * edges one by one.
+ */
 function addProduct(sum: Float64Array, left: Float64Array, right: Float64Array, inputs: number): void {
-  const even = inputs - (inputs % 4);
-  for (let from = 0; from < left.length; from += inputs) {
-    const rowI = sum.subarray(from, from + inputs);
-    for (let i = 0; i < even; i += 4) {
-      const a = left[from + i] ?? 0;
-      const b = left[from + i + 1] ?? 0;
-      const c = left[from + i + 2] ?? 0;
-      const d = left[from + i + 3] ?? 0;
-      const at = i * inputs;
-      const rightA = right.subarray(at, at + inputs);
-      const rightB = right.subarray(at + inputs, at + 2 * inputs);
-      const rightC = right.subarray(at + 2 * inputs, at + 3 * inputs);
-      const rightD = right.subarray(at + 3 * inputs, at + 4 * inputs);
-      for (let j = 0; j < inputs; j++)
-        rowI[j] =
-          (rowI[j] ?? 0) +
-          a * (rightA[j] ?? 0) +
-          b * (rightB[j] ?? 0) +
-          c * (rightC[j] ?? 0) +
-          d * (rightD[j] ?? 0);
+  const rows = left.length / inputs;
+  const [tiledRows, tiledColumns] = [rows - (rows % 2), inputs - (inputs % 4)];
+  for (let row = 0; row < tiledRows; row += 2)
+    for (let column = 0; column < tiledColumns; column += 4) addTile(sum, left, right, inputs, row, column);
+  for (let row = 0; row < rows; row++)
+    for (let column = row < tiledRows ? tiledColumns : 0; column < inputs; column++) {
+      let product = 0;
+      for (let j = 0; j < inputs; j++) product += (left[row * inputs + j] ?? 0) * (right[column * inputs + j] ?? 0);
+      sum[row * inputs + column] = (sum[row * inputs + column] ?? 0) + product;
     }
-    for (let i = even; i < inputs; i++) {
-      const factor = left[from + i] ?? 0;
-      const rightI = right.subarray(i * inputs, (i + 1) * inputs);
-      for (let j = 0; j < inputs; j++) rowI[j] = (rowI[j] ?? 0) + factor * (rightI[j] ?? 0);
-    }
+}
+
+function addTile(
+  sum: Float64Array,
+  left: Float64Array,
+  right: Float64Array,
+  inputs: number,
+  row: number,
+  column: number,
+): void {
+  const [upper, lower] = [row * inputs, (row + 1) * inputs];
+  const first = column * inputs;
+  const [second, third, fourth] = [first + inputs, first + 2 * inputs, first + 3 * inputs];
+  let [a, b, c, d, e, f, g, h] = [0, 0, 0, 0, 0, 0, 0, 0];
+  for (let j = 0; j < inputs; j++) {
+    const x = left[upper + j] ?? 0;
+    const y = left[lower + j] ?? 0;
+    const p = right[first + j] ?? 0;
+    const q = right[second + j] ?? 0;
+    const r = right[third + j] ?? 0;
+    const s = right[fourth + j] ?? 0;
+    a += x * p;
+    b += x * q;
+    c += x * r;
+    d += x * s;
+    e += y * p;
+    f += y * q;
+    g += y * r;
+    h += y * s;
   }
+  for (const [at, values] of [
+    [upper + column, [a, b, c, d]],
+    [lower + column, [e, f, g, h]],
+  ] as const)
+    for (let k = 0; k < 4; k++) sum[at + k] = (sum[at + k] ?? 0) + (values[k] ?? 0);
 }
