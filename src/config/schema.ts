@@ -117,6 +117,25 @@ const data = z.strictObject({
     .nullable()
     .default(null)
     .describe("Names of the suite's tasks that are judged, merged or not; null: the merged ones"),
+  corruption: z
+    .enum([
+      "none",
+      "motion_blur",
+      "impulse_noise",
+      "gaussian_noise",
+      "pixelate",
+      "spatter",
+      "contrast",
+      "jpeg_compression",
+    ])
+    .default("none")
+    .describe("Done to all images, adapted on and judged, as for the paper's robustness table"),
+  corruption_severity: z
+    .int()
+    .min(1)
+    .max(5)
+    .default(4)
+    .describe("1 (mild) to 5 of Hendrycks and Dietterich; spatter has 4 and 5"),
   batch_size: positiveInt.default(16).describe("Images per batch and task"),
   batches_per_task: positiveInt.default(1).describe("Batches per task in one step; their losses are added"),
   eval_batch_size: positiveInt.default(128).describe("Images per evaluation batch; does not change results"),

@@ -8,6 +8,7 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../errors.js";
 import { withAtomicFile } from "../runtime/atomic-file.js";
+import { type ChosenCorruption, CORRUPTION_VERSION } from "./corruptions/registry.js";
 import type { ImageDataset } from "./image-dataset.js";
 import type { Preprocessing } from "./preprocessing.js";
 
@@ -17,14 +18,17 @@ const DIGEST_BYTES = 32;
 /** Node's hashes, reads and writes take less than 2 GiB at a time; splits may be larger. */
 const CHUNK_BYTES = 2 ** 26;
 
-/** The hash (hex) of the first `size` encoded images and of resize, crop and filter. Normalisation is not in the pixels. */
+/** The hash (hex) of the first `size` encoded images and of resize, crop, filter and corruption. Normalisation is not in the pixels. */
 export async function pixelCacheKey(
   dataset: ImageDataset,
   preprocessing: Preprocessing,
   size: number,
+  corruption?: ChosenCorruption,
 ): Promise<string> {
   const { resize, crop, filter, height, width } = preprocessing;
-  const hash = createHash("sha256").update(JSON.stringify([CACHE_VERSION, resize, crop, filter, height, width, size]));
+  const corrupted = corruption === undefined ? [] : [CORRUPTION_VERSION, corruption];
+  const facts = [CACHE_VERSION, resize, crop, filter, height, width, size, ...corrupted];
+  const hash = createHash("sha256").update(JSON.stringify(facts));
   for (let index = 0; index < size; index++) {
     const encoded = await dataset.encoded(index);
     // The length keeps the borders between images apart.

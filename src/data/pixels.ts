@@ -4,6 +4,8 @@
  * them. N images, H, W, C height, width, channels.
  */
 import { DataError } from "../errors.js";
+import { type ChosenCorruption, corrupt } from "./corruptions/registry.js";
+import { decodeImage } from "./decode-image.js";
 import type { ImageDataset } from "./image-dataset.js";
 import { pixelCacheKey, readPixelCache, writePixelCache } from "./pixel-cache.js";
 import { type Preprocessing, toPixels } from "./preprocessing.js";
@@ -35,6 +37,8 @@ export interface LoadPixelsOptions {
   readonly cacheDir?: string | undefined;
   /** Loads only the first `limit` images. */
   readonly limit?: number | undefined;
+  /** What is done to every decoded image before it is resized. */
+  readonly corruption?: ChosenCorruption | undefined;
 }
 
 /** Images decoded at once: libvips decodes on the four threads of Node's pool, more would only hold memory. */
@@ -50,7 +54,7 @@ const CHANNELS = 3;
 export async function loadPixels(
   dataset: ImageDataset,
   preprocessing: Preprocessing,
-  { cacheDir, limit }: LoadPixelsOptions = {},
+  { cacheDir, limit, corruption }: LoadPixelsOptions = {},
 ): Promise<PixelStore> {
   const { height, width } = preprocessing;
   const size = Math.min(dataset.size, limit ?? dataset.size);
@@ -63,7 +67,7 @@ export async function loadPixels(
       `${name}: expected at most ${most} images of ${width} x ${height} pixels (4 GiB), found ${size}; limit the images used`,
     );
   }
-  const { pixels, fingerprint } = await cachedPixels(dataset, preprocessing, size, cacheDir);
+  const { pixels, fingerprint } = await cachedPixels({ dataset, preprocessing, size, corruption }, cacheDir);
   const { classes, labels } = dataset;
   const base = {
     name,
@@ -78,23 +82,30 @@ export async function loadPixels(
   return labels === undefined ? base : { ...base, labels: labels.slice(0, size) };
 }
 
+/** What the pixels of a split depend on. */
+interface Decoding {
+  readonly dataset: ImageDataset;
+  readonly preprocessing: Preprocessing;
+  readonly size: number;
+  readonly corruption: ChosenCorruption | undefined;
+}
+
 async function cachedPixels(
-  dataset: ImageDataset,
-  preprocessing: Preprocessing,
-  size: number,
+  decoding: Decoding,
   cacheDir: string | undefined,
 ): Promise<{ pixels: Uint8Array; fingerprint?: string }> {
-  if (cacheDir === undefined) return { pixels: await decodeAll(dataset, preprocessing, size) };
-  const key = await pixelCacheKey(dataset, preprocessing, size);
+  if (cacheDir === undefined) return { pixels: await decodeAll(decoding) };
+  const { dataset, preprocessing, size, corruption } = decoding;
+  const key = await pixelCacheKey(dataset, preprocessing, size, corruption);
   const length = size * preprocessing.height * preprocessing.width * CHANNELS;
   const cached = await readPixelCache(cacheDir, key, length);
   if (cached !== undefined) return { pixels: cached, fingerprint: key };
-  const pixels = await decodeAll(dataset, preprocessing, size);
+  const pixels = await decodeAll(decoding);
   await writePixelCache(cacheDir, key, pixels);
   return { pixels, fingerprint: key };
 }
 
-async function decodeAll(dataset: ImageDataset, preprocessing: Preprocessing, size: number): Promise<Uint8Array> {
+async function decodeAll({ dataset, preprocessing, size, corruption }: Decoding): Promise<Uint8Array> {
   const imageBytes = preprocessing.height * preprocessing.width * CHANNELS;
   const pixels = new Uint8Array(size * imageBytes);
   let next = 0;
@@ -103,8 +114,10 @@ async function decodeAll(dataset: ImageDataset, preprocessing: Preprocessing, si
     while (next < size && !failed) {
       const index = next++;
       try {
-        const encoded = await dataset.encoded(index);
-        pixels.set(await toPixels(encoded, preprocessing, dataset.locate(index)), index * imageBytes);
+        const where = dataset.locate(index);
+        const decoded = await decodeImage(await dataset.encoded(index), where);
+        const image = corruption === undefined ? decoded : await corrupt(decoded, corruption, index);
+        pixels.set(await toPixels(image, preprocessing, where), index * imageBytes);
       } catch (error) {
         failed = true;
         throw error;

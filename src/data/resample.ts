@@ -6,7 +6,7 @@
  */
 import { assert } from "../errors.js";
 
-export type ResampleFilter = "nearest" | "bilinear" | "bicubic";
+export type ResampleFilter = "nearest" | "box" | "bilinear" | "bicubic";
 
 /** An RGB image: `pixelsHWC` is row-major [height, width, 3]. */
 export interface RgbImage {
@@ -42,6 +42,7 @@ interface AxisWeights {
 }
 
 const kernels = {
+  box: { support: 0.5, weight: (x: number) => (x > -0.5 && x <= 0.5 ? 1 : 0) },
   bilinear: { support: 1, weight: (x: number) => Math.max(0, 1 - Math.abs(x)) },
   bicubic: { support: 2, weight: cubic },
 } as const;
@@ -125,7 +126,7 @@ function clip(value: number): number {
 function axisWeights(
   input: number,
   output: number,
-  filter: "bilinear" | "bicubic",
+  filter: keyof typeof kernels,
   first: number,
   count: number,
 ): AxisWeights {

@@ -10,6 +10,7 @@ import { derivationWarnings } from "../checkpoint/derivation.js";
 import { compareCheckpoints, failOnProblems } from "../checkpoint/preflight.js";
 import { nearest } from "../config/nearest.js";
 import type { RunConfig } from "../config/schema.js";
+import type { ChosenCorruption } from "../data/corruptions/registry.js";
 import { openDataset } from "../data/dataset.js";
 import {
   type LabelledPixels,
@@ -45,6 +46,8 @@ export interface Inputs {
   readonly judged: readonly SuiteTask[];
   /** Of the judged tasks. */
   readonly judgedHeads: readonly Head[];
+  /** Of all images that are read. */
+  readonly corruption: ChosenCorruption | undefined;
 }
 
 export interface InputOptions {
@@ -104,7 +107,16 @@ export async function loadInputs(config: RunConfig, { cacheDir, log }: InputOpti
     heads,
     judged,
     judgedHeads,
+    corruption: corruptionOf(config),
   };
+}
+
+/** The same noise in every run, whatever seed the fit has: corrupted images are another data set. */
+const CORRUPTION_SEED = 0;
+
+function corruptionOf({ data }: RunConfig): ChosenCorruption | undefined {
+  if (data.corruption === "none") return undefined;
+  return { name: data.corruption, severity: data.corruption_severity, seed: CORRUPTION_SEED };
 }
 
 /** The projection is left as the base has it, as FusionBench does. */
@@ -170,7 +182,7 @@ export async function loadLabelled(
 ): Promise<Map<string, LabelledPixels>> {
   const stores = tasks.map(async (task): Promise<[string, LabelledPixels]> => {
     const dataset = await openDataset({ path: task.dataset, split, classes: task.classes, where: `task ${task.name}` });
-    const pixels = await loadPixels(dataset, inputs.preprocessing, { cacheDir });
+    const pixels = await loadPixels(dataset, inputs.preprocessing, { cacheDir, corruption: inputs.corruption });
     return [task.name, requireLabels(pixels, `task ${task.name}`)];
   });
   return new Map(await Promise.all(stores));
@@ -184,7 +196,8 @@ export async function loadUnlabelled(
 ): Promise<Map<string, UnlabelledPixels>> {
   const stores = inputs.tasks.map(async (task): Promise<[string, UnlabelledPixels]> => {
     const dataset = await openDataset({ path: task.dataset, split, where: `task ${task.name}` });
-    return [task.name, withoutLabels(await loadPixels(dataset, inputs.preprocessing, { cacheDir }))];
+    const pixels = await loadPixels(dataset, inputs.preprocessing, { cacheDir, corruption: inputs.corruption });
+    return [task.name, withoutLabels(pixels)];
   });
   return new Map(await Promise.all(stores));
 }
