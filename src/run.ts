@@ -9,6 +9,7 @@ import { toTensorCoefficients } from "./merge/coefficients.js";
 import type { TrainEvent } from "./optimize/events.js";
 import { coefficientsOf, initTrainState, type TrainResult, type TrainState, train } from "./optimize/train.js";
 import type { ResultRow, Summary } from "./report/summary.js";
+import { gradientAgreement } from "./run/gradient-agreement.js";
 import { judgeFit } from "./run/judge-fit.js";
 import { loadLearningData } from "./run/learning-data.js";
 import { type Judged, judgeLearned, scoresOf } from "./run/models.js";
@@ -105,9 +106,11 @@ async function learn(
   from?: TrainState,
 ) {
   const { bundle, grouping } = inputs;
+  const agreement = await gradientAgreement(config, { engine, inputs, evaluation }, options.cacheDir);
   const training = trainOptions(config, engine, inputs, data, {
     step,
     signal: options.signal,
+    gradientCosine: agreement?.cosine,
     evaluate: async (valuesKL) => {
       const coefficientsNK = toTensorCoefficients(valuesKL, grouping, bundle.tasks.length);
       return scoresOf(await judgeLearned(config, inputs, coefficientsNK, evaluation));
@@ -120,8 +123,10 @@ async function learn(
   const record = coefficientsRecord(config, inputs, valuesKL);
   await folder.writeCoefficients(record);
   if (failure !== undefined) throw failure;
+  const gradientCosine = reason === "finished" ? await agreement?.cosine(valuesKL) : undefined;
+  await agreement?.close();
   const coefficientsNK = toTensorCoefficients(valuesKL, grouping, bundle.tasks.length);
-  return { record, step: state.step, reason, coefficientsNK };
+  return { record, step: state.step, reason, coefficientsNK, gradientCosine };
 }
 
 /** Hands every event to the consumers, in order, and returns how the fit ended. */

@@ -140,6 +140,9 @@ const data = z.strictObject({
   batches_per_task: positiveInt.default(1).describe("Batches per task in one step; their losses are added"),
   eval_batch_size: positiveInt.default(128).describe("Images per evaluation batch; does not change results"),
   eval_every: count.default(0).describe("Steps between evaluations; 0: only at the end"),
+  gradient_images: count
+    .default(0)
+    .describe("Judged images per task on which evaluations compare the gradients of objective and labelled loss"),
   eval_limit: positiveInt.nullable().default(null).describe("Images per task to evaluate on; null: all"),
 });
 

@@ -49,6 +49,8 @@ export interface EvaluationEvent {
   readonly lossNats: readonly number[];
   /** The constrained coefficients that were evaluated, [K][L]. */
   readonly coefficients: readonly (readonly number[])[];
+  /** Cosine of the gradients of the objective and of the labelled loss in the coefficients, where that is looked at. */
+  readonly gradientCosine?: number;
 }
 
 /** What an evaluation says of one task. */
@@ -64,6 +66,7 @@ export function evaluationEvent(
   step: number,
   scores: readonly TaskScore[],
   coefficients: EvaluationEvent["coefficients"],
+  gradientCosine?: number,
 ): EvaluationEvent {
   const accuracyPercent = scores.map((score) => score.accuracyPercent);
   return {
@@ -75,6 +78,7 @@ export function evaluationEvent(
     entropyNats: scores.map(({ entropyNats }) => entropyNats),
     lossNats: scores.map(({ lossNats }) => lossNats),
     coefficients,
+    ...(gradientCosine === undefined ? {} : { gradientCosine }),
   };
 }
 

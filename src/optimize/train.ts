@@ -52,6 +52,8 @@ export interface TrainOptions {
   /** Steps between checkpoints, 0 for one at the end only. */
   readonly checkpointEvery: number;
   readonly evaluate: (valuesKL: CoefficientMatrix) => Promise<readonly TaskScore[]>;
+  /** Asked at every evaluation, for the report. */
+  readonly gradientCosine?: ((valuesKL: CoefficientMatrix) => Promise<number>) | undefined;
   /** Says in a sentence where a step with these inputs leaves the finite numbers; asked after a loss that is not finite. */
   readonly locateNonFinite?: (inputs: StepInputs) => Promise<string>;
   /** When aborted, the step under way is finished and the fit ends as interrupted. */
@@ -234,7 +236,9 @@ async function trainStep(options: TrainOptions, state: TrainState, judged: Train
 async function evaluation(options: TrainOptions, state: TrainState): Promise<EvaluationEvent | undefined> {
   try {
     const valuesKL = coefficientsOf(state, options.tasks.length, options.constraint);
-    return evaluationEvent(state.step, await options.evaluate(valuesKL), rowsOf(valuesKL, options.tasks.length));
+    const scores = await options.evaluate(valuesKL);
+    const cosine = await options.gradientCosine?.(valuesKL);
+    return evaluationEvent(state.step, scores, rowsOf(valuesKL, options.tasks.length), cosine);
   } catch (error) {
     if (options.signal.aborted) return undefined;
     throw error;

@@ -9,6 +9,7 @@ import { figureSections } from "./figure-files.js";
 import { depthFigure, heatMapFigure, trajectoryFigure } from "./figures/coefficients.js";
 import { accuracyFigure, objectiveFigure } from "./figures/curves.js";
 import { entropyAndLossFigure } from "./figures/entropy-and-loss.js";
+import { gradientCosineFigure } from "./figures/gradient-cosine.js";
 import { taskVectorsFigure } from "./figures/task-vectors.js";
 import { escapeHtml, htmlTable, page, type Section } from "./html.js";
 import type { Figure } from "./plot.js";
@@ -20,6 +21,7 @@ const FIGURES: readonly ((report: RunReport) => Figure | undefined)[] = [
   accuracyFigure,
   objectiveFigure,
   entropyAndLossFigure,
+  gradientCosineFigure,
   heatMapFigure,
   depthFigure,
   trajectoryFigure,

@@ -15,6 +15,8 @@ export interface Learned {
   readonly step: number;
   /** One coefficient per tensor and task, [N, K]. */
   readonly coefficientsNK: Float32Array;
+  /** At the last step, where it was looked at. */
+  readonly gradientCosine: number | undefined;
 }
 
 /**
@@ -26,7 +28,7 @@ export async function judgeFit(
   { engine, inputs, evaluation }: Session,
   { signal, baselines = true }: { readonly signal: AbortSignal; readonly baselines?: boolean },
   folder: RunFolder,
-  { record, step, coefficientsNK }: Learned,
+  { record, step, coefficientsNK, gradientCosine }: Learned,
   started: number,
 ): Promise<Judged[]> {
   const judged: Judged[] = [];
@@ -35,7 +37,7 @@ export async function judgeFit(
     if (baselines) judged.push(...(await judgeComparisons(config, inputs, evaluation)));
     const learned = await judgeLearned(config, inputs, coefficientsNK, evaluation);
     judged.push(learned);
-    await folder.record(evaluationEvent(step, scoresOf(learned), record.values));
+    await folder.record(evaluationEvent(step, scoresOf(learned), record.values, gradientCosine));
   } catch (error) {
     if (signal.aborted) return [];
     throw error;

@@ -80,7 +80,7 @@ export function trainOptions(
   engine: Engine,
   inputs: Inputs,
   { pixels, targets }: LearningData,
-  { step, evaluate, signal }: Pick<TrainOptions, "step" | "evaluate" | "signal">,
+  { step, evaluate, gradientCosine, signal }: Pick<TrainOptions, "step" | "evaluate" | "gradientCosine" | "signal">,
 ): TrainOptions {
   const { optimizer, seed, steps } = config;
   const images = imagesPerTask(config);
@@ -106,6 +106,7 @@ export function trainOptions(
     evaluateEvery: config.data.eval_every,
     checkpointEvery: config.checkpoint_every,
     evaluate,
+    gradientCosine,
     locateNonFinite: (stepInputs) => locateNonFinite(stepOf(engine, inputs, config), stepInputs),
     signal,
     clock: () => performance.now(),

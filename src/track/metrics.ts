@@ -31,6 +31,7 @@ export function metricsOf(event: TrainEvent, tasks: readonly string[]): Metrics 
         ...perTask("eval/acc", event.tasks, event.accuracyPercent),
         ...perTask("eval/entropy", event.tasks, event.entropyNats),
         ...perTask("eval/loss", event.tasks, event.lossNats),
+        ...(event.gradientCosine === undefined ? {} : { "eval/gradient_cosine": event.gradientCosine }),
       };
     default:
       return event satisfies never;

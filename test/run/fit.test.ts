@@ -68,6 +68,31 @@ describe("fit", () => {
     );
   });
 
+  it("compares the gradients of objective and labelled loss without changing what is learned", async () => {
+    const cosinesOf = async (runPath: string) =>
+      (await readFile(join(runPath, "metrics.jsonl"), "utf8"))
+        .trim()
+        .split("\n")
+        .flatMap((line): [number, number][] => {
+          const { step, "eval/gradient_cosine": cosine } = JSON.parse(line);
+          return cosine === undefined ? [] : [[step, cosine]];
+        });
+    const plain = await run("plain");
+    const watched = await run("watched", ["data.gradient_images=8"]);
+    expect(watched.coefficients.values).toEqual(plain.coefficients.values);
+    expect(await cosinesOf(plain.runPath)).toEqual([]);
+    const cosines = await cosinesOf(watched.runPath);
+    expect(cosines.map(([step]) => step)).toEqual([0, 2, 4]);
+    for (const [, cosine] of cosines) expect(Math.abs(cosine)).toBeLessThan(1);
+    expect(await readdir(join(watched.runPath, "figures"))).toContain("gradient-cosine.svg");
+    // The labelled loss agrees with itself.
+    const labelled = await run("labelled", ["data.gradient_images=8", "objective.name=cross_entropy"]);
+    for (const [, cosine] of await cosinesOf(labelled.runPath)) expect(cosine).toBeCloseTo(1, 6);
+    // Of tasks and groups alike: task-wise the gradient is a sum over layers.
+    const taskWise = await run("watched-task-wise", ["data.gradient_images=8", "granularity=task-wise", "steps=2"]);
+    expect(await cosinesOf(taskWise.runPath)).toHaveLength(2);
+  });
+
   it("leaves a complete run folder, a model that is the stated sum, and repeats to the bit", async () => {
     const events: TrainEvent[] = [];
     const first = await run("first", [], (event) => events.push(event));
