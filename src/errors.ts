@@ -27,6 +27,12 @@ export class DataError extends UserError {
   override readonly name = "DataError";
 }
 
+/** A repository or file on the Hugging Face hub that cannot be had (exit code 3). */
+export class HubError extends UserError {
+  override readonly exitCode = 3;
+  override readonly name = "HubError";
+}
+
 /** A computation that left the finite numbers, or an operation an engine cannot run (exit code 4). */
 export class NumericError extends UserError {
   override readonly exitCode = 4;

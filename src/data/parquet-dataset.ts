@@ -14,6 +14,7 @@ import { openShard, readColumn, type Shard } from "./parquet-shard.js";
 const MAX_KEPT_GROUPS = 4;
 
 const parametersSchema = z.strictObject({
+  config: z.string().min(1).optional().describe("Config of a data set that has several, by its folder or its README"),
   image_column: z.string().min(1).optional().describe("Column of the images; found by itself when it is image or img"),
   label_column: z
     .string()
@@ -25,11 +26,11 @@ const parametersSchema = z.strictObject({
 export const parquetReader: DatasetReader = {
   name: "parquet",
   title: "Hugging Face parquet image data set",
-  layout: "data/<split>-00000-of-00001.parquet or <split>*.parquet",
+  layout: "data/<split>-00000-of-00001.parquet, <split>*.parquet, or the same in the folder of a config",
   parameters: parametersSchema,
   detect: async (path, split) => {
-    const { files, splits } = await findParquetFiles(path, split);
-    return files.length > 0 || splits.length > 0;
+    const { files, splits, configs } = await findParquetFiles(path, split);
+    return files.length > 0 || splits.length > 0 || configs.length > 0;
   },
   open: openParquet,
 };
@@ -45,10 +46,12 @@ interface RowGroup {
 async function openParquet(request: ReadRequest): Promise<ImageDataset> {
   const parameters = readerParameters(parametersSchema, request);
   const { path, split, where } = request;
-  const { files, splits } = await findParquetFiles(path, split);
+  const { files, splits, configs } = await findParquetFiles(path, split, parameters.config);
   if (files.length === 0)
     throw new DataError(
-      `${where}: ${path}: expected parquet files of split ${split}, found the splits ${splits.join(", ")}`,
+      configs.length > 0
+        ? `${where}: ${path}: expected parquet files of split ${split}${parameters.config === undefined ? "" : ` of config ${parameters.config}`}, found the configs ${configs.join(", ")}; say which under dataset.config`
+        : `${where}: ${path}: expected parquet files of split ${split}, found the splits ${splits.join(", ")}`,
     );
   checkShards(files, where);
   const shards: Shard[] = [];

@@ -1,11 +1,13 @@
 /**
  * A suite: a base checkpoint, and per task an expert, a head and a data set, described by one `suite.yaml`. Reads and
- * checks the description; opens none of what it names. Paths in it are relative to the file.
+ * checks the description; opens none of what it names. Paths in it are relative to the file; models and data sets may be named as
+ * repositories on the Hugging Face hub instead (`org/name@revision`), which run/resolve-suite.ts brings into its cache.
  */
 import { readFile, stat } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { isNode, LineCounter, parseDocument, visit } from "yaml";
 import { z } from "zod";
+import { formatUri, HUB_SCHEME, parseReference, parseUri, type RepositoryType } from "../checkpoint/hub/reference.js";
 import { explainIssue } from "../config/issues.js";
 import { nearest } from "../config/nearest.js";
 import { ConfigError, DataError } from "../errors.js";
@@ -14,11 +16,24 @@ const name = z.string().regex(/^[a-z0-9][a-z0-9-]*$/, "a name of small letters, 
 const text = z.string().min(1);
 const split = z.string().regex(/^\w[\w.-]*$/, "a split name of letters, digits, _, - and .");
 
+const datasetSchema = z.strictObject({
+  path: text.describe("Directory of the data set, or org/name on the hub"),
+  config: text.optional().describe("Which of its configs, if it has several"),
+  splits: z
+    .partialRecord(split, split)
+    .optional()
+    .describe("Its own names of splits, by the names that runs use: {adapt: train, val: train, test: test}"),
+  image_column: text.optional().describe("Column of the images, if not found by itself"),
+  label_column: text.optional().describe("Column of the labels, if not found by itself"),
+});
+
 const taskSchema = z.strictObject({
   name: name.describe("Names the task in configs, reports and file names"),
   title: text.optional().describe("Shown to people; the name if absent"),
-  dataset: text.describe("Directory of the data set"),
-  expert: text.describe("Checkpoint fine-tuned on this task"),
+  dataset: z
+    .union([text, datasetSchema], "a path or a section with path")
+    .describe("Directory of the data set, or org/name on the hub; or a section with path, config, splits"),
+  expert: text.describe("Checkpoint fine-tuned on this task, or org/name on the hub"),
   head: text.describe("Safetensors file of the task's frozen classifier"),
   classes: z.array(text).min(2).describe("Class names in the order of the head's rows"),
   licence: text.optional().describe("Licence of the data (SPDX identifier where there is one)"),
@@ -34,7 +49,7 @@ const splitsSchema = z.strictObject({
 export const suiteSchema = z.strictObject({
   name: name.describe("Names the suite in reports"),
   title: text.optional().describe("Shown to people; the name if absent"),
-  base: text.describe("Directory of the pretrained checkpoint"),
+  base: text.describe("Directory of the pretrained checkpoint, or org/name on the hub"),
   multitask: text.optional().describe("Directory of a model trained on all tasks, a reference row of the tables"),
   logit_scale: z.number().positive().optional().describe("Logit scale of heads that do not carry their own"),
   tasks: z.array(taskSchema).min(1).describe("In the order in which tasks appear everywhere"),
@@ -44,7 +59,7 @@ export const suiteSchema = z.strictObject({
 export interface SuiteTask {
   readonly name: string;
   readonly title: string;
-  /** Absolute paths. */
+  /** Absolute paths; data set and expert may be `hf://` URIs until run/resolve-suite.ts has resolved them. */
   readonly dataset: string;
   readonly expert: string;
   readonly head: string;
@@ -52,6 +67,15 @@ export interface SuiteTask {
   readonly classes: readonly string[];
   readonly licence: string | undefined;
   readonly source: string | undefined;
+  /** How the data set is read, if suite.yaml says more than where it is. */
+  readonly reading?: DatasetReading;
+}
+
+export interface DatasetReading {
+  /** The data set's name of a split by the name that runs use; the same where there is none. */
+  readonly splits: ReadonlyMap<string, string>;
+  /** Of the reader: config, image_column, label_column. */
+  readonly parameters: Readonly<Record<string, string>>;
 }
 
 export interface Suite {
@@ -59,9 +83,9 @@ export interface Suite {
   readonly title: string;
   /** Absolute path of the suite.yaml. */
   readonly path: string;
-  /** Absolute path of the base checkpoint. */
+  /** Absolute path of the base checkpoint, or `hf://` URI until it is resolved. */
   readonly base: string;
-  /** Absolute path of the model trained on all tasks. */
+  /** Absolute path of the model trained on all tasks, or `hf://` URI until it is resolved. */
   readonly multitask: string | undefined;
   readonly logitScale: number | undefined;
   readonly tasks: readonly SuiteTask[];
@@ -89,27 +113,58 @@ export async function openSuite(path: string): Promise<Suite> {
   checkUnique(parsed.data.tasks, yaml);
   const { base, multitask, logit_scale, tasks, splits } = parsed.data;
   const absolute = (relative: string) => resolve(dirname(file), relative);
+  const locate = (text: string, type: RepositoryType) => locateOnHub(text, type, dirname(file));
   const suite: Suite = {
     name: parsed.data.name,
     title: parsed.data.title ?? parsed.data.name,
     path: file,
-    base: absolute(base),
-    multitask: multitask === undefined ? undefined : absolute(multitask),
+    base: await locate(base, "model"),
+    multitask: multitask === undefined ? undefined : await locate(multitask, "model"),
     logitScale: logit_scale,
-    tasks: tasks.map((task) => ({
-      name: task.name,
-      title: task.title ?? task.name,
-      dataset: absolute(task.dataset),
-      expert: absolute(task.expert),
-      head: absolute(task.head),
-      classes: task.classes,
-      licence: task.licence,
-      source: task.source,
-    })),
+    tasks: await Promise.all(
+      tasks.map(async (task) => ({
+        name: task.name,
+        title: task.title ?? task.name,
+        dataset: await locate(typeof task.dataset === "string" ? task.dataset : task.dataset.path, "dataset"),
+        expert: await locate(task.expert, "model"),
+        head: absolute(task.head),
+        classes: task.classes,
+        licence: task.licence,
+        source: task.source,
+        ...(typeof task.dataset === "string" ? {} : { reading: readingOf(task.dataset) }),
+      })),
+    ),
     splits,
   };
   await checkPaths(suite, yaml);
   return suite;
+}
+
+/** The data set's own name of a split that runs call `split`. */
+export function ownSplit({ reading }: Pick<SuiteTask, "reading">, split: string): string {
+  return reading?.splits.get(split) ?? split;
+}
+
+/**
+ * The absolute path, or the URI of a repository on the hub. What exists is a path, and so is what lies in a folder that exists: a
+ * missing file of the suite is not looked for on the hub, unless `hf://` says that it is there.
+ */
+async function locateOnHub(text: string, type: RepositoryType, folder: string): Promise<string> {
+  const path = resolve(folder, text);
+  const reference = parseReference(text, type);
+  if (reference === undefined) return path;
+  const isPath = (await kindOf(path)) !== undefined || (await kindOf(dirname(path))) !== undefined;
+  return isPath && !text.startsWith(HUB_SCHEME) ? path : formatUri(reference);
+}
+
+function readingOf({ splits, config, image_column, label_column }: z.infer<typeof datasetSchema>): DatasetReading {
+  const parameters = Object.entries({ config, image_column, label_column }).flatMap(([key, value]) =>
+    value === undefined ? [] : [[key, value] as const],
+  );
+  const named = Object.entries(splits ?? {}).flatMap(([name, own]) =>
+    own === undefined ? [] : [[name, own] as const],
+  );
+  return { splits: new Map(named), parameters: Object.fromEntries(parameters) };
 }
 
 async function findSuiteFile(path: string): Promise<string> {
@@ -192,13 +247,23 @@ async function checkPaths(suite: Suite, yaml: ParsedYaml): Promise<void> {
   const problems: string[] = [];
   for (const { key, path, kinds, what } of wanted) {
     const kind = await kindOf(path);
-    if (kind !== undefined && kinds.includes(kind)) continue;
+    if (parseUri(path) !== undefined || (kind !== undefined && kinds.includes(kind))) continue;
     const found = kind === undefined ? "nothing" : `a ${kind}`;
-    problems.push(`${yaml.locate(key)}: ${key.join(".")}: expected ${what}, found ${found} at ${path}`);
+    problems.push(
+      `${yaml.locate(key)}: ${key.join(".")}: expected ${what}, found ${found} at ${path}${hubAdvice(suite, path, what)}`,
+    );
   }
   if (problems.length === 0) return;
   const advice = `check the paths (they are relative to ${basename(suite.path)}) or build or download the suite`;
   throw new DataError(`${problems.join("\n")}\n${advice}`);
+}
+
+/** What would have made a missing path a repository on the hub, if its form can be one. */
+function hubAdvice(suite: Suite, path: string, what: string): string {
+  const text = relative(dirname(suite.path), path).replaceAll(sep, "/");
+  const reference = parseReference(text, what.includes("data set") ? "dataset" : "model");
+  if (reference === undefined || what.includes("head")) return "";
+  return ` (a path, since its folder is there; for the repository on the hub write ${formatUri(reference)})`;
 }
 
 async function kindOf(path: string): Promise<"folder" | "file" | undefined> {

@@ -13,6 +13,11 @@ export interface Lock {
   release(): Promise<void>;
 }
 
+/** Another process has the lock; the message says which, and what to do. */
+export class LockHeldError extends UserError {}
+
+/** How often a lock that another process has is tried again. */
+const RETRY_MS = 250;
 /** A lock file is written well within this. */
 const WRITING_MS = 200;
 
@@ -23,7 +28,7 @@ interface Holder {
   readonly since: string;
 }
 
-/** Takes the lock at `path`. Throws UserError that names the holder, and what to do, when another process has it. */
+/** Takes the lock at `path`. Throws LockHeldError that names the holder, and what to do, when another process has it. */
 export async function acquireLock(path: string, what: string, now: () => Date = () => new Date()): Promise<Lock> {
   const text = `${JSON.stringify({ pid, host: hostname(), since: now().toISOString() } satisfies Holder)}\n`;
   for (let attempt = 0; ; attempt++) {
@@ -36,7 +41,25 @@ export async function acquireLock(path: string, what: string, now: () => Date = 
     }
     const by =
       holder === undefined ? "another process" : `process ${holder.pid} on ${holder.host} since ${holder.since}`;
-    throw new UserError(`${what}: in use by ${by}. Wait for it, or delete ${path} if that process is gone`);
+    throw new LockHeldError(`${what}: in use by ${by}. Wait for it, or delete ${path} if that process is gone`);
+  }
+}
+
+/** Takes the lock at `path` as soon as nobody has it; `onWait` is told once who has it. Throws what `signal` is aborted with. */
+export async function waitForLock(
+  path: string,
+  what: string,
+  { signal, onWait }: { readonly signal: AbortSignal; readonly onWait: (message: string) => void },
+): Promise<Lock> {
+  for (let attempt = 0; ; attempt++) {
+    signal.throwIfAborted();
+    try {
+      return await acquireLock(path, what);
+    } catch (error) {
+      if (!(error instanceof LockHeldError)) throw error;
+      if (attempt === 0) onWait(error.message);
+    }
+    await setTimeout(RETRY_MS, undefined, { signal });
   }
 }
 

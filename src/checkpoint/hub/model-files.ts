@@ -1,0 +1,77 @@
+/**
+ * Which files of a model's repository are needed: the config, the preprocessing, and the weights in one format: safetensors, single or
+ * the shards that its index lists, or PyTorch's where the repository has no safetensors. Weights of other frameworks stay where they are.
+ */
+import { CheckpointError } from "../../errors.js";
+import { MODEL_NAME } from "../checkpoint.js";
+import { printable } from "../json-cursor.js";
+import { INDEX_NAME } from "../shard-index.js";
+import type { ChooseFiles, FileChoice } from "./snapshot.js";
+
+const PYTORCH_NAME = "pytorch_model.bin";
+const PYTORCH_INDEX_NAME = "pytorch_model.bin.index.json";
+const CONFIG_NAME = "config.json";
+const PREPROCESSOR_NAME = "preprocessor_config.json";
+const TOKENIZER_NAMES = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "vocab.json",
+  "merges.txt",
+  "special_tokens_map.json",
+  "added_tokens.json",
+];
+
+export interface ModelParts {
+  /** Without preprocessor_config.json the model is of no use. */
+  readonly preprocessor: boolean;
+  readonly tokenizer: boolean;
+}
+
+/** Chooses a model's files; those of `parts` besides the weights and the config. */
+export function modelFiles(parts: ModelParts): ChooseFiles {
+  return async (names, read) => {
+    const there = new Set(names);
+    const weights = await chooseWeights(there, read);
+    const required = [CONFIG_NAME, ...(parts.preprocessor ? [PREPROCESSOR_NAME] : [])];
+    const optional = [PREPROCESSOR_NAME, ...(parts.tokenizer ? TOKENIZER_NAMES : [])];
+    const files = [...required, ...optional].filter((name) => there.has(name));
+    return {
+      files: [...new Set([...files, ...weights.files])],
+      absent: [...required.filter((name) => !there.has(name)), ...weights.absent],
+      // Of a part of the files it cannot be said whether the repository has optional ones, or better weights.
+      certain: weights.certain && !parts.tokenizer,
+    };
+  };
+}
+
+async function chooseWeights(there: ReadonlySet<string>, read: (name: string) => Promise<Buffer>): Promise<FileChoice> {
+  if (there.has(MODEL_NAME)) return { files: [MODEL_NAME], absent: [], certain: true };
+  if (there.has(INDEX_NAME)) return sharded(INDEX_NAME, there, await read(INDEX_NAME));
+  if (there.has(PYTORCH_NAME)) return { files: [PYTORCH_NAME], absent: [], certain: false };
+  if (there.has(PYTORCH_INDEX_NAME))
+    return { ...sharded(PYTORCH_INDEX_NAME, there, await read(PYTORCH_INDEX_NAME)), certain: false };
+  return { files: [], absent: [`${MODEL_NAME}, ${INDEX_NAME} or ${PYTORCH_NAME}`], certain: true };
+}
+
+/** The index and what it lists; how the shards fit together is checked where they are opened. */
+function sharded(index: string, there: ReadonlySet<string>, content: Buffer): FileChoice {
+  const shards = shardsOf(content, index);
+  return {
+    files: [index, ...shards.filter((name) => there.has(name))],
+    absent: shards.filter((name) => !there.has(name)).map(printable),
+    certain: true,
+  };
+}
+
+function shardsOf(content: Buffer, index: string): readonly string[] {
+  try {
+    const json: unknown = JSON.parse(content.toString("utf8"));
+    const map: unknown = typeof json === "object" && json !== null ? Reflect.get(json, "weight_map") : undefined;
+    const values: readonly unknown[] = typeof map === "object" && map !== null ? Object.values(map) : [];
+    const names = [...new Set(values)].filter((value) => typeof value === "string");
+    if (names.length > 0) return names.toSorted();
+  } catch {
+    // Said below.
+  }
+  throw new CheckpointError(`${index}: expected the index of a sharded checkpoint, found none in it`);
+}

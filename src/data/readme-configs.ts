@@ -1,0 +1,80 @@
+/**
+ * The configs that a data set's README.md describes in its head (the hub's metadata: `configs`, each with `data_files` by split as
+ * paths or patterns), for data sets whose file names alone do not say which belong to a split.
+ */
+import { parseDocument, visit } from "yaml";
+import { z } from "zod";
+import type { ParquetChoice, ParquetQuestion } from "./parquet-files.js";
+
+/** A card's head is a few kilobytes; those with thousands of configs have some megabytes. */
+const MAX_README_LENGTH = 10_000_000;
+/** Patterns are turned into regular expressions, whose time grows with their stars. */
+const MAX_STARS = 8;
+const MAX_PATTERN_LENGTH = 500;
+
+const paths = z.union([z.string(), z.array(z.string())]);
+const filesOfSplit = z.object({ split: z.string(), path: paths });
+const configSchema = z.object({
+  config_name: z.string(),
+  default: z.boolean().optional(),
+  data_files: z.union([paths, z.array(filesOfSplit)]).optional(),
+});
+const headSchema = z.object({ configs: z.array(configSchema) });
+type Config = z.infer<typeof configSchema>;
+
+/** The choice that the README makes; undefined when it describes no configs, or not the one that is meant. */
+export function readmeFiles(
+  readme: string,
+  { names, split, config }: Pick<ParquetQuestion, "names" | "split" | "config">,
+): Omit<ParquetChoice, "usedReadme"> | undefined {
+  const configs = configsOf(readme);
+  const known = configs.map(({ config_name }) => config_name);
+  const meant = chosenConfig(configs, config);
+  if (meant === undefined) return known.length === 0 ? undefined : { files: [], splits: [], configs: known };
+  const bySplit = splitPatterns(meant);
+  const patterns = (bySplit.get(split) ?? []).flatMap(patternOf);
+  const files = names.filter((name) => name.endsWith(".parquet") && patterns.some((pattern) => pattern.test(name)));
+  return { files: files.toSorted(), splits: [...bySplit.keys()], configs: [] };
+}
+
+function configsOf(readme: string): readonly Config[] {
+  const head = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readme.slice(0, MAX_README_LENGTH))?.[1];
+  if (head === undefined) return [];
+  const document = parseDocument(head, { version: "1.2" });
+  // Aliases could expand to any size; cards have none.
+  let hasAlias = false;
+  visit(document, {
+    Alias: () => {
+      hasAlias = true;
+      return visit.BREAK;
+    },
+  });
+  if (hasAlias || document.errors.length > 0) return [];
+  const parsed = headSchema.safeParse(document.toJS());
+  return parsed.success ? parsed.data.configs : [];
+}
+
+function chosenConfig(configs: readonly Config[], name: string | undefined): Config | undefined {
+  if (name !== undefined) return configs.find(({ config_name }) => config_name === name);
+  const marked = configs.find((config) => config.default) ?? configs.find((config) => config.config_name === "default");
+  return marked ?? (configs.length === 1 ? configs[0] : undefined);
+}
+
+function splitPatterns({ data_files: files }: Config): ReadonlyMap<string, readonly string[]> {
+  const patterns = new Map<string, readonly string[]>();
+  for (const entry of Array.isArray(files) ? files : [])
+    if (typeof entry === "object") patterns.set(entry.split, [entry.path].flat());
+  return patterns;
+}
+
+/** A glob of names with slashes: `*` and `?` within a folder, `**` across folders. Patterns beyond the limits match nothing. */
+function patternOf(glob: string): readonly RegExp[] {
+  const plain = glob.replace(/^\.?\//, "");
+  if (plain.length > MAX_PATTERN_LENGTH || (plain.match(/\*+/g) ?? []).length > MAX_STARS) return [];
+  const source = plain.replace(/\*\*\/?|\*|\?|[^*?]+/g, (part) => {
+    if (part.startsWith("**")) return ".*";
+    if (part === "*") return "[^/]*";
+    return part === "?" ? "[^/]" : part.replace(/[\\^$.|+()[\]{}]/g, "\\$&");
+  });
+  return [new RegExp(`^${source}$`)];
+}
