@@ -17,6 +17,7 @@ import { inspectVerb } from "./inspect.js";
 import type { CliIo } from "./io.js";
 import { mergeVerb } from "./merge.js";
 import { methodsVerb } from "./methods.js";
+import { pullVerb } from "./pull.js";
 import { quickstartVerb } from "./quickstart.js";
 import { reportVerb } from "./report.js";
 import { reproduceVerb } from "./reproduce.js";
@@ -33,6 +34,7 @@ const verbs: readonly Verb[] = [
   inspectVerb,
   coefficientsVerb,
   methodsVerb,
+  pullVerb,
   reproduceVerb,
   sweepVerb,
   reportVerb,
@@ -40,7 +42,7 @@ const verbs: readonly Verb[] = [
   configShowVerb,
   doctorVerb,
 ];
-const globalFlags = ["debug", "help", "version"];
+const globalFlags = ["debug", "help", "offline", "version"];
 /** Help is laid out for this width, so that it reads the same everywhere. */
 const HELP_COLUMNS = 110;
 
@@ -55,7 +57,8 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<number
       io.stdout.write(`${parsed}\n`);
       return EXIT_OK;
     }
-    return await parsed(io);
+    // The switch of Hugging Face's own tools, for one command.
+    return await parsed(args.includes("--offline") ? { ...io, env: { ...io.env, HF_HUB_OFFLINE: "1" } } : io);
   } catch (error) {
     return report(error, debug, io);
   }
@@ -75,6 +78,12 @@ function parse(args: readonly string[], version: string): Run | string {
       "parse-positional-numbers": false,
     })
     .option("debug", { describe: "Show stack traces", type: "boolean", default: false, global: true })
+    .option("offline", {
+      describe: "Use only what is here of the Hugging Face hub",
+      type: "boolean",
+      default: false,
+      global: true,
+    })
     .version(version)
     .alias("help", "h")
     .wrap(HELP_COLUMNS)

@@ -4,7 +4,7 @@ import { nearest } from "../config/nearest.js";
 import { ConfigError } from "../errors.js";
 import { coefficientsPath } from "./coefficients-path.js";
 import { EXIT_OK } from "./exit-codes.js";
-import { loadCliConfig } from "./io.js";
+import { hubOf, loadCliConfig } from "./io.js";
 import { defineVerb, overridesPositional } from "./verb.js";
 
 const FORMS = {
@@ -49,7 +49,12 @@ export const coefficientsVerb = defineVerb({
     const source = await coefficientsPath(from, io.cwd);
     const target = path.resolve(io.cwd, output);
     const library = await io.library();
-    const { tasks, groups } = await library.convertCoefficients(config, { from: source, output: target, to: form });
+    const { tasks, groups } = await library.convertCoefficients(config, {
+      from: source,
+      output: target,
+      to: form,
+      hub: hubOf(io, false),
+    });
     io.stderr.write(`${tasks.length} tasks, ${groups.length} groups: ${FORMS[form]}\n`);
     io.stdout.write(`${target}\n`);
     return EXIT_OK;

@@ -3,12 +3,15 @@
  * behind the lazy import. main.ts gives the process's own; tests give theirs.
  */
 import path from "node:path";
+import type { Hub } from "../checkpoint/hub/request.js";
+import { hubSettings } from "../checkpoint/hub/settings.js";
 import type { MergeFile } from "../config/merge-file.js";
 import type { RunConfig } from "../config/schema.js";
 import type { TrainEvent } from "../optimize/events.js";
 import type { DoctorReport, ResultRow, Summary } from "../report/summary.js";
 import type { MergeModelsOptions, MergeResult } from "../run/merge-models/merge-models.js";
 import type { Tracking } from "../run/tracking.js";
+import { createByteProgress } from "../track/byte-progress.js";
 import { createConsole } from "../track/console.js";
 import type { ConsoleStream } from "../track/terminal.js";
 
@@ -23,6 +26,8 @@ export interface WorkOptions {
   readonly overwrite: boolean;
   readonly onEvent: (event: TrainEvent) => void;
   readonly log: (line: string) => void;
+  /** For suites that name repositories on the hub. */
+  readonly hub: Hub;
   /** The MLflow server that fits are delivered to; none when MLFLOW_TRACKING_URI is not set. */
   readonly tracking?: Tracking;
 }
@@ -52,6 +57,7 @@ export interface Library {
       readonly from: string;
       readonly output: string;
       readonly to: "json" | "fusionbench" | "official" | "mergekit";
+      readonly hub: Hub;
     },
   ): Promise<{ readonly tasks: readonly string[]; readonly groups: readonly string[] }>;
   mergeModels(file: MergeFile, output: string, options: MergeModelsOptions): Promise<MergeResult>;
@@ -119,9 +125,27 @@ export function workOptions(
     ...(uri ? { tracking: trackingOf(io, uri) } : {}),
     cacheDir: cacheDirectory(io),
     signal: io.signal,
+    hub: hubOf(io, choices.quiet),
     overwrite: choices.overwrite ?? false,
     onEvent: choices.quiet ? () => {} : view.show,
     log: choices.quiet ? () => {} : view.log,
+  };
+}
+
+/** The hub, as the environment sets it up; downloads show their progress on stderr unless `quiet`. */
+export function hubOf(io: CliIo, quiet: boolean): Hub {
+  const progress = createByteProgress(io.stderr, () => performance.now());
+  return {
+    ...hubSettings(io),
+    fetch,
+    signal: io.signal,
+    log: (line) => {
+      if (!quiet) io.stderr.write(`${line}\n`);
+    },
+    onProgress: (state) => {
+      if (!quiet) progress.show(state);
+      if (state.doneBytes >= state.totalBytes) progress.end();
+    },
   };
 }
 

@@ -6,10 +6,12 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
+import type { Hub } from "../checkpoint/hub/request.js";
 import { openSuite } from "../data/suite.js";
 import { ConfigError } from "../errors.js";
 import { writeExperimentReport } from "../report/experiment-report.js";
 import type { SessionOptions } from "../run/session.js";
+import { commitOf } from "../run/suite-sources.js";
 import { type Cell, type LoadCellsOptions, loadCells } from "./cells.js";
 import { type ChosenSettings, readChosen, writeChosen } from "./chosen-settings.js";
 import { type Experiment, isSearched, openExperiment } from "./experiment-file.js";
@@ -48,7 +50,7 @@ export interface Reproduction {
 export async function reproduce(options: ReproduceOptions): Promise<Reproduction> {
   const experiment = await openExperiment(options.experiment, options.experimentsDir, options.cwd);
   const directory = path.join(options.output, experiment.name);
-  const cellOptions = { ...options, suiteFingerprint: fingerprints() };
+  const cellOptions = { ...options, suiteFingerprint: fingerprints(options.hub) };
   const chosen = await settingsOf(experiment, directory, cellOptions);
   const cells = await loadCells(experiment, tableLines(experiment, chosen), cellOptions);
   const cellsDir = path.join(directory, "cells");
@@ -172,18 +174,18 @@ async function computeAll(
  * Fingerprints of what a method reads of a suite, by the names and contents of its files, so that results stand on every machine.
  * Each suite is looked at once; only the row of the multi-task model depends on that model.
  */
-function fingerprints(): (suite: string, method: string | undefined) => Promise<string> {
+function fingerprints(hub: Hub | undefined): (suite: string, method: string | undefined) => Promise<string> {
   const known = new Map<string, Promise<string>>();
   return (suite, method) => {
     const withMultitask = method === "multi_task";
     const key = JSON.stringify([suite, withMultitask]);
-    const found = known.get(key) ?? suiteFingerprint(suite, withMultitask);
+    const found = known.get(key) ?? suiteFingerprint(suite, withMultitask, hub);
     known.set(key, found);
     return found;
   };
 }
 
-async function suiteFingerprint(suitePath: string, withMultitask: boolean): Promise<string> {
+async function suiteFingerprint(suitePath: string, withMultitask: boolean, hub: Hub | undefined): Promise<string> {
   const suite = await openSuite(suitePath);
   const paths = [
     suite.base,
@@ -191,7 +193,12 @@ async function suiteFingerprint(suitePath: string, withMultitask: boolean): Prom
     ...suite.tasks.flatMap(({ expert, head, dataset }) => [expert, head, dataset]),
   ];
   const hash = createHash("sha256").update(await readFile(suite.path));
-  for (const root of paths) if (root !== undefined) for (const line of await describeFiles(root)) hash.update(line);
+  for (const root of paths) {
+    if (root === undefined) continue;
+    // A commit says what is in a repository, without a download.
+    const commit = await commitOf(root, hub);
+    for (const line of commit === undefined ? await describeFiles(root) : [`${root} ${commit}\n`]) hash.update(line);
+  }
   return hash.digest("hex");
 }
 

@@ -2,6 +2,8 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
+import { parseUri, shownReference } from "../checkpoint/hub/reference.js";
+import type { Hub } from "../checkpoint/hub/request.js";
 import type { RunConfig } from "../config/schema.js";
 import { openSuite } from "../data/suite.js";
 import { CheckpointError } from "../errors.js";
@@ -19,6 +21,7 @@ import {
 } from "../track/coefficient-formats/tables.js";
 import { type CoefficientsRecord, coefficientsText, parseCoefficients } from "../track/coefficients-file.js";
 import { chosenTasks } from "./inputs.js";
+import { bringSuite } from "./suite-sources.js";
 
 export const coefficientForms = ["json", "fusionbench", "official", "mergekit"] as const;
 export type CoefficientForm = (typeof coefficientForms)[number];
@@ -28,6 +31,8 @@ export interface ConvertCoefficientsOptions {
   readonly from: string;
   readonly output: string;
   readonly to: CoefficientForm;
+  /** For suites that name repositories on the hub. */
+  readonly hub?: Hub;
 }
 
 /**
@@ -38,7 +43,9 @@ export async function convertCoefficients(
   config: RunConfig,
   options: ConvertCoefficientsOptions,
 ): Promise<CoefficientsRecord> {
-  const suite = await openSuite(config.suite);
+  const named = await openSuite(config.suite);
+  // Only the base is looked into.
+  const suite = await bringSuite(named, { tasks: [], splits: [] }, options.hub);
   const tasks = chosenTasks(suite, "tasks", config.tasks) ?? suite.tasks;
   const configPath = path.join(suite.base, "config.json");
   const { config: baseConfig } = await openCheckpoint(suite.base);
@@ -48,7 +55,7 @@ export async function convertCoefficients(
   const record = await readRecord(options.from, names, blocks);
   const expertOf = (task: string): string => {
     const found = tasks.find(({ name }) => name === task);
-    if (found !== undefined) return found.expert;
+    if (found !== undefined) return nameForMergekit(found.expert);
     throw new CheckpointError(`${options.from}: task ${task}: expected one of ${names.join(", ")}`);
   };
   const write = (content: string | Uint8Array) => writeFileAtomic(options.output, content);
@@ -64,13 +71,21 @@ export async function convertCoefficients(
       break;
     case "mergekit": {
       const known = record.groups.length === 1 ? tensors : tensors.filter((name) => record.groupOf[name] !== undefined);
-      await write(mergekitText(record, { base: suite.base, experts: record.tasks.map(expertOf) }, known));
+      await write(
+        mergekitText(record, { base: nameForMergekit(named.base), experts: record.tasks.map(expertOf) }, known),
+      );
       break;
     }
     default:
       return options.to satisfies never;
   }
   return record;
+}
+
+/** A path, or the repository as mergekit writes it. */
+function nameForMergekit(path: string): string {
+  const reference = parseUri(path);
+  return reference === undefined ? path : shownReference(reference);
 }
 
 async function readRecord(file: string, tasks: readonly string[], blocks: number): Promise<CoefficientsRecord> {

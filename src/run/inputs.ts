@@ -7,11 +7,12 @@ import { join } from "node:path";
 import { type Bundle, buildBundle } from "../checkpoint/bundle.js";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { derivationWarnings } from "../checkpoint/derivation.js";
+import type { Hub } from "../checkpoint/hub/request.js";
 import { compareCheckpoints, failOnProblems } from "../checkpoint/preflight.js";
 import { nearest } from "../config/nearest.js";
 import type { RunConfig } from "../config/schema.js";
 import type { ChosenCorruption } from "../data/corruptions/registry.js";
-import { openDataset } from "../data/dataset.js";
+import { type OpenDatasetOptions, openDataset } from "../data/dataset.js";
 import {
   type LabelledPixels,
   loadPixels,
@@ -20,7 +21,7 @@ import {
   withoutLabels,
 } from "../data/pixels.js";
 import { type Preprocessing, parsePreprocessing } from "../data/preprocessing.js";
-import { openSuite, type Suite, type SuiteTask } from "../data/suite.js";
+import { openSuite, ownSplit, type Suite, type SuiteTask } from "../data/suite.js";
 import { CheckpointError, ConfigError } from "../errors.js";
 import { type Grouping, groupTensors } from "../merge/groups.js";
 import { mergeableTensors } from "../merge/merged-weights.js";
@@ -28,6 +29,7 @@ import { processingOf } from "../merge/task-vector-processings.js";
 import { type ClipVisionConfig, parseClipConfig } from "../model/clip-config.js";
 import { clipVisionTensors, PROJECTION_TENSOR } from "../model/clip-vision.js";
 import { type Head, loadHead } from "../model/heads.js";
+import { bringSuite, datasetDirectory } from "./suite-sources.js";
 
 export interface Inputs {
   readonly suite: Suite;
@@ -48,18 +50,20 @@ export interface Inputs {
   readonly judgedHeads: readonly Head[];
   /** Of all images that are read. */
   readonly corruption: ChosenCorruption | undefined;
+  /** Where the hub's data sets come from; undefined: the suite's data sets are directories. */
+  readonly hub: Hub | undefined;
 }
 
 export interface InputOptions {
   readonly cacheDir: string;
+  /** For suites that name repositories on the hub. */
+  readonly hub?: Hub;
   readonly log: (line: string) => void;
 }
 
 /** Opens the suite's checkpoints, compares them, builds or reuses the bundle, and reads the heads. */
-export async function loadInputs(config: RunConfig, { cacheDir, log }: InputOptions): Promise<Inputs> {
-  const suite = await openSuite(config.suite);
-  const tasks = chosenTasks(suite, "tasks", config.tasks) ?? suite.tasks;
-  const judged = chosenTasks(suite, "data.eval_tasks", config.data.eval_tasks) ?? tasks;
+export async function loadInputs(config: RunConfig, { cacheDir, log, hub }: InputOptions): Promise<Inputs> {
+  const { suite, tasks, judged } = await openSources(config, hub);
   const base = await openCheckpoint(suite.base);
   const configPath = join(suite.base, "config.json");
   const tower = parseClipConfig(base.config, configPath);
@@ -108,7 +112,25 @@ export async function loadInputs(config: RunConfig, { cacheDir, log }: InputOpti
     judged,
     judgedHeads,
     corruption: corruptionOf(config),
+    hub,
   };
+}
+
+/** The suite and its chosen tasks, with models as directories: what is on the hub has been downloaded, data sets too. */
+async function openSources(
+  config: RunConfig,
+  hub: Hub | undefined,
+): Promise<Pick<Inputs, "suite" | "tasks" | "judged">> {
+  const named = await openSuite(config.suite);
+  const choose = (suite: Suite) => {
+    const tasks = chosenTasks(suite, "tasks", config.tasks) ?? suite.tasks;
+    return { tasks, judged: chosenTasks(suite, "data.eval_tasks", config.data.eval_tasks) ?? tasks };
+  };
+  const { tasks, judged } = choose(named);
+  const { adapt_split, eval_split } = config.data;
+  const part = { tasks: [...new Set([...tasks, ...judged])], splits: [adapt_split, eval_split] };
+  const suite = await bringSuite(named, part, hub);
+  return { suite, ...choose(suite) };
 }
 
 /** The same noise in every run, whatever seed the fit has: corrupted images are another data set. */
@@ -181,7 +203,7 @@ export async function loadLabelled(
   cacheDir: string,
 ): Promise<Map<string, LabelledPixels>> {
   const stores = tasks.map(async (task): Promise<[string, LabelledPixels]> => {
-    const dataset = await openDataset({ path: task.dataset, split, classes: task.classes, where: `task ${task.name}` });
+    const dataset = await openDataset({ ...(await taskDataset(inputs, task, split)), classes: task.classes });
     const pixels = await loadPixels(dataset, inputs.preprocessing, { cacheDir, corruption: inputs.corruption });
     return [task.name, requireLabels(pixels, `task ${task.name}`)];
   });
@@ -195,9 +217,19 @@ export async function loadUnlabelled(
   cacheDir: string,
 ): Promise<Map<string, UnlabelledPixels>> {
   const stores = inputs.tasks.map(async (task): Promise<[string, UnlabelledPixels]> => {
-    const dataset = await openDataset({ path: task.dataset, split, where: `task ${task.name}` });
+    const dataset = await openDataset(await taskDataset(inputs, task, split));
     const pixels = await loadPixels(dataset, inputs.preprocessing, { cacheDir, corruption: inputs.corruption });
     return [task.name, withoutLabels(pixels)];
   });
   return new Map(await Promise.all(stores));
+}
+
+/** Where and how a task's split is read. */
+async function taskDataset({ hub }: Inputs, task: SuiteTask, split: string): Promise<OpenDatasetOptions> {
+  return {
+    path: await datasetDirectory(task, split, hub),
+    split: ownSplit(task, split),
+    where: `task ${task.name}`,
+    parameters: task.reading?.parameters,
+  };
 }

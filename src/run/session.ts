@@ -1,4 +1,5 @@
 /** What fits and evaluations share: the engine, the inputs, the labelled images and the compiled classifier. */
+import type { Hub } from "../checkpoint/hub/request.js";
 import type { RunConfig } from "../config/schema.js";
 import { createEngine } from "../engine/create-engine.js";
 import type { Engine } from "../engine/program.js";
@@ -11,6 +12,8 @@ export interface SessionOptions {
   readonly cacheDir: string;
   readonly signal: AbortSignal;
   readonly log: (line: string) => void;
+  /** For suites that name repositories on the hub. */
+  readonly hub?: Hub;
 }
 
 export interface Session {

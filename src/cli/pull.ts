@@ -1,0 +1,93 @@
+/** `adamerge pull`: downloads what a suite names on the Hugging Face hub into its cache, after showing how much that is. */
+import path from "node:path";
+import { alignedText } from "../report/table.js";
+import { bytesText } from "../track/byte-progress.js";
+import { EXIT_OK } from "./exit-codes.js";
+import { type CliIo, hubOf, printJson } from "./io.js";
+import { defineVerb, jsonOption, quietOption } from "./verb.js";
+
+const COMMIT_SHOWN = 10;
+
+export const pullVerb = defineVerb({
+  name: "pull",
+  usage: "<suite>",
+  describe: "Download a suite's models and data sets from the Hugging Face hub",
+  positionals: {
+    suite: { describe: "Suite (its folder or suite.yaml)", type: "string", demandOption: true },
+  },
+  options: {
+    tasks: { describe: "Only these tasks, with commas between (default: all)", type: "string", requiresArg: true },
+    splits: {
+      describe: "Only these splits, with commas between (default: the suite's adapt, val and test)",
+      type: "string",
+      requiresArg: true,
+    },
+    update: { describe: "Ask the hub where branches are now", type: "boolean", default: false },
+    "dry-run": { describe: "Show the bytes, and download nothing", type: "boolean", default: false },
+    quiet: quietOption,
+    json: jsonOption,
+  },
+  examples: [
+    ["pull my-suite --dry-run", "How much it would be"],
+    ["pull my-suite --splits test", "Models, and the images of one split; started again, it goes on where it was"],
+  ],
+  async run({ suite: given, tasks, splits, update, "dry-run": dryRun, quiet, json }, io) {
+    const { openSuite } = await import("../data/suite.js");
+    const { chosenTasks } = await import("../run/inputs.js");
+    const { fetchPlanned, planSuite } = await import("../run/suite-sources.js");
+    const suite = await openSuite(path.resolve(io.cwd, given));
+    const part = {
+      tasks: chosenTasks(suite, "--tasks", listOf(tasks) ?? null) ?? suite.tasks,
+      splits: listOf(splits) ?? [...new Set(Object.values(suite.splits))],
+    };
+    const hub = hubOf(io, quiet);
+    const plans = await planSuite(hub, suite, part, { update });
+    await showPlans(plans, { json, quiet }, io);
+    if (!dryRun) await fetchPlanned(hub, plans);
+    return EXIT_OK;
+  },
+});
+
+function listOf(text: string | undefined): string[] | undefined {
+  return text
+    ?.split(",")
+    .map((word) => word.trim())
+    .filter((word) => word !== "");
+}
+
+/** What there is to download, before it is. */
+async function showPlans(
+  plans: Awaited<ReturnType<typeof import("../run/suite-sources.js").planSuite>>,
+  { json, quiet }: { readonly json: boolean; readonly quiet: boolean },
+  io: CliIo,
+): Promise<void> {
+  const { planBytes } = await import("../run/suite-sources.js");
+  const { shownReference } = await import("../checkpoint/hub/reference.js");
+  const rows = plans.map((plan) => ({
+    type: plan.reference.type,
+    repository: shownReference(plan.reference),
+    commit: plan.commit,
+    directory: plan.directory,
+    files: plan.files.length,
+    ...planBytes(plan),
+  }));
+  if (json) return printJson(io, rows);
+  if (quiet) return;
+  if (rows.length === 0) {
+    io.stdout.write("All of the suite is in directories; there is nothing to download.\n");
+    return;
+  }
+  const cells = rows.map(({ type, repository, commit, files, allBytes, missingBytes }) => [
+    type,
+    repository,
+    commit?.slice(0, COMMIT_SHOWN) ?? "not in the cache",
+    String(files),
+    bytesText(allBytes),
+    bytesText(missingBytes),
+  ]);
+  const total = (key: "allBytes" | "missingBytes") => bytesText(rows.reduce((sum, row) => sum + row[key], 0));
+  const header = ["type", "repository", "commit", "files", "size", "to download"];
+  io.stdout.write(
+    `${alignedText([header, ...cells, ["all", "", "", "", total("allBytes"), total("missingBytes")]])}\n`,
+  );
+}

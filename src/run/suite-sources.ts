@@ -1,0 +1,159 @@
+/**
+ * Brings what a suite names on the Hugging Face hub onto this machine: which repositories and which of their files a run needs, the
+ * plan of a download (for `adamerge pull`, which shows it first), and the suite with directories in the place of references. A suite of
+ * paths alone passes through and needs no hub.
+ */
+import { cachedCommit } from "../checkpoint/hub/cache.js";
+import { modelFiles } from "../checkpoint/hub/model-files.js";
+import { formatUri, parseUri, shownReference } from "../checkpoint/hub/reference.js";
+import { fetchCommit } from "../checkpoint/hub/repository.js";
+import type { Hub } from "../checkpoint/hub/request.js";
+import {
+  fetchSnapshots,
+  isComplete,
+  planSnapshot,
+  type SnapshotPlan,
+  type SnapshotRequest,
+} from "../checkpoint/hub/snapshot.js";
+import { datasetFiles } from "../data/dataset-files.js";
+import { ownSplit, type Suite, type SuiteTask } from "../data/suite.js";
+import { HubError } from "../errors.js";
+
+/** Part of a suite. */
+export interface SuitePart {
+  readonly tasks: readonly SuiteTask[];
+  /** Names that runs use. */
+  readonly splits: readonly string[];
+}
+
+/**
+ * What has to come from the hub for a part of a suite: the base, the multi-task model and the experts of the part's tasks, and their data sets'
+ * files of the part's splits. Plans of the hub in no particular order; none for a suite of paths. Throws HubError, also for a
+ * repository that lacks something needed. `update` asks where branches are now.
+ */
+export async function planSuite(
+  hub: Hub,
+  suite: Suite,
+  part: SuitePart,
+  { update }: { readonly update: boolean },
+): Promise<readonly SnapshotPlan[]> {
+  const plans: SnapshotPlan[] = [];
+  for (const request of suiteRequests(suite, part)) plans.push(await planSnapshot(hub, request, { update }));
+  return plans;
+}
+
+/** Bytes that a plan's snapshot has in all, and those still to come. */
+export function planBytes({ files }: SnapshotPlan): { readonly allBytes: number; readonly missingBytes: number } {
+  const allBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  return { allBytes, missingBytes: allBytes - files.reduce((sum, { haveBytes }) => sum + haveBytes, 0) };
+}
+
+/**
+ * The suite with directories in the place of models' references, after downloading what its part lacks, data sets too (`datasetDirectory` says
+ * where those are). Experts of other tasks stay references. Throws HubError, offline with everything that the cache lacks.
+ */
+export async function bringSuite(suite: Suite, part: SuitePart, hub: Hub | undefined): Promise<Suite> {
+  const requests = suiteRequests(suite, part);
+  if (requests.length === 0) return suite;
+  const connected = requireHub(hub, requests);
+  const plans = await planSuite(connected, suite, part, { update: false });
+  await fetchPlanned(connected, plans);
+  const directories = new Map(plans.map(({ reference, directory }) => [formatUri(reference), directory]));
+  const local = (path: string) => directories.get(path) ?? path;
+  return {
+    ...suite,
+    base: local(suite.base),
+    multitask: suite.multitask === undefined ? undefined : local(suite.multitask),
+    tasks: suite.tasks.map((task) => ({ ...task, expert: local(task.expert) })),
+  };
+}
+
+/** The directory of a task's data set with the files of one split (a name that runs use), downloaded if need be. Throws HubError. */
+export async function datasetDirectory(task: SuiteTask, split: string, hub: Hub | undefined): Promise<string> {
+  const requests = datasetRequests(task, [split]);
+  const [request] = requests;
+  if (request === undefined) return task.dataset;
+  const connected = requireHub(hub, requests);
+  const plan = await planSnapshot(connected, request, { update: false });
+  await fetchPlanned(connected, [plan]);
+  return plan.directory ?? task.dataset;
+}
+
+/** The commit that a reference of a suite stands for here; undefined for a path. Throws HubError. */
+export async function commitOf(path: string, hub: Hub | undefined): Promise<string | undefined> {
+  const reference = parseUri(path);
+  if (reference === undefined) return undefined;
+  const connected = requireHub(hub, [{ reference }]);
+  const known = await cachedCommit(connected.cacheDir, reference);
+  if (known !== undefined) return known;
+  if (connected.offline)
+    throw new HubError(`${shownReference(reference)}: offline, and ${connected.cacheDir} does not know this revision`);
+  return fetchCommit(connected, reference);
+}
+
+/** Downloads what plans lack. Throws HubError when, offline, something is missing. */
+export async function fetchPlanned(hub: Hub, plans: readonly SnapshotPlan[]): Promise<void> {
+  const lacking = plans.filter((plan) => !isComplete(plan));
+  if (lacking.length === 0) return;
+  if (hub.offline) throw notCached(hub, lacking);
+  await fetchSnapshots(hub, lacking);
+}
+
+/** References of a suite's part with the files that are needed; data sets of several tasks in one request. */
+function suiteRequests(suite: Suite, { tasks, splits }: SuitePart): readonly SnapshotRequest[] {
+  const requests = new Map<string, SnapshotRequest>();
+  const want = (request: SnapshotRequest) => {
+    const key = formatUri(request.reference);
+    const known = requests.get(key);
+    requests.set(key, known === undefined ? request : bothOf(known, request));
+  };
+  const model = (path: string | undefined, preprocessor: boolean) => {
+    const reference = path === undefined ? undefined : parseUri(path);
+    if (reference !== undefined) want({ reference, choose: modelFiles({ preprocessor, tokenizer: false }) });
+  };
+  model(suite.base, true);
+  model(suite.multitask, false);
+  for (const task of tasks) {
+    model(task.expert, false);
+    for (const request of datasetRequests(task, splits)) want(request);
+  }
+  return [...requests.values()];
+}
+
+function datasetRequests(task: SuiteTask, splits: readonly string[]): readonly SnapshotRequest[] {
+  const reference = parseUri(task.dataset);
+  if (reference === undefined) return [];
+  const own = splits.map((split) => ownSplit(task, split));
+  return [{ reference, choose: datasetFiles({ config: task.reading?.parameters.config, splits: own }) }];
+}
+
+/** Two tasks can share a repository, with other configs or splits. */
+function bothOf(one: SnapshotRequest, other: SnapshotRequest): SnapshotRequest {
+  return {
+    reference: one.reference,
+    choose: async (names, read) => {
+      const [a, b] = [await one.choose(names, read), await other.choose(names, read)];
+      return {
+        files: [...new Set([...a.files, ...b.files])],
+        absent: [...new Set([...a.absent, ...b.absent])],
+        certain: a.certain && b.certain,
+      };
+    },
+  };
+}
+
+function requireHub(hub: Hub | undefined, requests: readonly Pick<SnapshotRequest, "reference">[]): Hub {
+  if (hub !== undefined) return hub;
+  const names = requests.map(({ reference }) => shownReference(reference));
+  throw new HubError(`${names.join(", ")}: expected a connection to the hub for these repositories, found none`);
+}
+
+function notCached({ cacheDir }: Hub, plans: readonly SnapshotPlan[]): HubError {
+  const lines = plans.map(({ reference, absent, files }) => {
+    const missing = [...absent, ...files.filter(({ ready }) => !ready).map(({ name }) => name)];
+    return `${shownReference(reference)}: ${missing.join(", ")}`;
+  });
+  return new HubError(
+    `offline: expected in ${cacheDir}, found none of:\n${lines.join("\n")}\nGo online (without --offline and HF_HUB_OFFLINE), or fill that cache elsewhere with \`adamerge pull\``,
+  );
+}

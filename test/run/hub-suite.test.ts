@@ -1,0 +1,119 @@
+/** A suite whose models and data sets are on the (fake) hub gives what the same suite in directories gives. */
+import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { runCli } from "../../src/cli/cli.js";
+import type { CliIo } from "../../src/cli/io.js";
+import { type FakeHub, startFakeHub } from "../fake-hub/fake-hub.js";
+import { ROOT, temporaryFolder } from "../support/cli.js";
+
+const MINI8 = join(ROOT, "datasets", "mini8");
+const TASKS = ["mnist", "letters"];
+let folder: string;
+let hub: FakeHub;
+
+beforeAll(async () => {
+  folder = await temporaryFolder();
+  const served = join(folder, "served");
+  await copy(join(MINI8, "base"), join(served, "models", "adamerge", "mini8"));
+  for (const task of TASKS) {
+    await copy(join(MINI8, "experts", task), join(served, "models", "adamerge", `mini8_${task}`));
+    await copy(join(MINI8, "tasks", task), join(served, "datasets", "adamerge", task));
+  }
+  hub = await startFakeHub(served);
+  await mkdir(join(folder, "suite"));
+  await writeFile(join(folder, "suite", "suite.yaml"), await suiteText());
+  await writeFile(join(folder, "run.yaml"), "suite: suite\ndata: { eval_limit: 60 }\n");
+});
+afterAll(() => hub.close());
+
+async function copy(from: string, to: string): Promise<void> {
+  await cp(from, to, { recursive: true, dereference: true });
+}
+
+/** mini8's own description, cut to two tasks, with repositories in the place of folders. */
+async function suiteText(): Promise<string> {
+  const { parse, stringify } = await import("yaml");
+  const suite = parse(await readFile(join(MINI8, "suite.yaml"), "utf8"));
+  const tasks = suite.tasks
+    .filter(({ name }: { name: string }) => TASKS.includes(name))
+    .map((task: { name: string; head: string }) => ({
+      ...task,
+      dataset: { path: `adamerge/${task.name}`, splits: { checked: "test" } },
+      expert: `adamerge/mini8_${task.name}@main`,
+      head: join(MINI8, task.head),
+    }));
+  const { multitask: _, ...others } = suite;
+  return stringify({ ...others, base: "adamerge/mini8", tasks });
+}
+
+async function run(line: string, env: Readonly<Record<string, string>> = {}) {
+  let stdout = "";
+  let stderr = "";
+  const io: CliIo = {
+    stdout: { write: (text) => (stdout += text) },
+    stderr: { write: (text) => (stderr += text) },
+    env: {
+      HF_ENDPOINT: hub.url,
+      HF_HUB_CACHE: join(folder, "hub"),
+      ADAMERGE_CACHE: join(folder, "cache"),
+      ...env,
+    },
+    cwd: folder,
+    homeDir: folder,
+    packageRoot: ROOT,
+    signal: new AbortController().signal,
+    library: () => import("../../src/run.js"),
+  };
+  const code = await runCli(line.split(" "), io);
+  return { code, stdout, stderr };
+}
+
+test("offline, an empty cache is said with every repository it lacks", async () => {
+  const { code, stderr } = await run("eval run.yaml --method weight_averaging --offline");
+  expect(code).toBe(3);
+  for (const name of ["adamerge/mini8:", "adamerge/mini8_mnist:", "adamerge/letters:"]) expect(stderr).toContain(name);
+  expect(hub.requests).toEqual([]);
+});
+
+test("pull shows the bytes, and downloads nothing when asked not to", async () => {
+  const { code, stdout } = await run("pull suite --splits test --dry-run");
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^model +adamerge\/mini8 +[0-9a-f]{10} +3 +(\d\.\d+ MB) +\1$/m);
+  expect(stdout).toMatch(/^dataset +adamerge\/mnist .* kB/m);
+  expect(hub.requests.filter(({ server }) => server === "storage")).toEqual([]);
+});
+
+test("a pull that was broken off goes on where it was, and an evaluation asks nothing more", async () => {
+  hub.faults.push({ on: /./, server: "storage", kind: "cut", afterBytes: 100_000, times: 1 });
+  const pulled = await run("pull suite --splits test --json");
+  expect(pulled.code).toBe(0);
+  expect(hub.requests.some(({ range }) => range !== undefined && /^bytes=[1-9]/.test(range))).toBe(true);
+  const before = hub.requests.length;
+  const remote = await run("eval run.yaml --method weight_averaging --json");
+  expect(remote.stderr).not.toContain("adamerge: ");
+  expect(hub.requests).toHaveLength(before);
+  const local = await run(
+    `eval ${join(ROOT, "configs", "mini8.yaml")} tasks=[mnist,letters] data.eval_limit=60 --method weight_averaging --json`,
+  );
+  expect(JSON.parse(remote.stdout)).toEqual(JSON.parse(local.stdout));
+  const offline = await run("eval run.yaml data.eval_split=checked --method weight_averaging --json --offline");
+  expect(JSON.parse(offline.stdout)).toEqual(JSON.parse(remote.stdout));
+});
+
+test("a split that the data set lacks is said with those it has", async () => {
+  const { code, stderr } = await run("eval run.yaml data.eval_split=nothere --method weight_averaging");
+  expect(code).toBe(3);
+  expect(stderr).toContain("parquet files of split nothere");
+  expect(stderr).toContain("its splits are ");
+});
+
+test("a repository that is not there is one line", async () => {
+  const text = (await suiteText()).replace("adamerge/mini8_letters@main", "adamerge/mini8_lettres");
+  await mkdir(join(folder, "wrong"));
+  await writeFile(join(folder, "wrong", "suite.yaml"), text);
+  const { code, stderr } = await run("pull wrong");
+  expect(code).toBe(3);
+  expect(stderr.trim().split("\n")).toHaveLength(1);
+  expect(stderr).toContain("adamerge/mini8_lettres");
+});
