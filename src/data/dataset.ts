@@ -5,6 +5,7 @@
 import { stat } from "node:fs/promises";
 import { DataError } from "../errors.js";
 import { alignClasses, checkRange } from "./classes.js";
+import { csvManifestReader } from "./csv-manifest.js";
 import type { DatasetReader, ImageDataset } from "./image-dataset.js";
 import { imageFolderReader } from "./image-folder.js";
 import { parquetReader } from "./parquet-dataset.js";
@@ -12,7 +13,11 @@ import { parquetReader } from "./parquet-dataset.js";
 export type { DatasetReader, ImageDataset } from "./image-dataset.js";
 
 /** In the order in which they are tried. */
-export const datasetReaders = [parquetReader, imageFolderReader] as const satisfies readonly DatasetReader[];
+export const datasetReaders = [
+  csvManifestReader,
+  parquetReader,
+  imageFolderReader,
+] as const satisfies readonly DatasetReader[];
 
 export interface OpenDatasetOptions {
   /** The directory of the data set. */
@@ -58,5 +63,5 @@ export async function openDataset({
     return dataset;
   }
   const layouts = datasetReaders.map(({ title, layout }) => `${title} (${layout})`).join(" or ");
-  throw new DataError(`${where}: ${path}: expected split ${split} as ${layouts}, found neither`);
+  throw new DataError(`${where}: ${path}: expected split ${split} as ${layouts}, found none`);
 }

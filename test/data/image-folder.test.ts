@@ -64,7 +64,7 @@ describe("image folders", () => {
       "expected either class folders or images, found 1 folders (a, ...)",
     );
     await expect(open("empty", "test")).rejects.toThrow("expected at least 1 image");
-    await expect(open("nothing", "test")).rejects.toThrow("expected split test as Hugging Face parquet");
+    await expect(open("nothing", "test")).rejects.toThrow("expected split test as CSV manifest");
     await expect(open("file", "test")).rejects.toThrow("expected the directory of a data set, found a file");
     await expect(open("absent", "test")).rejects.toThrow("found nothing there");
     await expect(open("pets", "../pets")).rejects.toThrow('found "../pets"');

@@ -1,0 +1,132 @@
+/**
+ * Manifests: `<split>.csv` (or `manifest.csv` with a column `split`) in the data set's folder, a row per image: its `path`, relative to the manifest,
+ * and its `label`, the name of a class; without that column the images are unlabelled. RFC 4180 with a header row, read by csv-parse.
+ * Classes are in the order of their names unless the head's order is known.
+ */
+import { createReadStream } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import { CsvError, parse } from "csv-parse";
+import { z } from "zod";
+import { DataError } from "../errors.js";
+import { type DatasetReader, type ImageDataset, type ReadRequest, readerParameters } from "./image-dataset.js";
+
+const COMMON_NAME = "manifest.csv";
+const SPLIT_COLUMN = "split";
+/** A path and a class name are far shorter; bounds what a broken quote can gather. */
+const MAX_ROW_LENGTH = 100_000;
+const MAX_IMAGES = 20_000_000;
+
+const parametersSchema = z.strictObject({
+  image_column: z.string().min(1).default("path").describe("Column of the images' paths"),
+  label_column: z.string().min(1).default("label").describe("Column of the class names; absent: unlabelled"),
+});
+
+export const csvManifestReader: DatasetReader = {
+  name: "csv",
+  title: "CSV manifest",
+  layout: `<split>.csv or ${COMMON_NAME} (columns path, label)`,
+  parameters: parametersSchema,
+  detect: async (path, split) => (await findManifest(path, split)) !== undefined,
+  open: openManifest,
+};
+
+interface Row {
+  readonly file: string;
+  readonly label: string | undefined;
+  /** In the manifest, from 1. */
+  readonly line: number;
+}
+
+async function openManifest(request: ReadRequest): Promise<ImageDataset> {
+  const { path, split, where } = request;
+  const columns = readerParameters(parametersSchema, request);
+  const manifest = (await findManifest(path, split)) ?? join(path, COMMON_NAME);
+  const rows = await readRows(manifest, { ...columns, path, split, where });
+  if (rows.length === 0)
+    throw new DataError(`${where}: ${manifest}: expected at least 1 image of split ${split}, found none`);
+  const locate = (index: number) => `${manifest}:${rows[index]?.line} (${rows[index]?.file})`;
+  const dataset: ImageDataset = {
+    name: basename(path),
+    split,
+    size: rows.length,
+    locate,
+    encoded: async (index) =>
+      readFile(rows[index]?.file ?? "").catch((cause: unknown) => {
+        const reason = cause instanceof Error ? cause.message : String(cause);
+        throw new DataError(
+          `${locate(index)}: expected a readable image, found: ${reason}; paths are relative to ${path}`,
+          {
+            cause,
+          },
+        );
+      }),
+  };
+  const classes = [...new Set(rows.flatMap(({ label }) => label ?? []))].toSorted();
+  if (classes.length === 0) return dataset;
+  const numbers = new Map(classes.map((name, number) => [name, number]));
+  return { ...dataset, classes, labels: Int32Array.from(rows, ({ label = "" }) => numbers.get(label) ?? 0) };
+}
+
+interface Reading extends z.output<typeof parametersSchema> {
+  readonly path: string;
+  readonly split: string;
+  readonly where: string;
+}
+
+/** The rows of the split. Throws DataError with file and line for a row that is not one. */
+async function readRows(manifest: string, reading: Reading): Promise<readonly Row[]> {
+  const { where, image_column, label_column, path, split } = reading;
+  const parser = createReadStream(manifest).pipe(
+    parse({
+      bom: true,
+      columns: (header: string[]) => checkHeader(header, manifest, reading),
+      info: true,
+      skip_empty_lines: true,
+      max_record_size: MAX_ROW_LENGTH,
+    }),
+  );
+  const rows: Row[] = [];
+  try {
+    for await (const { record, info } of parser) {
+      const values = new Map<string, string>(Object.entries(record));
+      const line: number = info.lines;
+      if (basename(manifest) === COMMON_NAME && values.has(SPLIT_COLUMN) && values.get(SPLIT_COLUMN) !== split)
+        continue;
+      const image = values.get(image_column) ?? "";
+      const label = values.get(label_column);
+      if (image === "" || label === "")
+        throw new DataError(
+          `${where}: ${manifest}:${line}: expected a value for ${image === "" ? image_column : label_column}, found none`,
+        );
+      if (rows.length >= MAX_IMAGES)
+        throw new DataError(`${where}: ${manifest}: expected at most ${MAX_IMAGES} images, found more`);
+      rows.push({ file: resolve(path, image), label, line });
+    }
+  } catch (error) {
+    if (!(error instanceof CsvError)) throw error;
+    throw new DataError(`${where}: ${manifest}: expected CSV with a header row (RFC 4180), found: ${error.message}`, {
+      cause: error,
+    });
+  }
+  return rows;
+}
+
+function checkHeader(header: readonly string[], manifest: string, { image_column, where }: Reading): string[] {
+  const twice = header.find((name, column) => header.indexOf(name) !== column);
+  if (twice !== undefined)
+    throw new DataError(`${where}: ${manifest}:1: expected each column once, found ${twice} twice`);
+  if (!header.includes(image_column))
+    throw new DataError(
+      `${where}: ${manifest}:1: expected a column ${image_column}, found ${header.join(", ")}; name it with dataset.image_column`,
+    );
+  return [...header];
+}
+
+async function findManifest(path: string, split: string): Promise<string | undefined> {
+  for (const name of [`${split}.csv`, COMMON_NAME]) {
+    const found = await stat(join(path, name)).catch(() => undefined);
+    if (found?.isFile()) return join(path, name);
+  }
+  return undefined;
+}
