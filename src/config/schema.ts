@@ -110,7 +110,12 @@ const data = z.strictObject({
     .nullable()
     .default(null)
     .describe("Images per task that the objective sees, drawn by the seed; null: all of the split"),
-  eval_split: z.string().min(1).default("test").describe("Split on which accuracy is measured"),
+  eval_split: z
+    .string()
+    .min(1)
+    .nullable()
+    .default("test")
+    .describe("Split on which accuracy is measured; null: no labels, entropy on the images of adapt_split instead"),
   eval_tasks: z
     .array(z.string().min(1))
     .min(1)
@@ -229,6 +234,12 @@ export const runConfigSchema = z
     };
     once(["tasks"], value.tasks ?? []);
     once(["data", "eval_tasks"], value.data.eval_tasks ?? []);
+    if (value.data.eval_split === null) {
+      const unjudged = "with data.eval_split null, since nothing is judged";
+      if (value.data.eval_tasks !== null) issue(["data", "eval_tasks"], `expected null ${unjudged}, found task names`);
+      if (value.data.gradient_images > 0)
+        issue(["data", "gradient_images"], `expected 0 ${unjudged}, found ${value.data.gradient_images}`);
+    }
     if (value.optimizer.warmup_steps >= value.steps && value.optimizer.warmup_steps > 0) {
       const found = `${value.optimizer.warmup_steps}`;
       issue(["optimizer", "warmup_steps"], `expected fewer warm-up steps than steps (${value.steps}), found ${found}`);

@@ -1,7 +1,8 @@
 /**
  * Manifests: `<split>.csv` (or `manifest.csv` with a column `split`) in the data set's folder, a row per image: its `path`, relative to the manifest,
  * and its `label`, the name of a class; without that column the images are unlabelled. RFC 4180 with a header row, read by csv-parse.
- * Classes are in the order of their names unless the head's order is known.
+ * Classes are in the order of their names unless the head's order is known; with a column `split` they are those of all splits, since a small split
+ * need not have an image of each.
  */
 import { createReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
@@ -42,7 +43,7 @@ async function openManifest(request: ReadRequest): Promise<ImageDataset> {
   const { path, split, where } = request;
   const columns = readerParameters(parametersSchema, request);
   const manifest = (await findManifest(path, split)) ?? join(path, COMMON_NAME);
-  const rows = await readRows(manifest, { ...columns, path, split, where });
+  const { rows, labels } = await readRows(manifest, { ...columns, path, split, where });
   if (rows.length === 0)
     throw new DataError(`${where}: ${manifest}: expected at least 1 image of split ${split}, found none`);
   const locate = (index: number) => `${manifest}:${rows[index]?.line} (${rows[index]?.file})`;
@@ -62,7 +63,7 @@ async function openManifest(request: ReadRequest): Promise<ImageDataset> {
         );
       }),
   };
-  const classes = [...new Set(rows.flatMap(({ label }) => label ?? []))].toSorted();
+  const classes = [...labels].toSorted();
   if (classes.length === 0) return dataset;
   const numbers = new Map(classes.map((name, number) => [name, number]));
   return { ...dataset, classes, labels: Int32Array.from(rows, ({ label = "" }) => numbers.get(label) ?? 0) };
@@ -74,8 +75,11 @@ interface Reading extends z.output<typeof parametersSchema> {
   readonly where: string;
 }
 
-/** The rows of the split. Throws DataError with file and line for a row that is not one. */
-async function readRows(manifest: string, reading: Reading): Promise<readonly Row[]> {
+/** The rows of the split, and the labels of the whole file. Throws DataError with file and line for a row that is not one. */
+async function readRows(
+  manifest: string,
+  reading: Reading,
+): Promise<{ readonly rows: readonly Row[]; readonly labels: ReadonlySet<string> }> {
   const { where, image_column, label_column, path, split } = reading;
   const parser = createReadStream(manifest).pipe(
     parse({
@@ -87,14 +91,16 @@ async function readRows(manifest: string, reading: Reading): Promise<readonly Ro
     }),
   );
   const rows: Row[] = [];
+  const labels = new Set<string>();
   try {
     for await (const { record, info } of parser) {
       const values = new Map<string, string>(Object.entries(record));
       const line: number = info.lines;
+      const label = values.get(label_column);
+      if (label !== undefined && label !== "") labels.add(label);
       if (basename(manifest) === COMMON_NAME && values.has(SPLIT_COLUMN) && values.get(SPLIT_COLUMN) !== split)
         continue;
       const image = values.get(image_column) ?? "";
-      const label = values.get(label_column);
       if (image === "" || label === "")
         throw new DataError(
           `${where}: ${manifest}:${line}: expected a value for ${image === "" ? image_column : label_column}, found none`,
@@ -109,7 +115,7 @@ async function readRows(manifest: string, reading: Reading): Promise<readonly Ro
       cause: error,
     });
   }
-  return rows;
+  return { rows, labels };
 }
 
 function checkHeader(header: readonly string[], manifest: string, { image_column, where }: Reading): string[] {

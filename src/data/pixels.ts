@@ -147,7 +147,7 @@ export function isLabelled(pixels: PixelStore): pixels is LabelledPixels {
 export function requireLabels(pixels: PixelStore, where: string): LabelledPixels {
   if (isLabelled(pixels)) return pixels;
   throw new DataError(
-    `${where}: ${pixels.name}: expected labels, found an unlabelled split; choose a labelled split or add a label column or class folders`,
+    `${where}: ${pixels.name}: expected labels, found an unlabelled split; choose a labelled split, add a label column or class folders, or do without: data.eval_split=null for a fit that measures no accuracy, data.eval_tasks for the tasks that have labels`,
   );
 }
 

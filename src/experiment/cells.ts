@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { decisiveSettings } from "../config/flat.js";
+import { requireEvalSplit } from "../config/judged-split.js";
 import { loadRunConfig, parseRunConfig } from "../config/load.js";
 import type { RunConfig } from "../config/schema.js";
 import type { Adaptation, Experiment } from "./experiment-file.js";
@@ -67,6 +68,7 @@ async function loadCell(experiment: Experiment, options: LoadCellsOptions, place
   const ofRow = [...row.overrides, ...(row.fit ?? []), ...adapted];
   const overrides = [...ofRow, ...options.overrides, ...varied, `suite=${suite}`, `seed=${seed}`];
   const { config } = await loadRunConfig(experiment.config, overrides, options);
+  requireEvalSplit(config, "an experiment");
   const fingerprint = await options.suiteFingerprint(suite, row.method);
   // A fit's settings are in its config. (The empty place was once a search within the cell.)
   const ofMethod = row.fit === undefined ? row.settings : {};

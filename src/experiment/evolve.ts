@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
+import { requireEvalSplit } from "../config/judged-split.js";
 import { loadRunConfig } from "../config/load.js";
 import { askCmaEs, initCmaEs, tellCmaEs } from "../optimize/cma-es.js";
 import { chooseMethod } from "../run/choose-method.js";
@@ -40,6 +41,7 @@ export async function evolveRow(
   const ofSuite = [`suite=${suite}`, `seed=${experiment.seeds[0] ?? 0}`];
   const overrides = [...row.overrides, ...options.overrides, ...ofSuite];
   const { config } = await loadRunConfig(experiment.config, overrides, options);
+  const judgedOn = requireEvalSplit(config, "an experiment");
   const data = { ...config.data, eval_split: experiment.search.eval_split };
   const facts = [
     await options.suiteFingerprint(suite, row.method),
@@ -53,7 +55,7 @@ export async function evolveRow(
   const kept = await readRecord(file);
   const onVal = silent({ ...config, data }, experiment, path.basename(file, ".json"), options);
   return withSession(onVal, { ...options, log: () => {} }, async ({ inputs, evaluation }) => {
-    const pixels = await loadLabelled(inputs, inputs.judged, config.data.eval_split, options.cacheDir);
+    const pixels = await loadLabelled(inputs, inputs.judged, judgedOn, options.cacheDir);
     const findings = new Map<string, unknown>();
     const candidates: Candidate[] = [];
     let { seconds } = kept;

@@ -3,7 +3,7 @@ import type { Evaluation } from "../optimize/evaluate.js";
 import type { TrainEvent } from "../optimize/events.js";
 import { type ChosenMethod, chooseMethod } from "../run/choose-method.js";
 import type { Inputs } from "../run/inputs.js";
-import { type Judged, judgeMethod } from "../run/models.js";
+import { type Judged, judgeMethod, scoredEvaluations } from "../run/models.js";
 import { type SessionOptions, withSession } from "../run/session.js";
 import { fit } from "../run.js";
 import type { Cell } from "./cells.js";
@@ -51,12 +51,10 @@ async function runFit({ config }: Cell, options: SessionOptions): Promise<Partia
   const onEvent = (event: TrainEvent): void => {
     if (event.type === "start") imagesPerStep = event.imagesPerStep;
     if (event.type === "end") steps = event.step;
-    if (event.type !== "evaluation") return;
-    const accuracies = event.tasks.map((task, index): [string, number] => [
-      task,
-      event.accuracyPercent[index] ?? Number.NaN,
-    ]);
-    curve.push({ step: event.step, average: event.averagePercent, tasks: Object.fromEntries(accuracies) });
+    if (event.type !== "evaluation" || event.labelled === undefined) return;
+    const { accuracyPercent, averagePercent } = event.labelled;
+    const accuracies = event.tasks.map((task, index): [string, number] => [task, accuracyPercent[index] ?? Number.NaN]);
+    curve.push({ step: event.step, average: averagePercent, tasks: Object.fromEntries(accuracies) });
   };
   const { judged, imagesUnique } = await fit(config, { ...options, overwrite: true, baselines: false, onEvent });
   const [learned] = judged;
@@ -78,7 +76,7 @@ function judgedFacts({
   evaluations,
 }: Judged): Pick<CellResult, "tasks" | "entropyNats" | "calibrationPercent" | "hits" | "predictions"> {
   const byTask = <T>(of: (evaluation: Evaluation) => T): Record<string, T> =>
-    Object.fromEntries([...evaluations].map(([task, evaluation]) => [task, of(evaluation)]));
+    Object.fromEntries([...scoredEvaluations(evaluations)].map(([task, evaluation]) => [task, of(evaluation)]));
   return {
     tasks: { ...row.tasks },
     entropyNats: byTask(({ entropyNats }) => entropyNats),

@@ -7,13 +7,14 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
+import { requireEvalSplit } from "../config/judged-split.js";
 import { loadRunConfig } from "../config/load.js";
 import type { RunConfig } from "../config/schema.js";
 import { toTensorCoefficients } from "../merge/coefficients.js";
 import type { TrainEvent } from "../optimize/events.js";
 import { chooseMethod } from "../run/choose-method.js";
 import { loadLabelled } from "../run/inputs.js";
-import { type Evaluations, evaluateMerged, prepareMethod } from "../run/models.js";
+import { type Evaluations, evaluateMerged, prepareMethod, scoredEvaluations } from "../run/models.js";
 import { type SessionOptions, withSession } from "../run/session.js";
 import { fit } from "../run.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
@@ -130,7 +131,7 @@ async function loadTrials(experiment: Experiment, row: ExperimentRow, options: L
     const data = { ...config.data, eval_split: evalSplit, eval_every: ladder.reduce(greatestCommonDivisor, 0) };
     const onVal = { ...config, data, ...(isFit ? { steps: ladder.at(-1) ?? config.steps } : {}) };
     const settings = { ...row.settings, ...found };
-    const judgedSplit = config.data.eval_split;
+    const judgedSplit = requireEvalSplit(config, "an experiment");
     const key = `${row.name}-search-${hashOf([fingerprint, row.method, settings, judgedSplit, ladder, unusualSettings(onVal)])}`;
     trials.push({ row, settings, steps: ladder, config: silent(onVal, experiment, key, options), judgedSplit, key });
   }
@@ -164,8 +165,8 @@ async function fitAndJudge(trial: Trial, options: SessionOptions): Promise<Trial
   const silently = { ...options, log: () => {} };
   const points: { step: number; val: number; coefficients: readonly (readonly number[])[] }[] = [];
   const onEvent = (event: TrainEvent): void => {
-    if (event.type === "evaluation" && steps.includes(event.step))
-      points.push({ step: event.step, val: event.averagePercent, coefficients: event.coefficients });
+    if (event.type === "evaluation" && event.labelled !== undefined && steps.includes(event.step))
+      points.push({ step: event.step, val: event.labelled.averagePercent, coefficients: event.coefficients });
   };
   const { judged, coefficients } = await fit(config, { ...silently, overwrite: true, baselines: false, onEvent });
   options.signal.throwIfAborted();
@@ -187,7 +188,7 @@ async function fitAndJudge(trial: Trial, options: SessionOptions): Promise<Trial
 }
 
 const averageOf = (evaluations: Evaluations): number =>
-  mean([...evaluations.values()].map(({ accuracyPercent }) => accuracyPercent));
+  mean([...scoredEvaluations(evaluations).values()].map(({ accuracyPercent }) => accuracyPercent));
 
 function greatestCommonDivisor(a: number, b: number): number {
   return b === 0 ? a : greatestCommonDivisor(b, a % b);

@@ -1,10 +1,10 @@
 /**
- * Accuracy of a model on labelled images. One compiled forward serves every task: all heads are applied to the same
+ * Accuracy of a model on labelled images, and how sure it is of unlabelled ones. One compiled forward serves every task: all heads are applied to the same
  * features, and each task reads its own columns. B images, C classes of one task, A classes of all tasks together.
  */
 
 import { imageBatches } from "../data/batches.js";
-import type { LabelledPixels, UnlabelledPixels } from "../data/pixels.js";
+import { isLabelled, type LabelledPixels, type PixelStore, type UnlabelledPixels } from "../data/pixels.js";
 import type { Engine, Executable, Program, TensorSource, TensorSpec } from "../engine/program.js";
 import { tf } from "../engine/tf.js";
 import { assert, NumericError } from "../errors.js";
@@ -13,18 +13,22 @@ import { clipVisionFeatures, clipVisionTensors, type Normalization } from "../mo
 import { type Head, headLogits } from "../model/heads.js";
 import { headSources, headSpecs, lookup } from "./step-program.js";
 
-export interface Evaluation {
+/** What predictions say by themselves, without the true classes. */
+export interface UnlabelledEvaluation {
   readonly images: number;
-  readonly correct: number;
-  readonly accuracyPercent: number;
   /** Mean entropy of the predictions, in nats. */
   readonly entropyNats: number;
+  /** Predicted class per image, so that later comparisons can be paired. */
+  readonly predictions: Int32Array;
+}
+
+export interface Evaluation extends UnlabelledEvaluation {
+  readonly correct: number;
+  readonly accuracyPercent: number;
   /** Mean cross-entropy of the true classes, in nats. */
   readonly lossNats: number;
   /** Expected calibration error in percent: how far confidence lies from accuracy, over 15 bins of confidence (Guo et al. 2017, equation 3). */
   readonly calibrationPercent: number;
-  /** Predicted class per image, so that later comparisons can be paired. */
-  readonly predictions: Int32Array;
   /** 1 per image that was right, else 0. */
   readonly hits: Uint8Array;
 }
@@ -38,8 +42,9 @@ export interface EvaluateOptions {
 export interface Classifier {
   /** Sets every tensor of the tower. */
   setWeights(weights: ReadonlyMap<string, Float32Array>): Promise<void>;
-  /** Evaluates `task` on the first `limit` images, or on all of them. */
+  /** Evaluates `task` on the first `limit` images, or on all of them; against their labels where they have some. */
   evaluate(task: string, pixels: LabelledPixels, options?: EvaluateOptions): Promise<Evaluation>;
+  evaluate(task: string, pixels: PixelStore, options?: EvaluateOptions): Promise<Evaluation | UnlabelledEvaluation>;
   /** Logits [N, C] of the task's head for the first `limit` images, or for all. */
   taskLogits(task: string, pixels: UnlabelledPixels, options?: EvaluateOptions): Promise<Float32Array>;
   /** Softmax [N, C] of the task's logits for every image, float32. */
@@ -67,10 +72,19 @@ export async function createClassifier(engine: Engine, options: ClassifierOption
   await executable.bind(new Map(headSources(options.heads)));
   const taskLogits: Classifier["taskLogits"] = (task, pixels, how = {}) =>
     logitsOf(executable, options, task, pixels, how);
+  async function evaluate(task: string, pixels: LabelledPixels, how?: EvaluateOptions): Promise<Evaluation>;
+  async function evaluate(
+    task: string,
+    pixels: PixelStore,
+    how?: EvaluateOptions,
+  ): Promise<Evaluation | UnlabelledEvaluation>;
+  async function evaluate(task: string, pixels: PixelStore, how: EvaluateOptions = {}) {
+    const logitsNC = await taskLogits(task, pixels, how);
+    return judgePixels(task, logitsNC, columnsOf(options.heads, task).classes, pixels);
+  }
   return {
     setWeights: (weights) => executable.bind(weightSources(options.config, weights)),
-    evaluate: async (task, pixels, how = {}) =>
-      judgeLogits(task, await taskLogits(task, pixels, how), columnsOf(options.heads, task).classes, pixels.labels),
+    evaluate,
     taskLogits,
     probabilities: async (task, pixels) =>
       softmaxRows(await taskLogits(task, pixels), columnsOf(options.heads, task).classes),
@@ -143,6 +157,25 @@ async function logitsOf(
   return logitsNC;
 }
 
+/** What logits [N, C] of the first N images are worth: against their labels where they have some. Throws NumericError as `judgeLogits`. */
+export function judgePixels(
+  task: string,
+  logitsNC: Float32Array,
+  classes: number,
+  pixels: PixelStore,
+): Evaluation | UnlabelledEvaluation {
+  if (isLabelled(pixels)) return judgeLogits(task, logitsNC, classes, pixels.labels);
+  const images = logitsNC.length / classes;
+  const predictions = new Int32Array(images);
+  let entropy = 0;
+  for (let image = 0; image < images; image++) {
+    const own = logitsNC.subarray(image * classes, (image + 1) * classes);
+    predictions[image] = predictedClass(task, own, image);
+    entropy += entropyOf(own).entropyNats;
+  }
+  return { images, entropyNats: entropy / images, predictions };
+}
+
 /**
  * What logits [N, C] are worth for the first N labelled images: of one model, or a mean over several. Throws NumericError for a logit that is
  * not a number.
@@ -156,11 +189,7 @@ export function judgeLogits(task: string, logitsNC: Float32Array, classes: numbe
   for (let image = 0; image < images; image++) {
     const own = logitsNC.subarray(image * classes, (image + 1) * classes);
     const label = labels[image] ?? -1;
-    const predicted = argmax(own);
-    if (predicted < 0)
-      throw new NumericError(
-        `task ${task}: the logits of image ${image} are not numbers; a weight or coefficient is NaN or infinite`,
-      );
+    const predicted = predictedClass(task, own, image);
     predictions[image] = predicted;
     if (predicted === label) {
       hits[image] = 1;
@@ -211,6 +240,14 @@ function softmax(logits: Float32Array): Float64Array {
   const weights = Float64Array.from(logits, (logit) => Math.exp(logit - largest));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   return weights.map((weight) => weight / total);
+}
+
+function predictedClass(task: string, logitsC: Float32Array, image: number): number {
+  const predicted = argmax(logitsC);
+  if (predicted >= 0) return predicted;
+  throw new NumericError(
+    `task ${task}: the logits of image ${image} are not numbers; a weight or coefficient is NaN or infinite`,
+  );
 }
 
 /** Index of the largest value, -1 when there is a NaN. */

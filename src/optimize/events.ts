@@ -40,13 +40,16 @@ export interface EvaluationEvent {
   readonly step: number;
   /** The tasks that were judged, which need not be those that are learned from. */
   readonly tasks: readonly string[];
-  /** Accuracy in percent, in the order of `tasks`. */
-  readonly accuracyPercent: readonly number[];
-  readonly averagePercent: number;
   /** Mean entropy of the predictions, in nats, in the order of `tasks`. */
   readonly entropyNats: readonly number[];
-  /** Mean cross-entropy of the true classes, in nats, in the order of `tasks`. */
-  readonly lossNats: readonly number[];
+  /** Against the true classes; absent where there are no labels. */
+  readonly labelled?: {
+    /** Accuracy in percent, in the order of `tasks`. */
+    readonly accuracyPercent: readonly number[];
+    readonly averagePercent: number;
+    /** Mean cross-entropy of the true classes, in nats, in the order of `tasks`. */
+    readonly lossNats: readonly number[];
+  };
   /** The constrained coefficients that were evaluated, [K][L]. */
   readonly coefficients: readonly (readonly number[])[];
   /** Cosine of the gradients of the objective and of the labelled loss in the coefficients, where that is looked at. */
@@ -56,9 +59,10 @@ export interface EvaluationEvent {
 /** What an evaluation says of one task. */
 export interface TaskScore {
   readonly task: string;
-  readonly accuracyPercent: number;
   readonly entropyNats: number;
-  readonly lossNats: number;
+  /** Absent where there are no labels. */
+  readonly accuracyPercent?: number;
+  readonly lossNats?: number;
 }
 
 /** The event of an evaluation after `step` steps. */
@@ -68,18 +72,25 @@ export function evaluationEvent(
   coefficients: EvaluationEvent["coefficients"],
   gradientCosine?: number,
 ): EvaluationEvent {
-  const accuracyPercent = scores.map((score) => score.accuracyPercent);
+  const labelled = labelledScores(scores);
   return {
     type: "evaluation",
     step,
     tasks: scores.map(({ task }) => task),
-    accuracyPercent,
-    averagePercent: accuracyPercent.reduce((a, b) => a + b, 0) / accuracyPercent.length,
     entropyNats: scores.map(({ entropyNats }) => entropyNats),
-    lossNats: scores.map(({ lossNats }) => lossNats),
+    ...(labelled === undefined ? {} : { labelled }),
     coefficients,
     ...(gradientCosine === undefined ? {} : { gradientCosine }),
   };
+}
+
+/** Undefined unless every task has labels. */
+function labelledScores(scores: readonly TaskScore[]): EvaluationEvent["labelled"] {
+  const accuracyPercent = scores.flatMap((score) => score.accuracyPercent ?? []);
+  const lossNats = scores.flatMap((score) => score.lossNats ?? []);
+  if (accuracyPercent.length < scores.length || lossNats.length < scores.length) return undefined;
+  const averagePercent = accuracyPercent.reduce((a, b) => a + b, 0) / accuracyPercent.length;
+  return { accuracyPercent, averagePercent, lossNats };
 }
 
 /** A state to keep: a fit that starts from it goes on as if it had not stopped. */

@@ -8,7 +8,7 @@ import type { RunConfig } from "../config/schema.js";
 import { processingOf } from "../merge/task-vector-processings.js";
 import { objectiveFacts, readsLabels } from "../objective/catalog.js";
 import type { CoefficientsRecord } from "../track/coefficients-file.js";
-import type { ResultRow } from "./summary.js";
+import { isEntropy, type ResultRow } from "./summary.js";
 import { markdownTable, markdownText } from "./table.js";
 
 export interface ModelCardInput {
@@ -42,7 +42,7 @@ export function modelCard(input: ModelCardInput): string {
       `(${coefficients.tasks.join(", ")}), made by adamerge ${input.version}.`,
     `## Method\n\n${methodText(config)}`,
     `## Data\n\n${dataText(config)}`,
-    ...(rows.length > 0 ? [`## Accuracy\n\nIn percent.\n\n${markdownTable(rows)}`] : []),
+    ...(rows.length > 0 ? [resultsText(rows)] : []),
     `## Coefficients\n\n${markdownText(coefficientCells(coefficients))}\n\n` +
       "All of them are in `coefficients.json`.",
     `## Configuration\n\n\`\`\`yaml\n${shareableConfig(config)}\`\`\``,
@@ -83,11 +83,20 @@ function methodText(config: RunConfig): string {
   );
 }
 
+function resultsText(rows: readonly ResultRow[]): string {
+  if (!isEntropy(rows)) return `## Accuracy\n\nIn percent.\n\n${markdownTable(rows)}`;
+  const what =
+    "Mean entropy of the predictions in nats, on the images adapted on. Lower is surer, which need not be better.";
+  return `## Entropy\n\n${what}\n\n${markdownTable(rows)}`;
+}
+
 /** Which split the coefficients saw and which one judged them; they must not be mistaken for one another. */
 export function dataText({ data, objective }: Pick<RunConfig, "data" | "objective">): string {
   const labels = readsLabels(objective.name) ? "with their labels" : "no labels";
   const most = data.adapt_limit === null ? "" : `at most ${data.adapt_limit} per task, `;
-  const used = `Adapted on the images (${most}${labels}) of the \`${data.adapt_split}\` split; accuracy measured on the \`${data.eval_split}\` split.`;
+  const adapted = `Adapted on the images (${most}${labels}) of the \`${data.adapt_split}\` split`;
+  if (data.eval_split === null) return `${adapted}. **Its accuracy was not measured**: no labelled images were given.`;
+  const used = `${adapted}; accuracy measured on the \`${data.eval_split}\` split.`;
   if (data.adapt_split !== data.eval_split) return used;
   const how = readsLabels(objective.name)
     ? "with their labels: these numbers are an upper bound, not a result"

@@ -1,12 +1,17 @@
-/** What a run comes down to: accuracies by method and task. Percent everywhere, as in the papers' tables. */
+/**
+ * What a run comes down to: accuracies by method and task, in percent as in the papers' tables; where no image has a label, the entropies of the
+ * predictions instead, and the rows say so.
+ */
 
-/** Accuracies of one merged (or single) model. */
+/** Accuracies of one merged (or single) model, or entropies. */
 export interface ResultRow {
   /** As shown in tables: `pretrained`, `task arithmetic 0.3`, `adamerging layer-wise`, ... */
   readonly method: string;
-  /** Mean over the tasks, percent. */
+  /** What the numbers are when they are not accuracies in percent: mean entropies of the predictions, in nats, on images without labels. */
+  readonly measure?: "entropy_nats";
+  /** Mean over the tasks. */
   readonly average: number;
-  /** Percent by task, in the order of the suite. */
+  /** By task, in the order of the suite. */
   readonly tasks: Readonly<Record<string, number>>;
 }
 
@@ -21,11 +26,21 @@ export interface Summary {
   readonly rows: readonly ResultRow[];
 }
 
-/** A row from accuracies in percent, in the order of `tasks`; the average is their plain mean. */
-export function resultRow(method: string, tasks: readonly string[], accuracyPercent: readonly number[]): ResultRow {
-  const average = accuracyPercent.reduce((sum, value) => sum + value, 0) / accuracyPercent.length;
-  const entries = tasks.map((task, index): [string, number] => [task, accuracyPercent[index] ?? Number.NaN]);
-  return { method, average, tasks: Object.fromEntries(entries) };
+/** A row from accuracies in percent (or what `measure` says), in the order of `tasks`; the average is their plain mean. */
+export function resultRow(
+  method: string,
+  tasks: readonly string[],
+  values: readonly number[],
+  measure?: ResultRow["measure"],
+): ResultRow {
+  const average = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const entries = tasks.map((task, index): [string, number] => [task, values[index] ?? Number.NaN]);
+  return { method, ...(measure === undefined ? {} : { measure }), average, tasks: Object.fromEntries(entries) };
+}
+
+/** Whether rows hold entropies: no image had a label. */
+export function isEntropy(rows: readonly ResultRow[]): boolean {
+  return rows.some(({ measure }) => measure === "entropy_nats");
 }
 
 /** One thing `adamerge doctor` looked at. */

@@ -1,10 +1,12 @@
 /** Tables for terminals and Markdown: results by method and task, and any other cells. */
-import type { ResultRow } from "./summary.js";
+import { isEntropy, type ResultRow } from "./summary.js";
 
 /** Cells of a table, the first row its heading. Columns after the first are numbers and stand right-aligned. */
 export type Cells = readonly (readonly string[])[];
 
 const DECIMALS = 2;
+/** Of entropies in nats. */
+const ENTROPY_DECIMALS = 3;
 
 /**
  * Results as cells: method, one column per task, average. Tasks stand in the order they first appear; a task
@@ -12,12 +14,13 @@ const DECIMALS = 2;
  */
 export function resultCells(rows: readonly ResultRow[]): Cells {
   const tasks = [...new Set(rows.flatMap((row) => Object.keys(row.tasks)))];
+  const decimals = isEntropy(rows) ? ENTROPY_DECIMALS : DECIMALS;
   const body = rows.map((row) => [
     row.method,
-    ...tasks.map((task) => percent(Object.hasOwn(row.tasks, task) ? row.tasks[task] : undefined)),
-    percent(row.average),
+    ...tasks.map((task) => number(Object.hasOwn(row.tasks, task) ? row.tasks[task] : undefined, decimals)),
+    number(row.average, decimals),
   ]);
-  return [["method", ...tasks, "average"], ...body];
+  return [[isEntropy(rows) ? "entropy (nats)" : "method", ...tasks, "average"], ...body];
 }
 
 /** The table of results as aligned text, without a newline at the end. */
@@ -59,6 +62,6 @@ function columnWidths(cells: Cells): number[] {
   return Array.from({ length: columns }, (_, column) => Math.max(...cells.map((row) => (row[column] ?? "").length)));
 }
 
-function percent(value: number | undefined): string {
-  return value === undefined || !Number.isFinite(value) ? "-" : value.toFixed(DECIMALS);
+function number(value: number | undefined, decimals: number): string {
+  return value === undefined || !Number.isFinite(value) ? "-" : value.toFixed(decimals);
 }

@@ -14,6 +14,7 @@ import { taskVectorsFigure } from "./figures/task-vectors.js";
 import { escapeHtml, htmlTable, page, type Section } from "./html.js";
 import type { Figure } from "./plot.js";
 import { type RunReport, readRunReport } from "./run-report.js";
+import { isEntropy } from "./summary.js";
 import { type Cells, resultCells } from "./table.js";
 
 /** One line per figure; each returns undefined where the run has nothing to draw. */
@@ -57,18 +58,20 @@ function lead({ config, status, summary }: RunReport): string {
   const what =
     `${config.granularity} coefficients, ${config.objective.name.replaceAll("_", " ")}, ${status.step} of ${config.steps} steps` +
     `${summary === undefined ? "" : ` on ${summary.suite}`}; ${status.state}${status.error === undefined ? "" : `: ${status.error}`}`;
+  const learned = `Learned on ${most}<code>${escapeHtml(adapt_split)}</code>, ${labels}`;
   const adapted =
-    adapt_split === eval_split
-      ? `<p class="warning">Transductive: the coefficients were learned on ${most || "the images of "}<code>${escapeHtml(eval_split)}</code> that they are judged on, ${labels}${readsLabels(config.objective.name) ? ": an upper bound" : ", as the paper does"}.</p>`
-      : `<p>Learned on ${most}<code>${escapeHtml(adapt_split)}</code>, ${labels}, judged on <code>${escapeHtml(eval_split)}</code>.</p>`;
+    eval_split === null
+      ? `<p class="warning">${learned}. Nothing was judged: without labels there are entropies, and no accuracies.</p>`
+      : adapt_split === eval_split
+        ? `<p class="warning">Transductive: the coefficients were learned on ${most || "the images of "}<code>${escapeHtml(eval_split)}</code> that they are judged on, ${labels}${readsLabels(config.objective.name) ? ": an upper bound" : ", as the paper does"}.</p>`
+        : `<p>${learned}, judged on <code>${escapeHtml(eval_split)}</code>.</p>`;
   return `<p class="lead">${escapeHtml(what)}</p>\n${adapted}`;
 }
 
 function tableSection({ summary }: RunReport): Section[] {
   if (summary === undefined) return [];
-  return [
-    { id: "table", title: "Accuracy in percent", body: htmlTable(resultCells(summary.rows), summary.rows.length - 1) },
-  ];
+  const title = isEntropy(summary.rows) ? "Mean entropy of the predictions in nats" : "Accuracy in percent";
+  return [{ id: "table", title, body: htmlTable(resultCells(summary.rows), summary.rows.length - 1) }];
 }
 
 function costSection({ config, summary, metrics, environment }: RunReport): Section {

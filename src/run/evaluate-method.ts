@@ -1,4 +1,5 @@
 /** Evaluates one model of a suite: a baseline, or saved coefficients. */
+import { judgedSplit } from "../config/judged-split.js";
 import type { RunConfig } from "../config/schema.js";
 import type { ResultRow } from "../report/summary.js";
 import { parseCoefficients } from "../track/coefficients-file.js";
@@ -14,14 +15,14 @@ export type EvaluatedMethod =
   | { readonly kind: "coefficients"; readonly path: string }
   | { readonly kind: "method"; readonly name: string; readonly settings: Readonly<Record<string, unknown>> };
 
-/** Accuracy in percent per task, and the predictions, of the model that `method` describes on the config's eval_split. */
+/** Accuracy in percent per task (without an eval_split: entropy), and the predictions, of the model that `method` describes. */
 export async function evaluateMethod(
   config: RunConfig,
   method: EvaluatedMethod,
   options: SessionOptions,
 ): Promise<{ readonly row: ResultRow; readonly predictions: PredictionsRecord }> {
   const judged = await judge(config, method, options);
-  return { row: judged.row, predictions: predictionsRecord(config.data.eval_split, [judged]) };
+  return { row: judged.row, predictions: predictionsRecord(judgedSplit(config), [judged]) };
 }
 
 async function judge(config: RunConfig, method: EvaluatedMethod, options: SessionOptions): Promise<Judged> {

@@ -3,6 +3,7 @@
  * of the true classes, on the same images of the judged split. For the report alone: the optimiser sees neither. The gradients are those of the values that merge the
  * weights, so that coefficients at an end of the clamp count too.
  */
+import { judgedSplit } from "../config/judged-split.js";
 import type { RunConfig } from "../config/schema.js";
 import { assert } from "../errors.js";
 import { type CoefficientMatrix, toGroupGradient, toTensorCoefficients } from "../merge/coefficients.js";
@@ -26,7 +27,7 @@ export async function gradientAgreement(
 ): Promise<GradientAgreement | undefined> {
   const images = config.data.gradient_images;
   if (images === 0) return undefined;
-  const ofSplit = { adapt_split: config.data.eval_split, adapt_limit: null };
+  const ofSplit = { adapt_split: judgedSplit(config), adapt_limit: null };
   const data = { ...config.data, ...ofSplit, batch_size: images, batches_per_task: 1 };
   const minimised = { ...config, data };
   const labelled = { ...minimised, objective: { ...config.objective, name: "cross_entropy" as const } };

@@ -9,6 +9,7 @@ import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { derivationWarnings } from "../checkpoint/derivation.js";
 import type { Hub } from "../checkpoint/hub/request.js";
 import { compareCheckpoints, failOnProblems } from "../checkpoint/preflight.js";
+import { judgedSplit } from "../config/judged-split.js";
 import { nearest } from "../config/nearest.js";
 import type { RunConfig } from "../config/schema.js";
 import type { ChosenCorruption } from "../data/corruptions/registry.js";
@@ -127,8 +128,8 @@ async function openSources(
     return { tasks, judged: chosenTasks(suite, "data.eval_tasks", config.data.eval_tasks) ?? tasks };
   };
   const { tasks, judged } = choose(named);
-  const { adapt_split, eval_split } = config.data;
-  const part = { tasks: [...new Set([...tasks, ...judged])], splits: [adapt_split, eval_split] };
+  const splits = [config.data.adapt_split, judgedSplit(config)];
+  const part = { tasks: [...new Set([...tasks, ...judged])], splits };
   const suite = await bringSuite(named, part, hub);
   return { suite, ...choose(suite) };
 }

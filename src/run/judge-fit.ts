@@ -1,4 +1,5 @@
 /** The end of a fit: the learned model beside what it is read against, and what the run leaves for its readers. */
+import { judgedSplit } from "../config/judged-split.js";
 import type { RunConfig } from "../config/schema.js";
 import { evaluationEvent } from "../optimize/events.js";
 import type { CoefficientsRecord } from "../track/coefficients-file.js";
@@ -44,7 +45,7 @@ export async function judgeFit(
   }
   const seconds = (performance.now() - started) / 1000;
   const rows = judged.map(({ row }) => row);
-  await folder.writePredictions(predictionsRecord(config.data.eval_split, judged));
+  await folder.writePredictions(predictionsRecord(judgedSplit(config), judged));
   await folder.writeSummary({ suite: inputs.suite.name, engine: engine.name, device: engine.device, seconds, rows });
   await folder.writeReadme(cardOf(inputs, config, record, rows));
   if (config.save_model) {

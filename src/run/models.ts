@@ -5,15 +5,15 @@
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import { indexByCanonicalName } from "../checkpoint/names.js";
 import type { RunConfig } from "../config/schema.js";
-import type { LabelledPixels } from "../data/pixels.js";
-import { ConfigError } from "../errors.js";
+import type { PixelStore } from "../data/pixels.js";
+import { assert, ConfigError } from "../errors.js";
 import { toTensorCoefficients, uniformCoefficients } from "../merge/coefficients.js";
 import { mergeBundle } from "../merge/merge-bundle.js";
 import { mergedTensors } from "../merge/merged-weights.js";
 import type { ModelProbe } from "../merge/methods/method.js";
 import { processingOf } from "../merge/task-vector-processings.js";
 import { clipVisionTensors } from "../model/clip-vision.js";
-import { type Classifier, type Evaluation, judgeLogits } from "../optimize/evaluate.js";
+import { type Classifier, type Evaluation, judgePixels, type UnlabelledEvaluation } from "../optimize/evaluate.js";
 import type { TaskScore } from "../optimize/events.js";
 import { type ResultRow, resultRow } from "../report/summary.js";
 import { type ChosenMethod, chooseMethod, type Reference } from "./choose-method.js";
@@ -21,7 +21,8 @@ import type { Inputs } from "./inputs.js";
 
 export interface EvaluateOptions {
   readonly classifier: Classifier;
-  readonly pixels: ReadonlyMap<string, LabelledPixels>;
+  /** By task; those without labels are judged by entropy. */
+  readonly pixels: ReadonlyMap<string, PixelStore>;
   readonly limit: number | undefined;
   /** For merging methods that look at images. */
   readonly probe?: ModelProbe;
@@ -38,7 +39,7 @@ export function perTensor(inputs: Inputs, coefficientOf: (task: number) => numbe
 }
 
 /** Evaluations by task, in the order of the suite. */
-export type Evaluations = ReadonlyMap<string, Evaluation>;
+export type Evaluations = ReadonlyMap<string, Evaluation | UnlabelledEvaluation>;
 
 /** A row of the table with the evaluations it comes from. */
 export interface Judged {
@@ -62,7 +63,7 @@ async function evaluateWeights(
   tasks: readonly string[],
 ): Promise<Evaluations> {
   await classifier.setWeights(weights);
-  const results = new Map<string, Evaluation>();
+  const results = new Map<string, Evaluation | UnlabelledEvaluation>();
   for (const task of tasks) {
     const store = pixels.get(task);
     if (store !== undefined) results.set(task, await classifier.evaluate(task, store, { limit, signal }));
@@ -149,7 +150,7 @@ async function evaluateEach(
   weightsOf: (task: number) => Promise<ReadonlyMap<string, Float32Array>>,
   options: EvaluateOptions,
 ): Promise<Evaluations> {
-  const results = new Map<string, Evaluation>();
+  const results = new Map<string, Evaluation | UnlabelledEvaluation>();
   for (const [name, task] of tasks) {
     const weights = await weightsOf(task);
     for (const [found, result] of await evaluateWeights(weights, options, [name])) results.set(found, result);
@@ -175,12 +176,12 @@ async function evaluateEnsemble(
       sums.set(name, sum);
     }
   }
-  const results = new Map<string, Evaluation>();
+  const results = new Map<string, Evaluation | UnlabelledEvaluation>();
   for (const [name, sum] of sums) {
     const store = pixels.get(name);
     if (store === undefined) continue;
     const classes = sum.length / Math.min(limit ?? store.size, store.size);
-    results.set(name, judgeLogits(name, Float32Array.from(sum), classes, store.labels));
+    results.set(name, judgePixels(name, Float32Array.from(sum), classes, store));
   }
   return results;
 }
@@ -220,13 +221,34 @@ export async function expertWeights({ tasks, tower, base }: Inputs, task: number
   return weights;
 }
 
-/** A row of the table from evaluations, of the tasks that have one. */
+/** A row of the table from evaluations, of the tasks that have one: accuracies, or entropies unless all have labels. */
 export function rowOf(method: string, tasks: readonly string[], results: Evaluations): ResultRow {
   const judged = tasks.filter((task) => results.has(task));
+  const found = judged.flatMap((task) => results.get(task) ?? []);
+  if (found.every(isScored))
+    return resultRow(
+      method,
+      judged,
+      found.map(({ accuracyPercent }) => accuracyPercent),
+    );
   return resultRow(
     method,
     judged,
-    judged.map((task) => results.get(task)?.accuracyPercent ?? Number.NaN),
+    found.map(({ entropyNats }) => entropyNats),
+    "entropy_nats",
+  );
+}
+
+const isScored = (evaluation: Evaluation | UnlabelledEvaluation): evaluation is Evaluation =>
+  "accuracyPercent" in evaluation;
+
+/** Evaluations of labelled images, for code that has made sure of the labels. */
+export function scoredEvaluations(evaluations: Evaluations): ReadonlyMap<string, Evaluation> {
+  return new Map(
+    [...evaluations].map(([task, evaluation]): [string, Evaluation] => {
+      assert(isScored(evaluation), `the images of ${task} have no labels`);
+      return [task, evaluation];
+    }),
   );
 }
 

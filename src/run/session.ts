@@ -1,6 +1,7 @@
 /** What fits and evaluations share: the engine, the inputs, the labelled images and the compiled classifier. */
 import type { Hub } from "../checkpoint/hub/request.js";
 import type { RunConfig } from "../config/schema.js";
+import type { PixelStore } from "../data/pixels.js";
 import { createEngine } from "../engine/create-engine.js";
 import type { Engine } from "../engine/program.js";
 import { createClassifier } from "../optimize/evaluate.js";
@@ -40,7 +41,7 @@ export async function withSession<T>(
         heads: [...new Map([...inputs.heads, ...inputs.judgedHeads].map((head) => [head.task, head])).values()],
         batchSize: config.data.eval_batch_size,
       }),
-      loadLabelled(inputs, inputs.judged, config.data.eval_split, options.cacheDir),
+      judgedPixels(config, inputs, options.cacheDir),
     ]);
     let unlabelled: ReturnType<typeof loadUnlabelled> | undefined;
     const probe = createModelProbe(engine, {
@@ -63,4 +64,11 @@ export async function withSession<T>(
   } finally {
     await engine.close();
   }
+}
+
+/** What evaluations look at: the judged tasks' labelled images or, without an eval_split, the images that are adapted on. */
+function judgedPixels(config: RunConfig, inputs: Inputs, cacheDir: string): Promise<ReadonlyMap<string, PixelStore>> {
+  const { adapt_split, eval_split } = config.data;
+  if (eval_split === null) return loadUnlabelled(inputs, adapt_split, cacheDir);
+  return loadLabelled(inputs, inputs.judged, eval_split, cacheDir);
 }

@@ -99,8 +99,11 @@ function stepLine(event: StepEvent, tasks: readonly string[], steps: number): st
 }
 
 function evaluationLine(event: EvaluationEvent): string {
-  const perTask = event.tasks.map(
-    (task, index) => `${task} ${(event.accuracyPercent[index] ?? Number.NaN).toFixed(2)}`,
-  );
-  return `step ${event.step}: accuracy ${event.averagePercent.toFixed(2)} % (${perTask.join(", ")})`;
+  const perTask = (values: readonly number[], decimals: number) =>
+    event.tasks.map((task, index) => `${task} ${(values[index] ?? Number.NaN).toFixed(decimals)}`).join(", ");
+  const { labelled, entropyNats } = event;
+  if (labelled !== undefined)
+    return `step ${event.step}: accuracy ${labelled.averagePercent.toFixed(2)} % (${perTask(labelled.accuracyPercent, 2)})`;
+  const average = entropyNats.reduce((a, b) => a + b, 0) / entropyNats.length;
+  return `step ${event.step}: entropy ${average.toFixed(3)} nats, no labels (${perTask(entropyNats, 3)})`;
 }

@@ -27,10 +27,10 @@ export function metricsOf(event: TrainEvent, tasks: readonly string[]): Metrics 
     case "evaluation":
       return {
         step: event.step,
-        "eval/acc": event.averagePercent,
-        ...perTask("eval/acc", event.tasks, event.accuracyPercent),
+        ...(event.labelled === undefined ? {} : { "eval/acc": event.labelled.averagePercent }),
+        ...perTask("eval/acc", event.tasks, event.labelled?.accuracyPercent ?? []),
         ...perTask("eval/entropy", event.tasks, event.entropyNats),
-        ...perTask("eval/loss", event.tasks, event.lossNats),
+        ...perTask("eval/loss", event.tasks, event.labelled?.lossNats ?? []),
         ...(event.gradientCosine === undefined ? {} : { "eval/gradient_cosine": event.gradientCosine }),
       };
     default:

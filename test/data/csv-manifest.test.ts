@@ -44,7 +44,9 @@ describe("CSV manifests", () => {
 
   it("of all splits are cut to the one that is asked for", async () => {
     const text = "path,label,split\nimages/a.png,x,train\nimages/a.png,y,test\n";
-    expect(await open(put(text, "manifest.csv"))).toMatchObject({ size: 1, classes: ["y"] });
+    const set = await open(put(text, "manifest.csv"), ["y", "x"]);
+    expect(set).toMatchObject({ size: 1, classes: ["y", "x"] });
+    expect([...(set.labels ?? [])]).toEqual([0]);
     await expect(open(put(text.replace("y,test", "y,val"), "manifest.csv"))).rejects.toThrow(
       "at least 1 image of split test",
     );

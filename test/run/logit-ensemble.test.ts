@@ -3,9 +3,10 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { loadRunConfig } from "../../src/config/load.js";
 import type { RunConfig } from "../../src/config/schema.js";
+import { isLabelled } from "../../src/data/pixels.js";
 import { mergedTensors } from "../../src/merge/merged-weights.js";
 import { chooseMethod } from "../../src/run/choose-method.js";
-import { judgeMethod, perTensor } from "../../src/run/models.js";
+import { judgeMethod, perTensor, scoredEvaluations } from "../../src/run/models.js";
 import { type Session, withSession } from "../../src/run/session.js";
 import { ROOT, temporaryFolder } from "../support/cli.js";
 
@@ -28,10 +29,11 @@ it("of one expert is that expert, and of two the mean of both", async () => {
   });
   await inSession("mnist, letters", folder, async ({ inputs, evaluation }, config) => {
     const { evaluations } = await judgeMethod(config, inputs, chooseMethod("logit_ensemble"), evaluation);
+    const scored = scoredEvaluations(evaluations);
     const { classifier, pixels } = evaluation;
-    for (const [task, own] of evaluations) {
+    for (const [task, own] of scored) {
       const store = pixels.get(task);
-      if (store === undefined) throw new Error(`no images of ${task}`);
+      if (store === undefined || !isLabelled(store)) throw new Error(`no images of ${task}`);
       const logits: Float32Array[] = [];
       for (const expert of [0, 1]) {
         const weights = new Map<string, Float32Array>();

@@ -39,10 +39,8 @@ const evaluation: TrainEvent = {
   type: "evaluation",
   step: 3,
   tasks: ["a", "b"],
-  accuracyPercent: [50, 75],
-  averagePercent: 62.5,
   entropyNats: [1, 2],
-  lossNats: [1, 3],
+  labelled: { accuracyPercent: [50, 75], averagePercent: 62.5, lossNats: [1, 3] },
   coefficients: [[0.3], [0.3]],
 };
 const end: TrainEvent = { type: "end", step: 40, reason: "finished", seconds: 3725 };

@@ -66,11 +66,9 @@ const evaluation = (number: number): TrainEvent => ({
   type: "evaluation",
   step: number,
   tasks: ["a", "b"],
-  accuracyPercent: [50, 70],
   entropyNats: [1, 2],
-  lossNats: [1, 3],
+  labelled: { accuracyPercent: [50, 70], averagePercent: 60, lossNats: [1, 3] },
   coefficients: [[0.3], [0.4]],
-  averagePercent: 60,
 });
 const checkpoint = (number: number): TrainEvent => ({
   type: "checkpoint",

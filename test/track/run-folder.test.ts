@@ -56,10 +56,8 @@ test("a run leaves its config, metrics, state, coefficients and summary", async 
     type: "evaluation",
     step: 1,
     tasks: ["a", "b"],
-    accuracyPercent: [50, 100],
-    averagePercent: 75,
     entropyNats: [1, 0.5],
-    lossNats: [2, 0.25],
+    labelled: { accuracyPercent: [50, 100], averagePercent: 75, lossNats: [2, 0.25] },
     coefficients: [[0.3], [0.2]],
   });
   await run.record({ type: "end", step: 1, reason: "interrupted", seconds: 1 });

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
+import { requireEvalSplit } from "../../config/judged-split.js";
 import { type LoadOptions, loadRunConfig } from "../../config/load.js";
 import type { RunConfig } from "../../config/schema.js";
 import { type Sweep, sweepTrials, type Trial, trialOverrides } from "../../config/sweep.js";
@@ -44,6 +45,7 @@ export async function loadTrials(sweep: Sweep, options: LoadTrialsOptions): Prom
       const rungSteps = sweep.halving === undefined ? [] : [`data.eval_every=${sweep.halving.first_steps}`];
       const overrides = [...sweep.settings, ...rungSteps, ...options.overrides, ...trialOverrides(trial)];
       const { config: own } = await loadRunConfig(sweep.config, overrides, options);
+      requireEvalSplit(own, "a sweep");
       const threads = own.threads === 0 ? options.threads : own.threads;
       const { output: _output, experiment: _experiment, name: _name, ...settings } = { ...own, threads };
       const hash = createHash("sha256").update(JSON.stringify(settings)).digest("hex").slice(0, 8);

@@ -21,7 +21,12 @@ export function paramsOf(config: RunConfig): MlflowText[] {
 /** Tags that say what a reader of the numbers must know: split honesty, engine, device, seed, source. */
 export function tagsOf(config: RunConfig, environment: Readonly<Record<string, unknown>>): MlflowText[] {
   const { adapt_split, eval_split } = config.data;
-  const same = adapt_split === eval_split ? "transductive: adapted on the images it is judged on" : "inductive";
+  const adaptation =
+    eval_split === null
+      ? "not judged: no labels"
+      : adapt_split === eval_split
+        ? "transductive: adapted on the images it is judged on"
+        : "inductive";
   const text = (key: string): MlflowText[] => {
     const value = environment[key];
     return typeof value === "string" ? [{ key: `adamerge.${key}`, value }] : [];
@@ -29,10 +34,10 @@ export function tagsOf(config: RunConfig, environment: Readonly<Record<string, u
   return [
     { key: "mlflow.source.name", value: "adamerge" },
     { key: "mlflow.source.type", value: "LOCAL" },
-    { key: "adamerge.adaptation", value: same },
+    { key: "adamerge.adaptation", value: adaptation },
     { key: "adamerge.labels", value: readsLabels(config.objective.name) ? "labels of adapt_split" : "none" },
     { key: "adamerge.adapt_split", value: adapt_split },
-    { key: "adamerge.eval_split", value: eval_split },
+    { key: "adamerge.eval_split", value: eval_split ?? "none" },
     { key: "adamerge.seed", value: String(config.seed) },
     ...["engine", "device", "node", "os"].flatMap(text),
     ...(typeof environment.gitCommit === "string"
