@@ -27,6 +27,17 @@ const datasetSchema = z.strictObject({
   label_column: text.optional().describe("Column of the labels, if not found by itself"),
 });
 
+const prototypesSchema = z.strictObject({
+  split: split.describe("Split whose labelled images make the head; judge on another"),
+  model: z
+    .enum(["expert", "base"])
+    .default("expert")
+    .describe("Whose features: the task's expert (more accurate), or the base"),
+});
+
+/** Heads that are made instead of read; see run/prototype-heads.ts. */
+const headSchema = z.strictObject({ prototypes: prototypesSchema });
+
 const taskSchema = z.strictObject({
   name: name.describe("Names the task in configs, reports and file names"),
   title: text.optional().describe("Shown to people; the name if absent"),
@@ -34,7 +45,9 @@ const taskSchema = z.strictObject({
     .union([text, datasetSchema], "a path or a section with path")
     .describe("Directory of the data set, or org/name on the hub; or a section with path, config, splits"),
   expert: text.describe("Checkpoint fine-tuned on this task, or org/name on the hub"),
-  head: text.describe("Safetensors file of the task's frozen classifier"),
+  head: z
+    .union([text, headSchema], "a path or a section with prototypes")
+    .describe("Safetensors file of the task's frozen classifier, or a section: prototypes from labelled images"),
   classes: z.array(text).min(2).describe("Class names in the order of the head's rows"),
   licence: text.optional().describe("Licence of the data (SPDX identifier where there is one)"),
   source: text.optional().describe("Where the data comes from"),
@@ -62,7 +75,8 @@ export interface SuiteTask {
   /** Absolute paths; data set and expert may be `hf://` URIs until run/resolve-suite.ts has resolved them. */
   readonly dataset: string;
   readonly expert: string;
-  readonly head: string;
+  /** A file, or how the head is made. */
+  readonly head: string | HeadRecipe;
   /** In the order of the head's rows. */
   readonly classes: readonly string[];
   readonly licence: string | undefined;
@@ -70,6 +84,9 @@ export interface SuiteTask {
   /** How the data set is read, if suite.yaml says more than where it is. */
   readonly reading?: DatasetReading;
 }
+
+export type PrototypesRecipe = z.output<typeof prototypesSchema>;
+export type HeadRecipe = z.output<typeof headSchema>;
 
 export interface DatasetReading {
   /** The data set's name of a split by the name that runs use; the same where there is none. */
@@ -127,7 +144,7 @@ export async function openSuite(path: string): Promise<Suite> {
         title: task.title ?? task.name,
         dataset: await locate(typeof task.dataset === "string" ? task.dataset : task.dataset.path, "dataset"),
         expert: await locate(task.expert, "model"),
-        head: absolute(task.head),
+        head: typeof task.head === "string" ? absolute(task.head) : task.head,
         classes: task.classes,
         licence: task.licence,
         source: task.source,
@@ -138,6 +155,11 @@ export async function openSuite(path: string): Promise<Suite> {
   };
   await checkPaths(suite, yaml);
   return suite;
+}
+
+/** The split, as runs call it, that a task's head is made from. */
+export function headSplit({ head }: Pick<SuiteTask, "head">): string | undefined {
+  return typeof head === "string" ? undefined : head.prototypes.split;
 }
 
 /** The data set's own name of a split that runs call `split`. */
@@ -241,7 +263,9 @@ async function checkPaths(suite: Suite, yaml: ParsedYaml): Promise<void> {
     ...suite.tasks.flatMap((task, index) => [
       { key: ["tasks", index, "dataset"], path: task.dataset, kinds: ["folder"], what: "the directory of a data set" },
       { key: ["tasks", index, "expert"], path: task.expert, kinds: ["folder", "file"], what: "a checkpoint" },
-      { key: ["tasks", index, "head"], path: task.head, kinds: ["file"], what: "the safetensors file of a head" },
+      ...(typeof task.head === "string"
+        ? [{ key: ["tasks", index, "head"], path: task.head, kinds: ["file"], what: "the safetensors file of a head" }]
+        : []),
     ]),
   ];
   const problems: string[] = [];

@@ -190,7 +190,11 @@ async function suiteFingerprint(suitePath: string, withMultitask: boolean, hub: 
   const paths = [
     suite.base,
     ...(withMultitask ? [suite.multitask] : []),
-    ...suite.tasks.flatMap(({ expert, head, dataset }) => [expert, head, dataset]),
+    ...suite.tasks.flatMap(({ expert, head, dataset }) => [
+      expert,
+      typeof head === "string" ? head : undefined,
+      dataset,
+    ]),
   ];
   const hash = createHash("sha256").update(await readFile(suite.path));
   for (const root of paths) {

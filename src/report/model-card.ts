@@ -20,6 +20,8 @@ export interface ModelCardInput {
   readonly config: RunConfig;
   readonly coefficients: CoefficientsRecord;
   readonly rows: readonly ResultRow[];
+  /** How heads were made from labels, if some were. */
+  readonly heads?: string | undefined;
   /** adamerge's own version. */
   readonly version: string;
 }
@@ -41,7 +43,7 @@ export function modelCard(input: ModelCardInput): string {
     `A merge of ${coefficients.tasks.length} models fine-tuned from \`${input.base}\` ` +
       `(${coefficients.tasks.join(", ")}), made by adamerge ${input.version}.`,
     `## Method\n\n${methodText(config)}`,
-    `## Data\n\n${dataText(config)}`,
+    `## Data\n\n${dataText(config)}${input.heads === undefined ? "" : `\n\n${input.heads}`}`,
     ...(rows.length > 0 ? [resultsText(rows)] : []),
     `## Coefficients\n\n${markdownText(coefficientCells(coefficients))}\n\n` +
       "All of them are in `coefficients.json`.",

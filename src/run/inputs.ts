@@ -13,7 +13,7 @@ import { judgedSplit } from "../config/judged-split.js";
 import { nearest } from "../config/nearest.js";
 import type { RunConfig } from "../config/schema.js";
 import type { ChosenCorruption } from "../data/corruptions/registry.js";
-import { type OpenDatasetOptions, openDataset } from "../data/dataset.js";
+import { openDataset } from "../data/dataset.js";
 import {
   type LabelledPixels,
   loadPixels,
@@ -22,15 +22,16 @@ import {
   withoutLabels,
 } from "../data/pixels.js";
 import { type Preprocessing, parsePreprocessing } from "../data/preprocessing.js";
-import { openSuite, ownSplit, type Suite, type SuiteTask } from "../data/suite.js";
+import { openSuite, type Suite, type SuiteTask } from "../data/suite.js";
 import { CheckpointError, ConfigError } from "../errors.js";
 import { type Grouping, groupTensors } from "../merge/groups.js";
 import { mergeableTensors } from "../merge/merged-weights.js";
 import { processingOf } from "../merge/task-vector-processings.js";
 import { type ClipVisionConfig, parseClipConfig } from "../model/clip-config.js";
 import { clipVisionTensors, PROJECTION_TENSOR } from "../model/clip-vision.js";
-import { type Head, loadHead } from "../model/heads.js";
-import { bringSuite, datasetDirectory } from "./suite-sources.js";
+import type { Head } from "../model/heads.js";
+import { bringSuite, taskDataset } from "./suite-sources.js";
+import { loadHeads } from "./task-heads.js";
 
 export interface Inputs {
   readonly suite: Suite;
@@ -86,15 +87,9 @@ export async function loadInputs(config: RunConfig, { cacheDir, log, hub }: Inpu
   log(`bundle: ${tasks.length} task vectors of ${built.tensors.length} tensors (${built.path})`);
   for (const warning of await derivationWarnings(built)) log(`warning: ${warning}`);
   const bundle = config.merge_projection ? built : withBaseProjection(built);
-  const headOf = ({ name, head, classes }: SuiteTask): Promise<Head> =>
-    loadHead(head, {
-      task: name,
-      classes: classes.length,
-      featureSize: tower.projectionSize,
-      logitScale: suite.logitScale,
-    });
-  const heads = await Promise.all(tasks.map(headOf));
-  const judgedHeads = await Promise.all(judged.map(headOf));
+  const context = { suite, base, tower, preprocessing: preprocessor.parsed, hub };
+  const all = await loadHeads(config, [...new Set([...tasks, ...judged])], context, { cacheDir, log });
+  const headsOf = (some: readonly SuiteTask[]) => some.flatMap(({ name }) => all.get(name) ?? []);
   const grouping = groupTensors(mergeableTensors(bundle), {
     granularity: config.granularity,
     groups: config.groups,
@@ -109,9 +104,9 @@ export async function loadInputs(config: RunConfig, { cacheDir, log, hub }: Inpu
     preprocessorJson: preprocessor.json,
     bundle,
     grouping,
-    heads,
+    heads: headsOf(tasks),
     judged,
-    judgedHeads,
+    judgedHeads: headsOf(judged),
     corruption: corruptionOf(config),
     hub,
   };
@@ -204,7 +199,7 @@ export async function loadLabelled(
   cacheDir: string,
 ): Promise<Map<string, LabelledPixels>> {
   const stores = tasks.map(async (task): Promise<[string, LabelledPixels]> => {
-    const dataset = await openDataset({ ...(await taskDataset(inputs, task, split)), classes: task.classes });
+    const dataset = await openDataset({ ...(await taskDataset(task, split, inputs.hub)), classes: task.classes });
     const pixels = await loadPixels(dataset, inputs.preprocessing, { cacheDir, corruption: inputs.corruption });
     return [task.name, requireLabels(pixels, `task ${task.name}`)];
   });
@@ -218,19 +213,9 @@ export async function loadUnlabelled(
   cacheDir: string,
 ): Promise<Map<string, UnlabelledPixels>> {
   const stores = inputs.tasks.map(async (task): Promise<[string, UnlabelledPixels]> => {
-    const dataset = await openDataset(await taskDataset(inputs, task, split));
+    const dataset = await openDataset(await taskDataset(task, split, inputs.hub));
     const pixels = await loadPixels(dataset, inputs.preprocessing, { cacheDir, corruption: inputs.corruption });
     return [task.name, withoutLabels(pixels)];
   });
   return new Map(await Promise.all(stores));
-}
-
-/** Where and how a task's split is read. */
-async function taskDataset({ hub }: Inputs, task: SuiteTask, split: string): Promise<OpenDatasetOptions> {
-  return {
-    path: await datasetDirectory(task, split, hub),
-    split: ownSplit(task, split),
-    where: `task ${task.name}`,
-    parameters: task.reading?.parameters,
-  };
 }

@@ -2,6 +2,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { saveCheckpoint } from "../checkpoint/checkpoint.js";
 import type { RunConfig } from "../config/schema.js";
+import type { SuiteTask } from "../data/suite.js";
 import { CheckpointError, ConfigError } from "../errors.js";
 import { readMergedTensor } from "../merge/merged-weights.js";
 import { modelCard } from "../report/model-card.js";
@@ -105,6 +106,18 @@ export async function writeMergedModel(
   });
 }
 
+/** Where labels went into heads; undefined: they are files. */
+function headText(tasks: readonly SuiteTask[]): string | undefined {
+  const made = tasks.flatMap(({ name, head }) =>
+    typeof head === "string"
+      ? []
+      : [`${name} (\`${head.prototypes.split}\`, features of the ${head.prototypes.model})`],
+  );
+  return made.length === 0
+    ? undefined
+    : `The heads of these tasks are class prototypes of labelled images of a split: ${made.join(", ")}.`;
+}
+
 /** The model card of a merge of this suite. */
 export function cardOf(
   { suite, tasks }: Inputs,
@@ -119,6 +132,7 @@ export function cardOf(
     config,
     coefficients,
     rows,
+    heads: headText(tasks),
     version: packageVersion(),
   });
 }

@@ -3,7 +3,6 @@
  * learned. All are merged and evaluated by the same code. N tensors, K tasks.
  */
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
-import { indexByCanonicalName } from "../checkpoint/names.js";
 import type { RunConfig } from "../config/schema.js";
 import type { PixelStore } from "../data/pixels.js";
 import { assert, ConfigError } from "../errors.js";
@@ -18,6 +17,7 @@ import type { TaskScore } from "../optimize/events.js";
 import { type ResultRow, resultRow } from "../report/summary.js";
 import { type ChosenMethod, chooseMethod, type Reference } from "./choose-method.js";
 import type { Inputs } from "./inputs.js";
+import { towerWeights } from "./tower-weights.js";
 
 export interface EvaluateOptions {
   readonly classifier: Classifier;
@@ -208,17 +208,7 @@ async function multitaskWeights({ suite, tower }: Inputs): Promise<Map<string, F
 
 /** An expert as its files have it, whatever is done to its task vector: every tensor of the tower, those that it lacks from the base. */
 export async function expertWeights({ tasks, tower, base }: Inputs, task: number): Promise<Map<string, Float32Array>> {
-  const own = await openCheckpoint(tasks[task]?.expert ?? "");
-  const [ownNames, baseNames] = [own, base].map(({ tensors, path }) => indexByCanonicalName(tensors.keys(), path));
-  const weights = new Map<string, Float32Array>();
-  for (const { name } of clipVisionTensors(tower)) {
-    const stored = ownNames?.get(name);
-    weights.set(
-      name,
-      stored === undefined ? await base.readFloat32(baseNames?.get(name) ?? name) : await own.readFloat32(stored),
-    );
-  }
-  return weights;
+  return towerWeights(await openCheckpoint(tasks[task]?.expert ?? ""), base, tower);
 }
 
 /** A row of the table from evaluations, of the tasks that have one: accuracies, or entropies unless all have labels. */

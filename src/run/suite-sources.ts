@@ -15,8 +15,9 @@ import {
   type SnapshotPlan,
   type SnapshotRequest,
 } from "../checkpoint/hub/snapshot.js";
+import type { OpenDatasetOptions } from "../data/dataset.js";
 import { datasetFiles } from "../data/dataset-files.js";
-import { ownSplit, type Suite, type SuiteTask } from "../data/suite.js";
+import { headSplit, ownSplit, type Suite, type SuiteTask } from "../data/suite.js";
 import { HubError } from "../errors.js";
 
 /** Part of a suite. */
@@ -79,6 +80,16 @@ export async function datasetDirectory(task: SuiteTask, split: string, hub: Hub 
   return plan.directory ?? task.dataset;
 }
 
+/** Where and how a task's split is read; downloaded if need be. Throws HubError. */
+export async function taskDataset(task: SuiteTask, split: string, hub: Hub | undefined): Promise<OpenDatasetOptions> {
+  return {
+    path: await datasetDirectory(task, split, hub),
+    split: ownSplit(task, split),
+    where: `task ${task.name}`,
+    parameters: task.reading?.parameters,
+  };
+}
+
 /** The commit that a reference of a suite stands for here; undefined for a path. Throws HubError. */
 export async function commitOf(path: string, hub: Hub | undefined): Promise<string | undefined> {
   const reference = parseUri(path);
@@ -115,7 +126,8 @@ function suiteRequests(suite: Suite, { tasks, splits }: SuitePart): readonly Sna
   model(suite.multitask, false);
   for (const task of tasks) {
     model(task.expert, false);
-    for (const request of datasetRequests(task, splits)) want(request);
+    const ofHead = headSplit(task);
+    for (const request of datasetRequests(task, ofHead === undefined ? splits : [...splits, ofHead])) want(request);
   }
   return [...requests.values()];
 }

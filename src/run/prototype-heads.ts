@@ -1,0 +1,155 @@
+/**
+ * Heads of tasks that have no classifier but labelled images: class prototypes (model/prototypes.ts) from the features of the task's expert, or
+ * of the base. Built once and kept under `<cache>/heads`, named by the hash of what went in: weights, images, labels, classes. The
+ * labels of that split then are in the head: accuracy on the same split would be flattered, and is warned of. E features, N images.
+ */
+import { createHash } from "node:crypto";
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
+import { writeSafetensors } from "../checkpoint/safetensors-writer.js";
+import type { RunConfig } from "../config/schema.js";
+import type { LabelledPixels } from "../data/pixels.js";
+import type { Preprocessing } from "../data/preprocessing.js";
+import type { PrototypesRecipe, SuiteTask } from "../data/suite.js";
+import { createEngine } from "../engine/create-engine.js";
+import type { Engine } from "../engine/program.js";
+import { DataError, UserError } from "../errors.js";
+import type { ClipVisionConfig } from "../model/clip-config.js";
+import { type Head, loadHead } from "../model/heads.js";
+import { classPrototypes } from "../model/prototypes.js";
+import { createClassifier } from "../optimize/evaluate.js";
+import { towerWeights, weightHashes } from "./tower-weights.js";
+
+/** Part of every key: raise it when other prototypes come from the same files. */
+const VERSION = 1;
+/** Images per forward: enough for the cores, little memory for the largest tower. */
+const FEATURE_BATCH = 64;
+
+/** What the features of a suite's images depend on, but for weights and images. */
+export interface PrototypeContext {
+  readonly base: Checkpoint;
+  readonly tower: ClipVisionConfig;
+  readonly preprocessing: Preprocessing;
+  /** The suite's; undefined: fitted on the images. */
+  readonly logitScale: number | undefined;
+  readonly cacheDir: string;
+  readonly log: (line: string) => void;
+}
+
+export interface PrototypeTask {
+  readonly task: SuiteTask;
+  readonly recipe: PrototypesRecipe;
+  /** The images of the recipe's split, uncorrupted. */
+  readonly pixels: LabelledPixels;
+}
+
+/** Starts an engine when the first head needs one; closes it in the end. */
+export async function prototypeHeads(
+  config: Pick<RunConfig, "engine" | "device" | "threads">,
+  tasks: readonly PrototypeTask[],
+  context: PrototypeContext,
+): Promise<Map<string, Head>> {
+  let started: Promise<Engine> | undefined;
+  const engine = () => {
+    started ??= createEngine(config).then((choice) => choice.engine);
+    return started;
+  };
+  try {
+    const heads = new Map<string, Head>();
+    for (const each of tasks) heads.set(each.task.name, await prototypeHead(each, context, engine));
+    return heads;
+  } finally {
+    await (await started)?.close();
+  }
+}
+
+/**
+ * The head of one task, from the cache if it is there. Throws DataError for a class without an image, and when no class has two images to fit the
+ * logit scale on.
+ */
+export async function prototypeHead(
+  { task, recipe, pixels }: PrototypeTask,
+  { base, tower, preprocessing, logitScale, cacheDir, log }: PrototypeContext,
+  engine: () => Promise<Engine>,
+): Promise<Head> {
+  requireEveryClass(task, pixels);
+  const own = recipe.model === "base" ? base : await openCheckpoint(task.expert);
+  const facts = [VERSION, recipe.model, tower, preprocessing, logitScale ?? "fitted", task.classes];
+  const contents = [pixels.fingerprint, [...pixels.labels], await weightHashes(own, base, tower)];
+  const key = createHash("sha256")
+    .update(JSON.stringify([...facts, ...contents]))
+    .digest("hex");
+  const path = join(cacheDir, "heads", `${key}.safetensors`);
+  const shape = { task: task.name, classes: task.classes.length, featureSize: tower.projectionSize };
+  const kept = await readKept(path, shape);
+  if (kept !== undefined) return kept;
+  log(
+    `head of ${task.name}: prototypes of ${pixels.size} labelled images (${pixels.name}, features of the ${recipe.model})`,
+  );
+  const weights = await towerWeights(own, base, tower);
+  const featuresNE = await imageFeatures(await engine(), { tower, preprocessing }, weights, pixels);
+  const made = classPrototypes(featuresNE, pixels.labels, task.classes.length, logitScale);
+  if (made === undefined)
+    throw new DataError(
+      `task ${task.name}: ${pixels.name}: expected a class with at least 2 images to fit the head's logit scale on, found 1 image per class; add images, or set logit_scale in the suite's file`,
+    );
+  // As the file has it: the same bits when it is read again.
+  const head: Head = { ...shape, logitScale: Math.fround(made.logitScale), weight: made.weightCE, bias: made.biasC };
+  await keep(path, head);
+  return head;
+}
+
+function requireEveryClass(task: SuiteTask, { labels, name }: LabelledPixels): void {
+  const seen = new Set(labels);
+  const empty = task.classes.filter((_, label) => !seen.has(label));
+  if (empty.length === 0) return;
+  throw new DataError(
+    `task ${task.name}: ${name}: expected an image of every class for the head's prototypes, found none of ${empty.slice(0, 5).join(", ")}${empty.length > 5 ? ` and ${empty.length - 5} more` : ""}; add images of them, or take the prototypes from another split (head.prototypes.split)`,
+  );
+}
+
+/** Normalised features [N, E] of all images: a classifier whose head is the identity returns them as logits. */
+async function imageFeatures(
+  engine: Engine,
+  { tower, preprocessing }: Pick<PrototypeContext, "tower" | "preprocessing">,
+  weights: ReadonlyMap<string, Float32Array>,
+  pixels: LabelledPixels,
+): Promise<Float32Array> {
+  const size = tower.projectionSize;
+  const weight = new Float32Array(size * size);
+  for (let e = 0; e < size; e++) weight[e * size + e] = 1;
+  const identity = { classes: size, featureSize: size, logitScale: 1, weight, bias: new Float32Array(size) };
+  const task = "features";
+  const classifier = await createClassifier(engine, {
+    config: tower,
+    normalization: preprocessing,
+    heads: [{ task, ...identity }],
+    batchSize: Math.min(FEATURE_BATCH, pixels.size),
+  });
+  await classifier.setWeights(weights);
+  const featuresNE = await classifier.taskLogits(task, pixels);
+  await classifier.close();
+  return featuresNE;
+}
+
+/** A file that is absent or does not read is built again. */
+async function readKept(
+  path: string,
+  shape: { readonly task: string; readonly classes: number; readonly featureSize: number },
+): Promise<Head | undefined> {
+  if ((await stat(path).catch(() => undefined)) === undefined) return undefined;
+  return loadHead(path, shape).catch(() => undefined);
+}
+
+/** A disk that refuses is no reason to stop: the head is built again the next time. */
+async function keep(path: string, { classes, featureSize, weight, bias, logitScale }: Head): Promise<void> {
+  const tensors = [
+    { name: "weight", dtype: "F32", shape: [classes, featureSize], data: weight },
+    { name: "bias", dtype: "F32", shape: [classes], data: bias },
+    { name: "logit_scale", dtype: "F32", shape: [], data: Float32Array.of(logitScale) },
+  ];
+  await writeSafetensors(path, tensors).catch((error: unknown) => {
+    if (!(error instanceof UserError)) throw error;
+  });
+}
