@@ -9,6 +9,7 @@ import { toTensorCoefficients } from "./merge/coefficients.js";
 import type { TrainEvent } from "./optimize/events.js";
 import { coefficientsOf, initTrainState, type TrainResult, type TrainState, train } from "./optimize/train.js";
 import type { ResultRow, Summary } from "./report/summary.js";
+import { type ComparedModels, estimateOnce, sayNeeds } from "./run/fit-needs.js";
 import { gradientAgreement } from "./run/gradient-agreement.js";
 import { judgeFit } from "./run/judge-fit.js";
 import { loadLearningData } from "./run/learning-data.js";
@@ -29,6 +30,7 @@ export { type EvaluatedMethod, evaluateMethod } from "./run/evaluate-method.js";
 export { mergeModels } from "./run/merge-models/merge-models.js";
 export { mergeToDirectory } from "./run/merge-to-directory.js";
 export { stoppedRun } from "./run/open-folder.js";
+export { planFit } from "./run/plan-fit.js";
 export { syncRuns } from "./run/tracking.js";
 
 /** Baselines and three fits on the suite that ships; see run/quickstart.ts. */
@@ -67,7 +69,8 @@ export interface FitResult {
  */
 export async function fit(config: RunConfig, options: FitOptions): Promise<FitResult> {
   const started = performance.now();
-  return withSession(config, options, async (session) => {
+  const onCompared = (models: ComparedModels) => sayNeeds(config, models, options);
+  return withSession(config, { ...options, onCompared }, async (session) => {
     const [step, data] = await Promise.all([
       compileStep(session.engine, session.inputs, config),
       loadLearningData(config, session, options.cacheDir),
@@ -76,7 +79,7 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
     const tracker = options.tracking && trackRun(folder.path, options.tracking, options.log);
     try {
       await folder.writeEnvironment(environmentRecord(session.engine));
-      const consumers = [folder.record, options.onEvent, () => tracker?.notify()];
+      const consumers = [folder.record, options.onEvent, estimateOnce(options.log), () => tracker?.notify()];
       const learned = await learn(config, { ...session, step, data }, options, consumers, folder, state);
       const judged =
         learned.reason === "finished" ? await judgeFit(config, session, options, folder, learned, started) : [];

@@ -20,18 +20,20 @@ export const fitVerb = defineVerb({
       requiresArg: true,
     },
     overwrite: { describe: "Replace a run of the same name", type: "boolean", default: false },
+    "dry-run": { describe: "Check everything, time one step, and begin no run", type: "boolean", default: false },
     quiet: quietOption,
     json: jsonOption,
   },
   examples: [
     ["fit configs/mini8.yaml", "Fit as the config says"],
+    ["fit configs/mini8.yaml --dry-run", "What it would need: memory, disk, time"],
     ["fit --resume runs/mini8/default", "Go on with a run that was stopped"],
     ["fit configs/mini8.yaml name=lr-1e-2 optimizer.learning_rate=1e-2", "Change settings, give the run a name"],
   ],
-  async run({ config: file, overrides, resume, overwrite, quiet, json }, io) {
+  async run({ config: file, overrides, resume, overwrite, "dry-run": dryRun, quiet, json }, io) {
     const options = workOptions(io, { quiet, overwrite });
     if (resume !== undefined) {
-      const extra = file ?? (overwrite ? "--overwrite" : undefined);
+      const extra = file ?? (overwrite ? "--overwrite" : dryRun ? "--dry-run" : undefined);
       if (extra !== undefined)
         throw new ConfigError(
           `--resume: expected alone, since a run goes on with its own settings, found ${extra} too`,
@@ -43,7 +45,15 @@ export const fitVerb = defineVerb({
         "fit: expected a config file or --resume RUN, found neither; `adamerge fit --help` explains",
       );
     const { config } = await loadCliConfig(file, overrides, io);
-    return show(await (await io.library()).fit(config, options), { quiet, json }, io);
+    const library = await io.library();
+    if (!dryRun) return show(await library.fit(config, options), { quiet, json }, io);
+    const plan = await library.planFit(config, options);
+    if (json) printJson(io, plan);
+    else {
+      const { planLines } = await import("../run/plan-fit.js");
+      io.stdout.write(`${planLines(plan).join("\n")}\n`);
+    }
+    return EXIT_OK;
   },
 });
 

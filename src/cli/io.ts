@@ -10,6 +10,7 @@ import type { RunConfig } from "../config/schema.js";
 import type { TrainEvent } from "../optimize/events.js";
 import type { DoctorReport, ResultRow, Summary } from "../report/summary.js";
 import type { MergeModelsOptions, MergeResult } from "../run/merge-models/merge-models.js";
+import type { FitPlan } from "../run/plan-fit.js";
 import type { Tracking } from "../run/tracking.js";
 import { createByteProgress } from "../track/byte-progress.js";
 import { createConsole } from "../track/console.js";
@@ -38,6 +39,7 @@ export interface Library {
     config: RunConfig,
     options: WorkOptions & { readonly resume?: string },
   ): Promise<{ runPath: string; table: readonly ResultRow[]; reason: "finished" | "interrupted" }>;
+  planFit(config: RunConfig, options: WorkOptions): Promise<FitPlan>;
   syncRuns(
     folders: readonly string[],
     tracking: Tracking,

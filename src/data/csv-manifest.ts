@@ -5,7 +5,7 @@
  * need not have an image of each.
  */
 import { createReadStream } from "node:fs";
-import { readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { CsvError, parse } from "csv-parse";
 import { z } from "zod";
@@ -29,6 +29,7 @@ export const csvManifestReader: DatasetReader = {
   layout: `<split>.csv or ${COMMON_NAME} (columns path, label)`,
   parameters: parametersSchema,
   detect: async (path, split) => (await findManifest(path, split)) !== undefined,
+  splits: manifestSplits,
   open: openManifest,
 };
 
@@ -52,6 +53,7 @@ async function openManifest(request: ReadRequest): Promise<ImageDataset> {
     split,
     size: rows.length,
     locate,
+    files: rows.map(({ file }) => file),
     encoded: async (index) =>
       readFile(rows[index]?.file ?? "").catch((cause: unknown) => {
         const reason = cause instanceof Error ? cause.message : String(cause);
@@ -127,6 +129,33 @@ function checkHeader(header: readonly string[], manifest: string, { image_column
       `${where}: ${manifest}:1: expected a column ${image_column}, found ${header.join(", ")}; name it with dataset.image_column`,
     );
   return [...header];
+}
+
+/** Values of manifest.csv's column `split` (none without it); else the names of the CSV files. */
+async function manifestSplits(path: string): Promise<readonly string[] | undefined> {
+  const names = (await readdir(path)).filter((name) => name.endsWith(".csv")).toSorted();
+  if (!names.includes(COMMON_NAME))
+    return names.length === 0 ? undefined : names.map((name) => name.slice(0, -".csv".length));
+  const splits = new Set<string>();
+  const rows = createReadStream(join(path, COMMON_NAME)).pipe(
+    parse({
+      bom: true,
+      columns: true,
+      skip_empty_lines: true,
+      relax_column_count: true,
+      max_record_size: MAX_ROW_LENGTH,
+    }),
+  );
+  try {
+    for await (const row of rows) {
+      const split: unknown = row[SPLIT_COLUMN];
+      if (typeof split === "string" && split !== "") splits.add(split);
+    }
+  } catch (error) {
+    // What is wrong with it is said when it is opened.
+    if (!(error instanceof CsvError)) throw error;
+  }
+  return [...splits];
 }
 
 async function findManifest(path: string, split: string): Promise<string | undefined> {

@@ -19,6 +19,24 @@ export const datasetReaders = [
   imageFolderReader,
 ] as const satisfies readonly DatasetReader[];
 
+/**
+ * Splits that a data set's directory shows; none when its images are one collection. Throws DataError when it is no directory, or none that a reader
+ * recognises.
+ */
+export async function datasetSplits(path: string, where: string): Promise<readonly string[]> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isDirectory() !== true)
+    throw new DataError(
+      `${where}: ${path}: expected the directory of a data set, found ${found === undefined ? "nothing there" : "a file"}; check the path`,
+    );
+  for (const reader of datasetReaders) {
+    const splits = await reader.splits(path);
+    if (splits !== undefined) return splits;
+  }
+  const layouts = datasetReaders.map(({ title, layout }) => `${title} (${layout})`).join(" or ");
+  throw new DataError(`${where}: ${path}: expected images as ${layouts}, found none; check the path`);
+}
+
 export interface OpenDatasetOptions {
   /** The directory of the data set. */
   readonly path: string;

@@ -20,6 +20,8 @@ export interface ImageDataset {
   encoded(index: number): Promise<Uint8Array>;
   /** Where an image is, for errors: a file, or a file and row. */
   locate(index: number): string;
+  /** The images' own files, absolute, where each has one. */
+  readonly files?: readonly string[];
 }
 
 export interface ReadRequest {
@@ -41,6 +43,8 @@ export interface DatasetReader {
   readonly parameters: z.ZodType;
   /** Whether `path` looks like this format for `split`; only looks at names. */
   detect(path: string, split: string): Promise<boolean>;
+  /** Splits that the names in `path` show; none when all its images are one. Undefined where it is not this format. */
+  splits(path: string): Promise<readonly string[] | undefined>;
   open(request: ReadRequest): Promise<ImageDataset>;
 }
 

@@ -4,7 +4,7 @@
  * names (by UTF-16 code unit, the same on every machine). One level deep: no recursion, so link loops cannot hang it.
  */
 import { readdir, readFile, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import { DataError } from "../errors.js";
 import { type DatasetReader, type ImageDataset, type ReadRequest, readerParameters } from "./image-dataset.js";
@@ -29,6 +29,11 @@ export const imageFolderReader: DatasetReader = {
     return (
       folders.some((folder) => SPLIT_NAMES.has(folder.toLowerCase())) || images.length > 0 || hasImages(path, folders)
     );
+  },
+  splits: async (path) => {
+    const { folders, images } = await list(path);
+    const splits = folders.filter((folder) => SPLIT_NAMES.has(folder.toLowerCase()));
+    return splits.length > 0 || images.length > 0 || (await hasImages(path, folders)) ? splits : undefined;
   },
   open: openImageFolder,
 };
@@ -91,7 +96,8 @@ function folderDataset(found: {
       });
     }
   };
-  return { name: found.name, split: found.split, size: files.length, encoded, locate };
+  const absolute = files.map((file) => resolve(file));
+  return { name: found.name, split: found.split, size: files.length, encoded, locate, files: absolute };
 }
 
 /** `<path>/<split>` when it is a folder, else `path` itself. */

@@ -32,8 +32,15 @@ export const parquetReader: DatasetReader = {
     const { files, splits, configs } = await findParquetFiles(path, split);
     return files.length > 0 || splits.length > 0 || configs.length > 0;
   },
+  splits: async (path) => {
+    const { files, splits } = await findParquetFiles(path, NO_SPLIT);
+    return files.length + splits.length > 0 ? splits : undefined;
+  },
   open: openParquet,
 };
+
+/** Asks for the splits there are: no split has this name. */
+const NO_SPLIT = "-";
 
 /** Rows `start` .. `start + count - 1` of the split are rows `fileStart` .. of one file. */
 interface RowGroup {

@@ -2,8 +2,8 @@
  * Everything a run reads: suite, checkpoints, bundle, heads and images, checked against one another before any
  * computation starts.
  */
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { type Bundle, buildBundle } from "../checkpoint/bundle.js";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { derivationWarnings } from "../checkpoint/derivation.js";
@@ -30,6 +30,7 @@ import { processingOf } from "../merge/task-vector-processings.js";
 import { type ClipVisionConfig, parseClipConfig } from "../model/clip-config.js";
 import { clipVisionTensors, PROJECTION_TENSOR } from "../model/clip-vision.js";
 import type { Head } from "../model/heads.js";
+import type { ComparedModels } from "./fit-needs.js";
 import { bringSuite, taskDataset } from "./suite-sources.js";
 import { loadHeads } from "./task-heads.js";
 
@@ -61,20 +62,24 @@ export interface InputOptions {
   /** For suites that name repositories on the hub. */
   readonly hub?: Hub;
   readonly log: (line: string) => void;
+  /** Called when the models have been compared, before anything long. */
+  readonly onCompared?: (models: ComparedModels) => Promise<void>;
 }
 
 /** Opens the suite's checkpoints, compares them, builds or reuses the bundle, and reads the heads. */
-export async function loadInputs(config: RunConfig, { cacheDir, log, hub }: InputOptions): Promise<Inputs> {
+export async function loadInputs(config: RunConfig, { cacheDir, log, hub, onCompared }: InputOptions): Promise<Inputs> {
   const { suite, tasks, judged } = await openSources(config, hub);
   const base = await openCheckpoint(suite.base);
-  const configPath = join(suite.base, "config.json");
-  const tower = parseClipConfig(base.config, configPath);
-  const preprocessor = await readPreprocessing(join(suite.base, "preprocessor_config.json"), tower);
+  // A base that is one file has its configs beside it.
+  const folder = (await stat(suite.base)).isDirectory() ? suite.base : dirname(suite.base);
+  const tower = parseClipConfig(base.config, join(folder, "config.json"));
+  const preprocessor = await readPreprocessing(join(folder, "preprocessor_config.json"), tower);
   const experts = await Promise.all(
     tasks.map(async ({ name, expert }) => ({ task: name, checkpoint: await openCheckpoint(expert) })),
   );
   const tensors = clipVisionTensors(tower);
   failOnProblems(await compareCheckpoints(base, experts, tensors));
+  await onCompared?.({ tower, tensors, tasks: tasks.length });
   const processing = processingOf(config.task_vectors)?.make(config.task_vectors);
   const built = await buildBundle({
     base,

@@ -6,6 +6,7 @@ import { createEngine } from "../engine/create-engine.js";
 import type { Engine } from "../engine/program.js";
 import { createClassifier } from "../optimize/evaluate.js";
 import { createModelProbe } from "../optimize/model-probe.js";
+import type { ComparedModels } from "./fit-needs.js";
 import { type Inputs, loadInputs, loadLabelled, loadUnlabelled } from "./inputs.js";
 import type { EvaluateOptions } from "./models.js";
 
@@ -15,6 +16,8 @@ export interface SessionOptions {
   readonly log: (line: string) => void;
   /** For suites that name repositories on the hub. */
   readonly hub?: Hub;
+  /** Called when the models have been compared, before anything long. */
+  readonly onCompared?: (models: ComparedModels) => Promise<void>;
 }
 
 export interface Session {

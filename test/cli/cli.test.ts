@@ -7,10 +7,30 @@ import { type CliIo, cacheDirectory, type Library } from "../../src/cli/io.js";
 import { parseRunConfig } from "../../src/config/load.js";
 import { NumericError } from "../../src/errors.js";
 import { resultRow } from "../../src/report/summary.js";
+import type { FitPlan } from "../../src/run/plan-fit.js";
 import { coefficientsText } from "../../src/track/coefficients-file.js";
 
 const packageRoot = path.resolve(import.meta.dirname, "../..");
 const row = resultRow("adamerging", ["a", "b"], [50, 70]);
+const plan: FitPlan = {
+  suite: "s",
+  tasks: ["a"],
+  coefficients: 2,
+  steps: 3,
+  needs: {
+    memoryBytes: 1,
+    freeMemoryBytes: 1,
+    passes: 1,
+    imagesPerStep: 1,
+    bundleBytes: 1,
+    modelBytes: 1,
+    freeCacheBytes: 1,
+    freeOutputBytes: 1,
+  },
+  stepSeconds: 2,
+  evaluationSeconds: 1,
+  totalSeconds: 9,
+};
 let cwd: string;
 
 beforeEach(async () => {
@@ -37,6 +57,7 @@ async function run(line: string, changes: Partial<Library> = {}, signal = new Ab
     };
   const library: Library = {
     fit: note("fit", { runPath: "/runs/c/default", table: [row], reason: "finished" as const }),
+    planFit: note("planFit", plan),
     syncRuns: note("syncRuns", [{ runId: "r", points: 3, files: 1 }]),
     stoppedRun: note("stoppedRun", { config: parseRunConfig({ suite: "/s" }), finished: undefined }),
     evaluateMethod: note("evaluateMethod", { row, predictions: { split: "test", methods: {} } }),
@@ -88,6 +109,13 @@ test("--quiet prints the path, --json the result, an interrupted fit exits with 
   });
   const fit: Library["fit"] = async () => ({ runPath: "/r", table: [], reason: "interrupted" });
   expect(await run("fit c.yaml", { fit })).toMatchObject({ code: 130, stdout: "run: /r\n" });
+});
+
+test("a dry run fits nothing", async () => {
+  const { stdout, calls } = await run("fit c.yaml --dry-run");
+  expect(calls.map(({ name }) => name)).toEqual(["planFit"]);
+  expect(stdout).toContain("time: about 9 s in all: 3 steps of 2.0 s");
+  expect((await run("fit --resume r --dry-run")).stderr).toMatch(/--resume: expected alone/);
 });
 
 test("progress goes to stderr", async () => {
