@@ -27,6 +27,7 @@ export { writeRunReport } from "./report/write-report.js";
 export { convertCoefficients } from "./run/convert-coefficients.js";
 export { type DoctorOptions, describeEnvironment } from "./run/environment.js";
 export { type EvaluatedMethod, evaluateMethod } from "./run/evaluate-method.js";
+export { initSuite } from "./run/init/init-suite.js";
 export { mergeModels } from "./run/merge-models/merge-models.js";
 export { mergeToDirectory } from "./run/merge-to-directory.js";
 export { stoppedRun } from "./run/open-folder.js";

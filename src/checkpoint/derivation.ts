@@ -20,13 +20,15 @@ interface Sizes {
   readonly tasksK: readonly number[];
 }
 
+/** Per task: how far its expert lies from the base, as a share of the base's norm over the matrices; 0 where nothing differs. */
+export async function derivationRatios(bundle: Bundle): Promise<readonly number[]> {
+  const sizes = await matrixSizes(bundle);
+  return bundle.tasks.map((_, k) => ratioOf(sizes, k));
+}
+
 /** A sentence for every expert that does not look fine-tuned from the base, or has a matrix that does not. */
 export async function derivationWarnings(bundle: Bundle): Promise<string[]> {
-  const matrices = bundle.tensors.filter(({ taskVectors, shape }) => taskVectors !== undefined && shape.length > 1);
-  const sizes: Sizes[] = [];
-  await withRanges(bundle.path, async (read) => {
-    for (const matrix of matrices) sizes.push(await sizesOf(bundle, matrix, read));
-  });
+  const sizes = await matrixSizes(bundle);
   if (sizes.length === 0) return [];
   return bundle.tasks.flatMap((task, k) => {
     const ratio = ratioOf(sizes, k);
@@ -49,6 +51,15 @@ export async function derivationWarnings(bundle: Bundle): Promise<string[]> {
         )
     );
   });
+}
+
+async function matrixSizes(bundle: Bundle): Promise<readonly Sizes[]> {
+  const matrices = bundle.tensors.filter(({ taskVectors, shape }) => taskVectors !== undefined && shape.length > 1);
+  const sizes: Sizes[] = [];
+  await withRanges(bundle.path, async (read) => {
+    for (const matrix of matrices) sizes.push(await sizesOf(bundle, matrix, read));
+  });
+  return sizes;
 }
 
 /** Norm of task k's vector over the norm of the base; 0 where there is nothing to compare. */

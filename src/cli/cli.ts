@@ -13,6 +13,7 @@ import { doctorVerb } from "./doctor.js";
 import { evalVerb } from "./eval.js";
 import { EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
 import { fitVerb } from "./fit.js";
+import { initVerb } from "./init.js";
 import { inspectVerb } from "./inspect.js";
 import type { CliIo } from "./io.js";
 import { mergeVerb } from "./merge.js";
@@ -28,6 +29,7 @@ import type { Verb } from "./verb.js";
 /** In the order of the help text. */
 const verbs: readonly Verb[] = [
   quickstartVerb,
+  initVerb,
   fitVerb,
   evalVerb,
   mergeVerb,
@@ -76,6 +78,8 @@ function parse(args: readonly string[], version: string): Run | string {
       "dot-notation": false,
       "camel-case-expansion": false,
       "parse-positional-numbers": false,
+      // A flag that may be repeated takes one word each time, and leaves the next to whom it belongs.
+      "greedy-arrays": false,
     })
     .option("debug", { describe: "Show stack traces", type: "boolean", default: false, global: true })
     .option("offline", {

@@ -9,6 +9,7 @@ import type { MergeFile } from "../config/merge-file.js";
 import type { RunConfig } from "../config/schema.js";
 import type { TrainEvent } from "../optimize/events.js";
 import type { DoctorReport, ResultRow, Summary } from "../report/summary.js";
+import type { InitFindings, InitOptions, InitRequest } from "../run/init/init-suite.js";
 import type { MergeModelsOptions, MergeResult } from "../run/merge-models/merge-models.js";
 import type { FitPlan } from "../run/plan-fit.js";
 import type { Tracking } from "../run/tracking.js";
@@ -39,6 +40,7 @@ export interface Library {
     config: RunConfig,
     options: WorkOptions & { readonly resume?: string },
   ): Promise<{ runPath: string; table: readonly ResultRow[]; reason: "finished" | "interrupted" }>;
+  initSuite(request: InitRequest, options: InitOptions): Promise<InitFindings>;
   planFit(config: RunConfig, options: WorkOptions): Promise<FitPlan>;
   syncRuns(
     folders: readonly string[],

@@ -47,8 +47,9 @@ export function defineVerb<const P extends Record<string, PositionalOptions>, co
           return verb.options(options).example(examples.map(([line, what]) => [`adamerge ${line}`, what]));
         },
         (parsed) => {
-          // yargs makes a list of a flag given twice; none of ours is one.
-          const twice = Object.keys(options).find((key) => Array.isArray(parsed[key]));
+          // yargs makes a list of any flag given twice.
+          const once = Object.keys(options).filter((key) => options[key]?.array !== true);
+          const twice = once.find((key) => Array.isArray(parsed[key]));
           if (twice !== undefined) throw new ConfigError(`--${twice}: expected once, found several times`);
           // The boundary: yargs has just checked `parsed` against these very positionals and options.
           const args = parsed as unknown as InferredOptionTypes<P & O>;

@@ -59,8 +59,6 @@ export async function planSession(config: RunConfig, session: Session, cacheDir:
   await step.close();
   const evaluationSeconds = await timedEvaluation(session, config);
   const { steps } = config;
-  const { eval_every: every } = config.data;
-  const evaluations = FINAL_EVALUATIONS + (every === 0 ? 0 : Math.ceil(steps / every));
   const { tower, bundle, tasks, grouping, suite } = inputs;
   return {
     suite: suite.name,
@@ -70,17 +68,26 @@ export async function planSession(config: RunConfig, session: Session, cacheDir:
     needs: await fitNeeds(config, { tower, tensors: bundle.tensors, tasks: tasks.length }, cacheDir),
     stepSeconds,
     evaluationSeconds,
-    totalSeconds: steps * stepSeconds + evaluations * evaluationSeconds,
+    totalSeconds: totalSeconds({ stepSeconds, evaluationSeconds }, config),
   };
+}
+
+/** Steps and evaluations of a whole fit. */
+export function totalSeconds(
+  { stepSeconds, evaluationSeconds }: Pick<FitPlan, "stepSeconds" | "evaluationSeconds">,
+  { steps, data }: Pick<RunConfig, "steps" | "data">,
+): number {
+  const along = data.eval_every === 0 ? 0 : Math.ceil(steps / data.eval_every);
+  return steps * stepSeconds + (FINAL_EVALUATIONS + along) * evaluationSeconds;
 }
 
 /** The plan in lines for people. */
 export function planLines(plan: FitPlan): readonly string[] {
-  const { tasks, coefficients, steps, stepSeconds, evaluationSeconds, totalSeconds } = plan;
+  const { tasks, coefficients, steps, stepSeconds, evaluationSeconds } = plan;
   return [
     `fit: ${coefficients} coefficients of ${tasks.length} tasks (${tasks.join(", ")})`,
     ...needsLines(plan.needs),
-    `time: about ${duration(totalSeconds)} in all: ${steps} steps of ${stepSeconds.toPrecision(2)} s (one was timed), ${evaluationSeconds.toPrecision(2)} s for judging all images once`,
+    `time: about ${duration(plan.totalSeconds)} in all: ${steps} steps of ${stepSeconds.toPrecision(2)} s (one was timed), ${evaluationSeconds.toPrecision(2)} s for judging all images once`,
   ];
 }
 

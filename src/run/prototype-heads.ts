@@ -31,7 +31,7 @@ export interface PrototypeContext {
   readonly base: Checkpoint;
   readonly tower: ClipVisionConfig;
   readonly preprocessing: Preprocessing;
-  /** The suite's; undefined: fitted on the images. */
+  /** The suite's, for a head whose own cannot be fitted: one image per class. */
   readonly logitScale: number | undefined;
   readonly cacheDir: string;
   readonly log: (line: string) => void;
@@ -75,7 +75,7 @@ export async function prototypeHead(
 ): Promise<Head> {
   requireEveryClass(task, pixels);
   const own = recipe.model === "base" ? base : await openCheckpoint(task.expert);
-  const facts = [VERSION, recipe.model, tower, preprocessing, logitScale ?? "fitted", task.classes];
+  const facts = [VERSION, recipe.model, tower, preprocessing, logitScale ?? null, task.classes];
   const contents = [pixels.fingerprint, [...pixels.labels], await weightHashes(own, base, tower)];
   const key = createHash("sha256")
     .update(JSON.stringify([...facts, ...contents]))
@@ -89,7 +89,8 @@ export async function prototypeHead(
   );
   const weights = await towerWeights(own, base, tower);
   const featuresNE = await imageFeatures(await engine(), { tower, preprocessing }, weights, pixels);
-  const made = classPrototypes(featuresNE, pixels.labels, task.classes.length, logitScale);
+  const make = (scale?: number) => classPrototypes(featuresNE, pixels.labels, task.classes.length, scale);
+  const made = make() ?? (logitScale === undefined ? undefined : make(logitScale));
   if (made === undefined)
     throw new DataError(
       `task ${task.name}: ${pixels.name}: expected a class with at least 2 images to fit the head's logit scale on, found 1 image per class; add images, or set logit_scale in the suite's file`,

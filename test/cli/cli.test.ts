@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -7,6 +7,7 @@ import { type CliIo, cacheDirectory, type Library } from "../../src/cli/io.js";
 import { parseRunConfig } from "../../src/config/load.js";
 import { NumericError } from "../../src/errors.js";
 import { resultRow } from "../../src/report/summary.js";
+import type { InitFindings } from "../../src/run/init/init-suite.js";
 import type { FitPlan } from "../../src/run/plan-fit.js";
 import { coefficientsText } from "../../src/track/coefficients-file.js";
 
@@ -30,6 +31,15 @@ const plan: FitPlan = {
   stepSeconds: 2,
   evaluationSeconds: 1,
   totalSeconds: 9,
+};
+const findings: InitFindings = {
+  experts: [],
+  images: [],
+  heads: [],
+  assumed: ["a: one way", "b: one way", "b: another"],
+  warnings: ["look out"],
+  plan,
+  files: ["suite.yaml", "config.yaml"],
 };
 let cwd: string;
 
@@ -57,6 +67,7 @@ async function run(line: string, changes: Partial<Library> = {}, signal = new Ab
     };
   const library: Library = {
     fit: note("fit", { runPath: "/runs/c/default", table: [row], reason: "finished" as const }),
+    initSuite: note("initSuite", findings),
     planFit: note("planFit", plan),
     syncRuns: note("syncRuns", [{ runId: "r", points: 3, files: 1 }]),
     stoppedRun: note("stoppedRun", { config: parseRunConfig({ suite: "/s" }), finished: undefined }),
@@ -116,6 +127,46 @@ test("a dry run fits nothing", async () => {
   expect(calls.map(({ name }) => name)).toEqual(["planFit"]);
   expect(stdout).toContain("time: about 9 s in all: 3 steps of 2.0 s");
   expect((await run("fit --resume r --dry-run")).stderr).toMatch(/--resume: expected alone/);
+});
+
+test("init takes flags again and again, names with and without a folder, and refuses what is not there", async () => {
+  for (const name of ["base", "models/One", "models/b_2", "b"]) await mkdir(path.join(cwd, name), { recursive: true });
+  await writeFile(path.join(cwd, "models/b_2/model.safetensors"), "");
+  const line = "init --base base --expert models --images one=c.yaml --images b-2=b out";
+  const { code, calls, stdout, stderr } = await run(line);
+  expect(stderr).toBe("warning: look out\n");
+  expect(stdout).toContain("  a, b: one way\n  b: another\n");
+  expect(stdout).toContain("wrote out/suite.yaml, out/config.yaml\nnext: adamerge fit out/config.yaml\n");
+  expect(code).toBe(0);
+  expect(calls).toMatchObject([
+    {
+      name: "initSuite",
+      args: [
+        {
+          directory: path.join(cwd, "out"),
+          name: "out",
+          base: path.join(cwd, "base"),
+          experts: [
+            { name: "b-2", path: path.join(cwd, "models/b_2") },
+            { name: "one", path: path.join(cwd, "models/One") },
+          ],
+          images: [
+            { name: "one", path: path.join(cwd, "c.yaml") },
+            { name: "b-2", path: path.join(cwd, "b") },
+          ],
+          heads: [],
+        },
+        { force: false, dryRun: false, cacheDir: "/cache" },
+      ],
+    },
+  ]);
+  const alone = await run("init --base org/base --expert models/b_2 --expert x=org/x --dry-run --json");
+  const [{ args: [request] = [] } = {}] = alone.calls;
+  expect(request).toMatchObject({ base: "org/base", experts: [{ name: "b-2" }, { name: "x", path: "org/x" }] });
+  expect(JSON.parse(alone.stdout)).toMatchObject({ files: ["suite.yaml", "config.yaml"], warnings: ["look out"] });
+  expect((await run("init")).stderr).toMatch(/expected --base PATH/);
+  expect((await run("init --base base --images b")).stderr).toMatch(/--images b: expected NAME=PATH, or a folder with/);
+  expect((await run("init --base gone")).stderr).toMatch(/--base gone: expected an existing path, found nothing/);
 });
 
 test("progress goes to stderr", async () => {

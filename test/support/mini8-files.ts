@@ -3,6 +3,7 @@ import { cp, mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { openDataset } from "../../src/data/dataset.js";
 import { openSuite, type SuiteTask } from "../../src/data/suite.js";
+import { createRng, permutation } from "../../src/runtime/rng.js";
 import { ROOT } from "./cli.js";
 
 export const MINI8 = join(ROOT, "datasets", "mini8");
@@ -19,7 +20,7 @@ export interface WrittenImage {
 }
 
 /**
- * Writes images of a split as files, spread evenly over it so that every class is there. `fileOf` says where an image goes, relative to
+ * Writes `count` images of a split, drawn by chance and always the same, as files. `fileOf` says where an image goes, relative to
  * `folder`.
  */
 export async function writeImages(
@@ -32,8 +33,7 @@ export async function writeImages(
   const { dataset: path, classes } = await mini8Task(task);
   const dataset = await openDataset({ path, split, classes, where: task });
   const written: WrittenImage[] = [];
-  for (let index = 0; index < Math.min(count, dataset.size); index++) {
-    const from = Math.floor((index * dataset.size) / Math.min(count, dataset.size));
+  for (const [index, from] of permutation(dataset.size, createRng("files", task)).subarray(0, count).entries()) {
     const label = classes[dataset.labels?.[from] ?? -1] ?? "";
     const file = fileOf(index, label);
     await mkdir(dirname(join(folder, file)), { recursive: true });

@@ -1,0 +1,209 @@
+/** `adamerge init`: writes suite.yaml and config.yaml for a person's own models and images, after looking at them. */
+import { readdir, stat } from "node:fs/promises";
+import path from "node:path";
+import { parseReference } from "../checkpoint/hub/reference.js";
+import { ConfigError } from "../errors.js";
+import { alignedText } from "../report/table.js";
+import type { InitFindings, Named } from "../run/init/init-suite.js";
+import { EXIT_OK } from "./exit-codes.js";
+import { presetsDirectory, printJson, workOptions } from "./io.js";
+import { defineVerb, jsonOption, quietOption } from "./verb.js";
+
+const many = { type: "string", array: true, requiresArg: true, default: [] as string[] } as const;
+/** Files and folders that a folder of experts may hold. */
+const MODEL_FILE = /\.(safetensors|pt|pth|bin)$/;
+/** A folder with one of these is a model, not a folder of models. */
+const IN_A_MODEL = /^(config\.json|model.*\.safetensors.*|pytorch_model.*|adapter_.*)$/;
+const DECIMALS = 1;
+
+export const initVerb = defineVerb({
+  name: "init",
+  usage: "[directory]",
+  describe: "Write a suite and a config for your own models and images, after checking them",
+  positionals: {
+    directory: { describe: "Where suite.yaml and config.yaml are written", type: "string", default: "." },
+  },
+  options: {
+    base: { describe: "The pretrained model: its folder, or org/name on the hub", type: "string", requiresArg: true },
+    expert: { ...many, describe: "NAME=PATH of a fine-tuned model, or a folder of them; may be repeated" },
+    images: {
+      ...many,
+      describe: "NAME=PATH of an expert's images: a folder per class, a CSV (path,label), parquet, or without labels",
+    },
+    head: {
+      ...many,
+      describe: "NAME=PATH of an expert's classifier (safetensors); without: class prototypes from the labels",
+    },
+    classes: { ...many, describe: "NAME=PATH of a text file: a class a line, in the order of the head's rows" },
+    name: { describe: "Name of the suite (default: the directory's)", type: "string", requiresArg: true },
+    force: { describe: "Replace files that are there", type: "boolean", default: false },
+    "dry-run": { describe: "Look and check, and write nothing but the cache", type: "boolean", default: false },
+    quiet: quietOption,
+    json: jsonOption,
+  },
+  examples: [
+    ["init --base base --expert pets=pets --expert cars=cars --images pets=photos/pets --images cars=cars.csv", "Two"],
+    ["init --base base --expert experts --images photos --dry-run", "Folders with a folder per expert; only look"],
+  ],
+  async run(args, io) {
+    const { force, "dry-run": dryRun, quiet, json } = args;
+    const directory = path.resolve(io.cwd, args.directory);
+    if (args.base === undefined)
+      throw new ConfigError("init: expected --base PATH, the model that the experts were fine-tuned from, found none");
+    const request = {
+      directory,
+      name: slug(args.name ?? path.basename(directory)) || "suite",
+      base: await modelPath("--base", args.base, io.cwd),
+      experts: await namedPaths("--expert", args.expert, io.cwd, MODEL_FILE, IN_A_MODEL),
+      images: await namedPaths("--images", args.images, io.cwd, /\.csv$/, undefined),
+      heads: await namedPaths("--head", args.head, io.cwd, /\.safetensors$/, undefined),
+      classes: await namedPaths("--classes", args.classes, io.cwd, /\.txt$/, undefined),
+    };
+    const library = await io.library();
+    const { cacheDir, hub, signal, log } = workOptions(io, { quiet });
+    const presetsDir = presetsDirectory(io);
+    const findings = await library.initSuite(request, { cacheDir, presetsDir, force, dryRun, hub, signal, log });
+    if (json) printJson(io, forJson(findings, directory));
+    else if (quiet) io.stdout.write(`${path.join(directory, "config.yaml")}\n`);
+    else io.stdout.write(`${(await report(findings, directory, dryRun, io.cwd)).join("\n")}\n`);
+    if (!json) for (const warning of findings.warnings) io.stderr.write(`warning: ${warning}\n`);
+    return EXIT_OK;
+  },
+});
+
+/** `NAME=PATH` as it is; a folder without a name as what is in it, by the names there. */
+async function namedPaths(
+  flag: string,
+  given: readonly string[],
+  cwd: string,
+  fileName: RegExp,
+  single: RegExp | undefined,
+): Promise<Named[]> {
+  const named: Named[] = [];
+  for (const text of given) {
+    const [, name, value] = /^([^=/\\]+)=(.+)$/.exec(text) ?? [];
+    if (name !== undefined && value !== undefined) {
+      named.push({
+        name: taskName(flag, name),
+        path: flag === "--expert" ? await modelPath(flag, value, cwd) : await existing(flag, value, cwd),
+      });
+      continue;
+    }
+    const folder = await existing(flag, text, cwd);
+    const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+    if (single !== undefined && entries.some((entry) => single.test(entry.name))) {
+      named.push({ name: taskName(flag, path.basename(folder)), path: folder });
+      continue;
+    }
+    const inside = entries.filter(
+      (entry) => !entry.name.startsWith(".") && (!entry.isFile() || fileName.test(entry.name)),
+    );
+    if (inside.length === 0)
+      throw new ConfigError(
+        `${flag} ${text}: expected NAME=PATH, or a folder with something for each expert, found neither`,
+      );
+    const found = inside.map(({ name: entry }) => ({
+      name: taskName(flag, entry.replace(fileName, "")),
+      path: path.join(folder, entry),
+    }));
+    named.push(...found.toSorted((a, b) => (a.name < b.name ? -1 : 1)));
+  }
+  return named;
+}
+
+function taskName(flag: string, text: string): string {
+  const name = slug(text);
+  if (name !== "") return name;
+  throw new ConfigError(`${flag} ${text}: expected a name with letters or digits, found ${JSON.stringify(text)}`);
+}
+
+/** As names in a suite are: small letters, digits and dashes. */
+function slug(text: string): string {
+  return text
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-+|-+$/g, "");
+}
+
+/** The absolute path, or the text where it can only mean a repository on the hub. */
+async function modelPath(flag: string, text: string, cwd: string): Promise<string> {
+  const absolute = path.resolve(cwd, text);
+  const isThere = (await stat(absolute).catch(() => undefined)) !== undefined;
+  const isInFolder = (await stat(path.dirname(absolute)).catch(() => undefined)) !== undefined;
+  if (!isThere && !isInFolder && parseReference(text, "model") !== undefined) return text;
+  return existing(flag, text, cwd);
+}
+
+async function existing(flag: string, text: string, cwd: string): Promise<string> {
+  const absolute = path.resolve(cwd, text);
+  if ((await stat(absolute).catch(() => undefined)) !== undefined) return absolute;
+  throw new ConfigError(`${flag} ${text}: expected an existing path, found nothing at ${absolute}; check the path`);
+}
+
+async function report(
+  { experts, images, heads, assumed, plan, files }: InitFindings,
+  directory: string,
+  dryRun: boolean,
+  cwd: string,
+): Promise<string[]> {
+  const { planLines } = await import("../run/plan-fit.js");
+  const percent = (value: number | undefined) => (value === undefined ? "-" : value.toFixed(DECIMALS));
+  const models = experts.map(({ name, tensors, equal, fromBase, distance, accuracyPercent: accuracy }) => [
+    name,
+    String(tensors - equal - fromBase),
+    String(equal),
+    String(fromBase),
+    distance.toFixed(3),
+    percent(accuracy?.expert),
+    percent(accuracy?.base),
+  ]);
+  const data = images.map(({ name, classes, counts }, index) => [
+    name,
+    classes === undefined ? "-" : String(classes.length),
+    typeof heads[index]?.head === "string" ? "file" : "prototypes",
+    ...(["head", "adapt", "val", "test"] as const).map((split) => String(counts.get(split) ?? "-")),
+  ]);
+  const modelHeading = ["expert", "tensors changed", "as base", "lacking", "distance", "accuracy %", "base %"];
+  const where = (name: string) => path.relative(cwd, path.join(directory, name)) || name;
+  return [
+    alignedText([modelHeading, ...models]),
+    "",
+    alignedText([["images", "classes", "head", "for head", "adapt", "val", "test"], ...data]),
+    "",
+    "assumed:",
+    ...groupedLines(assumed, experts.length).map((line) => `  ${line}`),
+    "",
+    ...planLines(plan),
+    "",
+    `${dryRun ? "would write" : "wrote"} ${files.map(where).join(", ")}`,
+    ...(dryRun ? [] : [`next: adamerge fit ${where("config.yaml")}`]),
+  ];
+}
+
+/** `name: sentence` lines, a sentence once with all its names. */
+function groupedLines(lines: readonly string[], experts: number): readonly string[] {
+  const names = new Map<string, string[]>();
+  for (const line of lines) {
+    const end = line.indexOf(": ");
+    const sentence = line.slice(end + 2);
+    names.set(sentence, [...(names.get(sentence) ?? []), line.slice(0, end)]);
+  }
+  return [...names].map(
+    ([sentence, of]) => `${of.length > 1 && of.length === experts ? "all" : of.join(", ")}: ${sentence}`,
+  );
+}
+
+/** Without the rows of manifests, counts as objects, and null for what is not known. */
+function forJson({ images, experts, ...rest }: InitFindings, directory: string): object {
+  return {
+    directory,
+    ...rest,
+    experts: experts.map((expert) => ({ ...expert, accuracyPercent: expert.accuracyPercent ?? null })),
+    images: images.map(({ manifest: _, splits, counts, classes, ...image }) => ({
+      ...image,
+      classes: classes ?? null,
+      splits: splits === undefined ? null : Object.fromEntries(splits),
+      counts: Object.fromEntries(counts),
+    })),
+  };
+}

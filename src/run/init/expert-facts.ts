@@ -1,0 +1,93 @@
+/** What is to be known of experts before they are merged: what differs from the base, how far, and how good each is alone. */
+import { openCheckpoint } from "../../checkpoint/checkpoint.js";
+import { derivationRatios } from "../../checkpoint/derivation.js";
+import { indexByCanonicalName } from "../../checkpoint/names.js";
+import type { RunConfig } from "../../config/schema.js";
+import { isLabelled, type PixelStore, selectPixels } from "../../data/pixels.js";
+import { drawnIndices } from "../../data/sampler.js";
+import { chooseMethod } from "../choose-method.js";
+import type { Inputs } from "../inputs.js";
+import { judgeMethod } from "../models.js";
+import type { Session } from "../session.js";
+
+export interface ExpertFacts {
+  readonly name: string;
+  /** Of the tower: all; equal to the base's; absent, so taken from the base. */
+  readonly tensors: number;
+  readonly equal: number;
+  readonly fromBase: number;
+  /** Norm of the difference to the base over the base's, over the matrices. */
+  readonly distance: number;
+  /** On at most 200 judged images: the expert, the base with the same head, and always naming the most frequent class. Undefined without labels. */
+  readonly accuracyPercent: { readonly expert: number; readonly base: number; readonly constant: number } | undefined;
+}
+
+/** Images per task that the experts are judged on: enough to see a wrong head. */
+const JUDGED_IMAGES = 200;
+/** A good expert lies at least this far from a constant answer to perfection. */
+const LEAST_GAIN = 0.25;
+
+export async function expertFacts(config: RunConfig, session: Session): Promise<readonly ExpertFacts[]> {
+  const { inputs, evaluation } = session;
+  const distances = await derivationRatios(inputs.bundle);
+  const pixels = new Map<string, PixelStore>();
+  for (const [task, store] of evaluation.pixels)
+    pixels.set(task, selectPixels(store, drawnIndices(store.size, JUDGED_IMAGES, { seed: 0, task })));
+  const some = { ...evaluation, pixels };
+  const accuracies = async (method: string) =>
+    (await judgeMethod(config, inputs, chooseMethod(method), some)).row.tasks;
+  const isJudged = config.data.eval_split !== null;
+  const expert = isJudged ? await accuracies("individual") : {};
+  const base = isJudged ? await accuracies("pretrained") : {};
+  const facts: ExpertFacts[] = [];
+  for (const [index, { name, expert: path }] of inputs.tasks.entries()) {
+    const [own, ofBase] = [expert[name], base[name]];
+    const store = pixels.get(name);
+    const constant = store !== undefined && isLabelled(store) ? largestShare(store.labels) : undefined;
+    facts.push({
+      name,
+      ...(await comparedTensors(inputs, path)),
+      distance: distances[index] ?? 0,
+      accuracyPercent:
+        own === undefined || ofBase === undefined || constant === undefined
+          ? undefined
+          : { expert: own, base: ofBase, constant },
+    });
+  }
+  return facts;
+}
+
+/** A sentence for every expert that is hardly better than a constant answer: its head or its classes are not what they seem. */
+export function suspiciousExperts(experts: readonly ExpertFacts[]): readonly string[] {
+  return experts.flatMap(({ name, accuracyPercent }) => {
+    if (accuracyPercent === undefined) return [];
+    const { expert, constant } = accuracyPercent;
+    if (expert > constant + LEAST_GAIN * (100 - constant)) return [];
+    return [
+      `the expert of ${name} with its head is right on ${expert.toFixed(1)} % of its own images, a constant answer on ${constant.toFixed(1)} %: ` +
+        `the head's rows may be in another order than the classes in suite.yaml (give --classes ${name}=FILE), or expert, head and images do not belong together`,
+    ];
+  });
+}
+
+function largestShare(labels: Int32Array): number {
+  const counts = new Map<number, number>();
+  for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return (100 * Math.max(...counts.values())) / labels.length;
+}
+
+/** By content hashes; tensors of another dtype than the base's count as different. */
+async function comparedTensors(
+  { base, bundle }: Inputs,
+  path: string,
+): Promise<Pick<ExpertFacts, "tensors" | "equal" | "fromBase">> {
+  const own = await openCheckpoint(path);
+  const [ownNames, baseNames] = [own, base].map(({ tensors, path: of }) => indexByCanonicalName(tensors.keys(), of));
+  let [equal, fromBase] = [0, 0];
+  for (const { name } of bundle.tensors) {
+    const [stored, inBase] = [ownNames?.get(name), baseNames?.get(name)];
+    if (stored === undefined || inBase === undefined) fromBase += 1;
+    else if ((await own.tensorSha256s([stored]))[0] === (await base.tensorSha256s([inBase]))[0]) equal += 1;
+  }
+  return { tensors: bundle.tensors.length, equal, fromBase };
+}

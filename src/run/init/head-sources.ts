@@ -1,0 +1,153 @@
+/** The classifier of each expert as `adamerge init` finds it: a file with the order of its classes, or prototypes to be made. C classes. */
+import { readFile } from "node:fs/promises";
+import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.js";
+import { CheckpointError, DataError } from "../../errors.js";
+import type { ImageSource, RunSplit } from "./image-sources.js";
+
+export interface HeadSource {
+  /** Absolute path of a file, or the split that prototypes come from. */
+  readonly head: string | { readonly prototypes: { readonly split: RunSplit } };
+  /** In the order of the head's rows. */
+  readonly classes: readonly string[];
+  /** What logit scale the suite has to give; undefined where the head carries its own. */
+  readonly logitScale: number | undefined;
+  readonly assumed: readonly string[];
+}
+
+/** CLIP's logit scale at the end of its training. */
+const CLIP_LOGIT_SCALE = 100;
+/** Rows of length 1 up to rounding in float16. */
+const UNIT_TOLERANCE = 0.01;
+
+export interface HeadRequest {
+  readonly images: ImageSource;
+  /** The head's file; undefined: prototypes. */
+  readonly file: string | undefined;
+  /** A text file with a class a line, in the order of the head's rows. */
+  readonly classesFile: string | undefined;
+  /** The expert's config.json may name classes. */
+  readonly expert: Checkpoint | undefined;
+}
+
+/** Throws CheckpointError for a file that is no head, DataError when its classes and those of the images are not the same. */
+export async function lookAtHead({ images, file, classesFile, expert }: HeadRequest): Promise<HeadSource> {
+  const { name, classes: found } = images;
+  const listed = classesFile === undefined ? undefined : await readClasses(classesFile, name);
+  if (file === undefined) {
+    const split = images.headSplit ?? "adapt";
+    const classes = listed ?? found ?? [];
+    requireSame(name, classes, found, "the list of classes");
+    return { head: { prototypes: { split } }, classes, logitScale: undefined, assumed: [] };
+  }
+  const checkpoint = await openCheckpoint(file);
+  const weight = checkpoint.tensors.get("weight");
+  if (weight === undefined || weight.shape.length !== 2)
+    throw new CheckpointError(
+      `--head ${name}: ${file}: expected a tensor weight [classes, features], found ${[...checkpoint.tensors.keys()].slice(0, 5).join(", ") || "no tensors"}`,
+    );
+  const [rows = 0] = weight.shape;
+  if (found !== undefined && listed === undefined && found.length !== rows)
+    throw new DataError(
+      `${name}: expected images of the head's ${rows} classes, found ${found.length} (${found.slice(0, 5).join(", ")}${found.length > 5 ? ", ..." : ""}); add images of what is missing, or give the head that belongs to these images`,
+    );
+  const order = classOrder(name, rows, listed, found, expert);
+  requireSame(name, order.classes, found, classesFile === undefined ? "the expert's config.json" : classesFile);
+  if (order.classes.length !== rows)
+    throw new DataError(
+      `${name}: expected ${rows} classes (rows of ${file}), found ${order.classes.length} in ${classesFile ?? "the images"}`,
+    );
+  const scale = await scaleOf(name, checkpoint);
+  return {
+    head: file,
+    classes: order.classes,
+    logitScale: scale.logitScale,
+    assumed: [...order.assumed, ...scale.assumed],
+  };
+}
+
+function classOrder(
+  name: string,
+  rows: number,
+  listed: readonly string[] | undefined,
+  found: readonly string[] | undefined,
+  expert: Checkpoint | undefined,
+): { readonly classes: readonly string[]; readonly assumed: readonly string[] } {
+  if (listed !== undefined) return { classes: listed, assumed: [] };
+  const inConfig = classesOfConfig(expert?.config);
+  const isSame =
+    inConfig?.length === rows &&
+    new Set(inConfig).size === rows &&
+    (found?.every((one) => inConfig.includes(one)) ?? true);
+  if (isSame)
+    return { classes: inConfig, assumed: [`${name}: the head's rows are in the order of the expert's config.json`] };
+  if (found !== undefined)
+    return {
+      classes: found,
+      assumed: [
+        `${name}: the head's rows are in the order of the class names (${found.slice(0, 3).join(", ")}, ...); if not, give --classes ${name}=FILE`,
+      ],
+    };
+  return {
+    classes: Array.from({ length: rows }, (_, row) => `class ${row}`),
+    assumed: [
+      `${name}: nothing names the classes; give --classes ${name}=FILE (a name a line) to have them in reports`,
+    ],
+  };
+}
+
+/** `id2label` of transformers, in the order of its numbers. */
+function classesOfConfig(config: unknown): readonly string[] | undefined {
+  const labels: unknown =
+    typeof config === "object" && config !== null && "id2label" in config ? config.id2label : undefined;
+  if (typeof labels !== "object" || labels === null) return undefined;
+  const entries = Object.entries(labels).sort(([a], [b]) => Number(a) - Number(b));
+  return entries.every(([, label]) => typeof label === "string")
+    ? entries.map(([, label]) => String(label))
+    : undefined;
+}
+
+async function readClasses(file: string, name: string): Promise<readonly string[]> {
+  const text = await readFile(file, "utf8").catch((cause: unknown) => {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new DataError(`--classes ${name}: expected a text file with a class a line (${reason})`, { cause });
+  });
+  const classes = text.split(/\r?\n/).flatMap((line) => (line.trim() === "" ? [] : [line.trim()]));
+  const twice = classes.find((one, index) => classes.indexOf(one) !== index);
+  if (twice !== undefined) throw new DataError(`${file}: expected every class once, found ${twice} twice`);
+  return classes;
+}
+
+function requireSame(
+  name: string,
+  classes: readonly string[],
+  found: readonly string[] | undefined,
+  what: string,
+): void {
+  if (found === undefined) return;
+  const absent = classes.filter((one) => !found.includes(one));
+  const unknown = found.filter((one) => !classes.includes(one));
+  if (absent.length + unknown.length === 0) return;
+  const parts = [
+    ...(absent.length > 0 ? [`no images of ${absent.slice(0, 5).join(", ")}`] : []),
+    ...(unknown.length > 0 ? [`images of ${unknown.slice(0, 5).join(", ")} that are not in it`] : []),
+  ];
+  throw new DataError(
+    `${name}: expected images of the ${classes.length} classes in ${what}, found ${parts.join(" and ")}; name them alike`,
+  );
+}
+
+async function scaleOf(
+  name: string,
+  head: Checkpoint,
+): Promise<{ readonly logitScale: number | undefined; readonly assumed: readonly string[] }> {
+  if (head.tensors.has("logit_scale")) return { logitScale: undefined, assumed: [] };
+  const [rows = 0, size = 0] = head.tensors.get("weight")?.shape ?? [];
+  const weight = await head.readFloat32("weight");
+  const lengths = Array.from({ length: rows }, (_, row) =>
+    Math.hypot(...weight.subarray(row * size, (row + 1) * size)),
+  );
+  const areUnit = lengths.every((length) => Math.abs(length - 1) < UNIT_TOLERANCE);
+  const logitScale = areUnit ? CLIP_LOGIT_SCALE : 1;
+  const why = areUnit ? "its rows have length 1 (CLIP's scale)" : "its rows carry the scale";
+  return { logitScale, assumed: [`${name}: the head has no logit_scale; ${logitScale}, since ${why}`] };
+}

@@ -1,0 +1,214 @@
+/**
+ * `adamerge init`: a suite and a config from a person's own models and images. Looks at the images and heads, writes the suite into a temporary
+ * folder, opens it with the code of a fit (so that what is said here is what a fit finds), judges every expert alone, times a step, and only
+ * then writes. Nothing is written when something is wrong.
+ */
+import { mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.js";
+import type { Hub } from "../../checkpoint/hub/request.js";
+import { loadRunConfig } from "../../config/load.js";
+import { nearest } from "../../config/nearest.js";
+import type { RunConfig } from "../../config/schema.js";
+import { ConfigError, DataError, UserError } from "../../errors.js";
+import { writeFileAtomic } from "../../runtime/atomic-file.js";
+import { type FitPlan, planSession, totalSeconds } from "../plan-fit.js";
+import { withSession } from "../session.js";
+import { type ExpertFacts, expertFacts, suspiciousExperts } from "./expert-facts.js";
+import { type HeadSource, lookAtHead } from "./head-sources.js";
+import { type ImageSource, lookAtImages } from "./image-sources.js";
+import { CONFIG_FILE, type InitPreset, type InitSuite, type InitTask, initFiles } from "./init-files.js";
+
+/** A path (absolute, or for models a reference to the hub) with the expert it belongs to. */
+export interface Named {
+  readonly name: string;
+  readonly path: string;
+}
+
+export interface InitRequest {
+  /** Where the files are written, absolute. */
+  readonly directory: string;
+  /** Of the suite. */
+  readonly name: string;
+  readonly base: string;
+  readonly experts: readonly Named[];
+  readonly images: readonly Named[];
+  readonly heads: readonly Named[];
+  readonly classes: readonly Named[];
+}
+
+export interface InitOptions {
+  readonly cacheDir: string;
+  readonly presetsDir: string;
+  /** Replaces files that are there. */
+  readonly force: boolean;
+  readonly dryRun: boolean;
+  readonly hub: Hub;
+  readonly signal: AbortSignal;
+  readonly log: (line: string) => void;
+}
+
+export interface InitFindings {
+  readonly experts: readonly ExpertFacts[];
+  readonly images: readonly ImageSource[];
+  readonly heads: readonly HeadSource[];
+  readonly assumed: readonly string[];
+  readonly warnings: readonly string[];
+  readonly plan: FitPlan;
+  /** Paths written, or that would be. */
+  readonly files: readonly string[];
+}
+
+/** A fit with the paper's 500 steps that would take longer gets the quickstart's 60. */
+const LONG_FIT_SECONDS = 300;
+const WARNING = "warning: ";
+
+/** Throws ConfigError for names that do not fit together, and whatever a fit would throw before its first step; nothing is written then. */
+export async function initSuite(request: InitRequest, options: InitOptions): Promise<InitFindings> {
+  checkNames(request);
+  const { suite, assumed } = await lookAtAll(request);
+  if (!options.force) await refuseExisting(suite, request.directory);
+  const checked = await check(suite, options);
+  const { preset, plan } = checked;
+  const files = initFiles(suite, preset, request.directory, { absolute: false });
+  if (!options.dryRun) for (const [name, text] of files) await writeFileAtomic(join(request.directory, name), text);
+  const steps = `steps: ${plan.steps} with the preset ${preset}${preset === "paper" ? ", the paper's" : ", since the paper's 500 would take more than 5 minutes"}`;
+  return {
+    experts: checked.experts,
+    images: suite.tasks.map(({ images }) => images),
+    heads: suite.tasks.map(({ head }) => head),
+    assumed: [...assumed, steps],
+    warnings: checked.warnings,
+    plan,
+    files: [...files.keys()],
+  };
+}
+
+function checkNames({ experts, images, heads, classes }: InitRequest): void {
+  const names = experts.map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new ConfigError(`--expert: expected every name once, found ${twice} twice`);
+  if (names.length < 2)
+    throw new ConfigError(
+      `--expert: expected at least 2 experts to merge, found ${names.length}; give --expert NAME=PATH for each`,
+    );
+  for (const [flag, given] of [
+    ["--images", images],
+    ["--head", heads],
+    ["--classes", classes],
+  ] as const)
+    for (const { name } of given) {
+      if (names.includes(name)) continue;
+      const close = nearest(name, names);
+      throw new ConfigError(
+        `${flag} ${name}: expected the name of an expert (${names.join(", ")}), found another${close === undefined ? "" : `; did you mean ${close}?`}`,
+      );
+    }
+  const without = names.filter((name) => !images.some((one) => one.name === name));
+  if (without.length > 0)
+    throw new ConfigError(
+      `--images: expected images for every expert, found none for ${without.join(", ")}; give --images NAME=PATH (labels are not needed)`,
+    );
+}
+
+/** Every problem of every expert at once. */
+async function lookAtAll(request: InitRequest): Promise<{ suite: InitSuite; assumed: string[] }> {
+  const problems: UserError[] = [];
+  const tasks: InitTask[] = [];
+  for (const { name, path } of request.experts) {
+    const pathOf = (given: readonly Named[]) => given.find((one) => one.name === name)?.path;
+    try {
+      const file = pathOf(request.heads);
+      const images = await lookAtImages(name, pathOf(request.images) ?? "", file === undefined);
+      const expert = await localCheckpoint(path);
+      const head = await lookAtHead({ images, file, classesFile: pathOf(request.classes), expert });
+      tasks.push({ name, expert: path, images, head });
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      problems.push(error);
+    }
+  }
+  await localCheckpoint(request.base);
+  const [first] = problems;
+  if (first !== undefined) {
+    if (problems.length === 1) throw first;
+    throw new DataError(problems.map(({ message }) => message).join("\n"));
+  }
+  const scales = new Map(
+    tasks.flatMap(({ name, head }) => (head.logitScale === undefined ? [] : [[head.logitScale, name] as const])),
+  );
+  const [[scale] = []] = [...scales];
+  if (scales.size > 1)
+    throw new ConfigError(
+      `--head: expected heads of one logit scale, found ${[...scales].map(([value, name]) => `${value} (${name})`).join(" and ")}; add a tensor logit_scale [1] to each file`,
+    );
+  const assumed = tasks.flatMap(({ images, head }) => [
+    images.assumed,
+    ...headLine(images.name, head),
+    ...head.assumed,
+  ]);
+  return { suite: { name: request.name, base: request.base, logitScale: scale, tasks }, assumed };
+}
+
+function headLine(name: string, { head }: HeadSource): string[] {
+  if (typeof head === "string") return [];
+  return [
+    `${name}: no head given: prototypes of the labelled images of ${head.prototypes.split}, in the expert's features`,
+  ];
+}
+
+/** What can be looked at before downloads; undefined for a reference to the hub. */
+async function localCheckpoint(path: string): Promise<Checkpoint | undefined> {
+  return path.startsWith("/") || (await stat(path).catch(() => undefined)) !== undefined
+    ? openCheckpoint(path)
+    : undefined;
+}
+
+async function refuseExisting(suite: InitSuite, directory: string): Promise<void> {
+  for (const name of initFiles(suite, "paper", directory, { absolute: false }).keys()) {
+    const path = join(directory, name);
+    if ((await stat(path).catch(() => undefined)) !== undefined)
+      throw new ConfigError(
+        `${path}: expected no such file yet, found one; give another directory, or --force to replace it`,
+      );
+  }
+}
+
+interface Checked {
+  readonly experts: readonly ExpertFacts[];
+  readonly warnings: readonly string[];
+  readonly plan: FitPlan;
+  readonly preset: InitPreset;
+}
+
+/** Opens the suite as a fit does, from a temporary folder. */
+async function check(suite: InitSuite, options: InitOptions): Promise<Checked> {
+  await mkdir(options.cacheDir, { recursive: true });
+  const folder = await mkdtemp(join(options.cacheDir, "init-"));
+  try {
+    const load = async (preset: InitPreset): Promise<RunConfig> => {
+      for (const [name, text] of initFiles(suite, preset, folder, { absolute: true })) {
+        await mkdir(dirname(join(folder, name)), { recursive: true });
+        await writeFile(join(folder, name), text);
+      }
+      return (await loadRunConfig(join(folder, CONFIG_FILE), [], { presetsDir: options.presetsDir, cwd: folder }))
+        .config;
+    };
+    const [quick, paper] = [await load("quickstart"), await load("paper")];
+    const warnings: string[] = [];
+    const log = (line: string) => {
+      if (line.startsWith(WARNING)) warnings.push(line.slice(WARNING.length));
+      else options.log(line);
+    };
+    return await withSession(paper, { ...options, log }, async (session) => {
+      const experts = await expertFacts(paper, session);
+      warnings.push(...suspiciousExperts(experts));
+      const plan = await planSession(paper, session, options.cacheDir);
+      if (plan.totalSeconds <= LONG_FIT_SECONDS) return { experts, warnings, plan, preset: "paper" };
+      const shorter = { ...plan, steps: quick.steps, totalSeconds: totalSeconds(plan, quick) };
+      return { experts, warnings, plan: shorter, preset: "quickstart" };
+    });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
