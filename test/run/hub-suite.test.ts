@@ -117,3 +117,20 @@ test("a repository that is not there is one line", async () => {
   expect(stderr.trim().split("\n")).toHaveLength(1);
   expect(stderr).toContain("adamerge/mini8_lettres");
 });
+
+test("init takes the base and an expert from the hub", async () => {
+  const models =
+    "--base adamerge/mini8 --expert mnist=adamerge/mini8_mnist --expert letters=adamerge/mini8_letters@main";
+  const images = TASKS.map((task) => `--images ${task}=served/datasets/adamerge/${task}`).join(" ");
+  const { code, stdout, stderr } = await run(`init ${models} ${images} own --json`);
+  expect(stderr).not.toContain("adamerge:");
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout).experts).toMatchObject([
+    { name: "mnist", tensors: 104 },
+    { name: "letters", equal: 0 },
+  ]);
+  const { parse } = await import("yaml");
+  const suite = parse(await readFile(join(folder, "own", "suite.yaml"), "utf8"));
+  expect(suite.base).toBe("adamerge/mini8");
+  expect(suite.tasks[1].expert).toBe("adamerge/mini8_letters@main");
+});
