@@ -11,6 +11,7 @@ import { CsvError, parse } from "csv-parse";
 import { z } from "zod";
 import { DataError } from "../errors.js";
 import { type DatasetReader, type ImageDataset, type ReadRequest, readerParameters } from "./image-dataset.js";
+import { SPLIT_NAMES } from "./split-names.js";
 
 const COMMON_NAME = "manifest.csv";
 const SPLIT_COLUMN = "split";
@@ -131,11 +132,15 @@ function checkHeader(header: readonly string[], manifest: string, { image_column
   return [...header];
 }
 
-/** Values of manifest.csv's column `split` (none without it); else the names of the CSV files. */
+/** Values of manifest.csv's column `split` (none without it); else the CSV files that are called as splits are. */
 async function manifestSplits(path: string): Promise<readonly string[] | undefined> {
-  const names = (await readdir(path)).filter((name) => name.endsWith(".csv")).toSorted();
-  if (!names.includes(COMMON_NAME))
-    return names.length === 0 ? undefined : names.map((name) => name.slice(0, -".csv".length));
+  const names = (await readdir(path)).filter((name) => name.endsWith(".csv"));
+  if (!names.includes(COMMON_NAME)) {
+    const stems = names
+      .map((name) => name.slice(0, -".csv".length))
+      .filter((name) => SPLIT_NAMES.has(name.toLowerCase()));
+    return stems.length === 0 ? undefined : stems.toSorted();
+  }
   const splits = new Set<string>();
   const rows = createReadStream(join(path, COMMON_NAME)).pipe(
     parse({

@@ -8,12 +8,10 @@ import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import { DataError } from "../errors.js";
 import { type DatasetReader, type ImageDataset, type ReadRequest, readerParameters } from "./image-dataset.js";
+import { SPLIT_NAMES } from "./split-names.js";
 
 /** What the decoder reads. Other files (README, .DS_Store, ...) are passed over. */
 const IMAGE_NAME = /\.(png|jpe?g|webp|gif|tiff?)$/i;
-
-/** Folders of these names are splits, never classes: a mistyped split must not turn them into labels. */
-const SPLIT_NAMES = new Set(["train", "training", "test", "testing", "val", "valid", "validation", "dev", "adapt"]);
 
 const parametersSchema = z.strictObject({});
 
