@@ -5,38 +5,36 @@
  */
 import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
-import { isNode, LineCounter, parseDocument, visit } from "yaml";
 import { z } from "zod";
 import { formatUri, HUB_SCHEME, parseReference, parseUri, type RepositoryType } from "../checkpoint/hub/reference.js";
 import { explainIssue } from "../config/issues.js";
 import { nearest } from "../config/nearest.js";
 import { ConfigError, DataError } from "../errors.js";
+import {
+  type HeadRecipe,
+  prototypesHeadSchema,
+  prototypesOf,
+  prototypesSchema,
+  zeroShotHeadSchema,
+  zeroShotOf,
+  zeroShotSchema,
+} from "./head-recipes.js";
+import { type LocatedYaml, parseLocatedYaml } from "./located-yaml.js";
+import { splitName } from "./split-names.js";
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9-]*$/, "a name of small letters, digits and dashes");
 const text = z.string().min(1);
-const split = z.string().regex(/^\w[\w.-]*$/, "a split name of letters, digits, _, - and .");
 
 const datasetSchema = z.strictObject({
   path: text.describe("Directory of the data set, or org/name on the hub"),
   config: text.optional().describe("Which of its configs, if it has several"),
   splits: z
-    .partialRecord(split, split)
+    .partialRecord(splitName, splitName)
     .optional()
     .describe("Its own names of splits, by the names that runs use: {adapt: train, val: train, test: test}"),
   image_column: text.optional().describe("Column of the images, if not found by itself"),
   label_column: text.optional().describe("Column of the labels, if not found by itself"),
 });
-
-const prototypesSchema = z.strictObject({
-  split: split.describe("Split whose labelled images make the head; judge on another"),
-  model: z
-    .enum(["expert", "base"])
-    .default("expert")
-    .describe("Whose features: the task's expert (more accurate), or the base"),
-});
-
-/** Heads that are made instead of read; see run/prototype-heads.ts. */
-const headSchema = z.strictObject({ prototypes: prototypesSchema });
 
 const taskSchema = z.strictObject({
   name: name.describe("Names the task in configs, reports and file names"),
@@ -46,17 +44,17 @@ const taskSchema = z.strictObject({
     .describe("Directory of the data set, or org/name on the hub; or a section with path, config, splits"),
   expert: text.describe("Checkpoint fine-tuned on this task, or org/name on the hub"),
   head: z
-    .union([text, headSchema], "a path or a section with prototypes")
-    .describe("Safetensors file of the task's frozen classifier, or a section: prototypes from labelled images"),
+    .union([text, prototypesHeadSchema, zeroShotHeadSchema], "a path or a section with prototypes or zero_shot")
+    .describe("Safetensors file of the task's frozen classifier, or a section that says what it is made of"),
   classes: z.array(text).min(2).describe("Class names in the order of the head's rows"),
   licence: text.optional().describe("Licence of the data (SPDX identifier where there is one)"),
   source: text.optional().describe("Where the data comes from"),
 });
 
 const splitsSchema = z.strictObject({
-  adapt: split.default("adapt").describe("Split whose images the coefficients are learned on"),
-  val: split.default("val").describe("Split for choosing hyperparameters"),
-  test: split.default("test").describe("Split for the final numbers"),
+  adapt: splitName.default("adapt").describe("Split whose images the coefficients are learned on"),
+  val: splitName.default("val").describe("Split for choosing hyperparameters"),
+  test: splitName.default("test").describe("Split for the final numbers"),
 });
 
 export const suiteSchema = z.strictObject({
@@ -64,6 +62,9 @@ export const suiteSchema = z.strictObject({
   title: text.optional().describe("Shown to people; the name if absent"),
   base: text.describe("Directory of the pretrained checkpoint, or org/name on the hub"),
   multitask: text.optional().describe("Directory of a model trained on all tasks, a reference row of the tables"),
+  text_model: text
+    .optional()
+    .describe("CLIP model whose text tower makes zero-shot heads, or org/name on the hub; the base if absent"),
   logit_scale: z.number().positive().optional().describe("Logit scale of heads that do not carry their own"),
   tasks: z.array(taskSchema).min(1).describe("In the order in which tasks appear everywhere"),
   splits: splitsSchema.prefault({}).describe("Names of the data sets' splits"),
@@ -85,9 +86,6 @@ export interface SuiteTask {
   readonly reading?: DatasetReading;
 }
 
-export type PrototypesRecipe = z.output<typeof prototypesSchema>;
-export type HeadRecipe = z.output<typeof headSchema>;
-
 export interface DatasetReading {
   /** The data set's name of a split by the name that runs use; the same where there is none. */
   readonly splits: ReadonlyMap<string, string>;
@@ -104,15 +102,11 @@ export interface Suite {
   readonly base: string;
   /** Absolute path of the model trained on all tasks, or `hf://` URI until it is resolved. */
   readonly multitask: string | undefined;
+  /** Absolute path of the model with the text tower, or `hf://` URI until it is resolved; undefined: the base. */
+  readonly textModel: string | undefined;
   readonly logitScale: number | undefined;
   readonly tasks: readonly SuiteTask[];
   readonly splits: { readonly adapt: string; readonly val: string; readonly test: string };
-}
-
-interface ParsedYaml {
-  readonly value: unknown;
-  /** `file:line` of the value at a key path, or of its nearest parent. */
-  locate(path: readonly PropertyKey[]): string;
 }
 
 /**
@@ -121,14 +115,15 @@ interface ParsedYaml {
  */
 export async function openSuite(path: string): Promise<Suite> {
   const file = await findSuiteFile(resolve(path));
-  const yaml = parseYaml(await readFile(file, "utf8"), file);
+  const yaml = parseLocatedYaml(await readFile(file, "utf8"), file);
   const parsed = suiteSchema.safeParse(yaml.value);
   if (!parsed.success) {
-    const problems = parsed.error.issues.map((issue) => explainAt(issue, yaml));
+    const problems = parsed.error.issues.flatMap(insideSection).map((issue) => explainAt(issue, yaml));
     throw new ConfigError(problems.join("\n"));
   }
   checkUnique(parsed.data.tasks, yaml);
-  const { base, multitask, logit_scale, tasks, splits } = parsed.data;
+  checkNames(parsed.data.tasks, yaml);
+  const { base, multitask, text_model, logit_scale, tasks, splits } = parsed.data;
   const absolute = (relative: string) => resolve(dirname(file), relative);
   const locate = (text: string, type: RepositoryType) => locateOnHub(text, type, dirname(file));
   const suite: Suite = {
@@ -137,6 +132,7 @@ export async function openSuite(path: string): Promise<Suite> {
     path: file,
     base: await locate(base, "model"),
     multitask: multitask === undefined ? undefined : await locate(multitask, "model"),
+    textModel: text_model === undefined ? undefined : await locate(text_model, "model"),
     logitScale: logit_scale,
     tasks: await Promise.all(
       tasks.map(async (task) => ({
@@ -159,7 +155,7 @@ export async function openSuite(path: string): Promise<Suite> {
 
 /** The split, as runs call it, that a task's head is made from. */
 export function headSplit({ head }: Pick<SuiteTask, "head">): string | undefined {
-  return typeof head === "string" ? undefined : head.prototypes.split;
+  return prototypesOf(head)?.split;
 }
 
 /** The data set's own name of a split that runs call `split`. */
@@ -199,28 +195,20 @@ async function findSuiteFile(path: string): Promise<string> {
   );
 }
 
-function parseYaml(source: string, file: string): ParsedYaml {
-  const lines = new LineCounter();
-  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, version: "1.2" });
-  const problems = [...document.errors, ...document.warnings].map(
-    (problem) => `${file}:${lines.linePos(problem.pos[0]).line}: not valid YAML: ${problem.message}`,
-  );
-  // Aliases can expand a few hundred bytes to gigabytes.
-  visit(document, {
-    Alias: (_, alias) => void problems.push(`${file}: alias *${alias.source}: write the value out instead`),
-  });
-  if (problems.length > 0) throw new ConfigError(problems.join("\n"));
-  const locate = (path: readonly PropertyKey[]) => {
-    for (let depth = path.length; depth >= 0; depth--) {
-      const node = depth === 0 ? document.contents : document.getIn(path.slice(0, depth), true);
-      if (isNode(node) && node.range != null) return `${file}:${lines.linePos(node.range[0]).line}`;
-    }
-    return file;
-  };
-  return { value: document.toJS(), locate };
+/** The mistakes inside a section, where only one of the forms that a key may have fits its keys; else the issue itself. */
+function insideSection(issue: z.core.$ZodIssue): readonly z.core.$ZodIssue[] {
+  if (issue.code !== "invalid_union") return [issue];
+  const fitting = issue.errors.filter((issues) => issues.length > 0 && issues.every(isInside));
+  const [inside] = fitting;
+  if (inside === undefined || fitting.length > 1) return [issue];
+  return inside.map((each) => ({ ...each, path: [...issue.path, ...each.path] }));
 }
 
-function explainAt(issue: z.core.$ZodIssue, yaml: ParsedYaml): string {
+function isInside({ code, path }: z.core.$ZodIssue): boolean {
+  return path.length + (code === "unrecognized_keys" ? 1 : 0) > 1;
+}
+
+function explainAt(issue: z.core.$ZodIssue, yaml: LocatedYaml): string {
   const key = issue.path.map(String).join(".");
   const isClass = issue.code === "invalid_type" && issue.path.at(-2) === "classes";
   const advice = isClass ? '; write it in quotes, as in "0"' : unknownKeyAdvice(issue);
@@ -231,13 +219,29 @@ function explainAt(issue: z.core.$ZodIssue, yaml: ParsedYaml): string {
 
 function unknownKeyAdvice(issue: z.core.$ZodIssue): string {
   if (issue.code !== "unrecognized_keys") return "";
-  const schema = issue.path[0] === "tasks" ? taskSchema : issue.path[0] === "splits" ? splitsSchema : suiteSchema;
-  const known = Object.keys(schema.shape);
+  const known = Object.keys(schemaAt(issue.path).shape);
   const guess = nearest(issue.keys[0] ?? "", known);
   return guess === undefined ? `; known here: ${known.join(", ")}` : `; did you mean \`${guess}\`?`;
 }
 
-function checkUnique(tasks: readonly z.infer<typeof taskSchema>[], yaml: ParsedYaml): void {
+function schemaAt(path: readonly PropertyKey[]): z.ZodObject {
+  if (path.at(-1) === "prototypes") return prototypesSchema;
+  if (path.at(-1) === "zero_shot") return zeroShotSchema;
+  return path[0] === "tasks" ? taskSchema : path[0] === "splits" ? splitsSchema : suiteSchema;
+}
+
+/** Every class has one name in prompts. */
+function checkNames(tasks: readonly z.infer<typeof taskSchema>[], yaml: LocatedYaml): void {
+  for (const [index, { head, classes }] of tasks.entries()) {
+    const names = zeroShotOf(head)?.names;
+    if (names !== undefined && names.length !== classes.length)
+      throw new ConfigError(
+        `${yaml.locate(["tasks", index, "head", "zero_shot", "names"])}: tasks.${index}.head.zero_shot.names: expected a name for each of the ${classes.length} classes, in their order, found ${names.length}`,
+      );
+  }
+}
+
+function checkUnique(tasks: readonly z.infer<typeof taskSchema>[], yaml: LocatedYaml): void {
   const names = new Map<string, number>();
   for (const [index, task] of tasks.entries()) {
     const first = names.get(task.name);
@@ -254,12 +258,15 @@ function checkUnique(tasks: readonly z.infer<typeof taskSchema>[], yaml: ParsedY
   }
 }
 
-async function checkPaths(suite: Suite, yaml: ParsedYaml): Promise<void> {
+async function checkPaths(suite: Suite, yaml: LocatedYaml): Promise<void> {
   const wanted = [
     { key: ["base"], path: suite.base, kinds: ["folder", "file"], what: "a checkpoint" },
     ...(suite.multitask === undefined
       ? []
       : [{ key: ["multitask"], path: suite.multitask, kinds: ["folder", "file"], what: "a checkpoint" }]),
+    ...(suite.textModel === undefined
+      ? []
+      : [{ key: ["text_model"], path: suite.textModel, kinds: ["folder", "file"], what: "a checkpoint" }]),
     ...suite.tasks.flatMap((task, index) => [
       { key: ["tasks", index, "dataset"], path: task.dataset, kinds: ["folder"], what: "the directory of a data set" },
       { key: ["tasks", index, "expert"], path: task.expert, kinds: ["folder", "file"], what: "a checkpoint" },

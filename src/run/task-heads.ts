@@ -1,8 +1,10 @@
 /** The frozen classifiers of a suite's tasks: read from files, or made as suite.yaml says. */
 import type { RunConfig } from "../config/schema.js";
 import { openDataset } from "../data/dataset.js";
+import { type PrototypesRecipe, prototypesOf } from "../data/head-recipes.js";
 import { loadPixels, requireLabels } from "../data/pixels.js";
-import type { PrototypesRecipe, SuiteTask } from "../data/suite.js";
+import type { SuiteTask } from "../data/suite.js";
+import { ConfigError } from "../errors.js";
 import { type Head, loadHead } from "../model/heads.js";
 import type { InputOptions, Inputs } from "./inputs.js";
 import { type PrototypeTask, prototypeHeads } from "./prototype-heads.js";
@@ -23,8 +25,12 @@ export async function loadHeads(
     if (typeof task.head === "string") {
       const shape = { task: task.name, classes: task.classes.length, featureSize: tower.projectionSize };
       heads.set(task.name, await loadHead(task.head, { ...shape, logitScale }));
-    } else {
-      const { prototypes: recipe } = task.head;
+      continue;
+    }
+    const recipe = prototypesOf(task.head);
+    if (recipe === undefined)
+      throw new ConfigError(`task ${task.name}: head.zero_shot: heads of this kind cannot be made yet`);
+    else {
       warnOfLabels(config, task, recipe, log);
       made.push({ task, recipe, pixels: await recipePixels(task, recipe, context, cacheDir) });
     }
