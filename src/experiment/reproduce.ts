@@ -7,6 +7,7 @@ import { createReadStream } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import type { Hub } from "../checkpoint/hub/request.js";
+import { zeroShotOf } from "../data/head-recipes.js";
 import { openSuite } from "../data/suite.js";
 import { ConfigError } from "../errors.js";
 import { writeExperimentReport } from "../report/experiment-report.js";
@@ -190,6 +191,7 @@ async function suiteFingerprint(suitePath: string, withMultitask: boolean, hub: 
   const paths = [
     suite.base,
     ...(withMultitask ? [suite.multitask] : []),
+    ...(suite.tasks.some(({ head }) => zeroShotOf(head) !== undefined) ? [suite.textModel] : []),
     ...suite.tasks.flatMap(({ expert, head, dataset }) => [
       expert,
       typeof head === "string" ? head : undefined,
