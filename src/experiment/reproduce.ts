@@ -198,7 +198,8 @@ async function suiteFingerprint(suitePath: string, withMultitask: boolean, hub: 
       dataset,
     ]),
   ];
-  const hash = createHash("sha256").update(await readFile(suite.path));
+  const hash = createHash("sha256");
+  for (const file of [suite.path, ...suite.definitions]) hash.update(await readFile(file));
   for (const root of paths) {
     if (root === undefined) continue;
     // A commit says what is in a repository, without a download.

@@ -84,9 +84,13 @@ export async function datasetDirectory(task: SuiteTask, split: string, hub: Hub 
 
 /** Where and how a task's split is read; downloaded if need be. Throws HubError. */
 export async function taskDataset(task: SuiteTask, split: string, hub: Hub | undefined): Promise<OpenDatasetOptions> {
+  const { name, part } = ownSplit(task, split);
   return {
     path: await datasetDirectory(task, split, hub),
-    split: ownSplit(task, split),
+    split: name,
+    part,
+    size: task.images?.get(name),
+    labels: task.reading?.labels,
     where: `task ${task.name}`,
     parameters: task.reading?.parameters,
   };
@@ -140,7 +144,7 @@ function suiteRequests(suite: Suite, { tasks, splits }: SuitePart): readonly Sna
 function datasetRequests(task: SuiteTask, splits: readonly string[]): readonly SnapshotRequest[] {
   const reference = parseUri(task.dataset);
   if (reference === undefined) return [];
-  const own = splits.map((split) => ownSplit(task, split));
+  const own = splits.map((split) => ownSplit(task, split).name);
   return [{ reference, choose: datasetFiles({ config: task.reading?.parameters.config, splits: own }) }];
 }
 

@@ -135,7 +135,7 @@ describe("openSuite", () => {
     [
       "a bad name",
       whole.replace("name: mnist", "name: ../mnist"),
-      'tasks.0.name: expected a name of small letters, digits and dashes, found "../mnist"',
+      'tasks.0.name: expected a name of small letters, digits, dashes and _, found "../mnist"',
       6,
     ],
     [
