@@ -40,3 +40,23 @@ export function indexByCanonicalName(names: Iterable<string>, path: string): Rea
   }
   return index;
 }
+
+/** The first parts of a text tower's names where the prefix is missing. */
+const TEXT_PARTS = ["embeddings.", "encoder.", "final_layer_norm."];
+/** Only a text tower has it: a file with this name and no prefix is one by itself. */
+const TEXT_MARK = "embeddings.token_embedding.weight";
+
+/**
+ * Name with the prefix `text_model.` to name in the file, of a text tower's tensors and what goes with them (`text_projection.weight`,
+ * `logit_scale`). Empty where the file has no text tower.
+ */
+export function indexTextTower(names: Iterable<string>): ReadonlyMap<string, string> {
+  const all = [...names];
+  const isAlone = all.includes(TEXT_MARK);
+  const index = new Map<string, string>();
+  for (const name of all) {
+    if (isAlone && TEXT_PARTS.some((part) => name.startsWith(part))) index.set(`text_model.${name}`, name);
+    else if (/^(text_model\.|text_projection\b|logit_scale$)/.test(name)) index.set(name, name);
+  }
+  return index.has(`text_model.${TEXT_MARK}`) ? index : new Map();
+}

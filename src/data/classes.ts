@@ -8,13 +8,27 @@ import type { ImageDataset } from "./image-dataset.js";
 /** Names shown in an error before the rest is only counted. */
 const MAX_SHOWN_NAMES = 5;
 
+/** What says which class a label is: the data set's name of it, or its number. */
+export type LabelMeaning = "name" | "number";
+
 /**
  * `dataset` with `classes` as its classes and its labels renumbered to match by name. A data set that does not name
- * its classes must already use that order; its labels are checked for range. Throws DataError when names differ.
+ * its classes must already use that order, as one whose labels are meant by number; its labels are checked for range. Classes that the data set
+ * has no images of are fine. Throws DataError when it has others, or names that contradict its numbers.
  */
-export function alignClasses(dataset: ImageDataset, classes: readonly string[], where: string): ImageDataset {
+export function alignClasses(
+  dataset: ImageDataset,
+  classes: readonly string[],
+  where: string,
+  meaning: LabelMeaning = "name",
+): ImageDataset {
   const { labels } = dataset;
   if (labels === undefined) return { ...dataset, classes };
+  if (meaning === "number") {
+    checkOrder(dataset, classes, where);
+    checkRange(dataset, classes.length, where);
+    return { ...dataset, classes };
+  }
   const order = dataset.classes === undefined ? undefined : matchNames(dataset.classes, classes, dataset, where);
   checkRange(dataset, (dataset.classes ?? classes).length, where);
   return { ...dataset, classes, labels: order === undefined ? labels : labels.map((label) => order[label] ?? 0) };
@@ -30,6 +44,22 @@ export function checkRange(dataset: ImageDataset, classCount: number, where: str
   );
 }
 
+/** Labels that are meant by number: the data set may call its classes otherwise, but not have the same names in another order, nor more of them. */
+function checkOrder({ classes: own, ...dataset }: ImageDataset, classes: readonly string[], where: string): void {
+  if (own === undefined) return;
+  const place = `${where}: ${dataset.name}, split ${dataset.split}`;
+  if (own.length > classes.length)
+    throw new DataError(
+      `${place}: expected at most the head's ${classes.length} classes, found ${own.length}; do the head and the data set belong together?`,
+    );
+  const known = new Set(classes);
+  const differs = own.findIndex((name, position) => name !== classes[position]);
+  if (differs >= 0 && own.every((name) => known.has(name)))
+    throw new DataError(
+      `${place}: expected label ${differs} to be ${classes[differs]} (labels are meant by number), found ${own[differs]}: the same names in another order; say \`labels: name\` in the task's dataset, or bring \`classes\` into its order`,
+    );
+}
+
 /** Position in `classes` of every class of the data set. */
 function matchNames(
   own: readonly string[],
@@ -41,14 +71,14 @@ function matchNames(
   const unknown = own.filter((name) => !positions.has(name));
   const known = new Set(own);
   const absent = classes.filter((name) => !known.has(name));
-  if (unknown.length === 0 && absent.length === 0) return own.map((name) => positions.get(name) ?? 0);
+  if (unknown.length === 0) return own.map((name) => positions.get(name) ?? 0);
   const parts = [
-    ...(unknown.length > 0 ? [`only in the data set: ${shown(unknown)}`] : []),
+    `only in the data set: ${shown(unknown)}`,
     ...(absent.length > 0 ? [`only in the head: ${shown(absent)}`] : []),
   ];
   throw new DataError(
     `${where}: ${dataset.name}, split ${dataset.split}: expected the head's ${classes.length} classes, ` +
-      `found ${own.length} that differ (${parts.join("; ")}); rename them alike (an image folder may have empty class folders)`,
+      `found ${own.length} that differ (${parts.join("; ")}); rename them alike, or, if its labels are the numbers of the head's classes, say \`labels: number\` in the task's dataset`,
   );
 }
 

@@ -4,11 +4,12 @@
  */
 import { stat } from "node:fs/promises";
 import { DataError } from "../errors.js";
-import { alignClasses, checkRange } from "./classes.js";
+import { alignClasses, checkRange, type LabelMeaning } from "./classes.js";
 import { csvManifestReader } from "./csv-manifest.js";
 import type { DatasetReader, ImageDataset } from "./image-dataset.js";
 import { imageFolderReader } from "./image-folder.js";
 import { parquetReader } from "./parquet-dataset.js";
+import { type SplitPart, takePart } from "./split-part.js";
 
 export type { DatasetReader, ImageDataset } from "./image-dataset.js";
 
@@ -43,6 +44,12 @@ export interface OpenDatasetOptions {
   readonly split: string;
   /** The head's classes in its order; labels are renumbered to it by class name. */
   readonly classes?: readonly string[] | undefined;
+  /** Which class a label means, where the data set names its classes; by their names if not given. */
+  readonly labels?: LabelMeaning | undefined;
+  /** A part of the split instead of all of it. */
+  readonly part?: SplitPart | undefined;
+  /** How many images the whole split must have. */
+  readonly size?: number | undefined;
   /** Who asks, e.g. `suite.yaml: tasks.mnist`; the beginning of errors. */
   readonly where: string;
   /** Parameters of the reader, as in its schema. */
@@ -51,15 +58,10 @@ export interface OpenDatasetOptions {
 
 /**
  * Opens one split. Only names, labels and metadata are read; images when asked for. Throws DataError when the directory
- * is missing, no reader recognises it, the split is absent or empty, or labels do not fit `classes`.
+ * is missing, no reader recognises it, the split is absent, empty or of another size, or labels do not fit `classes`.
  */
-export async function openDataset({
-  path,
-  split,
-  classes,
-  where,
-  parameters,
-}: OpenDatasetOptions): Promise<ImageDataset> {
+export async function openDataset(options: OpenDatasetOptions): Promise<ImageDataset> {
+  const { path, split, classes, where, part } = options;
   // A split becomes part of a path; it must stay inside the data set.
   if (!/^[\w][\w.-]*$/.test(split))
     throw new DataError(
@@ -75,11 +77,21 @@ export async function openDataset({
   }
   for (const reader of datasetReaders) {
     if (!(await reader.detect(path, split))) continue;
-    const dataset = await reader.open({ path, split, where, parameters });
-    if (classes !== undefined) return alignClasses(dataset, classes, where);
+    const whole = await reader.open({ path, split, where, parameters: options.parameters });
+    checkSize(whole, options);
+    const dataset = part === undefined ? whole : takePart(whole, part, where);
+    if (classes !== undefined) return alignClasses(dataset, classes, where, options.labels);
     if (dataset.classes !== undefined) checkRange(dataset, dataset.classes.length, where);
     return dataset;
   }
   const layouts = datasetReaders.map(({ title, layout }) => `${title} (${layout})`).join(" or ");
   throw new DataError(`${where}: ${path}: expected split ${split} as ${layouts}, found none`);
+}
+
+/** Published numbers are of certain images; a split with another number of them is another split. */
+function checkSize(dataset: ImageDataset, { size, where, path }: OpenDatasetOptions): void {
+  if (size === undefined || dataset.size === size) return;
+  throw new DataError(
+    `${where}: ${path}: expected ${size} images in split ${dataset.split} (\`images\` of the task), found ${dataset.size}; is it another data set, or an incomplete one? If it is meant, say so: \`images: {}\` in the suite`,
+  );
 }

@@ -1,6 +1,6 @@
 /**
  * Image data sets as the Hugging Face hub stores them: parquet shards with an image column (a struct with the
- * encoded `bytes`, or plain binary) and an optional column of integer labels, whose names are in the file's
+ * encoded `bytes`, or plain binary) and an optional column of labels, integers or booleans, whose names are in the file's
  * `huggingface` metadata. Labels are read at once, images one row group at a time. Paths beside the bytes are not followed.
  */
 import { basename } from "node:path";
@@ -178,7 +178,7 @@ async function readLabels(
     for (const value of await readColumn(shard, column, 0, Number(shard.metadata.num_rows))) {
       const label = value == null ? -1 : Number(value);
       if (
-        (typeof value !== "number" && typeof value !== "bigint" && value != null) ||
+        (typeof value !== "number" && typeof value !== "bigint" && typeof value !== "boolean" && value != null) ||
         !Number.isInteger(label) ||
         label < -1 ||
         label > 2 ** 31 - 1

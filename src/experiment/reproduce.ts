@@ -7,6 +7,7 @@ import { createReadStream } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import type { Hub } from "../checkpoint/hub/request.js";
+import { zeroShotOf } from "../data/head-recipes.js";
 import { openSuite } from "../data/suite.js";
 import { ConfigError } from "../errors.js";
 import { writeExperimentReport } from "../report/experiment-report.js";
@@ -190,13 +191,15 @@ async function suiteFingerprint(suitePath: string, withMultitask: boolean, hub: 
   const paths = [
     suite.base,
     ...(withMultitask ? [suite.multitask] : []),
+    ...(suite.tasks.some(({ head }) => zeroShotOf(head) !== undefined) ? [suite.textModel] : []),
     ...suite.tasks.flatMap(({ expert, head, dataset }) => [
       expert,
       typeof head === "string" ? head : undefined,
       dataset,
     ]),
   ];
-  const hash = createHash("sha256").update(await readFile(suite.path));
+  const hash = createHash("sha256");
+  for (const file of [suite.path, ...suite.definitions]) hash.update(await readFile(file));
   for (const root of paths) {
     if (root === undefined) continue;
     // A commit says what is in a repository, without a download.

@@ -62,12 +62,15 @@ export interface InputOptions {
   /** For suites that name repositories on the hub. */
   readonly hub?: Hub;
   readonly log: (line: string) => void;
+  /** Stops the making of heads. */
+  readonly signal?: AbortSignal;
   /** Called when the models have been compared, before anything long. */
   readonly onCompared?: (models: ComparedModels) => Promise<void>;
 }
 
 /** Opens the suite's checkpoints, compares them, builds or reuses the bundle, and reads the heads. */
-export async function loadInputs(config: RunConfig, { cacheDir, log, hub, onCompared }: InputOptions): Promise<Inputs> {
+export async function loadInputs(config: RunConfig, options: InputOptions): Promise<Inputs> {
+  const { cacheDir, log, hub, onCompared } = options;
   const { suite, tasks, judged } = await openSources(config, hub);
   const base = await openCheckpoint(suite.base);
   // A base that is one file has its configs beside it.
@@ -93,7 +96,7 @@ export async function loadInputs(config: RunConfig, { cacheDir, log, hub, onComp
   for (const warning of await derivationWarnings(built)) log(`warning: ${warning}`);
   const bundle = config.merge_projection ? built : withBaseProjection(built);
   const context = { suite, base, tower, preprocessing: preprocessor.parsed, hub };
-  const all = await loadHeads(config, [...new Set([...tasks, ...judged])], context, { cacheDir, log });
+  const all = await loadHeads(config, [...new Set([...tasks, ...judged])], context, options);
   const headsOf = (some: readonly SuiteTask[]) => some.flatMap(({ name }) => all.get(name) ?? []);
   const grouping = groupTensors(mergeableTensors(bundle), {
     granularity: config.granularity,

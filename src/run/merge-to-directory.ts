@@ -2,6 +2,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { saveCheckpoint } from "../checkpoint/checkpoint.js";
 import type { RunConfig } from "../config/schema.js";
+import { prototypesOf, zeroShotOf } from "../data/head-recipes.js";
 import type { SuiteTask } from "../data/suite.js";
 import { CheckpointError, ConfigError } from "../errors.js";
 import { readMergedTensor } from "../merge/merged-weights.js";
@@ -106,16 +107,22 @@ export async function writeMergedModel(
   });
 }
 
-/** Where labels went into heads; undefined: they are files. */
+/** What heads were made of, labels above all; undefined: they are files. */
 function headText(tasks: readonly SuiteTask[]): string | undefined {
-  const made = tasks.flatMap(({ name, head }) =>
-    typeof head === "string"
+  const prototypes = tasks.flatMap(({ name, head }) => {
+    const recipe = prototypesOf(head);
+    return recipe === undefined ? [] : [`${name} (\`${recipe.split}\`, features of the ${recipe.model})`];
+  });
+  const zeroShot = tasks.flatMap(({ name, head }) => (zeroShotOf(head) === undefined ? [] : [name]));
+  const sentences = [
+    ...(prototypes.length === 0
       ? []
-      : [`${name} (\`${head.prototypes.split}\`, features of the ${head.prototypes.model})`],
-  );
-  return made.length === 0
-    ? undefined
-    : `The heads of these tasks are class prototypes of labelled images of a split: ${made.join(", ")}.`;
+      : [`The heads of these tasks are class prototypes of labelled images of a split: ${prototypes.join(", ")}.`]),
+    ...(zeroShot.length === 0
+      ? []
+      : [`The heads of these tasks are a CLIP text tower's features of the classes' names: ${zeroShot.join(", ")}.`]),
+  ];
+  return sentences.length === 0 ? undefined : sentences.join(" ");
 }
 
 /** The model card of a merge of this suite. */

@@ -3,22 +3,18 @@
  * of the base. Built once and kept under `<cache>/heads`, named by the hash of what went in: weights, images, labels, classes. The
  * labels of that split then are in the head: accuracy on the same split would be flattered, and is warned of. E features, N images.
  */
-import { createHash } from "node:crypto";
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
-import { writeSafetensors } from "../checkpoint/safetensors-writer.js";
-import type { RunConfig } from "../config/schema.js";
+import type { PrototypesRecipe } from "../data/head-recipes.js";
 import type { LabelledPixels } from "../data/pixels.js";
 import type { Preprocessing } from "../data/preprocessing.js";
-import type { PrototypesRecipe, SuiteTask } from "../data/suite.js";
-import { createEngine } from "../engine/create-engine.js";
+import type { SuiteTask } from "../data/suite.js";
 import type { Engine } from "../engine/program.js";
-import { DataError, UserError } from "../errors.js";
+import { DataError } from "../errors.js";
 import type { ClipVisionConfig } from "../model/clip-config.js";
-import { type Head, loadHead } from "../model/heads.js";
+import type { Head } from "../model/heads.js";
 import { classPrototypes } from "../model/prototypes.js";
 import { createClassifier } from "../optimize/evaluate.js";
+import { keepHead, keptHeadPath, readKeptHead } from "./kept-heads.js";
 import { towerWeights, weightHashes } from "./tower-weights.js";
 
 /** Part of every key: raise it when other prototypes come from the same files. */
@@ -44,26 +40,6 @@ export interface PrototypeTask {
   readonly pixels: LabelledPixels;
 }
 
-/** Starts an engine when the first head needs one; closes it in the end. */
-export async function prototypeHeads(
-  config: Pick<RunConfig, "engine" | "device" | "threads">,
-  tasks: readonly PrototypeTask[],
-  context: PrototypeContext,
-): Promise<Map<string, Head>> {
-  let started: Promise<Engine> | undefined;
-  const engine = () => {
-    started ??= createEngine(config).then((choice) => choice.engine);
-    return started;
-  };
-  try {
-    const heads = new Map<string, Head>();
-    for (const each of tasks) heads.set(each.task.name, await prototypeHead(each, context, engine));
-    return heads;
-  } finally {
-    await (await started)?.close();
-  }
-}
-
 /**
  * The head of one task, from the cache if it is there. Throws DataError for a class without an image, and when no class has two images to fit the
  * logit scale on.
@@ -77,12 +53,9 @@ export async function prototypeHead(
   const own = recipe.model === "base" ? base : await openCheckpoint(task.expert);
   const facts = [VERSION, recipe.model, tower, preprocessing, logitScale ?? null, task.classes];
   const contents = [pixels.fingerprint, [...pixels.labels], await weightHashes(own, base, tower)];
-  const key = createHash("sha256")
-    .update(JSON.stringify([...facts, ...contents]))
-    .digest("hex");
-  const path = join(cacheDir, "heads", `${key}.safetensors`);
+  const path = keptHeadPath(cacheDir, [...facts, ...contents]);
   const shape = { task: task.name, classes: task.classes.length, featureSize: tower.projectionSize };
-  const kept = await readKept(path, shape);
+  const kept = await readKeptHead(path, shape);
   if (kept !== undefined) return kept;
   log(
     `head of ${task.name}: prototypes of ${pixels.size} labelled images (${pixels.name}, features of the ${recipe.model})`,
@@ -95,10 +68,7 @@ export async function prototypeHead(
     throw new DataError(
       `task ${task.name}: ${pixels.name}: expected a class with at least 2 images to fit the head's logit scale on, found 1 image per class; add images, or set logit_scale in the suite's file`,
     );
-  // As the file has it: the same bits when it is read again.
-  const head: Head = { ...shape, logitScale: Math.fround(made.logitScale), weight: made.weightCE, bias: made.biasC };
-  await keep(path, head);
-  return head;
+  return keepHead(path, { ...shape, logitScale: made.logitScale, weight: made.weightCE, bias: made.biasC });
 }
 
 function requireEveryClass(task: SuiteTask, { labels, name }: LabelledPixels): void {
@@ -132,25 +102,4 @@ async function imageFeatures(
   const featuresNE = await classifier.taskLogits(task, pixels);
   await classifier.close();
   return featuresNE;
-}
-
-/** A file that is absent or does not read is built again. */
-async function readKept(
-  path: string,
-  shape: { readonly task: string; readonly classes: number; readonly featureSize: number },
-): Promise<Head | undefined> {
-  if ((await stat(path).catch(() => undefined)) === undefined) return undefined;
-  return loadHead(path, shape).catch(() => undefined);
-}
-
-/** A disk that refuses is no reason to stop: the head is built again the next time. */
-async function keep(path: string, { classes, featureSize, weight, bias, logitScale }: Head): Promise<void> {
-  const tensors = [
-    { name: "weight", dtype: "F32", shape: [classes, featureSize], data: weight },
-    { name: "bias", dtype: "F32", shape: [classes], data: bias },
-    { name: "logit_scale", dtype: "F32", shape: [], data: Float32Array.of(logitScale) },
-  ];
-  await writeSafetensors(path, tensors).catch((error: unknown) => {
-    if (!(error instanceof UserError)) throw error;
-  });
 }

@@ -4,7 +4,7 @@
  * paths alone passes through and needs no hub.
  */
 import { cachedCommit } from "../checkpoint/hub/cache.js";
-import { modelFiles } from "../checkpoint/hub/model-files.js";
+import { type ModelParts, modelFiles } from "../checkpoint/hub/model-files.js";
 import { formatUri, parseUri, shownReference } from "../checkpoint/hub/reference.js";
 import { fetchCommit } from "../checkpoint/hub/repository.js";
 import type { Hub } from "../checkpoint/hub/request.js";
@@ -17,6 +17,7 @@ import {
 } from "../checkpoint/hub/snapshot.js";
 import type { OpenDatasetOptions } from "../data/dataset.js";
 import { datasetFiles } from "../data/dataset-files.js";
+import { zeroShotOf } from "../data/head-recipes.js";
 import { headSplit, ownSplit, type Suite, type SuiteTask } from "../data/suite.js";
 import { HubError } from "../errors.js";
 
@@ -28,8 +29,8 @@ export interface SuitePart {
 }
 
 /**
- * What has to come from the hub for a part of a suite: the base, the multi-task model and the experts of the part's tasks, and their data sets'
- * files of the part's splits. Plans of the hub in no particular order; none for a suite of paths. Throws HubError, also for a
+ * What has to come from the hub for a part of a suite: the base, the multi-task model, the text model of zero-shot heads, the experts of the
+ * part's tasks, and their data sets' files of the part's splits. Plans of the hub in no particular order; none for a suite of paths. Throws HubError, also for a
  * repository that lacks something needed. `update` asks where branches are now.
  */
 export async function planSuite(
@@ -65,6 +66,7 @@ export async function bringSuite(suite: Suite, part: SuitePart, hub: Hub | undef
     ...suite,
     base: local(suite.base),
     multitask: suite.multitask === undefined ? undefined : local(suite.multitask),
+    textModel: suite.textModel === undefined ? undefined : local(suite.textModel),
     tasks: suite.tasks.map((task) => ({ ...task, expert: local(task.expert) })),
   };
 }
@@ -82,9 +84,13 @@ export async function datasetDirectory(task: SuiteTask, split: string, hub: Hub 
 
 /** Where and how a task's split is read; downloaded if need be. Throws HubError. */
 export async function taskDataset(task: SuiteTask, split: string, hub: Hub | undefined): Promise<OpenDatasetOptions> {
+  const { name, part } = ownSplit(task, split);
   return {
     path: await datasetDirectory(task, split, hub),
-    split: ownSplit(task, split),
+    split: name,
+    part,
+    size: task.images?.get(name),
+    labels: task.reading?.labels,
     where: `task ${task.name}`,
     parameters: task.reading?.parameters,
   };
@@ -118,14 +124,17 @@ function suiteRequests(suite: Suite, { tasks, splits }: SuitePart): readonly Sna
     const known = requests.get(key);
     requests.set(key, known === undefined ? request : bothOf(known, request));
   };
-  const model = (path: string | undefined, preprocessor: boolean) => {
+  const model = (path: string | undefined, parts: Partial<ModelParts> = {}) => {
     const reference = path === undefined ? undefined : parseUri(path);
-    if (reference !== undefined) want({ reference, choose: modelFiles({ preprocessor, tokenizer: false }) });
+    if (reference !== undefined)
+      want({ reference, choose: modelFiles({ preprocessor: false, tokenizer: false, ...parts }) });
   };
-  model(suite.base, true);
-  model(suite.multitask, false);
+  model(suite.base, { preprocessor: true });
+  model(suite.multitask);
+  if (tasks.some(({ head }) => zeroShotOf(head) !== undefined))
+    model(suite.textModel ?? suite.base, { tokenizer: true });
   for (const task of tasks) {
-    model(task.expert, false);
+    model(task.expert);
     const ofHead = headSplit(task);
     for (const request of datasetRequests(task, ofHead === undefined ? splits : [...splits, ofHead])) want(request);
   }
@@ -135,7 +144,7 @@ function suiteRequests(suite: Suite, { tasks, splits }: SuitePart): readonly Sna
 function datasetRequests(task: SuiteTask, splits: readonly string[]): readonly SnapshotRequest[] {
   const reference = parseUri(task.dataset);
   if (reference === undefined) return [];
-  const own = splits.map((split) => ownSplit(task, split));
+  const own = splits.map((split) => ownSplit(task, split).name);
   return [{ reference, choose: datasetFiles({ config: task.reading?.parameters.config, splits: own }) }];
 }
 

@@ -1,36 +1,55 @@
 /** The frozen classifiers of a suite's tasks: read from files, or made as suite.yaml says. */
 import type { RunConfig } from "../config/schema.js";
 import { openDataset } from "../data/dataset.js";
+import { type PrototypesRecipe, prototypesOf, zeroShotOf } from "../data/head-recipes.js";
 import { loadPixels, requireLabels } from "../data/pixels.js";
-import type { PrototypesRecipe, SuiteTask } from "../data/suite.js";
+import type { SuiteTask } from "../data/suite.js";
+import { createEngine } from "../engine/create-engine.js";
+import type { Engine } from "../engine/program.js";
 import { type Head, loadHead } from "../model/heads.js";
 import type { InputOptions, Inputs } from "./inputs.js";
-import { type PrototypeTask, prototypeHeads } from "./prototype-heads.js";
+import { prototypeHead } from "./prototype-heads.js";
 import { taskDataset } from "./suite-sources.js";
+import { type ZeroShotTask, zeroShotHeads } from "./zero-shot-heads.js";
 
-/** Heads by task. Throws what reading and making them throws: CheckpointError, DataError. */
+/** Heads by task. Throws what reading and making them throws: CheckpointError, DataError. Starts an engine when a head has to be made. */
 export async function loadHeads(
   config: RunConfig,
   tasks: readonly SuiteTask[],
   context: Pick<Inputs, "suite" | "base" | "tower" | "preprocessing" | "hub">,
-  { cacheDir, log }: Pick<InputOptions, "cacheDir" | "log">,
+  { cacheDir, log, signal }: Pick<InputOptions, "cacheDir" | "log" | "signal">,
 ): Promise<Map<string, Head>> {
   const { suite, base, tower, preprocessing } = context;
   const { logitScale } = suite;
-  const heads = new Map<string, Head>();
-  const made: PrototypeTask[] = [];
-  for (const task of tasks) {
-    if (typeof task.head === "string") {
-      const shape = { task: task.name, classes: task.classes.length, featureSize: tower.projectionSize };
-      heads.set(task.name, await loadHead(task.head, { ...shape, logitScale }));
-    } else {
-      const { prototypes: recipe } = task.head;
-      warnOfLabels(config, task, recipe, log);
-      made.push({ task, recipe, pixels: await recipePixels(task, recipe, context, cacheDir) });
+  const featureSize = tower.projectionSize;
+  let started: Promise<Engine> | undefined;
+  const engine = () => {
+    started ??= createEngine(config).then((choice) => choice.engine);
+    return started;
+  };
+  try {
+    const textModel = suite.textModel ?? suite.base;
+    const zeroShot = tasks.flatMap((task): ZeroShotTask[] => {
+      const recipe = zeroShotOf(task.head);
+      return recipe === undefined ? [] : [{ task, recipe }];
+    });
+    const heads = await zeroShotHeads(zeroShot, { textModel, featureSize, logitScale, cacheDir, log, signal }, engine);
+    for (const task of tasks) {
+      const recipe = prototypesOf(task.head);
+      if (typeof task.head === "string") {
+        const shape = { task: task.name, classes: task.classes.length, featureSize };
+        heads.set(task.name, await loadHead(task.head, { ...shape, logitScale }));
+      } else if (recipe !== undefined) {
+        warnOfLabels(config, task, recipe, log);
+        const pixels = await recipePixels(task, recipe, context, cacheDir);
+        const made = { base, tower, preprocessing, logitScale, cacheDir, log };
+        heads.set(task.name, await prototypeHead({ task, recipe, pixels }, made, engine));
+      }
     }
+    return heads;
+  } finally {
+    await (await started)?.close();
   }
-  const prototypes = await prototypeHeads(config, made, { base, tower, preprocessing, logitScale, cacheDir, log });
-  return new Map([...heads, ...prototypes]);
 }
 
 /** Labels that are in the head flatter accuracy on their split. */

@@ -61,6 +61,48 @@ describe("openSuite", () => {
     );
   });
 
+  it("takes zero-shot heads and the model that makes them", async () => {
+    const head = 'head: { zero_shot: { templates: ["a photo of a {}.", "{}"], names: [zero, one] } }';
+    const text = whole.replace("head: heads/mnist.safetensors", head);
+    const suite = await open(text);
+    expect(suite.tasks[0]?.head).toEqual({
+      zero_shot: { templates: ["a photo of a {}.", "{}"], names: ["zero", "one"] },
+    });
+    expect(suite.textModel).toBeUndefined();
+    expect((await open(text.replace("logit_scale", "text_model: base\nlogit_scale"))).textModel).toBe(
+      join(root, "base"),
+    );
+    const onHub = await open(text.replace("logit_scale", "text_model: openai/clip-vit-base-patch32\nlogit_scale"));
+    expect(onHub.textModel).toBe("hf://openai/clip-vit-base-patch32@main");
+    await expect(open(text.replace("logit_scale", "text_model: gone\nlogit_scale"))).rejects.toThrow(
+      `${file}:4: text_model: expected a checkpoint, found nothing at ${join(root, "gone")}`,
+    );
+  });
+
+  it.each([
+    [
+      "a template without a place for the name",
+      "templates: [a photo]",
+      'templates.0: expected a text with exactly one {} where the class\'s name goes, found "a photo"',
+    ],
+    ["a template with two", 'templates: ["{}", "{} {}"]', "templates.1: expected a text with exactly one {}"],
+    ["no templates", "templates: []", "templates: expected at least 1 entries"],
+    [
+      "names of another length",
+      'templates: ["{}"], names: [zero, one, two]',
+      "names: expected a name for each of the 2 classes, in their order, found 3",
+    ],
+    ["a name that is a number", 'templates: ["{}"], names: [zero, 1]', "names.1: expected a text, found 1"],
+    ["an unknown key", 'templates: ["{}"], name: [zero, one]', "unknown key `name`; did you mean `names`?"],
+  ])("refuses a zero-shot head with %s, with its line", async (_, section, message) => {
+    const error = await open(
+      whole.replace("head: heads/mnist.safetensors", `head: { zero_shot: { ${section} } }`),
+    ).catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(ConfigError);
+    expect(String(error)).toContain(`${file}:10: tasks.0.head.zero_shot`);
+    expect(String(error)).toContain(message);
+  });
+
   it("takes other names of splits", async () => {
     expect((await open(`${whole}splits: { adapt: train }\n`)).splits).toEqual({
       adapt: "train",
@@ -93,7 +135,7 @@ describe("openSuite", () => {
     [
       "a bad name",
       whole.replace("name: mnist", "name: ../mnist"),
-      'tasks.0.name: expected a name of small letters, digits and dashes, found "../mnist"',
+      'tasks.0.name: expected a name of small letters, digits, dashes and _, found "../mnist"',
       6,
     ],
     [

@@ -12,18 +12,14 @@ const PYTORCH_NAME = "pytorch_model.bin";
 const PYTORCH_INDEX_NAME = "pytorch_model.bin.index.json";
 const CONFIG_NAME = "config.json";
 const PREPROCESSOR_NAME = "preprocessor_config.json";
-const TOKENIZER_NAMES = [
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "vocab.json",
-  "merges.txt",
-  "special_tokens_map.json",
-  "added_tokens.json",
-];
+/** One of these groups is a tokenizer; the config beside it is optional. */
+const TOKENIZER_FORMS = [["tokenizer.json"], ["vocab.json", "merges.txt"]];
+const TOKENIZER_NAMES = [...TOKENIZER_FORMS.flat(), "tokenizer_config.json"];
 
 export interface ModelParts {
   /** Without preprocessor_config.json the model is of no use. */
   readonly preprocessor: boolean;
+  /** The text tower's. */
   readonly tokenizer: boolean;
 }
 
@@ -35,9 +31,14 @@ export function modelFiles(parts: ModelParts): ChooseFiles {
     const required = [CONFIG_NAME, ...(parts.preprocessor ? [PREPROCESSOR_NAME] : [])];
     const optional = [PREPROCESSOR_NAME, ...(parts.tokenizer ? TOKENIZER_NAMES : [])];
     const files = [...required, ...optional].filter((name) => there.has(name));
+    const lacksTokenizer = parts.tokenizer && !TOKENIZER_FORMS.some((form) => form.every((name) => there.has(name)));
     return {
       files: [...new Set([...files, ...weights.files])],
-      absent: [...required.filter((name) => !there.has(name)), ...weights.absent],
+      absent: [
+        ...required.filter((name) => !there.has(name)),
+        ...(lacksTokenizer ? ["a tokenizer (tokenizer.json, or vocab.json and merges.txt) for zero-shot heads"] : []),
+        ...weights.absent,
+      ],
       // Of a part of the files it cannot be said whether the repository has optional ones, or better weights.
       certain: weights.certain && !parts.tokenizer,
     };

@@ -4,25 +4,34 @@ import { type Tensor, tf } from "../tf.js";
 import { isTracing } from "../trace/backend.js";
 import { at, withGradient } from "./custom-gradient.js";
 
-/** softmax(q kT) v; q already carries the 1/sqrt(D) scale. queryBHQD, keyBHKD, valueBHKD -> [B, H, Q, D]. */
-export function attention(queryBHQD: Tensor, keyBHKD: Tensor, valueBHKD: Tensor): Tensor {
-  return isTracing() ? fusedAttention(queryBHQD, keyBHKD, valueBHKD) : plainAttention(queryBHQD, keyBHKD, valueBHKD);
+/**
+ * softmax(q kT + mask) v; q already carries the 1/sqrt(D) scale. queryBHQD, keyBHKD, valueBHKD -> [B, H, Q, D]. The mask broadcasts to
+ * [B, H, Q, K] and has no gradient.
+ */
+export function attention(queryBHQD: Tensor, keyBHKD: Tensor, valueBHKD: Tensor, mask?: Tensor): Tensor {
+  const form = isTracing() ? fusedAttention : plainAttention;
+  return form(queryBHQD, keyBHKD, valueBHKD, mask);
 }
 
 /** The same with tfjs's own gradient: the form that the fused one is checked against. */
-export function plainAttention(queryBHQD: Tensor, keyBHKD: Tensor, valueBHKD: Tensor): Tensor {
-  return tf.matMul(tf.softmax(tf.matMul(queryBHQD, keyBHKD, false, true)), valueBHKD);
+export function plainAttention(queryBHQD: Tensor, keyBHKD: Tensor, valueBHKD: Tensor, mask?: Tensor): Tensor {
+  return tf.matMul(attentionWeights(queryBHQD, keyBHKD, mask), valueBHKD);
+}
+
+function attentionWeights(queryBHQD: Tensor, keyBHKD: Tensor, mask: Tensor | undefined): Tensor {
+  const scoresBHQK = tf.matMul(queryBHQD, keyBHKD, false, true);
+  return tf.softmax(mask === undefined ? scoresBHQK : tf.add(scoresBHQK, mask));
 }
 
 /**
  * Hand gradient: the softmax's row term sum(dP * P) equals sum(dO * O), which is D wide instead of K
  * (Dao et al. 2022, FlashAttention, section B.2), so the K x K matrices are walked twice instead of four times.
  */
-function fusedAttention(queryBHQD: Tensor, keyBHKD: Tensor, valueBHKD: Tensor): Tensor {
+function fusedAttention(queryBHQD: Tensor, keyBHKD: Tensor, valueBHKD: Tensor, mask?: Tensor): Tensor {
   return withGradient(
     [queryBHQD, keyBHKD, valueBHKD],
     (inputs) => {
-      const weightsBHQK = tf.softmax(tf.matMul(at(inputs, 0), at(inputs, 1), false, true));
+      const weightsBHQK = attentionWeights(at(inputs, 0), at(inputs, 1), mask);
       const value = tf.matMul(weightsBHQK, at(inputs, 2));
       return { value, saved: [weightsBHQK, value] };
     },

@@ -1,0 +1,37 @@
+/**
+ * A fixed part of a split, for data sets that have no split to choose settings on: every n-th image, or all the others. Which images these are
+ * follows from the order of the data set alone.
+ */
+import { DataError } from "../errors.js";
+import type { ImageDataset } from "./image-dataset.js";
+
+export interface SplitPart {
+  /** Images 0, n, 2n, ... are meant, */
+  readonly every: number;
+  /** or all but these. */
+  readonly except: boolean;
+}
+
+/** The part as a data set of its own; its images keep their order. Throws DataError when nothing is left. */
+export function takePart(dataset: ImageDataset, { every, except }: SplitPart, where: string): ImageDataset {
+  const all = Array.from({ length: dataset.size }, (_, index) => index);
+  const indices = all.filter((index) => (index % every === 0) !== except);
+  if (indices.length === 0)
+    throw new DataError(
+      `${where}: ${dataset.name}, split ${dataset.split}: expected more images than 1 to leave out every ${every}th, found ${dataset.size}`,
+    );
+  const { labels, files } = dataset;
+  const indexOf = (position: number) => {
+    const index = indices[position];
+    if (index === undefined) throw new RangeError(`image ${position} is not in the split`);
+    return index;
+  };
+  return {
+    ...dataset,
+    size: indices.length,
+    encoded: (position) => dataset.encoded(indexOf(position)),
+    locate: (position) => dataset.locate(indexOf(position)),
+    ...(labels === undefined ? {} : { labels: Int32Array.from(indices, (index) => labels[index] ?? -1) }),
+    ...(files === undefined ? {} : { files: indices.flatMap((index) => files[index] ?? []) }),
+  };
+}

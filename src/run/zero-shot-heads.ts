@@ -1,0 +1,131 @@
+/**
+ * Zero-shot heads (Radford et al. 2021, section 3.1.2): the row of a class is the mean over templates of the normalised text features of its
+ * name in them, at length 1; logits = exp(logit scale) * cosine. Built once and kept under `<cache>/heads`, named by the hash of what went in:
+ * the text tower's weights, the tokens of all prompts, the scale. C classes, P prompts, E features.
+ */
+import { CLASS_SLOT, type ZeroShotRecipe } from "../data/head-recipes.js";
+import type { SuiteTask } from "../data/suite.js";
+import type { Engine } from "../engine/program.js";
+import { CheckpointError } from "../errors.js";
+import type { Head } from "../model/heads.js";
+import { keepHead, keptHeadPath, readKeptHead } from "./kept-heads.js";
+import { openTextTower, type TextTower, textFeatures } from "./text-tower.js";
+
+/** Part of every key: raise it when other heads come from the same files. */
+const VERSION = 1;
+
+export interface ZeroShotContext {
+  /** Folder or file of the model with the text tower. */
+  readonly textModel: string;
+  /** Of the vision tower. */
+  readonly featureSize: number;
+  /** The suite's, for a text tower that was saved without its own. */
+  readonly logitScale: number | undefined;
+  readonly cacheDir: string;
+  readonly log: (line: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ZeroShotTask {
+  readonly task: Pick<SuiteTask, "name" | "classes">;
+  readonly recipe: ZeroShotRecipe;
+}
+
+interface Planned extends ZeroShotTask {
+  readonly path: string;
+  /** Tokens by class and template. */
+  readonly promptsC: readonly (readonly (readonly number[])[])[];
+}
+
+/**
+ * Heads by task, from the cache if they are there. Throws CheckpointError for a model without text tower or tokenizer, with features of another
+ * size than the vision tower's, and without a logit scale.
+ */
+export async function zeroShotHeads(
+  tasks: readonly ZeroShotTask[],
+  context: ZeroShotContext,
+  engine: () => Promise<Engine>,
+): Promise<Map<string, Head>> {
+  const heads = new Map<string, Head>();
+  if (tasks.length === 0) return heads;
+  const { featureSize, cacheDir } = context;
+  const text = await openTextTower(context.textModel);
+  requireFeatureSize(text, featureSize);
+  const logitScale = text.logitScale ?? context.logitScale;
+  if (logitScale === undefined)
+    throw new CheckpointError(
+      `${text.path}: expected a tensor logit_scale, which a whole CLIP model has, found none; set logit_scale in suite.yaml (100 for CLIP's own)`,
+    );
+  const facts = ["zero-shot", VERSION, text.config, await text.hashes(), logitScale];
+  const missing: Planned[] = [];
+  for (const { task, recipe } of tasks) {
+    const promptsC = classPrompts(task, recipe).map((prompts) => prompts.map(text.tokenizer.encode));
+    const path = keptHeadPath(cacheDir, [...facts, promptsC]);
+    const kept = await readKeptHead(path, { task: task.name, classes: task.classes.length, featureSize });
+    if (kept === undefined) missing.push({ task, recipe, path, promptsC });
+    else heads.set(task.name, kept);
+  }
+  if (missing.length === 0) return heads;
+  for (const [name, head] of await makeHeads(missing, text, logitScale, context, engine)) heads.set(name, head);
+  return heads;
+}
+
+/** The prompts of each class, in the order of the templates. */
+export function classPrompts(
+  { classes }: Pick<SuiteTask, "classes">,
+  { templates, names }: ZeroShotRecipe,
+): readonly (readonly string[])[] {
+  return (names ?? classes).map((name) => templates.map((template) => template.split(CLASS_SLOT).join(name)));
+}
+
+function requireFeatureSize({ path, config }: TextTower, featureSize: number): void {
+  if (config.projectionSize === featureSize) return;
+  throw new CheckpointError(
+    `${path}: expected a text tower with features of the vision tower's size, ${featureSize}, found ${config.projectionSize} (projection_dim); name the CLIP model that the vision tower belongs to as text_model`,
+  );
+}
+
+/** All prompts of all tasks go through the tower together, each once. */
+async function makeHeads(
+  tasks: readonly Planned[],
+  text: TextTower,
+  logitScale: number,
+  { featureSize, log, signal }: ZeroShotContext,
+  engine: () => Promise<Engine>,
+): Promise<ReadonlyMap<string, Head>> {
+  const rows = new Map<string, number>();
+  const prompts: (readonly number[])[] = [];
+  for (const { task, recipe, promptsC } of tasks) {
+    log(
+      `head of ${task.name}: zero-shot, ${task.classes.length} classes x ${recipe.templates.length} templates (text tower of ${text.path})`,
+    );
+    for (const ids of promptsC.flat()) {
+      const key = ids.join();
+      if (rows.has(key)) continue;
+      rows.set(key, prompts.length);
+      prompts.push(ids);
+    }
+  }
+  const featuresPE = await textFeatures(await engine(), text, prompts, { log, signal });
+  const featuresOf = (ids: readonly number[]) => {
+    const row = rows.get(ids.join()) ?? 0;
+    return featuresPE.subarray(row * featureSize, (row + 1) * featureSize);
+  };
+  const heads = new Map<string, Head>();
+  for (const { task, path, promptsC } of tasks) {
+    const classes = promptsC.length;
+    const weight = new Float32Array(classes * featureSize);
+    for (const [c, ofClass] of promptsC.entries()) weight.set(meanDirection(ofClass.map(featuresOf)), c * featureSize);
+    const head = { task: task.name, classes, featureSize, logitScale, weight, bias: new Float32Array(classes) };
+    heads.set(task.name, await keepHead(path, head));
+  }
+  return heads;
+}
+
+/** The mean of features [E], at length 1. */
+function meanDirection(features: readonly Float32Array[]): Float32Array {
+  const sums = new Float64Array(features[0]?.length ?? 0);
+  for (const feature of features) for (const [e, value] of feature.entries()) sums[e] = (sums[e] ?? 0) + value;
+  const length = Math.hypot(...sums);
+  return Float32Array.from(sums, (sum) => sum / length);
+}
