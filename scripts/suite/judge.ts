@@ -5,6 +5,7 @@
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { imageBatches } from "../../dist/data/batches.js";
 import { openDataset } from "../../dist/data/dataset.js";
 import { requireLabels } from "../../dist/data/pixels.js";
 import { parsePreprocessing } from "../../dist/data/preprocessing.js";
@@ -75,12 +76,8 @@ export async function createJudge(engine: Engine, options: JudgeOptions): Promis
     if (store === undefined || classes === undefined) throw new Error(`no task ${task} among ${tasks.join(", ")}`);
     const first = heads.slice(0, index).reduce((sum, head) => sum + head.classes, 0);
     const totals = { correct: 0, loss: 0, entropy: 0 };
-    const imageBytes = store.height * store.width * store.channels;
-    for (let start = 0; start < store.size; start += BATCH) {
-      const count = Math.min(BATCH, store.size - start);
-      const images = new Uint8Array(BATCH * imageBytes);
-      images.set(store.pixels.subarray(start * imageBytes, (start + count) * imageBytes));
-      const logits = await classifier.logits(images);
+    for (const { imagesBHWC, first: start, valid: count } of imageBatches(store, BATCH)) {
+      const logits = await classifier.logits(imagesBHWC);
       const columns = logits.length / BATCH;
       for (let row = 0; row < count; row++) {
         const own = logits.subarray(row * columns + first, row * columns + first + classes);

@@ -149,6 +149,11 @@ const data = z.strictObject({
     .default(0)
     .describe("Judged images per task on which evaluations compare the gradients of objective and labelled loss"),
   eval_limit: positiveInt.nullable().default(null).describe("Images per task to evaluate on; null: all"),
+  pixel_cache_gb: z
+    .number()
+    .gt(0)
+    .default(64)
+    .describe("Disk that decoded images of all runs may take, in GB; those used longest ago go first"),
 });
 
 /** The whole configuration of one run. `suite` is the only key without a default. */

@@ -59,10 +59,9 @@ function gatherLabelled(pixels: LabelledPixels, indices: Uint32Array): LabelledB
   return { imagesBHWC: gatherImages(pixels, indices), labelsB, count: indices.length };
 }
 
-function gatherImages({ pixels, height, width, channels }: UnlabelledPixels, indices: Uint32Array): Uint8Array {
+function gatherImages({ images, height, width, channels }: UnlabelledPixels, indices: Uint32Array): Uint8Array {
   const imageBytes = height * width * channels;
   const imagesBHWC = new Uint8Array(indices.length * imageBytes);
-  for (const [position, index] of indices.entries())
-    imagesBHWC.set(pixels.subarray(index * imageBytes, (index + 1) * imageBytes), position * imageBytes);
+  for (const [position, index] of indices.entries()) images.copy(index, imagesBHWC, position * imageBytes);
   return imagesBHWC;
 }

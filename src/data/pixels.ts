@@ -1,13 +1,14 @@
 /**
- * All images of a split as uint8 in one buffer, decoded and resized once. A cache file keyed by content makes
- * the second run start at once. Labels are a separate type, so that code which adapts without labels cannot see
+ * All images of a split as uint8, decoded and resized once. They lie in a cache file keyed by content, from which batches are read: the second
+ * run starts at once, and a split of any size takes no memory. Labels are a separate type, so that code which adapts without labels cannot see
  * them. N images, H, W, C height, width, channels.
  */
 import { DataError } from "../errors.js";
 import { type ChosenCorruption, corrupt } from "./corruptions/registry.js";
 import { decodeImage } from "./decode-image.js";
 import type { ImageDataset } from "./image-dataset.js";
-import { pixelCacheKey, readPixelCache, writePixelCache } from "./pixel-cache.js";
+import { type ImageRows, rowsInMemory } from "./image-rows.js";
+import { fillPixelCache, pixelCacheKey, readPixelCache } from "./pixel-cache.js";
 import { type Preprocessing, toPixels } from "./preprocessing.js";
 
 /** Images without their labels: the only thing that adaptation on unlabelled data is given. */
@@ -18,8 +19,8 @@ export interface UnlabelledPixels {
   readonly height: number;
   readonly width: number;
   readonly channels: 3;
-  /** [N, H, W, C]. */
-  readonly pixels: Uint8Array;
+  /** N images, each [H, W, C]. */
+  readonly images: ImageRows;
   readonly classes?: readonly string[];
   /** Hex SHA-256 of the encoded images and of how they were decoded; known when there is a cache. */
   readonly fingerprint?: string;
@@ -35,6 +36,8 @@ export type PixelStore = UnlabelledPixels | LabelledPixels;
 export interface LoadPixelsOptions {
   /** Where decoded splits are kept (in a folder `pixels`); nothing is kept without it. */
   readonly cacheDir?: string | undefined;
+  /** What all kept splits together may take on the disk, in bytes; those used longest ago go first. Default 64 GB. */
+  readonly cacheBytes?: number | undefined;
   /** Loads only the first `limit` images. */
   readonly limit?: number | undefined;
   /** What is done to every decoded image before it is resized. */
@@ -45,29 +48,25 @@ export interface LoadPixelsOptions {
 const DECODE_CONCURRENCY = 4;
 /** Node 20 cannot make a larger typed array. */
 const MAX_BUFFER_BYTES = 2 ** 32 - 1;
+/** Some 400,000 images of 224 x 224: test and training images of the eight public tasks. */
+export const DEFAULT_CACHE_BYTES = 64e9;
 const CHANNELS = 3;
 
 /**
- * Decodes a split, or reads it from the cache. A cache file that is damaged or cannot be written is passed over, since
- * it only saves time. Throws DataError naming the first image that does not decode, or when the split is too large.
+ * Decodes a split into the cache, or finds it there. A cache file that is damaged is made anew; without a cache, or with one whose disk refuses, the
+ * images are held in memory. Throws DataError naming the first image that does not decode, or when the split is too large for that.
  */
 export async function loadPixels(
   dataset: ImageDataset,
   preprocessing: Preprocessing,
-  { cacheDir, limit, corruption }: LoadPixelsOptions = {},
+  options: LoadPixelsOptions = {},
 ): Promise<PixelStore> {
   const { height, width } = preprocessing;
+  const { limit, corruption } = options;
   const size = Math.min(dataset.size, limit ?? dataset.size);
-  const imageBytes = height * width * CHANNELS;
   const name = `${dataset.name}, split ${dataset.split}`;
   if (size < 1) throw new DataError(`${name}: expected at least 1 image, found a limit of ${limit}`);
-  if (size * imageBytes > MAX_BUFFER_BYTES) {
-    const most = Math.floor(MAX_BUFFER_BYTES / imageBytes);
-    throw new DataError(
-      `${name}: expected at most ${most} images of ${width} x ${height} pixels (4 GiB), found ${size}; limit the images used`,
-    );
-  }
-  const { pixels, fingerprint } = await cachedPixels({ dataset, preprocessing, size, corruption }, cacheDir);
+  const { images, fingerprint } = await loadImages({ dataset, preprocessing, size, corruption }, options);
   const { classes, labels } = dataset;
   const base = {
     name,
@@ -75,7 +74,7 @@ export async function loadPixels(
     height,
     width,
     channels: CHANNELS,
-    pixels,
+    images,
     ...(classes === undefined ? {} : { classes }),
     ...(fingerprint === undefined ? {} : { fingerprint }),
   } as const;
@@ -90,34 +89,53 @@ interface Decoding {
   readonly corruption: ChosenCorruption | undefined;
 }
 
-async function cachedPixels(
+async function loadImages(
   decoding: Decoding,
-  cacheDir: string | undefined,
-): Promise<{ pixels: Uint8Array; fingerprint?: string }> {
-  if (cacheDir === undefined) return { pixels: await decodeAll(decoding) };
+  { cacheDir, cacheBytes = DEFAULT_CACHE_BYTES }: Pick<LoadPixelsOptions, "cacheDir" | "cacheBytes">,
+): Promise<{ readonly images: ImageRows; readonly fingerprint?: string }> {
   const { dataset, preprocessing, size, corruption } = decoding;
+  if (cacheDir === undefined) return { images: await decodeToMemory(decoding) };
   const key = await pixelCacheKey(dataset, preprocessing, size, corruption);
-  const length = size * preprocessing.height * preprocessing.width * CHANNELS;
-  const cached = await readPixelCache(cacheDir, key, length);
-  if (cached !== undefined) return { pixels: cached, fingerprint: key };
-  const pixels = await decodeAll(decoding);
-  await writePixelCache(cacheDir, key, pixels);
-  return { pixels, fingerprint: key };
+  const shape = { count: size, imageBytes: imageBytesOf(decoding) };
+  const images =
+    (await readPixelCache(cacheDir, key, shape)) ??
+    (await fillPixelCache(cacheDir, key, shape, cacheBytes, (first, count) => decode(decoding, first, count))) ??
+    (await decodeToMemory(decoding));
+  return { images, fingerprint: key };
 }
 
-async function decodeAll({ dataset, preprocessing, size, corruption }: Decoding): Promise<Uint8Array> {
-  const imageBytes = preprocessing.height * preprocessing.width * CHANNELS;
-  const pixels = new Uint8Array(size * imageBytes);
+function imageBytesOf({ preprocessing: { height, width } }: Pick<Decoding, "preprocessing">): number {
+  return height * width * CHANNELS;
+}
+
+async function decodeToMemory(decoding: Decoding): Promise<ImageRows> {
+  const { dataset, preprocessing, size } = decoding;
+  const imageBytes = imageBytesOf(decoding);
+  if (size * imageBytes > MAX_BUFFER_BYTES) {
+    const most = Math.floor(MAX_BUFFER_BYTES / imageBytes);
+    throw new DataError(
+      `${dataset.name}, split ${dataset.split}: expected at most ${most} images of ${preprocessing.width} x ${preprocessing.height} pixels without a cache on disk (4 GiB), found ${size}; give a cache folder that can be written and has ${Math.ceil((size * imageBytes) / 1e9)} GB free`,
+    );
+  }
+  return rowsInMemory(await decode(decoding, 0, size), imageBytes);
+}
+
+/** Images `first` .. `first + count - 1`, decoded and resized, [count, H, W, C]. */
+async function decode(decoding: Decoding, first: number, count: number): Promise<Uint8Array> {
+  const { dataset, preprocessing, corruption } = decoding;
+  const imageBytes = imageBytesOf(decoding);
+  const pixels = new Uint8Array(count * imageBytes);
   let next = 0;
   let failed = false;
   const work = async () => {
-    while (next < size && !failed) {
-      const index = next++;
+    while (next < count && !failed) {
+      const place = next++;
+      const index = first + place;
       try {
         const where = dataset.locate(index);
         const decoded = await decodeImage(await dataset.encoded(index), where);
         const image = corruption === undefined ? decoded : await corrupt(decoded, corruption, index);
-        pixels.set(await toPixels(image, preprocessing, where), index * imageBytes);
+        pixels.set(await toPixels(image, preprocessing, where), place * imageBytes);
       } catch (error) {
         failed = true;
         throw error;
@@ -128,14 +146,13 @@ async function decodeAll({ dataset, preprocessing, size, corruption }: Decoding)
   return pixels;
 }
 
-/** The images at `indices`, copied, with their labels where there are some. */
+/** The images at `indices`, not copied, with their labels where there are some. */
 export function selectPixels<Store extends PixelStore>(store: Store, indices: Uint32Array): Store {
-  const imageBytes = store.height * store.width * store.channels;
-  const pixels = new Uint8Array(indices.length * imageBytes);
-  for (const [position, index] of indices.entries())
-    pixels.set(store.pixels.subarray(index * imageBytes, (index + 1) * imageBytes), position * imageBytes);
+  const images: ImageRows = {
+    copy: (index, target, offset) => store.images.copy(indices[index] ?? -1, target, offset),
+  };
   const labels = isLabelled(store) ? { labels: Int32Array.from(indices, (index) => store.labels[index] ?? -1) } : {};
-  return { ...store, pixels, size: indices.length, ...labels };
+  return { ...store, images, size: indices.length, ...labels };
 }
 
 /** Whether a store carries labels. */
@@ -153,8 +170,8 @@ export function requireLabels(pixels: PixelStore, where: string): LabelledPixels
 
 /** The same images (not copied) in an object that has no labels, not even hidden from the type. */
 export function withoutLabels(labelled: PixelStore): UnlabelledPixels {
-  const { name, size, height, width, channels, pixels, classes, fingerprint } = labelled;
-  const base = { name, size, height, width, channels, pixels };
+  const { name, size, height, width, channels, images, classes, fingerprint } = labelled;
+  const base = { name, size, height, width, channels, images };
   return {
     ...base,
     ...(classes === undefined ? {} : { classes }),

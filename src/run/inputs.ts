@@ -53,6 +53,8 @@ export interface Inputs {
   readonly judgedHeads: readonly Head[];
   /** Of all images that are read. */
   readonly corruption: ChosenCorruption | undefined;
+  /** What the cache of decoded images may take on the disk. */
+  readonly cacheBytes: number;
   /** Where the hub's data sets come from; undefined: the suite's data sets are directories. */
   readonly hub: Hub | undefined;
 }
@@ -95,7 +97,8 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   log(`bundle: ${tasks.length} task vectors of ${built.tensors.length} tensors (${built.path})`);
   for (const warning of await derivationWarnings(built)) log(`warning: ${warning}`);
   const bundle = config.merge_projection ? built : withBaseProjection(built);
-  const context = { suite, base, tower, preprocessing: preprocessor.parsed, hub };
+  const cacheBytes = config.data.pixel_cache_gb * 1e9;
+  const context = { suite, base, tower, preprocessing: preprocessor.parsed, hub, cacheBytes };
   const all = await loadHeads(config, [...new Set([...tasks, ...judged])], context, options);
   const headsOf = (some: readonly SuiteTask[]) => some.flatMap(({ name }) => all.get(name) ?? []);
   const grouping = groupTensors(mergeableTensors(bundle), {
@@ -116,6 +119,7 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
     judged,
     judgedHeads: headsOf(judged),
     corruption: corruptionOf(config),
+    cacheBytes,
     hub,
   };
 }
@@ -206,9 +210,10 @@ export async function loadLabelled(
   split: string,
   cacheDir: string,
 ): Promise<Map<string, LabelledPixels>> {
+  const { preprocessing, corruption, cacheBytes } = inputs;
   const stores = tasks.map(async (task): Promise<[string, LabelledPixels]> => {
     const dataset = await openDataset({ ...(await taskDataset(task, split, inputs.hub)), classes: task.classes });
-    const pixels = await loadPixels(dataset, inputs.preprocessing, { cacheDir, corruption: inputs.corruption });
+    const pixels = await loadPixels(dataset, preprocessing, { cacheDir, cacheBytes, corruption });
     return [task.name, requireLabels(pixels, `task ${task.name}`)];
   });
   return new Map(await Promise.all(stores));
@@ -220,9 +225,10 @@ export async function loadUnlabelled(
   split: string,
   cacheDir: string,
 ): Promise<Map<string, UnlabelledPixels>> {
+  const { preprocessing, corruption, cacheBytes } = inputs;
   const stores = inputs.tasks.map(async (task): Promise<[string, UnlabelledPixels]> => {
     const dataset = await openDataset(await taskDataset(task, split, inputs.hub));
-    const pixels = await loadPixels(dataset, inputs.preprocessing, { cacheDir, corruption: inputs.corruption });
+    const pixels = await loadPixels(dataset, preprocessing, { cacheDir, cacheBytes, corruption });
     return [task.name, withoutLabels(pixels)];
   });
   return new Map(await Promise.all(stores));

@@ -16,7 +16,7 @@ import { type ZeroShotTask, zeroShotHeads } from "./zero-shot-heads.js";
 export async function loadHeads(
   config: RunConfig,
   tasks: readonly SuiteTask[],
-  context: Pick<Inputs, "suite" | "base" | "tower" | "preprocessing" | "hub">,
+  context: Pick<Inputs, "suite" | "base" | "tower" | "preprocessing" | "hub" | "cacheBytes">,
   { cacheDir, log, signal }: Pick<InputOptions, "cacheDir" | "log" | "signal">,
 ): Promise<Map<string, Head>> {
   const { suite, base, tower, preprocessing } = context;
@@ -69,9 +69,9 @@ function warnOfLabels(
 async function recipePixels(
   task: SuiteTask,
   { split }: PrototypesRecipe,
-  context: Pick<Inputs, "preprocessing" | "hub">,
+  { preprocessing, hub, cacheBytes }: Pick<Inputs, "preprocessing" | "hub" | "cacheBytes">,
   cacheDir: string,
 ) {
-  const dataset = await openDataset({ ...(await taskDataset(task, split, context.hub)), classes: task.classes });
-  return requireLabels(await loadPixels(dataset, context.preprocessing, { cacheDir }), `task ${task.name}: head`);
+  const dataset = await openDataset({ ...(await taskDataset(task, split, hub)), classes: task.classes });
+  return requireLabels(await loadPixels(dataset, preprocessing, { cacheDir, cacheBytes }), `task ${task.name}: head`);
 }

@@ -1,9 +1,9 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { imageBatches, labelledBatch, unlabelledBatch } from "../../src/data/batches.js";
 import type { ImageDataset } from "../../src/data/dataset.js";
-import { isLabelled, loadPixels, requireLabels, withoutLabels } from "../../src/data/pixels.js";
+import { isLabelled, loadPixels, type PixelStore, requireLabels, withoutLabels } from "../../src/data/pixels.js";
 import { parsePreprocessing } from "../../src/data/preprocessing.js";
 import { batchIndices } from "../../src/data/sampler.js";
 import { DataError } from "../../src/errors.js";
@@ -34,18 +34,25 @@ async function dataset(values: readonly number[], labels?: readonly number[]) {
 const colours = (bytes: Uint8Array) =>
   Array.from({ length: bytes.length / IMAGE_BYTES }, (_, n) => bytes[n * IMAGE_BYTES]);
 
+const coloursOf = ({ images, size }: PixelStore) =>
+  Array.from({ length: size }, (_, index) => {
+    const image = new Uint8Array(IMAGE_BYTES + 1);
+    images.copy(index, image, 1);
+    return image[1];
+  });
+
 describe("loadPixels", () => {
   it("decodes in order, with and without labels", async () => {
     const values = Array.from({ length: 11 }, (_, index) => index * 20);
     const plain = await loadPixels((await dataset(values)).opened, preprocessing);
     expect(plain).toMatchObject({ name: "plain, split test", size: 11, height: 4, width: 4, channels: 3 });
-    expect(colours(plain.pixels)).toEqual(values);
+    expect(coloursOf(plain)).toEqual(values);
     expect(isLabelled(plain)).toBe(false);
     expect(() => requireLabels(plain, "evaluation")).toThrow("evaluation: plain, split test: expected labels");
     const labelled = await loadPixels((await dataset(values.slice(0, 3), [1, 0, 1])).opened, preprocessing, {
       limit: 2,
     });
-    expect(colours(labelled.pixels)).toEqual([0, 20]);
+    expect(coloursOf(labelled)).toEqual([0, 20]);
     expect([...requireLabels(labelled, "evaluation").labels]).toEqual([1, 0]);
   });
 
@@ -56,7 +63,8 @@ describe("loadPixels", () => {
     expect(reads.count).toBe(6);
     const second = await loadPixels(opened, preprocessing, { cacheDir });
     expect(reads.count).toBe(9);
-    expect(second).toEqual(first);
+    expect(coloursOf(second)).toEqual(coloursOf(first));
+    expect(second).toMatchObject({ fingerprint: first.fingerprint, labels: Int32Array.of(0, 1, 0) });
     expect(readdirSync(join(cacheDir, "pixels"))).toHaveLength(1);
   });
 
@@ -84,14 +92,14 @@ describe("loadPixels", () => {
     const [file = ""] = readdirSync(join(cacheDir, "pixels"));
     const path = join(cacheDir, "pixels", file);
     writeFileSync(path, damage(readFileSync(path)));
-    expect(colours((await loadPixels(opened, preprocessing, { cacheDir })).pixels)).toEqual([7, 8]);
+    expect(coloursOf(await loadPixels(opened, preprocessing, { cacheDir }))).toEqual([7, 8]);
     expect(readFileSync(path).length).toBe(2 * IMAGE_BYTES + 32);
   });
 
   it("goes on without a cache that cannot be written", async () => {
     const cacheDir = join(root, "a-file");
     writeFileSync(cacheDir, "");
-    expect(colours((await loadPixels((await dataset([9])).opened, preprocessing, { cacheDir })).pixels)).toEqual([9]);
+    expect(coloursOf(await loadPixels((await dataset([9])).opened, preprocessing, { cacheDir }))).toEqual([9]);
   });
 
   it("names the image that does not decode, and stops", async () => {
@@ -103,12 +111,54 @@ describe("loadPixels", () => {
     expect(reads.count).toBeLessThan(12);
   });
 
-  it("refuses what does not fit into one buffer, and a limit of nothing", async () => {
+  it("reads images that were deleted meanwhile, and says so of those that were cut", async () => {
+    const cacheDir = join(root, "deleted");
+    const { opened } = await dataset([4, 5]);
+    const store = await loadPixels(opened, preprocessing, { cacheDir });
+    const [file = ""] = readdirSync(join(cacheDir, "pixels"));
+    const path = join(cacheDir, "pixels", file);
+    rmSync(path);
+    expect(coloursOf(store)).toEqual([4, 5]);
+    const again = await loadPixels(opened, preprocessing, { cacheDir });
+    truncateSync(path, IMAGE_BYTES);
+    expect(() => coloursOf(again)).toThrow(`${path}: expected the decoded image 1 in the cache`);
+  });
+
+  it("makes room: splits that were used longest ago go first", async () => {
+    const cacheDir = join(root, "room");
+    const fileBytes = IMAGE_BYTES + 32;
+    const load = async (value: number) =>
+      loadPixels((await dataset([value])).opened, preprocessing, { cacheDir, cacheBytes: 2 * fileBytes });
+    const keys = () => new Set(readdirSync(join(cacheDir, "pixels")).map((name) => name.replace(".pixels", "")));
+    const [first, second] = [await load(1), await load(2)];
+    for (const [{ fingerprint }, seconds] of [
+      [first, 100],
+      [second, 200],
+    ] as const)
+      utimesSync(join(cacheDir, "pixels", `${fingerprint}.pixels`), seconds, seconds);
+    await load(1);
+    const third = await load(3);
+    expect(keys()).toEqual(new Set([first.fingerprint, third.fingerprint]));
+    expect([first, second, third].map(coloursOf)).toEqual([[1], [2], [3]]);
+  });
+
+  it("of two that fill one cache at once both have the images", async () => {
+    const cacheDir = join(root, "two");
+    const { opened } = await dataset([1, 2, 3]);
+    const stores = await Promise.all([1, 2].map(() => loadPixels(opened, preprocessing, { cacheDir })));
+    expect(stores.map(coloursOf)).toEqual([
+      [1, 2, 3],
+      [1, 2, 3],
+    ]);
+    expect(readdirSync(join(cacheDir, "pixels"))).toHaveLength(1);
+  });
+
+  it("refuses what does not fit into memory without a cache, and a limit of nothing", async () => {
     const { opened } = await dataset([1]);
     const large = { ...opened, size: 1_000_000 };
     const clip = parsePreprocessing({ size: 224, crop_size: 224, do_normalize: false }, "p.json");
     await expect(loadPixels(large, clip)).rejects.toThrow(
-      "expected at most 28532 images of 224 x 224 pixels (4 GiB), found 1000000",
+      "expected at most 28532 images of 224 x 224 pixels without a cache on disk (4 GiB), found 1000000",
     );
     await expect(loadPixels(opened, preprocessing, { limit: 0 })).rejects.toThrow(DataError);
   });
