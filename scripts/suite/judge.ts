@@ -6,6 +6,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openDataset } from "../../dist/data/dataset.js";
+import { imageAt } from "../../dist/data/image-blocks.js";
 import { requireLabels } from "../../dist/data/pixels.js";
 import { parsePreprocessing } from "../../dist/data/preprocessing.js";
 import {
@@ -79,7 +80,7 @@ export async function createJudge(engine: Engine, options: JudgeOptions): Promis
     for (let start = 0; start < store.size; start += BATCH) {
       const count = Math.min(BATCH, store.size - start);
       const images = new Uint8Array(BATCH * imageBytes);
-      images.set(store.pixels.subarray(start * imageBytes, (start + count) * imageBytes));
+      for (let row = 0; row < count; row++) images.set(imageAt(store.pixels, start + row), row * imageBytes);
       const logits = await classifier.logits(images);
       const columns = logits.length / BATCH;
       for (let row = 0; row < count; row++) {

@@ -3,6 +3,7 @@
  * labels say so in the type. Batches are copies: a view would drag the whole split along when it is sent to the
  * engine's worker. B batch, H, W, C height, width, channels.
  */
+import { imageAt } from "./image-blocks.js";
 import type { LabelledPixels, UnlabelledPixels } from "./pixels.js";
 import { batchIndices } from "./sampler.js";
 
@@ -62,7 +63,6 @@ function gatherLabelled(pixels: LabelledPixels, indices: Uint32Array): LabelledB
 function gatherImages({ pixels, height, width, channels }: UnlabelledPixels, indices: Uint32Array): Uint8Array {
   const imageBytes = height * width * channels;
   const imagesBHWC = new Uint8Array(indices.length * imageBytes);
-  for (const [position, index] of indices.entries())
-    imagesBHWC.set(pixels.subarray(index * imageBytes, (index + 1) * imageBytes), position * imageBytes);
+  for (const [position, index] of indices.entries()) imagesBHWC.set(imageAt(pixels, index), position * imageBytes);
   return imagesBHWC;
 }

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { UserError } from "../errors.js";
 import { withAtomicFile } from "../runtime/atomic-file.js";
 import { type ChosenCorruption, CORRUPTION_VERSION } from "./corruptions/registry.js";
+import type { ImageBlocks } from "./image-blocks.js";
 import type { ImageDataset } from "./image-dataset.js";
 import type { Preprocessing } from "./preprocessing.js";
 
@@ -37,24 +38,31 @@ export async function pixelCacheKey(
   return hash.digest("hex");
 }
 
-/** The cached pixels of `key`, or undefined when there are none of that length that verify. */
-export async function readPixelCache(cacheDir: string, key: string, length: number): Promise<Uint8Array | undefined> {
+/** `room` with the cached pixels of `key`, or undefined when there are none of its length that verify. */
+export async function readPixelCache(
+  cacheDir: string,
+  key: string,
+  room: ImageBlocks,
+): Promise<ImageBlocks | undefined> {
   const file = await open(cachePath(cacheDir, key)).catch(() => undefined);
   if (file === undefined) return undefined;
   try {
+    const length = room.blocks.reduce((sum, block) => sum + block.length, 0);
     if ((await file.stat()).size !== length + DIGEST_BYTES) return undefined;
-    const pixels = new Uint8Array(length);
     const hash = createHash("sha256");
     let position = 0;
-    while (position < length) {
-      const { bytesRead } = await file.read(pixels, position, Math.min(CHUNK_BYTES, length - position), position);
-      if (bytesRead === 0) return undefined;
-      hash.update(pixels.subarray(position, position + bytesRead));
-      position += bytesRead;
+    for (const block of room.blocks) {
+      for (let at = 0; at < block.length; ) {
+        const { bytesRead } = await file.read(block, at, Math.min(CHUNK_BYTES, block.length - at), position);
+        if (bytesRead === 0) return undefined;
+        hash.update(block.subarray(at, at + bytesRead));
+        at += bytesRead;
+        position += bytesRead;
+      }
     }
     const digest = new Uint8Array(DIGEST_BYTES);
     await file.read(digest, 0, DIGEST_BYTES, length);
-    return hash.digest().equals(digest) ? pixels : undefined;
+    return hash.digest().equals(digest) ? room : undefined;
   } catch {
     return undefined;
   } finally {
@@ -63,14 +71,16 @@ export async function readPixelCache(cacheDir: string, key: string, length: numb
 }
 
 /** Keeps pixels for the next run; a disk that refuses (full, read-only) is no reason to stop this one. */
-export async function writePixelCache(cacheDir: string, key: string, pixels: Uint8Array): Promise<void> {
+export async function writePixelCache(cacheDir: string, key: string, pixels: ImageBlocks): Promise<void> {
   try {
     await withAtomicFile(cachePath(cacheDir, key), async (file) => {
       const hash = createHash("sha256");
-      for (let position = 0; position < pixels.length; position += CHUNK_BYTES) {
-        const chunk = pixels.subarray(position, position + CHUNK_BYTES);
-        hash.update(chunk);
-        await file.writeFile(chunk);
+      for (const block of pixels.blocks) {
+        for (let position = 0; position < block.length; position += CHUNK_BYTES) {
+          const chunk = block.subarray(position, position + CHUNK_BYTES);
+          hash.update(chunk);
+          await file.writeFile(chunk);
+        }
       }
       await file.writeFile(hash.digest());
     });

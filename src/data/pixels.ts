@@ -1,11 +1,12 @@
 /**
- * All images of a split as uint8 in one buffer, decoded and resized once. A cache file keyed by content makes
+ * All images of a split as uint8 in memory, decoded and resized once. A cache file keyed by content makes
  * the second run start at once. Labels are a separate type, so that code which adapts without labels cannot see
  * them. N images, H, W, C height, width, channels.
  */
 import { DataError } from "../errors.js";
 import { type ChosenCorruption, corrupt } from "./corruptions/registry.js";
 import { decodeImage } from "./decode-image.js";
+import { emptyImages, type ImageBlocks, imageAt } from "./image-blocks.js";
 import type { ImageDataset } from "./image-dataset.js";
 import { pixelCacheKey, readPixelCache, writePixelCache } from "./pixel-cache.js";
 import { type Preprocessing, toPixels } from "./preprocessing.js";
@@ -18,8 +19,8 @@ export interface UnlabelledPixels {
   readonly height: number;
   readonly width: number;
   readonly channels: 3;
-  /** [N, H, W, C]. */
-  readonly pixels: Uint8Array;
+  /** N images [H, W, C]. */
+  readonly pixels: ImageBlocks;
   readonly classes?: readonly string[];
   /** Hex SHA-256 of the encoded images and of how they were decoded; known when there is a cache. */
   readonly fingerprint?: string;
@@ -43,8 +44,8 @@ export interface LoadPixelsOptions {
 
 /** Images decoded at once: libvips decodes on the four threads of Node's pool, more would only hold memory. */
 const DECODE_CONCURRENCY = 4;
-/** Node 20 cannot make a larger typed array. */
-const MAX_BUFFER_BYTES = 2 ** 32 - 1;
+/** More than the largest split of the public tasks (39 GB), and less than would only fail after hours of decoding. */
+const MAX_SPLIT_BYTES = 2 ** 36;
 const CHANNELS = 3;
 
 /**
@@ -61,10 +62,10 @@ export async function loadPixels(
   const imageBytes = height * width * CHANNELS;
   const name = `${dataset.name}, split ${dataset.split}`;
   if (size < 1) throw new DataError(`${name}: expected at least 1 image, found a limit of ${limit}`);
-  if (size * imageBytes > MAX_BUFFER_BYTES) {
-    const most = Math.floor(MAX_BUFFER_BYTES / imageBytes);
+  if (size * imageBytes > MAX_SPLIT_BYTES) {
+    const most = Math.floor(MAX_SPLIT_BYTES / imageBytes);
     throw new DataError(
-      `${name}: expected at most ${most} images of ${width} x ${height} pixels (4 GiB), found ${size}; limit the images used`,
+      `${name}: expected at most ${most} images of ${width} x ${height} pixels (64 GiB of memory), found ${size}; limit the images used`,
     );
   }
   const { pixels, fingerprint } = await cachedPixels({ dataset, preprocessing, size, corruption }, cacheDir);
@@ -93,21 +94,22 @@ interface Decoding {
 async function cachedPixels(
   decoding: Decoding,
   cacheDir: string | undefined,
-): Promise<{ pixels: Uint8Array; fingerprint?: string }> {
-  if (cacheDir === undefined) return { pixels: await decodeAll(decoding) };
+): Promise<{ pixels: ImageBlocks; fingerprint?: string }> {
   const { dataset, preprocessing, size, corruption } = decoding;
+  const room = emptyImages(size, preprocessing.height * preprocessing.width * CHANNELS);
+  if (cacheDir === undefined) return { pixels: await decodeAll(decoding, room) };
   const key = await pixelCacheKey(dataset, preprocessing, size, corruption);
-  const length = size * preprocessing.height * preprocessing.width * CHANNELS;
-  const cached = await readPixelCache(cacheDir, key, length);
+  const cached = await readPixelCache(cacheDir, key, room);
   if (cached !== undefined) return { pixels: cached, fingerprint: key };
-  const pixels = await decodeAll(decoding);
+  const pixels = await decodeAll(decoding, room);
   await writePixelCache(cacheDir, key, pixels);
   return { pixels, fingerprint: key };
 }
 
-async function decodeAll({ dataset, preprocessing, size, corruption }: Decoding): Promise<Uint8Array> {
-  const imageBytes = preprocessing.height * preprocessing.width * CHANNELS;
-  const pixels = new Uint8Array(size * imageBytes);
+async function decodeAll(
+  { dataset, preprocessing, size, corruption }: Decoding,
+  room: ImageBlocks,
+): Promise<ImageBlocks> {
   let next = 0;
   let failed = false;
   const work = async () => {
@@ -117,7 +119,7 @@ async function decodeAll({ dataset, preprocessing, size, corruption }: Decoding)
         const where = dataset.locate(index);
         const decoded = await decodeImage(await dataset.encoded(index), where);
         const image = corruption === undefined ? decoded : await corrupt(decoded, corruption, index);
-        pixels.set(await toPixels(image, preprocessing, where), index * imageBytes);
+        imageAt(room, index).set(await toPixels(image, preprocessing, where));
       } catch (error) {
         failed = true;
         throw error;
@@ -125,15 +127,14 @@ async function decodeAll({ dataset, preprocessing, size, corruption }: Decoding)
     }
   };
   await Promise.all(Array.from({ length: DECODE_CONCURRENCY }, work));
-  return pixels;
+  return room;
 }
 
 /** The images at `indices`, copied, with their labels where there are some. */
 export function selectPixels<Store extends PixelStore>(store: Store, indices: Uint32Array): Store {
   const imageBytes = store.height * store.width * store.channels;
-  const pixels = new Uint8Array(indices.length * imageBytes);
-  for (const [position, index] of indices.entries())
-    pixels.set(store.pixels.subarray(index * imageBytes, (index + 1) * imageBytes), position * imageBytes);
+  const pixels = emptyImages(indices.length, imageBytes);
+  for (const [position, index] of indices.entries()) imageAt(pixels, position).set(imageAt(store.pixels, index));
   const labels = isLabelled(store) ? { labels: Int32Array.from(indices, (index) => store.labels[index] ?? -1) } : {};
   return { ...store, pixels, size: indices.length, ...labels };
 }

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
+import { imagesOf } from "../../src/data/image-blocks.js";
 import type { UnlabelledPixels } from "../../src/data/pixels.js";
 import { createEngine } from "../../src/engine/create-engine.js";
 import type { Engine } from "../../src/engine/program.js";
@@ -27,7 +28,10 @@ beforeAll(async () => {
       const values = arrays.bytes(`pixels.${task}`);
       const side = config.imageSize;
       const size = values.length / (side * side * 3);
-      return [task, { name: task, size, height: side, width: side, channels: 3, pixels: values }];
+      return [
+        task,
+        { name: task, size, height: side, width: side, channels: 3, pixels: imagesOf(values, side * side * 3) },
+      ];
     }),
   );
   const classifier = await createClassifier(engine, { config, normalization, heads, batchSize: 4 });

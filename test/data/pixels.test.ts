@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { imageBatches, labelledBatch, unlabelledBatch } from "../../src/data/batches.js";
 import type { ImageDataset } from "../../src/data/dataset.js";
-import { isLabelled, loadPixels, requireLabels, withoutLabels } from "../../src/data/pixels.js";
+import { emptyImages, type ImageBlocks, imageAt, imagesOf } from "../../src/data/image-blocks.js";
+import { readPixelCache, writePixelCache } from "../../src/data/pixel-cache.js";
+import { isLabelled, loadPixels, requireLabels, selectPixels, withoutLabels } from "../../src/data/pixels.js";
 import { parsePreprocessing } from "../../src/data/preprocessing.js";
 import { batchIndices } from "../../src/data/sampler.js";
 import { DataError } from "../../src/errors.js";
@@ -31,8 +33,10 @@ async function dataset(values: readonly number[], labels?: readonly number[]) {
   return { opened, reads, images };
 }
 
-const colours = (bytes: Uint8Array) =>
-  Array.from({ length: bytes.length / IMAGE_BYTES }, (_, n) => bytes[n * IMAGE_BYTES]);
+const colours = (images: Uint8Array | ImageBlocks): (number | undefined)[] =>
+  images instanceof Uint8Array
+    ? Array.from({ length: images.length / IMAGE_BYTES }, (_, n) => images[n * IMAGE_BYTES])
+    : images.blocks.flatMap(colours);
 
 describe("loadPixels", () => {
   it("decodes in order, with and without labels", async () => {
@@ -103,14 +107,53 @@ describe("loadPixels", () => {
     expect(reads.count).toBeLessThan(12);
   });
 
-  it("refuses what does not fit into one buffer, and a limit of nothing", async () => {
+  it("refuses what no memory holds, and a limit of nothing", async () => {
     const { opened } = await dataset([1]);
-    const large = { ...opened, size: 1_000_000 };
+    const large = { ...opened, size: 500_000 };
     const clip = parsePreprocessing({ size: 224, crop_size: 224, do_normalize: false }, "p.json");
     await expect(loadPixels(large, clip)).rejects.toThrow(
-      "expected at most 28532 images of 224 x 224 pixels (4 GiB), found 1000000",
+      "expected at most 456522 images of 224 x 224 pixels (64 GiB of memory), found 500000",
     );
     await expect(loadPixels(opened, preprocessing, { limit: 0 })).rejects.toThrow(DataError);
+  });
+});
+
+describe("images in several blocks", () => {
+  /** Five images of one byte each colour, two to a block. */
+  const inBlocks = () => {
+    const images = emptyImages(5, IMAGE_BYTES, 2 * IMAGE_BYTES + 1);
+    for (let index = 0; index < 5; index++) imageAt(images, index).fill(10 + index);
+    return images;
+  };
+
+  it("are where they belong, and nowhere else", () => {
+    const images = inBlocks();
+    expect(images.blocks.map(({ length }) => length / IMAGE_BYTES)).toEqual([2, 2, 1]);
+    expect(colours(images)).toEqual([10, 11, 12, 13, 14]);
+    expect(() => imageAt(images, 5)).toThrow("there is no image 5");
+    expect(() => imageAt(images, 6)).toThrow("there is no image 6");
+    expect(colours(imageAt(imagesOf(Buffer.concat(images.blocks), IMAGE_BYTES), 3))).toEqual([13]);
+  });
+
+  it("are the same file in the cache as in one block", async () => {
+    const cacheDir = join(root, "blocks");
+    await writePixelCache(cacheDir, "key", inBlocks());
+    const whole = await readPixelCache(cacheDir, "key", emptyImages(5, IMAGE_BYTES));
+    expect(whole?.blocks).toHaveLength(1);
+    expect(whole && colours(whole)).toEqual([10, 11, 12, 13, 14]);
+    const again = await readPixelCache(cacheDir, "key", emptyImages(5, IMAGE_BYTES, 3 * IMAGE_BYTES));
+    expect(again && colours(again)).toEqual([10, 11, 12, 13, 14]);
+    expect(await readPixelCache(cacheDir, "key", emptyImages(4, IMAGE_BYTES))).toBeUndefined();
+  });
+
+  it("are gathered and chosen across blocks", () => {
+    const store = { name: "x", size: 5, height: 4, width: 4, channels: 3, pixels: inBlocks() } as const;
+    const batches = [...imageBatches(store, 3)].map(({ imagesBHWC, valid }) => [valid, colours(imagesBHWC)]);
+    expect(batches).toEqual([
+      [3, [10, 11, 12]],
+      [2, [13, 14, 14]],
+    ]);
+    expect(colours(selectPixels(store, Uint32Array.of(4, 1)).pixels)).toEqual([14, 11]);
   });
 });
 
