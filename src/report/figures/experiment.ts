@@ -117,7 +117,13 @@ export function stepsFigure(rows: readonly ExperimentFigureRow[]): Figure | unde
   const theirs = fitted.flatMap(({ label, reported }) =>
     reported.flatMap(({ by, curve }) => curve.map(([step, average]) => ({ label, of: by, step, average }))),
   );
-  const strokeDash = { field: "of", type: "nominal", sort: null, title: null } as const;
+  const strokeDash = {
+    field: "of",
+    type: "nominal",
+    sort: null,
+    title: null,
+    legend: { symbolType: "stroke" },
+  } as const;
   return {
     name: "steps",
     title: "Along the fits",
