@@ -13,6 +13,12 @@ export const reproduceVerb = defineVerb({
     overrides: overridesPositional,
   },
   options: {
+    suite: {
+      describe:
+        "Suite with tasks of the same names, for all rows instead of the experiment's own (data in directories)",
+      type: "string",
+      requiresArg: true,
+    },
     output: { describe: "Directory of runs", type: "string", default: "runs", requiresArg: true, alias: "o" },
     "dry-run": { describe: "List what would be computed", type: "boolean", default: false },
     search: {
@@ -26,8 +32,9 @@ export const reproduceVerb = defineVerb({
   examples: [
     ["reproduce mini8-findings", "Compute the table, or what is missing of it"],
     ["reproduce mini8-findings data.eval_limit=100 --dry-run", "What a smaller version would compute"],
+    ["reproduce clip-vit-b32-main --suite my-suite.yaml", "With models and images of one's own places"],
   ],
-  async run({ experiment, overrides, output, "dry-run": dryRun, search, quiet, json }, io) {
+  async run({ experiment, overrides, suite, output, "dry-run": dryRun, search, quiet, json }, io) {
     const { reproduce } = await import("../experiment/reproduce.js");
     const { textOf } = await import("../experiment/table-files.js");
     const { overwrite: _overwrite, onEvent: _onEvent, ...options } = workOptions(io, { quiet });
@@ -35,6 +42,7 @@ export const reproduceVerb = defineVerb({
       ...options,
       experiment,
       experimentsDir: path.join(io.packageRoot, "experiments"),
+      ...(suite === undefined ? {} : { suite: path.resolve(io.cwd, suite) }),
       presetsDir: presetsDirectory(io),
       cwd: io.cwd,
       overrides,

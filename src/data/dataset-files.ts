@@ -20,12 +20,19 @@ export function datasetFiles({
       const choice = await chooseParquetFiles({ names, split, config, readme });
       for (const name of choice.files) files.add(name);
       if (choice.usedReadme) files.add(README_NAME);
-      if (choice.files.length === 0) absent.push(absentSplit(split, config, choice));
+      if (choice.files.length === 0) absent.push(`${absentSplit(split, config, choice)}${otherForms(names)}`);
       if (!announceAll(choice.files) || choice.usedReadme) certain = false;
       if (config === undefined && choice.files.some((name) => !/^(?:data\/)?[^/]+$/.test(name))) certain = false;
     }
     return { files: [...files], absent, certain };
   };
+}
+
+/** What to do with a repository that has its images in another form. */
+function otherForms(names: readonly string[]): string {
+  if (names.length === 0 || names.some((name) => name.endsWith(".parquet"))) return "";
+  const archives = names.some((name) => name.endsWith(".tar")) ? "WebDataset archives (.tar)" : "no parquet files";
+  return ` (it has ${archives}; the hub keeps a parquet copy of most data sets in the revision refs/convert/parquet: org/name@refs/convert/parquet)`;
 }
 
 function absentSplit(

@@ -62,13 +62,17 @@ interface CellPlace {
 
 async function loadCell(experiment: Experiment, options: LoadCellsOptions, place: CellPlace): Promise<Cell> {
   const { row, adaptation, suite, index, seed } = place;
-  const adapted = adaptation === undefined ? [] : [`data.adapt_split=${adaptation.split}`];
   // What varies comes last: a curve stays one under overrides of everything.
   const varied = overridesOf(partsOf(row.point).config);
-  const ofRow = [...row.overrides, ...(row.fit ?? []), ...adapted];
-  const overrides = [...ofRow, ...options.overrides, ...varied, `suite=${suite}`, `seed=${seed}`];
-  const { config } = await loadRunConfig(experiment.config, overrides, options);
-  requireEvalSplit(config, "an experiment");
+  const load = async (adapted: readonly string[]): Promise<RunConfig> => {
+    const ofRow = [...row.overrides, ...(row.fit ?? []), ...adapted];
+    const overrides = [...ofRow, ...options.overrides, ...varied, `suite=${suite}`, `seed=${seed}`];
+    const { config } = await loadRunConfig(experiment.config, overrides, options);
+    requireEvalSplit(config, "an experiment");
+    return config;
+  };
+  const adaptSplit = adaptation && (adaptation.split ?? (await load([])).data.eval_split);
+  const config = await load(adaptSplit == null ? [] : [`data.adapt_split=${adaptSplit}`]);
   const fingerprint = await options.suiteFingerprint(suite, row.method);
   // A fit's settings are in its config. (The empty place was once a search within the cell.)
   const ofMethod = row.fit === undefined ? row.settings : {};

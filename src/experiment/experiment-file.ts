@@ -9,7 +9,7 @@ import { z } from "zod";
 import { explainIssue } from "../config/issues.js";
 import { nearest } from "../config/nearest.js";
 import { ConfigError } from "../errors.js";
-import { varySchema } from "./vary.js";
+import { isAt, pointsOf, varySchema } from "./vary.js";
 
 const rowName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.+-]*$/, "a name of letters, digits and _ . + -");
 
@@ -17,6 +17,14 @@ const reportedSchema = z.strictObject({
   by: z.string().min(1).max(30).describe("Whose numbers: the heading of their column"),
   average: z.number().optional().describe("Average over the tasks, percent"),
   tasks: z.record(z.string(), z.number()).default({}).describe("Percent by task"),
+  at: z
+    .record(z.string(), z.unknown())
+    .default({})
+    .describe("Of a row that varies: the settings for which these numbers are, by config key"),
+  curve: z
+    .array(z.tuple([z.int().min(0), z.number()]))
+    .default([])
+    .describe("Along a fit: [step, average over the tasks in percent], drawn beside ours"),
   source: z.string().min(1).describe("Where these numbers stand: paper and table, or documentation"),
 });
 
@@ -86,7 +94,11 @@ export function isSearched(row: { readonly search?: unknown; readonly evolve?: u
 
 const adaptationSchema = z.strictObject({
   name: rowName.describe("Shown in the table"),
-  split: z.string().min(1).describe("Split whose unlabelled images the fits see"),
+  split: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("Split whose unlabelled images the fits see; the split that is judged if not given"),
 });
 
 const searchSchema = z.strictObject({
@@ -170,6 +182,11 @@ function checkRows(file: string, { rows, adaptation, search }: z.output<typeof e
   if (twice !== undefined) throw new ConfigError(`${file}: rows: expected every name once, found ${twice} again`);
   const known = adaptation.map(({ name }) => name);
   for (const { name, ...row } of rows) {
+    const nowhere = row.reported.find(({ at }) => !pointsOf(row.vary).some((point) => isAt(point, at)));
+    if (nowhere !== undefined)
+      throw new ConfigError(
+        `${file}: row ${name}: reported.at: expected settings of one of the row's points (vary), found ${JSON.stringify(nowhere.at)}`,
+      );
     const unknown = row.adaptation?.find((wanted) => !known.includes(wanted));
     if (unknown !== undefined)
       throw new ConfigError(`${file}: row ${name}: adaptation: expected some of ${known.join(", ")}, found ${unknown}`);

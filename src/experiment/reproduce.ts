@@ -16,6 +16,7 @@ import { commitOf } from "../run/suite-sources.js";
 import { type Cell, type LoadCellsOptions, loadCells } from "./cells.js";
 import { type ChosenSettings, readChosen, writeChosen } from "./chosen-settings.js";
 import { type Experiment, isSearched, openExperiment } from "./experiment-file.js";
+import { onSuite } from "./other-suite.js";
 import { readResult, writeResult } from "./results.js";
 import { runCell } from "./run-cell.js";
 import { searchKey, searchRow } from "./search.js";
@@ -27,6 +28,8 @@ export interface ReproduceOptions extends SessionOptions {
   /** Name or file of the experiment. */
   readonly experiment: string;
   readonly experimentsDir: string;
+  /** A suite (absolute path) for all rows, instead of the experiment's own. */
+  readonly suite?: string;
   readonly presetsDir: string;
   readonly cwd: string;
   readonly overrides: readonly string[];
@@ -49,7 +52,8 @@ export interface Reproduction {
 
 /** Computes what is missing and returns the table of what there is. An abort ends it after the cell under way is dropped. */
 export async function reproduce(options: ReproduceOptions): Promise<Reproduction> {
-  const experiment = await openExperiment(options.experiment, options.experimentsDir, options.cwd);
+  const described = await openExperiment(options.experiment, options.experimentsDir, options.cwd);
+  const experiment = options.suite === undefined ? described : await onSuite(described, options.suite);
   const directory = path.join(options.output, experiment.name);
   const cellOptions = { ...options, suiteFingerprint: fingerprints(options.hub) };
   const chosen = await settingsOf(experiment, directory, cellOptions);

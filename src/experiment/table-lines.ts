@@ -5,7 +5,7 @@
 import { mergeMethods } from "../merge/methods/registry.js";
 import type { ChosenSettings } from "./chosen-settings.js";
 import { type Adaptation, type Experiment, type ExperimentRow, isSearched, type Reported } from "./experiment-file.js";
-import { type Point, partsOf, pointsOf } from "./vary.js";
+import { isAt, type Point, partsOf, pointsOf } from "./vary.js";
 
 /** One line: a method or a fit with all its settings. */
 export interface TableLine {
@@ -77,7 +77,7 @@ export function lineOf(
     suites: row.suites ?? experiment.suites,
     seeds: row.seeds ?? experiment.seeds,
     // Numbers of others are for settings as they were published.
-    reported: setting === "published" ? row.reported : [],
+    reported: setting === "published" ? row.reported.filter(({ at }) => isAt(point, at)) : [],
   };
   if (row.fit === undefined)
     return { ...common, fit: undefined, settings: { ...row.settings, ...partsOf(point).settings, ...found } };

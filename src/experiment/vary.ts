@@ -40,6 +40,11 @@ export function partsOf(point: Point): { config: Point; settings: Point } {
   };
 }
 
+/** Whether a point has all the settings `at`. */
+export function isAt(point: Point, at: Point): boolean {
+  return Object.entries(at).every(([key, value]) => JSON.stringify(point[key]) === JSON.stringify(value));
+}
+
 /** A value in a label: lists by their length, nothing as `all`, as in limits that are null. */
 export function valueText(value: unknown): string {
   if (value === null) return "all";

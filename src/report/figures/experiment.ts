@@ -14,6 +14,8 @@ export interface ExperimentFigureRow {
   readonly tasks: Readonly<Record<string, number>>;
   /** Mean average along the fits of the row; none of rows that do not fit. */
   readonly curve: readonly { readonly step: number; readonly average: number }[];
+  /** What others report for the row; theirs along the fit, if they do, as pairs of step and average. */
+  readonly reported: readonly { readonly by: string; readonly curve: readonly (readonly [number, number])[] }[];
 }
 
 const ROW_HEIGHT = 17;
@@ -107,25 +109,38 @@ export function tasksFigure(rows: readonly ExperimentFigureRow[]): Figure | unde
   };
 }
 
-/** The average against the step, a line for every row that fits. */
+/** The average against the step, a line for every row that fits, and dashed what others report for it. */
 export function stepsFigure(rows: readonly ExperimentFigureRow[]): Figure | undefined {
   const fitted = rows.filter(({ curve }) => curve.length > 1);
   if (fitted.length === 0) return undefined;
+  const ours = fitted.flatMap(({ label, curve }) => curve.map((point) => ({ label, of: "here", ...point })));
+  const theirs = fitted.flatMap(({ label, reported }) =>
+    reported.flatMap(({ by, curve }) => curve.map(([step, average]) => ({ label, of: by, step, average }))),
+  );
+  const strokeDash = {
+    field: "of",
+    type: "nominal",
+    sort: null,
+    title: null,
+    legend: { symbolType: "stroke" },
+  } as const;
   return {
     name: "steps",
     title: "Along the fits",
     caption:
-      "Average accuracy on the judged images against the step, as the mean over suites and seeds. Nothing was chosen by these curves.",
+      "Average accuracy on the judged images against the step, as the mean over suites and seeds. Nothing was chosen by these curves." +
+      (theirs.length > 0 ? " Dashed: as others report it, on their checkpoints and images." : ""),
     spec: {
       config: LONG_LABELS,
       width: WIDTH,
       height: 320,
-      data: { values: fitted.flatMap(({ label, curve }) => curve.map((point) => ({ label, ...point }))) },
+      data: { values: [...ours, ...theirs] },
       mark: { type: "line", point: { size: 18 }, strokeWidth: 1.5 },
       encoding: {
         x: { field: "step", type: "quantitative", title: "step" },
         y: { field: "average", type: "quantitative", scale: { zero: false }, title: "average accuracy (%)" },
         color: { field: "label", type: "nominal", title: null, sort: null },
+        ...(theirs.length > 0 ? { strokeDash } : {}),
       },
     },
   };
