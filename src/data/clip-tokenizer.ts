@@ -20,17 +20,27 @@ const END = "<|endoftext|>";
 const START = "<|startoftext|>";
 /** Words as CLIP cuts them. Source: transformers, models/clip/tokenization_clip.py. */
 const WORDS = String.raw`<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`;
+/** Words of the byte-level step. Source: tokenizers, pre_tokenizers/byte_level.rs. */
+const BYTE_LEVEL_WORDS = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`;
 /** The first line of merges.txt. */
 const MERGES_VERSION = /^#version/;
 
 const vocabularySchema = z.record(z.string(), z.int().min(0));
 const anyObject = z.looseObject({});
+/** A step of pre_tokenizer. */
+const stepSchema = z.looseObject({
+  type: z.string(),
+  pretokenizers: z.array(z.unknown()).optional(),
+  add_prefix_space: z.boolean().optional(),
+  use_regex: z.boolean().optional(),
+});
 
 /** Throws CheckpointError when the files are missing or are not those of a CLIP tokenizer. */
 export async function openClipTokenizer(directory: string, contextLength: number): Promise<ClipTokenizer> {
   const files = await tokenizerJson(directory);
   const settings = await optionalJson(join(directory, "tokenizer_config.json"));
-  const tokenizer = construct(files.json, settings ?? {}, files.where);
+  const json = { ...files.json, pre_tokenizer: withUnicodeBlanks(files.json.pre_tokenizer) };
+  const tokenizer = construct(json, settings ?? {}, files.where);
   const lowercases = JSON.stringify(files.json.normalizer ?? null).includes('"Lowercase"');
   const encode = (prompt: string): readonly number[] => {
     // JavaScript gives a capital sigma at the end of a word another small letter; transformers goes letter by letter.
@@ -111,6 +121,20 @@ function fromVocabulary(
       merges: lines.filter((line) => line !== "" && !MERGES_VERSION.test(line)),
     },
   };
+}
+
+/**
+ * The byte-level step cuts words once more. The library does that with JavaScript's idea of a blank, where U+FEFF is one and U+0085 is none;
+ * in a split by expression it takes Unicode's, as transformers does.
+ */
+function withUnicodeBlanks(step: unknown): unknown {
+  const parsed = stepSchema.safeParse(step);
+  if (!parsed.success) return step;
+  const { type, pretokenizers, add_prefix_space, use_regex } = parsed.data;
+  if (pretokenizers !== undefined) return { ...parsed.data, pretokenizers: pretokenizers.map(withUnicodeBlanks) };
+  if (type !== "ByteLevel" || add_prefix_space === true || use_regex === false) return step;
+  const split = { type: "Split", pattern: { Regex: BYTE_LEVEL_WORDS }, behavior: "Isolated", invert: false };
+  return { type: "Sequence", pretokenizers: [split, { ...parsed.data, use_regex: false }] };
 }
 
 function construct(json: object, settings: object, where: string): Tokenizer {

@@ -1,0 +1,14 @@
+/** `npm run compare -- <target>`: our results beside those of software that people use today, on the same inputs. Each target is a command of its own. */
+import yargs from "yargs";
+import { clipCommand } from "./clip.js";
+
+await yargs(process.argv.slice(2))
+  .scriptName("npm run compare --")
+  .usage(
+    "$0 <target> --python PYTHON [options]\n\nRuns adamerge and another program on the same inputs and says how far their results lie apart.",
+  )
+  .command(clipCommand)
+  .demandCommand(1, "Name what to compare with.")
+  .strict()
+  .help()
+  .parseAsync();
