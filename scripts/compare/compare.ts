@@ -1,11 +1,13 @@
 /** `npm run compare -- <target>`: our results beside those of software that people use today, on the same inputs. Each target is a command of its own. */
 import yargs from "yargs";
+import { fusionbenchCommand } from "./fusionbench.js";
 
 await yargs(process.argv.slice(2))
   .scriptName("npm run compare --")
   .usage(
     "$0 <target> --python PYTHON [options]\n\nRuns adamerge and another program on the same inputs and says how far their results lie apart.",
   )
+  .command(fusionbenchCommand)
   .demandCommand(1, "Name what to compare with.")
   .strict()
   .help()
