@@ -43,10 +43,10 @@ def next_request():
 
 
 class Turns:
-    """Lets the loop go on for as many steps as are asked for, and answers with each step's time and coefficients."""
+    """Lets the loop go on for as many steps as are asked for, and answers with each step's time and coefficients, and the turn's CPU time."""
 
     def __init__(self):
-        self.left, self.times, self.trajectory, self.began = 0, [], [], None
+        self.left, self.times, self.trajectory, self.began, self.cpu_began = 0, [], [], None, 0
 
     def step_begins(self, merge_weight):
         """Called before each step's first batch, with the coefficients of the steps before."""
@@ -54,6 +54,7 @@ class Turns:
         if self.left == 0:
             self.report()
             self.left = self.wait_for_steps()
+            self.cpu_began = time.process_time()
         self.left -= 1
         self.began = time.perf_counter()
 
@@ -67,7 +68,8 @@ class Turns:
         if self.began is None:
             answer({"opened": True, "secondsToFirstStep": time.perf_counter() - STARTED, **self.about})
         else:
-            answer({"ms": self.times, "trajectory": self.trajectory})
+            cpu_ms = (time.process_time() - self.cpu_began) * 1e3
+            answer({"ms": self.times, "cpuMs": cpu_ms, "trajectory": self.trajectory})
         self.times, self.trajectory = [], []
 
     @staticmethod

@@ -105,6 +105,8 @@ async function alternate(options: FusionBenchArguments, { ours, theirs, given, p
   const [groups, tensors] = [openedOurs.groups as string[], openedTheirs.tensors as string[]];
   const columns = matchColumns(groups, tensors);
   const times = { ours: [] as number[], theirs: [] as number[], ratios: [] as number[] };
+  const cpu = { ours: [] as number[], theirs: [] as number[] };
+  let last: number[] = [];
   const withEffect: number[] = [];
   const without: number[] = [];
   for (let done = 0; done < options.steps; done += options.turn) {
@@ -113,6 +115,8 @@ async function alternate(options: FusionBenchArguments, { ours, theirs, given, p
     const their = await theirs.ask({ kind: "step", count });
     times.ours.push(...(our.ms as number[]));
     times.theirs.push(...(their.ms as number[]));
+    cpu.ours.push(Number(our.cpuMs) / count);
+    cpu.theirs.push(Number(their.cpuMs) / count);
     process.stderr.write(`${done + count} of ${options.steps} steps\n`);
     times.ratios.push(median(their.ms as number[]) / median(our.ms as number[]));
     for (const [index, ourKL] of (our.trajectory as number[][]).entries()) {
@@ -124,6 +128,7 @@ async function alternate(options: FusionBenchArguments, { ours, theirs, given, p
       );
       const largest = (isWithout: boolean): number =>
         Math.max(...differences.filter((_, group) => WITHOUT_EFFECT.test(groups[group] ?? "") === isWithout));
+      last = ourKL;
       withEffect.push(largest(false));
       without.push(largest(true));
     }
@@ -139,6 +144,7 @@ async function alternate(options: FusionBenchArguments, { ours, theirs, given, p
       largest_difference: Math.max(...withEffect),
       asked_at_most: MOST_COEFFICIENT_DIFFERENCE,
       by_step: withEffect.map((value) => Number(value.toPrecision(3))),
+      smallest_and_largest_at_the_end: [round(Math.min(...last), 4), round(Math.max(...last), 4)],
       key_biases_without_effect: Number(Math.max(...without).toPrecision(3)),
     },
     accuracy_percent: {
@@ -147,7 +153,9 @@ async function alternate(options: FusionBenchArguments, { ours, theirs, given, p
       by_task: Object.fromEntries(given.tasks.map((task) => [task, { ours: our[task], fusionbench: their[task] }])),
     },
     step_ms: { ours: round(median(times.ours)), fusionbench: round(median(times.theirs)) },
+    cpu_ms_per_step: { ours: round(median(cpu.ours)), fusionbench: round(median(cpu.theirs)) },
     times_as_fast: round(median(times.ratios), 2),
+    times_less_cpu: round(median(cpu.theirs.map((ms, turn) => ms / (cpu.ours[turn] ?? Number.NaN))), 2),
     times_as_fast_per_turn: times.ratios.map((ratio) => round(ratio, 2)),
     peak_anonymous_mib: { ours: mebibytes(peaks.ours), fusionbench: mebibytes(peaks.fusionbench) },
     seconds_to_first_step: {

@@ -32,9 +32,10 @@ async function open() {
   return { config, inputs, engine, training, events, coefficients: new Float64Array() as CoefficientMatrix };
 }
 
-/** Milliseconds of each step and the coefficients after it. The trainer gives its state with a checkpoint, which is asked for after every step. */
+/** Milliseconds of each step and the coefficients after it, and the CPU time of all of them, threads included. The trainer gives its state with a checkpoint, which is asked for after every step. */
 async function runSteps(opened: Awaited<ReturnType<typeof open>>, count: number) {
   const { events, training } = opened;
+  const cpuBegin = process.cpuUsage();
   const ms: number[] = [];
   const trajectory: number[][] = [];
   while (ms.length < count) {
@@ -48,7 +49,8 @@ async function runSteps(opened: Awaited<ReturnType<typeof open>>, count: number)
     opened.coefficients = coefficientsOf(next.value.state, training.tasks.length, training.constraint);
     trajectory.push([...opened.coefficients]);
   }
-  return { ms, trajectory };
+  const { user, system } = process.cpuUsage(cpuBegin);
+  return { ms, cpuMs: (user + system) / 1000, trajectory };
 }
 
 async function accuracies({ config, inputs, engine, coefficients }: Awaited<ReturnType<typeof open>>) {
