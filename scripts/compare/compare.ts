@@ -1,6 +1,8 @@
 /** `npm run compare -- <target>`: our results beside those of software that people use today, on the same inputs. Each target is a command of its own. */
 import yargs from "yargs";
 import { clipCommand } from "./clip.js";
+import { fusionbenchCommand } from "./fusionbench.js";
+import { preprocessingCommand } from "./preprocessing.js";
 
 await yargs(process.argv.slice(2))
   .scriptName("npm run compare --")
@@ -8,6 +10,8 @@ await yargs(process.argv.slice(2))
     "$0 <target> --python PYTHON [options]\n\nRuns adamerge and another program on the same inputs and says how far their results lie apart.",
   )
   .command(clipCommand)
+  .command(fusionbenchCommand)
+  .command(preprocessingCommand)
   .demandCommand(1, "Name what to compare with.")
   .strict()
   .help()

@@ -150,7 +150,7 @@ function corruptionOf({ data }: RunConfig): ChosenCorruption | undefined {
 }
 
 /** The projection is left as the base has it, as FusionBench does. */
-function withBaseProjection(bundle: Bundle): Bundle {
+export function withBaseProjection(bundle: Bundle): Bundle {
   return {
     ...bundle,
     tensors: bundle.tensors.map((tensor) => {

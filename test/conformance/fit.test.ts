@@ -1,8 +1,12 @@
 /**
  * Fifty steps of the trainer on the same bundle and batches as a straightforward float32 PyTorch loop with torch.optim.Adam:
- * coefficients within 1e-4, rows whose exact gradient is zero apart. The onnx engine, layer-wise and task-wise.
+ * coefficients within 1e-4, rows whose exact gradient is zero apart. The onnx engine with the presets `paper`, layer-wise and
+ * task-wise, and `fusionbench`; only the learning rate is the fixtures' own, so that coefficients leave 0..1.
  */
+import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { loadRunConfig } from "../../src/config/load.js";
+import type { RunConfig } from "../../src/config/schema.js";
 import { createOnnxEngine } from "../../src/engine/onnx-engine.js";
 import { groupTensors } from "../../src/merge/groups.js";
 import { mergeableTensors } from "../../src/merge/merged-weights.js";
@@ -10,8 +14,10 @@ import { objectives } from "../../src/objective/objectives.js";
 import type { TrainEvent } from "../../src/optimize/events.js";
 import { STEP_INPUT_IMAGES, stepProgram, stepSources } from "../../src/optimize/step-program.js";
 import { initTrainState, type TrainOptions, type TrainResult, train } from "../../src/optimize/train.js";
-import { type FixtureArrays, readFixture } from "./fixture.js";
-import { loadProblem, type Problem, toBundleOrder } from "./problem.js";
+import { withBaseProjection } from "../../src/run/inputs.js";
+import { constraintOf } from "../../src/run/records.js";
+import { CONFORMANCE, type FixtureArrays, readFixture } from "./fixture.js";
+import { loadProblem, type Problem } from "./problem.js";
 
 const STEPS = 50;
 const IMAGES_PER_TASK = 6;
@@ -36,30 +42,39 @@ function imagesAt(fixture: FixtureArrays, tasks: readonly string[], step: number
   return images;
 }
 
-async function fitOptions(
-  problem: Problem,
-  fixture: FixtureArrays,
-  granularity: "layer-wise" | "task-wise",
-): Promise<TrainOptions> {
+/** The settings of a preset with the learning rate, length and separate query, key and value of the fixtures. */
+async function presetConfig(preset: string, granularity: string): Promise<RunConfig> {
+  const presetsDir = join(CONFORMANCE, "..", "..", "configs", "presets");
+  const own = ["suite=.", "optimizer.learning_rate=1e-2", `steps=${STEPS}`, "share_qkv=false"];
+  const overrides = [...own, `granularity=${granularity}`];
+  const file = join(presetsDir, `${preset}.yaml`);
+  return (await loadRunConfig(file, overrides, { presetsDir, cwd: CONFORMANCE })).config;
+}
+
+async function fitOptions(problem: Problem, fixture: FixtureArrays, config: RunConfig): Promise<TrainOptions> {
+  const bundle = config.merge_projection ? problem.bundle : withBaseProjection(problem.bundle);
   const step = await onnx.compile(
     stepProgram({
       ...problem,
+      bundle,
       imagesPerTask: IMAGES_PER_TASK,
       taskWeight: 1,
-      loss: (logits) => objectives.entropy.loss(logits, { form: "log_softmax", epsilon: 1e-8 }),
+      loss: (logits) => objectives.entropy.loss(logits, config.objective),
     }),
   );
-  await step.bind(stepSources(problem));
-  const tasks = problem.bundle.tasks;
+  await step.bind(stepSources({ ...problem, bundle }));
+  const { granularity, share_qkv: shareQkv, optimizer, steps } = config;
+  const { schedule, learning_rate: learningRate, warmup_steps: warmupSteps, weight_decay: weightDecay } = optimizer;
+  const tasks = bundle.tasks;
   return {
     step,
     tasks,
-    grouping: groupTensors(mergeableTensors(problem.bundle), { granularity, groups: [], shareQkv: false }),
-    constraint: { kind: "clamp", min: 0, max: 1 },
-    initial: 0.3,
+    grouping: groupTensors(mergeableTensors(bundle), { granularity, groups: [], shareQkv }),
+    constraint: constraintOf(config),
+    initial: config.coefficients.initial,
     restartEvery: 0,
-    adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
-    schedule: { schedule: "constant", learningRate: 1e-2, warmupSteps: 0, steps: STEPS },
+    adam: { ...optimizer, weightDecay },
+    schedule: { schedule, learningRate, warmupSteps, steps },
     adaptedTasks: tasks,
     inputsAt: (index) => new Map([[STEP_INPUT_IMAGES, imagesAt(fixture, tasks, index)]]),
     imagesPerStep: tasks.length * IMAGES_PER_TASK,
@@ -73,22 +88,27 @@ async function fitOptions(
   };
 }
 
-/** The last recorded coefficients [G, K] of the fixture, in our order. */
-function expectedCoefficients(fixture: FixtureArrays, problem: Problem, prefix: string): Float64Array {
+/** The last recorded coefficients of the fixture as a function of a group's name and a task; rows are the groups in the fixture's order. */
+function expectedCoefficients(fixture: FixtureArrays, prefix: string, groups: readonly string[], tasks: number) {
   const all = fixture.floats(`${prefix}.f32.lambda`);
-  const records = STEPS / RECORD_EVERY;
-  const last = all.subarray(((records - 1) * all.length) / records);
-  return prefix === "layer" ? toBundleOrder(last, problem) : last;
+  const last = all.subarray(all.length - groups.length * tasks);
+  expect(all.length).toBe((STEPS / RECORD_EVERY) * last.length);
+  return (group: string, task: number): number => last[groups.indexOf(group) * tasks + task] ?? Number.NaN;
 }
 
 describe("fifty steps equal PyTorch's", () => {
   it.each([
-    ["layer-wise", "layer"],
-    ["task-wise", "task"],
-  ] as const)("%s", async (granularity, prefix) => {
+    ["paper", "layer-wise", "layer", "fit.safetensors"],
+    ["paper", "task-wise", "task", "fit.safetensors"],
+    ["fusionbench", "layer-wise", "layer", "fit-fusionbench.safetensors"],
+  ])("%s, %s", async (preset, granularity, prefix, file) => {
     const problem = await loadProblem();
-    const fixture = await readFixture("adam/fit.safetensors");
-    const options = await fitOptions(problem, fixture, granularity);
+    const fixture = await readFixture(`adam/${file}`);
+    const options = await fitOptions(
+      problem,
+      await readFixture("adam/fit.safetensors"),
+      await presetConfig(preset, granularity),
+    );
     const events = train(options, initTrainState(options));
     const losses: number[] = [];
     let next: IteratorResult<TrainEvent, TrainResult> = await events.next();
@@ -99,19 +119,21 @@ describe("fifty steps equal PyTorch's", () => {
     await options.step.close();
     const expectedLosses = fixture.floats(`${prefix}.f32.losses`);
     expect(losses.length).toBe(STEPS * options.tasks.length);
-    expect(Math.max(...losses.map((loss, index) => Math.abs(loss - (expectedLosses[index] ?? 0))))).toBeLessThan(1e-4);
+    expect(
+      Math.max(...losses.map((loss, index) => Math.abs(loss - (expectedLosses[index] ?? Number.NaN)))),
+    ).toBeLessThan(1e-4);
 
-    const tasks = options.tasks.length;
-    const groups = options.grouping.groups;
-    const expected = expectedCoefficients(fixture, problem, prefix);
+    const { groups } = options.grouping;
+    const { tensors, withoutEffect } = problem.description;
+    const rows = prefix === "task" ? groups : tensors.filter((name) => groups.includes(name));
+    expect(rows.length).toBe(groups.length);
+    const expected = expectedCoefficients(fixture, prefix, rows, options.tasks.length);
+    const { rawKL } = next.value.state;
     const differences = groups.flatMap((group, row) =>
-      problem.description.withoutEffect.includes(group)
+      withoutEffect.includes(group)
         ? []
         : options.tasks.map((_, task) =>
-            Math.abs(
-              ((next.done ? next.value.state.rawKL : new Float64Array())[task * groups.length + row] ?? Number.NaN) -
-                (expected[row * tasks + task] ?? 0),
-            ),
+            Math.abs((rawKL[task * groups.length + row] ?? Number.NaN) - expected(group, task)),
           ),
     );
     expect(differences.length).toBeGreaterThan(0);

@@ -1,7 +1,8 @@
 """Makes adam/: torch.optim.Adam alone on given gradients, and AdaMerging as 50 steps of it on the problem of step/.
 
-The coefficients are clamped to [0, 1] in the forward pass, as in the official code, so that the gradient of a
-coefficient outside is zero. Each fit runs in float32, as people run it, and in float64, to tell rounding from mistakes.
+In fit.safetensors the coefficients are clamped to [0, 1] in the forward pass, as in the official code, so that the gradient of a
+coefficient outside is zero. fit-fusionbench.safetensors has FusionBench's form: no clamp, log(p + 1e-8), the projection
+not merged. Each fit runs in float32, as people run it, and in float64, to tell rounding from mistakes.
 """
 
 import json
@@ -9,10 +10,11 @@ import json
 import numpy as np
 import torch
 
-from clip import FOLDER, load_problem, normalise, read_config, save_arrays, smooth_images, task_losses
+from clip import FOLDER, entropy, entropy_epsilon, load_problem, normalise, read_config, save_arrays, smooth_images, task_losses
 
 STEPS, KEEP_EVERY, BATCH, IMAGES = 50, 10, 6, 60
 LEARNING_RATE, START = 1e-2, 0.3
+PROJECTION = "visual_projection.weight"
 # One look per task, so that their image statistics differ: a colour shift in levels of 255.
 TINTS = ((40, 0, -40), (-30, 30, 0), (0, -20, 40))
 
@@ -38,16 +40,19 @@ def optimiser_alone(rng):
     save_arrays(FOLDER / "adam/optimiser.safetensors", **arrays)
 
 
-def fit(dtype, pixels, indices, rows):
-    """Losses [STEPS, tasks] before each update and coefficients [STEPS / KEEP_EVERY, G, K] after every tenth."""
+def fit(dtype, pixels, indices, groups, to_rows, objective=entropy):
+    """Losses [STEPS, tasks] before each update and coefficients [STEPS / KEEP_EVERY, G, K] after every tenth.
+
+    `to_rows` makes the coefficients [N, K] of all tensors from those that are learned [G, K].
+    """
     base, tau, heads, config = load_problem(dtype)
     images = [normalise(p, dtype) for p in pixels]
-    coefficients = torch.full((rows.max() + 1, len(heads)), START, dtype=dtype, requires_grad=True)
+    coefficients = torch.full((groups, len(heads)), START, dtype=dtype, requires_grad=True)
     adam = torch.optim.Adam([coefficients], lr=LEARNING_RATE, betas=(0.9, 0.999), eps=1e-8)
     losses, kept = [], []
     for step in range(STEPS):
         batches = [images[t][torch.from_numpy(indices[step, t]).long()] for t in range(len(images))]
-        per_task = task_losses(base, tau, coefficients.clamp(0, 1)[rows], config, heads, batches)
+        per_task = task_losses(base, tau, to_rows(coefficients), config, heads, batches, objective)
         adam.zero_grad()
         per_task.sum().backward()
         if step == 0:
@@ -57,6 +62,33 @@ def fit(dtype, pixels, indices, rows):
         if (step + 1) % KEEP_EVERY == 0:
             kept.append(coefficients.detach().clone())
     return torch.stack(losses), torch.stack(kept), first_gradient
+
+
+def fusionbench(pixels, indices, tensors, without_effect):
+    """FusionBench's form: every tensor but the projection, which stays the base's, merged with unclamped coefficients."""
+    learned = torch.tensor([n for n, name in enumerate(tensors) if name != PROJECTION])
+
+    def to_rows(coefficients):
+        return torch.zeros(len(tensors), coefficients.shape[1], dtype=coefficients.dtype).index_copy(0, learned, coefficients)
+
+    arrays, results = {}, {}
+    for precision, dtype in (("f32", torch.float32), ("f64", torch.float64)):
+        results[precision] = fit(dtype, pixels, indices, len(learned), to_rows, entropy_epsilon)
+        for key, value in zip(("losses", "lambda", "gradient"), results[precision]):
+            arrays[f"layer.{precision}.{key}"] = value
+    effective = [g for g, n in enumerate(learned.tolist()) if tensors[n] not in without_effect]
+    (losses, kept, _), double = results["f32"], results["f64"]
+    other_entropy = fit(torch.float64, pixels, indices, len(learned), to_rows, entropy)
+    clamped = fit(torch.float64, pixels, indices, len(learned), lambda c: to_rows(c.clamp(0, 1)), entropy_epsilon)
+    print(
+        f"fusionbench: loss {double[0][0].sum():.4f} to {double[0][-1].sum():.4f}, "
+        f"coefficients {double[1].min():.3f} to {double[1].max():.3f}, {(double[1][-1] < 0).sum()} below 0; "
+        f"float32 - float64: losses {(losses - double[0]).abs().max():.1e}, "
+        f"coefficients with effect {(kept - double[1]).abs()[:, effective].max():.1e}; "
+        f"log-softmax instead: {(other_entropy[1] - double[1]).abs()[:, effective].max():.1e}, "
+        f"clamp instead: {(clamped[1] - double[1]).abs()[:, effective].max():.1e}"
+    )
+    save_arrays(FOLDER / "adam/fit-fusionbench.safetensors", **arrays)
 
 
 def main():
@@ -75,7 +107,7 @@ def main():
     for granularity, groups in rows.items():
         results = {}
         for precision, dtype in (("f32", torch.float32), ("f64", torch.float64)):
-            results[precision] = fit(dtype, pixels, indices, groups)
+            results[precision] = fit(dtype, pixels, indices, groups.max() + 1, lambda c, rows=groups: c.clamp(0, 1)[rows])
             for key, value in zip(("losses", "lambda", "gradient"), results[precision]):
                 arrays[f"{granularity}.{precision}.{key}"] = value
         single, double = results["f32"], results["f64"]
@@ -89,6 +121,7 @@ def main():
         )
         print(" per kept step", [f"{v:.1e}" for v in apart[:, kept].amax((1, 2))])
     save_arrays(FOLDER / "adam/fit.safetensors", **arrays)
+    fusionbench(pixels, indices, tensors, names["withoutEffect"])
 
 
 if __name__ == "__main__":
