@@ -10,6 +10,7 @@ import type { DatasetReader, ImageDataset } from "./image-dataset.js";
 import { imageFolderReader } from "./image-folder.js";
 import { parquetReader } from "./parquet-dataset.js";
 import { type SplitPart, takePart } from "./split-part.js";
+import { webdatasetReader } from "./webdataset.js";
 
 export type { DatasetReader, ImageDataset } from "./image-dataset.js";
 
@@ -17,6 +18,7 @@ export type { DatasetReader, ImageDataset } from "./image-dataset.js";
 export const datasetReaders = [
   csvManifestReader,
   parquetReader,
+  webdatasetReader,
   imageFolderReader,
 ] as const satisfies readonly DatasetReader[];
 

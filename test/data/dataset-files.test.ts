@@ -7,9 +7,9 @@ const absentOf = async (names: readonly string[], config?: string) =>
 
 describe("files of a data set's repository", () => {
   it("in other forms than parquet are said, with the revision that has parquet", async () => {
-    const [archives] = await absentOf(["test/0.tar", "test/nshards.txt", "classnames.txt"]);
+    const [archives] = await absentOf(["train/0.tar", "train/nshards.txt", "classnames.txt"]);
     expect(archives).toBe(
-      "parquet files of split test (it has WebDataset archives (.tar); the hub keeps a parquet copy of most data sets in the revision refs/convert/parquet: org/name@refs/convert/parquet)",
+      "parquet files of split test (it has archives in train; the hub keeps a parquet copy of most data sets in the revision refs/convert/parquet: org/name@refs/convert/parquet)",
     );
     const [script] = await absentOf(["data.zip", "data.py"]);
     expect(script).toContain("(it has no parquet files; the hub keeps a parquet copy");
