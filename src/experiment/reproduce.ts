@@ -20,6 +20,7 @@ import { onSuite } from "./other-suite.js";
 import { readResult, writeResult } from "./results.js";
 import { runCell } from "./run-cell.js";
 import { searchKey, searchRow } from "./search.js";
+import { createBootstrap } from "./statistics.js";
 import { curvePoints, type DoneCell, summarize } from "./summarize.js";
 import { type ExperimentTable, LEGEND, labelOf, needsCells, tableCells, writeTable } from "./table-files.js";
 import { tableLines } from "./table-lines.js";
@@ -69,12 +70,14 @@ export async function reproduce(options: ReproduceOptions): Promise<Reproduction
   options.log(`${experiment.name}: ${cells.length} cells, ${kept.size} on disk, ${missing.length} to compute`);
   if (options.dryRun) for (const { key } of missing) options.log(`  ${key}`);
   const done = new Map(kept);
+  const bootstrap = createBootstrap();
   const table = (): ExperimentTable => ({
     experiment: experiment.name,
     title: experiment.title,
     rows: summarize(
       cells.flatMap((cell) => withResult(cell, done.get(cell.key))),
       experiment.averages,
+      bootstrap,
     ),
   });
   const computed = options.dryRun

@@ -17,24 +17,47 @@ export function deviation(values: readonly number[]): number {
 const RESAMPLES = 1000;
 const COVERAGE = 0.95;
 
+/** Interval of 95 % for the mean over tasks of the mean over images, in the units of the values. */
+export type Bootstrap = (valuesTN: readonly Float64Array[]) => readonly [number, number];
+
 /**
- * Interval of 95 % for the mean over tasks of the mean over images, in the units of the values. `valuesTN` has for each task the value of each
- * image (for accuracy in percent: 100 or 0, or its mean over seeds; for a paired comparison: the difference of two models).
+ * A bootstrap whose `valuesTN` have for each task the value of each image (for accuracy in percent: 100 or 0, or its mean over seeds; for a
+ * paired comparison: the difference of two models). All rows of a table are of the same images, so what is drawn is kept: how often
+ * each image is in each resample, a byte an image and resample for the numbers of images that were asked for last.
  */
-export function bootstrapInterval(valuesTN: readonly Float64Array[], seed = 0): readonly [number, number] {
+export function createBootstrap(seed = 0): Bootstrap {
+  let kept: { readonly sizes: string; readonly countsRTN: readonly (readonly Uint8Array[])[] } | undefined;
+  return (valuesTN) => {
+    const sizesT = valuesTN.map(({ length }) => length);
+    const sizes = sizesT.join();
+    if (kept?.sizes !== sizes) kept = { sizes, countsRTN: drawCounts(sizesT, seed) };
+    const averages = Float64Array.from(kept.countsRTN, (countsTN) =>
+      mean(countsTN.map((countsN, task) => weightedMean(countsN, valuesTN[task]))),
+    ).sort();
+    const at = (share: number) =>
+      averages[Math.min(RESAMPLES - 1, Math.max(0, Math.round(share * (RESAMPLES - 1))))] ?? 0;
+    return [at((1 - COVERAGE) / 2), at((1 + COVERAGE) / 2)];
+  };
+}
+
+function drawCounts(sizesT: readonly number[], seed: number): Uint8Array[][] {
   const rng = createRng(seed, "bootstrap");
-  const averages = Float64Array.from({ length: RESAMPLES }, () =>
-    mean(
-      valuesTN.map((valuesN) => {
-        let sum = 0;
-        for (let draw = 0; draw < valuesN.length; draw++) sum += valuesN[rng.nextInt(valuesN.length)] ?? 0;
-        return sum / valuesN.length;
-      }),
-    ),
-  ).sort();
-  const at = (share: number) =>
-    averages[Math.min(RESAMPLES - 1, Math.max(0, Math.round(share * (RESAMPLES - 1))))] ?? 0;
-  return [at((1 - COVERAGE) / 2), at((1 + COVERAGE) / 2)];
+  return Array.from({ length: RESAMPLES }, () =>
+    sizesT.map((size) => {
+      const countsN = new Uint8Array(size);
+      for (let draw = 0; draw < size; draw++) {
+        const image = rng.nextInt(size);
+        countsN[image] = (countsN[image] ?? 0) + 1;
+      }
+      return countsN;
+    }),
+  );
+}
+
+function weightedMean(countsN: Uint8Array, valuesN: Float64Array = new Float64Array()): number {
+  let sum = 0;
+  for (let image = 0; image < countsN.length; image++) sum += (countsN[image] ?? 0) * (valuesN[image] ?? 0);
+  return sum / countsN.length;
 }
 
 /** Element by element mean of rows of one length. */

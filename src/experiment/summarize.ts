@@ -8,7 +8,7 @@ import { chooseMethod } from "../run/choose-method.js";
 import type { Cell } from "./cells.js";
 import type { Reported } from "./experiment-file.js";
 import type { CellResult } from "./results.js";
-import { bootstrapInterval, deviation, mean, meanOf } from "./statistics.js";
+import { type Bootstrap, deviation, mean, meanOf } from "./statistics.js";
 import { lastPart, type Point, pointText, valueText } from "./vary.js";
 
 /** What a method must know. Ranks make sense only within one class. */
@@ -36,8 +36,9 @@ export interface TableRow {
   readonly interval: readonly [number, number];
   /** Standard deviation of the average over suites and seeds, in points. */
   readonly deviation: number;
-  /** Runs that the row is a mean of. */
+  /** Runs that the row is a mean of, and suites among them. */
   readonly runs: number;
+  readonly suites: number;
   /** Lowest task's accuracy. */
   readonly worst: number;
   /** Mean over the tasks that have an expert of accuracy over the expert's, percent; null without the row `individual`. */
@@ -64,7 +65,7 @@ export interface TableRow {
   /** Mean over tasks of the predictions' entropy in nats, and of the expected calibration error in percent; null in results from before these were kept. */
   readonly entropy: number | null;
   readonly calibration: number | null;
-  /** Place among the rows of its class, the highest average first; null for references, oracles and rows that vary. */
+  /** Place among the rows of its class on as many suites, the highest average first; null for references, oracles and rows that vary. */
   readonly rank: number | null;
   /** What labels were used for. */
   readonly labels: "nothing" | "settings" | "training" | "settings on the judged images";
@@ -89,7 +90,8 @@ export interface DoneCell {
 /** The rows in the order of the cells; `averages` names tasks that are averaged by themselves. */
 export function summarize(
   done: readonly DoneCell[],
-  averages: Readonly<Record<string, readonly string[]>> = {},
+  averages: Readonly<Record<string, readonly string[]>>,
+  bootstrap: Bootstrap,
 ): TableRow[] {
   const groups = new Map<string, DoneCell[]>();
   for (const entry of done) {
@@ -98,29 +100,34 @@ export function summarize(
     groups.set(key, [...(groups.get(key) ?? []), entry]);
   }
   const all = [...groups.values()];
-  return ranked(all.map((entries) => summarizeRow(entries, all, averages)));
+  return ranked(all.map((entries) => summarizeRow(entries, all, averages, bootstrap)));
 }
 
-/** The row of a method that another is compared with: at the same point, else one that does not vary; on the same suites. */
+/** The results of a method that a row is compared with: at the same point, else where nothing varies; on the row's suites. */
 function referenceFor(
   entries: readonly DoneCell[],
   groups: readonly (readonly DoneCell[])[],
   method: string,
 ): CellResult[] | undefined {
-  const row = entries[0]?.cell.row;
-  const candidates = groups.filter(
-    ([first]) =>
-      first?.cell.row.method === method && JSON.stringify(first.cell.row.suites) === JSON.stringify(row?.suites),
-  );
+  const suites = suitesOf(entries);
+  const candidates = groups
+    .filter(([first]) => first?.cell.row.method === method)
+    .map((group) => group.filter(({ cell }) => suites.has(cell.suite)))
+    .filter((group) => suitesOf(group).size === suites.size);
   const at = (point: Point | undefined) =>
     candidates.find(([first]) => JSON.stringify(first?.cell.row.point) === JSON.stringify(point));
-  return (at(row?.point) ?? at({}))?.map(({ result }) => result);
+  return (at(entries[0]?.cell.row.point) ?? at({}))?.map(({ result }) => result);
+}
+
+function suitesOf(entries: readonly DoneCell[]): ReadonlySet<string> {
+  return new Set(entries.map(({ cell }) => cell.suite));
 }
 
 function summarizeRow(
   entries: readonly DoneCell[],
   groups: readonly (readonly DoneCell[])[],
   parts: Readonly<Record<string, readonly string[]>>,
+  bootstrap: Bootstrap,
 ): TableRow {
   const [first] = entries;
   if (first === undefined) throw new RangeError("a row without results");
@@ -142,14 +149,15 @@ function summarizeRow(
     class: needsOf(first.cell),
     adapted: adaptation?.name ?? null,
     average: mean(averages),
-    interval: bootstrapInterval(hits),
+    interval: bootstrap(hits),
     deviation: deviation(averages),
     runs: results.length,
+    suites: suitesOf(entries).size,
     worst: Math.min(...values),
     normalized: individual
       ? mean(Object.entries(tasks).flatMap(([task, value]) => shareOf(value, individual[task])))
       : null,
-    gain: isSameTasks ? gainOver(hits, hitsTN(averaging)) : null,
+    gain: isSameTasks ? gainOver(hits, hitsTN(averaging), bootstrap) : null,
     tasksBelow: averaging ? tasksBelow(tasks, meanTasks(averaging)) : null,
     curve,
     best: curve && bestStep(curve),
@@ -224,7 +232,8 @@ function ranked(rows: readonly TableRow[]): TableRow[] {
   return rows.map((row) => {
     if (row.class === "reference" || row.class === "oracle" || row.point !== null) return row;
     const better = rows.filter(
-      (other) => other.class === row.class && other.point === null && other.average > row.average,
+      (other) =>
+        other.class === row.class && other.suites === row.suites && other.point === null && other.average > row.average,
     );
     return { ...row, rank: better.length + 1 };
   });
@@ -254,9 +263,13 @@ function hitsTN(results: readonly CellResult[]): Float64Array[] {
   );
 }
 
-function gainOver(hits: readonly Float64Array[], other: readonly Float64Array[]): NonNullable<TableRow["gain"]> {
+function gainOver(
+  hits: readonly Float64Array[],
+  other: readonly Float64Array[],
+  bootstrap: Bootstrap,
+): NonNullable<TableRow["gain"]> {
   const differences = hits.map((values, task) => values.map((value, image) => value - (other[task]?.[image] ?? 0)));
-  return { points: mean(differences.map((values) => mean([...values]))), interval: bootstrapInterval(differences) };
+  return { points: mean(differences.map((values) => mean([...values]))), interval: bootstrap(differences) };
 }
 
 function tasksBelow(tasks: Readonly<Record<string, number>>, other: Readonly<Record<string, number>>): number {

@@ -92,6 +92,8 @@ export function needsCells({ rows }: ExperimentTable): Cells {
     "extra KB",
     "entropy",
     "calibration error",
+    "suites",
+    "runs",
     "seconds",
     "settings",
   ];
@@ -105,6 +107,8 @@ export function needsCells({ rows }: ExperimentTable): Cells {
     row.extraBytes === null ? "-" : Math.round(row.extraBytes / 1000).toString(),
     row.entropy === null ? "-" : row.entropy.toFixed(3),
     points(row.calibration),
+    whole(row.suites),
+    whole(row.runs),
     whole(row.seconds),
     Object.entries(row.settings)
       .map(([key, value]) => `${key}=${JSON.stringify(value)}`)
@@ -118,7 +122,7 @@ const whole = (value: number | null): string => (value === null ? "-" : Math.rou
 /** How to read the columns. */
 export const LEGEND =
   "Accuracies in percent. 95 %: bootstrap over images. normalized: over the expert's. over averaging: difference to weight averaging, paired. " +
-  "below: tasks below weight averaging. best step: of the mean curve, chosen on the judged images. rank: among rows that need the same. " +
+  "below: tasks below weight averaging. best step: of the mean curve, chosen on the judged images. rank: among rows that need the same, on as many suites. " +
   "+/-: ours less the average that others report for this row.";
 
 export function textOf(table: ExperimentTable): string {

