@@ -108,6 +108,8 @@ describe("heads from class prototypes", () => {
     const suite = await suiteOf("misspelt");
     const text = await readFile(suite, "utf8");
     await writeFile(suite, text.replace("prototypes:", "prototype:"));
-    await expect(openSuite(suite)).rejects.toThrow(/tasks\.0\.head: .*a path or a section with prototypes or zero_shot/);
+    await expect(openSuite(suite)).rejects.toThrow(
+      /tasks\.0\.head: .*a path or a section with prototypes or zero_shot/,
+    );
   });
 });
