@@ -44,7 +44,7 @@ TASKS = {
 # What text cleaning and the cutting of words may get wrong.
 PROMPTS = [
     "", " ", "a photo of a cat.", "A Photo of a CAT.", "a  photo\tof\na   cat .", "a photo of a cat\u00a0or\u2003dog\u0085or\u3000bird",
-    "zero\u200bwidth \ufeffmark", "café", "cafe\u0301", "CAFÉ au lait", "naïve façade", "Å \u212b A\u030a", "STRASSE Straße",
+    "zero\u200bwidth \ufeffmark", "!\ufeff\ufeff. a\u0085!", "café", "cafe\u0301", "CAFÉ au lait", "naïve façade", "Å \u212b A\u030a", "STRASSE Straße",
     "ΟΔΟΣ ΣΟΦΟΣ Σ", "İstanbul", "ﬁ ligature ½ ²", "2012 BMW 3-Series Wagon", "Ram C/V Cargo Van Minivan 2012", "127 3.14 1,000,000",
     "it's", "IT'S", "don't they'll we've I'm you're she'd", "rock'n'roll", "'s's''s", "!!!???...", "a-b_c/d\\e|f", "(hello) [world] {braces}",
     "<|endoftext|> in the middle", "<|startoftext|>", "<|STARTOFTEXT|> upper", "a <|endoftext|>b", "< | endoftext | >", "e-mail@example.org #tag 100%",
