@@ -13,7 +13,7 @@ import type { ImageDataset } from "./image-dataset.js";
 import type { Preprocessing } from "./preprocessing.js";
 
 /** Part of every key: raise it when decoding or resizing changes what pixels come out. */
-const CACHE_VERSION = 1;
+const CACHE_VERSION = 2;
 const DIGEST_BYTES = 32;
 /** Node's hashes, reads and writes take less than 2 GiB at a time; splits may be larger. */
 const CHUNK_BYTES = 2 ** 26;
