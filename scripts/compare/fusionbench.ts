@@ -4,7 +4,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { availableParallelism, cpus, tmpdir } from "node:os";
+import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { CommandModule } from "yargs";
 import { loadRunConfig } from "../../dist/config/load.js";
@@ -139,6 +139,7 @@ async function alternate(options: FusionBenchArguments, { ours, theirs, given, p
   const points = Math.max(...given.tasks.map((task) => Math.abs((our[task] ?? NaN) - (their[task] ?? NaN))));
   return {
     what: `layer-wise AdaMerging, ${options.steps} steps with ${options.batch} images of each of ${given.tasks.length} tasks, ${groups.length} tensors: FusionBench's LayerWiseAdaMerging and ours with the preset fusionbench`,
+    command: `npm run compare -- fusionbench --python PYTHON --steps ${options.steps} --batch ${options.batch} --turn ${options.turn} --threads ${options.threads}`,
     as_asked: Math.max(...withEffect) <= MOST_COEFFICIENT_DIFFERENCE && points <= MOST_ACCURACY_POINTS,
     coefficients: {
       largest_difference: Math.max(...withEffect),
@@ -164,6 +165,8 @@ async function alternate(options: FusionBenchArguments, { ours, theirs, given, p
     },
     machine: { cpu: cpus()[0]?.model, cores: availableParallelism(), node: process.version, commit: commit() },
     threads: options.threads,
+    // Far above the number of cores the machine was shared: wall times say little, CPU times still do.
+    load_average_at_the_end: round(loadavg()[0] ?? Number.NaN),
     versions: python.versions,
     date: new Date().toISOString().slice(0, 10),
   };

@@ -1,7 +1,8 @@
 /**
- * Decodes an encoded image (PNG, JPEG, WebP, GIF, TIFF) to 8-bit RGB as Pillow's Image.open(...).convert("RGB")
- * does: EXIF orientation is not applied, embedded colour profiles are ignored, alpha is dropped (not blended),
+ * Decodes an encoded image (PNG, JPEG, WebP, GIF, TIFF) to 8-bit RGB as transformers' convert_to_rgb does with Pillow: EXIF
+ * orientation is not applied, embedded colour profiles are ignored, what is transparent is laid over white,
  * palettes are expanded, CMYK is converted without a profile, and of an animation the first frame is taken.
+ * Older versions of transformers dropped alpha, which shows colours that nobody was meant to see.
  * Differs from Pillow: 16-bit greyscale keeps its high byte; Pillow clips it to white.
  */
 import sharp from "sharp";
@@ -39,14 +40,26 @@ function toRgb(data: Uint8Array, pixels: number, channels: number, cmyk: boolean
   const rgb = new Uint8Array(pixels * 3);
   // 1 or 2 channels are grey and grey with alpha; 4 are RGB with alpha, or CMYK.
   const step = channels >= 3 ? 1 : 0;
+  const hasAlpha = !cmyk && channels % 2 === 0;
   for (let pixel = 0; pixel < pixels; pixel++) {
-    const key = 255 - (data[pixel * channels + 3] ?? 0);
+    const last = data[(pixel + 1) * channels - 1] ?? 0;
     for (let channel = 0; channel < 3; channel++) {
       const value = data[pixel * channels + channel * step] ?? 0;
-      rgb[pixel * 3 + channel] = cmyk ? Math.max(0, key - multiplyBytes(value, key)) : value;
+      rgb[pixel * 3 + channel] = cmyk ? cmykToRgb(value, last) : hasAlpha ? overWhite(value, last) : value;
     }
   }
   return rgb;
+}
+
+function cmykToRgb(ink: number, black: number): number {
+  const key = 255 - black;
+  return Math.max(0, key - multiplyBytes(ink, key));
+}
+
+/** Pillow's alpha_composite over an opaque white background, in its integer arithmetic of 7 more bits. */
+function overWhite(value: number, alpha: number): number {
+  const sum = 128 * (value * alpha + 255 * (255 - alpha)) + (128 << 7);
+  return (((sum >> 8) + sum) >> 8) >> 7;
 }
 
 /** a * b / 255, rounded: Pillow's MULDIV255, of which its CMYK conversion is made. */

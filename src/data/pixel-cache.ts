@@ -15,7 +15,7 @@ import { type ImageRows, rowsInFile } from "./image-rows.js";
 import type { Preprocessing } from "./preprocessing.js";
 
 /** Part of every key: raise it when decoding or resizing changes what pixels come out. */
-const CACHE_VERSION = 1;
+const CACHE_VERSION = 2;
 const DIGEST_BYTES = 32;
 /** What is decoded before it is written, and what is read at a time to verify: it bounds memory, for each split that is loaded at once. */
 const CHUNK_BYTES = 2 ** 24;

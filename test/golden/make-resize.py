@@ -1,7 +1,7 @@
 """Makes the fixtures of test/data/preprocessing.test.ts: small images, and what Pillow makes of them.
 
 Run in this folder with Python 3 and Pillow (made with 13.0.0): python make-resize.py
-The steps are those of transformers' PIL-based CLIPImageProcessor up to the scaling of values.
+The steps are those of transformers' PIL-based CLIPImageProcessor (5.23) up to the scaling of values.
 """
 
 import json
@@ -27,8 +27,16 @@ def picture(width, height, seed):
     return image
 
 
+def to_rgb(image):
+    """Transparency over white, as transformers' convert_to_rgb."""
+    if "A" in image.getbands() or image.info.get("transparency") is not None:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    return image.convert("RGB")
+
+
 def prepare(image, config):
-    image = image.convert("RGB")
+    image = to_rgb(image)
     if config.get("do_resize", True):
         size = config["size"]
         if "shortest_edge" in size:
@@ -77,7 +85,13 @@ def main():
         "cmyk.jpg": (cmyk, {"quality": 85}),
         "rotated.jpg": (rgb, {"quality": 85, "exif": rotated}),
     }
-    for name, (image, options) in sources.items():
+    # After the numbered cases before, whose files keep their names.
+    later = {
+        "palette-transparent.png": (rgb.quantize(32), {"transparency": 3}),
+        "colour-key.png": (rgb, {"transparency": (255, 255, 255)}),
+        "tower.png": (picture(40, 100, 10), {}),
+    }
+    for name, (image, options) in (sources | later).items():
         image.save(OUT / name, **options)
     cases = [(name, clip(32)) for name in sources]
     cases += [("rgb.png", clip(48, resample=number)) for number in FILTERS]
@@ -86,6 +100,9 @@ def main():
     cases += [("tall.png", clip(64)), ("digit.png", clip(56)), ("digit.png", clip(28)), ("digit.png", clip(27))]
     cases += [("rgb.png", {"size": {"shortest_edge": 20}, "crop_size": {"height": 31, "width": 24}})]
     cases += [("rgb.png", {"do_resize": False, "crop_size": {"height": 50, "width": 70}})]
+    cases += [(name, clip(32)) for name in later]
+    # Either side of where Pillow 13 changes the order of its passes: 100 - 60 against twice 40 - 20.
+    cases += [("tower.png", exact(20, 60)), ("tower.png", exact(20, 59)), ("tower.png", exact(60, 90))]
     table = []
     for number, (name, config) in enumerate(cases):
         expected = f"expected-{number:02d}.png"
