@@ -221,8 +221,9 @@ function requireTensor(
   name: string,
   shape: readonly number[],
 ): string {
-  const stored = checkpoint.tensors.get(names.get(name) ?? "");
-  if (stored !== undefined && sameShape(stored.shape, shape)) return stored.name;
+  const key = names.get(name) ?? "";
+  const stored = checkpoint.tensors.get(key);
+  if (stored !== undefined && sameShape(stored.shape, shape)) return key;
   const found = stored === undefined ? "no such tensor" : `[${stored.shape.join(", ")}]`;
   throw new CheckpointError(
     `${checkpoint.path}: tensor ${quote(name)}: expected shape [${shape.join(", ")}], found ${found}. Use experts fine-tuned from this base.`,

@@ -7,7 +7,7 @@ import { CheckpointError } from "../errors.js";
 import type { Checkpoint } from "./checkpoint.js";
 import { quote } from "./json-cursor.js";
 import { indexByCanonicalName } from "./names.js";
-import { isFloatDtype } from "./safetensors.js";
+import { isFloatDtype } from "./stored-tensor.js";
 
 export interface Expert {
   readonly task: string;

@@ -9,6 +9,7 @@ import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { derivationWarnings } from "../checkpoint/derivation.js";
 import type { Hub } from "../checkpoint/hub/request.js";
 import { compareCheckpoints, failOnProblems } from "../checkpoint/preflight.js";
+import { pytorchNotice } from "../checkpoint/torch/notice.js";
 import { judgedSplit } from "../config/judged-split.js";
 import { nearest } from "../config/nearest.js";
 import type { RunConfig } from "../config/schema.js";
@@ -77,6 +78,8 @@ export async function loadInputs(config: RunConfig, { cacheDir, log, hub, onComp
   const experts = await Promise.all(
     tasks.map(async ({ name, expert }) => ({ task: name, checkpoint: await openCheckpoint(expert) })),
   );
+  const notice = pytorchNotice([base, ...experts.map(({ checkpoint }) => checkpoint)]);
+  if (notice !== undefined) log(`notice: ${notice}`);
   const tensors = clipVisionTensors(tower);
   failOnProblems(await compareCheckpoints(base, experts, tensors));
   await onCompared?.({ tower, tensors, tasks: tasks.length });

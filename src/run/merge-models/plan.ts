@@ -2,10 +2,11 @@
  * From a merge file to jobs: opens the headers of all models, compares them, resolves every setting for every tensor, and says what is
  * wrong before anything is written.
  */
-import { type Checkpoint, openCheckpoint, type StoredTensor } from "../../checkpoint/checkpoint.js";
+import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.js";
 import { locationOf } from "../../checkpoint/element-reader.js";
-import { isFloatDtype } from "../../checkpoint/safetensors.js";
 import type { WriteSpec } from "../../checkpoint/safetensors-writer.js";
+import { isFloatDtype, type StoredTensor } from "../../checkpoint/stored-tensor.js";
+import { pytorchNotice } from "../../checkpoint/torch/notice.js";
 import type { MergeFile, MergeFileModel } from "../../config/merge-file.js";
 import { type MergeSetting, mergeSettingSchema, settingAt, type TensorPlace } from "../../config/merge-setting.js";
 import { nearest } from "../../config/nearest.js";
@@ -26,6 +27,8 @@ export interface MergePlan {
   /** A job for each tensor but for where it goes. */
   readonly jobs: readonly Omit<TensorJob, "output">[];
   readonly title: string;
+  /** Those of the models that are PyTorch files, in a sentence. */
+  readonly notice: string | undefined;
   /** Tensors that some model has and the pattern lacks. */
   readonly leftOut: readonly string[];
 }
@@ -75,7 +78,8 @@ export async function planMerge(file: MergeFile): Promise<MergePlan> {
   const leftOut = [...new Set(opened.flatMap((model) => [...model.tensors.keys()]))].filter(
     (name) => !pattern.tensors.has(name),
   );
-  return { pattern, specs, jobs, title: method.title, leftOut };
+  const notice = pytorchNotice([...new Set([pattern, ...opened])]);
+  return { pattern, specs, jobs, title: method.title, notice, leftOut };
 }
 
 interface PlannedMethod {
