@@ -6,7 +6,8 @@
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
+import type { Checkpoint } from "../checkpoint/checkpoint.js";
+import { openExpert } from "../checkpoint/clip-models.js";
 import { writeSafetensors } from "../checkpoint/safetensors-writer.js";
 import type { RunConfig } from "../config/schema.js";
 import type { LabelledPixels } from "../data/pixels.js";
@@ -74,7 +75,7 @@ export async function prototypeHead(
   engine: () => Promise<Engine>,
 ): Promise<Head> {
   requireEveryClass(task, pixels);
-  const own = recipe.model === "base" ? base : await openCheckpoint(task.expert);
+  const own = recipe.model === "base" ? base : await openExpert(task.expert);
   const facts = [VERSION, recipe.model, tower, preprocessing, logitScale ?? null, task.classes];
   const contents = [pixels.fingerprint, [...pixels.labels], await weightHashes(own, base, tower)];
   const key = createHash("sha256")

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from clip import CLIP_MEAN, CLIP_STD, FOLDER, normalise, read_config, save_arrays, smooth_images, tower_features
+from clip import FOLDER, normalise, preprocessor, read_config, save_arrays, smooth_images, tower_features
 
 TOWERS = {
     "tower-quick-gelu": dict(
@@ -35,16 +35,6 @@ def random_weights(model, rng):
             else:
                 drawn = 0.1 * drawn
             value.copy_(torch.from_numpy(drawn))
-
-
-def preprocessor(size):
-    """preprocessor_config.json in the form of the published CLIP checkpoints."""
-    return {
-        "crop_size": {"height": size, "width": size}, "do_center_crop": True, "do_convert_rgb": True,
-        "do_normalize": True, "do_rescale": True, "do_resize": True, "image_mean": CLIP_MEAN,
-        "image_processor_type": "CLIPImageProcessor", "image_std": CLIP_STD, "resample": 3,
-        "rescale_factor": 1 / 255, "size": {"shortest_edge": size},
-    }  # fmt: skip
 
 
 def make(name, settings, seed):
