@@ -1,6 +1,6 @@
 /**
  * Opening a checkpoint: a Hugging Face folder (config.json, and model.safetensors, pytorch_model.bin or their shards) or one file of tensors.
- * Only headers are read here; values come tensor by tensor. Saving is in save-checkpoint.ts, experts are opened by expert.ts.
+ * Only headers are read here; values come tensor by tensor. Saving is in save-checkpoint.ts, models of suites are opened by clip-models.ts.
  */
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -16,12 +16,20 @@ export { type SaveCheckpointOptions, saveCheckpoint } from "./save-checkpoint.js
 export const MODEL_NAME = "model.safetensors";
 export const PYTORCH_NAME = "pytorch_model.bin";
 export const ADAPTER_CONFIG_NAME = "adapter_config.json";
-/** What peft writes: one of these is in the folder of every adapter. */
-export const ADAPTER_FILES = [ADAPTER_CONFIG_NAME, "adapter_model.safetensors", "adapter_model.bin"];
+/** What peft and, for linearised adapters, FusionBench write: one of these is in the folder of every adapter. */
+export const ADAPTER_FILES = [
+  ADAPTER_CONFIG_NAME,
+  "adapter_model.safetensors",
+  "adapter_model.bin",
+  "linearized_adapter_model.safetensors",
+];
 /** The longest published ones, with their label names, have some 100 KB. */
 const MAX_CONFIG_BYTES = 10_000_000;
 /** Parts of a tensor's name that peft and diffusers give to the factors of an adapter. */
 const ADAPTER_TENSOR = /\.lora_(?:[AB]|down|up|embedding_[AB]|magnitude_vector)\b/;
+
+/** What is known of a tensor without its values. Its name in the file, where that differs from the checkpoint's. */
+export type CheckpointTensor = Pick<StoredTensor, "name" | "dtype" | "shape" | "file">;
 
 export interface Checkpoint {
   /** As given to `openCheckpoint`. */
@@ -29,9 +37,9 @@ export interface Checkpoint {
   /** Parsed config.json, not validated; undefined if there is none. */
   readonly config: unknown;
   /** By the names in the files, and by those that a file declares to be tied to one of its tensors; see names.ts for canonical ones. */
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly tensors: ReadonlyMap<string, CheckpointTensor>;
   readonly format: ModelTensors["format"];
-  /** Whether a tensor that it lacks is the base's: an adapter that was opened with its base (expert.ts). */
+  /** Whether a tensor that it lacks is the base's: an adapter that was opened with its base (adapter/adapter.ts). */
   readonly isPartial: boolean;
   /** Values of one tensor as float32 (a copy); CheckpointError for an unknown name or a dtype that is not a float. */
   readFloat32(name: string): Promise<Float32Array>;
@@ -39,11 +47,16 @@ export interface Checkpoint {
   tensorSha256s(names: readonly string[]): Promise<string[]>;
 }
 
+/** A checkpoint whose tensors lie in its files as they are. */
+export interface StoredCheckpoint extends Checkpoint {
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+}
+
 /**
  * Opens the checkpoint at `path` (a folder, a .safetensors or a PyTorch file) and validates its headers. Throws CheckpointError
  * that names what is there instead: whole pickled modules, LoRA adapters, git-lfs pointers, web pages, incomplete shards.
  */
-export async function openCheckpoint(path: string): Promise<Checkpoint> {
+export async function openCheckpoint(path: string): Promise<StoredCheckpoint> {
   const found = await stat(path).catch((error: unknown) => {
     const reason = error instanceof Error ? error.message : String(error);
     throw new CheckpointError(
@@ -80,14 +93,14 @@ async function readFolder(path: string, names: ReadonlySet<string>): Promise<Mod
 }
 
 /** Refuses a file with the tensors of an adapter, which by themselves are no model. */
-function withoutFactors(checkpoint: Checkpoint): Checkpoint {
+function withoutFactors(checkpoint: StoredCheckpoint): StoredCheckpoint {
   const factor = [...checkpoint.tensors.keys()].find((name) => ADAPTER_TENSOR.test(name));
   if (factor !== undefined) throw adapterFound(checkpoint.path, ` (its tensor ${quote(factor)})`);
   return checkpoint;
 }
 
 /** A checkpoint of these tensors. `keys` of a map need not be the names in the files. */
-export function checkpointOf(path: string, config: unknown, { tensors, format }: ModelTensors): Checkpoint {
+export function checkpointOf(path: string, config: unknown, { tensors, format }: ModelTensors): StoredCheckpoint {
   const hashes = new Map<string, string>();
   const find = (name: string): StoredTensor => {
     const tensor = tensors.get(name);
@@ -135,7 +148,7 @@ export async function readConfig(directory: string): Promise<unknown> {
 
 function adapterFound(path: string, sign: string): CheckpointError {
   return new CheckpointError(
-    `${path}: expected a full checkpoint, found a LoRA adapter${sign}. Merge it into its base first (merge_and_unload of peft) and save the result.`,
+    `${path}: expected a full checkpoint, found a LoRA adapter${sign}. A suite takes the folder of an adapter as an expert; elsewhere merge it into its base first (merge_and_unload of peft) and save the result.`,
   );
 }
 

@@ -1,6 +1,7 @@
 /** The models of a suite, whatever their files: tensors by canonical names (names.ts), also from open_clip's layout. */
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { applyAdapter, readAdapter } from "./adapter/adapter.js";
 import { type Checkpoint, openCheckpoint, readConfig } from "./checkpoint.js";
 import { fromOpenClip } from "./open-clip-layout.js";
 
@@ -11,7 +12,13 @@ export async function openBase(path: string): Promise<Checkpoint> {
   return { ...base, config: await readConfig(dirname(path)) };
 }
 
-/** A model fine-tuned from the base. Throws CheckpointError as `openCheckpoint`. */
-export async function openExpert(path: string): Promise<Checkpoint> {
-  return fromOpenClip(await openCheckpoint(path));
+/** A model fine-tuned from the base, or a LoRA adapter of it. Throws CheckpointError as `openCheckpoint`. */
+export async function openExpert(path: string, base: Checkpoint): Promise<Checkpoint> {
+  const adapter = await readAdapter(path);
+  return adapter === undefined ? fromOpenClip(await openCheckpoint(path)) : applyAdapter(adapter, base);
+}
+
+/** Looks at an expert whose base is not there yet: its config.json. Throws what `openExpert` does for the expert's own files. */
+export async function expertConfig(path: string): Promise<unknown> {
+  return (await readAdapter(path)) === undefined ? (await openCheckpoint(path)).config : undefined;
 }

@@ -3,7 +3,7 @@
  * are rows of one tensor there, and the projection is the other way round. Nothing is copied: slices and transposes are ranges of the same file.
  * The text tower is left out. Source: open_clip's model.py and transformer.py (state dict names), and transformers' conversion script of CLIP.
  */
-import { type Checkpoint, checkpointOf } from "./checkpoint.js";
+import { checkpointOf, type StoredCheckpoint } from "./checkpoint.js";
 import { itemBytes, rowsOf, type StoredTensor, transposed } from "./stored-tensor.js";
 
 /** What tells the layout, after whatever prefix a wrapping module adds; a ResNet of CLIP has the first and not the others. */
@@ -37,7 +37,7 @@ const FUSED = /^transformer\.resblocks\.(\d+)\.attn\.in_proj_(weight|bias)$/;
 const FUSED_PARTS = ["q_proj", "k_proj", "v_proj"];
 
 /** The checkpoint itself, unless it has this layout. Tensors that the layout does not know keep their names, so that a comparison reports them. */
-export function fromOpenClip(checkpoint: Checkpoint): Checkpoint {
+export function fromOpenClip(checkpoint: StoredCheckpoint): StoredCheckpoint {
   const prefix = prefixOf(checkpoint.tensors);
   if (prefix === undefined) return checkpoint;
   const outer = prefix.endsWith(VISUAL) ? prefix.slice(0, -VISUAL.length) : undefined;

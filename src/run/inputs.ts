@@ -77,7 +77,7 @@ export async function loadInputs(config: RunConfig, { cacheDir, log, hub, onComp
   const tower = parseClipConfig(base.config, join(folder, "config.json"));
   const preprocessor = await readPreprocessing(join(folder, "preprocessor_config.json"), tower);
   const experts = await Promise.all(
-    tasks.map(async ({ name, expert }) => ({ task: name, checkpoint: await openExpert(expert) })),
+    tasks.map(async ({ name, expert }) => ({ task: name, checkpoint: await openExpert(expert, base) })),
   );
   const notice = pytorchNotice([base, ...experts.map(({ checkpoint }) => checkpoint)]);
   if (notice !== undefined) log(`notice: ${notice}`);

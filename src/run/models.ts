@@ -199,12 +199,12 @@ async function multitaskWeights({ suite, tower, base }: Inputs): Promise<Map<str
     throw new ConfigError(
       `${suite.path}: multitask: expected the directory of a multi-task model, found none; the method multi_task needs it`,
     );
-  return towerWeights(await openExpert(suite.multitask), base, tower);
+  return towerWeights(await openExpert(suite.multitask, base), base, tower);
 }
 
 /** An expert as its files have it, whatever is done to its task vector: every tensor of the tower, those that it lacks from the base. */
 export async function expertWeights({ tasks, tower, base }: Inputs, task: number): Promise<Map<string, Float32Array>> {
-  return towerWeights(await openExpert(tasks[task]?.expert ?? ""), base, tower);
+  return towerWeights(await openExpert(tasks[task]?.expert ?? "", base), base, tower);
 }
 
 /** A row of the table from evaluations, of the tasks that have one: accuracies, or entropies unless all have labels. */

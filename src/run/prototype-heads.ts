@@ -75,7 +75,7 @@ export async function prototypeHead(
   engine: () => Promise<Engine>,
 ): Promise<Head> {
   requireEveryClass(task, pixels);
-  const own = recipe.model === "base" ? base : await openExpert(task.expert);
+  const own = recipe.model === "base" ? base : await openExpert(task.expert, base);
   const facts = [VERSION, recipe.model, tower, preprocessing, logitScale ?? null, task.classes];
   const contents = [pixels.fingerprint, [...pixels.labels], await weightHashes(own, base, tower)];
   const key = createHash("sha256")

@@ -63,8 +63,8 @@ describe("as an expert", () => {
   }
 
   it.each(FILES)("%s has the contents of the same model of transformers", async (name) => {
-    const expert = { task: "a", checkpoint: await openExpert(join(FOLDER, name)) };
     const [same, moved] = [await saved(`same-${name}`, false), await saved(`moved-${name}`, true)];
+    const expert = { task: "a", checkpoint: await openExpert(join(FOLDER, name), same) };
     const problems = await compareCheckpoints(same, [expert], await tensors());
     expect(problems.map(({ kind, found }) => [kind, found])).toEqual([["identical", "the same values as the base"]]);
     expect(await compareCheckpoints(moved, [expert], await tensors())).toEqual([]);
@@ -86,7 +86,7 @@ describe("as an expert", () => {
       filled("logit_scale", []),
     ]);
     const base = await openBase(join(FOLDER, "whole.pt"));
-    const expert = { task: "a", checkpoint: await openExpert(path) };
+    const expert = { task: "a", checkpoint: await openExpert(path, base) };
     const problems = await compareCheckpoints(base, [expert], await tensors());
     const about = (tensor: string) => problems.filter((problem) => problem.tensor === tensor).map(({ found }) => found);
     expect(about(`${prefix}_weight`)).toEqual(["[8, 8]", "[8, 8]", "[8, 8]"]);

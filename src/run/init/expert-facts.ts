@@ -81,7 +81,7 @@ async function comparedTensors(
   { base, bundle }: Inputs,
   path: string,
 ): Promise<Pick<ExpertFacts, "tensors" | "equal" | "fromBase">> {
-  const own = await openExpert(path);
+  const own = await openExpert(path, base);
   const [ownNames, baseNames] = [own, base].map(({ tensors, path: of }) => indexByCanonicalName(tensors.keys(), of));
   let [equal, fromBase] = [0, 0];
   for (const { name } of bundle.tensors) {

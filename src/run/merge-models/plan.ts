@@ -2,7 +2,7 @@
  * From a merge file to jobs: opens the headers of all models, compares them, resolves every setting for every tensor, and says what is
  * wrong before anything is written.
  */
-import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.js";
+import { openCheckpoint, type StoredCheckpoint } from "../../checkpoint/checkpoint.js";
 import { locationOf } from "../../checkpoint/element-reader.js";
 import type { WriteSpec } from "../../checkpoint/safetensors-writer.js";
 import { isFloatDtype, type StoredTensor } from "../../checkpoint/stored-tensor.js";
@@ -22,7 +22,7 @@ const STORED = { float32: "F32", float16: "F16", bfloat16: "BF16" } as const;
 
 export interface MergePlan {
   /** Whose names, shapes and config the result has: the base, or the first model without one. */
-  readonly pattern: Checkpoint;
+  readonly pattern: StoredCheckpoint;
   readonly specs: readonly WriteSpec[];
   /** A job for each tensor but for where it goes. */
   readonly jobs: readonly Omit<TensorJob, "output">[];
@@ -196,7 +196,7 @@ function counterpart(
   name: string,
   pattern: StoredTensor,
   model: string,
-  checkpoint: Checkpoint | undefined,
+  checkpoint: StoredCheckpoint | undefined,
 ): StoredTensor {
   const stored = checkpoint?.tensors.get(name);
   if (checkpoint === undefined || stored === undefined)
