@@ -14,7 +14,7 @@ interface Kind {
 
 const CONVERTER = "scripts/convert/torch-modules.py of this project";
 /** What to do about files that only Python can open. */
-export const CONVERT_MODULE = `Convert it to safetensors where Python and PyTorch are installed, with ${CONVERTER}; that executes code in the file, so do it only with files of people you trust`;
+export const CONVERT_MODULE = `Convert it to safetensors where Python and PyTorch are installed: ${CONVERTER} reads its tensors and runs none of its code`;
 
 /** A pickle (protocol 2) of the number 0x1950a86a20f9469cfc6c. */
 const LEGACY_MAGIC = [0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];

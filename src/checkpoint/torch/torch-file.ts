@@ -91,9 +91,7 @@ function rootOf(records: ReadonlyMap<string, ZipRecord>, path: string): string {
   const roots = new Set(names.map((name) => name.slice(0, Math.max(0, name.indexOf("/")))));
   const [root = ""] = roots;
   if (names.some((name) => /^[^/]+\/(?:constants\.pkl$|code\/)/.test(name)))
-    throw new CheckpointError(
-      `${path}: expected a state dict, found a TorchScript program. Save its state_dict() where PyTorch is installed (torch.jit.load(path).state_dict()).`,
-    );
+    throw new CheckpointError(`${path}: expected a state dict, found a TorchScript program. ${CONVERT_MODULE}.`);
   const packed = [...records.values()].find(({ isStored }) => !isStored);
   if (packed !== undefined)
     throw malformed(path, "uncompressed records, as PyTorch stores them", `${quote(packed.name)} compressed`);
