@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import type { Stats } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { CheckpointError } from "../errors.js";
+import { crc32 } from "./crc32.js";
 import { decodeBfloat16, decodeFloat16 } from "./float16.js";
 import { quote } from "./json-cursor.js";
 import { openRegular, READ_BYTES, readExactly } from "./regular-file.js";
@@ -25,6 +26,8 @@ export interface StoredTensor extends TensorEntry {
   readonly file: CheckpointFile;
   /** In elements, where they are not those of row-major order; `byteLength` then reaches from the first element to the last one. */
   readonly strides?: readonly number[];
+  /** Of its bytes, where the file has it; compared when they are hashed. */
+  readonly crc32?: number;
 }
 
 /** Whether `readStoredFloat32` can read this dtype. */
@@ -112,12 +115,18 @@ export async function hashStored(
     for (const tensor of inOrder) {
       const { dtype, shape, byteOffset, byteLength, strides } = tensor;
       const hash = createHash("sha256").update(`${dtype} ${shape.join(",")}\n`);
+      let crc = 0;
       if (strides !== undefined) hash.update(await readElements(handle, tensor));
       for (let done = 0; done < byteLength && strides === undefined; done += piece.length) {
         const part = piece.subarray(0, Math.min(piece.length, byteLength - done));
         await readExactly(handle, part, byteOffset + done, file.path);
         hash.update(part);
+        if (tensor.crc32 !== undefined) crc = crc32(part, crc);
       }
+      if (tensor.crc32 !== undefined && crc !== tensor.crc32)
+        throw new CheckpointError(
+          `${file.path}: tensor ${quote(tensor.name)}: expected bytes of the checksum in the file, found others: it is damaged. Get the file again.`,
+        );
       hashes.set(tensor, hash.digest("hex"));
     }
     requireUnchanged(file, await handle.stat());

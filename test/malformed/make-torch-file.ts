@@ -1,5 +1,5 @@
 /** Bytes of PyTorch files, right and wrong, for the tables of this folder: zip archives record by record, pickles instruction by instruction. */
-import { crc32 } from "../../src/checkpoint/torch/crc32.js";
+import { crc32 } from "../../src/checkpoint/crc32.js";
 
 export interface ZipPart {
   readonly name: string;

@@ -96,6 +96,16 @@ describe("zip archives", () => {
     await cases.expectRefusal(Uint8Array.from(bytes), message);
   });
 
+  it("a tensor's wrong checksum is found where the file is read whole", async () => {
+    const damaged = await cases.open(zip(changed(2, { crc: 7 })));
+    await expect(damaged.tensorSha256s(["t"])).rejects.toThrow(
+      /tensor "t": expected bytes of the checksum in the file, found others: it is damaged/,
+    );
+    // PyTorch can be told to write none.
+    const without = await cases.open(zip(sound().map((part) => ({ ...part, crc: 0 }))));
+    expect(await without.tensorSha256s(["t"])).toEqual(await (await cases.open(zip(sound()))).tensorSha256s(["t"]));
+  });
+
   it("truncated anywhere, it is refused", async () => {
     const whole = zip(sound(), { isLong: true });
     for (let length = 4; length < whole.length; length += 7)

@@ -5,6 +5,7 @@
  */
 import type { FileHandle } from "node:fs/promises";
 import { CheckpointError } from "../../errors.js";
+import { crc32 } from "../crc32.js";
 import { CONVERT_MODULE, describeForeignFile, SNIFF_BYTES } from "../foreign-file.js";
 import { quote } from "../json-cursor.js";
 import { openRegular, readExactly } from "../regular-file.js";
@@ -18,7 +19,6 @@ import {
   storedView,
 } from "../stored-tensor.js";
 import { spannedElements } from "../strided-view.js";
-import { crc32 } from "./crc32.js";
 import { readPickle } from "./pickle.js";
 import { UnknownClassError } from "./pickle-machine.js";
 import { described, isKind, type PickledDict, type PickledTensor, type PickledValue } from "./pickled-values.js";
@@ -28,6 +28,8 @@ import { readZipRecords, type ZipRecord } from "./zip-records.js";
 const MAX_PICKLE_BYTES = 50_000_000;
 /** Tensors may share storages (tied weights) or repeat elements (stride 0), but what is read must stay near what is stored. */
 const MOST_DECODED = 4;
+/** What stands for a checksum where PyTorch was told to write none (set_crc32_options). */
+const NO_CHECKSUM = 0;
 /** What DataParallel puts in front of every name. */
 const PARALLEL_PREFIX = "module.";
 /** Where checkpoints of training keep the model's tensors. */
@@ -118,7 +120,7 @@ async function checkByteOrder(handle: FileHandle, record: ZipRecord | undefined,
 async function readRecord(handle: FileHandle, record: ZipRecord, path: string, isChecked = true): Promise<Uint8Array> {
   const bytes = new Uint8Array(record.byteLength);
   await readExactly(handle, bytes, record.byteOffset, path);
-  if (isChecked && crc32(bytes) !== record.crc32)
+  if (isChecked && record.crc32 !== NO_CHECKSUM && crc32(bytes) !== record.crc32)
     throw malformed(path, `the checksum of ${quote(record.name)} to fit`, "another: the file is damaged");
   return bytes;
 }
@@ -192,7 +194,9 @@ function locate(
       `${tensor} of shape [${shape.join(", ")}], strides [${strides.join(", ")}], inside the ${count} elements of its storage`,
       `elements ${offset} to ${offset + spanned}`,
     );
-  return storedView({ name, dtype, shape, byteOffset: record.byteOffset + offset * item, file }, strides);
+  const stored = storedView({ name, dtype, shape, byteOffset: record.byteOffset + offset * item, file }, strides);
+  const isWhole = stored.strides === undefined && stored.byteLength === record.byteLength;
+  return isWhole && record.crc32 !== NO_CHECKSUM ? { ...stored, crc32: record.crc32 } : stored;
 }
 
 function notAStateDict(path: string, found: string): CheckpointError {
