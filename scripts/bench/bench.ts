@@ -1,5 +1,6 @@
 /** `npm run bench -- <what>`: the measurements behind every claim about speed and memory. Each is a command of its own. */
 import yargs from "yargs";
+import { bundleCommand } from "./bundle.js";
 import { memoryCommand } from "./memory.js";
 import { mergeCommand } from "./merge.js";
 import { stepCommand } from "./step.js";
@@ -14,6 +15,7 @@ await yargs(process.argv.slice(2))
   .command(memoryCommand)
   .command(mergeCommand)
   .command(sweepCommand)
+  .command(bundleCommand)
   .demandCommand(1, "Name what to measure.")
   .strict()
   .help()

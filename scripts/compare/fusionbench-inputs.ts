@@ -5,6 +5,7 @@
 import { writeSafetensors } from "../../dist/checkpoint/safetensors.js";
 import type { WritableTensor } from "../../dist/checkpoint/safetensors-writer.js";
 import type { RunConfig } from "../../dist/config/schema.js";
+import { imageBatches } from "../../dist/data/batches.js";
 import { batchIndices } from "../../dist/data/sampler.js";
 import { type Inputs, loadInputs, loadLabelled } from "../../dist/run/inputs.js";
 
@@ -24,7 +25,9 @@ export async function writeInputs(path: string, config: RunConfig, cacheDir: str
   const inputs = await loadInputs(config, { cacheDir, log: () => undefined });
   const stores = await loadLabelled(inputs, inputs.tasks, split, cacheDir);
   const tensors: WritableTensor[] = [...normalization(inputs), ...heads(inputs)];
-  for (const [task, { size, height, width, channels, pixels, labels }] of stores) {
+  for (const [task, store] of stores) {
+    const { size, height, width, channels, labels } = store;
+    const [{ imagesBHWC: pixels } = { imagesBHWC: new Uint8Array() }] = imageBatches(store, size);
     const indices = Array.from({ length: config.steps }, (_, step) => [
       ...batchIndices({ seed: config.seed, task, step, batchSize, size }),
     ]);

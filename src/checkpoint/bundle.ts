@@ -91,7 +91,8 @@ export interface BuildBundleOptions {
 /** One tensor of the inputs: its names in the files. No experts: the tensor is taken from the base. */
 interface InputTensor extends ExpectedTensor {
   readonly baseName: string;
-  readonly expertNames: readonly string[];
+  /** Undefined for an expert that has the base's tensor: an adapter of others. */
+  readonly expertNames: readonly (string | undefined)[];
 }
 
 /**
@@ -209,7 +210,11 @@ function matchTensors({ base, experts, tensors }: BuildBundleOptions): InputTens
     const baseName = requireTensor(base, baseNames, name, shape);
     const inSome = indexes.some((index) => index.has(name));
     const expertNames = inSome
-      ? experts.map(({ checkpoint }, i) => requireTensor(checkpoint, indexes[i] ?? new Map(), name, shape))
+      ? experts.map(({ checkpoint }, i) => {
+          const names = indexes[i] ?? new Map();
+          if (checkpoint.isPartial && !names.has(name)) return undefined;
+          return requireTensor(checkpoint, names, name, shape);
+        })
       : [];
     return { name, shape, baseName, expertNames };
   });
@@ -221,8 +226,9 @@ function requireTensor(
   name: string,
   shape: readonly number[],
 ): string {
-  const stored = checkpoint.tensors.get(names.get(name) ?? "");
-  if (stored !== undefined && sameShape(stored.shape, shape)) return stored.name;
+  const key = names.get(name) ?? "";
+  const stored = checkpoint.tensors.get(key);
+  if (stored !== undefined && sameShape(stored.shape, shape)) return key;
   const found = stored === undefined ? "no such tensor" : `[${stored.shape.join(", ")}]`;
   throw new CheckpointError(
     `${checkpoint.path}: tensor ${quote(name)}: expected shape [${shape.join(", ")}], found ${found}. Use experts fine-tuned from this base.`,
@@ -241,12 +247,20 @@ async function fingerprintOf(options: BuildBundleOptions, inputs: readonly Input
   onProgress?.({ phase: "hash", done: 1, total });
   const expertHashes: Map<InputTensor, string>[] = [];
   for (const [k, { checkpoint }] of experts.entries()) {
-    const hashes = await checkpoint.tensorSha256s(merged.map(({ expertNames }) => expertNames[k] ?? ""));
-    expertHashes.push(new Map(merged.map((input, i) => [input, hashes[i] ?? ""])));
+    const own = merged.flatMap((input) => {
+      const name = input.expertNames[k];
+      return name === undefined ? [] : [{ input, name }];
+    });
+    const hashes = await checkpoint.tensorSha256s(own.map(({ name }) => name));
+    expertHashes.push(new Map(own.map(({ input }, i) => [input, hashes[i] ?? ""])));
     onProgress?.({ phase: "hash", done: k + 2, total });
   }
   for (const [i, input] of inputs.entries())
-    add([input.name, input.shape, [baseHashes[i], ...expertHashes.flatMap((hashes) => hashes.get(input) ?? [])]]);
+    add([
+      input.name,
+      input.shape,
+      [baseHashes[i], ...input.expertNames.map((_, k) => expertHashes[k]?.get(input) ?? baseHashes[i])],
+    ]);
   return hash.digest("hex");
 }
 
@@ -309,7 +323,9 @@ async function readTau(
   const tauKN = new Float32Array(options.experts.length * size);
   const rows = options.experts.map((_, k) => tauKN.subarray(k * size, (k + 1) * size));
   for (const [k, { checkpoint }] of options.experts.entries()) {
-    const expertName = input.expertNames[k] ?? "";
+    const expertName = input.expertNames[k];
+    // As the base: zeros, which the array has.
+    if (expertName === undefined) continue;
     const expertN = await readFinite(checkpoint, expertName);
     subtractInto(rows[k] ?? tauKN, expertN, baseN, tensorPlace(checkpoint.path, expertName));
   }

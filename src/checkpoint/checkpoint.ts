@@ -1,27 +1,35 @@
 /**
- * Opening a checkpoint: a Hugging Face folder (config.json, model.safetensors or its shards) or one .safetensors
- * file. Only headers are read here; values come tensor by tensor. Saving is in save-checkpoint.ts.
+ * Opening a checkpoint: a Hugging Face folder (config.json, and model.safetensors, pytorch_model.bin or their shards) or one file of tensors.
+ * Only headers are read here; values come tensor by tensor. Saving is in save-checkpoint.ts, models of suites are opened by clip-models.ts.
  */
-import { readdir, realpath, stat } from "node:fs/promises";
-import { basename, dirname, join, sep } from "node:path";
+import { readdir, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { CheckpointError } from "../errors.js";
 import { printable, quote } from "./json-cursor.js";
+import { type ModelTensors, readModelFile, readShards } from "./model-files.js";
 import { readText } from "./regular-file.js";
-import { hashTensors, readSafetensorsHeader, readTensorFloat32, type SafetensorsFile } from "./safetensors.js";
-import type { TensorEntry } from "./safetensors-header.js";
-import { INDEX_NAME, readShardIndex } from "./shard-index.js";
+import { INDEX_NAME, PYTORCH_INDEX_NAME } from "./shard-index.js";
+import { hashStored, readStoredFloat32, type StoredTensor } from "./stored-tensor.js";
 
 export { type SaveCheckpointOptions, saveCheckpoint } from "./save-checkpoint.js";
 
 export const MODEL_NAME = "model.safetensors";
+export const PYTORCH_NAME = "pytorch_model.bin";
+export const ADAPTER_CONFIG_NAME = "adapter_config.json";
+/** What peft and, for linearised adapters, FusionBench write: one of these is in the folder of every adapter. */
+export const ADAPTER_FILES = [
+  ADAPTER_CONFIG_NAME,
+  "adapter_model.safetensors",
+  "adapter_model.bin",
+  "linearized_adapter_model.safetensors",
+];
 /** The longest published ones, with their label names, have some 100 KB. */
 const MAX_CONFIG_BYTES = 10_000_000;
 /** Parts of a tensor's name that peft and diffusers give to the factors of an adapter. */
 const ADAPTER_TENSOR = /\.lora_(?:[AB]|down|up|embedding_[AB]|magnitude_vector)\b/;
 
-export interface StoredTensor extends TensorEntry {
-  readonly file: SafetensorsFile;
-}
+/** What is known of a tensor without its values. Its name in the file, where that differs from the checkpoint's. */
+export type CheckpointTensor = Pick<StoredTensor, "name" | "dtype" | "shape" | "file">;
 
 export interface Checkpoint {
   /** As given to `openCheckpoint`. */
@@ -29,29 +37,37 @@ export interface Checkpoint {
   /** Parsed config.json, not validated; undefined if there is none. */
   readonly config: unknown;
   /** By the names in the files, and by those that a file declares to be tied to one of its tensors; see names.ts for canonical ones. */
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly tensors: ReadonlyMap<string, CheckpointTensor>;
+  readonly format: ModelTensors["format"];
+  /** Whether a tensor that it lacks is the base's: an adapter that was opened with its base (adapter/adapter.ts). */
+  readonly isPartial: boolean;
   /** Values of one tensor as float32 (a copy); CheckpointError for an unknown name or a dtype that is not a float. */
   readFloat32(name: string): Promise<Float32Array>;
   /** Hex sha256 over dtype, shape and bytes of each named tensor, in the order of the names; read once, then remembered. */
   tensorSha256s(names: readonly string[]): Promise<string[]>;
 }
 
+/** A checkpoint whose tensors lie in its files as they are. */
+export interface StoredCheckpoint extends Checkpoint {
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+}
+
 /**
- * Opens the checkpoint at `path` (a folder or a .safetensors file) and validates its headers. Throws CheckpointError
- * that names what is there instead: PyTorch files, LoRA adapters, git-lfs pointers, web pages, incomplete shards.
+ * Opens the checkpoint at `path` (a folder, a .safetensors or a PyTorch file) and validates its headers. Throws CheckpointError
+ * that names what is there instead: whole pickled modules, LoRA adapters, git-lfs pointers, web pages, incomplete shards.
  */
-export async function openCheckpoint(path: string): Promise<Checkpoint> {
+export async function openCheckpoint(path: string): Promise<StoredCheckpoint> {
   const found = await stat(path).catch((error: unknown) => {
     const reason = error instanceof Error ? error.message : String(error);
     throw new CheckpointError(
-      `${path}: expected a checkpoint folder or a .safetensors file (${reason}). Check the path.`,
+      `${path}: expected a checkpoint folder, a .safetensors or a PyTorch file (${reason}). Check the path.`,
     );
   });
   if (!found.isDirectory()) {
-    const tensors = await readModelFile(path);
-    // Beside a file of the standard name lies the config of that model; beside any other name it could be anyone's.
-    const config = basename(path) === MODEL_NAME ? await readConfig(dirname(path)) : undefined;
-    return makeCheckpoint(path, config, tensors);
+    const model = await readModelFile(path);
+    // Beside a file of a standard name lies the config of that model; beside any other name it could be anyone's.
+    const isStandard = [MODEL_NAME, PYTORCH_NAME].includes(basename(path));
+    return withoutFactors(checkpointOf(path, isStandard ? await readConfig(dirname(path)) : undefined, model));
   }
   const names = new Set(
     await readdir(path).catch((error: unknown) => {
@@ -59,17 +75,32 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
       throw new CheckpointError(`${path}: expected a readable folder (${reason}). Check its permissions.`);
     }),
   );
-  refuseAdapter(path, names);
-  if (names.has(MODEL_NAME)) {
-    return makeCheckpoint(path, await readConfig(path), await readModelFile(join(path, MODEL_NAME)));
+  if (ADAPTER_FILES.some((name) => names.has(name))) throw adapterFound(path, "");
+  const model = await readFolder(path, names);
+  return withoutFactors(checkpointOf(path, await readConfig(path), model));
+}
+
+/** Safetensors where there are both: they are read with fewer questions. */
+async function readFolder(path: string, names: ReadonlySet<string>): Promise<ModelTensors> {
+  for (const [file, index] of [
+    [MODEL_NAME, INDEX_NAME],
+    [PYTORCH_NAME, PYTORCH_INDEX_NAME],
+  ] as const) {
+    if (names.has(file)) return readModelFile(join(path, file));
+    if (names.has(index)) return readShards(path, index);
   }
-  if (names.has(INDEX_NAME)) return makeCheckpoint(path, await readConfig(path), await readShards(path));
   throw noModel(path, names);
 }
 
-function makeCheckpoint(path: string, config: unknown, tensors: ReadonlyMap<string, StoredTensor>): Checkpoint {
-  const factor = [...tensors.keys()].find((name) => ADAPTER_TENSOR.test(name));
-  if (factor !== undefined) throw adapterFound(path, ` (its tensor ${quote(factor)})`);
+/** Refuses a file with the tensors of an adapter, which by themselves are no model. */
+function withoutFactors(checkpoint: StoredCheckpoint): StoredCheckpoint {
+  const factor = [...checkpoint.tensors.keys()].find((name) => ADAPTER_TENSOR.test(name));
+  if (factor !== undefined) throw adapterFound(checkpoint.path, ` (its tensor ${quote(factor)})`);
+  return checkpoint;
+}
+
+/** A checkpoint of these tensors. `keys` of a map need not be the names in the files. */
+export function checkpointOf(path: string, config: unknown, { tensors, format }: ModelTensors): StoredCheckpoint {
   const hashes = new Map<string, string>();
   const find = (name: string): StoredTensor => {
     const tensor = tensors.get(name);
@@ -80,81 +111,25 @@ function makeCheckpoint(path: string, config: unknown, tensors: ReadonlyMap<stri
     path,
     config,
     tensors,
-    readFloat32: async (name) => {
-      const stored = find(name);
-      return readTensorFloat32(stored.file, stored.name);
-    },
+    format,
+    isPartial: false,
+    readFloat32: async (name) => readStoredFloat32(find(name)),
     tensorSha256s: async (names) => {
       const unknown = names.filter((name) => !hashes.has(name)).map((name) => ({ name, stored: find(name) }));
       for (const file of new Set(unknown.map(({ stored }) => stored.file))) {
         const own = unknown.filter(({ stored }) => stored.file === file);
-        const found = await hashTensors(
+        const found = await hashStored(
           file,
-          own.map(({ stored }) => stored.name),
+          own.map(({ stored }) => stored),
         );
-        for (const { name, stored } of own) hashes.set(name, found.get(stored.name) ?? "");
+        for (const { name, stored } of own) hashes.set(name, found.get(stored) ?? "");
       }
       return names.map((name) => hashes.get(name) ?? "");
     },
   };
 }
 
-async function readModelFile(path: string): Promise<ReadonlyMap<string, StoredTensor>> {
-  const file = await readSafetensorsHeader(path);
-  const tensors = new Map<string, StoredTensor>();
-  for (const [name, tensor] of file.tensors) tensors.set(name, { ...tensor, file });
-  // Tied tensors are stored once: save_model of safetensors keeps one and notes `left out: kept` in the metadata.
-  for (const [leftOut, kept] of file.metadata) {
-    const stored = tensors.get(kept);
-    if (stored !== undefined && !tensors.has(leftOut)) tensors.set(leftOut, stored);
-  }
-  return tensors;
-}
-
-/** Every listed tensor in the shard the index says, none in two shards, none unlisted. */
-async function readShards(directory: string): Promise<ReadonlyMap<string, StoredTensor>> {
-  const indexPath = join(directory, INDEX_NAME);
-  const shardOf = await readShardIndex(indexPath);
-  const tensors = new Map<string, StoredTensor>();
-  for (const shard of [...new Set(shardOf.values())].toSorted()) {
-    await refuseEscape(directory, shard);
-    const file = await readSafetensorsHeader(join(directory, shard));
-    for (const [name, tensor] of file.tensors) {
-      const listed = shardOf.get(name);
-      if (listed !== shard) {
-        const where = listed === undefined ? "no shard" : listed;
-        throw new CheckpointError(
-          `${indexPath}: expected tensor ${quote(name)} in ${where}, as weight_map says, found it in ${shard}. Get the complete checkpoint again.`,
-        );
-      }
-      tensors.set(name, { ...tensor, file });
-    }
-  }
-  for (const [name, shard] of shardOf) {
-    if (tensors.has(name)) continue;
-    throw new CheckpointError(
-      `${join(directory, shard)}: expected tensor ${quote(name)}, as ${INDEX_NAME} says, found none. Get the complete checkpoint again.`,
-    );
-  }
-  return tensors;
-}
-
-/** A link out of the folder is refused, except into `blobs` of the hub's own cache, whose snapshots are all links. */
-async function refuseEscape(directory: string, shard: string): Promise<void> {
-  const folder = await realpath(directory);
-  const target = await realpath(join(directory, shard)).catch(() => {
-    throw new CheckpointError(
-      `${join(directory, shard)}: expected this shard, as ${INDEX_NAME} says, found no such file. Get the complete checkpoint.`,
-    );
-  });
-  const allowed = [folder, join(folder, "..", "..", "blobs")];
-  if (allowed.some((parent) => target.startsWith(parent + sep))) return;
-  throw new CheckpointError(
-    `${join(directory, shard)}: expected a shard inside the folder, found a link to ${target}. Copy the file into the folder.`,
-  );
-}
-
-async function readConfig(directory: string): Promise<unknown> {
+export async function readConfig(directory: string): Promise<unknown> {
   const path = join(directory, "config.json");
   const isMissing = await stat(path).then(
     () => false,
@@ -171,27 +146,17 @@ async function readConfig(directory: string): Promise<unknown> {
   }
 }
 
-function refuseAdapter(path: string, names: ReadonlySet<string>): void {
-  if (names.has("adapter_config.json") || names.has("adapter_model.safetensors")) throw adapterFound(path, "");
-}
-
 function adapterFound(path: string, sign: string): CheckpointError {
   return new CheckpointError(
-    `${path}: expected a full checkpoint, found a LoRA adapter${sign}. Merge it into its base first (merge_and_unload of peft) and save the result.`,
+    `${path}: expected a full checkpoint, found a LoRA adapter${sign}. A suite takes the folder of an adapter as an expert; elsewhere merge it into its base first (merge_and_unload of peft) and save the result.`,
   );
 }
 
 function noModel(path: string, names: ReadonlySet<string>): CheckpointError {
-  const pickle = [...names].find((name) => /\.(bin|pt|pth|ckpt)$/.test(name));
-  if (pickle !== undefined) {
-    return new CheckpointError(
-      `${path}: expected ${MODEL_NAME}, found only ${pickle}, a PyTorch file. Convert it to safetensors where PyTorch is installed (model.save_pretrained(path, safe_serialization=True)).`,
-    );
-  }
-  const other = [...names].filter((name) => name.endsWith(".safetensors")).slice(0, 3);
+  const other = [...names].filter((name) => /\.(safetensors|bin|pt|pth|ckpt)$/.test(name)).slice(0, 3);
   const found = other.length > 0 ? other.join(", ") : `${names.size} other entries`;
   const action = other.length > 0 ? "Give the path of the file you mean" : "Check the path";
   return new CheckpointError(
-    `${path}: expected ${MODEL_NAME} or ${INDEX_NAME} in this folder, found ${found}. ${action}.`,
+    `${path}: expected ${MODEL_NAME}, ${PYTORCH_NAME} or the index of their shards in this folder, found ${found}. ${action}.`,
   );
 }

@@ -4,18 +4,14 @@
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { CheckpointError } from "../errors.js";
-import type { StoredTensor } from "./checkpoint.js";
 import { decodeBfloat16Into, decodeFloat16Into } from "./float16.js";
+import { itemBytes, type StoredTensor } from "./stored-tensor.js";
+import { gatherView } from "./strided-view.js";
 
-/** Where a tensor lies, as plain data that other threads take. */
-export interface TensorLocation {
+/** Where a tensor lies, as plain data that other threads take. `file` is what it was when its header was checked. */
+export interface TensorLocation extends Omit<StoredTensor, "file"> {
   readonly path: string;
-  readonly name: string;
-  readonly dtype: string;
-  readonly byteOffset: number;
-  readonly byteLength: number;
-  /** Of the file when its header was checked. */
-  readonly file: { readonly sizeBytes: number; readonly modifiedMs: number; readonly inode: number };
+  readonly file: Pick<StoredTensor["file"], "sizeBytes" | "modifiedMs" | "inode">;
 }
 
 export interface ElementReader {
@@ -27,15 +23,18 @@ export interface ElementReader {
   close(): void;
 }
 
-const BYTES: Readonly<Record<string, number>> = { F32: 4, F16: 2, BF16: 2 };
+/** Bytes of views (transposed, sliced) that are held in row-major order; when more are wanted, all are let go. */
+const HELD_VIEW_BYTES = 256_000_000;
 
-export function locationOf({ file, name, dtype, byteOffset, byteLength }: StoredTensor): TensorLocation {
+export function locationOf({ file, ...tensor }: StoredTensor): TensorLocation {
   const { path, sizeBytes, modifiedMs, inode } = file;
-  return { path, name, dtype, byteOffset, byteLength, file: { sizeBytes, modifiedMs, inode } };
+  return { ...tensor, path, file: { sizeBytes, modifiedMs, inode } };
 }
 
 export function openElementReader(): ElementReader {
   const open = new Map<string, { fd: number; file: TensorLocation["file"] }>();
+  const views = new Map<string, Uint8Array>();
+  let heldBytes = 0;
   let halves = new Uint16Array(0);
   const descriptor = ({ path, file }: TensorLocation): number => {
     const known = open.get(path);
@@ -45,7 +44,7 @@ export function openElementReader(): ElementReader {
     requireUnchanged(fd, path, file);
     return fd;
   };
-  const fill = (location: TensorLocation, bytes: Uint8Array, at: number): void => {
+  const fillFrom = (location: TensorLocation, bytes: Uint8Array, at: number): void => {
     const fd = descriptor(location);
     let done = 0;
     while (done < bytes.length) {
@@ -54,9 +53,29 @@ export function openElementReader(): ElementReader {
       done += read;
     }
   };
+  const rowMajor = (location: TensorLocation, strides: readonly number[]): Uint8Array => {
+    const { path, dtype, shape, byteOffset, byteLength } = location;
+    const key = JSON.stringify([path, byteOffset, dtype, shape, strides]);
+    const held = views.get(key);
+    if (held !== undefined) return held;
+    const source = new Uint8Array(byteLength);
+    fillFrom(location, source, 0);
+    const bytes = gatherView(source, itemBytes(dtype), shape, strides);
+    if (heldBytes + bytes.length > HELD_VIEW_BYTES) {
+      views.clear();
+      heldBytes = 0;
+    }
+    views.set(key, bytes);
+    heldBytes += bytes.length;
+    return bytes;
+  };
+  const fill = (location: TensorLocation, bytes: Uint8Array, at: number): void => {
+    if (location.strides === undefined) fillFrom(location, bytes, at);
+    else bytes.set(rowMajor(location, location.strides).subarray(at, at + bytes.length));
+  };
   return {
     readFloat32: (location, from, values) => {
-      const size = BYTES[location.dtype] ?? 0;
+      const size = itemBytes(location.dtype);
       if (size === 4) {
         fill(location, new Uint8Array(values.buffer, values.byteOffset, values.byteLength), from * 4);
         return;

@@ -12,7 +12,12 @@ interface Kind {
   readonly action: string;
 }
 
-const CONVERT = "Convert it to safetensors where PyTorch is installed (safetensors.torch.save_file(state_dict, path))";
+const CONVERTER = "scripts/convert/torch-modules.py of this project";
+/** What to do about files that only Python can open. */
+export const CONVERT_MODULE = `Convert it to safetensors where Python and PyTorch are installed: ${CONVERTER} reads its tensors and runs none of its code`;
+
+/** A pickle (protocol 2) of the number 0x1950a86a20f9469cfc6c. */
+const LEGACY_MAGIC = [0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
 const KINDS: readonly Kind[] = [
   {
@@ -28,12 +33,22 @@ const KINDS: readonly Kind[] = [
   {
     test: (bytes) => startsWith(bytes, [0x50, 0x4b, 0x03, 0x04]),
     is: "a zip archive, as PyTorch writes .pt and .bin files",
-    action: CONVERT,
+    action: "Give it the ending .pt if it is a PyTorch file, so that it is read as one",
+  },
+  {
+    test: (bytes) => startsWith(bytes, LEGACY_MAGIC),
+    is: "a file of the format that PyTorch wrote before version 1.6",
+    action: CONVERT_MODULE,
   },
   {
     test: (bytes) => bytes[0] === 0x80 && (bytes[1] ?? 0) >= 2 && (bytes[1] ?? 9) <= 5,
-    is: "a Python pickle, as old PyTorch writes .pt and .bin files",
-    action: CONVERT,
+    is: "a Python pickle",
+    action: CONVERT_MODULE,
+  },
+  {
+    test: (bytes) => startsWith(bytes, [0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c]),
+    is: "a 7z archive",
+    action: "Unpack it, and give the model's file in it",
   },
   {
     test: (bytes) => startsWith(bytes, [0x1f, 0x8b]),
@@ -47,8 +62,8 @@ const KINDS: readonly Kind[] = [
   },
   {
     test: (_, text) => text.slice(257, 262) === "ustar",
-    is: "a tar archive",
-    action: "Unpack it, and give the .safetensors file in it",
+    is: "a tar archive, perhaps of the first versions of PyTorch",
+    action: `Unpack it, and give the model's file in it; one of PyTorch is converted with ${CONVERTER}`,
   },
   {
     // Its first bytes as a length are over the limit, so that no valid file is asked.

@@ -139,7 +139,8 @@ function readEntries(text: string, path: string): { metadata: Map<string, string
       metadata = readMetadata(cursor);
       return;
     }
-    checkName(name, path);
+    const problem = tensorNameProblem(name);
+    if (problem !== undefined) throw malformed(path, ...problem);
     entries.push(readEntry(cursor, name, path));
     if (entries.length > MAX_TENSORS) throw malformed(path, `at most ${MAX_TENSORS} tensors`, "more");
   });
@@ -183,14 +184,13 @@ function readEntry(cursor: JsonCursor, name: string, path: string): RawEntry {
   return { name, dtype, shape, begin, end };
 }
 
-function checkName(name: string, path: string): void {
-  if (name === "") throw malformed(path, "tensors with names", "an empty name");
-  if (name.length > MAX_NAME_LENGTH) {
-    throw malformed(path, `tensor names of at most ${MAX_NAME_LENGTH} characters`, `${name.length}, ${quote(name)}`);
-  }
-  if ([...name].some((char) => char < " ")) {
-    throw malformed(path, "tensor names without control characters", quote(name));
-  }
+/** What was expected of a tensor's name and what was found, if it is none. */
+export function tensorNameProblem(name: string): [expected: string, found: string] | undefined {
+  if (name === "") return ["tensors with names", "an empty name"];
+  if (name.length > MAX_NAME_LENGTH)
+    return [`tensor names of at most ${MAX_NAME_LENGTH} characters`, `${name.length}, ${quote(name)}`];
+  if ([...name].some((char) => char < " ")) return ["tensor names without control characters", quote(name)];
+  return undefined;
 }
 
 /** The dtype is known, the size does not overflow, and the byte range is exactly that size. */

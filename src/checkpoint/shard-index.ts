@@ -1,14 +1,16 @@
 /**
- * `model.safetensors.index.json` of a sharded checkpoint: which file holds which tensor. Read strictly, because its
+ * `model.safetensors.index.json` (or `pytorch_model.bin.index.json`) of a sharded checkpoint: which file holds which tensor. Read strictly, because its
  * values become file names: plain names of the numbered pattern only, and a complete set of them. How the tensors
  * compare with the shards is checked where the shards are opened (checkpoint.ts).
  */
+import { basename } from "node:path";
 import { CheckpointError } from "../errors.js";
 import { JsonCursor, quote } from "./json-cursor.js";
 import { readText } from "./regular-file.js";
 import { MAX_TENSORS } from "./safetensors-header.js";
 
 export const INDEX_NAME = "model.safetensors.index.json";
+export const PYTORCH_INDEX_NAME = "pytorch_model.bin.index.json";
 
 /** Larger than any published model needs; a bound on the files that an index can make us open. */
 const MAX_SHARDS = 10_000;
@@ -19,7 +21,7 @@ const MAX_INDEX_BYTES = 50_000_000;
 const MAX_SHARD_NAME_LENGTH = 255;
 
 /** `<prefix>-00001-of-00005.safetensors` */
-const SHARD_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*-(\d{5,})-of-(\d{5,})\.safetensors$/;
+const SHARD_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*-(\d{5,})-of-(\d{5,})\.(safetensors|bin)$/;
 
 /**
  * Reads an index: tensor name to the name of its shard. Throws CheckpointError for JSON that is not strictly an index,
@@ -52,9 +54,11 @@ export function shardName(number: number, count: number): string {
 }
 
 function checkShardName(name: string, path: string): string {
-  if (name.length <= MAX_SHARD_NAME_LENGTH && SHARD_NAME.test(name)) return name;
+  const format = basename(path) === PYTORCH_INDEX_NAME ? "bin" : "safetensors";
+  if (name.length <= MAX_SHARD_NAME_LENGTH && SHARD_NAME.exec(name)?.[3] === format) return name;
+  const example = format === "bin" ? "pytorch_model-00001-of-00005.bin" : "model-00001-of-00005.safetensors";
   throw new CheckpointError(
-    `${path}: expected shards called like model-00001-of-00005.safetensors in the folder of the index, found ${quote(name)}. Do not use an index that points elsewhere.`,
+    `${path}: expected shards called like ${example} in the folder of the index, found ${quote(name)}. Do not use an index that points elsewhere.`,
   );
 }
 
@@ -62,7 +66,7 @@ function checkSequence(shards: ReadonlySet<string>, path: string): void {
   if (shards.size > MAX_SHARDS) {
     throw new CheckpointError(`${path}: expected at most ${MAX_SHARDS} shards, found ${shards.size}.`);
   }
-  const numbers = [...shards].map((name) => SHARD_NAME.exec(name)?.slice(1).map(Number) ?? []);
+  const numbers = [...shards].map((name) => SHARD_NAME.exec(name)?.slice(1, 3).map(Number) ?? []);
   const count = numbers[0]?.[1];
   const distinct = new Set(numbers.map(([number]) => number));
   const inRange = numbers.every(([number = 0, of]) => of === count && number >= 1 && number <= shards.size);

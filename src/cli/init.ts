@@ -13,7 +13,7 @@ const many = { type: "string", array: true, requiresArg: true, default: [] as st
 /** Files and folders that a folder of experts may hold. */
 const MODEL_FILE = /\.(safetensors|pt|pth|bin)$/;
 /** A folder with one of these is a model, not a folder of models. */
-const IN_A_MODEL = /^(config\.json|model.*\.safetensors.*|pytorch_model.*|adapter_.*)$/;
+const IN_A_MODEL = /^(config\.json|model.*\.safetensors.*|pytorch_model.*|(linearized_)?adapter_.*)$/;
 const DECIMALS = 1;
 
 export const initVerb = defineVerb({
@@ -32,7 +32,8 @@ export const initVerb = defineVerb({
     },
     head: {
       ...many,
-      describe: "NAME=PATH of an expert's classifier (safetensors); without: class prototypes from the labels",
+      describe:
+        "NAME=PATH of an expert's classifier (safetensors or a state dict of PyTorch); without: class prototypes from the labels",
     },
     classes: { ...many, describe: "NAME=PATH of a text file: a class a line, in the order of the head's rows" },
     name: { describe: "Name of the suite (default: the directory's)", type: "string", requiresArg: true },
@@ -56,7 +57,7 @@ export const initVerb = defineVerb({
       base: await modelPath("--base", args.base, io.cwd),
       experts: await namedPaths("--expert", args.expert, io.cwd, MODEL_FILE, IN_A_MODEL),
       images: await namedPaths("--images", args.images, io.cwd, /\.csv$/, undefined),
-      heads: await namedPaths("--head", args.head, io.cwd, /\.safetensors$/, undefined),
+      heads: await namedPaths("--head", args.head, io.cwd, MODEL_FILE, undefined),
       classes: await namedPaths("--classes", args.classes, io.cwd, /\.txt$/, undefined),
     };
     const library = await io.library();

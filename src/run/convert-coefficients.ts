@@ -1,7 +1,7 @@
 /** Coefficients from and to the files of other tools, for a suite: it knows the names that those leave out. */
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { openCheckpoint } from "../checkpoint/checkpoint.js";
+import { openBase } from "../checkpoint/clip-models.js";
 import { parseUri, shownReference } from "../checkpoint/hub/reference.js";
 import type { Hub } from "../checkpoint/hub/request.js";
 import type { RunConfig } from "../config/schema.js";
@@ -48,7 +48,7 @@ export async function convertCoefficients(
   const suite = await bringSuite(named, { tasks: [], splits: [] }, options.hub);
   const tasks = chosenTasks(suite, "tasks", config.tasks) ?? suite.tasks;
   const configPath = path.join(suite.base, "config.json");
-  const { config: baseConfig } = await openCheckpoint(suite.base);
+  const { config: baseConfig } = await openBase(suite.base);
   const tensors = clipVisionTensors(parseClipConfig(baseConfig, configPath)).map(({ name }) => name);
   const blocks = blocksOf(tensors);
   const names = tasks.map(({ name }) => name);

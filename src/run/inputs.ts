@@ -5,10 +5,12 @@
 import { readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Bundle, buildBundle } from "../checkpoint/bundle.js";
-import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
+import type { Checkpoint } from "../checkpoint/checkpoint.js";
+import { openBase, openExpert } from "../checkpoint/clip-models.js";
 import { derivationWarnings } from "../checkpoint/derivation.js";
 import type { Hub } from "../checkpoint/hub/request.js";
 import { compareCheckpoints, failOnProblems } from "../checkpoint/preflight.js";
+import { pytorchNotice } from "../checkpoint/torch/notice.js";
 import { judgedSplit } from "../config/judged-split.js";
 import { nearest } from "../config/nearest.js";
 import type { RunConfig } from "../config/schema.js";
@@ -74,14 +76,16 @@ export interface InputOptions {
 export async function loadInputs(config: RunConfig, options: InputOptions): Promise<Inputs> {
   const { cacheDir, log, hub, onCompared } = options;
   const { suite, tasks, judged } = await openSources(config, hub);
-  const base = await openCheckpoint(suite.base);
+  const base = await openBase(suite.base);
   // A base that is one file has its configs beside it.
   const folder = (await stat(suite.base)).isDirectory() ? suite.base : dirname(suite.base);
   const tower = parseClipConfig(base.config, join(folder, "config.json"));
   const preprocessor = await readPreprocessing(join(folder, "preprocessor_config.json"), tower);
   const experts = await Promise.all(
-    tasks.map(async ({ name, expert }) => ({ task: name, checkpoint: await openCheckpoint(expert) })),
+    tasks.map(async ({ name, expert }) => ({ task: name, checkpoint: await openExpert(expert, base) })),
   );
+  const notice = pytorchNotice([base, ...experts.map(({ checkpoint }) => checkpoint)]);
+  if (notice !== undefined) log(`notice: ${notice}`);
   const tensors = clipVisionTensors(tower);
   failOnProblems(await compareCheckpoints(base, experts, tensors));
   await onCompared?.({ tower, tensors, tasks: tasks.length });

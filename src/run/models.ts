@@ -2,7 +2,7 @@
  * The models that a table compares, as coefficients of one bundle: the base, single experts, averages, sums, and what was
  * learned. All are merged and evaluated by the same code. N tensors, K tasks.
  */
-import { openCheckpoint } from "../checkpoint/checkpoint.js";
+import { openExpert } from "../checkpoint/clip-models.js";
 import type { RunConfig } from "../config/schema.js";
 import type { PixelStore } from "../data/pixels.js";
 import { assert, ConfigError } from "../errors.js";
@@ -11,7 +11,6 @@ import { mergeBundle } from "../merge/merge-bundle.js";
 import { mergedTensors } from "../merge/merged-weights.js";
 import type { ModelProbe } from "../merge/methods/method.js";
 import { processingOf } from "../merge/task-vector-processings.js";
-import { clipVisionTensors } from "../model/clip-vision.js";
 import { type Classifier, type Evaluation, judgePixels, type UnlabelledEvaluation } from "../optimize/evaluate.js";
 import type { TaskScore } from "../optimize/events.js";
 import { type ResultRow, resultRow } from "../report/summary.js";
@@ -195,20 +194,17 @@ async function collect(
 }
 
 /** The suite's model trained on all tasks at once. Throws ConfigError when it has none. */
-async function multitaskWeights({ suite, tower }: Inputs): Promise<Map<string, Float32Array>> {
+async function multitaskWeights({ suite, tower, base }: Inputs): Promise<Map<string, Float32Array>> {
   if (suite.multitask === undefined)
     throw new ConfigError(
       `${suite.path}: multitask: expected the directory of a multi-task model, found none; the method multi_task needs it`,
     );
-  const checkpoint = await openCheckpoint(suite.multitask);
-  const weights = new Map<string, Float32Array>();
-  for (const { name } of clipVisionTensors(tower)) weights.set(name, await checkpoint.readFloat32(name));
-  return weights;
+  return towerWeights(await openExpert(suite.multitask, base), base, tower);
 }
 
 /** An expert as its files have it, whatever is done to its task vector: every tensor of the tower, those that it lacks from the base. */
 export async function expertWeights({ tasks, tower, base }: Inputs, task: number): Promise<Map<string, Float32Array>> {
-  return towerWeights(await openCheckpoint(tasks[task]?.expert ?? ""), base, tower);
+  return towerWeights(await openExpert(tasks[task]?.expert ?? "", base), base, tower);
 }
 
 /** A row of the table from evaluations, of the tasks that have one: accuracies, or entropies unless all have labels. */

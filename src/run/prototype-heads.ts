@@ -3,7 +3,8 @@
  * of the base. Built once and kept under `<cache>/heads`, named by the hash of what went in: weights, images, labels, classes. The
  * labels of that split then are in the head: accuracy on the same split would be flattered, and is warned of. E features, N images.
  */
-import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
+import type { Checkpoint } from "../checkpoint/checkpoint.js";
+import { openExpert } from "../checkpoint/clip-models.js";
 import type { PrototypesRecipe } from "../data/head-recipes.js";
 import type { LabelledPixels } from "../data/pixels.js";
 import type { Preprocessing } from "../data/preprocessing.js";
@@ -50,7 +51,7 @@ export async function prototypeHead(
   engine: () => Promise<Engine>,
 ): Promise<Head> {
   requireEveryClass(task, pixels);
-  const own = recipe.model === "base" ? base : await openCheckpoint(task.expert);
+  const own = recipe.model === "base" ? base : await openExpert(task.expert, base);
   const facts = [VERSION, recipe.model, tower, preprocessing, logitScale ?? null, task.classes];
   const contents = [pixels.fingerprint, [...pixels.labels], await weightHashes(own, base, tower)];
   const path = keptHeadPath(cacheDir, [...facts, ...contents]);

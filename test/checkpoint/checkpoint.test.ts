@@ -159,9 +159,18 @@ describe("shards", () => {
 
 describe("what is no checkpoint", () => {
   it.each([
-    ["a PyTorch file", "pytorch_model.bin", /expected model.safetensors, found only pytorch_model.bin, a PyTorch file/],
+    [
+      "no PyTorch file",
+      "pytorch_model.bin",
+      /pytorch_model.bin: not a valid safetensors file: expected at least 8 bytes/,
+    ],
+    ["a PyTorch file of another name", "finetuned.pt", /found finetuned.pt. Give the path of the file you mean/],
     ["an adapter", "adapter_config.json", /expected a full checkpoint, found a LoRA adapter/],
-    ["other safetensors", "vae.safetensors", /expected model.safetensors or .* found vae.safetensors. Give the path/],
+    [
+      "other safetensors",
+      "vae.safetensors",
+      /expected model.safetensors, pytorch_model.bin or the index .* found vae.safetensors. Give the path/,
+    ],
     ["something else", "notes.txt", /found 1 other entries. Check the path/],
   ])("%s in a folder is named", async (_, name, message) => {
     await writeFile(join(folder, name), "x");
@@ -170,7 +179,7 @@ describe("what is no checkpoint", () => {
 
   it("a missing path and a broken config.json are named", async () => {
     await expect(openCheckpoint(join(folder, "none"))).rejects.toThrow(
-      /expected a checkpoint folder or a .safetensors/,
+      /expected a checkpoint folder, a .safetensors or a PyTorch file/,
     );
     await writeSafetensors(join(folder, "model.safetensors"), []);
     expect((await openCheckpoint(folder)).config).toBeUndefined();

@@ -44,6 +44,16 @@ def normalise(pixels, dtype):
     return x.permute(0, 3, 1, 2)
 
 
+def preprocessor(size):
+    """preprocessor_config.json in the form of the published CLIP checkpoints."""
+    return {
+        "crop_size": {"height": size, "width": size}, "do_center_crop": True, "do_convert_rgb": True,
+        "do_normalize": True, "do_rescale": True, "do_resize": True, "image_mean": CLIP_MEAN,
+        "image_processor_type": "CLIPImageProcessor", "image_std": CLIP_STD, "resample": 3,
+        "rescale_factor": 1 / 255, "size": {"shortest_edge": size},
+    }  # fmt: skip
+
+
 def short(name):
     """Tensor name without the `vision_model.` prefix that some releases of `transformers` write."""
     return name.removeprefix("vision_model.")

@@ -129,20 +129,20 @@ const REFUSED: readonly (Row & { readonly message: RegExp })[] = [
     message: /a\/model\.safetensors: tensor ".*pre_layrnorm\.bias": expected dtype F32, F16 or BF16, found I64/,
   },
   {
-    name: "a LoRA adapter as peft saves it",
+    name: "a LoRA adapter without its settings",
     change: () => {},
     touch: async (path) => {
       await rename(join(path, "a", "model.safetensors"), join(path, "a", "adapter_model.safetensors"));
       await writeFile(join(path, "a", "adapter_config.json"), "{}");
     },
     message:
-      /\/a: expected a full checkpoint, found a LoRA adapter\. Merge it into its base first \(merge_and_unload of peft\)/,
+      /a\/adapter_config\.json: not the config of a LoRA adapter: peft_type: Invalid input: expected string, received undefined; r: /,
   },
   {
     name: "a LoRA adapter under the name of a model",
     change: ({ a }) => a.tensors.push(scalar("base_model.model.vision_model.x.q_proj.lora_A.weight", [2, 8], 1)),
     message:
-      /\/a: expected a full checkpoint, found a LoRA adapter \(its tensor "base_model\.model\..*lora_A\.weight"\)\. Merge/,
+      /\/a: expected a full checkpoint, found a LoRA adapter \(its tensor "base_model\.model\..*lora_A\.weight"\)\. A suite takes the folder of an adapter/,
   },
   {
     name: "a base without config.json",

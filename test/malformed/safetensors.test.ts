@@ -232,16 +232,20 @@ const BAD: readonly (readonly [string, Uint8Array, string | RegExp])[] = [
   [
     "a .pt file (zip)",
     Buffer.from("PK\x03\x04\0\0\x08\x08\0\0archive/data.pkl", "latin1"),
-    "found a zip archive, as PyTorch writes .pt and .bin files. Convert it to safetensors",
+    "found a zip archive, as PyTorch writes .pt and .bin files. Give it the ending .pt",
   ],
   [
     "a pickle",
     Buffer.from("\x80\x02}q\x00X\x01\0\0\0aq\x01K\x01s.", "latin1"),
-    "found a Python pickle, as old PyTorch writes .pt and .bin files",
+    "found a Python pickle. Convert it to safetensors where Python and PyTorch",
   ],
   ["gzip", gzipSync(tensor(F32, 4)), "found gzip-compressed. Decompress it with gunzip first"],
   ["zstd", Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 4, 0, 1, 0, 0]), "found zstd- or xz-compressed. Decompress it first"],
-  ["tar", Buffer.concat([Buffer.alloc(257, "a"), Buffer.from("ustar\0")]), "found a tar archive. Unpack it"],
+  [
+    "tar",
+    Buffer.concat([Buffer.alloc(257, "a"), Buffer.from("ustar\0")]),
+    "found a tar archive, perhaps of the first versions of PyTorch. Unpack it",
+  ],
   [
     "an index or config",
     Buffer.from('{\n  "metadata": {"total_size": 48}\n}'),

@@ -1,15 +1,14 @@
 /**
  * Which files of a model's repository are needed: the config, the preprocessing, and the weights in one format: safetensors, single or
- * the shards that its index lists, or PyTorch's where the repository has no safetensors. Weights of other frameworks stay where they are.
+ * the shards that its index lists, or PyTorch's where the repository has no safetensors; of an adapter its config and its factors. Weights of
+ * other frameworks stay where they are.
  */
 import { CheckpointError } from "../../errors.js";
-import { MODEL_NAME } from "../checkpoint.js";
+import { ADAPTER_CONFIG_NAME, ADAPTER_FILES, MODEL_NAME, PYTORCH_NAME } from "../checkpoint.js";
 import { printable } from "../json-cursor.js";
-import { INDEX_NAME } from "../shard-index.js";
+import { INDEX_NAME, PYTORCH_INDEX_NAME } from "../shard-index.js";
 import type { ChooseFiles, FileChoice } from "./snapshot.js";
 
-const PYTORCH_NAME = "pytorch_model.bin";
-const PYTORCH_INDEX_NAME = "pytorch_model.bin.index.json";
 const CONFIG_NAME = "config.json";
 const PREPROCESSOR_NAME = "preprocessor_config.json";
 /** One of these groups is a tokenizer; the config beside it is optional. */
@@ -27,6 +26,8 @@ export interface ModelParts {
 export function modelFiles(parts: ModelParts): ChooseFiles {
   return async (names, read) => {
     const there = new Set(names);
+    const adapter = parts.preprocessor ? undefined : chooseAdapter(there);
+    if (adapter !== undefined) return adapter;
     const weights = await chooseWeights(there, read);
     const required = [CONFIG_NAME, ...(parts.preprocessor ? [PREPROCESSOR_NAME] : [])];
     const optional = [PREPROCESSOR_NAME, ...(parts.tokenizer ? TOKENIZER_NAMES : [])];
@@ -42,6 +43,24 @@ export function modelFiles(parts: ModelParts): ChooseFiles {
       // Of a part of the files it cannot be said whether the repository has optional ones, or better weights.
       certain: weights.certain && !parts.tokenizer,
     };
+  };
+}
+
+/** An adapter's files, also where a model lies beside them: what is opened as an expert then is the adapter. A base never is one. */
+function chooseAdapter(there: ReadonlySet<string>): FileChoice | undefined {
+  const weights = ADAPTER_FILES.filter((name) => name !== ADAPTER_CONFIG_NAME);
+  const found = weights.filter((name) => there.has(name));
+  const [best] = found;
+  if (best === undefined && !there.has(ADAPTER_CONFIG_NAME)) return undefined;
+  // Of one adapter in two formats only the first is opened; a linearised one beside it is refused there.
+  const wanted = found.filter((name) => name === best || name.startsWith("linearized"));
+  return {
+    files: [ADAPTER_CONFIG_NAME, ...wanted].filter((name) => there.has(name)),
+    absent: [
+      ...(there.has(ADAPTER_CONFIG_NAME) ? [] : [ADAPTER_CONFIG_NAME]),
+      ...(best === undefined ? [weights.join(" or ")] : []),
+    ],
+    certain: best === weights[0],
   };
 }
 

@@ -1,5 +1,5 @@
 /** What is to be known of experts before they are merged: what differs from the base, how far, and how good each is alone. */
-import { openCheckpoint } from "../../checkpoint/checkpoint.js";
+import { openExpert } from "../../checkpoint/clip-models.js";
 import { derivationRatios } from "../../checkpoint/derivation.js";
 import { indexByCanonicalName } from "../../checkpoint/names.js";
 import type { RunConfig } from "../../config/schema.js";
@@ -81,7 +81,7 @@ async function comparedTensors(
   { base, bundle }: Inputs,
   path: string,
 ): Promise<Pick<ExpertFacts, "tensors" | "equal" | "fromBase">> {
-  const own = await openCheckpoint(path);
+  const own = await openExpert(path, base);
   const [ownNames, baseNames] = [own, base].map(({ tensors, path: of }) => indexByCanonicalName(tensors.keys(), of));
   let [equal, fromBase] = [0, 0];
   for (const { name } of bundle.tensors) {

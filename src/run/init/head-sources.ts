@@ -25,12 +25,12 @@ export interface HeadRequest {
   readonly file: string | undefined;
   /** A text file with a class a line, in the order of the head's rows. */
   readonly classesFile: string | undefined;
-  /** The expert's config.json may name classes. */
-  readonly expert: Checkpoint | undefined;
+  /** The expert's config.json, which may name classes. */
+  readonly expertConfig: unknown;
 }
 
 /** Throws CheckpointError for a file that is no head, DataError when its classes and those of the images are not the same. */
-export async function lookAtHead({ images, file, classesFile, expert }: HeadRequest): Promise<HeadSource> {
+export async function lookAtHead({ images, file, classesFile, expertConfig }: HeadRequest): Promise<HeadSource> {
   const { name, classes: found } = images;
   const listed = classesFile === undefined ? undefined : await readClasses(classesFile, name);
   if (file === undefined) {
@@ -50,7 +50,7 @@ export async function lookAtHead({ images, file, classesFile, expert }: HeadRequ
     throw new DataError(
       `${name}: expected images of the head's ${rows} classes, found ${found.length} (${found.slice(0, 5).join(", ")}${found.length > 5 ? ", ..." : ""}); add images of what is missing, or give the head that belongs to these images`,
     );
-  const order = classOrder(name, rows, listed, found, expert);
+  const order = classOrder(name, rows, listed, found, expertConfig);
   requireSame(name, order.classes, found, classesFile === undefined ? "the expert's config.json" : classesFile);
   if (order.classes.length !== rows)
     throw new DataError(
@@ -70,10 +70,10 @@ function classOrder(
   rows: number,
   listed: readonly string[] | undefined,
   found: readonly string[] | undefined,
-  expert: Checkpoint | undefined,
+  expertConfig: unknown,
 ): { readonly classes: readonly string[]; readonly assumed: readonly string[] } {
   if (listed !== undefined) return { classes: listed, assumed: [] };
-  const inConfig = classesOfConfig(expert?.config);
+  const inConfig = classesOfConfig(expertConfig);
   const isSame =
     inConfig?.length === rows &&
     new Set(inConfig).size === rows &&

@@ -5,7 +5,7 @@
  */
 import { mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.js";
+import { expertConfig, openBase } from "../../checkpoint/clip-models.js";
 import type { Hub } from "../../checkpoint/hub/request.js";
 import { loadRunConfig } from "../../config/load.js";
 import { nearest } from "../../config/nearest.js";
@@ -120,15 +120,15 @@ async function lookAtAll(request: InitRequest): Promise<{ suite: InitSuite; assu
     try {
       const file = pathOf(request.heads);
       const images = await lookAtImages(name, pathOf(request.images) ?? "", file === undefined);
-      const expert = await localCheckpoint(path);
-      const head = await lookAtHead({ images, file, classesFile: pathOf(request.classes), expert });
+      const ownConfig = (await isHere(path)) ? await expertConfig(path) : undefined;
+      const head = await lookAtHead({ images, file, classesFile: pathOf(request.classes), expertConfig: ownConfig });
       tasks.push({ name, expert: path, images, head });
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       problems.push(error);
     }
   }
-  await localCheckpoint(request.base);
+  if (await isHere(request.base)) await openBase(request.base);
   const [first] = problems;
   if (first !== undefined) {
     if (problems.length === 1) throw first;
@@ -157,11 +157,9 @@ function headLine(name: string, { head }: HeadSource): string[] {
   ];
 }
 
-/** What can be looked at before downloads; undefined for a reference to the hub. */
-async function localCheckpoint(path: string): Promise<Checkpoint | undefined> {
-  return path.startsWith("/") || (await stat(path).catch(() => undefined)) !== undefined
-    ? openCheckpoint(path)
-    : undefined;
+/** Whether it can be looked at before downloads: no reference to the hub. */
+async function isHere(path: string): Promise<boolean> {
+  return path.startsWith("/") || (await stat(path).catch(() => undefined)) !== undefined;
 }
 
 async function refuseExisting(suite: InitSuite, directory: string): Promise<void> {

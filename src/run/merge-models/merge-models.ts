@@ -11,6 +11,7 @@ import { openElementReader } from "../../checkpoint/element-reader.js";
 import { layoutSafetensors, type WriteSpec } from "../../checkpoint/safetensors-writer.js";
 import { DEFAULT_MAX_SHARD_BYTES, shardIndexText, splitIntoShards } from "../../checkpoint/save-checkpoint.js";
 import { INDEX_NAME, shardName } from "../../checkpoint/shard-index.js";
+import { elementBytes } from "../../checkpoint/stored-tensor.js";
 import type { MergeFile } from "../../config/merge-file.js";
 import { assert, ConfigError } from "../../errors.js";
 import { mergeMethods } from "../../merge/methods/registry.js";
@@ -66,6 +67,7 @@ export async function mergeModels(file: MergeFile, output: string, options: Merg
     const before = doneBytes;
     if (staging.done.size > 0)
       options.log(`goes on with ${staging.folder}: ${staging.done.size} of ${jobs.length} tensors are there`);
+    if (plan.notice !== undefined) options.log(`notice: ${plan.notice}`);
     if (plan.leftOut.length > 0) options.log(`not merged: ${listed(plan.leftOut)}, which the base does not have`);
     const seconds = (): number => (performance.now() - started) / 1000;
     const threads = options.threads || availableParallelism();
@@ -135,7 +137,7 @@ function placed(plan: MergePlan, shards: readonly Shard[], folder: string): Tens
 
 /** Bytes that the job writes. */
 function bytesOf({ work, size, output }: TensorJob): number {
-  return work.kind === "copy" ? work.from.byteLength : size * (output.dtype === "F32" ? 4 : 2);
+  return work.kind === "copy" ? elementBytes(work.from) : size * (output.dtype === "F32" ? 4 : 2);
 }
 
 /** The largest first, so that no thread is left with one at the end. */

@@ -5,6 +5,7 @@
 import { writeSync } from "node:fs";
 import type { ElementReader, TensorLocation } from "../../checkpoint/element-reader.js";
 import { encodeBfloat16, encodeBfloat16Into, encodeFloat16, encodeFloat16Into } from "../../checkpoint/float16.js";
+import { elementBytes } from "../../checkpoint/stored-tensor.js";
 import { CheckpointError, NumericError } from "../../errors.js";
 import type { MergeTensorPiece, TensorPiece } from "../../merge/per-tensor/tensor-method.js";
 import type { TensorJob } from "./jobs.js";
@@ -96,9 +97,10 @@ function outputBytes({ size, output }: TensorJob): number {
 
 /** Copies a tensor byte for byte. */
 export function copyTensor(job: TensorJob, from: TensorLocation, reader: ElementReader, { fd, written }: Output): void {
-  const buffer = new Uint8Array(Math.min(COPY_BYTES, from.byteLength));
-  for (let done = 0; done < from.byteLength; done += buffer.length) {
-    const bytes = buffer.subarray(0, Math.min(buffer.length, from.byteLength - done));
+  const size = elementBytes(from);
+  const buffer = new Uint8Array(Math.min(COPY_BYTES, size));
+  for (let done = 0; done < size; done += buffer.length) {
+    const bytes = buffer.subarray(0, Math.min(buffer.length, size - done));
     reader.readBytes(from, done, bytes);
     writeAll(fd, bytes, job.output.byteOffset + done);
     written(bytes.byteLength);

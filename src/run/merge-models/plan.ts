@@ -2,10 +2,11 @@
  * From a merge file to jobs: opens the headers of all models, compares them, resolves every setting for every tensor, and says what is
  * wrong before anything is written.
  */
-import { type Checkpoint, openCheckpoint, type StoredTensor } from "../../checkpoint/checkpoint.js";
+import { openCheckpoint, type StoredCheckpoint } from "../../checkpoint/checkpoint.js";
 import { locationOf } from "../../checkpoint/element-reader.js";
-import { isFloatDtype } from "../../checkpoint/safetensors.js";
 import type { WriteSpec } from "../../checkpoint/safetensors-writer.js";
+import { isFloatDtype, type StoredTensor } from "../../checkpoint/stored-tensor.js";
+import { pytorchNotice } from "../../checkpoint/torch/notice.js";
 import type { MergeFile, MergeFileModel } from "../../config/merge-file.js";
 import { type MergeSetting, mergeSettingSchema, settingAt, type TensorPlace } from "../../config/merge-setting.js";
 import { nearest } from "../../config/nearest.js";
@@ -21,11 +22,13 @@ const STORED = { float32: "F32", float16: "F16", bfloat16: "BF16" } as const;
 
 export interface MergePlan {
   /** Whose names, shapes and config the result has: the base, or the first model without one. */
-  readonly pattern: Checkpoint;
+  readonly pattern: StoredCheckpoint;
   readonly specs: readonly WriteSpec[];
   /** A job for each tensor but for where it goes. */
   readonly jobs: readonly Omit<TensorJob, "output">[];
   readonly title: string;
+  /** Those of the models that are PyTorch files, in a sentence. */
+  readonly notice: string | undefined;
   /** Tensors that some model has and the pattern lacks. */
   readonly leftOut: readonly string[];
 }
@@ -75,7 +78,8 @@ export async function planMerge(file: MergeFile): Promise<MergePlan> {
   const leftOut = [...new Set(opened.flatMap((model) => [...model.tensors.keys()]))].filter(
     (name) => !pattern.tensors.has(name),
   );
-  return { pattern, specs, jobs, title: method.title, leftOut };
+  const notice = pytorchNotice([...new Set([pattern, ...opened])]);
+  return { pattern, specs, jobs, title: method.title, notice, leftOut };
 }
 
 interface PlannedMethod {
@@ -192,7 +196,7 @@ function counterpart(
   name: string,
   pattern: StoredTensor,
   model: string,
-  checkpoint: Checkpoint | undefined,
+  checkpoint: StoredCheckpoint | undefined,
 ): StoredTensor {
   const stored = checkpoint?.tensors.get(name);
   if (checkpoint === undefined || stored === undefined)

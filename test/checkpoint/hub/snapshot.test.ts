@@ -129,6 +129,29 @@ describe("a download", () => {
     );
   });
 
+  it("takes an adapter's files, which has no config of a model, but never as a base", async () => {
+    const fixture = await open({
+      "models/org/lora/adapter_config.json": "{}",
+      "models/org/lora/adapter_model.safetensors": noise(50, 7),
+      "models/org/lora/adapter_model.bin": noise(50, 8),
+      "models/org/lora/README.md": "adapter",
+      "models/org/linear/adapter_config.json": "{}",
+      "models/org/linear/linearized_adapter_model.safetensors": noise(50, 9),
+      "models/org/half/adapter_config.json": "{}",
+    });
+    const names = async (name: string) => (await get(fixture.client(), name)).files.map((file) => file.name);
+    expect(await names("org/lora")).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
+    expect(await names("org/linear")).toEqual(["adapter_config.json", "linearized_adapter_model.safetensors"]);
+    await expect(get(fixture.client(), "org/half")).rejects.toThrow(
+      "org/half: expected adapter_model.safetensors or adapter_model.bin or linearized_adapter_model.safetensors in the repository",
+    );
+    const asBase = await modelFiles({ preprocessor: true, tokenizer: false })(
+      ["adapter_config.json", "adapter_model.safetensors"],
+      async () => Buffer.from(""),
+    );
+    expect(asBase.absent).toContain("preprocessor_config.json");
+  });
+
   it("counts bytes up to the total, also over cuts", async () => {
     const fixture = await open(repository);
     fixture.server.faults.push({ on: /model\.safetensors/, kind: "cut", afterBytes: 100_000 });

@@ -1,0 +1,83 @@
+/**
+ * The tensors of an adapter by the tensor of the base that each pair of factors changes: peft's names (`base_model.model.<module>.lora_A.weight`), those of
+ * linearised LoRA (`<module>.model.lora_A.default.weight` with the factors at the beginning of training as `<module>.params0_values.<n>`, FusionBench), and tensors
+ * that were trained whole (biases, modules_to_save). Names of the text tower are left out.
+ */
+import { CheckpointError } from "../../errors.js";
+import { quote } from "../json-cursor.js";
+import { canonicalTensorName } from "../names.js";
+import type { StoredTensor } from "../stored-tensor.js";
+
+const PREFIX = "base_model.model.";
+const FACTOR = /^(.+?)(?:\.model)?\.lora_([AB])(?:\.(?!weight$)[^.]+)?\.weight$/;
+const INITIAL = /^(.+)\.params0_values\.(\d{1,6})$/;
+/** What wraps a layer whose bias, or a module that whole, was trained. */
+const WRAPPER = /\.(?:base_layer|modules_to_save(?:\.(?!weight$|bias$)[^.]+)?)(?=\.)/;
+
+/** A low-rank change of one matrix: with `initial` factors (A0, B0) the tangent there, B A0 + B0 (A - A0), else B A. */
+export interface Factors {
+  /** The module's name in the model, without the adapter's prefix. */
+  readonly module: string;
+  readonly a: StoredTensor;
+  readonly b: StoredTensor;
+  readonly initial: { readonly a: StoredTensor; readonly b: StoredTensor } | undefined;
+}
+
+export interface AdapterTensors {
+  /** By the canonical name of the weight that they change. */
+  readonly factors: ReadonlyMap<string, Factors>;
+  /** Tensors in the place of the base's, by canonical name. */
+  readonly replaced: ReadonlyMap<string, StoredTensor>;
+}
+
+interface Found {
+  a?: StoredTensor;
+  b?: StoredTensor;
+  initial: [place: number, StoredTensor][];
+}
+
+/** Throws CheckpointError for names that are none of these, and for factors without their others. */
+export function sortAdapterTensors(tensors: ReadonlyMap<string, StoredTensor>, path: string): AdapterTensors {
+  const found = new Map<string, Found>();
+  const replaced = new Map<string, StoredTensor>();
+  const entry = (module: string): Found => {
+    const known = found.get(module) ?? { initial: [] };
+    found.set(module, known);
+    return known;
+  };
+  for (const [name, stored] of tensors) {
+    const own = name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name;
+    const [, module, which] = FACTOR.exec(own) ?? [];
+    const [, initialModule, place] = INITIAL.exec(own) ?? [];
+    if (module !== undefined) entry(module)[which === "A" ? "a" : "b"] = stored;
+    else if (initialModule !== undefined) entry(initialModule).initial.push([Number(place), stored]);
+    else if (own.includes("lora_"))
+      throw new CheckpointError(
+        `${path}: tensor ${quote(name)}: expected factors lora_A and lora_B of linear layers, found others (DoRA and embeddings are not read). Merge the adapter with peft.`,
+      );
+    else {
+      const canonical = canonicalTensorName(own.replace(WRAPPER, ""));
+      if (canonical !== undefined) replaced.set(canonical, stored);
+    }
+  }
+  const factors = new Map<string, Factors>();
+  for (const [module, pair] of found) {
+    const canonical = canonicalTensorName(`${module}.weight`);
+    if (canonical !== undefined) factors.set(canonical, completed(module, pair, path));
+  }
+  if (factors.size + replaced.size > 0) return { factors, replaced };
+  throw new CheckpointError(
+    `${path}: expected factors of a vision tower's layers, found none among ${tensors.size} tensors. Check that this is the adapter you mean.`,
+  );
+}
+
+/** The factors at the beginning have the numbers of their parameters in the layer: A comes before B. */
+function completed(module: string, { a, b, initial }: Found, path: string): Factors {
+  const [first, second] = initial.toSorted(([one], [other]) => one - other).map(([, stored]) => stored);
+  const isComplete = a !== undefined && b !== undefined && [0, 2].includes(initial.length);
+  if (!isComplete)
+    throw new CheckpointError(
+      `${path}: expected both factors of ${quote(module)}, lora_A and lora_B${initial.length > 0 ? " and both of them at the beginning of training (params0_values)" : ""}, found others. Get the complete adapter.`,
+    );
+  return { module, a, b, initial: first && second ? { a: first, b: second } : undefined };
+}

@@ -1,0 +1,159 @@
+/**
+ * LoRA adapters as experts: the folder that peft writes, or FusionBench's of linearised LoRA. Opened with the base, an adapter is a checkpoint of the tensors
+ * that it changes, base + scaling * B A; every other tensor is the base's, so that its task vector there is zero and is not stored. Hu et al. 2021
+ * (arXiv 2106.09685); linearised: Tang et al. 2023 (arXiv 2310.04742), whose layers are linear in their input, so that they too are a change of the weight.
+ */
+import { createHash } from "node:crypto";
+import { readdir, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { CheckpointError } from "../../errors.js";
+import { ADAPTER_CONFIG_NAME, ADAPTER_FILES, type Checkpoint, type CheckpointTensor } from "../checkpoint.js";
+import { quote } from "../json-cursor.js";
+import { type ModelTensors, readModelFile } from "../model-files.js";
+import { indexByCanonicalName } from "../names.js";
+import { hashStored, isFloatDtype, readStoredFloat32, type StoredTensor } from "../stored-tensor.js";
+import { type AdapterConfig, readAdapterConfig } from "./adapter-config.js";
+import { type AdapterTensors, type Factors, sortAdapterTensors } from "./adapter-tensors.js";
+import { addProduct } from "./low-rank.js";
+
+export interface Adapter extends AdapterTensors {
+  /** The folder. */
+  readonly path: string;
+  readonly config: AdapterConfig;
+  readonly format: ModelTensors["format"];
+}
+
+/** The adapter at `path`: its folder or its file of tensors. Undefined if something else is there. Throws CheckpointError for one that is not read. */
+export async function readAdapter(path: string): Promise<Adapter | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  const isFile = found?.isFile() === true;
+  if (isFile && !ADAPTER_FILES.includes(basename(path))) return undefined;
+  const folder = isFile ? dirname(path) : path;
+  const names: readonly string[] = await readdir(folder).catch(() => []);
+  const there = ADAPTER_FILES.filter((name) => names.includes(name));
+  if (there.length === 0) return undefined;
+  const weights = there.filter((name) => name !== ADAPTER_CONFIG_NAME);
+  // Of one adapter in two formats the first is taken; a linearised one is another adapter.
+  const [name] = weights;
+  const isTwo = weights.length > 1 && weights.some((one) => one.startsWith("linearized"));
+  if (!there.includes(ADAPTER_CONFIG_NAME) || name === undefined || isTwo)
+    throw new CheckpointError(
+      `${folder}: expected ${ADAPTER_CONFIG_NAME} and one of ${ADAPTER_FILES.filter((one) => one !== ADAPTER_CONFIG_NAME).join(", ")}, found ${there.join(", ")}. Get the complete adapter.`,
+    );
+  const config = await readAdapterConfig(join(folder, ADAPTER_CONFIG_NAME));
+  const { tensors, format } = await readModelFile(join(folder, name));
+  return { path: folder, config, format, ...sortAdapterTensors(tensors, join(folder, name)) };
+}
+
+/** The adapter as a checkpoint by canonical names. Throws CheckpointError for tensors that do not fit the base's. */
+export function applyAdapter(adapter: Adapter, base: Checkpoint): Checkpoint {
+  const { path, config, factors, replaced, format } = adapter;
+  const baseNames = indexByCanonicalName(base.tensors.keys(), base.path);
+  const tensors = new Map<string, CheckpointTensor>(replaced);
+  for (const [name, pair] of factors) {
+    if (replaced.has(name))
+      throw new CheckpointError(
+        `${path}: tensor ${quote(name)}: expected factors or a tensor in its place, found both. Get the adapter again.`,
+      );
+    const inBase = base.tensors.get(baseNames.get(name) ?? "");
+    requireFit(pair, inBase, name, base.path);
+    tensors.set(name, { name: pair.b.name, dtype: "F32", shape: inBase?.shape ?? [], file: pair.b.file });
+  }
+  const hashes = new Map<string, string>();
+  const read = async (name: string): Promise<Float32Array> => {
+    const whole = replaced.get(name);
+    if (whole !== undefined) return readStoredFloat32(whole);
+    const pair = factors.get(name);
+    if (pair === undefined)
+      throw new CheckpointError(`${path}: expected a tensor ${quote(name)}, found ${tensors.size} others.`);
+    const scaling = config.scaling(pair.module, pair.a.shape[0] ?? 1);
+    return added(await base.readFloat32(baseNames.get(name) ?? name), await product(pair), scaling);
+  };
+  const hash = async (name: string): Promise<string> => {
+    const whole = replaced.get(name);
+    const own =
+      whole === undefined
+        ? await valuesHash(await read(name), tensors.get(name))
+        : (await hashStored(whole.file, [whole])).get(whole);
+    return own ?? "";
+  };
+  return {
+    path,
+    config: undefined,
+    tensors,
+    format,
+    isPartial: true,
+    readFloat32: read,
+    tensorSha256s: async (names) => {
+      for (const name of names) if (!hashes.has(name)) hashes.set(name, await hash(name));
+      return names.map((name) => hashes.get(name) ?? "");
+    },
+  };
+}
+
+/** A [R, I...], B [O, R] (or [O, R, 1, 1] of a convolution), for a weight of [O, I...]. */
+function requireFit(
+  { module, a, b, initial }: Factors,
+  inBase: CheckpointTensor | undefined,
+  name: string,
+  basePath: string,
+): void {
+  const [rank = 0, ...inputs] = a.shape;
+  const [outputs = 0, ...ranks] = b.shape;
+  const isSame = (one: readonly number[], other: readonly number[]) => one.join() === other.join();
+  const isFit =
+    inBase !== undefined &&
+    rank > 0 &&
+    ranks[0] === rank &&
+    ranks.slice(1).every((dim) => dim === 1) &&
+    isSame(inBase.shape, [outputs, ...inputs]);
+  if (!isFit) {
+    const wanted =
+      inBase === undefined
+        ? `a tensor ${quote(name)} in the base ${basePath}`
+        : `factors of ${quote(name)} [${inBase.shape.join(", ")}] of the base`;
+    throw new CheckpointError(
+      `${a.file.path}: module ${quote(module)}: expected ${wanted}, found lora_A [${a.shape.join(", ")}] and lora_B [${b.shape.join(", ")}]. Use adapters of this base.`,
+    );
+  }
+  if (initial !== undefined && !(isSame(initial.a.shape, a.shape) && isSame(initial.b.shape, b.shape)))
+    throw new CheckpointError(
+      `${a.file.path}: module ${quote(module)}: expected params0_values of the shapes of lora_A and lora_B, found [${initial.a.shape.join(", ")}] and [${initial.b.shape.join(", ")}]. Get the adapter again.`,
+    );
+  for (const { name: factor, dtype, file } of [a, b, ...(initial === undefined ? [] : [initial.a, initial.b])])
+    if (!isFloatDtype(dtype))
+      throw new CheckpointError(
+        `${file.path}: tensor ${quote(factor)}: expected dtype F32, F16 or BF16, found ${dtype}. Save the adapter again in one of these.`,
+      );
+}
+
+/** B A, or the tangent at the initial factors: B0 A0 + (B - B0) A0 + B0 (A - A0). */
+async function product({ a, b, initial }: Factors): Promise<Float64Array> {
+  const rank = a.shape[0] ?? 1;
+  const read = async (stored: StoredTensor): Promise<Float32Array> => readStoredFloat32(stored);
+  const [aRI, bOR] = [await read(a), await read(b)];
+  const sumOI = new Float64Array((bOR.length / rank) * (aRI.length / rank));
+  if (initial === undefined) {
+    addProduct(sumOI, bOR, aRI, rank, 1);
+    return sumOI;
+  }
+  const [a0RI, b0OR] = [await read(initial.a), await read(initial.b)];
+  addProduct(sumOI, bOR, a0RI, rank, 1);
+  addProduct(sumOI, b0OR, aRI, rank, 1);
+  addProduct(sumOI, b0OR, a0RI, rank, -1);
+  return sumOI;
+}
+
+/** In place. The change is rounded to float32 first, as where it is added by PyTorch. */
+function added(baseN: Float32Array, changeN: Float64Array, scaling: number): Float32Array {
+  for (let i = 0; i < baseN.length; i++) baseN[i] = (baseN[i] ?? 0) + Math.fround((changeN[i] ?? 0) * scaling);
+  return baseN;
+}
+
+/** As of a file with these values. */
+function valuesHash(values: Float32Array, tensor: CheckpointTensor | undefined): string {
+  return createHash("sha256")
+    .update(`F32 ${tensor?.shape.join(",")}\n`)
+    .update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
+    .digest("hex");
+}
