@@ -1,6 +1,7 @@
 /** `npm run bench -- <what>`: the measurements behind every claim about speed and memory. Each is a command of its own. */
 import yargs from "yargs";
 import { bundleCommand } from "./bundle.js";
+import { fitCommand } from "./fit.js";
 import { memoryCommand } from "./memory.js";
 import { mergeCommand } from "./merge.js";
 import { stepCommand } from "./step.js";
@@ -12,6 +13,7 @@ await yargs(process.argv.slice(2))
     "$0 <what> [options]\n\nMeasures adamerge beside a peer in the same run; ratios and medians, since machines are noisy.",
   )
   .command(stepCommand)
+  .command(fitCommand)
   .command(memoryCommand)
   .command(mergeCommand)
   .command(sweepCommand)

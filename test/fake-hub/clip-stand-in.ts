@@ -9,6 +9,8 @@ import { dirname, join } from "node:path";
 import { parse, stringify } from "yaml";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
 import { saveCheckpoint } from "../../src/checkpoint/save-checkpoint.js";
+import { parseClipTextConfig } from "../../src/model/clip-config.js";
+import { clipTextTensors, tokenTable } from "../../src/model/clip-text.js";
 import { ROOT } from "../support/cli.js";
 import { MINI8 } from "../support/mini8-files.js";
 import { randomArray } from "../support/random.js";
@@ -36,7 +38,6 @@ export const PARTS: ReadonlyMap<string, Part> = new Map([
 /** Public names of splits by mini8's. */
 const SPLITS = { adapt: "train", test: "test" };
 const BASE = "openai/clip-vit-base-patch32";
-const TEXT = { width: 32, layers: 2, inner: 64, heads: 2, vocabulary: 49_408, context: 77 };
 
 /** Writes the repositories under `root`; `tokenizer` is a folder whose files go beside the base. */
 export async function writeClipStandIn(root: string, tokenizer: string | undefined): Promise<void> {
@@ -78,7 +79,18 @@ async function writeWholeModel(directory: string): Promise<void> {
     projection_dim,
     ...tower
   } = JSON.parse(await readFile(join(MINI8, "base", "config.json"), "utf8"));
-  const text = textTensors(projection_dim);
+  const textConfig = {
+    model_type: "clip_text_model",
+    vocab_size: 49_408,
+    hidden_size: 32,
+    intermediate_size: 64,
+    num_hidden_layers: 2,
+    num_attention_heads: 2,
+    projection_dim,
+  };
+  const parsed = parseClipTextConfig({ text_config: textConfig, projection_dim }, "config.json");
+  const scale = { name: "logit_scale", shape: [] };
+  const text = new Map([tokenTable(parsed), ...clipTextTensors(parsed), scale].map(({ name, shape }) => [name, shape]));
   const specs = [
     ...[...vision.tensors].map(([name, { shape }]) => ({ name, dtype: "F32" as const, shape })),
     ...[...text].map(([name, shape]) => ({ name, dtype: "F32" as const, shape })),
@@ -88,18 +100,7 @@ async function writeWholeModel(directory: string): Promise<void> {
     model_type: "clip",
     projection_dim,
     logit_scale_init_value: 2.6592,
-    text_config: {
-      model_type: "clip_text_model",
-      vocab_size: TEXT.vocabulary,
-      hidden_size: TEXT.width,
-      intermediate_size: TEXT.inner,
-      num_hidden_layers: TEXT.layers,
-      num_attention_heads: TEXT.heads,
-      max_position_embeddings: TEXT.context,
-      projection_dim,
-      hidden_act: "quick_gelu",
-      eos_token_id: 2,
-    },
+    text_config: textConfig,
     vision_config: { model_type, projection_dim, ...tower },
   };
   const preprocessor = JSON.parse(await readFile(join(MINI8, "base", "preprocessor_config.json"), "utf8"));
@@ -109,35 +110,6 @@ async function writeWholeModel(directory: string): Promise<void> {
   };
   await mkdir(dirname(directory), { recursive: true });
   await saveCheckpoint(directory, { config, preprocessor, specs, data });
-}
-
-function textTensors(projectionSize: number): ReadonlyMap<string, readonly number[]> {
-  const { width, inner } = TEXT;
-  const dense = (name: string, outputs: number, inputs: number): [string, number[]][] => [
-    [`${name}.weight`, [outputs, inputs]],
-    [`${name}.bias`, [outputs]],
-  ];
-  const norm = (name: string): [string, number[]][] => [
-    [`${name}.weight`, [width]],
-    [`${name}.bias`, [width]],
-  ];
-  const layers = Array.from({ length: TEXT.layers }, (_, index) => `text_model.encoder.layers.${index}`);
-  return new Map<string, number[]>([
-    ["text_model.embeddings.token_embedding.weight", [TEXT.vocabulary, width]],
-    ["text_model.embeddings.position_embedding.weight", [TEXT.context, width]],
-    ...layers.flatMap((layer) => [
-      ...["q_proj", "k_proj", "v_proj", "out_proj"].flatMap((name) =>
-        dense(`${layer}.self_attn.${name}`, width, width),
-      ),
-      ...norm(`${layer}.layer_norm1`),
-      ...dense(`${layer}.mlp.fc1`, inner, width),
-      ...dense(`${layer}.mlp.fc2`, width, inner),
-      ...norm(`${layer}.layer_norm2`),
-    ]),
-    ...norm("text_model.final_layer_norm"),
-    ["text_projection.weight", [projectionSize, width]],
-    ["logit_scale", []],
-  ]);
 }
 
 function randomTensor(name: string, shape: readonly number[]): Float32Array {

@@ -1,0 +1,136 @@
+/**
+ * `bench fit`: a fit as a person with a network makes it, at the size of the public suites: base, experts and data sets in the public layout with
+ * random values, served by a hub on loopback, downloaded, heads made of prompts, images decoded, steps, evaluation. Seconds of each
+ * part, images per second and the most anonymous memory. Accuracies mean nothing here.
+ */
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { availableParallelism, cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parse, stringify } from "yaml";
+import type { CommandModule } from "yargs";
+import { startFakeHub } from "../../test/fake-hub/fake-hub.js";
+import { writePublicRepositories } from "./public-repositories.js";
+import { median, round } from "./statistics.js";
+
+const ROOT = join(import.meta.dirname, "..", "..");
+const MAIN = join(ROOT, "dist", "cli", "main.js");
+const SAMPLE_MS = 50;
+
+interface FitArguments {
+  readonly suite: string;
+  readonly preset: string;
+  readonly steps: number;
+  readonly images: number;
+  readonly folder: string | undefined;
+  readonly json: string | undefined;
+}
+
+export const fitCommand: CommandModule<object, FitArguments> = {
+  command: "fit",
+  describe: "A fit of a public suite at its true size with random values, from download to evaluation",
+  builder: (yargs) =>
+    yargs
+      .option("suite", { type: "string", default: "vit-b32-8", describe: "A file in datasets/clip" })
+      .option("preset", { choices: ["paper", "fusionbench"], default: "paper", describe: "Settings of the fit" })
+      .option("steps", { type: "number", default: 20, describe: "Optimizer steps" })
+      .option("images", { type: "number", default: 64, describe: "Images of each split" })
+      .option("folder", { type: "string", describe: "Where models and runs go, and are removed again" })
+      .option("json", { type: "string", describe: "Write the figures here" }) as never,
+  handler: async (options) => {
+    const report = await measure(options);
+    process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+    if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`);
+  },
+};
+
+async function measure(options: FitArguments): Promise<Record<string, unknown>> {
+  const folder = await mkdtemp(join(options.folder ?? tmpdir(), "adamerge-bench-fit-"));
+  const suitePath = join(ROOT, "datasets", "clip", `${options.suite}.yaml`);
+  const served = join(folder, "served");
+  await writePublicRepositories(suitePath, served, options.images);
+  const hub = await startFakeHub(served);
+  try {
+    const suite = join(folder, "suite.yaml");
+    await writeFile(suite, await standInSuite(suitePath));
+    const config = join(folder, "run.yaml");
+    await writeFile(config, stringify({ extends: join(ROOT, "configs", "presets", options.preset), suite }));
+    const environment = {
+      HF_ENDPOINT: hub.url,
+      HF_HUB_CACHE: join(folder, "hub"),
+      ADAMERGE_CACHE: join(folder, "cache"),
+    };
+    const pull = await watched(["pull", suite, "--splits", "test"], folder, environment);
+    const settings = [`steps=${options.steps}`, "data.eval_every=0", "save_model=false", "save_report=false"];
+    // The first makes bundle, heads and pixels; the second finds them.
+    const first = await watched(["fit", config, ...settings, "steps=1", "name=first"], folder, environment);
+    const fit = await watched(["fit", config, ...settings, "name=timed", "--offline"], folder, environment);
+    const rates = await imagesPerSecond(join(folder, "runs", "run", "timed", "metrics.jsonl"));
+    return {
+      what: `${options.suite} with the ${options.preset} preset, ${options.steps} steps, ${options.images} images per split, random values`,
+      machine: { cpu: cpus()[0]?.model, cores: availableParallelism(), node: process.version },
+      pull_seconds: round(pull.seconds, 1),
+      first_fit_of_one_step_seconds: round(first.seconds, 1),
+      fit_seconds: round(fit.seconds, 1),
+      images_per_second: round(median(rates), 1),
+      peak_anonymous_gb: { first: round(first.peakBytes / 1e9, 2), fit: round(fit.peakBytes / 1e9, 2) },
+    };
+  } finally {
+    await hub.close();
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** The suite with as many images as there are, and definitions where they lie. */
+async function standInSuite(path: string): Promise<string> {
+  const { tasks, ...suite } = parse(await readFile(path, "utf8"));
+  const described = tasks.map(({ definition, ...task }: { definition: string }) => ({
+    ...task,
+    definition: join(path, "..", definition),
+    images: {},
+  }));
+  return stringify({ ...suite, tasks: described });
+}
+
+/** Images of the steps after the first, which compiles nothing but is slow all the same. */
+async function imagesPerSecond(metrics: string): Promise<number[]> {
+  const lines = (await readFile(metrics, "utf8")).trim().split("\n");
+  const rates = lines.flatMap((line): number[] => {
+    const rate: unknown = JSON.parse(line)["time/images_per_second"];
+    return typeof rate === "number" ? [rate] : [];
+  });
+  return rates.slice(1);
+}
+
+async function watched(
+  args: readonly string[],
+  cwd: string,
+  environment: Readonly<Record<string, string>>,
+): Promise<{ readonly seconds: number; readonly peakBytes: number }> {
+  await mkdir(cwd, { recursive: true });
+  const started = performance.now();
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    cwd,
+    env: { ...process.env, ...environment },
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  let peakBytes = 0;
+  const sampler = setInterval(() => {
+    peakBytes = Math.max(peakBytes, anonymousBytes(child.pid));
+  }, SAMPLE_MS);
+  const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
+  clearInterval(sampler);
+  if (code !== 0) throw new Error(`adamerge ${args.join(" ")} ended with exit code ${code}`);
+  return { seconds: (performance.now() - started) / 1000, peakBytes };
+}
+
+function anonymousBytes(pid: number | undefined): number {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    return 1024 * Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0);
+  } catch {
+    // The process has ended; what was seen before stands.
+    return 0;
+  }
+}
