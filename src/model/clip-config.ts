@@ -35,24 +35,24 @@ export interface ClipTextConfig extends TowerConfig {
 /** Tens of times the largest published towers: what is larger is a mistake, and would be allocated before it is compared with the weights. */
 const MOST = { width: 2 ** 17, layers: 1000, pixels: 2 ** 14, vocabulary: 2 ** 24 };
 const dimension = z.int().min(1).max(MOST.width);
-const towerSchema = z.object({
+/** Keys that both towers have, with the sizes of CLIP ViT-B/32. */
+const towerKeys = (width: number, heads: number, inner: number) => ({
+  hidden_size: dimension.default(width),
   num_hidden_layers: z.int().min(1).max(MOST.layers).default(12),
+  num_attention_heads: dimension.default(heads),
+  intermediate_size: dimension.default(inner),
   projection_dim: dimension.default(512),
   hidden_act: z.enum(["quick_gelu", "gelu"]).default("quick_gelu"),
   layer_norm_eps: z.number().gt(0).default(1e-5),
 });
-const visionSchema = towerSchema.extend({
-  hidden_size: dimension.default(768),
-  num_attention_heads: dimension.default(12),
-  intermediate_size: dimension.default(3072),
+const visionSchema = z.object({
+  ...towerKeys(768, 12, 3072),
   image_size: z.int().min(1).max(MOST.pixels).default(224),
   patch_size: z.int().min(1).max(MOST.pixels).default(32),
   num_channels: z.literal(3, "only RGB towers (num_channels 3) are supported").default(3),
 });
-const textSchema = towerSchema.extend({
-  hidden_size: dimension.default(512),
-  num_attention_heads: dimension.default(8),
-  intermediate_size: dimension.default(2048),
+const textSchema = z.object({
+  ...towerKeys(512, 8, 2048),
   vocab_size: z.int().min(1).max(MOST.vocabulary).default(49408),
   max_position_embeddings: z.int().min(2).max(MOST.width).default(77),
   eos_token_id: z.int().min(0).default(49407),

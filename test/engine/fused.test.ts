@@ -16,6 +16,7 @@ import { traceProgram } from "../../src/engine/trace/trace-program.js";
 import { randomArray, relativeError } from "../support/random.js";
 
 type Op = (...inputs: Tensor[]) => Tensor;
+const CAUSAL = [0, -1e9, -1e9, 0, 0, -1e9, 0, 0, 0];
 interface Row {
   readonly name: string;
   readonly shapes: readonly (readonly number[])[];
@@ -80,6 +81,17 @@ const rows: Row[] = [
     operator: "Softmax",
     fused: spread(attention),
     plain: spread(plainAttention),
+  },
+  {
+    name: "attention with a mask",
+    shapes: [
+      [2, 3, 3, 8],
+      [2, 3, 3, 8],
+      [2, 3, 3, 8],
+    ],
+    operator: "Softmax",
+    fused: spread((query, key, value) => attention(query, key, value, tf.tensor2d(CAUSAL, [3, 3]))),
+    plain: spread((query, key, value) => plainAttention(query, key, value, tf.tensor2d(CAUSAL, [3, 3]))),
   },
   {
     name: "add weighted",
