@@ -44,10 +44,12 @@ const taskSchema = z.strictObject({
   dataset: z
     .union([text, datasetSchema], "a path or a section with path")
     .describe("Directory of the data set, or org/name on the hub; or a section with path, config, splits"),
-  expert: text.describe("Checkpoint fine-tuned on this task, or org/name on the hub"),
+  expert: text.describe("Checkpoint fine-tuned on this task or LoRA adapter, or org/name on the hub"),
   head: z
     .union([text, headSchema], "a path or a section with prototypes")
-    .describe("Safetensors file of the task's frozen classifier, or a section: prototypes from labelled images"),
+    .describe(
+      "File of the task's frozen classifier (safetensors or PyTorch), or a section: prototypes from labelled images",
+    ),
   classes: z.array(text).min(2).describe("Class names in the order of the head's rows"),
   licence: text.optional().describe("Licence of the data (SPDX identifier where there is one)"),
   source: text.optional().describe("Where the data comes from"),
@@ -264,7 +266,7 @@ async function checkPaths(suite: Suite, yaml: ParsedYaml): Promise<void> {
       { key: ["tasks", index, "dataset"], path: task.dataset, kinds: ["folder"], what: "the directory of a data set" },
       { key: ["tasks", index, "expert"], path: task.expert, kinds: ["folder", "file"], what: "a checkpoint" },
       ...(typeof task.head === "string"
-        ? [{ key: ["tasks", index, "head"], path: task.head, kinds: ["file"], what: "the safetensors file of a head" }]
+        ? [{ key: ["tasks", index, "head"], path: task.head, kinds: ["file"], what: "the file of a head" }]
         : []),
     ]),
   ];
