@@ -3,7 +3,9 @@
  * are rows of one tensor there, and the projection is the other way round. Nothing is copied: slices and transposes are ranges of the same file.
  * The text tower is left out. Source: open_clip's model.py and transformer.py (state dict names), and transformers' conversion script of CLIP.
  */
+import { CheckpointError } from "../errors.js";
 import { checkpointOf, type StoredCheckpoint } from "./checkpoint.js";
+import { quote } from "./json-cursor.js";
 import { itemBytes, rowsOf, type StoredTensor, transposed } from "./stored-tensor.js";
 
 /** What tells the layout, after whatever prefix a wrapping module adds; a ResNet of CLIP has the first and not the others. */
@@ -42,12 +44,20 @@ export function fromOpenClip(checkpoint: StoredCheckpoint): StoredCheckpoint {
   if (prefix === undefined) return checkpoint;
   const outer = prefix.endsWith(VISUAL) ? prefix.slice(0, -VISUAL.length) : undefined;
   const tensors = new Map<string, StoredTensor>();
+  const put = (name: string, stored: StoredTensor): void => {
+    const other = tensors.get(name);
+    if (other !== undefined)
+      throw new CheckpointError(
+        `${checkpoint.path}: expected one tensor for ${quote(name)}, found two: ${quote(other.name)} and ${quote(stored.name)}. Remove one of them.`,
+      );
+    tensors.set(name, stored);
+  };
   for (const [name, stored] of checkpoint.tensors) {
     if (name.startsWith(prefix)) {
       for (const [canonical, tensor] of visualTensors(name.slice(prefix.length), stored) ?? [[name, stored] as const])
-        tensors.set(canonical, tensor);
+        put(canonical, tensor);
     } else if (outer === undefined || !name.startsWith(outer) || !NOT_VISUAL.test(name.slice(outer.length)))
-      tensors.set(name, stored);
+      put(name, stored);
   }
   return checkpointOf(checkpoint.path, checkpoint.config, { tensors, format: checkpoint.format });
 }

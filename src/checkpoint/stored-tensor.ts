@@ -67,7 +67,8 @@ export function transposed(tensor: StoredTensor): StoredTensor {
 
 /** Bytes of the tensor's elements; for a view not those between them. */
 export function elementBytes({ dtype, shape }: Pick<StoredTensor, "dtype" | "shape">): number {
-  return shape.reduce((product, dim) => product * dim, 1) * itemBytes(dtype);
+  // Asked first: dims of strangers multiply to infinity, and infinity times 0 is no number.
+  return shape.includes(0) ? 0 : shape.reduce((product, dim) => product * dim, 1) * itemBytes(dtype);
 }
 
 /** Of the dtypes that have whole bytes; those with less are never sliced. */

@@ -5,10 +5,10 @@
 
 /** Whether elements with these strides lie one after another in row-major order, so that no stride is needed to read them. */
 export function isRowMajor(shape: readonly number[], strides: readonly number[]): boolean {
+  if (shape.includes(0)) return true;
   let step = 1;
   for (let axis = shape.length - 1; axis >= 0; axis--) {
     const dim = shape[axis] ?? 0;
-    if (dim === 0) return true;
     // The stride of an axis of length 1 is never taken.
     if (dim > 1 && strides[axis] !== step) return false;
     step *= dim;

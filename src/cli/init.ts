@@ -25,7 +25,10 @@ export const initVerb = defineVerb({
   },
   options: {
     base: { describe: "The pretrained model: its folder, or org/name on the hub", type: "string", requiresArg: true },
-    expert: { ...many, describe: "NAME=PATH of a fine-tuned model, or a folder of them; may be repeated" },
+    expert: {
+      ...many,
+      describe: "NAME=PATH of a fine-tuned model or LoRA adapter, or a folder of them; may be repeated",
+    },
     images: {
       ...many,
       describe: "NAME=PATH of an expert's images: a folder per class, a CSV (path,label), parquet, or without labels",

@@ -16,7 +16,7 @@ export const inspectVerb = defineVerb({
   describe: "Show the tensors of a checkpoint, or the coefficients of a run",
   positionals: {
     path: {
-      describe: "A .safetensors file, a checkpoint folder, a coefficients.json or a run folder",
+      describe: "A .safetensors or PyTorch file, a checkpoint folder, a coefficients.json or a run folder",
       type: "string",
       demandOption: true,
     },
@@ -32,7 +32,7 @@ export const inspectVerb = defineVerb({
     if (names.includes("coefficients.json")) await showCoefficients(path.join(file, "coefficients.json"), json, io);
     else if (names.length === 0 && file.endsWith(".json")) await showCoefficients(file, json, io);
     else {
-      const shards = names.filter((name) => name.endsWith(".safetensors")).sort();
+      const shards = modelFilesAmong(names);
       if (names.length > 0 && shards.length === 0)
         throw nothingToShow(given, `a folder with ${names.slice(0, 5).join(", ")}`);
       await showCheckpoint(shards.length > 0 ? shards.map((name) => path.join(file, name)) : [file], json, io);
@@ -40,6 +40,12 @@ export const inspectVerb = defineVerb({
     return EXIT_OK;
   },
 });
+
+/** PyTorch's only where there are no safetensors. */
+function modelFilesAmong(names: readonly string[]): string[] {
+  const safetensors = names.filter((name) => name.endsWith(".safetensors"));
+  return (safetensors.length > 0 ? safetensors : names.filter((name) => /\.(bin|pt|pth)$/.test(name))).toSorted();
+}
 
 /** The entries of a folder; none for a file. */
 async function namesIn(file: string, given: string): Promise<string[]> {
@@ -52,7 +58,7 @@ async function namesIn(file: string, given: string): Promise<string[]> {
 }
 
 function nothingToShow(given: string, found: string): CheckpointError {
-  const expected = "a .safetensors file, a folder that holds some, a coefficients.json or a run folder";
+  const expected = "a .safetensors or PyTorch file, a folder that holds some, a coefficients.json or a run folder";
   return new CheckpointError(`${given}: expected ${expected}, found ${found}. Check the path`);
 }
 
@@ -74,15 +80,16 @@ function groupCells({ granularity, tasks, groups, values }: CoefficientsRecord):
 }
 
 async function showCheckpoint(files: readonly string[], json: boolean, io: CliIo): Promise<void> {
-  const { readSafetensorsHeader } = await import("../checkpoint/safetensors.js");
-  const headers = await Promise.all(files.map((file) => readSafetensorsHeader(file)));
-  const tensors = headers.flatMap((header) =>
-    [...header.tensors.values()].map(({ name, dtype, shape, byteLength }) => ({
+  const { readModelFile } = await import("../checkpoint/model-files.js");
+  const { elementBytes } = await import("../checkpoint/stored-tensor.js");
+  const models = await Promise.all(files.map((file) => readModelFile(file)));
+  const tensors = models.flatMap((model) =>
+    [...new Set(model.tensors.values())].map(({ name, dtype, shape, file }) => ({
       name,
       dtype,
       shape,
-      sizeBytes: byteLength,
-      file: path.basename(header.path),
+      sizeBytes: elementBytes({ dtype, shape }),
+      file: path.basename(file.path),
     })),
   );
   if (json) return printJson(io, tensors);

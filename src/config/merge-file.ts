@@ -15,7 +15,7 @@ const parametersSchema = z.record(z.string(), mergeSettingSchema);
 const dtype = z.enum(["float32", "float16", "bfloat16"]);
 
 const modelSchema = z.strictObject({
-  model: z.string().min(1).describe("Folder of the model, relative to this file; or a .safetensors file"),
+  model: z.string().min(1).describe("Folder of the model, relative to this file; or a .safetensors or PyTorch file"),
   name: z.string().min(1).optional().describe("What the model is called in results; default: the folder's name"),
   parameters: parametersSchema.default({}).describe("Settings for this model, such as weight and density"),
 });

@@ -12,13 +12,13 @@ export interface WantedPath {
   readonly path: string;
   /** The folder that it was relative to. */
   readonly folder: string;
-  readonly what: "a checkpoint" | "the directory of a data set" | "the safetensors file of a head";
+  readonly what: "a checkpoint" | "the directory of a data set" | "the file of a head";
 }
 
 const KINDS = {
   "a checkpoint": ["folder", "file"],
   "the directory of a data set": ["folder"],
-  "the safetensors file of a head": ["file"],
+  "the file of a head": ["file"],
 } as const satisfies Record<WantedPath["what"], readonly string[]>;
 
 /** The suite's file, from itself or from its folder. Throws DataError when there is none. */
@@ -63,7 +63,7 @@ export async function checkPaths(wanted: readonly WantedPath[], suiteName: strin
 function hubAdvice(path: string, folder: string, what: WantedPath["what"]): string {
   const text = relative(folder, path).replaceAll(sep, "/");
   const reference = parseReference(text, what === "the directory of a data set" ? "dataset" : "model");
-  if (reference === undefined || what === "the safetensors file of a head") return "";
+  if (reference === undefined || what === "the file of a head") return "";
   return ` (a path, since its folder is there; for the repository on the hub write ${formatUri(reference)})`;
 }
 

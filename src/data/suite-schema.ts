@@ -49,7 +49,7 @@ const images = z
   .describe("Images that the data set's own splits have; one with another number is not this data set");
 const head = z
   .union([text, prototypesHeadSchema, zeroShotHeadSchema], "a path or a section with prototypes or zero_shot")
-  .describe("Safetensors file of the task's frozen classifier, or a section that says what it is made of");
+  .describe("File of the task's frozen classifier (safetensors or PyTorch), or a section that says what it is made of");
 const classes = z.array(text).min(2).describe("Class names in the order of the head's rows");
 const licence = text.optional().describe("Licence of the data (SPDX identifier where there is one)");
 const source = text.optional().describe("Where the data comes from");
@@ -67,7 +67,7 @@ export const taskSchema = z
     title,
     dataset: dataset.optional(),
     images,
-    expert: text.describe("Checkpoint fine-tuned on this task, or org/name on the hub"),
+    expert: text.describe("Checkpoint fine-tuned on this task or LoRA adapter, or org/name on the hub"),
     head: head.optional(),
     classes: classes.optional(),
     licence,

@@ -178,7 +178,7 @@ function wantedPaths(suite: Suite, whole: readonly WholeTask[], yaml: LocatedYam
     },
     { place: place(["expert"]), path: task.expert, folder, what: "a checkpoint" },
     ...(typeof task.head === "string"
-      ? [{ place: place(["head"]), path: task.head, folder, what: "the safetensors file of a head" } as const]
+      ? [{ place: place(["head"]), path: task.head, folder, what: "the file of a head" } as const]
       : []),
   ];
   return [

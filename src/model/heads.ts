@@ -1,6 +1,6 @@
 /**
  * Frozen per-task classifiers over normalised features: logits = scale * features headT + bias.
- * On disk: a safetensors file with `weight` [C, E] (rows of length 1: text embeddings or class prototypes),
+ * On disk: a safetensors file (or a state dict of PyTorch) with `weight` [C, E] (rows of length 1: text embeddings or class prototypes),
  * optional `bias` [C], and either `logit_scale` ([] or [1]) or the suite's scale. C classes, E features.
  */
 import { openCheckpoint } from "../checkpoint/checkpoint.js";

@@ -291,11 +291,11 @@ test.each([
     3,
     "nowhere: expected a coefficients.json or the folder of a run that has one, found nothing",
   ],
-  ["inspect nowhere", 3, "nowhere: expected a .safetensors file, a folder that holds some"],
+  ["inspect nowhere", 3, "nowhere: expected a .safetensors or PyTorch file, a folder that holds some"],
   [
     "inspect .",
     3,
-    ".: expected a .safetensors file, a folder that holds some, a coefficients.json or a run folder, found a folder with c.yaml",
+    ".: expected a .safetensors or PyTorch file, a folder that holds some, a coefficients.json or a run folder, found a folder with c.yaml",
   ],
 ])("adamerge %s: exit code %i", async (line, code, message) => {
   const result = await run(line);

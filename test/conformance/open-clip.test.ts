@@ -94,6 +94,17 @@ describe("as an expert", () => {
     expect(about("visual.transformer.resblocks.0.ls_1.gamma")).toEqual(["one it has not"]);
     expect(about("logit_scale")).toEqual([]);
   });
+
+  it("with a tensor in both layouts is refused", async () => {
+    const path = join(folder, "both.safetensors");
+    const one = (name: string) => ({ name, shape: [1], dtype: "F32", data: Float32Array.of(1) });
+    const names = ["conv1.weight", "class_embedding", "transformer.resblocks.0.attn.in_proj_weight"];
+    const other = "vision_model.embeddings.class_embedding";
+    await writeSafetensors(path, [...names.map((name) => one(`visual.${name}`)), one(other)]);
+    await expect(openBase(path)).rejects.toThrow(
+      /expected one tensor for "vision_model\.embeddings\.class_embedding", found two: "v.*" and "v.*"\. Remove one/,
+    );
+  });
 });
 
 it("a base that is a file needs a config.json beside it", async () => {

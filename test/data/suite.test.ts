@@ -174,11 +174,9 @@ describe("openSuite", () => {
     expect(error).toBeInstanceOf(DataError);
     expect(String(error)).toContain(`${file}:3: base: expected a checkpoint, found nothing at ${join(root, "bass")}`);
     expect(String(error)).toContain("tasks.1.dataset: expected the directory of a data set, found nothing");
-    expect(String(error)).toContain("tasks.1.head: expected the safetensors file of a head, found nothing");
+    expect(String(error)).toContain("tasks.1.head: expected the file of a head, found nothing");
     const swapped = whole.replace("heads/svhn.safetensors", "tasks/svhn");
-    await expect(open(swapped)).rejects.toThrow(
-      "tasks.1.head: expected the safetensors file of a head, found a folder",
-    );
+    await expect(open(swapped)).rejects.toThrow("tasks.1.head: expected the file of a head, found a folder");
   });
 
   it("says what is missing when there is no suite", async () => {

@@ -169,6 +169,14 @@ describe("tensors", () => {
       /expected factors of a vision tower's layers, found none among 2 tensors/,
     ],
     [
+      "one layer under two names",
+      [Q, Q.replace("vision_model.", "")].flatMap((layer) => [
+        filled(`${layer}.lora_A.weight`, [4, 32]),
+        filled(`${layer}.lora_B.weight`, [32, 4]),
+      ]),
+      /expected one change of "vision_model.*q_proj.weight", found two under different names/,
+    ],
+    [
       "factors and the whole tensor",
       [filled(`${Q}.lora_A.weight`, [4, 32]), filled(`${Q}.lora_B.weight`, [32, 4]), filled(`${Q}.weight`, [32, 32])],
       /expected factors or a tensor in its place, found both/,

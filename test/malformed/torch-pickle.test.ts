@@ -199,6 +199,17 @@ describe("tensors", () => {
     await cases.expectRefusal(torchFile(pickle), message);
   });
 
+  it("a tensor of no elements with dims that multiply to infinity does not hide a large one", async () => {
+    const many = op.long(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f);
+    const empty = tensor({ shape: [...new Array(40).fill(many), 0], strides: new Array(41).fill(0) });
+    const large = tensor({ shape: [1_000_000_000], strides: [0] });
+    const both = `${op.start}${op.dict}${op.text("a")}${empty}${op.setItem}${op.text("b")}${large}${op.setItem}.`;
+    await cases.expectRefusal(
+      torchFile(both),
+      /tensors of at most 4 times the size of the file, found more, up to "b"/,
+    );
+  });
+
   it("a billion dims of length 0 are an empty tensor", async () => {
     expect(await (await cases.open(torchFile(shapes([0, 1_000_000_000], [5, 9])))).readFloat32("t")).toEqual(
       new Float32Array(),

@@ -1,10 +1,12 @@
 /** A suite whose models and data sets are on the (fake) hub gives what the same suite in directories gives. */
-import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
 import { runCli } from "../../src/cli/cli.js";
 import type { CliIo } from "../../src/cli/io.js";
 import { type FakeHub, startFakeHub } from "../fake-hub/fake-hub.js";
+import { stateDictFile } from "../malformed/make-torch-file.js";
 import { ROOT, temporaryFolder } from "../support/cli.js";
 
 const MINI8 = join(ROOT, "datasets", "mini8");
@@ -20,6 +22,7 @@ beforeAll(async () => {
     await copy(join(MINI8, "experts", task), join(served, "models", "adamerge", `mini8_${task}`));
     await copy(join(MINI8, "tasks", task), join(served, "datasets", "adamerge", task));
   }
+  await asPyTorch(join(served, "models", "adamerge", "mini8_letters"));
   hub = await startFakeHub(served);
   await mkdir(join(folder, "suite"));
   await writeFile(join(folder, "suite", "suite.yaml"), await suiteText());
@@ -29,6 +32,15 @@ afterAll(() => hub.close());
 
 async function copy(from: string, to: string): Promise<void> {
   await cp(from, to, { recursive: true, dereference: true });
+}
+
+/** The same tensors in the file of an older repository. */
+async function asPyTorch(directory: string): Promise<void> {
+  const model = await openCheckpoint(directory);
+  const tensors = new Map<string, { shape: readonly number[]; data: Float32Array }>();
+  for (const [name, { shape }] of model.tensors) tensors.set(name, { shape, data: await model.readFloat32(name) });
+  await writeFile(join(directory, "pytorch_model.bin"), stateDictFile(tensors));
+  await rm(join(directory, "model.safetensors"));
 }
 
 /** mini8's own description, cut to two tasks, with repositories in the place of folders. */
@@ -92,6 +104,7 @@ test("a pull that was broken off goes on where it was, and an evaluation asks no
   const before = hub.requests.length;
   const remote = await run("eval run.yaml --method weight_averaging --json");
   expect(remote.stderr).not.toContain("adamerge: ");
+  expect(remote.stderr).toMatch(/notice: .*mini8_letters.* is a PyTorch file/);
   expect(hub.requests).toHaveLength(before);
   const local = await run(
     `eval ${join(ROOT, "configs", "mini8.yaml")} tasks=[mnist,letters] data.eval_limit=60 --method weight_averaging --json`,

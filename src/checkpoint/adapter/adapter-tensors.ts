@@ -57,18 +57,26 @@ export function sortAdapterTensors(tensors: ReadonlyMap<string, StoredTensor>, p
       );
     else {
       const canonical = canonicalTensorName(own.replace(WRAPPER, ""));
-      if (canonical !== undefined) replaced.set(canonical, stored);
+      if (canonical !== undefined) putOnce(replaced, canonical, stored, path);
     }
   }
   const factors = new Map<string, Factors>();
   for (const [module, pair] of found) {
     const canonical = canonicalTensorName(`${module}.weight`);
-    if (canonical !== undefined) factors.set(canonical, completed(module, pair, path));
+    if (canonical !== undefined) putOnce(factors, canonical, completed(module, pair, path), path);
   }
   if (factors.size + replaced.size > 0) return { factors, replaced };
   throw new CheckpointError(
     `${path}: expected factors of a vision tower's layers, found none among ${tensors.size} tensors. Check that this is the adapter you mean.`,
   );
+}
+
+function putOnce<T>(map: Map<string, T>, canonical: string, value: T, path: string): void {
+  if (map.has(canonical))
+    throw new CheckpointError(
+      `${path}: expected one change of ${quote(canonical)}, found two under different names. Get the adapter again.`,
+    );
+  map.set(canonical, value);
 }
 
 /** The factors at the beginning have the numbers of their parameters in the layer: A comes before B. */
