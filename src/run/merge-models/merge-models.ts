@@ -23,8 +23,6 @@ import { type MergePlan, planMerge } from "./plan.js";
 import { openStaging, type Shard, type Staging } from "./staging.js";
 import { workOff } from "./workers.js";
 
-/** Anonymous memory of all threads together for tensors that are looked at more than once; larger ones are read again. */
-const CACHE_BYTES = 1_000_000_000;
 const KEEP_EVERY_MS = 1000;
 
 export interface MergeProgress {
@@ -69,7 +67,7 @@ export async function mergeModels(file: MergeFile, output: string, options: Merg
     if (plan.leftOut.length > 0) options.log(`not merged: ${listed(plan.leftOut)}, which the base does not have`);
     const seconds = (): number => (performance.now() - started) / 1000;
     const threads = options.threads || availableParallelism();
-    const task = await taskOf(file, plan, jobs, threads, options.signal);
+    const task = await taskOf(file, plan, jobs, options.signal);
     if (task === undefined) return { reason: "interrupted", writtenBytes: 0, seconds: seconds() };
     await workOff(task, bySize(left), {
       threads,
@@ -161,13 +159,12 @@ async function taskOf(
   { method, seed, parameters }: MergeFile,
   plan: MergePlan,
   jobs: readonly TensorJob[],
-  threads: number,
   signal: AbortSignal,
 ): Promise<MergeTask | undefined> {
   const isWhole = method.kind === "whole-model";
   const tensors = isWhole ? jobs.filter(({ work }) => work.kind === "whole-model") : [];
   const findings = new Map<string, unknown>();
-  const task = { method, seed, parameters, tensors, findings, cacheBytes: CACHE_BYTES / threads };
+  const task = { method, seed, parameters, tensors, findings };
   if (!isWhole) return task;
   const found = mergeMethods.get(method.name);
   assert(found !== undefined, `no method ${plan.title}`);
