@@ -7,10 +7,7 @@ import { BYTES_TO_TRIM } from "../../merge/per-tensor/kept-elements.js";
 import { bytesInMemory, clearBehind } from "../../merge/per-tensor/kernel-memory.js";
 import type { HalfDtype, Kernels } from "../../merge/per-tensor/kernels.js";
 import type { TensorPiece } from "../../merge/per-tensor/tensor-method.js";
-import type { Encode, TensorInput } from "./merge-tensor.js";
-
-/** 128 KB of float32: those of some models stay in a core's cache between reading and writing. A multiple of the kernels' vectors. */
-const PIECE_ELEMENTS = 1 << 15;
+import { type Encode, PIECE_ELEMENTS, type TensorInput } from "./merge-tensor.js";
 
 /** What a method has beside the arrays of its models: addresses, weights. */
 const SMALL_ARRAYS_BYTES = 1 << 16;

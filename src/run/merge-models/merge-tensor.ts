@@ -9,7 +9,10 @@ import { CheckpointError, NumericError } from "../../errors.js";
 import type { MergeTensorPiece, TensorPiece } from "../../merge/per-tensor/tensor-method.js";
 import type { TensorJob } from "./jobs.js";
 
-/** Of methods over the whole model. 256 KB of float32: a few of these stay in a core's cache between reading and writing. */
+/**
+ * 256 KB of float32: a few of these stay in a core's cache between reading and writing, and calls into the system and the kernels are few. A
+ * multiple of the kernels' vectors.
+ */
 export const PIECE_ELEMENTS = 1 << 16;
 const COPY_BYTES = 1 << 22;
 
