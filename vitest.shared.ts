@@ -1,15 +1,16 @@
 import type { Plugin } from "vitest/config";
 
-/** Files that start threads or processes, and what they start, relative to them. */
+/** Files that start threads or processes or load WebAssembly, and what they start, relative to them. */
 const STARTED: readonly (readonly [file: string, started: string, built: string])[] = [
   ["/src/engine/onnx-engine.ts", "./onnx/session-worker.js", "../../dist/engine/onnx/session-worker.js"],
   ["/src/experiment/sweep/run-sweep.ts", "./trial-process.js", "../../../dist/experiment/sweep/trial-process.js"],
   ["/src/run/merge-models/workers.ts", "./merge-worker.js", "../../../dist/run/merge-models/merge-worker.js"],
+  ["/src/merge/per-tensor/kernels.ts", "./kernels.wasm", "../../../dist/merge/per-tensor/kernels.wasm"],
 ];
 
 /**
  * Worker threads and processes load files through Node, which does not read TypeScript. Tests import the sources, but what these
- * start is taken from `dist`, which `npm test` builds first.
+ * start or load is taken from `dist`, which `npm test` builds first.
  */
 export const workersFromDist: Plugin = {
   name: "workers-from-dist",

@@ -28,7 +28,6 @@ export { convertCoefficients } from "./run/convert-coefficients.js";
 export { type DoctorOptions, describeEnvironment } from "./run/environment.js";
 export { type EvaluatedMethod, evaluateMethod } from "./run/evaluate-method.js";
 export { initSuite } from "./run/init/init-suite.js";
-export { mergeModels } from "./run/merge-models/merge-models.js";
 export { mergeToDirectory } from "./run/merge-to-directory.js";
 export { stoppedRun } from "./run/open-folder.js";
 export { planFit } from "./run/plan-fit.js";

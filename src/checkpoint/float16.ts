@@ -68,10 +68,11 @@ export function encodeBfloat16Into(values: Float32Array, bits: Uint16Array): boo
     const word = words[i] ?? 0;
     const rounded = (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
     bits[i] = rounded;
-    if ((rounded & 0x7f80) !== 0x7f80) continue;
+    const isNan = (word & 0x7fff_ffff) > 0x7f80_0000;
+    if ((rounded & 0x7f80) !== 0x7f80 && !isNan) continue;
     allFinite = false;
-    // Rounding a NaN could carry into infinity; setting the quiet bit cannot.
-    if ((word & 0x7fff_ffff) > 0x7f80_0000) bits[i] = (word >>> 16) | 0x40;
+    // Rounding a NaN could carry into infinity or zero; setting the quiet bit cannot.
+    if (isNan) bits[i] = (word >>> 16) | 0x40;
   }
   return allFinite;
 }

@@ -34,6 +34,11 @@ export interface WorkOptions {
   readonly tracking?: Tracking;
 }
 
+/** What merge files need, which is no engine: they are imported by themselves, in a third of the time. */
+export interface Merging {
+  mergeModels(file: MergeFile, output: string, options: MergeModelsOptions): Promise<MergeResult>;
+}
+
 /** The functions of src/run.ts that verbs call; it loads the engines, so it is imported when one runs. */
 export interface Library {
   fit(
@@ -64,7 +69,6 @@ export interface Library {
       readonly hub: Hub;
     },
   ): Promise<{ readonly tasks: readonly string[]; readonly groups: readonly string[] }>;
-  mergeModels(file: MergeFile, output: string, options: MergeModelsOptions): Promise<MergeResult>;
   quickstart(
     options: Omit<WorkOptions, "overwrite"> & {
       readonly configPath: string;
@@ -92,6 +96,7 @@ export interface CliIo {
   /** Aborted by the first Ctrl-C. */
   readonly signal: AbortSignal;
   readonly library: () => Promise<Library>;
+  readonly merging: () => Promise<Merging>;
 }
 
 /** `$ADAMERGE_CACHE`, else `$XDG_CACHE_HOME/adamerge`, else `~/.cache/adamerge`. */

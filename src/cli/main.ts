@@ -38,6 +38,7 @@ const exitCode = await runCli(process.argv.slice(2), {
   packageRoot: fileURLToPath(new URL("../..", import.meta.url)),
   signal: abort.signal,
   library: () => import("../run.js"),
+  merging: () => import("../run/merge-models/merge-models.js"),
 });
 // Leaves when what was printed has been handed over, without waiting for engine threads to wind down.
 process.stdout.write("", () => process.exit(exitCode));

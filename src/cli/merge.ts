@@ -75,16 +75,14 @@ async function mergeByFile(file: string, directory: string, { overwrite, threads
   const { readMergeFile } = await import("../config/merge-file.js");
   const { log } = workOptions(io, { quiet });
   const progress = createByteProgress(io.stderr, () => performance.now());
-  const library = await io.library();
-  const { reason, writtenBytes, seconds } = await library
-    .mergeModels(await readMergeFile(file), directory, {
-      overwrite,
-      threads,
-      signal: io.signal,
-      log,
-      onProgress: quiet ? () => {} : progress.show,
-    })
-    .finally(progress.end);
+  const { mergeModels } = await io.merging();
+  const { reason, writtenBytes, seconds } = await mergeModels(await readMergeFile(file), directory, {
+    overwrite,
+    threads,
+    signal: io.signal,
+    log,
+    onProgress: quiet ? () => {} : progress.show,
+  }).finally(progress.end);
   const speed = `${bytesText(writtenBytes)} in ${duration(seconds)}, ${bytesText(writtenBytes / seconds)}/s`;
   if (reason === "interrupted") {
     log(`interrupted after ${speed}; the same command goes on with it`);

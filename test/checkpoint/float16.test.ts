@@ -45,6 +45,11 @@ describe.each([
     expect([...wrong]).toEqual([]);
   });
 
+  it("keeps every NaN one, also those whose mantissa is all ones", () => {
+    for (const pattern of [0x7f80_0001, 0x7fbf_ffff, 0x7fff_8000, 0x7fff_ffff, 0xff80_0001, 0xffff_ffff])
+      expect(decode(encode(new Float32Array(Uint32Array.of(pattern).buffer)))[0], pattern.toString(16)).toBeNaN();
+  });
+
   it("works on a view that does not begin its buffer", () => {
     const values = new Float32Array([9, 1.5, -2]).subarray(1);
     expect([...decode(encode(values))]).toEqual([1.5, -2]);

@@ -74,12 +74,12 @@ async function run(line: string, changes: Partial<Library> = {}, signal = new Ab
     evaluateMethod: note("evaluateMethod", { row, predictions: { split: "test", methods: {} } }),
     mergeToDirectory: note("mergeToDirectory", undefined),
     convertCoefficients: note("convertCoefficients", { tasks: ["a"], groups: ["all"] }),
-    mergeModels: note("mergeModels", { reason: "finished" as const, writtenBytes: 1e9, seconds: 2 }),
     writeRunReport: note("writeRunReport", "/runs/c/default/report.html"),
     quickstart: note("quickstart", { suite: "mini8", engine: "onnx", device: "cpu", seconds: 1, rows: [row] }),
     describeEnvironment: note("describeEnvironment", [{ name: "onnx", ok: false, detail: "no", advice: "install it" }]),
     ...changes,
   };
+  const merging = { mergeModels: note("mergeModels", { reason: "finished" as const, writtenBytes: 1e9, seconds: 2 }) };
   const io: CliIo = {
     stdout: { write: (text) => (stdout += text) },
     stderr: { write: (text) => (stderr += text) },
@@ -89,6 +89,7 @@ async function run(line: string, changes: Partial<Library> = {}, signal = new Ab
     packageRoot,
     signal,
     library: async () => library,
+    merging: async () => merging,
   };
   const code = await runCli(line.split(" ").filter(Boolean), io);
   return { code, stdout, stderr, calls };

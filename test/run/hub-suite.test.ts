@@ -76,6 +76,7 @@ async function run(line: string, env: Readonly<Record<string, string>> = {}) {
     packageRoot: ROOT,
     signal: new AbortController().signal,
     library: () => import("../../src/run.js"),
+    merging: () => import("../../src/run/merge-models/merge-models.js"),
   };
   const code = await runCli(line.split(" "), io);
   return { code, stdout, stderr };

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
+import { decodeBfloat16, encodeBfloat16 } from "../../src/checkpoint/float16.js";
 import { writeSafetensors } from "../../src/checkpoint/safetensors.js";
 import { readMergeFile } from "../../src/config/merge-file.js";
 import { mergeMethods } from "../../src/merge/methods/registry.js";
@@ -161,6 +162,21 @@ describe("a merge", () => {
         ).toBeLessThan(1e-6);
     },
   );
+
+  it.each([278_000, 293_000, 305_000])("puts every piece of a tensor of %i elements in its place", async (length) => {
+    // Places that were computed as parts of the whole would not be integers here, and Node writes such pieces anywhere.
+    const made = randomArray(length, 1, -1, 1);
+    for (const name of ["one", "two"]) {
+      await mkdir(join(folder, name));
+      const tensor = { name: "weight", shape: [length], dtype: "F32", data: made };
+      await writeSafetensors(join(folder, name, "model.safetensors"), [tensor]);
+    }
+    const list = `models:\n  - {model: ${join(folder, "one")}}\n  - {model: ${join(folder, "two")}}\n`;
+    await mergeText(`${list}merge_method: linear\nparameters: {weight: 1}\ndtype: bfloat16\n`);
+    expect(await (await openCheckpoint(join(folder, "out"))).readFloat32("weight")).toEqual(
+      decodeBfloat16(encodeBfloat16(made)),
+    );
+  });
 
   it("drops elements alike in every start, and by another seed others", async () => {
     const text = `${LIST}merge_method: dare_linear\nparameters: {weight: 0.5, density: 0.3}\n`;

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { ConfigError } from "../../errors.js";
-import { type WeightedSum, weightedSum } from "./kernels.js";
+import type { WeightedSum } from "./kernels.js";
 import { defineTensorMethod, type TensorToMerge } from "./tensor-method.js";
 
 export const linear = defineTensorMethod({
@@ -15,11 +15,11 @@ export const linear = defineTensorMethod({
   base: "unused",
   perModel: z.strictObject({ weight: z.number().describe("Share of the model") }),
   shared: z.strictObject({ normalize: z.boolean().default(true).describe("Divide by the sum of the weights") }),
-  prepare: ({ name }, perModelM, { normalize }) => {
+  prepare: ({ name, kernels }, perModelM, { normalize }) => {
     const total = perModelM.reduce((sum, { weight }) => sum + weight, 0);
     if (normalize && total === 0)
       throw new ConfigError(`tensor ${name}: expected weights with a sum other than 0 to normalize by, found 0`);
-    const sum = weightedSum(perModelM.map(({ weight }) => (normalize ? weight / total : weight)));
+    const sum = kernels.weightedSum(perModelM.map(({ weight }) => (normalize ? weight / total : weight)));
     return ({ modelsMN }) => overFirst(sum, modelsMN);
   },
 });
@@ -44,22 +44,19 @@ export const slerp = defineTensorMethod({
   perModel: z.strictObject({}),
   shared: z.strictObject({ t: z.number().describe("0 is the base, 1 the other model") }),
   prepare: (tensor, _perModel, { t }) => {
-    const sum = weightedSum(slerpWeights(tensor, t));
+    const sum = tensor.kernels.weightedSum(slerpWeights(tensor, t));
     return ({ baseN = new Float32Array(), modelsMN }) => overFirst(sum, [baseN, ...modelsMN]);
   },
 });
 
 /** What the two tensors are multiplied with: their own lengths are kept, the angle is that between their directions. */
-function slerpWeights(tensor: TensorToMerge, t: number): readonly [number, number] {
+function slerpWeights({ kernels, stream }: TensorToMerge, t: number): readonly [number, number] {
   let [dot, base, other] = [0, 0, 0];
-  for (const { baseN = new Float32Array(), modelsMN } of tensor.stream()) {
+  for (const { baseN = new Float32Array(), modelsMN } of stream()) {
     const otherN = modelsMN[0] ?? new Float32Array();
-    for (let i = 0; i < baseN.length; i++) {
-      const [a, b] = [baseN[i] ?? 0, otherN[i] ?? 0];
-      dot += a * b;
-      base += a * a;
-      other += b * b;
-    }
+    dot += kernels.dotProduct(baseN, otherN);
+    base += kernels.dotProduct(baseN, baseN);
+    other += kernels.dotProduct(otherN, otherN);
   }
   // A tensor of nothing has no direction, and its length is taken as 1. Source: mergekit.
   const length = (squares: number): number => (Math.sqrt(squares) > 1e-8 ? Math.sqrt(squares) : 1);

@@ -5,9 +5,9 @@
  */
 import { z } from "zod";
 import { createRng } from "../../runtime/rng.js";
-import { dropAtRandom } from "../random-element.js";
 import { trimToLargest } from "./kept-elements.js";
-import { agreedSum, weightedSum } from "./kernels.js";
+import type { Kernels } from "./kernels.js";
+import { keepAtRandom } from "./random-elements.js";
 import { defineTensorMethod, type MergeTensorPiece, type TensorPiece, type TensorToMerge } from "./tensor-method.js";
 
 /** Settings of all these methods, so that a file needs no other keys when its method changes; a method that drops nothing keeps all. */
@@ -43,8 +43,8 @@ function summands({ weightsM, factorsM, normalize, lambda }: Mix): number[] {
 }
 
 /** base + sum of weight * task vector, divided by the sum of the weights when asked. */
-function summed(mix: Mix): MergeTensorPiece {
-  const sum = weightedSum([1, ...summands(mix)]);
+function summed(kernels: Kernels, mix: Mix): MergeTensorPiece {
+  const sum = kernels.weightedSum([1, ...summands(mix)]);
   return ({ baseN = new Float32Array(), modelsMN }) => {
     sum([baseN, ...modelsMN], baseN);
     return baseN;
@@ -52,9 +52,9 @@ function summed(mix: Mix): MergeTensorPiece {
 }
 
 /** The same from the models' values, without taking the base away from each of them first. */
-function summedModels(mix: Mix): MergeTensorPiece {
+function summedModels(kernels: Kernels, mix: Mix): MergeTensorPiece {
   const scaledM = summands(mix);
-  const sum = weightedSum([1 - scaledM.reduce((total, own) => total + own, 0), ...scaledM]);
+  const sum = kernels.weightedSum([1 - scaledM.reduce((total, own) => total + own, 0), ...scaledM]);
   return ({ baseN = new Float32Array(), modelsMN }) => {
     sum([baseN, ...modelsMN], baseN);
     return baseN;
@@ -62,18 +62,18 @@ function summedModels(mix: Mix): MergeTensorPiece {
 }
 
 /** The same over elements that agree with the sign of the weighted sum. */
-function agreed({ weightsM: sharesM, factorsM, normalize, lambda }: Mix): MergeTensorPiece {
+function agreed(kernels: Kernels, { weightsM: sharesM, factorsM, normalize, lambda }: Mix): MergeTensorPiece {
   const weightsM = sharesM.map((share, model) => share * (factorsM[model] ?? 1));
-  const sum = agreedSum({ weightsM, sharesM, normalize, lambda });
+  const sum = kernels.agreedSum({ weightsM, sharesM, normalize, lambda });
   return ({ baseN = new Float32Array(), modelsMN }) => {
     sum(modelsMN, baseN);
     return baseN;
   };
 }
 
-/** Sets elements of the models to 0, in place; takes all pieces once, in order. */
+/** Sets elements of the models to 0, in place. */
 type Drop = (piece: TensorPiece) => void;
-/** Looks at the tensor and returns what makes such functions. */
+/** Looks at the tensor and returns what makes such functions, each of which takes all pieces once, in order. */
 type Sparsify = (tensor: TensorToMerge, densitiesM: readonly number[]) => () => Drop;
 
 /** The largest by magnitude stay: density x size of them, but one at least where the density is not 0. */
@@ -84,32 +84,27 @@ const byMagnitude: Sparsify = (tensor, densitiesM) =>
   );
 
 /** Each stays with the probability of the density. */
-const atRandom: Sparsify = ({ name, seed }, densitiesM) => {
+const atRandom: Sparsify = ({ name, seed, kernels }, densitiesM) => {
   const keysM = densitiesM.map((_, model) => createRng(seed, "dare", model, name).nextUint32());
   return () =>
     ({ from, modelsMN }) => {
-      for (const [model, values] of modelsMN.entries()) {
-        const density = densitiesM[model] ?? 1;
-        if (density < 1) dropAtRandom(values, keysM[model] ?? 0, from, density);
-      }
+      for (const [model, values] of modelsMN.entries())
+        keepAtRandom(kernels, values, keysM[model] ?? 0, from, densitiesM[model] ?? 1);
     };
 };
 
 /** What gives each task vector the L1 norm back that dropping takes from it. */
-function rescaling(tensor: TensorToMerge, drop: Drop): number[] {
+function rescaling({ kernels, stream }: TensorToMerge, drop: Drop): number[] {
   const before: number[] = [];
   const after: number[] = [];
-  const copies: Float32Array[] = [];
-  for (const piece of tensor.stream()) {
+  const addNorms = (normsM: number[], modelsMN: readonly Float32Array[]): void => {
+    for (const [model, values] of modelsMN.entries())
+      normsM[model] = (normsM[model] ?? 0) + kernels.absoluteSum(values);
+  };
+  for (const piece of stream()) {
     addNorms(before, piece.modelsMN);
-    const modelsMN = piece.modelsMN.map((values, model) => {
-      const copy = copies[model]?.length === values.length ? copies[model] : new Float32Array(values.length);
-      copies[model] = copy;
-      copy.set(values);
-      return copy;
-    });
-    drop({ ...piece, modelsMN });
-    addNorms(after, modelsMN);
+    drop(piece);
+    addNorms(after, piece.modelsMN);
   }
   // Norms below this are taken as nothing, and nothing is scaled. Source: mergekit.
   return before.map((norm, model) => {
@@ -118,21 +113,13 @@ function rescaling(tensor: TensorToMerge, drop: Drop): number[] {
   });
 }
 
-function addNorms(normsM: number[], modelsMN: readonly Float32Array[]): void {
-  for (const [model, values] of modelsMN.entries()) {
-    let sum = normsM[model] ?? 0;
-    for (let i = 0; i < values.length; i++) sum += Math.abs(values[i] ?? 0);
-    normsM[model] = sum;
-  }
-}
-
 interface Variant {
   readonly name: string;
   readonly title: string;
   readonly paper: string;
   /** Without it the pieces hold the models' values. */
   readonly sparsify?: Sparsify;
-  readonly mix: (mix: Mix) => MergeTensorPiece;
+  readonly mix: (kernels: Kernels, mix: Mix) => MergeTensorPiece;
   readonly normalize: boolean;
   readonly rescale: boolean;
 }
@@ -150,9 +137,10 @@ function variant({ name, title, paper, sparsify, mix, normalize, rescale }: Vari
       const weightsM = perModelM.map(({ weight }) => weight);
       const densitiesM = perModelM.map(({ density }) => density);
       if (sparsify === undefined || densitiesM.every((density) => density === 1))
-        return mix({ ...shared, weightsM, factorsM: [] });
+        return mix(tensor.kernels, { ...shared, weightsM, factorsM: [] });
       const drops = sparsify(tensor, densitiesM);
-      const merge = mix({ ...shared, weightsM, factorsM: shared.rescale ? rescaling(tensor, drops()) : [] });
+      const factorsM = shared.rescale ? rescaling(tensor, drops()) : [];
+      const merge = mix(tensor.kernels, { ...shared, weightsM, factorsM });
       const drop = drops();
       return (piece) => {
         drop(piece);

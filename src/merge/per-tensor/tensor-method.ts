@@ -3,8 +3,9 @@
  * model to model, and a function over pieces of one tensor. M models, N elements of a piece.
  */
 import type { z } from "zod";
+import type { Kernels } from "./kernels.js";
 
-/** Neighbouring elements of a tensor. */
+/** Neighbouring elements of a tensor, in arrays of the kernels' memory. */
 export interface TensorPiece {
   /** Index of the first element within the tensor. */
   readonly from: number;
@@ -18,7 +19,8 @@ export interface TensorToMerge {
   readonly name: string;
   readonly size: number;
   readonly seed: number;
-  /** All of the tensor in pieces, in order, as often as a method likes. What it yields must not be changed. */
+  readonly kernels: Kernels;
+  /** All of the tensor in pieces, in order, as often as a method likes. The arrays are used again for the next piece, and may be changed. */
   stream(): Iterable<TensorPiece>;
 }
 

@@ -29,8 +29,6 @@ export interface MergeTask {
   readonly findings: ReadonlyMap<string, unknown>;
   /** All tensors that are merged, for methods over the whole model. */
   readonly tensors: readonly TensorJob[];
-  /** Bytes of float32 that a worker may hold of one tensor instead of reading it again. */
-  readonly cacheBytes: number;
 }
 
 export type WorkerRequest = { readonly kind: "merge"; readonly job: TensorJob };

@@ -24,9 +24,8 @@ import { type MergePlan, planMerge } from "./plan.js";
 import { openStaging, type Shard, type Staging } from "./staging.js";
 import { workOff } from "./workers.js";
 
-/** Anonymous memory of all threads together for tensors that are looked at more than once; larger ones are read again. */
-const CACHE_BYTES = 1_000_000_000;
-const KEEP_EVERY_MS = 1000;
+/** The disk shall be at work from the beginning: what it has not written when all is merged is waited for. */
+const KEEP_EVERY_MS = 250;
 
 export interface MergeProgress {
   readonly doneBytes: number;
@@ -71,8 +70,9 @@ export async function mergeModels(file: MergeFile, output: string, options: Merg
     if (plan.leftOut.length > 0) options.log(`not merged: ${listed(plan.leftOut)}, which the base does not have`);
     const seconds = (): number => (performance.now() - started) / 1000;
     const threads = options.threads || availableParallelism();
-    const task = await taskOf(file, plan, jobs, threads, options.signal);
+    const task = await taskOf(file, plan, jobs, options.signal);
     if (task === undefined) return { reason: "interrupted", writtenBytes: 0, seconds: seconds() };
+    const keeper = keepNowAndThen(staging);
     await workOff(task, bySize(left), {
       threads,
       signal: options.signal,
@@ -80,8 +80,8 @@ export async function mergeModels(file: MergeFile, output: string, options: Merg
         doneBytes += bytes;
         options.onProgress({ doneBytes, totalBytes, seconds: seconds() });
       },
-      onDone: keepingNow(staging),
-    }).finally(() => staging.keep());
+      onDone: keeper.add,
+    }).finally(keeper.finish);
     const writtenBytes = doneBytes - before;
     if (staging.done.size < jobs.length) return { reason: "interrupted", writtenBytes, seconds: seconds() };
     await writeRest(file, plan, shards, staging.folder);
@@ -145,16 +145,34 @@ function bySize(jobs: readonly TensorJob[]): TensorJob[] {
   return jobs.toSorted((a, b) => b.size - a.size);
 }
 
-/** Notes tensors, and makes the notes durable now and then. */
-function keepingNow(staging: Staging): (tensor: string) => void {
+interface Keeper {
+  /** Notes a tensor as written. */
+  readonly add: (tensor: string) => void;
+  /** Makes all notes durable. */
+  readonly finish: () => Promise<void>;
+}
+
+/** Makes notes of tensors durable now and then, one time after another: on a slow disk they would pile up, and outlast the merge. */
+function keepNowAndThen(staging: Staging): Keeper {
   let last = performance.now();
-  let keeping = Promise.resolve();
-  return (tensor) => {
-    staging.add(tensor);
-    if (performance.now() - last < KEEP_EVERY_MS) return;
-    last = performance.now();
-    // A disk that refuses fails the last `keep` too, which is waited for.
-    keeping = keeping.then(() => staging.keep()).catch(() => undefined);
+  let keeping: Promise<void> | undefined;
+  return {
+    add: (tensor) => {
+      staging.add(tensor);
+      if (keeping !== undefined || performance.now() - last < KEEP_EVERY_MS) return;
+      last = performance.now();
+      keeping = staging
+        .keep()
+        // A disk that refuses fails the last `keep` too, which is waited for.
+        .catch(() => undefined)
+        .finally(() => {
+          keeping = undefined;
+        });
+    },
+    finish: async () => {
+      await keeping;
+      await staging.keep();
+    },
   };
 }
 
@@ -163,13 +181,12 @@ async function taskOf(
   { method, seed, parameters }: MergeFile,
   plan: MergePlan,
   jobs: readonly TensorJob[],
-  threads: number,
   signal: AbortSignal,
 ): Promise<MergeTask | undefined> {
   const isWhole = method.kind === "whole-model";
   const tensors = isWhole ? jobs.filter(({ work }) => work.kind === "whole-model") : [];
   const findings = new Map<string, unknown>();
-  const task = { method, seed, parameters, tensors, findings, cacheBytes: CACHE_BYTES / threads };
+  const task = { method, seed, parameters, tensors, findings };
   if (!isWhole) return task;
   const found = mergeMethods.get(method.name);
   assert(found !== undefined, `no method ${plan.title}`);

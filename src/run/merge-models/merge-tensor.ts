@@ -10,7 +10,10 @@ import { CheckpointError, NumericError } from "../../errors.js";
 import type { MergeTensorPiece, TensorPiece } from "../../merge/per-tensor/tensor-method.js";
 import type { TensorJob } from "./jobs.js";
 
-/** 256 KB of float32: a few of these stay in a core's cache between reading and writing. */
+/**
+ * 256 KB of float32: a few of these stay in a core's cache between reading and writing, and calls into the system and the kernels are few. A
+ * multiple of the kernels' vectors.
+ */
 export const PIECE_ELEMENTS = 1 << 16;
 const COPY_BYTES = 1 << 22;
 
@@ -18,27 +21,6 @@ export interface TensorInput {
   readonly size: number;
   readonly base: TensorLocation | undefined;
   readonly models: readonly TensorLocation[];
-}
-
-/** The tensor's pieces in order. The arrays are used again for the next piece. */
-export function* tensorPieces(
-  reader: ElementReader,
-  { size, base, models }: TensorInput,
-  asTaskVectors: boolean,
-): Generator<TensorPiece> {
-  const most = Math.min(size, PIECE_ELEMENTS);
-  const baseN = new Float32Array(most);
-  const modelsMN = models.map(() => new Float32Array(most));
-  for (let from = 0; from < size; from += most) {
-    const length = Math.min(most, size - from);
-    const piece = {
-      from,
-      baseN: base === undefined ? undefined : baseN.subarray(0, length),
-      modelsMN: modelsMN.map((values) => values.subarray(0, length)),
-    };
-    readPiece(reader, { size, base, models }, piece, asTaskVectors);
-    yield piece;
-  }
 }
 
 /** Fills the arrays of a piece; as task vectors the base is taken away from the models. */
@@ -58,9 +40,13 @@ export function readPiece(
   }
 }
 
+/** The bytes of merged values, valid until the next call, and whether all values, and what they were rounded to, are finite. */
+export type Encode = (values: Float32Array) => { readonly bytes: Uint8Array; readonly allFinite: boolean };
+
 /** Where merged pieces go. */
 export interface Output {
   readonly fd: number;
+  readonly encode: Encode;
   /** Told the bytes of each piece that was written. */
   readonly written: (bytes: number) => void;
 }
@@ -82,21 +68,22 @@ export function writeValues(
   reader: ElementReader,
   from: number,
   values: Float32Array,
-  { fd, written }: Output,
+  { fd, encode, written }: Output,
 ): void {
-  const { bytes, allFinite } = encoded(job, values);
+  const { bytes, allFinite } = encode(values);
   if (!allFinite) throw notFinite(job, reader, from, values);
-  const at = job.output.byteOffset + (from / job.size) * outputBytes(job);
+  const at = job.output.byteOffset + from * (job.output.dtype === "F32" ? 4 : 2);
   writeAll(fd, bytes, at);
   written(bytes.byteLength);
 }
 
-function outputBytes({ size, output }: TensorJob): number {
-  return size * (output.dtype === "F32" ? 4 : 2);
-}
-
 /** Copies a tensor byte for byte. */
-export function copyTensor(job: TensorJob, from: TensorLocation, reader: ElementReader, { fd, written }: Output): void {
+export function copyTensor(
+  job: TensorJob,
+  from: TensorLocation,
+  reader: ElementReader,
+  { fd, written }: Omit<Output, "encode">,
+): void {
   const size = elementBytes(from);
   const buffer = new Uint8Array(Math.min(COPY_BYTES, size));
   for (let done = 0; done < size; done += buffer.length) {
@@ -112,19 +99,20 @@ function writeAll(fd: number, bytes: Uint8Array, at: number): void {
   while (done < bytes.length) done += writeSync(fd, bytes, done, bytes.length - done, at + done);
 }
 
-let halves = new Uint16Array(0);
-
-/** The bytes of the values, valid until the next call. */
-function encoded({ output }: TensorJob, values: Float32Array): { bytes: Uint8Array; allFinite: boolean } {
-  if (output.dtype === "F32")
-    return {
+/** For values anywhere in memory; kernel-pieces.ts has what is faster for those in the memory of kernels. */
+export function plainEncode(dtype: string): Encode {
+  if (dtype === "F32")
+    return (values) => ({
       bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
       allFinite: areFinite(values),
-    };
-  if (halves.length < values.length) halves = new Uint16Array(values.length);
-  const bits = halves.subarray(0, values.length);
-  const allFinite = output.dtype === "F16" ? encodeFloat16Into(values, bits) : encodeBfloat16Into(values, bits);
-  return { bytes: new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength), allFinite };
+    });
+  let halves = new Uint16Array(0);
+  return (values) => {
+    if (halves.length < values.length) halves = new Uint16Array(values.length);
+    const bits = halves.subarray(0, values.length);
+    const allFinite = dtype === "F16" ? encodeFloat16Into(values, bits) : encodeBfloat16Into(values, bits);
+    return { bytes: new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength), allFinite };
+  };
 }
 
 function areFinite(values: Float32Array): boolean {

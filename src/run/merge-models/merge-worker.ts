@@ -4,20 +4,12 @@ import { parentPort, workerData } from "node:worker_threads";
 import { type ElementReader, openElementReader } from "../../checkpoint/element-reader.js";
 import { assert, UserError } from "../../errors.js";
 import type { MergePiece } from "../../merge/methods/method.js";
-import { mergeMethods } from "../../merge/methods/registry.js";
+import { type Kernels, loadKernels } from "../../merge/per-tensor/kernels.js";
 import { tensorMethods } from "../../merge/per-tensor/registry.js";
-import type { TensorPiece } from "../../merge/per-tensor/tensor-method.js";
 import { withAdvice } from "../../runtime/atomic-file.js";
 import type { MergeTask, TensorJob, WorkerReply, WorkerRequest } from "./jobs.js";
-import {
-  copyTensor,
-  type Output,
-  PIECE_ELEMENTS,
-  readPiece,
-  tensorPieces,
-  writeMerged,
-  writeValues,
-} from "./merge-tensor.js";
+import { kernelBytes, kernelEncode, kernelPieces } from "./kernel-pieces.js";
+import { copyTensor, type Output, PIECE_ELEMENTS, plainEncode, writeMerged, writeValues } from "./merge-tensor.js";
 import { modelSource } from "./model-source.js";
 
 const task = workerData as MergeTask;
@@ -29,7 +21,9 @@ const PROGRESS_BYTES = 1 << 24;
 
 let prepared: Promise<MergePiece> | undefined;
 
-async function merge(job: TensorJob, reader: ElementReader, output: Output): Promise<void> {
+type Written = Omit<Output, "encode">;
+
+async function merge(job: TensorJob, reader: ElementReader, output: Written): Promise<void> {
   switch (job.work.kind) {
     case "copy":
       return copyTensor(job, job.work.from, reader, output);
@@ -42,46 +36,30 @@ async function merge(job: TensorJob, reader: ElementReader, output: Output): Pro
   }
 }
 
+let kernels: Kernels | undefined;
+
 function mergeTensor(
   job: TensorJob,
   { perModelM, shared }: Extract<TensorJob["work"], { kind: "tensor" }>,
   reader: ElementReader,
-  output: Output,
+  output: Written,
 ): void {
   const method = tensorMethods.get(task.method.name);
   assert(method !== undefined, `no method ${task.method.name}`);
-  const pieces = rereadable(job, reader, method.inputs === "task-vectors");
+  // All tensors have the same models.
+  kernels ??= loadKernels(kernelBytes(job.models.length));
+  kernels.memory.release();
+  const pieces = kernelPieces(kernels, reader, job, method.inputs === "task-vectors");
+  const encode = kernelEncode(kernels, job.output.dtype);
   const { name, size } = job;
-  const mergePiece = method.prepare({ name, size, seed: task.seed, stream: pieces }, perModelM, shared);
-  writeMerged(job, reader, pieces(), mergePiece, output);
+  const tensor = { name, size, seed: task.seed, kernels, stream: pieces };
+  writeMerged(job, reader, pieces(), method.prepare(tensor, perModelM, shared), { ...output, encode });
 }
 
-/** The pieces of a tensor as often as wanted: held in memory from the first time on where they are few, read again otherwise. */
-function rereadable(job: TensorJob, reader: ElementReader, asTaskVectors: boolean): () => Iterable<TensorPiece> {
-  const bytes = job.size * Float32Array.BYTES_PER_ELEMENT * (job.models.length + 1);
-  if (bytes > task.cacheBytes) return () => tensorPieces(reader, job, asTaskVectors);
-  let whole: TensorPiece | undefined;
-  return function* () {
-    if (whole === undefined) {
-      whole = {
-        from: 0,
-        baseN: job.base === undefined ? undefined : new Float32Array(job.size),
-        modelsMN: job.models.map(() => new Float32Array(job.size)),
-      };
-      readPiece(reader, job, whole, asTaskVectors);
-    }
-    for (let from = 0; from < job.size; from += PIECE_ELEMENTS) {
-      const to = Math.min(job.size, from + PIECE_ELEMENTS);
-      yield {
-        from,
-        baseN: whole.baseN?.subarray(from, to),
-        modelsMN: whole.modelsMN.map((values) => values.subarray(from, to)),
-      };
-    }
-  };
-}
-
-async function mergeByWholeModel(job: TensorJob, reader: ElementReader, output: Output): Promise<void> {
+async function mergeByWholeModel(job: TensorJob, reader: ElementReader, written: Written): Promise<void> {
+  const output = { ...written, encode: plainEncode(job.output.dtype) };
+  // Not for everybody: methods over the whole model bring linear algebra with them.
+  const { mergeMethods } = await import("../../merge/methods/registry.js");
   const method = mergeMethods.get(task.method.name);
   assert(method !== undefined, `no method ${task.method.name}`);
   const source = modelSource(task, reader);
