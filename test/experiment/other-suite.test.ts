@@ -129,6 +129,7 @@ describe("an experiment on another suite", () => {
       packageRoot: ROOT,
       signal: new AbortController().signal,
       library: () => import("../../src/run.js"),
+      merging: () => import("../../src/run/merge-models/merge-models.js"),
     };
     expect(await runCli(["reproduce", "--help"], io)).toBe(0);
     expect(out.replaceAll(/\s+/g, " ")).toContain(

@@ -70,6 +70,7 @@ async function run(line: string) {
     packageRoot: ROOT,
     signal: new AbortController().signal,
     library: () => import("../../src/run.js"),
+    merging: () => import("../../src/run/merge-models/merge-models.js"),
   });
   return { code, stdout, stderr };
 }

@@ -61,6 +61,7 @@ async function run(line: string) {
     packageRoot: ROOT,
     signal: new AbortController().signal,
     library: () => import("../../src/run.js"),
+    merging: () => import("../../src/run/merge-models/merge-models.js"),
   };
   return { code: await runCli(line.split(" "), io), stdout, stderr };
 }
