@@ -3,9 +3,7 @@
  * random values, served by a hub on loopback, downloaded, heads made of prompts, images decoded, steps, evaluation. Seconds of each
  * part, images per second and the most anonymous memory. Accuracies mean nothing here.
  */
-import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
@@ -13,10 +11,10 @@ import type { CommandModule } from "yargs";
 import { startFakeHub } from "../../test/fake-hub/fake-hub.js";
 import { writePublicRepositories } from "./public-repositories.js";
 import { median, round } from "./statistics.js";
+import { timed } from "./timed-command.js";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const MAIN = join(ROOT, "dist", "cli", "main.js");
-const SAMPLE_MS = 50;
 
 interface FitArguments {
   readonly suite: string;
@@ -61,11 +59,12 @@ async function measure(options: FitArguments): Promise<Record<string, unknown>> 
       HF_HUB_CACHE: join(folder, "hub"),
       ADAMERGE_CACHE: join(folder, "cache"),
     };
-    const pull = await watched(["pull", suite, "--splits", "test"], folder, environment);
-    const settings = [`steps=${options.steps}`, "data.eval_every=0", "save_model=false", "save_report=false"];
+    const adamerge = (...args: string[]) => timed(process.execPath, [MAIN, ...args], environment);
+    const pull = await adamerge("pull", suite, "--splits", "test");
+    const place = [`output=${join(folder, "runs")}`, "data.eval_every=0", "save_model=false", "save_report=false"];
     // The first makes bundle, heads and pixels; the second finds them.
-    const first = await watched(["fit", config, ...settings, "steps=1", "name=first"], folder, environment);
-    const fit = await watched(["fit", config, ...settings, "name=timed", "--offline"], folder, environment);
+    const first = await adamerge("fit", config, ...place, "steps=1", "name=first");
+    const fit = await adamerge("fit", config, ...place, `steps=${options.steps}`, "name=timed", "--offline");
     const rates = await imagesPerSecond(join(folder, "runs", "run", "timed", "metrics.jsonl"));
     return {
       what: `${options.suite} with the ${options.preset} preset, ${options.steps} steps, ${options.images} images per split, random values`,
@@ -101,36 +100,4 @@ async function imagesPerSecond(metrics: string): Promise<number[]> {
     return typeof rate === "number" ? [rate] : [];
   });
   return rates.slice(1);
-}
-
-async function watched(
-  args: readonly string[],
-  cwd: string,
-  environment: Readonly<Record<string, string>>,
-): Promise<{ readonly seconds: number; readonly peakBytes: number }> {
-  await mkdir(cwd, { recursive: true });
-  const started = performance.now();
-  const child = spawn(process.execPath, [MAIN, ...args], {
-    cwd,
-    env: { ...process.env, ...environment },
-    stdio: ["ignore", "ignore", "inherit"],
-  });
-  let peakBytes = 0;
-  const sampler = setInterval(() => {
-    peakBytes = Math.max(peakBytes, anonymousBytes(child.pid));
-  }, SAMPLE_MS);
-  const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
-  clearInterval(sampler);
-  if (code !== 0) throw new Error(`adamerge ${args.join(" ")} ended with exit code ${code}`);
-  return { seconds: (performance.now() - started) / 1000, peakBytes };
-}
-
-function anonymousBytes(pid: number | undefined): number {
-  try {
-    const status = readFileSync(`/proc/${pid}/status`, "utf8");
-    return 1024 * Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0);
-  } catch {
-    // The process has ended; what was seen before stands.
-    return 0;
-  }
 }

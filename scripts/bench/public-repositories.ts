@@ -4,7 +4,6 @@
  */
 import { cp, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { parquetWriteBuffer } from "hyparquet-writer";
 import sharp from "sharp";
 import { saveCheckpoint } from "../../dist/checkpoint/checkpoint.js";
 import { parseUri } from "../../dist/checkpoint/hub/reference.js";
@@ -14,6 +13,7 @@ import { parseClipTextConfig } from "../../dist/model/clip-config.js";
 import { clipTextTensors, tokenTable } from "../../dist/model/clip-text.js";
 import { writeFileAtomic } from "../../dist/runtime/atomic-file.js";
 import { createRng } from "../../dist/runtime/rng.js";
+import { hubParquet } from "../suite/hub-parquet.js";
 import { SHAPES, type ShapeName } from "./shapes.js";
 
 const TOKENIZER = join(import.meta.dirname, "..", "..", "test", "conformance", "clip-tokenizer");
@@ -136,23 +136,9 @@ async function writeImages(root: string, task: SuiteTask, count: number, seed: n
     const images: { bytes: Uint8Array; path: string }[] = [];
     for (let index = 0; index < count; index++)
       images.push({ bytes: await randomJpeg(createRng("bench", seed, split, index)), path: `${index}.jpg` });
-    const labels = BigInt64Array.from({ length: count }, (_, index) => BigInt(index % task.classes.length));
-    const file = parquetWriteBuffer({
-      columnData: [
-        { name: "image", data: images },
-        { name: "label", data: labels },
-      ],
-      schema: [
-        { name: "root", num_children: 2 },
-        { name: "image", num_children: 2, repetition_type: "OPTIONAL" },
-        { name: "bytes", type: "BYTE_ARRAY", repetition_type: "OPTIONAL" },
-        { name: "path", type: "BYTE_ARRAY", converted_type: "UTF8", repetition_type: "OPTIONAL" },
-        { name: "label", type: "INT64", repetition_type: "OPTIONAL" },
-      ],
-      codec: "UNCOMPRESSED",
-      statistics: false,
-    });
-    await writeFileAtomic(join(directory, folder, `${split}-00000-of-00001.parquet`), new Uint8Array(file));
+    const labels = images.map((_, index) => index % task.classes.length);
+    const file = hubParquet(images, labels);
+    await writeFileAtomic(join(directory, folder, `${split}-00000-of-00001.parquet`), file);
   }
 }
 

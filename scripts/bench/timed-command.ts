@@ -13,12 +13,19 @@ export interface Timed {
   readonly peakBytes: number;
 }
 
-/** Runs a command to its end, and nothing else meanwhile. */
-export function timed(command: string, args: readonly string[]): Promise<Timed> {
+/** Runs a command to its end, and nothing else meanwhile; `environment` beside this process's own. */
+export function timed(
+  command: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Timed> {
   return new Promise((resolve, reject) => {
     const cpuBefore = cpuSecondsOfEnded();
     const begin = performance.now();
-    const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn(command, args, {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, ...environment },
+    });
     let stderr = "";
     child.stderr.on("data", (chunk: Buffer) => {
       stderr = (stderr + chunk.toString()).slice(-4000);

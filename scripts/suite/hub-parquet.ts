@@ -21,29 +21,39 @@ export async function writeHubParquet(task: TaskSplits, folder: string): Promise
   for (const split of SHIPPED_SPLITS) {
     const images: { bytes: Uint8Array; path: string }[] = [];
     for (const image of task[split]) images.push({ bytes: await encodePng(image), path: image.origin });
-    const file = new Uint8Array(
-      parquetWriteBuffer({
-        columnData: [
-          { name: "image", data: images },
-          { name: "label", data: BigInt64Array.from(task[split], ({ label }) => BigInt(label)) },
-        ],
-        schema: [
-          { name: "root", num_children: 2 },
-          { name: "image", num_children: 2, repetition_type: "OPTIONAL" },
-          { name: "bytes", type: "BYTE_ARRAY", repetition_type: "OPTIONAL" },
-          { name: "path", type: "BYTE_ARRAY", converted_type: "UTF8", repetition_type: "OPTIONAL" },
-          { name: "label", type: "INT64", repetition_type: "OPTIONAL" },
-        ],
-        kvMetadata: [{ key: "huggingface", value: featuresJson(task.classes) }],
-        // PNG does not compress further, and statistics of image bytes help nobody.
-        codec: "UNCOMPRESSED",
-        statistics: false,
-      }),
-    );
+    const labels = task[split].map(({ label }) => label);
+    const file = hubParquet(images, labels, [{ key: "huggingface", value: featuresJson(task.classes) }]);
     await writeFileAtomic(join(folder, "data", `${split}-00000-of-00001.parquet`), file);
     total += file.byteLength;
   }
   return total;
+}
+
+/** A file of the columns image and label, as the hub has them. */
+export function hubParquet(
+  images: readonly { readonly bytes: Uint8Array; readonly path: string }[],
+  labels: readonly number[],
+  kvMetadata: { key: string; value: string }[] = [],
+): Uint8Array {
+  return new Uint8Array(
+    parquetWriteBuffer({
+      columnData: [
+        { name: "image", data: [...images] },
+        { name: "label", data: BigInt64Array.from(labels, BigInt) },
+      ],
+      schema: [
+        { name: "root", num_children: 2 },
+        { name: "image", num_children: 2, repetition_type: "OPTIONAL" },
+        { name: "bytes", type: "BYTE_ARRAY", repetition_type: "OPTIONAL" },
+        { name: "path", type: "BYTE_ARRAY", converted_type: "UTF8", repetition_type: "OPTIONAL" },
+        { name: "label", type: "INT64", repetition_type: "OPTIONAL" },
+      ],
+      kvMetadata,
+      // Encoded images do not compress further, and statistics of their bytes help nobody.
+      codec: "UNCOMPRESSED",
+      statistics: false,
+    }),
+  );
 }
 
 function featuresJson(classes: readonly string[]): string {
