@@ -40,6 +40,8 @@ export interface LoadPixelsOptions {
   readonly cacheBytes?: number | undefined;
   /** Loads only the first `limit` images. */
   readonly limit?: number | undefined;
+  /** Ends the decoding. */
+  readonly signal?: AbortSignal | undefined;
   /** What is done to every decoded image before it is resized. */
   readonly corruption?: ChosenCorruption | undefined;
 }
@@ -62,11 +64,11 @@ export async function loadPixels(
   options: LoadPixelsOptions = {},
 ): Promise<PixelStore> {
   const { height, width } = preprocessing;
-  const { limit, corruption } = options;
+  const { limit, corruption, signal } = options;
   const size = Math.min(dataset.size, limit ?? dataset.size);
   const name = `${dataset.name}, split ${dataset.split}`;
   if (size < 1) throw new DataError(`${name}: expected at least 1 image, found a limit of ${limit}`);
-  const { images, fingerprint } = await loadImages({ dataset, preprocessing, size, corruption }, options);
+  const { images, fingerprint } = await loadImages({ dataset, preprocessing, size, corruption, signal }, options);
   const { classes, labels } = dataset;
   const base = {
     name,
@@ -87,6 +89,7 @@ interface Decoding {
   readonly preprocessing: Preprocessing;
   readonly size: number;
   readonly corruption: ChosenCorruption | undefined;
+  readonly signal: AbortSignal | undefined;
 }
 
 async function loadImages(
@@ -122,7 +125,7 @@ async function decodeToMemory(decoding: Decoding): Promise<ImageRows> {
 
 /** Images `first` .. `first + count - 1`, decoded and resized, [count, H, W, C]. */
 async function decode(decoding: Decoding, first: number, count: number): Promise<Uint8Array> {
-  const { dataset, preprocessing, corruption } = decoding;
+  const { dataset, preprocessing, corruption, signal } = decoding;
   const imageBytes = imageBytesOf(decoding);
   const pixels = new Uint8Array(count * imageBytes);
   let next = 0;
@@ -132,6 +135,7 @@ async function decode(decoding: Decoding, first: number, count: number): Promise
       const place = next++;
       const index = first + place;
       try {
+        signal?.throwIfAborted();
         const where = dataset.locate(index);
         const decoded = await decodeImage(await dataset.encoded(index), where);
         const image = corruption === undefined ? decoded : await corrupt(decoded, corruption, index);

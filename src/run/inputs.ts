@@ -208,32 +208,50 @@ async function readJson(file: string): Promise<unknown> {
 }
 
 /** The labelled images of `tasks` in a split. Throws DataError for a split without labels. */
-export async function loadLabelled(
+export function loadLabelled(
   inputs: Inputs,
   tasks: readonly SuiteTask[],
   split: string,
   cacheDir: string,
 ): Promise<Map<string, LabelledPixels>> {
   const { preprocessing, corruption, cacheBytes } = inputs;
-  const stores = tasks.map(async (task): Promise<[string, LabelledPixels]> => {
+  return loadAll(tasks, async (task, signal) => {
     const dataset = await openDataset({ ...(await taskDataset(task, split, inputs.hub)), classes: task.classes });
-    const pixels = await loadPixels(dataset, preprocessing, { cacheDir, cacheBytes, corruption });
-    return [task.name, requireLabels(pixels, `task ${task.name}`)];
+    return requireLabels(
+      await loadPixels(dataset, preprocessing, { cacheDir, cacheBytes, corruption, signal }),
+      `task ${task.name}`,
+    );
   });
-  return new Map(await Promise.all(stores));
 }
 
 /** The images of every merged task in a split, their labels left behind. */
-export async function loadUnlabelled(
+export function loadUnlabelled(
   inputs: Inputs,
   split: string,
   cacheDir: string,
 ): Promise<Map<string, UnlabelledPixels>> {
   const { preprocessing, corruption, cacheBytes } = inputs;
-  const stores = inputs.tasks.map(async (task): Promise<[string, UnlabelledPixels]> => {
+  return loadAll(inputs.tasks, async (task, signal) => {
     const dataset = await openDataset(await taskDataset(task, split, inputs.hub));
-    const pixels = await loadPixels(dataset, preprocessing, { cacheDir, cacheBytes, corruption });
-    return [task.name, withoutLabels(pixels)];
+    return withoutLabels(await loadPixels(dataset, preprocessing, { cacheDir, cacheBytes, corruption, signal }));
   });
-  return new Map(await Promise.all(stores));
+}
+
+/** By task, all at once. When one fails the others stop, and leave nothing half-written behind, before its error is thrown. */
+async function loadAll<Store>(
+  tasks: readonly SuiteTask[],
+  load: (task: SuiteTask, signal: AbortSignal) => Promise<Store>,
+): Promise<Map<string, Store>> {
+  const controller = new AbortController();
+  const loads = tasks.map(async (task): Promise<[string, Store]> => {
+    try {
+      return [task.name, await load(task, controller.signal)];
+    } catch (error) {
+      controller.abort(error);
+      throw error;
+    }
+  });
+  await Promise.allSettled(loads);
+  controller.signal.throwIfAborted();
+  return new Map(await Promise.all(loads));
 }

@@ -160,7 +160,7 @@ const rows: Row[] = [
       ),
     args: ["merge", "merge.yaml", "--output", "merged"],
     code: 3,
-    message: /nowhere: expected a checkpoint folder or a \.safetensors file .*Check the path/,
+    message: /nowhere: expected a checkpoint folder, a \.safetensors or a PyTorch file .*Check the path/,
   },
   {
     name: "expert that is the base",
