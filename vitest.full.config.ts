@@ -8,6 +8,7 @@ export default defineConfig({
     include: ["test/full/**/*.test.ts"],
     pool: "forks",
     testTimeout: 300_000,
+    hookTimeout: 300_000,
     maxWorkers: 1,
   },
 });
