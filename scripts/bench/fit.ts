@@ -21,6 +21,7 @@ interface FitArguments {
   readonly preset: string;
   readonly steps: number;
   readonly images: number;
+  readonly batch: number;
   readonly folder: string | undefined;
   readonly json: string | undefined;
 }
@@ -34,6 +35,7 @@ export const fitCommand: CommandModule<object, FitArguments> = {
       .option("preset", { choices: ["paper", "fusionbench"], default: "paper", describe: "Settings of the fit" })
       .option("steps", { type: "number", default: 20, describe: "Optimizer steps" })
       .option("images", { type: "number", default: 64, describe: "Images of each split" })
+      .option("batch", { type: "number", default: 16, describe: "Images per batch and task" })
       .option("folder", { type: "string", describe: "Where models and runs go, and are removed again" })
       .option("json", { type: "string", describe: "Write the figures here" }) as never,
   handler: async (options) => {
@@ -61,13 +63,20 @@ async function measure(options: FitArguments): Promise<Record<string, unknown>> 
     };
     const adamerge = (...args: string[]) => timed(process.execPath, [MAIN, ...args], environment);
     const pull = await adamerge("pull", suite, "--splits", "test");
-    const place = [`output=${join(folder, "runs")}`, "data.eval_every=0", "save_model=false", "save_report=false"];
+    const batch = `data.batch_size=${options.batch}`;
+    const place = [
+      `output=${join(folder, "runs")}`,
+      batch,
+      "data.eval_every=0",
+      "save_model=false",
+      "save_report=false",
+    ];
     // The first makes bundle, heads and pixels; the second finds them.
     const first = await adamerge("fit", config, ...place, "steps=1", "name=first");
     const fit = await adamerge("fit", config, ...place, `steps=${options.steps}`, "name=timed", "--offline");
     const rates = await imagesPerSecond(join(folder, "runs", "run", "timed", "metrics.jsonl"));
     return {
-      what: `${options.suite} with the ${options.preset} preset, ${options.steps} steps, ${options.images} images per split, random values`,
+      what: `${options.suite} with the ${options.preset} preset, ${options.steps} steps of batches of ${options.batch}, ${options.images} images per split, random values`,
       machine: { cpu: cpus()[0]?.model, cores: availableParallelism(), node: process.version },
       pull_seconds: round(pull.seconds, 1),
       first_fit_of_one_step_seconds: round(first.seconds, 1),
