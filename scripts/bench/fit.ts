@@ -55,7 +55,7 @@ async function measure(options: FitArguments): Promise<Record<string, unknown>> 
     const suite = join(folder, "suite.yaml");
     await writeFile(suite, await standInSuite(suitePath));
     const config = join(folder, "run.yaml");
-    await writeFile(config, stringify({ extends: join(ROOT, "configs", "presets", options.preset), suite }));
+    await writeFile(config, stringify({ extends: `presets/${options.preset}`, suite }));
     const environment = {
       HF_ENDPOINT: hub.url,
       HF_HUB_CACHE: join(folder, "hub"),
