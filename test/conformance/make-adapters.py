@@ -115,5 +115,8 @@ if __name__ == "__main__":
     make_peft("plain", ADAPTERS["plain"], True, 0)
     make_peft("patterns", ADAPTERS["patterns"], False, 1)
     make_linearized(2)
+    # peft notes where the base was on this machine.
+    for path in (FOLDER / "adapters").glob("*/adapter_config.json"):
+        path.write_text(path.read_text().replace(str(FOLDER / BASE), f"../../{BASE}"))
     for path in (FOLDER / "adapters").glob("*/*.safetensors"):
         path.chmod(0o644)
