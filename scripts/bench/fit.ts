@@ -67,7 +67,7 @@ async function measure(options: FitArguments): Promise<Record<string, unknown>> 
     const batch = [`data.batch_size=${options.batch}`, `data.eval_batch_size=${Math.min(128, options.images)}`];
     const place = [
       `output=${join(folder, "runs")}`,
-      batch,
+      ...batch,
       "data.eval_every=0",
       "save_model=false",
       "save_report=false",
