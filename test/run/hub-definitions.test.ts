@@ -3,12 +3,12 @@ import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
-import { runCli } from "../../src/cli/cli.js";
 import { openDataset } from "../../src/data/dataset.js";
 import { openSuite } from "../../src/data/suite.js";
 import { taskDataset } from "../../src/run/suite-sources.js";
 import { type FakeHub, startFakeHub } from "../fake-hub/fake-hub.js";
 import { ROOT, temporaryFolder } from "../support/cli.js";
+import { runInProcess } from "../support/in-process-cli.js";
 
 const MINI8 = join(ROOT, "datasets", "mini8");
 let folder: string;
@@ -59,20 +59,9 @@ beforeAll(async () => {
 });
 afterAll(() => hub.close());
 
-async function run(line: string) {
-  let [stdout, stderr] = ["", ""];
-  const code = await runCli(line.split(" "), {
-    stdout: { write: (text) => (stdout += text) },
-    stderr: { write: (text) => (stderr += text) },
-    env: { HF_ENDPOINT: hub.url, HF_HUB_CACHE: join(folder, "hub"), ADAMERGE_CACHE: join(folder, "cache") },
-    cwd: folder,
-    homeDir: folder,
-    packageRoot: ROOT,
-    signal: new AbortController().signal,
-    library: () => import("../../src/run.js"),
-    merging: () => import("../../src/run/merge-models/merge-models.js"),
-  });
-  return { code, stdout, stderr };
+function run(line: string) {
+  const places = { HF_HUB_CACHE: join(folder, "hub"), ADAMERGE_CACHE: join(folder, "cache") };
+  return runInProcess(folder, line, { HF_ENDPOINT: hub.url, ...places });
 }
 
 test("a pull takes the split that a part is of, once, and only of the config", async () => {

@@ -3,11 +3,10 @@ import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
-import { runCli } from "../../src/cli/cli.js";
-import type { CliIo } from "../../src/cli/io.js";
 import { type FakeHub, startFakeHub } from "../fake-hub/fake-hub.js";
 import { stateDictFile } from "../malformed/make-torch-file.js";
 import { ROOT, temporaryFolder } from "../support/cli.js";
+import { runInProcess } from "../support/in-process-cli.js";
 
 const MINI8 = join(ROOT, "datasets", "mini8");
 const TASKS = ["mnist", "letters"];
@@ -59,27 +58,9 @@ async function suiteText(): Promise<string> {
   return stringify({ ...others, base: "adamerge/mini8", tasks });
 }
 
-async function run(line: string, env: Readonly<Record<string, string>> = {}) {
-  let stdout = "";
-  let stderr = "";
-  const io: CliIo = {
-    stdout: { write: (text) => (stdout += text) },
-    stderr: { write: (text) => (stderr += text) },
-    env: {
-      HF_ENDPOINT: hub.url,
-      HF_HUB_CACHE: join(folder, "hub"),
-      ADAMERGE_CACHE: join(folder, "cache"),
-      ...env,
-    },
-    cwd: folder,
-    homeDir: folder,
-    packageRoot: ROOT,
-    signal: new AbortController().signal,
-    library: () => import("../../src/run.js"),
-    merging: () => import("../../src/run/merge-models/merge-models.js"),
-  };
-  const code = await runCli(line.split(" "), io);
-  return { code, stdout, stderr };
+function run(line: string, env: Readonly<Record<string, string>> = {}) {
+  const places = { HF_HUB_CACHE: join(folder, "hub"), ADAMERGE_CACHE: join(folder, "cache") };
+  return runInProcess(folder, line, { HF_ENDPOINT: hub.url, ...places, ...env });
 }
 
 test("offline, an empty cache is said with every repository it lacks", async () => {

@@ -3,12 +3,11 @@ import { cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { runCli } from "../../src/cli/cli.js";
-import type { CliIo } from "../../src/cli/io.js";
 import { openClipTokenizer } from "../../src/data/clip-tokenizer.js";
 import { classPrompts, type ZeroShotContext, zeroShotHeads } from "../../src/run/zero-shot-heads.js";
 import { type FakeHub, startFakeHub } from "../fake-hub/fake-hub.js";
 import { ROOT, temporaryFolder } from "../support/cli.js";
+import { runInProcess } from "../support/in-process-cli.js";
 import { MINI8, mini8Task } from "../support/mini8-files.js";
 import { TINY_CLIP, writeTextModel } from "../support/text-model.js";
 
@@ -44,26 +43,9 @@ async function writeSuite(name: string, textModel: string | undefined): Promise<
   await writeFile(join(folder, `${name}-run.yaml`), stringify({ suite: `${name}.yaml`, data, steps: 2, name }));
 }
 
-async function run(line: string) {
-  let stdout = "";
-  let stderr = "";
-  const io: CliIo = {
-    stdout: { write: (text) => (stdout += text) },
-    stderr: { write: (text) => (stderr += text) },
-    env: {
-      HF_ENDPOINT: hub.url,
-      HF_HUB_CACHE: join(folder, "hub"),
-      ADAMERGE_CACHE: join(folder, "cache"),
-      NO_COLOR: "1",
-    },
-    cwd: folder,
-    homeDir: folder,
-    packageRoot: ROOT,
-    signal: new AbortController().signal,
-    library: () => import("../../src/run.js"),
-    merging: () => import("../../src/run/merge-models/merge-models.js"),
-  };
-  return { code: await runCli(line.split(" "), io), stdout, stderr };
+function run(line: string) {
+  const places = { HF_HUB_CACHE: join(folder, "hub"), ADAMERGE_CACHE: join(folder, "cache") };
+  return runInProcess(folder, line, { HF_ENDPOINT: hub.url, ...places, NO_COLOR: "1" });
 }
 
 describe("a suite with zero-shot heads", () => {
