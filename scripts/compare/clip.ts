@@ -21,6 +21,7 @@ import { openTextTower, textFeatures } from "../../dist/run/text-tower.js";
 import { towerWeights } from "../../dist/run/tower-weights.js";
 import { classPrompts, zeroShotHeads } from "../../dist/run/zero-shot-heads.js";
 import { findPython } from "./find-python.js";
+import { finish } from "./finish.js";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const SCRIPT = join(import.meta.dirname, "clip-towers.py");
@@ -60,13 +61,7 @@ export const clipCommand: CommandModule<object, ClipArguments> = {
       .option("prompts", { type: "number", default: 256, describe: "Texts whose features are compared" })
       .option("threads", { type: "number", default: availableParallelism(), describe: "Threads of each" })
       .option("json", { type: "string", describe: "Write the figures here" }) as never,
-  handler: async (options) => {
-    const report = await compare(options);
-    const text = `${JSON.stringify(report, null, 2)}\n`;
-    process.stdout.write(text);
-    if (options.json !== undefined) await writeFile(options.json, text);
-    if (!report.as_asked) process.exitCode = 1;
-  },
+  handler: async (options) => finish(await compare(options), options.json),
 };
 
 interface Described {

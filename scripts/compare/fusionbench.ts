@@ -3,7 +3,7 @@
  * taking turns: how far the coefficients lie apart after every step, accuracies, time and memory. K tasks, L tensors, one coefficient each.
  */
 import { execFileSync } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { CommandModule } from "yargs";
@@ -11,6 +11,7 @@ import { loadRunConfig } from "../../dist/config/load.js";
 import { type Peer, startPeer } from "../bench/peer.js";
 import { median, round } from "../bench/statistics.js";
 import { type FoundPython, findPython } from "./find-python.js";
+import { finish } from "./finish.js";
 import { type GivenInputs, writeInputs } from "./fusionbench-inputs.js";
 
 const ROOT = join(import.meta.dirname, "..", "..");
@@ -46,12 +47,7 @@ export const fusionbenchCommand: CommandModule<object, FusionBenchArguments> = {
       .option("turn", { type: "number", default: 10, describe: "Steps in a turn of each" })
       .option("threads", { type: "number", default: availableParallelism(), describe: "Threads of each" })
       .option("json", { type: "string", describe: "Write the figures here" }) as never,
-  handler: async (options) => {
-    const report = await compare(options);
-    process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
-    if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`);
-    if (!report.as_asked) process.exitCode = 1;
-  },
+  handler: async (options) => finish(await compare(options), options.json),
 };
 
 async function compare(options: FusionBenchArguments) {

@@ -13,6 +13,7 @@ import { parsePreprocessing, toPixels } from "../../dist/data/preprocessing.js";
 import { openSuite } from "../../dist/data/suite.js";
 import { round } from "../bench/statistics.js";
 import { findPython } from "./find-python.js";
+import { finish } from "./finish.js";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const SCRIPT = join(import.meta.dirname, "preprocessing.py");
@@ -52,12 +53,7 @@ export const preprocessingCommand: CommandModule<object, PreprocessingArguments>
     yargs
       .option("python", { type: "string", describe: "A Python with transformers and pillow (default: python3)" })
       .option("json", { type: "string", describe: "Write the figures here" }) as never,
-  handler: async (options) => {
-    const report = await compare(options);
-    process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
-    if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`);
-    if (!report.as_asked) process.exitCode = 1;
-  },
+  handler: async (options) => finish(await compare(options), options.json),
 };
 
 async function compare(options: PreprocessingArguments) {
