@@ -1,5 +1,6 @@
 /** The library: what the command line uses, for programs. */
-export { type Bundle, type BundleTensor, buildBundle, openBundle } from "./checkpoint/bundle.js";
+export { buildBundle } from "./checkpoint/build-bundle.js";
+export { type Bundle, type BundleTensor, openBundle } from "./checkpoint/bundle.js";
 export { type Checkpoint, openCheckpoint, saveCheckpoint } from "./checkpoint/checkpoint.js";
 export { decodeFloat16, encodeFloat16 } from "./checkpoint/float16.js";
 export { readSafetensorsHeader, readTensorFloat32, writeSafetensors } from "./checkpoint/safetensors.js";

@@ -1,6 +1,6 @@
 /** The side of `bench bundle` that is measured: opens a base and its experts, compares them and builds the bundle, as a fit does before its first step. */
 import { join } from "node:path";
-import { buildBundle } from "../../dist/checkpoint/bundle.js";
+import { buildBundle } from "../../dist/checkpoint/build-bundle.js";
 import { openBase, openExpert } from "../../dist/checkpoint/clip-models.js";
 import { compareCheckpoints, failOnProblems } from "../../dist/checkpoint/preflight.js";
 import { clipVisionTensors } from "../../dist/index.js";

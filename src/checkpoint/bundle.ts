@@ -4,15 +4,10 @@
  * alone. With F16 the vectors are divided by `scales/<name>` F32 [K], see half-task-vectors.ts. The file's name is the
  * fingerprint of what went into it, so a bundle is built once and never changed. K tasks, N elements of one tensor.
  */
-import { createHash } from "node:crypto";
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
-import { assert, CheckpointError } from "../errors.js";
-import type { Checkpoint } from "./checkpoint.js";
-import { divideByScales, taskVectorScales, widenTaskVector } from "./half-task-vectors.js";
+import { CheckpointError } from "../errors.js";
+import { widenTaskVector } from "./half-task-vectors.js";
 import { quote } from "./json-cursor.js";
-import { indexByCanonicalName } from "./names.js";
-import { type ExpectedTensor, type Expert, sameShape } from "./preflight.js";
+import { sameShape } from "./preflight.js";
 import {
   type ReadRange,
   readFloat32Range,
@@ -20,21 +15,10 @@ import {
   type SafetensorsFile,
   withRanges,
 } from "./safetensors.js";
-import { type WriteSpec, writeSafetensorsStream } from "./safetensors-writer.js";
-import {
-  type ProcessTaskVectors,
-  requireFinite,
-  subtractInto,
-  type TaskVectorProcessing,
-  type TensorTaskVectors,
-  tensorPlace,
-} from "./task-vectors.js";
 
-export type { TaskVectorProcessing } from "./task-vectors.js";
-
-const FORMAT = "adamerge-bundle";
+export const BUNDLE_FORMAT = "adamerge-bundle";
 /** Part of every fingerprint: raise it when the meaning of a bundle's values changes. */
-const VERSION = "1";
+export const BUNDLE_VERSION = "1";
 const F32_BYTES = 4;
 const F16_BYTES = 2;
 
@@ -68,79 +52,14 @@ export interface Bundle {
   readonly tensors: readonly BundleTensor[];
 }
 
-export interface BundleProgress {
-  /** `hash` reads the inputs, `process` looks at the whole model for the processing, `write` fills the file. */
-  readonly phase: "hash" | "process" | "write";
-  /** Checkpoints (`hash`) or tensors done in this phase; `process` may pass over the model several times. */
-  readonly done: number;
-  readonly total: number;
-}
-
-export interface BuildBundleOptions {
-  readonly base: Checkpoint;
-  readonly experts: readonly Expert[];
-  /** The tensors of the model, by canonical name, in its order. */
-  readonly tensors: readonly ExpectedTensor[];
-  readonly cacheDir: string;
-  readonly processing?: TaskVectorProcessing | undefined;
-  /** How task vectors are stored; the base is F32 always. */
-  readonly dtype?: TaskVectorDtype | undefined;
-  readonly onProgress?: ((progress: BundleProgress) => void) | undefined;
-}
-
-/** One tensor of the inputs: its names in the files. No experts: the tensor is taken from the base. */
-interface InputTensor extends ExpectedTensor {
-  readonly baseName: string;
-  /** Undefined for an expert that has the base's tensor: an adapter of others. */
-  readonly expertNames: readonly (string | undefined)[];
-}
-
-/**
- * Builds the bundle, or opens it if `<cacheDir>/bundles/<fingerprint>.safetensors` is there and sound. One tensor with
- * its K task vectors is in memory at a time. Throws CheckpointError for tensors that are missing or of another shape
- * (run `compareCheckpoints` first to see all of them), and for NaN or infinity with file, tensor and index.
- */
-export async function buildBundle(options: BuildBundleOptions): Promise<Bundle> {
-  const { experts, cacheDir, processing } = options;
-  const inputs = matchTensors(options);
-  const fingerprint = await fingerprintOf(options, inputs);
-  const path = join(cacheDir, "bundles", `${fingerprint}.safetensors`);
-  const existing = await openExisting(path);
-  if (existing?.fingerprint === fingerprint) return existing;
-
-  const process = await processing?.prepare(() => streamTaskVectors(options, inputs));
-  const byName = new Map(inputs.map((input) => [input.name, input]));
-  const dtype = options.dtype ?? "F32";
-  const specs = inputs.flatMap((input) => specsOf(input, experts.length, dtype));
-  let done = 0;
-  const data = async (entry: string): Promise<Float32Array> => {
-    const [kind = "", name = ""] = splitEntryName(entry);
-    const input = byName.get(name);
-    assert(input !== undefined, `bundle entry ${entry} has no input`);
-    const values = await entryValues(kind, options, input, process);
-    options.onProgress?.({ phase: "write", done: ++done, total: specs.length });
-    return values;
-  };
-  const metadata = {
-    format: FORMAT,
-    version: VERSION,
-    fingerprint,
-    processing: processing?.id ?? "none",
-    tasks: JSON.stringify(experts.map(({ task }) => task)),
-    tensors: JSON.stringify(inputs.map(({ name }) => name)),
-  };
-  await writeSafetensorsStream(path, specs, data, { metadata, readOnly: true });
-  return openBundle(path);
-}
-
 /** Opens a bundle and verifies its header. Throws CheckpointError if it is no bundle of this version or incomplete. */
 export async function openBundle(path: string): Promise<Bundle> {
   const file = await readSafetensorsHeader(path);
   const { metadata } = file;
-  if (metadata.get("format") !== FORMAT || metadata.get("version") !== VERSION) {
+  if (metadata.get("format") !== BUNDLE_FORMAT || metadata.get("version") !== BUNDLE_VERSION) {
     const found = `format ${metadata.get("format") ?? "none"}, version ${metadata.get("version") ?? "none"}`;
     throw new CheckpointError(
-      `${path}: expected a bundle (format ${FORMAT}, version ${VERSION}), found ${found}. Delete it; it is built again from the checkpoints.`,
+      `${path}: expected a bundle (format ${BUNDLE_FORMAT}, version ${BUNDLE_VERSION}), found ${found}. Delete it; it is built again from the checkpoints.`,
     );
   }
   const tasks = readStrings(file, "tasks");
@@ -201,153 +120,6 @@ export async function taskVectorRange(
 
 function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, 1);
-}
-
-function matchTensors({ base, experts, tensors }: BuildBundleOptions): InputTensor[] {
-  const baseNames = indexByCanonicalName(base.tensors.keys(), base.path);
-  const indexes = experts.map(({ checkpoint }) => indexByCanonicalName(checkpoint.tensors.keys(), checkpoint.path));
-  return tensors.map(({ name, shape }) => {
-    const baseName = requireTensor(base, baseNames, name, shape);
-    const inSome = indexes.some((index) => index.has(name));
-    const expertNames = inSome
-      ? experts.map(({ checkpoint }, i) => {
-          const names = indexes[i] ?? new Map();
-          if (checkpoint.isPartial && !names.has(name)) return undefined;
-          return requireTensor(checkpoint, names, name, shape);
-        })
-      : [];
-    return { name, shape, baseName, expertNames };
-  });
-}
-
-function requireTensor(
-  checkpoint: Checkpoint,
-  names: ReadonlyMap<string, string>,
-  name: string,
-  shape: readonly number[],
-): string {
-  const key = names.get(name) ?? "";
-  const stored = checkpoint.tensors.get(key);
-  if (stored !== undefined && sameShape(stored.shape, shape)) return key;
-  const found = stored === undefined ? "no such tensor" : `[${stored.shape.join(", ")}]`;
-  throw new CheckpointError(
-    `${checkpoint.path}: tensor ${quote(name)}: expected shape [${shape.join(", ")}], found ${found}. Use experts fine-tuned from this base.`,
-  );
-}
-
-async function fingerprintOf(options: BuildBundleOptions, inputs: readonly InputTensor[]): Promise<string> {
-  const { base, experts, processing, onProgress } = options;
-  const hash = createHash("sha256");
-  const add = (value: unknown) => hash.update(`${JSON.stringify(value)}\n`);
-  const stored = options.dtype === "F16" ? ["F16"] : [];
-  add([FORMAT, VERSION, processing?.id ?? "none", experts.map(({ task }) => task), ...stored]);
-  const merged = inputs.filter(({ expertNames }) => expertNames.length > 0);
-  const baseHashes = await base.tensorSha256s(inputs.map(({ baseName }) => baseName));
-  const total = experts.length + 1;
-  onProgress?.({ phase: "hash", done: 1, total });
-  const expertHashes: Map<InputTensor, string>[] = [];
-  for (const [k, { checkpoint }] of experts.entries()) {
-    const own = merged.flatMap((input) => {
-      const name = input.expertNames[k];
-      return name === undefined ? [] : [{ input, name }];
-    });
-    const hashes = await checkpoint.tensorSha256s(own.map(({ name }) => name));
-    expertHashes.push(new Map(own.map(({ input }, i) => [input, hashes[i] ?? ""])));
-    onProgress?.({ phase: "hash", done: k + 2, total });
-  }
-  for (const [i, input] of inputs.entries())
-    add([
-      input.name,
-      input.shape,
-      [baseHashes[i], ...input.expertNames.map((_, k) => expertHashes[k]?.get(input) ?? baseHashes[i])],
-    ]);
-  return hash.digest("hex");
-}
-
-async function openExisting(path: string): Promise<Bundle | undefined> {
-  const found = await stat(path).catch(() => undefined);
-  if (found === undefined) return undefined;
-  try {
-    return await openBundle(path);
-  } catch (error) {
-    // A damaged bundle is only a cache entry: it is replaced by a new file, never changed in place.
-    if (error instanceof CheckpointError) return undefined;
-    throw error;
-  }
-}
-
-function specsOf({ name, shape, expertNames }: InputTensor, tasks: number, dtype: TaskVectorDtype): WriteSpec[] {
-  const base = { name: `base/${name}`, dtype: "F32", shape };
-  if (expertNames.length === 0) return [base];
-  const vectors = { name: `task_vectors/${name}`, dtype, shape: [tasks, ...shape] };
-  return dtype === "F32" ? [base, vectors] : [base, vectors, { name: `scales/${name}`, dtype: "F32", shape: [tasks] }];
-}
-
-/** Scales come before the vectors in the file, so the vectors are read twice: once for their largest value. */
-async function entryValues(
-  kind: string,
-  options: BuildBundleOptions,
-  input: InputTensor,
-  process?: ProcessTaskVectors,
-): Promise<Float32Array> {
-  if (kind === "base") return readBaseInput(options, input);
-  const tauKN = await readTau(options, input, process);
-  if (options.dtype !== "F16") return tauKN;
-  const scalesK = taskVectorScales(tauKN, options.experts.length, `tensor ${quote(input.name)}`);
-  return kind === "scales" ? scalesK : divideByScales(tauKN, scalesK);
-}
-
-function splitEntryName(entry: string): [string, string] {
-  const slash = entry.indexOf("/");
-  return [entry.slice(0, slash), entry.slice(slash + 1)];
-}
-
-async function readBaseInput({ base }: BuildBundleOptions, { baseName }: InputTensor): Promise<Float32Array> {
-  return readFinite(base, baseName);
-}
-
-async function readFinite(checkpoint: Checkpoint, name: string): Promise<Float32Array> {
-  const values = await checkpoint.readFloat32(name);
-  requireFinite(values, tensorPlace(checkpoint.tensors.get(name)?.file.path ?? checkpoint.path, name));
-  return values;
-}
-
-/** Task vectors of one tensor, packed [K, N], processed if `process` is given. */
-async function readTau(
-  options: BuildBundleOptions,
-  input: InputTensor,
-  process?: ProcessTaskVectors,
-): Promise<Float32Array> {
-  const baseN = await readBaseInput(options, input);
-  const size = baseN.length;
-  const tauKN = new Float32Array(options.experts.length * size);
-  const rows = options.experts.map((_, k) => tauKN.subarray(k * size, (k + 1) * size));
-  for (const [k, { checkpoint }] of options.experts.entries()) {
-    const expertName = input.expertNames[k];
-    // As the base: zeros, which the array has.
-    if (expertName === undefined) continue;
-    const expertN = await readFinite(checkpoint, expertName);
-    subtractInto(rows[k] ?? tauKN, expertN, baseN, tensorPlace(checkpoint.path, expertName));
-  }
-  if (process !== undefined) {
-    process(input.name, rows, input.shape);
-    requireFinite(tauKN, `task vectors of ${quote(input.name)} after processing`);
-  }
-  return tauKN;
-}
-
-async function* streamTaskVectors(
-  options: BuildBundleOptions,
-  inputs: readonly InputTensor[],
-): AsyncGenerator<TensorTaskVectors> {
-  const used = inputs.filter(({ expertNames }) => expertNames.length > 0);
-  for (const [i, input] of used.entries()) {
-    const tauKN = await readTau(options, input);
-    const size = tauKN.length / options.experts.length;
-    const taskVectors = options.experts.map((_, k) => tauKN.subarray(k * size, (k + 1) * size));
-    yield { name: input.name, shape: input.shape, taskVectors };
-    options.onProgress?.({ phase: "process", done: i + 1, total: used.length });
-  }
 }
 
 function bundleTensor(file: SafetensorsFile, name: string, tasks: number): BundleTensor {

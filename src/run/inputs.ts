@@ -4,7 +4,8 @@
  */
 import { readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { type Bundle, buildBundle } from "../checkpoint/bundle.js";
+import { buildBundle } from "../checkpoint/build-bundle.js";
+import type { Bundle } from "../checkpoint/bundle.js";
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import { openBase, openExpert } from "../checkpoint/clip-models.js";
 import { derivationWarnings } from "../checkpoint/derivation.js";

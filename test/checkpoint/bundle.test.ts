@@ -2,14 +2,9 @@ import { chmod, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import {
-  type BuildBundleOptions,
-  buildBundle,
-  openBundle,
-  readBase,
-  readTaskVectorRange,
-  readTaskVectors,
-} from "../../src/checkpoint/bundle.js";
+import { buildBundle } from "../../src/checkpoint/build-bundle.js";
+import { openBundle, readBase, readTaskVectorRange, readTaskVectors } from "../../src/checkpoint/bundle.js";
+import type { BuildBundleOptions } from "../../src/checkpoint/bundle-inputs.js";
 import { type Checkpoint, openCheckpoint, saveCheckpoint } from "../../src/checkpoint/checkpoint.js";
 import { derivationWarnings } from "../../src/checkpoint/derivation.js";
 import { encodeFloat16 } from "../../src/checkpoint/float16.js";

@@ -2,7 +2,8 @@
 import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Bundle, buildBundle, type TaskVectorDtype } from "../../src/checkpoint/bundle.js";
+import { buildBundle } from "../../src/checkpoint/build-bundle.js";
+import type { Bundle, TaskVectorDtype } from "../../src/checkpoint/bundle.js";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
 import { type ClipVisionConfig, parseClipConfig } from "../../src/model/clip-config.js";
 import { clipVisionTensors, type Normalization } from "../../src/model/clip-vision.js";
