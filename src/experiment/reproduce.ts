@@ -16,12 +16,13 @@ import { commitOf } from "../run/suite-sources.js";
 import { type Cell, type LoadCellsOptions, loadCells } from "./cells.js";
 import { type ChosenSettings, readChosen, writeChosen } from "./chosen-settings.js";
 import { type Experiment, isSearched, openExperiment } from "./experiment-file.js";
+import { curvePoints } from "./fit-curves.js";
 import { onSuite } from "./other-suite.js";
 import { readResult, writeResult } from "./results.js";
 import { runCell } from "./run-cell.js";
 import { searchKey, searchRow } from "./search.js";
 import { createBootstrap } from "./statistics.js";
-import { curvePoints, type DoneCell, summarize } from "./summarize.js";
+import { type DoneCell, summarize } from "./summarize.js";
 import { type ExperimentTable, LEGEND, labelOf, needsCells, tableCells, writeTable } from "./table-files.js";
 import { tableLines } from "./table-lines.js";
 

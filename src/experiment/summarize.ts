@@ -2,85 +2,14 @@
  * From the cells' results to the rows of a table: means over suites and seeds, intervals over images, comparison with weight averaging and
  * with the experts, the best step of a curve beside its end.
  */
-import { readsLabels } from "../objective/catalog.js";
-import type { CurvePoint } from "../report/figures/settings-curves.js";
-import { chooseMethod } from "../run/choose-method.js";
 import type { Cell } from "./cells.js";
 import type { Reported } from "./experiment-file.js";
+import { bestStep, meanCurve } from "./fit-curves.js";
+import { labelsOf, needsOf } from "./needs.js";
 import type { CellResult } from "./results.js";
 import { type Bootstrap, deviation, mean, meanOf } from "./statistics.js";
-import { lastPart, type Point, pointText, valueText } from "./vary.js";
-
-/** What a method must know. Ranks make sense only within one class. */
-export type NeedsClass =
-  | "reference"
-  | "no data"
-  | "unlabelled images"
-  | "labels for settings"
-  | "unlabelled images, labels for settings"
-  | "labels for training"
-  | "task identity"
-  | "oracle";
-
-export interface TableRow {
-  readonly method: string;
-  /** Where it stands on a curve; null where its row does not vary. */
-  readonly point: Point | null;
-  readonly setting: "published" | "val" | "oracle";
-  readonly class: NeedsClass;
-  /** What the row adapted on; null where nothing is adapted. */
-  readonly adapted: string | null;
-  /** Percent: mean over tasks, suites and seeds. */
-  readonly average: number;
-  /** 95 % bootstrap interval of the average over images. */
-  readonly interval: readonly [number, number];
-  /** Standard deviation of the average over suites and seeds, in points. */
-  readonly deviation: number;
-  /** Runs that the row is a mean of, and suites among them. */
-  readonly runs: number;
-  readonly suites: number;
-  /** Lowest task's accuracy. */
-  readonly worst: number;
-  /** Mean over the tasks that have an expert of accuracy over the expert's, percent; null without the row `individual`. */
-  readonly normalized: number | null;
-  /** Difference to weight averaging in points with its paired bootstrap interval; null without that row. */
-  readonly gain: { readonly points: number; readonly interval: readonly [number, number] } | null;
-  /** Tasks below weight averaging. */
-  readonly tasksBelow: number | null;
-  /** Of a fit: the average along its steps, as the mean over runs; null of others. */
-  readonly curve: readonly { readonly step: number; readonly average: number }[] | null;
-  /** Of a fit: its best evaluated step, and how many points the end lies below it (chosen on the judged images, so an oracle's). */
-  readonly best: { readonly step: number; readonly average: number; readonly regret: number } | null;
-  readonly tasks: Readonly<Record<string, number>>;
-  /** What others report, with ours less theirs in points: of the average, and of every task that they have. */
-  readonly reported: readonly (Reported & {
-    readonly difference: number | null;
-    readonly differences: Readonly<Record<string, number>>;
-  })[];
-  /**
-   * The experiment's averages over some of the tasks, percent; null where a row lacks one of them. Where tasks are judged that were not
-   * merged, also `merged` and `left out`.
-   */
-  readonly averages: Readonly<Record<string, number | null>>;
-  /** Mean over tasks of the predictions' entropy in nats, and of the expected calibration error in percent; null in results from before these were kept. */
-  readonly entropy: number | null;
-  readonly calibration: number | null;
-  /** Place among the rows of its class on as many suites, the highest average first; null for references, oracles and rows that vary. */
-  readonly rank: number | null;
-  /** What labels were used for. */
-  readonly labels: "nothing" | "settings" | "training" | "settings on the judged images";
-  /** Unlabelled images presented to the objective per run, and how many of them are different (null as above). */
-  readonly images: number;
-  readonly imagesUnique: number | null;
-  /** Stored beside one model; null as above. */
-  readonly extraBytes: number | null;
-  /** Of all runs of the row together. */
-  readonly seconds: number;
-  /** What was searched to choose the settings: judgements on labelled images. */
-  readonly evaluations: number;
-  /** Of the method, or what a search chose for a fit; defaults are left out. */
-  readonly settings: Readonly<Record<string, unknown>>;
-}
+import type { TableRow } from "./table-row.js";
+import type { Point } from "./vary.js";
 
 export interface DoneCell {
   readonly cell: Cell;
@@ -207,26 +136,6 @@ function mergedAndLeftOut({ config }: Cell, judged: readonly string[]): Record<s
   };
 }
 
-function needsOf({ row, config }: Cell): NeedsClass {
-  if (row.setting === "oracle") return "oracle";
-  if (row.fit !== undefined) {
-    if (readsLabels(config.objective.name)) return "labels for training";
-    return row.setting === "published" ? "unlabelled images" : "unlabelled images, labels for settings";
-  }
-  const chosen = chooseMethod(row.method ?? "", row.settings);
-  if (chosen.kind === "reference") return "reference";
-  if (chosen.method.perTask === true) return "task identity";
-  if (chosen.method.needsImages === true)
-    return row.setting === "published" ? "unlabelled images" : "unlabelled images, labels for settings";
-  return row.setting === "published" ? "no data" : "labels for settings";
-}
-
-function labelsOf({ row, config }: Cell): TableRow["labels"] {
-  if (row.setting === "oracle") return "settings on the judged images";
-  if (row.fit !== undefined && readsLabels(config.objective.name)) return "training";
-  return row.setting === "val" ? "settings" : "nothing";
-}
-
 /** Rows with their places, each within its class: what needs more is not compared with what needs less, nor points of curves with anything. */
 function ranked(rows: readonly TableRow[]): TableRow[] {
   return rows.map((row) => {
@@ -274,43 +183,4 @@ function gainOver(
 
 function tasksBelow(tasks: Readonly<Record<string, number>>, other: Readonly<Record<string, number>>): number {
   return Object.entries(tasks).filter(([task, value]) => value < (other[task] ?? Number.NEGATIVE_INFINITY)).length;
-}
-
-/** The mean over the runs at every step that was evaluated. */
-function meanCurve(results: readonly CellResult[]): TableRow["curve"] {
-  const curves = results.flatMap(({ curve }) => (curve === undefined ? [] : [curve]));
-  if (curves.length === 0) return null;
-  const steps = [...new Set(curves.flatMap((curve) => curve.map(({ step }) => step)))].sort((a, b) => a - b);
-  return steps.map((step) => ({
-    step,
-    average: mean(
-      curves.flatMap((curve) => curve.filter((point) => point.step === step).map(({ average }) => average)),
-    ),
-  }));
-}
-
-/** Where the curve is highest, and how far its end lies below. */
-function bestStep(curve: NonNullable<TableRow["curve"]>): TableRow["best"] {
-  const top = curve.reduce((best, point) => (point.average > best.average ? point : best));
-  return { ...top, regret: top.average - (curve.at(-1)?.average ?? top.average) };
-}
-
-/** The rows that vary as points of curves. */
-export function curvePoints(rows: readonly TableRow[]): CurvePoint[] {
-  return rows.flatMap((row) => {
-    const [[key, value] = [], ...others] = Object.entries(row.point ?? {});
-    if (key === undefined) return [];
-    const names = [row.method, row.adapted, pointText(Object.fromEntries(others))];
-    const parts = Object.entries(row.averages).flatMap(([name, part]): [string, number][] =>
-      part === null ? [] : [[name, part]],
-    );
-    return {
-      key: lastPart(key),
-      x: valueText(value),
-      series: names.filter((name) => name !== null && name !== "").join(" "),
-      average: row.average,
-      interval: row.interval,
-      parts: Object.fromEntries(parts),
-    };
-  });
 }

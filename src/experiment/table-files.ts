@@ -2,7 +2,7 @@
 import path from "node:path";
 import { alignedText, type Cells, markdownText } from "../report/table.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
-import type { TableRow } from "./summarize.js";
+import type { TableRow } from "./table-row.js";
 import { pointText } from "./vary.js";
 
 /** What a row is called where one name must do. */

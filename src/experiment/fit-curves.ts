@@ -1,0 +1,45 @@
+/** Curves of a table's rows: a fit's accuracy along its steps, and rows that vary as points of curves. */
+import type { CurvePoint } from "../report/figures/settings-curves.js";
+import type { CellResult } from "./results.js";
+import { mean } from "./statistics.js";
+import type { TableRow } from "./table-row.js";
+import { lastPart, pointText, valueText } from "./vary.js";
+
+/** The mean over the runs at every step that was evaluated. */
+export function meanCurve(results: readonly CellResult[]): TableRow["curve"] {
+  const curves = results.flatMap(({ curve }) => (curve === undefined ? [] : [curve]));
+  if (curves.length === 0) return null;
+  const steps = [...new Set(curves.flatMap((curve) => curve.map(({ step }) => step)))].sort((a, b) => a - b);
+  return steps.map((step) => ({
+    step,
+    average: mean(
+      curves.flatMap((curve) => curve.filter((point) => point.step === step).map(({ average }) => average)),
+    ),
+  }));
+}
+
+/** Where the curve is highest, and how far its end lies below. */
+export function bestStep(curve: NonNullable<TableRow["curve"]>): TableRow["best"] {
+  const top = curve.reduce((best, point) => (point.average > best.average ? point : best));
+  return { ...top, regret: top.average - (curve.at(-1)?.average ?? top.average) };
+}
+
+/** The rows that vary as points of curves. */
+export function curvePoints(rows: readonly TableRow[]): CurvePoint[] {
+  return rows.flatMap((row) => {
+    const [[key, value] = [], ...others] = Object.entries(row.point ?? {});
+    if (key === undefined) return [];
+    const names = [row.method, row.adapted, pointText(Object.fromEntries(others))];
+    const parts = Object.entries(row.averages).flatMap(([name, part]): [string, number][] =>
+      part === null ? [] : [[name, part]],
+    );
+    return {
+      key: lastPart(key),
+      x: valueText(value),
+      series: names.filter((name) => name !== null && name !== "").join(" "),
+      average: row.average,
+      interval: row.interval,
+      parts: Object.fromEntries(parts),
+    };
+  });
+}

@@ -1,0 +1,39 @@
+/** What a row of a table had to know: rows are compared and ranked only with others of the same needs. */
+import { readsLabels } from "../objective/catalog.js";
+import { chooseMethod } from "../run/choose-method.js";
+import type { Cell } from "./cells.js";
+
+/** What a method must know. Ranks make sense only within one class. */
+export type NeedsClass =
+  | "reference"
+  | "no data"
+  | "unlabelled images"
+  | "labels for settings"
+  | "unlabelled images, labels for settings"
+  | "labels for training"
+  | "task identity"
+  | "oracle";
+
+export type LabelUse = "nothing" | "settings" | "training" | "settings on the judged images";
+
+/** The class of the row that a cell belongs to. */
+export function needsOf({ row, config }: Cell): NeedsClass {
+  if (row.setting === "oracle") return "oracle";
+  if (row.fit !== undefined) {
+    if (readsLabels(config.objective.name)) return "labels for training";
+    return row.setting === "published" ? "unlabelled images" : "unlabelled images, labels for settings";
+  }
+  const chosen = chooseMethod(row.method ?? "", row.settings);
+  if (chosen.kind === "reference") return "reference";
+  if (chosen.method.perTask === true) return "task identity";
+  if (chosen.method.needsImages === true)
+    return row.setting === "published" ? "unlabelled images" : "unlabelled images, labels for settings";
+  return row.setting === "published" ? "no data" : "labels for settings";
+}
+
+/** What a cell used labels for. */
+export function labelsOf({ row, config }: Cell): LabelUse {
+  if (row.setting === "oracle") return "settings on the judged images";
+  if (row.fit !== undefined && readsLabels(config.objective.name)) return "training";
+  return row.setting === "val" ? "settings" : "nothing";
+}
