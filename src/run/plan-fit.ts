@@ -12,7 +12,7 @@ import { duration } from "../track/terminal.js";
 import { type FitNeeds, fitNeeds, needsLines } from "./fit-needs.js";
 import { loadLearningData } from "./learning-data.js";
 import { perTensor } from "./models.js";
-import { type Session, type SessionOptions, withSession } from "./session.js";
+import { evaluationBatch, type Session, type SessionOptions, withSession } from "./session.js";
 import { towerWeights } from "./tower-weights.js";
 import { compileStep, trainOptions } from "./training.js";
 
@@ -102,9 +102,10 @@ async function timedStep(step: Executable, training: TrainOptions, coefficientsN
 async function timedEvaluation({ inputs, evaluation }: Session, config: RunConfig): Promise<number> {
   const { classifier, pixels, limit } = evaluation;
   const sizes = [...pixels.values()].map(({ size }) => Math.min(size, limit ?? size));
-  const batches = sizes.reduce((sum, size) => sum + Math.ceil(size / config.data.eval_batch_size), 0);
+  const batchSize = evaluationBatch(config.data);
+  const batches = sizes.reduce((sum, size) => sum + Math.ceil(size / batchSize), 0);
   const [store] = pixels.values();
-  const [batch] = store === undefined ? [] : imageBatches(store, config.data.eval_batch_size);
+  const [batch] = store === undefined ? [] : imageBatches(store, batchSize);
   assert(batch !== undefined, "no judged images");
   await classifier.setWeights(await towerWeights(inputs.base, inputs.base, inputs.tower));
   await classifier.logits(batch.imagesBHWC);

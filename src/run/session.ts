@@ -42,7 +42,7 @@ export async function withSession<T>(
         config: inputs.tower,
         normalization: inputs.preprocessing,
         heads: [...new Map([...inputs.heads, ...inputs.judgedHeads].map((head) => [head.task, head])).values()],
-        batchSize: config.data.eval_batch_size,
+        batchSize: evaluationBatch(config.data),
       }),
       judgedPixels(config, inputs, options.cacheDir),
     ]);
@@ -67,6 +67,11 @@ export async function withSession<T>(
   } finally {
     await engine.close();
   }
+}
+
+/** Images per batch of an evaluation: no more than are judged of a task, since every batch is filled up to this size. */
+export function evaluationBatch({ eval_batch_size, eval_limit }: RunConfig["data"]): number {
+  return Math.min(eval_batch_size, eval_limit ?? eval_batch_size);
 }
 
 /** What evaluations look at: the judged tasks' labelled images or, without an eval_split, the images that are adapted on. */
