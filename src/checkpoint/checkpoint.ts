@@ -148,7 +148,7 @@ export async function readConfig(directory: string): Promise<unknown> {
 
 function adapterFound(path: string, sign: string): CheckpointError {
   return new CheckpointError(
-    `${path}: expected a full checkpoint, found a LoRA adapter${sign}. A suite takes the folder of an adapter as an expert; elsewhere merge it into its base first (merge_and_unload of peft) and save the result.`,
+    `${path}: expected a full checkpoint, found a LoRA adapter${sign}. A suite takes the folder of an adapter as an expert, and a merge file takes \`BASE+ADAPTER\`; elsewhere merge it into its base first (merge_and_unload of peft) and save the result.`,
   );
 }
 

@@ -3,7 +3,7 @@
  * library does (tensors by falling dtype alignment, then by name; header padded with blanks to 8 bytes), so
  * that equal content gives equal files. Metadata keys are sorted, which the reference leaves open.
  */
-import { mkdir, statfs } from "node:fs/promises";
+import { type FileHandle, mkdir, statfs } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { CheckpointError } from "../errors.js";
 import { withAtomicFile } from "../runtime/atomic-file.js";
@@ -23,6 +23,9 @@ export interface WriteSpec {
 
 /** float32 values for F32, F16 and BF16 (rounded to nearest even); raw little-endian bytes for any other dtype. */
 export type WriteData = Float32Array | Uint8Array;
+
+/** A tensor's elements in pieces, in row-major order: for those that shall not be in memory as a whole. */
+export type WritePieces = AsyncIterable<WriteData>;
 
 export interface WritableTensor extends WriteSpec {
   readonly data: WriteData;
@@ -57,14 +60,14 @@ export async function writeSafetensors(
 export async function writeSafetensorsStream(
   path: string,
   specs: readonly WriteSpec[],
-  data: (name: string) => Promise<WriteData> | WriteData,
+  data: (name: string) => Promise<WriteData> | WriteData | WritePieces,
   options: WriteOptions = {},
 ): Promise<void> {
   const { header, ordered, sizeBytes } = layoutSafetensors(path, specs, options);
   await requireSpace(path, sizeBytes);
   await withAtomicFile(path, async (file) => {
     await file.writeFile(header);
-    for (const spec of ordered) await file.writeFile(encodeTensor(spec, await data(spec.name), path));
+    for (const spec of ordered) await writeTensor(file, spec, await data(spec.name), path);
     // Windows does not rename over files that are read-only.
     if (options.readOnly === true && process.platform !== "win32") await file.chmod((await file.stat()).mode & 0o444);
   });
@@ -155,14 +158,23 @@ function encodeHeader(ordered: readonly WriteSpec[], metadata: WriteOptions["met
   return header;
 }
 
-function encodeTensor(spec: WriteSpec, data: WriteData, path: string): Uint8Array {
-  const bytes = data instanceof Float32Array ? encodeFloats(spec, data, path) : data;
-  if (bytes.byteLength !== byteLengthOf(spec)) {
+async function writeTensor(
+  file: FileHandle,
+  spec: WriteSpec,
+  data: WriteData | WritePieces,
+  path: string,
+): Promise<void> {
+  let byteLength = 0;
+  for await (const piece of Symbol.asyncIterator in data ? data : [data]) {
+    const bytes = piece instanceof Float32Array ? encodeFloats(spec, piece, path) : piece;
+    await file.writeFile(bytes);
+    byteLength += bytes.byteLength;
+  }
+  if (byteLength !== byteLengthOf(spec)) {
     throw new CheckpointError(
-      `${path}: cannot be written: tensor ${quote(spec.name)} of shape [${spec.shape.join(", ")}] ${spec.dtype}: expected ${byteLengthOf(spec)} bytes, found ${bytes.byteLength}.`,
+      `${path}: cannot be written: tensor ${quote(spec.name)} of shape [${spec.shape.join(", ")}] ${spec.dtype}: expected ${byteLengthOf(spec)} bytes, found ${byteLength}.`,
     );
   }
-  return bytes;
 }
 
 function encodeFloats(spec: WriteSpec, values: Float32Array, path: string): Uint8Array {
@@ -177,7 +189,7 @@ function encodeFloats(spec: WriteSpec, values: Float32Array, path: string): Uint
   const at = bits.findIndex((half, i) => (half & 0x7fff) === infinity && Number.isFinite(values[i]));
   if (at >= 0) {
     throw new CheckpointError(
-      `${path}: cannot be written: tensor ${quote(spec.name)}: expected values within ${spec.dtype}, found ${values[at]} at index ${at}. Save it as F32.`,
+      `${path}: cannot be written: tensor ${quote(spec.name)}: expected values within ${spec.dtype}, found ${values[at]}. Save it as F32.`,
     );
   }
   return asBytes(bits);

@@ -73,7 +73,7 @@ async function mergeByFile(file: string, directory: string, { overwrite, threads
   if (!Number.isInteger(threads) || threads < 0)
     throw new ConfigError(`--threads: expected a whole number, 0 for all cores, found ${threads}`);
   const { readMergeFile } = await import("../config/merge-file.js");
-  const { log } = workOptions(io, { quiet });
+  const { log, hub } = workOptions(io, { quiet });
   const progress = createByteProgress(io.stderr, () => performance.now());
   const { mergeModels } = await io.merging();
   const { reason, writtenBytes, seconds } = await mergeModels(await readMergeFile(file), directory, {
@@ -81,6 +81,7 @@ async function mergeByFile(file: string, directory: string, { overwrite, threads
     threads,
     signal: io.signal,
     log,
+    hub,
     onProgress: quiet ? () => {} : progress.show,
   }).finally(progress.end);
   const speed = `${bytesText(writtenBytes)} in ${duration(seconds)}, ${bytesText(writtenBytes / seconds)}/s`;

@@ -34,7 +34,8 @@ export const pullVerb = defineVerb({
   async run({ suite: given, tasks, splits, update, "dry-run": dryRun, quiet, json }, io) {
     const { openSuite } = await import("../data/suite.js");
     const { chosenTasks } = await import("../run/inputs.js");
-    const { fetchPlanned, planSuite } = await import("../run/suite-sources.js");
+    const { fetchPlanned } = await import("../checkpoint/hub/fetch-planned.js");
+    const { planSuite } = await import("../run/suite-sources.js");
     const suite = await openSuite(path.resolve(io.cwd, given));
     const part = {
       tasks: chosenTasks(suite, "--tasks", listOf(tasks) ?? null) ?? suite.tasks,

@@ -2,6 +2,7 @@
  * The file that `adamerge merge` reads: which models are merged how. Its keys are mergekit's, so that files written for it are read here;
  * `merge_method` takes mergekit's definitions, `method` one of `adamerge methods`. Reads and checks the file; opens no model.
  */
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { LineCounter, parseDocument } from "yaml";
@@ -15,7 +16,12 @@ const parametersSchema = z.record(z.string(), mergeSettingSchema);
 const dtype = z.enum(["float32", "float16", "bfloat16"]);
 
 const modelSchema = z.strictObject({
-  model: z.string().min(1).describe("Folder of the model, relative to this file; or a .safetensors or PyTorch file"),
+  model: z
+    .string()
+    .min(1)
+    .describe(
+      "Folder of the model, relative to this file; a .safetensors or PyTorch file; org/name on the hub; any of them + a LoRA adapter",
+    ),
   name: z.string().min(1).optional().describe("What the model is called in results; default: the folder's name"),
   parameters: parametersSchema.default({}).describe("Settings for this model, such as weight and density"),
 });
@@ -45,8 +51,18 @@ const mergeFileSchema = z
       context.addIssue({ code: "custom", path: [], message: "expected one of `merge_method` and `method`" });
   });
 
-export interface MergeFileModel {
+/** Where something lies, as the file says: a path, or a repository on the hub. */
+export interface MergeFilePlace {
+  readonly text: string;
+  /** The absolute path that it stands for if it is one. */
   readonly path: string;
+}
+
+export interface MergeFileModel extends MergeFilePlace {
+  /** The model without what is added to it. */
+  readonly model: MergeFilePlace;
+  /** A LoRA adapter that is added to the model, as mergekit's `model+adapter`. */
+  readonly adapter: MergeFilePlace | undefined;
   readonly name: string;
   readonly parameters: Readonly<Record<string, MergeSetting>>;
 }
@@ -56,14 +72,14 @@ export interface MergeFile {
   readonly path: string;
   readonly text: string;
   readonly title: string | undefined;
-  /** In the order of the file; the base is among them when it is listed. Paths are absolute. */
+  /** In the order of the file; the base is among them when it is listed. */
   readonly models: readonly MergeFileModel[];
   readonly base: MergeFileModel | undefined;
   readonly method: { readonly kind: "per-tensor" | "whole-model"; readonly name: string };
   readonly parameters: Readonly<Record<string, unknown>>;
   readonly dtype: "float32" | "float16" | "bfloat16" | undefined;
-  /** Absolute path of the model whose tokenizer files are copied. */
-  readonly tokenizer: string | undefined;
+  /** The model whose tokenizer files are copied. */
+  readonly tokenizer: MergeFilePlace | undefined;
   readonly seed: number;
 }
 
@@ -112,14 +128,10 @@ function guessKey(issue: z.core.$ZodIssue): string {
 }
 
 function resolved(file: string, text: string, data: z.output<typeof mergeFileSchema>): MergeFile {
-  const absolute = (relative: string): string => path.resolve(path.dirname(file), relative);
-  const all = data.models.map(({ model, name, parameters }) => ({
-    path: absolute(model),
-    name: name ?? path.basename(model).replace(/\.safetensors$/, ""),
-    parameters,
-  }));
-  const basePath = data.base_model === undefined ? undefined : absolute(data.base_model);
-  const listed = all.find(({ path: model }) => model === basePath);
+  const folder = path.dirname(file);
+  const all = data.models.map(({ model, name, parameters }) => modelOf(file, folder, model, name, parameters));
+  const base = data.base_model === undefined ? undefined : modelOf(file, folder, data.base_model, undefined, {});
+  const listed = all.find((model) => model.path === base?.path);
   const twice = all.find(({ path: model }, index) => all.findIndex((other) => other.path === model) !== index);
   if (twice !== undefined)
     throw new ConfigError(`${file}: models: expected every model once, found ${twice.path} again`);
@@ -128,42 +140,56 @@ function resolved(file: string, text: string, data: z.output<typeof mergeFileSch
     text,
     title: data.name,
     models: all,
-    base:
-      basePath === undefined
-        ? undefined
-        : (listed ?? { path: basePath, name: path.basename(basePath), parameters: {} }),
+    base: listed ?? base,
     method:
       data.method === undefined
         ? { kind: "per-tensor", name: data.merge_method ?? "" }
         : { kind: "whole-model", name: data.method },
     parameters: data.parameters,
     dtype: data.out_dtype ?? data.dtype,
-    tokenizer: tokenizerOf(
-      file,
-      data.tokenizer_source,
-      basePath,
-      all.map((model) => model.path),
-      absolute,
-    ),
+    tokenizer: tokenizerOf(file, data.tokenizer_source, base, all),
     seed: data.seed,
+  };
+}
+
+function modelOf(
+  file: string,
+  folder: string,
+  text: string,
+  name: string | undefined,
+  parameters: MergeFileModel["parameters"],
+): MergeFileModel {
+  const placed = (part: string): MergeFilePlace => ({ text: part, path: path.resolve(folder, part) });
+  // What exists under the whole name is a path with a plus in it.
+  const parts = existsSync(path.resolve(folder, text)) ? [text] : text.split("+").map((part) => part.trim());
+  const [model = "", adapter] = parts;
+  if (parts.length > 2 || parts.includes(""))
+    throw new ConfigError(`${file}: models: expected MODEL or MODEL+ADAPTER, found ${text}`);
+  const shown = parts.map((part) => path.basename(part).replace(/\.safetensors$/, "")).join("+");
+  return {
+    text,
+    path: parts.map((part) => placed(part).path).join("+"),
+    model: placed(model),
+    adapter: adapter === undefined ? undefined : placed(adapter),
+    name: name ?? shown,
+    parameters,
   };
 }
 
 function tokenizerOf(
   file: string,
   source: string | undefined,
-  base: string | undefined,
-  models: readonly string[],
-  absolute: (relative: string) => string,
-): string | undefined {
-  if (source === undefined) return base ?? models[0];
+  base: MergeFileModel | undefined,
+  models: readonly MergeFileModel[],
+): MergeFilePlace | undefined {
+  if (source === undefined) return (base ?? models[0])?.model;
   if (source === "union")
     throw new ConfigError(
       `${file}: tokenizer_source: expected base or one of the models, found union; vocabularies are not joined here`,
     );
   if (source === "base") {
-    if (base !== undefined) return base;
+    if (base !== undefined) return base.model;
     throw new ConfigError(`${file}: tokenizer_source: expected a base_model beside \`base\`, found none`);
   }
-  return absolute(source.replace(/^model:/, ""));
+  return modelOf(file, path.dirname(file), source.replace(/^model:/, ""), undefined, {}).model;
 }

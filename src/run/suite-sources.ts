@@ -4,17 +4,12 @@
  * paths alone passes through and needs no hub.
  */
 import { cachedCommit } from "../checkpoint/hub/cache.js";
+import { fetchPlanned } from "../checkpoint/hub/fetch-planned.js";
 import { type ModelParts, modelFiles } from "../checkpoint/hub/model-files.js";
 import { formatUri, parseUri, shownReference } from "../checkpoint/hub/reference.js";
 import { fetchCommit } from "../checkpoint/hub/repository.js";
 import type { Hub } from "../checkpoint/hub/request.js";
-import {
-  fetchSnapshots,
-  isComplete,
-  planSnapshot,
-  type SnapshotPlan,
-  type SnapshotRequest,
-} from "../checkpoint/hub/snapshot.js";
+import { planSnapshot, type SnapshotPlan, type SnapshotRequest } from "../checkpoint/hub/snapshot.js";
 import type { OpenDatasetOptions } from "../data/dataset.js";
 import { datasetFiles } from "../data/dataset-files.js";
 import { zeroShotOf } from "../data/head-recipes.js";
@@ -108,14 +103,6 @@ export async function commitOf(path: string, hub: Hub | undefined): Promise<stri
   return fetchCommit(connected, reference);
 }
 
-/** Downloads what plans lack. Throws HubError when, offline, something is missing. */
-export async function fetchPlanned(hub: Hub, plans: readonly SnapshotPlan[]): Promise<void> {
-  const lacking = plans.filter((plan) => !isComplete(plan));
-  if (lacking.length === 0) return;
-  if (hub.offline) throw notCached(hub, lacking);
-  await fetchSnapshots(hub, lacking);
-}
-
 /** References of a suite's part with the files that are needed; data sets of several tasks in one request. */
 function suiteRequests(suite: Suite, { tasks, splits }: SuitePart): readonly SnapshotRequest[] {
   const requests = new Map<string, SnapshotRequest>();
@@ -167,14 +154,4 @@ function requireHub(hub: Hub | undefined, requests: readonly Pick<SnapshotReques
   if (hub !== undefined) return hub;
   const names = requests.map(({ reference }) => shownReference(reference));
   throw new HubError(`${names.join(", ")}: expected a connection to the hub for these repositories, found none`);
-}
-
-function notCached({ cacheDir }: Hub, plans: readonly SnapshotPlan[]): HubError {
-  const lines = plans.map(({ reference, absent, files }) => {
-    const missing = [...absent, ...files.filter(({ ready }) => !ready).map(({ name }) => name)];
-    return `${shownReference(reference)}: ${missing.join(", ")}`;
-  });
-  return new HubError(
-    `offline: expected in ${cacheDir}, found none of:\n${lines.join("\n")}\nGo online (without --offline and HF_HUB_OFFLINE), or fill that cache elsewhere with \`adamerge pull\``,
-  );
 }

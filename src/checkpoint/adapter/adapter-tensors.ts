@@ -1,7 +1,7 @@
 /**
  * The tensors of an adapter by the tensor of the base that each pair of factors changes: peft's names (`base_model.model.<module>.lora_A.weight`), those of
  * linearised LoRA (`<module>.model.lora_A.default.weight` with the factors at the beginning of training as `<module>.params0_values.<n>`, FusionBench), and tensors
- * that were trained whole (biases, modules_to_save). Names of the text tower are left out.
+ * that were trained whole (biases, modules_to_save).
  */
 import { CheckpointError } from "../../errors.js";
 import { quote } from "../json-cursor.js";
@@ -24,9 +24,9 @@ export interface Factors {
 }
 
 export interface AdapterTensors {
-  /** By the canonical name of the weight that they change. */
+  /** By the base's name of the weight that they change; canonical for a vision tower. */
   readonly factors: ReadonlyMap<string, Factors>;
-  /** Tensors in the place of the base's, by canonical name. */
+  /** Tensors in the place of the base's, by the same names. */
   readonly replaced: ReadonlyMap<string, StoredTensor>;
 }
 
@@ -36,8 +36,18 @@ interface Found {
   initial: [place: number, StoredTensor][];
 }
 
-/** Throws CheckpointError for names that are none of these, and for factors without their others. */
-export function sortAdapterTensors(tensors: ReadonlyMap<string, StoredTensor>, path: string): AdapterTensors {
+/** The name of the base's tensor that one of an adapter (without peft's prefix) belongs to; undefined where it is left out. */
+export type NameInBase = (name: string) => string | undefined;
+
+/**
+ * `nameInBase`: canonical names of a vision tower, unless it is given. Throws CheckpointError for names that are none of these, and for
+ * factors without their others.
+ */
+export function sortAdapterTensors(
+  tensors: ReadonlyMap<string, StoredTensor>,
+  path: string,
+  nameInBase: NameInBase = canonicalTensorName,
+): AdapterTensors {
   const found = new Map<string, Found>();
   const replaced = new Map<string, StoredTensor>();
   const entry = (module: string): Found => {
@@ -56,27 +66,27 @@ export function sortAdapterTensors(tensors: ReadonlyMap<string, StoredTensor>, p
         `${path}: tensor ${quote(name)}: expected factors lora_A and lora_B of linear layers, found others (DoRA and embeddings are not read). Merge the adapter with peft.`,
       );
     else {
-      const canonical = canonicalTensorName(own.replace(WRAPPER, ""));
-      if (canonical !== undefined) putOnce(replaced, canonical, stored, path);
+      const known = nameInBase(own.replace(WRAPPER, ""));
+      if (known !== undefined) putOnce(replaced, known, stored, path);
     }
   }
   const factors = new Map<string, Factors>();
   for (const [module, pair] of found) {
-    const canonical = canonicalTensorName(`${module}.weight`);
-    if (canonical !== undefined) putOnce(factors, canonical, completed(module, pair, path), path);
+    const known = nameInBase(`${module}.weight`);
+    if (known !== undefined) putOnce(factors, known, completed(module, pair, path), path);
   }
   if (factors.size + replaced.size > 0) return { factors, replaced };
   throw new CheckpointError(
-    `${path}: expected factors of a vision tower's layers, found none among ${tensors.size} tensors. Check that this is the adapter you mean.`,
+    `${path}: expected factors of the base's layers, found none among ${tensors.size} tensors. Check that this is the adapter you mean.`,
   );
 }
 
-function putOnce<T>(map: Map<string, T>, canonical: string, value: T, path: string): void {
-  if (map.has(canonical))
+function putOnce<T>(map: Map<string, T>, name: string, value: T, path: string): void {
+  if (map.has(name))
     throw new CheckpointError(
-      `${path}: expected one change of ${quote(canonical)}, found two under different names. Get the adapter again.`,
+      `${path}: expected one change of ${quote(name)}, found two under different names. Get the adapter again.`,
     );
-  map.set(canonical, value);
+  map.set(name, value);
 }
 
 /** The factors at the beginning have the numbers of their parameters in the layer: A comes before B. */

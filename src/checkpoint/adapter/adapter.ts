@@ -6,15 +6,15 @@
 import { createHash } from "node:crypto";
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { CheckpointError } from "../../errors.js";
+import { assert, CheckpointError } from "../../errors.js";
 import { ADAPTER_CONFIG_NAME, ADAPTER_FILES, type Checkpoint, type CheckpointTensor } from "../checkpoint.js";
 import { quote } from "../json-cursor.js";
 import { type ModelTensors, readModelFile } from "../model-files.js";
 import { indexByCanonicalName } from "../names.js";
-import { hashStored, isFloatDtype, readStoredFloat32, type StoredTensor } from "../stored-tensor.js";
+import { hashStored, isFloatDtype, readStoredFloat32 } from "../stored-tensor.js";
 import { type AdapterConfig, readAdapterConfig } from "./adapter-config.js";
-import { type AdapterTensors, type Factors, sortAdapterTensors } from "./adapter-tensors.js";
-import { addProduct } from "./low-rank.js";
+import { type AdapterTensors, type Factors, type NameInBase, sortAdapterTensors } from "./adapter-tensors.js";
+import { readLowRankChange } from "./low-rank.js";
 
 export interface Adapter extends AdapterTensors {
   /** The folder. */
@@ -23,14 +23,12 @@ export interface Adapter extends AdapterTensors {
   readonly format: ModelTensors["format"];
 }
 
-/** The adapter at `path`: its folder or its file of tensors. Undefined if something else is there. Throws CheckpointError for one that is not read. */
-export async function readAdapter(path: string): Promise<Adapter | undefined> {
-  const found = await stat(path).catch(() => undefined);
-  const isFile = found?.isFile() === true;
-  if (isFile && !ADAPTER_FILES.includes(basename(path))) return undefined;
-  const folder = isFile ? dirname(path) : path;
-  const names: readonly string[] = await readdir(folder).catch(() => []);
-  const there = ADAPTER_FILES.filter((name) => names.includes(name));
+/**
+ * The adapter at `path`: its folder or its file of tensors. Undefined if something else is there. Throws CheckpointError for one that is not
+ * read. `nameInBase` as of `sortAdapterTensors`.
+ */
+export async function readAdapter(path: string, nameInBase?: NameInBase): Promise<Adapter | undefined> {
+  const { folder, there } = await adapterFiles(path);
   if (there.length === 0) return undefined;
   const weights = there.filter((name) => name !== ADAPTER_CONFIG_NAME);
   // Of one adapter in two formats the first is taken; a linearised one is another adapter.
@@ -42,7 +40,21 @@ export async function readAdapter(path: string): Promise<Adapter | undefined> {
     );
   const config = await readAdapterConfig(join(folder, ADAPTER_CONFIG_NAME));
   const { tensors, format } = await readModelFile(join(folder, name));
-  return { path: folder, config, format, ...sortAdapterTensors(tensors, join(folder, name)) };
+  return { path: folder, config, format, ...sortAdapterTensors(tensors, join(folder, name), nameInBase) };
+}
+
+/** Whether `path` is the folder of an adapter, or its file of tensors; it may be one that is not read. */
+export async function isAdapter(path: string): Promise<boolean> {
+  return (await adapterFiles(path)).there.length > 0;
+}
+
+async function adapterFiles(path: string): Promise<{ readonly folder: string; readonly there: readonly string[] }> {
+  const found = await stat(path).catch(() => undefined);
+  const isFile = found?.isFile() === true;
+  const folder = isFile ? dirname(path) : path;
+  if (isFile && !ADAPTER_FILES.includes(basename(path))) return { folder, there: [] };
+  const names: readonly string[] = await readdir(folder).catch(() => []);
+  return { folder, there: ADAPTER_FILES.filter((name) => names.includes(name)) };
 }
 
 /** The adapter as a checkpoint by canonical names. Throws CheckpointError for tensors that do not fit the base's. */
@@ -51,12 +63,8 @@ export function applyAdapter(adapter: Adapter, base: Checkpoint): Checkpoint {
   const baseNames = indexByCanonicalName(base.tensors.keys(), base.path);
   const tensors = new Map<string, CheckpointTensor>(replaced);
   for (const [name, pair] of factors) {
-    if (replaced.has(name))
-      throw new CheckpointError(
-        `${path}: tensor ${quote(name)}: expected factors or a tensor in its place, found both. Get the adapter again.`,
-      );
     const inBase = base.tensors.get(baseNames.get(name) ?? "");
-    requireFit(pair, inBase, name, base.path);
+    requireFit(adapter, name, inBase, base.path);
     tensors.set(name, { name: pair.b.name, dtype: "F32", shape: inBase?.shape ?? [], file: pair.b.file });
   }
   const hashes = new Map<string, string>();
@@ -66,8 +74,10 @@ export function applyAdapter(adapter: Adapter, base: Checkpoint): Checkpoint {
     const pair = factors.get(name);
     if (pair === undefined)
       throw new CheckpointError(`${path}: expected a tensor ${quote(name)}, found ${tensors.size} others.`);
-    const scaling = config.scaling(pair.module, pair.a.shape[0] ?? 1);
-    return added(await base.readFloat32(baseNames.get(name) ?? name), await product(pair), scaling);
+    const weightOI = await base.readFloat32(baseNames.get(name) ?? name);
+    const change = await readLowRankChange(pair);
+    change.addTo(weightOI, 0, change.rows, scalingOf(config, pair));
+    return weightOI;
   };
   const hash = async (name: string): Promise<string> => {
     const whole = replaced.get(name);
@@ -91,13 +101,28 @@ export function applyAdapter(adapter: Adapter, base: Checkpoint): Checkpoint {
   };
 }
 
-/** A [R, I...], B [O, R] (or [O, R, 1, 1] of a convolution), for a weight of [O, I...]. */
-function requireFit(
-  { module, a, b, initial }: Factors,
-  inBase: CheckpointTensor | undefined,
+/** What the product of a pair of factors is multiplied with. */
+export function scalingOf(config: AdapterConfig, { module, a }: Factors): number {
+  return config.scaling(module, a.shape[0] ?? 1);
+}
+
+/**
+ * Throws CheckpointError unless the factors of `name` fit the base's tensor: A [R, I...], B [O, R] (or [O, R, 1, 1] of a convolution), for a
+ * weight of [O, I...], and nothing in its place beside them.
+ */
+export function requireFit(
+  { path, factors, replaced }: AdapterTensors & { readonly path: string },
   name: string,
+  inBase: CheckpointTensor | undefined,
   basePath: string,
 ): void {
+  const pair = factors.get(name);
+  assert(pair !== undefined, `no factors of ${name}`);
+  if (replaced.has(name))
+    throw new CheckpointError(
+      `${path}: tensor ${quote(name)}: expected factors or a tensor in its place, found both. Get the adapter again.`,
+    );
+  const { module, a, b, initial } = pair;
   const [rank = 0, ...inputs] = a.shape;
   const [outputs = 0, ...ranks] = b.shape;
   const isSame = (one: readonly number[], other: readonly number[]) => one.join() === other.join();
@@ -125,29 +150,6 @@ function requireFit(
       throw new CheckpointError(
         `${file.path}: tensor ${quote(factor)}: expected dtype F32, F16 or BF16, found ${dtype}. Save the adapter again in one of these.`,
       );
-}
-
-/** B A, or the tangent at the initial factors: B0 A0 + (B - B0) A0 + B0 (A - A0). */
-async function product({ a, b, initial }: Factors): Promise<Float64Array> {
-  const rank = a.shape[0] ?? 1;
-  const read = async (stored: StoredTensor): Promise<Float32Array> => readStoredFloat32(stored);
-  const [aRI, bOR] = [await read(a), await read(b)];
-  const sumOI = new Float64Array((bOR.length / rank) * (aRI.length / rank));
-  if (initial === undefined) {
-    addProduct(sumOI, bOR, aRI, rank, 1);
-    return sumOI;
-  }
-  const [a0RI, b0OR] = [await read(initial.a), await read(initial.b)];
-  addProduct(sumOI, bOR, a0RI, rank, 1);
-  addProduct(sumOI, b0OR, aRI, rank, 1);
-  addProduct(sumOI, b0OR, a0RI, rank, -1);
-  return sumOI;
-}
-
-/** In place. The change is rounded to float32 first, as where it is added by PyTorch. */
-function added(baseN: Float32Array, changeN: Float64Array, scaling: number): Float32Array {
-  for (let i = 0; i < baseN.length; i++) baseN[i] = (baseN[i] ?? 0) + Math.fround((changeN[i] ?? 0) * scaling);
-  return baseN;
 }
 
 /** As of a file with these values. */

@@ -3,11 +3,12 @@
  * which is published when it is complete. A merge that is stopped or killed goes on where it was.
  */
 import { createHash } from "node:crypto";
-import { copyFile, readdir, writeFile } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { MODEL_NAME } from "../../checkpoint/checkpoint.js";
 import { openElementReader } from "../../checkpoint/element-reader.js";
+import type { Hub } from "../../checkpoint/hub/request.js";
 import { layoutSafetensors, type WriteSpec } from "../../checkpoint/safetensors-writer.js";
 import { DEFAULT_MAX_SHARD_BYTES, shardIndexText, splitIntoShards } from "../../checkpoint/save-checkpoint.js";
 import { INDEX_NAME, shardName } from "../../checkpoint/shard-index.js";
@@ -16,11 +17,13 @@ import type { MergeFile } from "../../config/merge-file.js";
 import { assert, ConfigError } from "../../errors.js";
 import { mergeMethods } from "../../merge/methods/registry.js";
 import { packageVersion } from "../records.js";
+import { addAdapters } from "./adapted-jobs.js";
 import { mergeCard } from "./card.js";
+import { copyMatching, MODEL_FILE, TOKENIZER_FILE } from "./companion-files.js";
 import type { MergeTask, TensorJob } from "./jobs.js";
 import { PIECE_ELEMENTS } from "./merge-tensor.js";
 import { modelSource } from "./model-source.js";
-import { type MergePlan, planMerge } from "./plan.js";
+import { type MergePlan, type PlannedJob, planMerge } from "./plan.js";
 import { openStaging, type Shard, type Staging } from "./staging.js";
 import { workOff } from "./workers.js";
 
@@ -42,6 +45,8 @@ export interface MergeModelsOptions {
   /** 0: as many as there are cores. */
   readonly threads?: number;
   readonly maxShardBytes?: number;
+  /** For models on the hub. */
+  readonly hub?: Hub;
 }
 
 export interface MergeResult {
@@ -55,11 +60,13 @@ export interface MergeResult {
 export async function mergeModels(file: MergeFile, output: string, options: MergeModelsOptions): Promise<MergeResult> {
   await refuseFull(output, options.overwrite);
   const started = performance.now();
-  const plan = await planMerge(file);
+  const plan = await planMerge(file, options.hub);
   const shards = shardsOf(plan.specs, options.maxShardBytes ?? DEFAULT_MAX_SHARD_BYTES);
   const staging = await openStaging(output, fingerprintOf(file, plan, shards), shards);
   try {
-    const jobs = placed(plan, shards, staging.folder);
+    const adapted = await addAdapters(plan, staging.scratch, options);
+    if (adapted === undefined) return { reason: "interrupted", writtenBytes: 0, seconds: secondsSince(started) };
+    const jobs = placed(adapted, shards, staging.folder);
     const totalBytes = jobs.reduce((sum, job) => sum + bytesOf(job), 0);
     const left = jobs.filter(({ name }) => !staging.done.has(name));
     let doneBytes = totalBytes - left.reduce((sum, job) => sum + bytesOf(job), 0);
@@ -68,7 +75,7 @@ export async function mergeModels(file: MergeFile, output: string, options: Merg
       options.log(`goes on with ${staging.folder}: ${staging.done.size} of ${jobs.length} tensors are there`);
     if (plan.notice !== undefined) options.log(`notice: ${plan.notice}`);
     if (plan.leftOut.length > 0) options.log(`not merged: ${listed(plan.leftOut)}, which the base does not have`);
-    const seconds = (): number => (performance.now() - started) / 1000;
+    const seconds = (): number => secondsSince(started);
     const threads = options.threads || availableParallelism();
     const task = await taskOf(file, plan, jobs, options.signal);
     if (task === undefined) return { reason: "interrupted", writtenBytes: 0, seconds: seconds() };
@@ -90,6 +97,10 @@ export async function mergeModels(file: MergeFile, output: string, options: Merg
   } finally {
     await staging.release();
   }
+}
+
+function secondsSince(started: number): number {
+  return (performance.now() - started) / 1000;
 }
 
 async function refuseFull(output: string, overwrite: boolean): Promise<void> {
@@ -114,11 +125,12 @@ function shardsOf(specs: readonly WriteSpec[], maxShardBytes: number): Shard[] {
 function fingerprintOf(file: MergeFile, plan: MergePlan, shards: readonly Shard[]): string {
   const { method, parameters, seed } = file;
   const layout = shards.map(({ name, layout: { sizeBytes } }) => [name, sizeBytes]);
-  const text = JSON.stringify({ version: packageVersion(), method, parameters, seed, layout, jobs: plan.jobs });
+  const { jobs, adapted } = plan;
+  const text = JSON.stringify({ version: packageVersion(), method, parameters, seed, layout, jobs, adapted });
   return createHash("sha256").update(text).digest("hex");
 }
 
-function placed(plan: MergePlan, shards: readonly Shard[], folder: string): TensorJob[] {
+function placed(planned: readonly PlannedJob[], shards: readonly Shard[], folder: string): TensorJob[] {
   const places = new Map(
     shards.flatMap(({ name, layout }) =>
       layout.ordered.map((spec) => {
@@ -128,7 +140,7 @@ function placed(plan: MergePlan, shards: readonly Shard[], folder: string): Tens
       }),
     ),
   );
-  return plan.jobs.map((job) => {
+  return planned.map((job) => {
     const output = places.get(job.name);
     assert(output !== undefined, `no place for ${job.name}`);
     return { ...job, output };
@@ -209,11 +221,6 @@ function listed(names: readonly string[]): string {
   return names.length > 3 ? `${shown} and ${names.length - 3} more tensors` : shown;
 }
 
-/** Files beside the tensors that a model folder of transformers may have, for its tokenizer and preprocessing. */
-const TOKENIZER_FILE =
-  /^(?:tokenizer.*\.json|tokenizer\.model|.*\.tiktoken|special_tokens_map\.json|added_tokens\.json|vocab\.(?:json|txt)|merges\.txt|chat_template\.(?:jinja|json)|spiece\.model|sentencepiece.*\.model)$/;
-const MODEL_FILE = /^(?:generation_config|preprocessor_config|processor_config)\.json$/;
-
 async function writeRest(file: MergeFile, plan: MergePlan, shards: readonly Shard[], folder: string): Promise<void> {
   const { config } = plan.pattern;
   if (typeof config === "object" && config !== null)
@@ -223,7 +230,7 @@ async function writeRest(file: MergeFile, plan: MergePlan, shards: readonly Shar
     await writeFile(join(folder, INDEX_NAME), shardIndexText(plan.specs, weightMap));
   }
   await copyMatching(plan.pattern.path, folder, MODEL_FILE);
-  if (file.tokenizer !== undefined) await copyMatching(file.tokenizer, folder, TOKENIZER_FILE);
+  if (plan.tokenizer !== undefined) await copyMatching(plan.tokenizer, folder, TOKENIZER_FILE);
   await writeFile(join(folder, "merge.yaml"), file.text);
   await writeFile(join(folder, "README.md"), mergeCard(file, plan, packageVersion()));
 }
@@ -237,9 +244,4 @@ function withDtype(config: object, { dtype }: MergeFile): object {
 
 async function writeJson(path: string, value: unknown): Promise<void> {
   await writeFile(path, `${JSON.stringify(value, null, 2)}\n`);
-}
-
-async function copyMatching(from: string, folder: string, names: RegExp): Promise<void> {
-  const entries = await readdir(from).catch(() => []);
-  for (const name of entries.filter((entry) => names.test(entry))) await copyFile(join(from, name), join(folder, name));
 }

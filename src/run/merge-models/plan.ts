@@ -2,8 +2,10 @@
  * From a merge file to jobs: opens the headers of all models, compares them, resolves every setting for every tensor, and says what is
  * wrong before anything is written.
  */
-import { openCheckpoint, type StoredCheckpoint } from "../../checkpoint/checkpoint.js";
+import { describeAdapted } from "../../checkpoint/adapter/adapted-tensors.js";
+import type { StoredCheckpoint } from "../../checkpoint/checkpoint.js";
 import { locationOf } from "../../checkpoint/element-reader.js";
+import type { Hub } from "../../checkpoint/hub/request.js";
 import type { WriteSpec } from "../../checkpoint/safetensors-writer.js";
 import { isFloatDtype, type StoredTensor } from "../../checkpoint/stored-tensor.js";
 import { pytorchNotice } from "../../checkpoint/torch/notice.js";
@@ -17,15 +19,25 @@ import { mergeMethods } from "../../merge/methods/registry.js";
 import { tensorMethods } from "../../merge/per-tensor/registry.js";
 import type { TensorMethod } from "../../merge/per-tensor/tensor-method.js";
 import type { TensorJob } from "./jobs.js";
+import { type MergeModel, openMergeModels } from "./models.js";
 
 const STORED = { float32: "F32", float16: "F16", bfloat16: "BF16" } as const;
+
+export type PlannedJob = Omit<TensorJob, "output">;
 
 export interface MergePlan {
   /** Whose names, shapes and config the result has: the base, or the first model without one. */
   readonly pattern: StoredCheckpoint;
   readonly specs: readonly WriteSpec[];
-  /** A job for each tensor but for where it goes. */
-  readonly jobs: readonly Omit<TensorJob, "output">[];
+  /** A job for each tensor but for where it goes; of a model with an adapter it names the tensors without it. */
+  readonly jobs: readonly PlannedJob[];
+  /** The base, where the method has one, and the models, in the order of the jobs'. */
+  readonly base: MergeModel | undefined;
+  readonly models: readonly MergeModel[];
+  /** Which adapters are added to which tensors, as text. */
+  readonly adapted: string;
+  /** Folder whose tokenizer files are copied. */
+  readonly tokenizer: string | undefined;
   readonly title: string;
   /** Those of the models that are PyTorch files, in a sentence. */
   readonly notice: string | undefined;
@@ -33,8 +45,8 @@ export interface MergePlan {
   readonly leftOut: readonly string[];
 }
 
-/** Throws ConfigError for settings and CheckpointError for models that do not fit together. */
-export async function planMerge(file: MergeFile): Promise<MergePlan> {
+/** Throws ConfigError for settings, CheckpointError for models that do not fit together, and HubError for those that do not come. */
+export async function planMerge(file: MergeFile, hub: Hub | undefined): Promise<MergePlan> {
   const method = methodOf(file);
   const needsBase = method.base === "required";
   if (needsBase && file.base === undefined)
@@ -49,15 +61,16 @@ export async function planMerge(file: MergeFile): Promise<MergePlan> {
       `${file.path}: models: expected ${method.count} besides the base for ${file.method.name}, found ${models.length}`,
     );
   if (method.tensor !== undefined) checkNames(file, method.tensor);
-  const opened = await Promise.all(models.map(async ({ path }) => openCheckpoint(path)));
-  const pattern = base === undefined ? opened[0] : await openCheckpoint(base.path);
+  const opened = await openMergeModels(file, { base, models }, hub);
+  const checkpoints = opened.models.map(({ checkpoint }) => checkpoint);
+  const pattern = base === undefined ? checkpoints[0] : opened.base?.checkpoint;
   if (pattern === undefined) throw new ConfigError(`${file.path}: models: expected at least one, found none`);
   const tensors = [...pattern.tensors];
   const places = tensorPlaces(tensors.map(([name]) => name));
   const specs: WriteSpec[] = [];
   const jobs = tensors.map(([name, stored], index) => {
     const isMerged = isFloatDtype(stored.dtype);
-    const own = isMerged ? models.map(({ name: model }, at) => counterpart(name, stored, model, opened[at])) : [];
+    const own = isMerged ? models.map(({ name: model }, at) => counterpart(name, stored, model, checkpoints[at])) : [];
     specs.push({
       name,
       shape: stored.shape,
@@ -75,11 +88,13 @@ export async function planMerge(file: MergeFile): Promise<MergePlan> {
         : ({ kind: "copy", from: locationOf(stored) } as const),
     };
   });
-  const leftOut = [...new Set(opened.flatMap((model) => [...model.tensors.keys()]))].filter(
+  const leftOut = [...new Set(checkpoints.flatMap((model) => [...model.tensors.keys()]))].filter(
     (name) => !pattern.tensors.has(name),
   );
-  const notice = pytorchNotice([...new Set([pattern, ...opened])]);
-  return { pattern, specs, jobs, title: method.title, notice, leftOut };
+  const notice = pytorchNotice([...new Set([pattern, ...checkpoints])]);
+  const all = [...opened.models, ...(opened.base === undefined ? [] : [opened.base])];
+  const adapted = all.map(({ adapter, checkpoint }) => adapter && describeAdapted(adapter, checkpoint)).join("\n");
+  return { pattern, specs, jobs, ...opened, adapted, title: method.title, notice, leftOut };
 }
 
 interface PlannedMethod {

@@ -11,6 +11,7 @@ import { acquireLock } from "../../runtime/lock.js";
 
 const NOTE = "adamerge-merge.json";
 const LOCK = ".lock";
+const SCRATCH = "scratch";
 
 export interface Shard {
   readonly name: string;
@@ -19,6 +20,8 @@ export interface Shard {
 
 export interface Staging {
   readonly folder: string;
+  /** A folder for what only the merge needs; it may not be there yet, and is gone from the result. */
+  readonly scratch: string;
   /** Tensors that an earlier start has written, and this one since. */
   readonly done: ReadonlySet<string>;
   /** Notes a tensor as written; it counts from the next `keep` on. */
@@ -53,11 +56,13 @@ export async function openStaging(output: string, fingerprint: string, shards: r
     };
     return {
       folder,
+      scratch: join(folder, SCRATCH),
       done,
       add: (tensor) => done.add(tensor),
       keep,
       publish: async (replace) => {
         await rm(path, { force: true });
+        await rm(join(folder, SCRATCH), { recursive: true, force: true });
         await lock.release();
         await publishDirectory(folder, output, { replace });
       },
