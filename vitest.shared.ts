@@ -5,7 +5,7 @@ const STARTED: readonly (readonly [file: string, started: string, built: string]
   ["/src/engine/onnx-engine.ts", "./onnx/session-worker.js", "../../dist/engine/onnx/session-worker.js"],
   ["/src/experiment/sweep/run-sweep.ts", "./trial-process.js", "../../../dist/experiment/sweep/trial-process.js"],
   ["/src/run/merge-models/workers.ts", "./merge-worker.js", "../../../dist/run/merge-models/merge-worker.js"],
-  ["/src/merge/per-tensor/kernels.ts", "./kernels.wasm", "../../../dist/merge/per-tensor/kernels.wasm"],
+  ["/src/merge/kernels/kernels.ts", "./kernels.wasm", "../../../dist/merge/kernels/kernels.wasm"],
 ];
 
 /**

@@ -1,12 +1,12 @@
 /**
- * Compiles `kernels/` to dist/merge/per-tensor/kernels.wasm, unless that is newer than all of them: loading the compiler takes seconds. Plain
+ * Compiles `kernels/` to dist/merge/kernels/kernels.wasm, unless that is newer than all of them: loading the compiler takes seconds. Plain
  * JavaScript, since a build needs nothing built.
  */
 import { mkdirSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 const ROOT = join(import.meta.dirname, "..");
-const OUTPUT = join(ROOT, "dist", "merge", "per-tensor", "kernels.wasm");
+const OUTPUT = join(ROOT, "dist", "merge", "kernels", "kernels.wasm");
 
 const modified = (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 const sources = readdirSync(join(ROOT, "kernels")).map((name) => join(ROOT, "kernels", name));

@@ -4,6 +4,7 @@
  * that are not matrices are averaged. O rows, I columns.
  */
 import { z } from "zod";
+import { productsWith, transposed } from "../kernels/products.js";
 import { addToBase, defineMethod, type Piece } from "./method.js";
 
 const parameters = z.strictObject({
@@ -31,7 +32,7 @@ export const wudi = defineMethod({
 
 /**
  * The gradient is 2 (tau A - B) with A = sum of G_t, B = sum of tau_t G_t, G_t = tau_t^T tau_t / |tau_t|^2, so that a step is one product
- * whatever the number of tasks.
+ * whatever the number of tasks. Products are float32, as in the authors' code, everything else float64.
  */
 function leastInterfering(
   { tensor, taskVectors }: Piece,
@@ -43,15 +44,16 @@ function leastInterfering(
   for (const tauOI of taskVectors) {
     const gram = scaledGram(tauOI, inputs);
     for (let i = 0; i < a.length; i++) a[i] = (a[i] ?? 0) + (gram[i] ?? 0);
-    addProduct(b, Float64Array.from(tauOI), gram, inputs);
+    productsWith(gram, outputs, inputs)(tauOI, b);
   }
   const tau = Float64Array.from({ length: outputs * inputs }, (_, i) =>
     taskVectors.reduce((sum, tauN) => sum + (tauN[i] ?? 0), 0),
   );
   const [first, second] = [new Float64Array(tau.length), new Float64Array(tau.length)];
+  const addTauA = productsWith(a, outputs, inputs);
   for (let step = 1; step <= steps; step++) {
     const product = new Float64Array(tau.length);
-    addProduct(product, tau, a, inputs);
+    addTauA(tau, product);
     const [correct1, correct2] = [1 - BETA1 ** step, 1 - BETA2 ** step];
     for (let i = 0; i < tau.length; i++) {
       const gradient = 2 * ((product[i] ?? 0) - (b[i] ?? 0));
@@ -68,65 +70,8 @@ function leastInterfering(
 /** tau^T tau / |tau|^2 [I, I]; zeros for a task vector of zeros. */
 function scaledGram(tauOI: Float32Array, inputs: number): Float64Array {
   const gram = new Float64Array(inputs * inputs);
-  let squares = 0;
-  for (let from = 0; from < tauOI.length; from += inputs)
-    for (let i = 0; i < inputs; i++) {
-      const value = tauOI[from + i] ?? 0;
-      squares += value * value;
-      for (let j = 0; j < inputs; j++)
-        gram[i * inputs + j] = (gram[i * inputs + j] ?? 0) + value * (tauOI[from + j] ?? 0);
-    }
-  return squares === 0 ? gram : gram.map((value) => value / squares);
-}
-
-/**
- * Adds left [O, I] times right [I, I], which is symmetric, to `sum` [O, I]. Tiles of two rows by four columns, whose sums stay in registers; the
- * edges one by one.
- */
-function addProduct(sum: Float64Array, left: Float64Array, right: Float64Array, inputs: number): void {
-  const rows = left.length / inputs;
-  const [tiledRows, tiledColumns] = [rows - (rows % 2), inputs - (inputs % 4)];
-  for (let row = 0; row < tiledRows; row += 2)
-    for (let column = 0; column < tiledColumns; column += 4) addTile(sum, left, right, inputs, row, column);
-  for (let row = 0; row < rows; row++)
-    for (let column = row < tiledRows ? tiledColumns : 0; column < inputs; column++) {
-      let product = 0;
-      for (let j = 0; j < inputs; j++) product += (left[row * inputs + j] ?? 0) * (right[column * inputs + j] ?? 0);
-      sum[row * inputs + column] = (sum[row * inputs + column] ?? 0) + product;
-    }
-}
-
-function addTile(
-  sum: Float64Array,
-  left: Float64Array,
-  right: Float64Array,
-  inputs: number,
-  row: number,
-  column: number,
-): void {
-  const [upper, lower] = [row * inputs, (row + 1) * inputs];
-  const first = column * inputs;
-  const [second, third, fourth] = [first + inputs, first + 2 * inputs, first + 3 * inputs];
-  let [a, b, c, d, e, f, g, h] = [0, 0, 0, 0, 0, 0, 0, 0];
-  for (let j = 0; j < inputs; j++) {
-    const x = left[upper + j] ?? 0;
-    const y = left[lower + j] ?? 0;
-    const p = right[first + j] ?? 0;
-    const q = right[second + j] ?? 0;
-    const r = right[third + j] ?? 0;
-    const s = right[fourth + j] ?? 0;
-    a += x * p;
-    b += x * q;
-    c += x * r;
-    d += x * s;
-    e += y * p;
-    f += y * q;
-    g += y * r;
-    h += y * s;
-  }
-  for (const [at, values] of [
-    [upper + column, [a, b, c, d]],
-    [lower + column, [e, f, g, h]],
-  ] as const)
-    for (let k = 0; k < 4; k++) sum[at + k] = (sum[at + k] ?? 0) + (values[k] ?? 0);
+  const squares = tauOI.reduce((sum, value) => sum + value * value, 0);
+  if (squares === 0) return gram;
+  productsWith(tauOI, inputs, inputs)(transposed(tauOI, inputs), gram);
+  return gram.map((value) => value / squares);
 }

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { ConfigError } from "../../errors.js";
-import type { WeightedSum } from "./kernels.js";
+import type { WeightedSum } from "../kernels/kernels.js";
 import { defineTensorMethod, type TensorToMerge } from "./tensor-method.js";
 
 export const linear = defineTensorMethod({

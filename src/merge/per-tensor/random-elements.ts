@@ -3,8 +3,9 @@
  * same ones. One round of MurmurHash3's finaliser over a sequence by the golden ratio (as in SplitMix), less than random-element.ts does,
  * since it is done for every element of large models.
  */
+
+import type { Kernels } from "../kernels/kernels.js";
 import { mix } from "../random-element.js";
-import type { Kernels } from "./kernels.js";
 
 const WORD = 2 ** 32;
 

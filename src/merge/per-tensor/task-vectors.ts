@@ -5,8 +5,8 @@
  */
 import { z } from "zod";
 import { createRng } from "../../runtime/rng.js";
+import type { Kernels } from "../kernels/kernels.js";
 import { trimToLargest } from "./kept-elements.js";
-import type { Kernels } from "./kernels.js";
 import { keepAtRandom } from "./random-elements.js";
 import { defineTensorMethod, type MergeTensorPiece, type TensorPiece, type TensorToMerge } from "./tensor-method.js";
 

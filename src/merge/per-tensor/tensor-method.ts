@@ -3,7 +3,7 @@
  * model to model, and a function over pieces of one tensor. M models, N elements of a piece.
  */
 import type { z } from "zod";
-import type { Kernels } from "./kernels.js";
+import type { Kernels } from "../kernels/kernels.js";
 
 /** Neighbouring elements of a tensor, in arrays of the kernels' memory. */
 export interface TensorPiece {

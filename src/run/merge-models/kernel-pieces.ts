@@ -3,9 +3,9 @@
  * a piece.
  */
 import type { ElementReader, TensorLocation } from "../../checkpoint/element-reader.js";
+import { bytesInMemory, clearBehind } from "../../merge/kernels/kernel-memory.js";
+import type { HalfDtype, Kernels } from "../../merge/kernels/kernels.js";
 import { BYTES_TO_TRIM } from "../../merge/per-tensor/kept-elements.js";
-import { bytesInMemory, clearBehind } from "../../merge/per-tensor/kernel-memory.js";
-import type { HalfDtype, Kernels } from "../../merge/per-tensor/kernels.js";
 import type { TensorPiece } from "../../merge/per-tensor/tensor-method.js";
 import { type Encode, PIECE_ELEMENTS, type TensorInput } from "./merge-tensor.js";
 

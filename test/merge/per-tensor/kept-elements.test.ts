@@ -1,7 +1,7 @@
 /** Trimming to the largest elements, against sorting: made tensors with ties, zeros, outliers and in pieces of several sizes. */
 import { describe, expect, it } from "vitest";
+import { loadKernels } from "../../../src/merge/kernels/kernels.js";
 import { trimToLargest } from "../../../src/merge/per-tensor/kept-elements.js";
-import { loadKernels } from "../../../src/merge/per-tensor/kernels.js";
 import type { TensorPiece } from "../../../src/merge/per-tensor/tensor-method.js";
 import { createRng } from "../../../src/runtime/rng.js";
 

@@ -1,7 +1,7 @@
 /** The kernels against the same written out per element, for few and for many models and lengths that are no multiple of a vector. */
 import { beforeEach, describe, expect, it } from "vitest";
-import { bytesInMemory, clearBehind } from "../../../src/merge/per-tensor/kernel-memory.js";
-import { loadKernels } from "../../../src/merge/per-tensor/kernels.js";
+import { bytesInMemory, clearBehind } from "../../../src/merge/kernels/kernel-memory.js";
+import { loadKernels } from "../../../src/merge/kernels/kernels.js";
 import { keepAtRandom } from "../../../src/merge/per-tensor/random-elements.js";
 import { randomArray } from "../../support/random.js";
 

@@ -6,7 +6,7 @@ import {
   encodeBfloat16Into,
   encodeFloat16Into,
 } from "../../../src/checkpoint/float16.js";
-import { loadKernels } from "../../../src/merge/per-tensor/kernels.js";
+import { loadKernels } from "../../../src/merge/kernels/kernels.js";
 import { createRng } from "../../../src/runtime/rng.js";
 
 const kernels = loadKernels(1 << 21);
