@@ -5,5 +5,5 @@
  */
 export { areFinite, decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from "./halves";
 export { countLower, countUpper, keepLargest, keepRandom } from "./kept";
-export { addProduct } from "./products";
+export { addProduct, addProduct64 } from "./products";
 export { absoluteSum, agreedSum, dotProduct, subtract, weightedSum } from "./sums";

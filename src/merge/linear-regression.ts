@@ -1,6 +1,7 @@
 /** The closed form that RegMean solves for each linear layer. O outputs, I inputs. */
 import { CholeskyDecomposition, Matrix } from "ml-matrix";
 import { NumericError } from "../errors.js";
+import { productsWith } from "./kernels/products.js";
 
 /** Normal equations of one layer, added up over tasks. */
 export interface NormalEquations {
@@ -26,14 +27,7 @@ export function addTask(
   const outputs = weightOI.length / inputs;
   const ownII = gram.map((value, index) => (index % (inputs + 1) === 0 ? value : value * offDiagonal));
   for (let index = 0; index < ownII.length; index++) gramII[index] = (gramII[index] ?? 0) + (ownII[index] ?? 0);
-  for (let o = 0; o < outputs; o++) {
-    const rowI = productOI.subarray(o * inputs, (o + 1) * inputs);
-    for (let i = 0; i < inputs; i++) {
-      const weight = weightOI[o * inputs + i] ?? 0;
-      const gramI = ownII.subarray(i * inputs, (i + 1) * inputs);
-      for (let j = 0; j < inputs; j++) rowI[j] = (rowI[j] ?? 0) + weight * (gramI[j] ?? 0);
-    }
-  }
+  productsWith(ownII, outputs, inputs, "float64")(weightOI, productOI);
 }
 
 /**

@@ -2,8 +2,8 @@
  * Merges a bundle with a method of the registry. Once as a source of pieces, once as the stream of merged tensors that
  * evaluation and checkpoint writing take. K tasks.
  */
-import { type Bundle, readBase, readTaskVectorRange } from "../checkpoint/bundle.js";
-import { readFloat32Range } from "../checkpoint/safetensors.js";
+import { type Bundle, readBase, taskVectorRange } from "../checkpoint/bundle.js";
+import { withRanges } from "../checkpoint/safetensors.js";
 import type { MergeMethod, ModelProbe, ModelSource, SourceTensor, Weights } from "./methods/method.js";
 
 const BYTES = Float32Array.BYTES_PER_ELEMENT;
@@ -19,18 +19,16 @@ export function bundleSource(bundle: Bundle): ModelSource {
   return {
     tasks: bundle.tasks,
     tensors,
-    read: async (tensor, from, to) => {
+    read: async (tensor, from, to, tasks = [...bundle.tasks.keys()]) => {
       const files = byName.get(tensor.name);
       if (files === undefined) throw new RangeError(`no task vectors of ${tensor.name}`);
-      const { path, byteOffset } = files.base;
-      return {
+      const { byteOffset } = files.base;
+      return withRanges(bundle.path, async (read) => ({
         tensor,
         from,
-        baseN: await readFloat32Range(path, byteOffset + from * BYTES, (to - from) * BYTES),
-        taskVectors: await Promise.all(
-          bundle.tasks.map((_, task) => readTaskVectorRange(bundle, files, task, from, to)),
-        ),
-      };
+        baseN: new Float32Array((await read(byteOffset + from * BYTES, (to - from) * BYTES)).buffer),
+        taskVectors: await Promise.all(tasks.map((task) => taskVectorRange(bundle, files, task, from, to, read))),
+      }));
     },
   };
 }

@@ -48,17 +48,21 @@ export function createModelProbe(engine: Engine, options: ModelProbeOptions): Mo
     return selectPixels(store, drawnIndices(store.size, examples, { seed: options.seed, task: name }));
   };
   return {
-    grams: async (task, weights, examples) => {
+    grams: async (task, weights, examples, tensors) => {
       const store = await draw(task, examples);
       const batchSize = largestDivisor(store.size, MOST_BATCH);
-      const executable = await compiled(`grams ${batchSize}`, () => gramProgram(options, batchSize));
+      const linear = linearLayers(options.config).filter((name) => tensors.includes(name));
+      if (linear.length === 0) return new Map();
+      const layers = new Set(linear.map(sharedWith));
+      const key = `grams ${batchSize} ${[...layers].join()}`;
+      const executable = await compiled(key, () => gramProgram(options, batchSize, layers));
       await executable.bind(weightSources(options.config, weights));
       const sums = new Map<string, Float64Array>();
       for (const { imagesBHWC } of imageBatches(store, batchSize)) {
         options.signal.throwIfAborted();
         for (const [name, values] of await executable.run(new Map([["images", imagesBHWC]]))) addTo(sums, name, values);
       }
-      return byLayer(options.config, sums);
+      return new Map(linear.map((name) => [name, sums.get(sharedWith(name)) ?? new Float64Array()]));
     },
     fisher: async (task, weights, examples, coverage) => {
       const head = options.heads[task];
@@ -164,7 +168,11 @@ function imageSpec({ imageSize, channels }: ClipVisionConfig, count: number): Te
  * Layers that get the same input (query, key and value) share an output, named by the first of them. All tokens count, those of the last block
  * too, as in the published code.
  */
-function gramProgram({ config, normalization }: ModelProbeOptions, batchSize: number): Program {
+function gramProgram(
+  { config, normalization }: ModelProbeOptions,
+  batchSize: number,
+  layers: ReadonlySet<string>,
+): Program {
   return {
     name: "grams",
     frozen: new Map(weightSpecs(config)),
@@ -175,7 +183,7 @@ function gramProgram({ config, normalization }: ModelProbeOptions, batchSize: nu
       clipVisionFeatures(config, normalization, (name) => get(`weights/${name}`), get("images"), {
         wholeLastBlock: true,
         input: (weight, x) => {
-          if (sharedWith(weight) !== weight) return;
+          if (sharedWith(weight) !== weight || !layers.has(weight)) return;
           const xMI = tf.reshape(x, [-1, x.shape.at(-1) ?? 1]);
           grams.set(weight, tf.matMul(xMI, xMI, true, false));
         },
@@ -190,13 +198,11 @@ function sharedWith(weight: string): string {
   return weight.replace(/\.(k|v)_proj\.weight$/, ".q_proj.weight");
 }
 
-function byLayer(config: ClipVisionConfig, grams: ReadonlyMap<string, Float64Array>): Map<string, Float64Array> {
-  const layers = new Map<string, Float64Array>();
-  for (const { name } of clipVisionTensors(config)) {
-    const gram = grams.get(sharedWith(name));
-    if (gram !== undefined) layers.set(name, gram);
-  }
-  return layers;
+/** Weights of linear layers: all matrices but the positions' embeddings. */
+function linearLayers(config: ClipVisionConfig): string[] {
+  return clipVisionTensors(config).flatMap(({ name, shape }) =>
+    shape.length === 2 && !name.endsWith(".position_embedding.weight") ? [name] : [],
+  );
 }
 
 /** Input: `images` [B, H, W, C]. Outputs by tensor: the gradient of the mean entropy over the batch. */

@@ -25,10 +25,10 @@ export interface Kernels {
   dotProduct(aN: Float32Array, bN: Float32Array): number;
 
   /**
-   * product [R, C] += left [R, J] right [J, C], R a multiple of 4 and C of 8, the right matrix in panels of eight columns, [C / 8, J, 8];
-   * `inner` is J.
+   * product [R, C] += left [R, J] right [J, C], all of one type. R is a multiple of 4 and C of 8 (of float64: of 4), the right matrix in panels
+   * of as many columns, [C / 8, J, 8]; `inner` is J.
    */
-  addProduct(left: Float32Array, panels: Float32Array, product: Float32Array, inner: number): void;
+  addProduct<T extends Float32Array | Float64Array>(left: T, panels: T, product: T, inner: number): void;
 
   /** Adds to `table` [2^16] how often each upper half of a magnitude occurs: its bit pattern without the lower 15 bits. */
   countUpper(valuesN: Float32Array, table: Float64Array): void;
@@ -68,7 +68,7 @@ export function loadKernels(bytes: number): Kernels {
   const [areFinite, subtract] = [kernel("areFinite"), kernel("subtract")];
   const [weightedSum, agreedSum] = [kernel("weightedSum"), kernel("agreedSum")];
   const [absoluteSum, dotProduct] = [kernel("absoluteSum"), kernel("dotProduct")];
-  const addProduct = kernel("addProduct");
+  const products = { 4: kernel("addProduct"), 8: kernel("addProduct64") };
   const [countUpper, countLower] = [kernel("countUpper"), kernel("countLower")];
   const [keepLargest, keepRandom] = [kernel("keepLargest"), kernel("keepRandom")];
   const copyOf = (numbers: readonly number[]): Float64Array => {
@@ -100,8 +100,10 @@ export function loadKernels(bytes: number): Kernels {
     },
     absoluteSum: (values) => absoluteSum(at(values), values.length),
     dotProduct: (a, b) => dotProduct(at(a), at(b), a.length),
-    addProduct: (left, panels, product, inner) =>
-      void addProduct(at(left), at(panels), at(product), left.length / inner, inner, panels.length / inner),
+    addProduct: (left, panels, product, inner) => {
+      const multiply = products[left instanceof Float32Array ? 4 : 8];
+      multiply(at(left), at(panels), at(product), left.length / inner, inner, panels.length / inner);
+    },
     countUpper: (values, table) => void countUpper(at(values), values.length, at(table)),
     countLower: (values, upper, table) => void countLower(at(values), values.length, upper, at(table)),
     keepLargest: (values, border, equalOnes) => keepLargest(at(values), values.length, border, equalOnes),

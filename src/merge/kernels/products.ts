@@ -1,27 +1,40 @@
 /**
- * Products of float32 matrices by WebAssembly with SIMD, for methods that make many of them. R rows of the left, J of the right matrix, C
+ * Products of matrices by WebAssembly with SIMD, for methods that make many of them. R rows of the left, J of the right matrix, C
  * columns, all row-major.
  */
 import { bytesInMemory } from "./kernel-memory.js";
 import { loadKernels } from "./kernels.js";
 
-/** What the kernel takes at a time; matrices are filled up with zeros to multiples of these. */
-const [TILE_ROWS, TILE_COLUMNS] = [4, 8];
+/** Rows that the kernels take at a time, and columns by type; matrices are filled up with zeros to multiples of these. */
+const TILE_ROWS = 4;
+const TILE_COLUMNS = { float32: 8, float64: 4 } as const;
+const BYTES = { float32: 4, float64: 8 } as const;
 
-/** sum [R, C] += left [R, J] times the right matrix. The left matrix is rounded to float32, and so are sums of 256 products. */
+/** sum [R, C] += left [R, J] times the right matrix. */
 export type AddProduct = (leftRJ: ArrayLike<number>, sumRC: Float64Array) => void;
 
-/** Lays out a right matrix [J, C] once, for products with any number of matrices of `rows` rows. It is rounded to float32. */
-export function productsWith(rightJC: ArrayLike<number>, rows: number, columns: number): AddProduct {
+/**
+ * Lays out a right matrix [J, C] once, for products with any number of matrices of `rows` rows. With float32, which is twice as fast, both
+ * matrices and sums of 256 products are rounded to it.
+ */
+export function productsWith(
+  rightJC: ArrayLike<number>,
+  rows: number,
+  columns: number,
+  dtype: keyof typeof TILE_COLUMNS,
+): AddProduct {
   const inner = rightJC.length / columns;
-  const [allRows, allColumns] = [filledUp(rows, TILE_ROWS), filledUp(columns, TILE_COLUMNS)];
+  const tile = TILE_COLUMNS[dtype];
+  const [allRows, allColumns] = [filledUp(rows, TILE_ROWS), filledUp(columns, tile)];
   const lengths = [allRows * inner, allColumns * inner, allRows * allColumns] as const;
-  const { memory, addProduct } = loadKernels(lengths.reduce((sum, length) => sum + bytesInMemory(4 * length), 0));
-  const [left, panels, product] = [memory.floats(lengths[0]), memory.floats(lengths[1]), memory.floats(lengths[2])];
+  const bytes = lengths.reduce((sum, length) => sum + bytesInMemory(BYTES[dtype] * length), 0);
+  const { memory, addProduct } = loadKernels(bytes);
+  const zeros = dtype === "float32" ? memory.floats : memory.doubles;
+  const [left, panels, product] = [zeros(lengths[0]), zeros(lengths[1]), zeros(lengths[2])];
   for (let row = 0; row < inner; row++)
     for (let column = 0; column < columns; column++) {
-      const panel = (column - (column % TILE_COLUMNS)) * inner;
-      panels[panel + row * TILE_COLUMNS + (column % TILE_COLUMNS)] = rightJC[row * columns + column] ?? 0;
+      const panel = (column - (column % tile)) * inner;
+      panels[panel + row * tile + (column % tile)] = rightJC[row * columns + column] ?? 0;
     }
   return (leftRJ, sumRC) => {
     left.set(leftRJ);

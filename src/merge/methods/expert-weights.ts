@@ -1,6 +1,6 @@
 /** Whole models in memory, for methods that run them: an expert's weights, and the plain mean of tensors. */
 import { ConfigError } from "../../errors.js";
-import { type MergeContext, type MergePiece, type ModelProbe, type Piece, piecesOf, type Weights } from "./method.js";
+import type { MergeContext, MergePiece, ModelProbe, Piece, Weights } from "./method.js";
 
 /** The context's probe. Throws ConfigError where there is none: when a merge has weights but no images. */
 export function requireProbe({ probe }: MergeContext, method: string): ModelProbe {
@@ -13,7 +13,9 @@ export function requireProbe({ probe }: MergeContext, method: string): ModelProb
 /** theta0 + tau of one task, tensor by tensor. */
 export async function expertWeights(context: MergeContext, task: number): Promise<Map<string, Float32Array>> {
   const weights = new Map((await context.unchanged?.()) ?? []);
-  for await (const piece of piecesOf(context, "tensor")) weights.set(piece.tensor.name, expertOf(piece, task));
+  const { source } = context;
+  for (const tensor of source.tensors)
+    weights.set(tensor.name, expertOf(await source.read(tensor, 0, tensor.size, [task]), 0));
   return weights;
 }
 

@@ -26,8 +26,8 @@ export interface Piece {
 export interface ModelSource {
   readonly tasks: readonly string[];
   readonly tensors: readonly SourceTensor[];
-  /** Elements `from` to `to` (excluded) of a tensor, as fresh arrays that the caller may change. */
-  read(tensor: SourceTensor, from: number, to: number): Promise<Piece>;
+  /** Elements `from` to `to` (excluded) of a tensor, as fresh arrays that the caller may change; of all tasks, or of those given. */
+  read(tensor: SourceTensor, from: number, to: number, tasks?: readonly number[]): Promise<Piece>;
 }
 
 /** The merged values [N] of a piece, float32; of the model for one task where the method makes one for each. */
@@ -36,10 +36,15 @@ export type MergePiece = (piece: Piece, task?: number) => Float32Array | Promise
 /** What a method may ask of models on the unlabelled images of a task: those that fits adapt on. All by the names of tensors. */
 export interface ModelProbe {
   /**
-   * X^T X [I, I] of the inputs X of every linear layer, over all tokens of the first `examples` images of task `task`, for the model with
-   * these weights. Float64, row-major.
+   * X^T X [I, I] of the inputs X of the linear layers among `tensors`, over all tokens of the first `examples` images of task `task`, for the
+   * model with these weights. Float64, row-major.
    */
-  grams(task: number, weights: Weights, examples: number): Promise<ReadonlyMap<string, Float64Array>>;
+  grams(
+    task: number,
+    weights: Weights,
+    examples: number,
+    tensors: readonly string[],
+  ): Promise<ReadonlyMap<string, Float64Array>>;
   /**
    * The diagonal of the Fisher information of every tensor, for the model with these weights on `examples` images of the task: the mean over
    * images of the sum over classes of p (d log p / d theta)^2. Classes are left out once those before them, the largest

@@ -82,9 +82,10 @@ async function mergeLayers(
   const matrices = context.source.tensors.filter((tensor) => tensor.shape.length === 2 && isMeant(tensor));
   const equations = new Map<string, NormalEquations>();
   if (matrices.length === 0) return new Map();
+  const names = matrices.map(({ name }) => name);
   for (const task of context.source.tasks.keys()) {
     const expert = await expertWeights(context, task);
-    const grams = await probe.grams(task, new Map([...expert, ...merged]), examples);
+    const grams = await probe.grams(task, new Map([...expert, ...merged]), examples, names);
     for (const { name, shape } of matrices) {
       const gram = grams.get(name);
       const weightOI = expert.get(name);

@@ -44,13 +44,13 @@ function leastInterfering(
   for (const tauOI of taskVectors) {
     const gram = scaledGram(tauOI, inputs);
     for (let i = 0; i < a.length; i++) a[i] = (a[i] ?? 0) + (gram[i] ?? 0);
-    productsWith(gram, outputs, inputs)(tauOI, b);
+    productsWith(gram, outputs, inputs, "float32")(tauOI, b);
   }
   const tau = Float64Array.from({ length: outputs * inputs }, (_, i) =>
     taskVectors.reduce((sum, tauN) => sum + (tauN[i] ?? 0), 0),
   );
   const [first, second] = [new Float64Array(tau.length), new Float64Array(tau.length)];
-  const addTauA = productsWith(a, outputs, inputs);
+  const addTauA = productsWith(a, outputs, inputs, "float32");
   for (let step = 1; step <= steps; step++) {
     const product = new Float64Array(tau.length);
     addTauA(tau, product);
@@ -72,6 +72,6 @@ function scaledGram(tauOI: Float32Array, inputs: number): Float64Array {
   const gram = new Float64Array(inputs * inputs);
   const squares = tauOI.reduce((sum, value) => sum + value * value, 0);
   if (squares === 0) return gram;
-  productsWith(tauOI, inputs, inputs)(transposed(tauOI, inputs), gram);
+  productsWith(tauOI, inputs, inputs, "float32")(transposed(tauOI, inputs), gram);
   return gram.map((value) => value / squares);
 }

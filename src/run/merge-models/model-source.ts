@@ -16,7 +16,7 @@ export function modelSource(
   return {
     tasks: jobs[0]?.modelNames ?? [],
     tensors: jobs.map(({ name, shape, size }) => ({ name, shape, size })),
-    read: async (tensor, from, to) => {
+    read: async (tensor, from, to, tasks) => {
       const job = byName.get(tensor.name);
       assert(job !== undefined, `no tensor ${tensor.name} in the merge`);
       // Reading blocks; whoever else is on this thread gets a turn between pieces.
@@ -25,7 +25,8 @@ export function modelSource(
       const baseN = new Float32Array(to - from);
       const modelsMN = job.models.map(() => new Float32Array(to - from));
       readPiece(reader, job, { from, baseN, modelsMN }, true);
-      return { tensor, from, baseN, taskVectors: modelsMN };
+      const taskVectors = tasks?.flatMap((task) => modelsMN[task] ?? []) ?? modelsMN;
+      return { tensor, from, baseN, taskVectors };
     },
   };
 }
