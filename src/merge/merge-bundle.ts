@@ -4,7 +4,8 @@
  */
 import { type Bundle, readBase, taskVectorRange } from "../checkpoint/bundle.js";
 import { withRanges } from "../checkpoint/safetensors.js";
-import type { MergeMethod, ModelProbe, ModelSource, SourceTensor, Weights } from "./methods/method.js";
+import { expertOf } from "./methods/expert-weights.js";
+import type { MergeMethod, ModelProbe, ModelSource, Piece, SourceTensor, Weights } from "./methods/method.js";
 
 const BYTES = Float32Array.BYTES_PER_ELEMENT;
 /** Elements of a task vector in memory at once while a method looks at the whole model: 16 MB for each task. */
@@ -16,20 +17,27 @@ export function bundleSource(bundle: Bundle): ModelSource {
   const tensors = bundle.tensors
     .filter(({ taskVectors }) => taskVectors !== undefined)
     .map(({ name, shape }) => ({ name, shape, size: shape.reduce((a, b) => a * b, 1) }));
+  const readTasks = async (
+    tensor: SourceTensor,
+    from: number,
+    to: number,
+    tasks: readonly number[],
+  ): Promise<Piece> => {
+    const files = byName.get(tensor.name);
+    if (files === undefined) throw new RangeError(`no task vectors of ${tensor.name}`);
+    const { byteOffset } = files.base;
+    return withRanges(bundle.path, async (read) => ({
+      tensor,
+      from,
+      baseN: new Float32Array((await read(byteOffset + from * BYTES, (to - from) * BYTES)).buffer),
+      taskVectors: await Promise.all(tasks.map((task) => taskVectorRange(bundle, files, task, from, to, read))),
+    }));
+  };
   return {
     tasks: bundle.tasks,
     tensors,
-    read: async (tensor, from, to, tasks = [...bundle.tasks.keys()]) => {
-      const files = byName.get(tensor.name);
-      if (files === undefined) throw new RangeError(`no task vectors of ${tensor.name}`);
-      const { byteOffset } = files.base;
-      return withRanges(bundle.path, async (read) => ({
-        tensor,
-        from,
-        baseN: new Float32Array((await read(byteOffset + from * BYTES, (to - from) * BYTES)).buffer),
-        taskVectors: await Promise.all(tasks.map((task) => taskVectorRange(bundle, files, task, from, to, read))),
-      }));
-    },
+    read: (tensor, from, to) => readTasks(tensor, from, to, [...bundle.tasks.keys()]),
+    readExpert: async (tensor, task) => expertOf(await readTasks(tensor, 0, tensor.size, [task]), 0),
   };
 }
 

@@ -14,8 +14,7 @@ export function requireProbe({ probe }: MergeContext, method: string): ModelProb
 export async function expertWeights(context: MergeContext, task: number): Promise<Map<string, Float32Array>> {
   const weights = new Map((await context.unchanged?.()) ?? []);
   const { source } = context;
-  for (const tensor of source.tensors)
-    weights.set(tensor.name, expertOf(await source.read(tensor, 0, tensor.size, [task]), 0));
+  for (const tensor of source.tensors) weights.set(tensor.name, await source.readExpert(tensor, task));
   return weights;
 }
 

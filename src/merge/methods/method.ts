@@ -26,8 +26,10 @@ export interface Piece {
 export interface ModelSource {
   readonly tasks: readonly string[];
   readonly tensors: readonly SourceTensor[];
-  /** Elements `from` to `to` (excluded) of a tensor, as fresh arrays that the caller may change; of all tasks, or of those given. */
-  read(tensor: SourceTensor, from: number, to: number, tasks?: readonly number[]): Promise<Piece>;
+  /** Elements `from` to `to` (excluded) of a tensor, as fresh arrays that the caller may change. */
+  read(tensor: SourceTensor, from: number, to: number): Promise<Piece>;
+  /** A whole tensor of one task's expert, theta0 + tau [N]. */
+  readExpert(tensor: SourceTensor, task: number): Promise<Float32Array>;
 }
 
 /** The merged values [N] of a piece, float32; of the model for one task where the method makes one for each. */
