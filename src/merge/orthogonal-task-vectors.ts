@@ -4,7 +4,7 @@
  * S = min(R, C), K tasks.
  */
 import { Matrix } from "ml-matrix";
-import { nearestOrthonormal, thinSvd } from "./svd.js";
+import { nearestOrthonormal, product, thinSvd } from "./svd.js";
 
 /** All tasks' leading triples: `u` [R, S] and `vt` [S, C] orthonormal, K blocks of `kept` directions with their `values` [S]. */
 export interface OrthogonalFactors {
@@ -37,7 +37,7 @@ export function orthogonalFactors(taskVectors: readonly Matrix[]): OrthogonalFac
 /** What TSV-M merges: the sum of the tasks' parts, [R, C]. */
 export function orthogonalSum(taskVectors: readonly Matrix[]): Matrix {
   const { u, values, vt } = orthogonalFactors(taskVectors);
-  return u.mmul(Matrix.diag([...values])).mmul(vt);
+  return product(u.clone().mulRowVector([...values]), vt);
 }
 
 /** Each task's part of that sum, K of [R, C]. */
@@ -47,6 +47,6 @@ export function orthogonalParts(taskVectors: readonly Matrix[]): Matrix[] {
     const [first, last] = [task * kept, (task + 1) * kept - 1];
     if (kept === 0) return Matrix.zeros(u.rows, vt.columns);
     const scaled = u.subMatrix(0, u.rows - 1, first, last).mulRowVector(values.slice(first, last + 1));
-    return scaled.mmul(vt.subMatrix(first, last, 0, vt.columns - 1));
+    return product(scaled, vt.subMatrix(first, last, 0, vt.columns - 1));
   });
 }

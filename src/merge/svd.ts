@@ -1,5 +1,6 @@
-/** Singular value decompositions for methods on weight matrices, by ml-matrix, in float64. R rows, C columns, S = min(R, C). */
+/** Singular value decompositions for methods on weight matrices, by ml-matrix with our products, in float64. R rows, C columns, S = min(R, C). */
 import { EigenvalueDecomposition, Matrix, SingularValueDecomposition } from "ml-matrix";
+import { productsWith } from "./kernels/products.js";
 
 export interface Svd {
   /** [R, S], orthonormal columns. */
@@ -25,7 +26,7 @@ export function thinSvd(matrix: Matrix): Svd {
     const { u, values, vt } = thinSvd(matrix.transpose());
     return { u: vt.transpose(), values, vt: u.transpose() };
   }
-  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(matrix.transpose().mmul(matrix), {
+  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(product(matrix.transpose(), matrix), {
     assumeSymmetric: true,
   });
   const order = realEigenvalues
@@ -35,7 +36,7 @@ export function thinSvd(matrix: Matrix): Svd {
   if ((squares.at(-1) ?? 0) > WELL_CONDITIONED * (squares[0] ?? 0)) {
     const v = eigenvectorMatrix.subMatrixColumn(order);
     const values = squares.map(Math.sqrt);
-    return { u: matrix.mmul(v).divRowVector(values), values, vt: v.transpose() };
+    return { u: product(matrix, v).divRowVector(values), values, vt: v.transpose() };
   }
   const decomposition = new SingularValueDecomposition(matrix);
   return {
@@ -53,5 +54,13 @@ export function matrixOf(valuesRC: Float32Array, [rows = 1, columns = 1]: readon
 /** The orthonormal matrix nearest to a given one: u vt of its decomposition (orthogonal Procrustes, Schoenemann 1966). */
 export function nearestOrthonormal(matrix: Matrix): Matrix {
   const { u, vt } = thinSvd(matrix);
-  return u.mmul(vt);
+  return product(u, vt);
+}
+
+/** left [R, J] right [J, C], float64: some ten times as fast as `mmul`, in which decompositions would spend half of their time. */
+export function product(left: Matrix, right: Matrix): Matrix {
+  const [rows, columns] = [left.rows, right.columns];
+  const sumRC = new Float64Array(rows * columns);
+  productsWith(right.to1DArray(), rows, columns, "float64")(left.to1DArray(), sumRC);
+  return Matrix.from1DArray(rows, columns, sumRC);
 }

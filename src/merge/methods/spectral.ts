@@ -6,7 +6,7 @@
 import { Matrix } from "ml-matrix";
 import { z } from "zod";
 import { orthogonalSum } from "../orthogonal-task-vectors.js";
-import { matrixOf, thinSvd } from "../svd.js";
+import { matrixOf, product, thinSvd } from "../svd.js";
 import { addToBase, defineMethod, type MergePiece, type Piece } from "./method.js";
 
 /** theta0 + scale * (change of a matrix, or mean of the task vectors of anything else). */
@@ -51,5 +51,5 @@ function isotropicSum(taskVectors: readonly Matrix[]): Matrix {
   );
   const { u, values, vt } = thinSvd(sum);
   const average = values.reduce((total, value) => total + value, 0) / values.length;
-  return u.mmul(vt).mul(average);
+  return product(u, vt).mul(average);
 }
