@@ -45,6 +45,14 @@ export class TrackerError extends UserError {
   override readonly name = "TrackerError";
 }
 
+const CLASSES = [UserError, ConfigError, CheckpointError, DataError, HubError, NumericError, TrackerError] as const;
+
+/** An error that another thread or process sent as text: errors lose their class on the way. */
+export function rebuiltError(name: string, message: string): Error {
+  const found = CLASSES.find((known) => known.name === name);
+  return found === undefined ? new Error(message) : new found(message);
+}
+
 /** Throws when one of our own invariants is broken; never used to check what a user gave. */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`internal error: ${message} (a bug in adamerge, please report it)`);

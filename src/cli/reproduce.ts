@@ -2,7 +2,7 @@
 import path from "node:path";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
 import { presetsDirectory, printJson, workOptions } from "./io.js";
-import { defineVerb, jsonOption, overridesPositional, quietOption } from "./verb.js";
+import { defineVerb, jobsOption, jsonOption, overridesPositional, quietOption, requireJobs } from "./verb.js";
 
 export const reproduceVerb = defineVerb({
   name: "reproduce",
@@ -20,6 +20,7 @@ export const reproduceVerb = defineVerb({
       requiresArg: true,
     },
     output: { describe: "Directory of runs", type: "string", default: "runs", requiresArg: true, alias: "o" },
+    jobs: jobsOption("Models"),
     "dry-run": { describe: "List what would be computed", type: "boolean", default: false },
     search: {
       describe: "Search the settings on val again, instead of taking those that came with the experiment",
@@ -32,9 +33,11 @@ export const reproduceVerb = defineVerb({
   examples: [
     ["reproduce mini8-findings", "Compute the table, or what is missing of it"],
     ["reproduce mini8-findings data.eval_limit=100 --dry-run", "What a smaller version would compute"],
+    ["reproduce mini8-main --jobs 4", "On a machine with many cores: four models at the same time"],
     ["reproduce clip-vit-b32-main --suite my-suite.yaml", "With models and images of one's own places"],
   ],
-  async run({ experiment, overrides, suite, output, "dry-run": dryRun, search, quiet, json }, io) {
+  async run({ experiment, overrides, suite, output, jobs, "dry-run": dryRun, search, quiet, json }, io) {
+    requireJobs(jobs);
     const { reproduce } = await import("../experiment/reproduce.js");
     const { textOf } = await import("../experiment/table-files.js");
     const { overwrite: _overwrite, onEvent: _onEvent, ...options } = workOptions(io, { quiet });
@@ -47,6 +50,7 @@ export const reproduceVerb = defineVerb({
       cwd: io.cwd,
       overrides,
       output: path.resolve(io.cwd, output),
+      jobs,
       dryRun,
       search,
     });

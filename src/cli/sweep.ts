@@ -1,10 +1,9 @@
 /** `adamerge sweep`: many fits over values of config keys, ranked. */
 import path from "node:path";
 import { execPath } from "node:process";
-import { ConfigError } from "../errors.js";
 import { EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
 import { type CliIo, presetsDirectory, printJson, workOptions } from "./io.js";
-import { defineVerb, jsonOption, overridesPositional, quietOption } from "./verb.js";
+import { defineVerb, jobsOption, jsonOption, overridesPositional, quietOption, requireJobs } from "./verb.js";
 
 export const sweepVerb = defineVerb({
   name: "sweep",
@@ -15,13 +14,7 @@ export const sweepVerb = defineVerb({
     overrides: overridesPositional,
   },
   options: {
-    jobs: {
-      describe: "Trials at the same time, sharing the cores",
-      type: "number",
-      default: 1,
-      requiresArg: true,
-      alias: "j",
-    },
+    jobs: jobsOption("Trials"),
     launcher: {
       describe:
         "Where trials run: processes of this machine, or a Slurm job array (resources under slurm: in the sweep file)",
@@ -48,8 +41,7 @@ export const sweepVerb = defineVerb({
     { sweep, overrides, jobs, launcher, trial, output, "dry-run": dryRun, "retry-failed": retryFailed, quiet, json },
     io,
   ) {
-    if (!Number.isInteger(jobs) || jobs < 1)
-      throw new ConfigError(`--jobs: expected a whole number from 1, found ${jobs}`);
+    requireJobs(jobs);
     const { runSweep, runTrial } = await import("../experiment/sweep/run-sweep.js");
     const { sweepText } = await import("../experiment/sweep/sweep-table.js");
     const { overwrite: _overwrite, onEvent: _onEvent, ...options } = workOptions(io, { quiet });

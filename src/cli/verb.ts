@@ -72,6 +72,22 @@ export const overridesPositional = {
   default: [] as string[],
 } as const satisfies PositionalOptions;
 
+/** How many of `what` run at the same time; see `requireJobs`. */
+export const jobsOption = (what: string) =>
+  ({
+    describe: `${what} at the same time, sharing the cores`,
+    type: "number",
+    default: 1,
+    requiresArg: true,
+    alias: "j",
+  }) as const satisfies Options;
+
+/** Throws ConfigError unless it is a whole number from 1. */
+export function requireJobs(jobs: number): void {
+  if (!Number.isInteger(jobs) || jobs < 1)
+    throw new ConfigError(`--jobs: expected a whole number from 1, found ${jobs}`);
+}
+
 export const quietOption = {
   describe: "No progress; print only the one useful line",
   type: "boolean",

@@ -15,11 +15,11 @@ import type { SessionOptions } from "../run/session.js";
 import { commitOf } from "../run/suite-sources.js";
 import { type Cell, type LoadCellsOptions, loadCells } from "./cells.js";
 import { type ChosenSettings, readChosen, writeChosen } from "./chosen-settings.js";
+import { computeCells } from "./compute-cells.js";
 import { type Experiment, isSearched, openExperiment } from "./experiment-file.js";
 import { curvePoints } from "./fit-curves.js";
 import { onSuite } from "./other-suite.js";
-import { readResult, writeResult } from "./results.js";
-import { runCell } from "./run-cell.js";
+import { readResult } from "./results.js";
 import { searchKey, searchRow } from "./search.js";
 import { createBootstrap } from "./statistics.js";
 import { type DoneCell, summarize } from "./summarize.js";
@@ -37,6 +37,8 @@ export interface ReproduceOptions extends SessionOptions {
   readonly overrides: readonly string[];
   /** Directory of all runs. */
   readonly output: string;
+  /** Cells at the same time, in processes that share the cores; 1: in this process. */
+  readonly jobs: number;
   /** Say what would be computed, and compute nothing. */
   readonly dryRun: boolean;
   /** Search the settings here, instead of taking those that came with the experiment. */
@@ -83,7 +85,7 @@ export async function reproduce(options: ReproduceOptions): Promise<Reproduction
   });
   const computed = options.dryRun
     ? 0
-    : await computeAll(missing, cellsDir, done, options, () => writeTable(directory, table()));
+    : await computeCells(missing, cellsDir, done, options, () => writeTable(directory, table()));
   const result = table();
   if (result.rows.length > 0) {
     await writeTable(directory, result);
@@ -147,36 +149,6 @@ async function settingsOf(
 
 function ofKey(record: ChosenSettings | undefined, key: string): ChosenSettings | undefined {
   return record?.key === key ? record : undefined;
-}
-
-/** Computes cells until all are done or the signal aborts; returns how many. */
-async function computeAll(
-  cells: readonly Cell[],
-  cellsDir: string,
-  done: Map<string, DoneCell>,
-  options: ReproduceOptions,
-  onRow: () => Promise<void>,
-): Promise<number> {
-  let computed = 0;
-  for (const [index, cell] of cells.entries()) {
-    if (options.signal.aborted) return computed;
-    try {
-      const result = await runCell(cell, { ...options, log: () => {} });
-      await writeResult(cellsDir, result);
-      done.set(cell.key, { cell, result });
-      computed += 1;
-      const values = Object.values(result.tasks);
-      const average = values.reduce((sum, value) => sum + value, 0) / values.length;
-      options.log(
-        `[${index + 1}/${cells.length}] ${cell.key}: ${average.toFixed(2)} % (${result.seconds.toFixed(0)} s)`,
-      );
-    } catch (error) {
-      if (options.signal.aborted) return computed;
-      throw error;
-    }
-    if (cells[index + 1]?.row !== cell.row) await onRow();
-  }
-  return computed;
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { rebuiltError } from "../errors.js";
 
 export interface PoolOptions {
   /** Absolute path of the module that a process runs; it serves jobs with `serveJobs`. */
@@ -24,7 +25,7 @@ export interface ProcessPool<J, R> {
 export type PoolMessage<J> = { readonly type: "job"; readonly job: J } | { readonly type: "stop" };
 export type PoolReply<R> =
   | { readonly type: "done"; readonly result: R }
-  | { readonly type: "failed"; readonly message: string };
+  | { readonly type: "failed"; readonly name: string; readonly message: string };
 
 interface Waiting<J, R> {
   readonly job: J;
@@ -53,7 +54,7 @@ export function createProcessPool<J, R>({ module, processes, signal }: PoolOptio
       settle();
       idle.push(child);
       if (reply.type === "done") resolve(reply.result);
-      else reject(new Error(reply.message));
+      else reject(rebuiltError(reply.name, reply.message));
       next();
     });
     child.once("exit", (code, killedBy) => {
@@ -105,7 +106,10 @@ export function serveJobs<J, R>(
     try {
       reply = { type: "done", result: await work(job, current.signal) };
     } catch (error) {
-      reply = { type: "failed", message: error instanceof Error ? error.message : String(error) };
+      reply =
+        error instanceof Error
+          ? { type: "failed", name: error.name, message: error.message }
+          : { type: "failed", name: "Error", message: String(error) };
     }
     current = undefined;
     parent.send?.(reply);

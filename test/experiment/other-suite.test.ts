@@ -68,6 +68,7 @@ const run = (suite: string | undefined, overrides: readonly string[] = [], dryRu
     overrides: ["data.eval_limit=60", ...overrides],
     output: join(folder, "runs"),
     cacheDir: join(folder, "cache"),
+    jobs: 1,
     dryRun,
     search: false,
     signal: new AbortController().signal,

@@ -5,6 +5,7 @@
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { openSweep, type Sweep } from "../../config/sweep.js";
 import { ConfigError } from "../../errors.js";
 import { createProcessPool } from "../../launch/process-pool.js";
@@ -155,7 +156,11 @@ async function runTrials(
   options: SweepOptions,
 ): Promise<void> {
   const { jobs, signal, log } = options;
-  const pool = createProcessPool<TrialJob, TrialOutcome>({ module: TRIAL_PROCESS.pathname, processes: jobs, signal });
+  const pool = createProcessPool<TrialJob, TrialOutcome>({
+    module: fileURLToPath(TRIAL_PROCESS),
+    processes: jobs,
+    signal,
+  });
   const running = new Map<number, Promise<void>>();
   const sign = sweep.goal === "maximize" ? 1 : -1;
   const rungs = trials[0]?.rungs ?? [];

@@ -1,6 +1,6 @@
 /** The threads of a merge: they take jobs until none is left. */
 import { Worker } from "node:worker_threads";
-import { CheckpointError, ConfigError, NumericError, UserError } from "../../errors.js";
+import { rebuiltError } from "../../errors.js";
 import type { MergeTask, TensorJob, WorkerReply, WorkerRequest } from "./jobs.js";
 
 export interface WorkOptions {
@@ -48,7 +48,7 @@ function startThread(task: MergeTask, onBytes: (bytes: number) => void): MergeTh
   worker.on("message", (reply: WorkerReply) => {
     if (reply.kind === "progress") onBytes(reply.bytes);
     else if (reply.kind === "done") waiting?.resolve();
-    else waiting?.reject(rebuilt(reply));
+    else waiting?.reject(rebuiltError(reply.type, reply.error));
   });
   worker.on("error", (error: Error) => waiting?.reject(error));
   worker.on("exit", (code) => waiting?.reject(new Error(`a thread of the merge stopped (exit code ${code})`)));
@@ -63,12 +63,4 @@ function startThread(task: MergeTask, onBytes: (bytes: number) => void): MergeTh
       await worker.terminate();
     },
   };
-}
-
-const TYPES = { CheckpointError, ConfigError, NumericError, UserError } as const;
-
-/** Errors lose their class between threads. */
-function rebuilt({ error, type }: Extract<WorkerReply, { kind: "failed" }>): Error {
-  const known = Object.entries(TYPES).find(([name]) => name === type)?.[1];
-  return known === undefined ? new Error(error) : new known(error);
 }

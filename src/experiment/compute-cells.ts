@@ -1,0 +1,87 @@
+/** Computes cells one after another, or several at a time in processes of their own, and writes each result as it comes. */
+import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
+import { createProcessPool } from "../launch/process-pool.js";
+import type { SessionOptions } from "../run/session.js";
+import type { CellJob } from "./cell-job.js";
+import type { Cell } from "./cells.js";
+import { type CellResult, writeResult } from "./results.js";
+import { runCell } from "./run-cell.js";
+import type { DoneCell } from "./summarize.js";
+
+const CELL_PROCESS = new URL("./cell-process.js", import.meta.url);
+
+export interface ComputeCellsOptions extends SessionOptions {
+  /** Cells at the same time. */
+  readonly jobs: number;
+}
+
+/**
+ * Computes cells in their order, until all are done, one fails or the signal aborts; returns how many. `onRow` is awaited after the last cell
+ * of each row. Throws the error of the first cell that failed, when those under way have ended.
+ */
+export async function computeCells(
+  cells: readonly Cell[],
+  cellsDir: string,
+  done: Map<string, DoneCell>,
+  options: ComputeCellsOptions,
+  onRow: () => Promise<void>,
+): Promise<number> {
+  const { signal, log } = options;
+  const { compute, close } = openComputer(options);
+  const queue = [...cells];
+  let [computed, isFailed] = [0, false];
+  let failure: unknown;
+  const work = async (): Promise<void> => {
+    for (let cell = queue.shift(); cell !== undefined && !signal.aborted && !isFailed; cell = queue.shift()) {
+      try {
+        const result = await compute(cell);
+        await writeResult(cellsDir, result);
+        done.set(cell.key, { cell, result });
+        computed += 1;
+        log(`[${computed}/${cells.length}] ${lineOf(result)}`);
+        const { row } = cell;
+        if (cells.every((other) => other.row !== row || done.has(other.key))) await onRow();
+      } catch (error) {
+        if (!signal.aborted && !isFailed) failure = error;
+        isFailed = true;
+      }
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: Math.min(options.jobs, cells.length) }, work));
+  } finally {
+    await close();
+  }
+  if (failure !== undefined) throw failure;
+  return computed;
+}
+
+function lineOf({ key, tasks, seconds }: CellResult): string {
+  const values = Object.values(tasks);
+  const average = values.reduce((sum, value) => sum + value, 0) / values.length;
+  return `${key}: ${average.toFixed(2)} % (${seconds.toFixed(0)} s)`;
+}
+
+interface Computer {
+  compute(cell: Cell): Promise<CellResult>;
+  close(): Promise<void>;
+}
+
+/** This process, or a pool of others with an equal share of the cores each. */
+function openComputer(options: ComputeCellsOptions): Computer {
+  const { jobs, signal, cacheDir, hub } = options;
+  if (jobs === 1)
+    return { compute: (cell) => runCell(cell, { ...options, log: () => {} }), close: () => Promise.resolve() };
+  const pool = createProcessPool<CellJob, CellResult>({
+    module: fileURLToPath(CELL_PROCESS),
+    processes: jobs,
+    signal,
+  });
+  const threads = Math.max(1, Math.floor(availableParallelism() / jobs));
+  const { endpoint = "", token, tokenPath, offline = false, cacheDir: hubCache = "" } = hub ?? {};
+  const ofHub = hub === undefined ? undefined : { endpoint, cacheDir: hubCache, token, tokenPath, offline };
+  const shared = (cell: Cell): Cell =>
+    cell.config.threads === 0 ? { ...cell, config: { ...cell.config, threads } } : cell;
+  return { compute: (cell) => pool.run({ cell: shared(cell), cacheDir, hub: ofHub }), close: pool.close };
+}
