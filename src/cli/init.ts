@@ -4,6 +4,7 @@ import path from "node:path";
 import { parseReference } from "../checkpoint/hub/reference.js";
 import { ConfigError } from "../errors.js";
 import { alignedText } from "../report/table.js";
+import type { HeadSource } from "../run/init/head-sources.js";
 import type { InitFindings, Named } from "../run/init/init-suite.js";
 import { EXIT_OK } from "./exit-codes.js";
 import { presetsDirectory, printJson, workOptions } from "./io.js";
@@ -15,6 +16,8 @@ const MODEL_FILE = /\.(safetensors|pt|pth|bin)$/;
 /** A folder with one of these is a model, not a folder of models. */
 const IN_A_MODEL = /^(config\.json|model.*\.safetensors.*|pytorch_model.*|(linearized_)?adapter_.*)$/;
 const DECIMALS = 1;
+/** In the place of a head's path. */
+const ZERO_SHOT = "=zero-shot";
 
 export const initVerb = defineVerb({
   name: "init",
@@ -36,7 +39,12 @@ export const initVerb = defineVerb({
     head: {
       ...many,
       describe:
-        "NAME=PATH of an expert's classifier (safetensors or a state dict of PyTorch); without: class prototypes from the labels",
+        "NAME=PATH of an expert's classifier (safetensors or a state dict of PyTorch), or NAME=zero-shot: made of the classes' names; without: class prototypes from the labels",
+    },
+    "text-model": {
+      describe: "The CLIP model whose text tower makes zero-shot heads, or org/name on the hub (default: the base)",
+      type: "string",
+      requiresArg: true,
     },
     classes: { ...many, describe: "NAME=PATH of a text file: a class a line, in the order of the head's rows" },
     name: { describe: "Name of the suite (default: the directory's)", type: "string", requiresArg: true },
@@ -50,17 +58,20 @@ export const initVerb = defineVerb({
     ["init --base base --expert experts --images photos --dry-run", "Folders with a folder per expert; only look"],
   ],
   async run(args, io) {
-    const { force, "dry-run": dryRun, quiet, json } = args;
+    const { force, "text-model": textModel, "dry-run": dryRun, quiet, json } = args;
     const directory = path.resolve(io.cwd, args.directory);
     if (args.base === undefined)
       throw new ConfigError("init: expected --base PATH, the model that the experts were fine-tuned from, found none");
+    const files = args.head.filter((text) => !isZeroShot(text));
     const request = {
       directory,
       name: slug(args.name ?? path.basename(directory)) || "suite",
       base: await modelPath("--base", args.base, io.cwd),
       experts: await namedPaths("--expert", args.expert, io.cwd, MODEL_FILE, IN_A_MODEL),
       images: await namedPaths("--images", args.images, io.cwd, /\.csv$/, undefined),
-      heads: await namedPaths("--head", args.head, io.cwd, MODEL_FILE, undefined),
+      heads: await namedPaths("--head", files, io.cwd, MODEL_FILE, undefined),
+      zeroShot: args.head.filter(isZeroShot).map((text) => taskName("--head", text.slice(0, -ZERO_SHOT.length))),
+      ...(textModel === undefined ? {} : { textModel: await modelPath("--text-model", textModel, io.cwd) }),
       classes: await namedPaths("--classes", args.classes, io.cwd, /\.txt$/, undefined),
     };
     const library = await io.library();
@@ -115,6 +126,11 @@ async function namedPaths(
   return named;
 }
 
+/** `NAME=zero-shot` */
+function isZeroShot(text: string): boolean {
+  return text.endsWith(ZERO_SHOT) && text.length > ZERO_SHOT.length;
+}
+
 function taskName(flag: string, text: string): string {
   const name = slug(text);
   if (name !== "") return name;
@@ -164,7 +180,7 @@ async function report(
   const data = images.map(({ name, classes, counts }, index) => [
     name,
     classes === undefined ? "-" : String(classes.length),
-    typeof heads[index]?.head === "string" ? "file" : "prototypes",
+    headText(heads[index]?.head),
     ...(["head", "adapt", "val", "test"] as const).map((split) => String(counts.get(split) ?? "-")),
   ]);
   const modelHeading = ["expert", "tensors changed", "as base", "lacking", "distance", "accuracy %", "base %"];
@@ -182,6 +198,11 @@ async function report(
     `${dryRun ? "would write" : "wrote"} ${files.map(where).join(", ")}`,
     ...(dryRun ? [] : [`next: adamerge fit ${where("config.yaml")}`]),
   ];
+}
+
+function headText(head: HeadSource["head"] | undefined): string {
+  if (typeof head === "string") return "file";
+  return head !== undefined && "zero_shot" in head ? "zero-shot" : "prototypes";
 }
 
 /** `name: sentence` lines, a sentence once with all its names. */

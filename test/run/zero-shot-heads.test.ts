@@ -2,13 +2,13 @@
 import { cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { stringify } from "yaml";
+import { parse, stringify } from "yaml";
 import { openClipTokenizer } from "../../src/data/clip-tokenizer.js";
 import { classPrompts, type ZeroShotContext, zeroShotHeads } from "../../src/run/zero-shot-heads.js";
 import { type FakeHub, startFakeHub } from "../fake-hub/fake-hub.js";
 import { ROOT, temporaryFolder } from "../support/cli.js";
 import { runInProcess } from "../support/in-process-cli.js";
-import { MINI8, mini8Task } from "../support/mini8-files.js";
+import { MINI8, mini8Task, writeImages } from "../support/mini8-files.js";
 import { TINY_CLIP, writeTextModel } from "../support/text-model.js";
 
 const TASKS = ["mnist", "letters"];
@@ -216,4 +216,44 @@ describe("zero-shot heads", () => {
     const ids = whole.encode("a photo of the number");
     expect(tokenizer.encode("a photo of the number")).toEqual([...ids.slice(0, 4), ids.at(-1)]);
   });
+});
+
+it("adamerge init writes zero-shot heads of the images' classes, with another model's text tower", async () => {
+  const images = await Promise.all(
+    TASKS.map(async (task) => {
+      await writeImages(
+        join(folder, "photos"),
+        task,
+        "test",
+        60,
+        (index, label) => `${task}/class_${label}/${index}.png`,
+      );
+      return `--images ${task}=photos/${task} --expert ${task}=${join(MINI8, "experts", task)} --head ${task}=zero-shot`;
+    }),
+  );
+  const line = `init made --base ${join(MINI8, "base")} ${images.join(" ")} --text-model served/models/someone/text`;
+  const { code, stdout } = await run(line);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/letters +\d+ +zero-shot/);
+  expect(stdout).toContain('all: the prompt is "a photo of a {}."; others under templates in suite.yaml');
+  const suite = parse(await readFile(join(folder, "made", "suite.yaml"), "utf8"));
+  expect(suite.text_model).toBe(join(folder, "served", "models", "someone", "text"));
+  const [mnist] = suite.tasks;
+  expect(mnist.classes).toContain("class_7");
+  expect(mnist.head).toEqual({
+    zero_shot: { templates: ["a photo of a {}."], names: mnist.classes.map((name: string) => name.replace("_", " ")) },
+  });
+  const evaluated = await run("eval made/config.yaml --method weight_averaging --json");
+  expect(evaluated.code).toBe(0);
+});
+
+it("adamerge init says that zero-shot heads need names", async () => {
+  for (const task of TASKS)
+    await writeImages(join(folder, "bare"), task, "test", 20, (index) => `${task}/${index}.png`);
+  const given = TASKS.map((task) => `--images ${task}=bare/${task} --expert ${task}=${join(MINI8, "experts", task)}`);
+  const { code, stderr } = await run(
+    `init bare --base ${join(MINI8, "base")} ${given.join(" ")} --head mnist=zero-shot --head letters=zero-shot`,
+  );
+  expect(stderr).toContain("--head mnist=zero-shot: expected names of the classes, found none");
+  expect(code).toBe(3);
 });

@@ -1,12 +1,16 @@
-/** The classifier of each expert as `adamerge init` finds it: a file with the order of its classes, or prototypes to be made. C classes. */
+/** The classifier of each expert as `adamerge init` finds it: a file with the order of its classes, or a head to be made. C classes. */
 import { readFile } from "node:fs/promises";
 import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.js";
+import { CLASS_SLOT, type HeadRecipe } from "../../data/head-recipes.js";
 import { CheckpointError, DataError } from "../../errors.js";
-import type { ImageSource, RunSplit } from "./image-sources.js";
+import type { ImageSource } from "./image-sources.js";
+
+/** CLIP's prompt for data sets of which nothing is known (Radford et al. 2021, section 3.1.4). */
+const TEMPLATE = `a photo of a ${CLASS_SLOT}.`;
 
 export interface HeadSource {
-  /** Absolute path of a file, or the split that prototypes come from. */
-  readonly head: string | { readonly prototypes: { readonly split: RunSplit } };
+  /** Absolute path of a file, or how the head is made. */
+  readonly head: string | HeadRecipe;
   /** In the order of the head's rows. */
   readonly classes: readonly string[];
   /** What logit scale the suite has to give; undefined where the head carries its own. */
@@ -21,8 +25,10 @@ const UNIT_TOLERANCE = 0.01;
 
 export interface HeadRequest {
   readonly images: ImageSource;
-  /** The head's file; undefined: prototypes. */
+  /** The head's file; undefined: a head is made. */
   readonly file: string | undefined;
+  /** Of the classes' names, by CLIP's text tower; else of labelled images, as prototypes. */
+  readonly isZeroShot: boolean;
   /** A text file with a class a line, in the order of the head's rows. */
   readonly classesFile: string | undefined;
   /** The expert's config.json, which may name classes. */
@@ -30,14 +36,16 @@ export interface HeadRequest {
 }
 
 /** Throws CheckpointError for a file that is no head, DataError when its classes and those of the images are not the same. */
-export async function lookAtHead({ images, file, classesFile, expertConfig }: HeadRequest): Promise<HeadSource> {
+export async function lookAtHead(request: HeadRequest): Promise<HeadSource> {
+  const { images, file, isZeroShot, classesFile, expertConfig } = request;
   const { name, classes: found } = images;
   const listed = classesFile === undefined ? undefined : await readClasses(classesFile, name);
+  if (isZeroShot) return zeroShotHead(name, listed, found, expertConfig);
   if (file === undefined) {
     const split = images.headSplit ?? "adapt";
     const classes = listed ?? found ?? [];
     requireSame(name, classes, found, "the list of classes");
-    return { head: { prototypes: { split } }, classes, logitScale: undefined, assumed: [] };
+    return { head: { prototypes: { split, model: "expert" } }, classes, logitScale: undefined, assumed: [] };
   }
   const checkpoint = await openCheckpoint(file);
   const weight = checkpoint.tensors.get("weight");
@@ -62,6 +70,28 @@ export async function lookAtHead({ images, file, classesFile, expertConfig }: He
     classes: order.classes,
     logitScale: scale.logitScale,
     assumed: [...order.assumed, ...scale.assumed],
+  };
+}
+
+/** Classes as they are called, underscores as blanks: what a text tower makes of names is better the more they are language. */
+function zeroShotHead(
+  name: string,
+  listed: readonly string[] | undefined,
+  found: readonly string[] | undefined,
+  expertConfig: unknown,
+): HeadSource {
+  const classes = listed ?? found ?? classesOfConfig(expertConfig);
+  if (classes === undefined)
+    throw new DataError(
+      `--head ${name}=zero-shot: expected names of the classes, found none beside images without labels; give --classes ${name}=FILE (a name a line)`,
+    );
+  requireSame(name, classes, found, "the list of classes");
+  const names = classes.map((one) => one.replaceAll("_", " "));
+  return {
+    head: { zero_shot: { templates: [TEMPLATE], names } },
+    classes,
+    logitScale: undefined,
+    assumed: [`${name}: the prompt is "${TEMPLATE}"; others under templates in suite.yaml, and the names in it`],
   };
 }
 

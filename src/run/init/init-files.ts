@@ -19,6 +19,7 @@ export interface InitTask {
 export interface InitSuite {
   readonly name: string;
   readonly base: string;
+  readonly textModel: string | undefined;
   readonly logitScale: number | undefined;
   readonly tasks: readonly InitTask[];
 }
@@ -70,7 +71,7 @@ function csvLine(cells: readonly string[]): string {
   return `${cells.map((cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)).join(",")}\n`;
 }
 
-function suiteText({ name, base, logitScale, tasks }: InitSuite, shown: (path: string) => string): string {
+function suiteText({ name, base, textModel, logitScale, tasks }: InitSuite, shown: (path: string) => string): string {
   const described = tasks.map(({ name: task, expert, images, head }) => {
     const path = images.manifest === undefined ? shown(images.dataset) : manifestFolder(task);
     const splits = images.splits === undefined ? undefined : Object.fromEntries(images.splits);
@@ -83,7 +84,8 @@ function suiteText({ name, base, logitScale, tasks }: InitSuite, shown: (path: s
     };
   });
   const scale = logitScale === undefined ? {} : { logit_scale: logitScale };
-  const suite = { name, base: shown(base), ...scale, tasks: described };
+  const text = textModel === undefined ? {} : { text_model: shown(textModel) };
+  const suite = { name, base: shown(base), ...text, ...scale, tasks: described };
   return `# Written by adamerge init; paths are relative to this file.\n${stringify(suite, { lineWidth: 0 })}`;
 }
 

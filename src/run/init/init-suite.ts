@@ -10,6 +10,7 @@ import type { Hub } from "../../checkpoint/hub/request.js";
 import { loadRunConfig } from "../../config/load.js";
 import { nearest } from "../../config/nearest.js";
 import type { RunConfig } from "../../config/schema.js";
+import { prototypesOf } from "../../data/head-recipes.js";
 import { ConfigError, DataError, UserError } from "../../errors.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
 import { type FitPlan, planSession, totalSeconds } from "../plan-fit.js";
@@ -34,7 +35,11 @@ export interface InitRequest {
   readonly experts: readonly Named[];
   readonly images: readonly Named[];
   readonly heads: readonly Named[];
+  /** Experts whose heads are made of the classes' names. */
+  readonly zeroShot: readonly string[];
   readonly classes: readonly Named[];
+  /** Model with the text tower that makes zero-shot heads; the base if absent. */
+  readonly textModel?: string | undefined;
 }
 
 export interface InitOptions {
@@ -84,7 +89,7 @@ export async function initSuite(request: InitRequest, options: InitOptions): Pro
   };
 }
 
-function checkNames({ experts, images, heads, classes }: InitRequest): void {
+function checkNames({ experts, images, heads, zeroShot, classes }: InitRequest): void {
   const names = experts.map(({ name }) => name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) throw new ConfigError(`--expert: expected every name once, found ${twice} twice`);
@@ -94,7 +99,7 @@ function checkNames({ experts, images, heads, classes }: InitRequest): void {
     );
   for (const [flag, given] of [
     ["--images", images],
-    ["--head", heads],
+    ["--head", [...heads, ...zeroShot.map((name) => ({ name }))]],
     ["--classes", classes],
   ] as const)
     for (const { name } of given) {
@@ -119,9 +124,11 @@ async function lookAtAll(request: InitRequest): Promise<{ suite: InitSuite; assu
     const pathOf = (given: readonly Named[]) => given.find((one) => one.name === name)?.path;
     try {
       const file = pathOf(request.heads);
-      const images = await lookAtImages(name, pathOf(request.images) ?? "", file === undefined);
+      const isZeroShot = request.zeroShot.includes(name);
+      const images = await lookAtImages(name, pathOf(request.images) ?? "", file === undefined && !isZeroShot);
       const ownConfig = (await isHere(path)) ? await expertConfig(path) : undefined;
-      const head = await lookAtHead({ images, file, classesFile: pathOf(request.classes), expertConfig: ownConfig });
+      const classesFile = pathOf(request.classes);
+      const head = await lookAtHead({ images, file, isZeroShot, classesFile, expertConfig: ownConfig });
       tasks.push({ name, expert: path, images, head });
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
@@ -147,14 +154,14 @@ async function lookAtAll(request: InitRequest): Promise<{ suite: InitSuite; assu
     ...headLine(images.name, head),
     ...head.assumed,
   ]);
-  return { suite: { name: request.name, base: request.base, logitScale: scale, tasks }, assumed };
+  const { name, base, textModel } = request;
+  return { suite: { name, base, textModel, logitScale: scale, tasks }, assumed };
 }
 
 function headLine(name: string, { head }: HeadSource): string[] {
-  if (typeof head === "string") return [];
-  return [
-    `${name}: no head given: prototypes of the labelled images of ${head.prototypes.split}, in the expert's features`,
-  ];
+  const prototypes = prototypesOf(head);
+  if (prototypes === undefined) return [];
+  return [`${name}: no head given: prototypes of the labelled images of ${prototypes.split}, in the expert's features`];
 }
 
 /** Whether it can be looked at before downloads: no reference to the hub. */
