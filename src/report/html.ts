@@ -11,7 +11,7 @@ body { margin: 0 auto; max-width: 68rem; padding: 2rem 1.25rem 4rem; background:
 h1 { font-size: 1.7rem; margin: 0 0 .25rem; } h2 { font-size: 1.2rem; margin: 2.5rem 0 .75rem; }
 .lead, figcaption, footer { color: var(--dim); } .lead { margin: 0 0 1.5rem; }
 .warning { border-left: 4px solid #bf8700; background: var(--soft); padding: .5rem .9rem; }
-figure { margin: 0; } .wide { overflow-x: auto; } figcaption { font-size: .9rem; margin-top: .5rem; max-width: 46rem; }
+figure { margin: 0; } .wide { overflow-x: auto; width: max-content; min-width: 100%; max-width: 96vw; position: relative; left: 50%; transform: translateX(-50%); } figcaption { font-size: .9rem; margin-top: .5rem; max-width: 46rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
 th, td { padding: .3rem .65rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } th { font-weight: 600; }
