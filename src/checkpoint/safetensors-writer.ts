@@ -164,11 +164,12 @@ async function writeTensor(
   data: WriteData | WritePieces,
   path: string,
 ): Promise<void> {
-  let byteLength = 0;
+  let [byteLength, first] = [0, 0];
   for await (const piece of Symbol.asyncIterator in data ? data : [data]) {
-    const bytes = piece instanceof Float32Array ? encodeFloats(spec, piece, path) : piece;
+    const bytes = piece instanceof Float32Array ? encodeFloats(spec, piece, first, path) : piece;
     await file.writeFile(bytes);
     byteLength += bytes.byteLength;
+    first += piece.length;
   }
   if (byteLength !== byteLengthOf(spec)) {
     throw new CheckpointError(
@@ -177,7 +178,8 @@ async function writeTensor(
   }
 }
 
-function encodeFloats(spec: WriteSpec, values: Float32Array, path: string): Uint8Array {
+/** `first` is the index of the first value in the tensor. */
+function encodeFloats(spec: WriteSpec, values: Float32Array, first: number, path: string): Uint8Array {
   if (spec.dtype === "F32") return asBytes(values);
   if (spec.dtype !== "F16" && spec.dtype !== "BF16") {
     throw new CheckpointError(
@@ -189,7 +191,7 @@ function encodeFloats(spec: WriteSpec, values: Float32Array, path: string): Uint
   const at = bits.findIndex((half, i) => (half & 0x7fff) === infinity && Number.isFinite(values[i]));
   if (at >= 0) {
     throw new CheckpointError(
-      `${path}: cannot be written: tensor ${quote(spec.name)}: expected values within ${spec.dtype}, found ${values[at]}. Save it as F32.`,
+      `${path}: cannot be written: tensor ${quote(spec.name)}: expected values within ${spec.dtype}, found ${values[at]} at index ${first + at}. Save it as F32.`,
     );
   }
   return asBytes(bits);

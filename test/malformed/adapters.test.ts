@@ -166,7 +166,7 @@ describe("tensors", () => {
         filled("base_model.model.text_model.encoder.layers.0.self_attn.q_proj.lora_A.weight", [4, 32]),
         filled("base_model.model.text_model.encoder.layers.0.self_attn.q_proj.lora_B.weight", [32, 4]),
       ],
-      /expected factors of a vision tower's layers, found none among 2 tensors/,
+      /expected factors of the base's layers, found none among 2 tensors/,
     ],
     [
       "one layer under two names",
