@@ -24,12 +24,17 @@ export function bestStep(curve: NonNullable<TableRow["curve"]>): TableRow["best"
   return { ...top, regret: top.average - (curve.at(-1)?.average ?? top.average) };
 }
 
-/** The rows that vary as points of curves. */
+/**
+ * The rows that vary as points of curves: the first setting is the axis, the others tell curves of one row apart. Those that follow from the
+ * first, as in a list of points in which two change together, do not.
+ */
 export function curvePoints(rows: readonly TableRow[]): CurvePoint[] {
   return rows.flatMap((row) => {
     const [[key, value] = [], ...others] = Object.entries(row.point ?? {});
     if (key === undefined) return [];
-    const names = [row.method, row.adapted, pointText(Object.fromEntries(others))];
+    const sameCurves = rows.filter(({ method, adapted }) => method === row.method && adapted === row.adapted);
+    const telling = others.filter(([other]) => !followsFrom(key, other, sameCurves));
+    const names = [row.method, row.adapted, pointText(Object.fromEntries(telling))];
     const parts = Object.entries(row.averages).flatMap(([name, part]): [string, number][] =>
       part === null ? [] : [[name, part]],
     );
@@ -41,5 +46,16 @@ export function curvePoints(rows: readonly TableRow[]): CurvePoint[] {
       interval: row.interval,
       parts: Object.fromEntries(parts),
     };
+  });
+}
+
+/** Whether rows with one value of `key` all have one value of `other`. */
+function followsFrom(key: string, other: string, rows: readonly TableRow[]): boolean {
+  const found = new Map<string, string>();
+  return rows.every(({ point }) => {
+    const [at, value] = [JSON.stringify(point?.[key]), JSON.stringify(point?.[other])];
+    const known = found.get(at) ?? value;
+    found.set(at, known);
+    return known === value;
   });
 }

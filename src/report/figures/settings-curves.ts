@@ -72,7 +72,7 @@ function curveFigure(key: string, points: readonly CurvePoint[]): Figure {
       data: { values },
       facet: { column: { field: "part", type: "nominal", sort: null, title: null } },
       spec: { width, height: 260, layer: [...layer] },
-      config: { legend: { orient: "bottom", columns: 2, labelLimit: 380 } },
+      config: { legend: { orient: "bottom", columns: 2, labelLimit: 380, symbolOpacity: 1 } },
     },
   };
 }
