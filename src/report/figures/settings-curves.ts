@@ -42,7 +42,7 @@ function curveFigure(key: string, points: readonly CurvePoint[]): Figure {
     return [whole, ...of];
   });
   const x = { field: "x", type: "ordinal", sort: null, title: key, axis: { labelAngle: 0 } } as const;
-  const color = { field: "series", type: "nominal", sort: null, title: null } as const;
+  const color = { field: "series", type: "nominal", sort: null, title: null, legend: { labelLimit: 380 } } as const;
   const scale = { zero: false } as const;
   const width = parts.length === 0 ? WIDTH : Math.floor(WIDTH / (parts.length + 1)) - 20;
   const layer = [
@@ -72,7 +72,7 @@ function curveFigure(key: string, points: readonly CurvePoint[]): Figure {
       data: { values },
       facet: { column: { field: "part", type: "nominal", sort: null, title: null } },
       spec: { width, height: 260, layer: [...layer] },
-      config: { legend: { orient: "bottom", columns: 2, labelLimit: 380, symbolOpacity: 1 } },
+      config: { legend: { orient: "bottom", columns: 2, symbolOpacity: 1 } },
     },
   };
 }
