@@ -111,10 +111,13 @@ export function loadKernels(bytes: number): Kernels {
   };
 }
 
+/** Compiled when it is first asked for; each memory has an instance of its own. */
+let compiled: WebAssembly.Module | undefined;
+
 /** Gives the module's functions by name. */
 function instantiate(memory: WebAssembly.Memory): (name: string) => (...numbers: number[]) => number {
-  const module = new WebAssembly.Module(readFileSync(new URL("./kernels.wasm", import.meta.url)));
-  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  compiled ??= new WebAssembly.Module(readFileSync(new URL("./kernels.wasm", import.meta.url)));
+  const { exports } = new WebAssembly.Instance(compiled, { env: { memory } });
   return (name) => {
     const found = exports[name];
     assert(typeof found === "function", `kernels.wasm has no ${name}`);
