@@ -1,12 +1,12 @@
 /** Computes cells one after another, or several at a time in processes of their own, and writes each result as it comes. */
-import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
-import { createProcessPool } from "../launch/process-pool.js";
+import { createProcessPool, threadsOfEach } from "../launch/process-pool.js";
 import type { SessionOptions } from "../run/session.js";
-import type { CellJob } from "./cell-job.js";
+import { type CellJob, cellJob } from "./cell-job.js";
 import type { Cell } from "./cells.js";
 import { type CellResult, writeResult } from "./results.js";
 import { runCell } from "./run-cell.js";
+import { mean } from "./statistics.js";
 import type { DoneCell } from "./summarize.js";
 
 const CELL_PROCESS = new URL("./cell-process.js", import.meta.url);
@@ -30,10 +30,14 @@ export async function computeCells(
   const { signal, log } = options;
   const { compute, close } = openComputer(options);
   const queue = [...cells];
-  let [computed, isFailed] = [0, false];
-  let failure: unknown;
+  const failures: unknown[] = [];
+  let computed = 0;
   const work = async (): Promise<void> => {
-    for (let cell = queue.shift(); cell !== undefined && !signal.aborted && !isFailed; cell = queue.shift()) {
+    for (
+      let cell = queue.shift();
+      cell !== undefined && !signal.aborted && failures.length === 0;
+      cell = queue.shift()
+    ) {
       try {
         const result = await compute(cell);
         await writeResult(cellsDir, result);
@@ -43,8 +47,8 @@ export async function computeCells(
         const { row } = cell;
         if (cells.every((other) => other.row !== row || done.has(other.key))) await onRow();
       } catch (error) {
-        if (!signal.aborted && !isFailed) failure = error;
-        isFailed = true;
+        if (signal.aborted) return;
+        failures.push(error);
       }
     }
   };
@@ -53,14 +57,12 @@ export async function computeCells(
   } finally {
     await close();
   }
-  if (failure !== undefined) throw failure;
+  if (failures.length > 0) throw failures[0];
   return computed;
 }
 
 function lineOf({ key, tasks, seconds }: CellResult): string {
-  const values = Object.values(tasks);
-  const average = values.reduce((sum, value) => sum + value, 0) / values.length;
-  return `${key}: ${average.toFixed(2)} % (${seconds.toFixed(0)} s)`;
+  return `${key}: ${mean(Object.values(tasks)).toFixed(2)} % (${seconds.toFixed(0)} s)`;
 }
 
 interface Computer {
@@ -70,7 +72,7 @@ interface Computer {
 
 /** This process, or a pool of others with an equal share of the cores each. */
 function openComputer(options: ComputeCellsOptions): Computer {
-  const { jobs, signal, cacheDir, hub } = options;
+  const { jobs, signal } = options;
   if (jobs === 1)
     return { compute: (cell) => runCell(cell, { ...options, log: () => {} }), close: () => Promise.resolve() };
   const pool = createProcessPool<CellJob, CellResult>({
@@ -78,10 +80,8 @@ function openComputer(options: ComputeCellsOptions): Computer {
     processes: jobs,
     signal,
   });
-  const threads = Math.max(1, Math.floor(availableParallelism() / jobs));
-  const { endpoint = "", token, tokenPath, offline = false, cacheDir: hubCache = "" } = hub ?? {};
-  const ofHub = hub === undefined ? undefined : { endpoint, cacheDir: hubCache, token, tokenPath, offline };
+  const threads = threadsOfEach(jobs);
   const shared = (cell: Cell): Cell =>
     cell.config.threads === 0 ? { ...cell, config: { ...cell.config, threads } } : cell;
-  return { compute: (cell) => pool.run({ cell: shared(cell), cacheDir, hub: ofHub }), close: pool.close };
+  return { compute: (cell) => pool.run(cellJob(shared(cell), options)), close: pool.close };
 }

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { availableParallelism } from "node:os";
 import { rebuiltError } from "../errors.js";
 
 export interface PoolOptions {
@@ -31,6 +32,11 @@ interface Waiting<J, R> {
   readonly job: J;
   readonly resolve: (result: R) => void;
   readonly reject: (error: Error) => void;
+}
+
+/** Threads of each of `processes` that share the cores of this machine. */
+export function threadsOfEach(processes: number): number {
+  return Math.max(1, Math.floor(availableParallelism() / processes));
 }
 
 /** Starts no process before there is a job for it. */

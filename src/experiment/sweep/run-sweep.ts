@@ -3,12 +3,11 @@
  * from the trials' folders, so that the same command goes on after an interruption; a failed trial is recorded and stops no other.
  */
 import { readFile } from "node:fs/promises";
-import { availableParallelism } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { openSweep, type Sweep } from "../../config/sweep.js";
 import { ConfigError } from "../../errors.js";
-import { createProcessPool } from "../../launch/process-pool.js";
+import { createProcessPool, threadsOfEach } from "../../launch/process-pool.js";
 import { arrayScript, submit, waitForJob } from "../../launch/slurm.js";
 import { writeSweepReport } from "../../report/sweep-report.js";
 import type { SessionOptions } from "../../run/session.js";
@@ -80,7 +79,7 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
 /** Threads of a trial: its share of this machine, or the cores it is given by Slurm. */
 function threadsOf({ slurm }: Sweep, { launcher, jobs }: Pick<SweepOptions, "launcher" | "jobs">): number {
   if (launcher === "slurm") return slurm.cpus;
-  return jobs > 1 ? Math.max(1, Math.floor(availableParallelism() / jobs)) : 0;
+  return jobs > 1 ? threadsOfEach(jobs) : 0;
 }
 
 /** Runs one trial of a sweep here, or goes on with it: the task of an array. Throws what its fit throws. */
