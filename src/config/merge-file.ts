@@ -58,7 +58,9 @@ export interface MergeFilePlace {
   readonly path: string;
 }
 
-export interface MergeFileModel extends MergeFilePlace {
+export interface MergeFileModel {
+  /** The absolute path of the model, with its adapter's behind a plus: what tells it from others. */
+  readonly path: string;
   /** The model without what is added to it. */
   readonly model: MergeFilePlace;
   /** A LoRA adapter that is added to the model, as mergekit's `model+adapter`. */
@@ -167,7 +169,6 @@ function modelOf(
     throw new ConfigError(`${file}: models: expected MODEL or MODEL+ADAPTER, found ${text}`);
   const shown = parts.map((part) => path.basename(part).replace(/\.safetensors$/, "")).join("+");
   return {
-    text,
     path: parts.map((part) => placed(part).path).join("+"),
     model: placed(model),
     adapter: adapter === undefined ? undefined : placed(adapter),

@@ -4,7 +4,7 @@
  * paths alone passes through and needs no hub.
  */
 import { cachedCommit } from "../checkpoint/hub/cache.js";
-import { fetchPlanned } from "../checkpoint/hub/fetch-planned.js";
+import { fetchPlanned, requireHub } from "../checkpoint/hub/fetch-planned.js";
 import { type ModelParts, modelFiles } from "../checkpoint/hub/model-files.js";
 import { formatUri, parseUri, shownReference } from "../checkpoint/hub/reference.js";
 import { fetchCommit } from "../checkpoint/hub/repository.js";
@@ -148,10 +148,4 @@ function bothOf(one: SnapshotRequest, other: SnapshotRequest): SnapshotRequest {
       };
     },
   };
-}
-
-function requireHub(hub: Hub | undefined, requests: readonly Pick<SnapshotRequest, "reference">[]): Hub {
-  if (hub !== undefined) return hub;
-  const names = requests.map(({ reference }) => shownReference(reference));
-  throw new HubError(`${names.join(", ")}: expected a connection to the hub for these repositories, found none`);
 }

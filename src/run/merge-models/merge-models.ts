@@ -60,12 +60,13 @@ export interface MergeResult {
 export async function mergeModels(file: MergeFile, output: string, options: MergeModelsOptions): Promise<MergeResult> {
   await refuseFull(output, options.overwrite);
   const started = performance.now();
+  const seconds = (): number => (performance.now() - started) / 1000;
   const plan = await planMerge(file, options.hub);
   const shards = shardsOf(plan.specs, options.maxShardBytes ?? DEFAULT_MAX_SHARD_BYTES);
   const staging = await openStaging(output, fingerprintOf(file, plan, shards), shards);
   try {
     const adapted = await addAdapters(plan, staging.scratch, options);
-    if (adapted === undefined) return { reason: "interrupted", writtenBytes: 0, seconds: secondsSince(started) };
+    if (adapted === undefined) return { reason: "interrupted", writtenBytes: 0, seconds: seconds() };
     const jobs = placed(adapted, shards, staging.folder);
     const totalBytes = jobs.reduce((sum, job) => sum + bytesOf(job), 0);
     const left = jobs.filter(({ name }) => !staging.done.has(name));
@@ -75,7 +76,6 @@ export async function mergeModels(file: MergeFile, output: string, options: Merg
       options.log(`goes on with ${staging.folder}: ${staging.done.size} of ${jobs.length} tensors are there`);
     if (plan.notice !== undefined) options.log(`notice: ${plan.notice}`);
     if (plan.leftOut.length > 0) options.log(`not merged: ${listed(plan.leftOut)}, which the base does not have`);
-    const seconds = (): number => secondsSince(started);
     const threads = options.threads || availableParallelism();
     const task = await taskOf(file, plan, jobs, options.signal);
     if (task === undefined) return { reason: "interrupted", writtenBytes: 0, seconds: seconds() };
@@ -97,10 +97,6 @@ export async function mergeModels(file: MergeFile, output: string, options: Merg
   } finally {
     await staging.release();
   }
-}
-
-function secondsSince(started: number): number {
-  return (performance.now() - started) / 1000;
 }
 
 async function refuseFull(output: string, overwrite: boolean): Promise<void> {

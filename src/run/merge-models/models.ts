@@ -6,14 +6,14 @@ import { dirname } from "node:path";
 import { readAdapterOf } from "../../checkpoint/adapter/adapted-tensors.js";
 import { type Adapter, isAdapter } from "../../checkpoint/adapter/adapter.js";
 import { openCheckpoint, type StoredCheckpoint } from "../../checkpoint/checkpoint.js";
-import { fetchPlanned } from "../../checkpoint/hub/fetch-planned.js";
+import { fetchPlanned, requireHub } from "../../checkpoint/hub/fetch-planned.js";
 import { modelFiles } from "../../checkpoint/hub/model-files.js";
-import { parseUri, shownReference } from "../../checkpoint/hub/reference.js";
+import { parseUri } from "../../checkpoint/hub/reference.js";
 import type { Hub } from "../../checkpoint/hub/request.js";
 import { type ChooseFiles, planSnapshot, type SnapshotPlan } from "../../checkpoint/hub/snapshot.js";
 import type { MergeFile, MergeFileModel, MergeFilePlace } from "../../config/merge-file.js";
 import { locateOnHub } from "../../data/suite-paths.js";
-import { CheckpointError, HubError } from "../../errors.js";
+import { CheckpointError } from "../../errors.js";
 import { MODEL_FILE, TOKENIZER_FILE } from "./companion-files.js";
 
 export interface MergeModel {
@@ -79,9 +79,11 @@ async function bringAll(
     const reference = parseUri(located);
     found.set(place.path, located);
     if (reference === undefined) continue;
-    if (hub === undefined)
-      throw new HubError(`${shownReference(reference)}: expected a connection to the hub for this model, found none`);
-    const plan = await planSnapshot(hub, { reference, choose: chooseFiles }, { update: false });
+    const plan = await planSnapshot(
+      requireHub(hub, [{ reference }]),
+      { reference, choose: chooseFiles },
+      { update: false },
+    );
     found.set(place.path, plan.directory ?? located);
     plans.push(plan);
   }
