@@ -63,8 +63,7 @@ async function measure(options: FitArguments): Promise<Record<string, unknown>> 
     };
     const adamerge = (...args: string[]) => timed(process.execPath, [MAIN, ...args], environment);
     const pull = await adamerge("pull", suite, "--splits", "test");
-    // Batches of an evaluation are filled up to one size: no larger than a split.
-    const batch = [`data.batch_size=${options.batch}`, `data.eval_batch_size=${Math.min(128, options.images)}`];
+    const batch = [`data.batch_size=${options.batch}`, `data.eval_limit=${options.images}`];
     const place = [
       `output=${join(folder, "runs")}`,
       ...batch,

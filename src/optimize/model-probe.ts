@@ -62,7 +62,13 @@ export function createModelProbe(engine: Engine, options: ModelProbeOptions): Mo
         options.signal.throwIfAborted();
         for (const [name, values] of await executable.run(new Map([["images", imagesBHWC]]))) addTo(sums, name, values);
       }
-      return new Map(linear.map((name) => [name, sums.get(sharedWith(name)) ?? new Float64Array()]));
+      return new Map(
+        linear.map((name) => {
+          const gram = sums.get(sharedWith(name));
+          assert(gram !== undefined, `no Gram matrix of ${name}`);
+          return [name, gram];
+        }),
+      );
     },
     fisher: async (task, weights, examples, coverage) => {
       const head = options.heads[task];
@@ -183,7 +189,7 @@ function gramProgram(
       clipVisionFeatures(config, normalization, (name) => get(`weights/${name}`), get("images"), {
         wholeLastBlock: true,
         input: (weight, x) => {
-          if (sharedWith(weight) !== weight || !layers.has(weight)) return;
+          if (!layers.has(weight)) return;
           const xMI = tf.reshape(x, [-1, x.shape.at(-1) ?? 1]);
           grams.set(weight, tf.matMul(xMI, xMI, true, false));
         },

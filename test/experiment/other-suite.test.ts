@@ -3,9 +3,9 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
-import { runCli } from "../../src/cli/cli.js";
 import { reproduce } from "../../src/experiment/reproduce.js";
 import { ROOT, temporaryFolder } from "../support/cli.js";
+import { runInProcess } from "../support/in-process-cli.js";
 
 const MINI8 = join(ROOT, "datasets", "mini8");
 const TASKS = ["mnist", "letters"];
@@ -120,28 +120,22 @@ describe("an experiment on another suite", () => {
   });
 
   it("is asked for on the command line, where help says what it is", async () => {
-    let out = "";
-    const io = {
-      stdout: { write: (text: string) => (out += text) },
-      stderr: { write: (text: string) => (out += text) },
-      env: { ADAMERGE_CACHE: join(folder, "cache"), COLUMNS: "120" },
-      cwd: folder,
-      homeDir: folder,
-      packageRoot: ROOT,
-      signal: new AbortController().signal,
-      library: () => import("../../src/run.js"),
-      merging: () => import("../../src/run/merge-models/merge-models.js"),
+    const env = { ADAMERGE_CACHE: join(folder, "cache"), COLUMNS: "120" };
+    const cli = async (line: string) => {
+      const { code, stdout, stderr } = await runInProcess(folder, line, env);
+      return { code, out: stdout + stderr };
     };
-    expect(await runCli(["reproduce", "--help"], io)).toBe(0);
-    expect(out.replaceAll(/\s+/g, " ")).toContain(
+    const help = await cli("reproduce --help");
+    expect(help.code).toBe(0);
+    expect(help.out.replaceAll(/\s+/g, " ")).toContain(
       "--suite Suite with tasks of the same names, for all rows instead of the",
     );
-    const args = ["reproduce", "small.yaml", "data.eval_limit=60", "--dry-run"];
-    out = "";
-    expect(await runCli([...args, "--suite", "three.yaml"], io)).toBe(2);
-    expect(out).toContain("found thai beside them");
-    out = "";
-    expect(await runCli([...args, "--suite", "defined.yaml"], io)).toBe(0);
-    expect(out).toContain("small: 2 cells, 2 on disk, 0 to compute");
+    const line = "reproduce small.yaml data.eval_limit=60 --dry-run --suite";
+    const other = await cli(`${line} three.yaml`);
+    expect(other.code).toBe(2);
+    expect(other.out).toContain("found thai beside them");
+    const defined = await cli(`${line} defined.yaml`);
+    expect(defined.code).toBe(0);
+    expect(defined.out).toContain("small: 2 cells, 2 on disk, 0 to compute");
   });
 });
