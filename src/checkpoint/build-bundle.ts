@@ -2,11 +2,11 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { assert, CheckpointError } from "../errors.js";
+import { quote } from "../runtime/printable.js";
 import { BUNDLE_FORMAT, BUNDLE_VERSION, type Bundle, openBundle, type TaskVectorDtype } from "./bundle.js";
 import { type BuildBundleOptions, fingerprintOf, type InputTensor, matchTensors } from "./bundle-inputs.js";
 import type { Checkpoint } from "./checkpoint.js";
 import { divideByScales, taskVectorScales } from "./half-task-vectors.js";
-import { quote } from "./json-cursor.js";
 import { type WriteSpec, writeSafetensorsStream } from "./safetensors-writer.js";
 import {
   type ProcessTaskVectors,

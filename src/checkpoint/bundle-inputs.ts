@@ -1,9 +1,9 @@
 /** What goes into a bundle: the model's tensors as the base and the experts name them, and the fingerprint of them all. */
 import { createHash } from "node:crypto";
 import { CheckpointError } from "../errors.js";
+import { quote } from "../runtime/printable.js";
 import { BUNDLE_FORMAT, BUNDLE_VERSION, type TaskVectorDtype } from "./bundle.js";
 import type { Checkpoint } from "./checkpoint.js";
-import { quote } from "./json-cursor.js";
 import { indexByCanonicalName } from "./names.js";
 import { type ExpectedTensor, type Expert, sameShape } from "./preflight.js";
 import type { TaskVectorProcessing } from "./task-vectors.js";

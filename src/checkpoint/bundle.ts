@@ -5,8 +5,8 @@
  * fingerprint of what went into it, so a bundle is built once and never changed. K tasks, N elements of one tensor.
  */
 import { CheckpointError } from "../errors.js";
+import { quote } from "../runtime/printable.js";
 import { widenTaskVector } from "./half-task-vectors.js";
-import { quote } from "./json-cursor.js";
 import { sameShape } from "./preflight.js";
 import {
   type ReadRange,

@@ -5,9 +5,9 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { CheckpointError } from "../errors.js";
-import { printable, quote } from "./json-cursor.js";
+import { printable, quote } from "../runtime/printable.js";
+import { readText } from "../runtime/regular-file.js";
 import { type ModelTensors, readModelFile, readShards } from "./model-files.js";
-import { readText } from "./regular-file.js";
 import { INDEX_NAME, PYTORCH_INDEX_NAME } from "./shard-index.js";
 import { hashStored, readStoredFloat32, type StoredTensor } from "./stored-tensor.js";
 

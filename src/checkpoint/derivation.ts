@@ -3,8 +3,9 @@
  * two models that were trained apart differ by about the square root of 2 of it, and so does a matrix from its transpose. A glance at
  * the beginning of every matrix, so that it costs little at every start. These are warnings: unusual experts are not refused.
  */
+
+import { quote } from "../runtime/printable.js";
 import { type Bundle, type BundleTensor, taskVectorRange } from "./bundle.js";
-import { quote } from "./json-cursor.js";
 import { type ReadRange, withRanges } from "./safetensors.js";
 
 /** Above this share of the base's norm an expert, or one of its matrices, is named. */

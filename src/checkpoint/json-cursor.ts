@@ -4,6 +4,7 @@
  * JSON.parse will not do: it keeps the last of two equal keys, rounds integers above 2^53 and takes 1e2 for 100.
  */
 import { CheckpointError } from "../errors.js";
+import { quote } from "../runtime/printable.js";
 
 /** Deeper values in fields that are skipped unread are an attack or a mistake. */
 const MAX_SKIPPED_DEPTH = 64;
@@ -178,20 +179,6 @@ export class JsonCursor {
   private skipBlanks(): void {
     while (" \t\n\r".includes(this.text[this.position] ?? "x")) this.position++;
   }
-}
-
-/** What JSON leaves as it is, but a terminal obeys (C1 controls) or hides (marks that turn or join text). */
-const UNSHOWN = /[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
-
-/** A name from an untrusted file, made safe and short for a message. */
-export function quote(name: string): string {
-  return `"${printable(name.length > 80 ? `${name.slice(0, 77)}...` : name)}"`;
-}
-
-/** Text from an untrusted file with everything escaped that is not to be shown, quotes included. */
-export function printable(text: string): string {
-  const escaped = JSON.stringify(text).slice(1, -1);
-  return escaped.replace(UNSHOWN, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 function isWellFormed(value: string): boolean {

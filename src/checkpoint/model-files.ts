@@ -5,8 +5,8 @@
 import { realpath } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { CheckpointError } from "../errors.js";
-import { quote } from "./json-cursor.js";
-import { openRegular, readExactly } from "./regular-file.js";
+import { quote } from "../runtime/printable.js";
+import { openRegular, readExactly } from "../runtime/regular-file.js";
 import { readSafetensorsHeader } from "./safetensors.js";
 import { readShardIndex } from "./shard-index.js";
 import type { StoredTensor } from "./stored-tensor.js";

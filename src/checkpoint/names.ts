@@ -4,7 +4,7 @@
  * the prefix, a full CLIP checkpoint adds a text tower, old files add integer `position_ids`.
  */
 import { CheckpointError } from "../errors.js";
-import { quote } from "./json-cursor.js";
+import { quote } from "../runtime/printable.js";
 
 /** The first parts of a vision tower's names where the prefix is missing (`pre_layrnorm` is CLIP's own spelling). */
 const VISION_PARTS = ["embeddings.", "pre_layrnorm.", "encoder.", "post_layernorm."];

@@ -4,8 +4,8 @@
  * The text tower is left out. Source: open_clip's model.py and transformer.py (state dict names), and transformers' conversion script of CLIP.
  */
 import { CheckpointError } from "../errors.js";
+import { quote } from "../runtime/printable.js";
 import { checkpointOf, type StoredCheckpoint } from "./checkpoint.js";
-import { quote } from "./json-cursor.js";
 import { itemBytes, rowsOf, type StoredTensor, transposed } from "./stored-tensor.js";
 
 /** What tells the layout, after whatever prefix a wrapping module adds; a ResNet of CLIP has the first and not the others. */

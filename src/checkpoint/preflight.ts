@@ -4,8 +4,8 @@
  * are found while the bundle is built.
  */
 import { CheckpointError } from "../errors.js";
+import { quote } from "../runtime/printable.js";
 import type { Checkpoint } from "./checkpoint.js";
-import { quote } from "./json-cursor.js";
 import { indexByCanonicalName } from "./names.js";
 import { isFloatDtype } from "./stored-tensor.js";
 

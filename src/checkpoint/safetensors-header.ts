@@ -8,8 +8,9 @@
  * 64 dims at most, equal keys and unknown fields refused, names without control characters.
  */
 import { CheckpointError } from "../errors.js";
-import { JsonCursor, quote } from "./json-cursor.js";
-import { decodeUtf8 } from "./regular-file.js";
+import { quote } from "../runtime/printable.js";
+import { decodeUtf8 } from "../runtime/regular-file.js";
+import { JsonCursor } from "./json-cursor.js";
 
 /** The largest real headers are a few MB; a larger one is memory spent before anything was validated. */
 export const MAX_HEADER_BYTES = 25_000_000;

@@ -7,8 +7,8 @@ import { type FileHandle, mkdir, statfs } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { CheckpointError } from "../errors.js";
 import { withAtomicFile } from "../runtime/atomic-file.js";
+import { quote } from "../runtime/printable.js";
 import { encodeBfloat16, encodeFloat16 } from "./float16.js";
-import { quote } from "./json-cursor.js";
 import { DTYPE_BITS } from "./safetensors-header.js";
 
 /** Keeps the data of every dtype aligned, as the reference pads. */

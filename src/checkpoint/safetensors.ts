@@ -3,9 +3,9 @@
  * Little-endian, row-major. What the header may contain is in safetensors-header.ts, writing in safetensors-writer.ts.
  */
 import { CheckpointError } from "../errors.js";
+import { quote } from "../runtime/printable.js";
+import { openRegular, readExactly } from "../runtime/regular-file.js";
 import { describeForeignFile, SNIFF_BYTES } from "./foreign-file.js";
-import { quote } from "./json-cursor.js";
-import { openRegular, readExactly } from "./regular-file.js";
 import { headerLength, LENGTH_BYTES, parseHeader, type TensorEntry } from "./safetensors-header.js";
 import { type CheckpointFile, identityOf, readStoredFloat32 } from "./stored-tensor.js";
 

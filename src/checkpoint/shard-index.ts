@@ -5,8 +5,9 @@
  */
 import { basename } from "node:path";
 import { CheckpointError } from "../errors.js";
-import { JsonCursor, quote } from "./json-cursor.js";
-import { readText } from "./regular-file.js";
+import { quote } from "../runtime/printable.js";
+import { readText } from "../runtime/regular-file.js";
+import { JsonCursor } from "./json-cursor.js";
 import { MAX_TENSORS } from "./safetensors-header.js";
 
 export const INDEX_NAME = "model.safetensors.index.json";

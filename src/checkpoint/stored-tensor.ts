@@ -6,10 +6,10 @@ import { createHash } from "node:crypto";
 import type { Stats } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { CheckpointError } from "../errors.js";
+import { quote } from "../runtime/printable.js";
+import { openRegular, READ_BYTES, readExactly } from "../runtime/regular-file.js";
 import { crc32 } from "./crc32.js";
 import { decodeBfloat16, decodeFloat16 } from "./float16.js";
-import { quote } from "./json-cursor.js";
-import { openRegular, READ_BYTES, readExactly } from "./regular-file.js";
 import { DTYPE_BITS, type TensorEntry } from "./safetensors-header.js";
 import { gatherView, isRowMajor, rowMajorStrides, spannedElements } from "./strided-view.js";
 

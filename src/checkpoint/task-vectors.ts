@@ -3,7 +3,7 @@
  * they are bundled (TIES trimming, DARE, ...). The processings themselves are merge methods, in merge/.
  */
 import { CheckpointError } from "../errors.js";
-import { quote } from "./json-cursor.js";
+import { quote } from "../runtime/printable.js";
 
 /** The task vectors of one tensor: K arrays of N elements, in the order of the tasks. */
 export interface TensorTaskVectors {

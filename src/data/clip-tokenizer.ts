@@ -6,8 +6,8 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { z } from "zod";
-import { readText } from "../checkpoint/regular-file.js";
 import { CheckpointError } from "../errors.js";
+import { readText } from "../runtime/regular-file.js";
 
 export interface ClipTokenizer {
   /** Tokens with the two that begin and end a prompt; what is longer than the context is cut before its end. */

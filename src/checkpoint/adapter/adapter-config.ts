@@ -4,8 +4,8 @@
  */
 import { z } from "zod";
 import { CheckpointError } from "../../errors.js";
-import { printable, quote } from "../json-cursor.js";
-import { readText } from "../regular-file.js";
+import { printable, quote } from "../../runtime/printable.js";
+import { readText } from "../../runtime/regular-file.js";
 
 /** Some 2 KB; lists of target modules of the largest models have 100 KB. */
 const MAX_CONFIG_BYTES = 1_000_000;

@@ -4,7 +4,7 @@
  * that were trained whole (biases, modules_to_save).
  */
 import { CheckpointError } from "../../errors.js";
-import { quote } from "../json-cursor.js";
+import { quote } from "../../runtime/printable.js";
 import { canonicalTensorName } from "../names.js";
 import type { StoredTensor } from "../stored-tensor.js";
 

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { HubError } from "../../errors.js";
-import { printable } from "../json-cursor.js";
+import { printable } from "../../runtime/printable.js";
 
 export interface HubFile {
   /** Path in the repository, with slashes; checked by `checkFileName`. */

@@ -4,8 +4,8 @@
  * other frameworks stay where they are.
  */
 import { CheckpointError } from "../../errors.js";
+import { printable } from "../../runtime/printable.js";
 import { ADAPTER_CONFIG_NAME, ADAPTER_FILES, MODEL_NAME, PYTORCH_NAME } from "../checkpoint.js";
-import { printable } from "../json-cursor.js";
 import { INDEX_NAME, PYTORCH_INDEX_NAME } from "../shard-index.js";
 import type { ChooseFiles, FileChoice } from "./snapshot.js";
 

@@ -1,7 +1,7 @@
 /** The state of reading a pickle: the bytes and the place in them, the stack with its marks, and the memo. What instructions do is in pickle.ts. */
 import { CheckpointError } from "../../errors.js";
-import { quote } from "../json-cursor.js";
-import { decodeUtf8 } from "../regular-file.js";
+import { quote } from "../../runtime/printable.js";
+import { decodeUtf8 } from "../../runtime/regular-file.js";
 import type { PickledValue } from "./pickled-values.js";
 
 /** State dicts nest 5 deep. */

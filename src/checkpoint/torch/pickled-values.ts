@@ -1,5 +1,5 @@
 /** What a pickle of tensors is read into: plain records, none of which is or calls an object of a class. */
-import { quote } from "../json-cursor.js";
+import { quote } from "../../runtime/printable.js";
 
 /** The most dims that PyTorch has. */
 export const MAX_RANK = 64;

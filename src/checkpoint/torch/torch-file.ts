@@ -5,10 +5,10 @@
  */
 import type { FileHandle } from "node:fs/promises";
 import { CheckpointError } from "../../errors.js";
+import { quote } from "../../runtime/printable.js";
+import { openRegular, readExactly } from "../../runtime/regular-file.js";
 import { crc32 } from "../crc32.js";
 import { CONVERT_MODULE, describeForeignFile, SNIFF_BYTES } from "../foreign-file.js";
-import { quote } from "../json-cursor.js";
-import { openRegular, readExactly } from "../regular-file.js";
 import { MAX_TENSORS, tensorNameProblem } from "../safetensors-header.js";
 import {
   type CheckpointFile,

@@ -5,8 +5,8 @@
  */
 import type { FileHandle } from "node:fs/promises";
 import { CheckpointError } from "../../errors.js";
-import { quote } from "../json-cursor.js";
-import { decodeUtf8, readExactly } from "../regular-file.js";
+import { quote } from "../../runtime/printable.js";
+import { decodeUtf8, readExactly } from "../../runtime/regular-file.js";
 import { MAX_NAME_LENGTH, MAX_TENSORS } from "../safetensors-header.js";
 
 /** A record for each tensor and some more; a bound on what is read before anything is validated. */
