@@ -19,11 +19,15 @@ import { mergeMethods } from "../../merge/methods/registry.js";
 import { tensorMethods } from "../../merge/per-tensor/registry.js";
 import type { TensorMethod } from "../../merge/per-tensor/tensor-method.js";
 import type { TensorJob } from "./jobs.js";
+import { matchTensors } from "./matched-tensors.js";
 import { type MergeModel, openMergeModels } from "./models.js";
 
 const STORED = { float32: "F32", float16: "F16", bfloat16: "BF16" } as const;
 
-export type PlannedJob = Omit<TensorJob, "output">;
+export interface PlannedJob extends Omit<TensorJob, "output"> {
+  /** What the checkpoints call the tensor. */
+  readonly ownNames: { readonly pattern: string; readonly models: readonly string[] };
+}
 
 export interface MergePlan {
   /** Whose names, shapes and config the result has: the base, or the first model without one. */
@@ -65,32 +69,31 @@ export async function planMerge(file: MergeFile, hub: Hub | undefined): Promise<
   const checkpoints = opened.models.map(({ checkpoint }) => checkpoint);
   const pattern = base === undefined ? checkpoints[0] : opened.base?.checkpoint;
   if (pattern === undefined) throw new ConfigError(`${file.path}: models: expected at least one, found none`);
-  const tensors = [...pattern.tensors];
-  const places = tensorPlaces(tensors.map(([name]) => name));
+  const { tensors, leftOut } = matchTensors(pattern, opened.models);
+  const places = tensorPlaces(tensors.map(({ name }) => name));
   const specs: WriteSpec[] = [];
-  const jobs = tensors.map(([name, stored], index) => {
-    const isMerged = isFloatDtype(stored.dtype);
-    const own = isMerged ? models.map(({ name: model }, at) => counterpart(name, stored, model, checkpoints[at])) : [];
-    specs.push({
-      name,
-      shape: stored.shape,
-      dtype: isMerged && file.dtype !== undefined ? STORED[file.dtype] : stored.dtype,
+  const jobs = tensors.map((tensor, index) => {
+    const { name, pattern: own } = tensor;
+    const { shape, dtype } = own.stored;
+    const isMerged = tensor.work === "merge" && isFloatDtype(dtype);
+    const inModels = isMerged ? tensor.models : [];
+    inModels.forEach(({ name: inModel, stored }, at) => {
+      requireFloat(inModel, stored, checkpoints[at]);
     });
+    specs.push({ name, shape, dtype: isMerged && file.dtype !== undefined ? STORED[file.dtype] : dtype });
     return {
       name,
-      shape: stored.shape,
-      size: sizeOf(stored.shape),
-      base: base === undefined ? undefined : locationOf(stored),
-      models: own.map(locationOf),
+      shape,
+      size: sizeOf(shape),
+      base: base === undefined ? undefined : locationOf(own.stored),
+      models: inModels.map(({ stored }) => locationOf(stored)),
       modelNames: models.map((model) => model.name),
       work: isMerged
         ? workOf(file, models, method.tensor, places[index] ?? { name, depth: 0 })
-        : ({ kind: "copy", from: locationOf(stored) } as const),
+        : ({ kind: "copy", from: locationOf(own.stored) } as const),
+      ownNames: { pattern: own.name, models: inModels.map((model) => model.name) },
     };
   });
-  const leftOut = [...new Set(checkpoints.flatMap((model) => [...model.tensors.keys()]))].filter(
-    (name) => !pattern.tensors.has(name),
-  );
   const notice = pytorchNotice([...new Set([pattern, ...checkpoints])]);
   const all = [...opened.models, ...(opened.base === undefined ? [] : [opened.base])];
   const adapted = all.map(({ adapter, checkpoint }) => adapter && describeAdapted(adapter, checkpoint)).join("\n");
@@ -206,23 +209,7 @@ function checked(
   );
 }
 
-/** The same tensor of another model. */
-function counterpart(
-  name: string,
-  pattern: StoredTensor,
-  model: string,
-  checkpoint: StoredCheckpoint | undefined,
-): StoredTensor {
-  const stored = checkpoint?.tensors.get(name);
-  if (checkpoint === undefined || stored === undefined)
-    throw new CheckpointError(
-      `${checkpoint?.path}: expected a tensor ${name} in model ${model}, as in the base, found none. Check that it is the same architecture`,
-    );
-  if (!isFloatDtype(stored.dtype))
-    throw new CheckpointError(`${checkpoint.path}: tensor ${name}: expected F32, F16 or BF16, found ${stored.dtype}`);
-  if (stored.shape.join() !== pattern.shape.join())
-    throw new CheckpointError(
-      `${checkpoint.path}: tensor ${name}: expected shape [${pattern.shape.join(", ")}], as in the base, found [${stored.shape.join(", ")}]. Models of different sizes or vocabularies cannot be merged`,
-    );
-  return stored;
+function requireFloat(name: string, { dtype }: StoredTensor, checkpoint: StoredCheckpoint | undefined): void {
+  if (isFloatDtype(dtype)) return;
+  throw new CheckpointError(`${checkpoint?.path}: tensor ${name}: expected F32, F16 or BF16, found ${dtype}`);
 }
