@@ -1,13 +1,13 @@
 /** Coefficients from and to the files of other tools, for a suite: it knows the names that those leave out. */
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { openBase } from "../checkpoint/clip-models.js";
 import { parseUri, shownReference } from "../checkpoint/hub/reference.js";
 import type { Hub } from "../checkpoint/hub/request.js";
 import type { RunConfig } from "../config/schema.js";
 import { openSuite } from "../data/suite.js";
 import { CheckpointError } from "../errors.js";
 import { parseClipConfig } from "../model/clip-config.js";
+import { openBase } from "../model/clip-models.js";
 import { clipVisionTensors } from "../model/clip-vision.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { blocksOf, fusionBenchLayers, officialLayers } from "../track/coefficient-formats/layer-orders.js";

@@ -5,13 +5,13 @@
  */
 import { mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { expertConfig, openBase } from "../../checkpoint/clip-models.js";
 import type { Hub } from "../../checkpoint/hub/request.js";
 import { loadRunConfig } from "../../config/load.js";
 import { nearest } from "../../config/nearest.js";
 import type { RunConfig } from "../../config/schema.js";
 import { prototypesOf } from "../../data/head-recipes.js";
 import { ConfigError, DataError, UserError } from "../../errors.js";
+import { expertConfig, openBase } from "../../model/clip-models.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
 import { type FitPlan, planSession, totalSeconds } from "../plan-fit.js";
 import { withSession } from "../session.js";
