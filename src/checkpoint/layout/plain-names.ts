@@ -13,19 +13,6 @@ export function unwrappedNames(names: Iterable<string>, path: string): ReadonlyM
   return onlyOnce(found, path);
 }
 
-/** As `unwrappedNames`, in the layout's spelling. */
-export function plainNames(
-  layout: Pick<TensorLayout, "spellings">,
-  names: Iterable<string>,
-  path: string,
-): ReadonlyMap<string, string> {
-  const spelled = [...unwrappedNames(names, path)].map(([plain, name]): readonly [string, string] => [
-    respelled(layout, plain),
-    name,
-  ]);
-  return onlyOnce(spelled, path);
-}
-
 /** One name, in the layout's spelling. */
 export function respelled({ spellings }: Pick<TensorLayout, "spellings">, name: string): string {
   return spellings.reduce((spelled, { from, to }) => spelled.replace(from, to), name);

@@ -1,16 +1,19 @@
 /**
  * Which tensors of the models of a merge are the same tensor: the pattern's (the base's, or the first model's without one) and its counterparts
- * in every model. What is done with them is decided in plan.ts.
+ * in every model, whatever each calls them. Says what is merged, what is the pattern's as it is, and what is left out; how it is merged is
+ * decided in plan.ts.
  */
-import type { StoredCheckpoint } from "../../checkpoint/checkpoint.js";
-import { isFloatDtype, type StoredTensor } from "../../checkpoint/stored-tensor.js";
-import { CheckpointError } from "../../errors.js";
+import { anyLayout } from "../../checkpoint/layout/common-names.js";
+import { isDerived, type TensorLayout } from "../../checkpoint/layout/tensor-layout.js";
+import { saysTied, tieOf } from "../../checkpoint/layout/ties.js";
+import { isFloatDtype } from "../../checkpoint/stored-tensor.js";
+import { assert } from "../../errors.js";
+import { noticesOf } from "./match-notices.js";
+import { alignedModel, type MatchedModel, namedModel, nameInPattern, type OwnTensor } from "./named-models.js";
+import { findTied, isCopy, ownTensor, standIn, type TiedTensors } from "./tied-tensors.js";
+import { blockLists, extraInBlocks, lacking, type MatchContext, otherShape, requireSame } from "./unmatched.js";
 
-/** A tensor of one model, by the name that its checkpoint has for it. */
-export interface OwnTensor {
-  readonly name: string;
-  readonly stored: StoredTensor;
-}
+export type { MatchedModel, OwnTensor } from "./named-models.js";
 
 export interface MatchedTensor {
   /** In the result. */
@@ -23,41 +26,138 @@ export interface MatchedTensor {
   readonly models: readonly OwnTensor[];
 }
 
-export interface MatchedModel {
-  readonly name: string;
-  readonly checkpoint: StoredCheckpoint;
-}
-
 export interface Matches {
   readonly tensors: readonly MatchedTensor[];
-  /** Tensors that some model has and the pattern lacks. */
-  readonly leftOut: readonly string[];
+  /** A sentence for each kind of tensor that is not merged, or not found by its name. */
+  readonly notices: readonly string[];
+  /** Fields of config.json that are not the pattern's. */
+  readonly configChanges: Readonly<Record<string, unknown>>;
 }
 
-/** Throws CheckpointError for a tensor that a model lacks or has in another shape. */
-export function matchTensors(pattern: StoredCheckpoint, models: readonly MatchedModel[]): Matches {
-  const tensors = [...pattern.tensors].map(([name, stored]): MatchedTensor => {
-    const pattern = { name, stored };
-    if (!isFloatDtype(stored.dtype)) return { name, pattern, work: "copy", models: [] };
-    const own = models.map((model) => ({ name, stored: counterpart(name, stored, model) }));
-    return { name, pattern, work: "merge", models: own };
-  });
-  const leftOut = [...new Set(models.flatMap(({ checkpoint }) => [...checkpoint.tensors.keys()]))].filter(
-    (name) => !pattern.tensors.has(name),
-  );
-  return { tensors, leftOut };
+export interface Pattern extends MatchedModel {
+  readonly role: MatchContext["role"];
 }
 
-/** The same tensor of another model. */
-function counterpart(name: string, pattern: StoredTensor, { name: model, checkpoint }: MatchedModel): StoredTensor {
-  const stored = checkpoint.tensors.get(name);
-  if (stored === undefined)
-    throw new CheckpointError(
-      `${checkpoint.path}: expected a tensor ${name} in model ${model}, as in the base, found none. Check that it is the same architecture`,
+/**
+ * Throws CheckpointError for a tensor that a model lacks or has in another shape, for one that a model has in blocks of which the pattern's lack
+ * it, and for names that could be either of two tensors.
+ */
+export async function matchTensors(
+  first: Pattern,
+  others: readonly MatchedModel[],
+  layout: TensorLayout = anyLayout,
+): Promise<Matches> {
+  const pattern = namedModel(first, layout);
+  const models = others.map((model) => alignedModel(namedModel(model, layout), pattern));
+  const context = { pattern, models, role: first.role, layout };
+  for (const model of models) requireSame(context, model);
+  const found = await findTied(pattern, models, layout);
+  const [derived, kept]: [string[], string[]] = [[], []];
+  const tied = new Map<string, readonly string[]>();
+  const tensors: MatchedTensor[] = [];
+  for (const [name, shape] of [...pattern.shapes, ...found.added]) {
+    const output = pattern.outputName(name);
+    const own = patternTensor(context, found, name);
+    const matched = isDerived(layout, name, shape) ? "derived" : counterparts(context, name, own);
+    if (matched === "derived") derived.push(output);
+    else if (matched === "kept") kept.push(output);
+    else if (await isUntied(context, found, name, matched.standIns))
+      tied.set(output, [...(found.added.has(name) ? [first.name] : []), ...matched.standIns]);
+    tensors.push(
+      typeof matched === "string"
+        ? { name: output, pattern: own, work: "copy", models: [] }
+        : { name: output, pattern: own, work: "merge", models: matched.models },
     );
-  if (stored.shape.join() !== pattern.shape.join())
-    throw new CheckpointError(
-      `${checkpoint.path}: tensor ${name}: expected shape [${pattern.shape.join(", ")}], as in the base, found [${stored.shape.join(", ")}]. Models of different sizes or vocabularies cannot be merged`,
+  }
+  const copies = new Map([...found.copies].map(([{ name }, names]) => [name, [...names]] as const));
+  const leftOut = leftOutOf(context, found);
+  const patternName = `the ${first.role} ${first.name}`;
+  return {
+    tensors,
+    notices: noticesOf({ patternName, models, derived, kept, leftOut, copies, tied }),
+    configChanges: tied.size > 0 && saysTied(first.checkpoint.config) !== false ? { tie_word_embeddings: false } : {},
+  };
+}
+
+/** The pattern's tensor, or the one that it uses in its place. */
+function patternTensor({ pattern, layout }: MatchContext, { added }: TiedTensors, name: string): OwnTensor {
+  const shape = added.get(name);
+  if (shape === undefined) return pattern.tensor(name);
+  const tie = tieOf(layout, name);
+  const own = tie === undefined ? undefined : standIn(pattern, tie, name, shape);
+  assert(own !== undefined, `nothing stands for ${name}`);
+  return own;
+}
+
+interface Counterparts {
+  readonly models: readonly OwnTensor[];
+  /** Models that use another tensor in its place. */
+  readonly standIns: readonly string[];
+}
+
+/** The same tensor of every model; "kept" where none has it. */
+function counterparts(context: MatchContext, name: string, { stored }: OwnTensor): Counterparts | "kept" {
+  const { models, layout } = context;
+  const tie = tieOf(layout, name);
+  const standIns: string[] = [];
+  const own: OwnTensor[] = [];
+  const without: (typeof models)[number][] = [];
+  for (const model of models) {
+    const itself = ownTensor(model, name);
+    const used = itself ?? (tie === undefined ? undefined : standIn(model, tie, name, stored.shape));
+    if (itself === undefined && used !== undefined) standIns.push(model.name);
+    if (used === undefined) without.push(model);
+    else if (used.stored.shape.join() !== stored.shape.join() && isFloatDtype(stored.dtype))
+      throw otherShape(context, model, name, used);
+    else own.push(used);
+  }
+  const [one] = without;
+  if (one === undefined) return { models: own, standIns };
+  // Numbers and flags are no weights: whose they are is said.
+  if (!isFloatDtype(stored.dtype)) return "kept";
+  const isApart = without.length === models.length && models.every((model) => !blockLists(model).includesBlockOf(name));
+  if (isApart) return "kept";
+  throw lacking(context, one, name);
+}
+
+/** Whether the result's head is not its table of words, though some model's is. */
+async function isUntied(
+  { pattern, models, layout }: MatchContext,
+  { added }: TiedTensors,
+  name: string,
+  standIns: readonly string[],
+): Promise<boolean> {
+  if (added.has(name)) return true;
+  const tie = tieOf(layout, name);
+  if (tie?.isConfigured !== true) return false;
+  const saysSo = models.some(({ checkpoint }) => saysTied(checkpoint.config) === false);
+  if (standIns.length === 0 && !saysSo) return false;
+  if (!(await isCopy(pattern, tie, name))) return true;
+  for (const model of models) {
+    const own = model.ownOf.get(name);
+    if (own !== undefined && !(await isCopy(model, tie, own))) return true;
+  }
+  return false;
+}
+
+/** What the result does not have of each model, by its own names. Throws CheckpointError for weights in blocks that the pattern has too. */
+function leftOutOf(context: MatchContext, { added, copies }: TiedTensors): ReadonlyMap<string, readonly string[]> {
+  const leftOut = new Map<string, readonly string[]>();
+  for (const model of context.models) {
+    const names = model.extra.filter(
+      (name) => copies.get(model)?.has(name) !== true && !added.has(nameInPattern(model, name)),
     );
-  return stored;
+    const wrong = names.find((name) => {
+      const { stored } = model.tensor(name);
+      const isWeight = isFloatDtype(stored.dtype) && !isDerived(context.layout, name, stored.shape);
+      return isWeight && blockLists(model).ownIncludesBlockOf(name);
+    });
+    if (wrong !== undefined) throw extraInBlocks(context, model, wrong);
+    if (names.length > 0)
+      leftOut.set(
+        model.name,
+        names.map((name) => model.tensor(name).name),
+      );
+  }
+  return leftOut;
 }

@@ -74,8 +74,7 @@ export async function mergeModels(file: MergeFile, output: string, options: Merg
     const before = doneBytes;
     if (staging.done.size > 0)
       options.log(`goes on with ${staging.folder}: ${staging.done.size} of ${jobs.length} tensors are there`);
-    if (plan.notice !== undefined) options.log(`notice: ${plan.notice}`);
-    if (plan.leftOut.length > 0) options.log(`not merged: ${listed(plan.leftOut)}, which the base does not have`);
+    for (const notice of plan.notices) options.log(`notice: ${notice}`);
     const threads = options.threads || availableParallelism();
     const task = await taskOf(file, plan, jobs, options.signal);
     if (task === undefined) return { reason: "interrupted", writtenBytes: 0, seconds: seconds() };
@@ -212,15 +211,10 @@ async function taskOf(
   }
 }
 
-function listed(names: readonly string[]): string {
-  const shown = names.slice(0, 3).join(", ");
-  return names.length > 3 ? `${shown} and ${names.length - 3} more tensors` : shown;
-}
-
 async function writeRest(file: MergeFile, plan: MergePlan, shards: readonly Shard[], folder: string): Promise<void> {
   const { config } = plan.pattern;
   if (typeof config === "object" && config !== null)
-    await writeJson(join(folder, "config.json"), withDtype(config, file));
+    await writeJson(join(folder, "config.json"), { ...withDtype(config, file), ...plan.configChanges });
   if (shards.length > 1) {
     const weightMap = shards.flatMap(({ name, layout }) => layout.ordered.map((spec) => [spec.name, name] as const));
     await writeFile(join(folder, INDEX_NAME), shardIndexText(plan.specs, weightMap));

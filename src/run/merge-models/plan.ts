@@ -43,10 +43,10 @@ export interface MergePlan {
   /** Folder whose tokenizer files are copied. */
   readonly tokenizer: string | undefined;
   readonly title: string;
-  /** Those of the models that are PyTorch files, in a sentence. */
-  readonly notice: string | undefined;
-  /** Tensors that some model has and the pattern lacks. */
-  readonly leftOut: readonly string[];
+  /** What a person should know of the models: a sentence each. */
+  readonly notices: readonly string[];
+  /** Fields of config.json that are not the pattern's. */
+  readonly configChanges: Readonly<Record<string, unknown>>;
 }
 
 /** Throws ConfigError for settings, CheckpointError for models that do not fit together, and HubError for those that do not come. */
@@ -69,7 +69,10 @@ export async function planMerge(file: MergeFile, hub: Hub | undefined): Promise<
   const checkpoints = opened.models.map(({ checkpoint }) => checkpoint);
   const pattern = base === undefined ? checkpoints[0] : opened.base?.checkpoint;
   if (pattern === undefined) throw new ConfigError(`${file.path}: models: expected at least one, found none`);
-  const { tensors, leftOut } = matchTensors(pattern, opened.models);
+  const first = base === undefined ? opened.models[0] : opened.base;
+  const role = base === undefined ? "first model" : "base";
+  const matches = await matchTensors({ name: first?.name ?? "", checkpoint: pattern, role }, opened.models);
+  const { tensors, notices, configChanges } = matches;
   const places = tensorPlaces(tensors.map(({ name }) => name));
   const specs: WriteSpec[] = [];
   const jobs = tensors.map((tensor, index) => {
@@ -94,10 +97,19 @@ export async function planMerge(file: MergeFile, hub: Hub | undefined): Promise<
       ownNames: { pattern: own.name, models: inModels.map((model) => model.name) },
     };
   });
-  const notice = pytorchNotice([...new Set([pattern, ...checkpoints])]);
+  const pytorch = pytorchNotice([...new Set([pattern, ...checkpoints])]);
   const all = [...opened.models, ...(opened.base === undefined ? [] : [opened.base])];
   const adapted = all.map(({ adapter, checkpoint }) => adapter && describeAdapted(adapter, checkpoint)).join("\n");
-  return { pattern, specs, jobs, ...opened, adapted, title: method.title, notice, leftOut };
+  return {
+    pattern,
+    specs,
+    jobs,
+    ...opened,
+    adapted,
+    title: method.title,
+    notices: pytorch === undefined ? notices : [pytorch, ...notices],
+    configChanges,
+  };
 }
 
 interface PlannedMethod {
