@@ -137,6 +137,7 @@ function candidates({ free }: State): PrefixChange[] {
       if (known.length === 0 || known.length > MOST_WITH_ONE_END || !(whole || partsOf(end) >= LEAST_PARTS)) continue;
       for (const name of known) {
         const change = { own: other.slice(0, -end.length), pattern: name.slice(0, -end.length) };
+        if (!keepsBlocks(change)) continue;
         const key = `${change.own}>${change.pattern}`;
         const vote = votes.get(key) ?? { change, count: 0 };
         vote.count++;
@@ -146,6 +147,12 @@ function candidates({ free }: State): PrefixChange[] {
     }
   const inOrder = [...votes.values()].toSorted((a, b) => b.count - a.count);
   return inOrder.slice(0, MOST_CHANGES).map(({ change }) => change);
+}
+
+/** The number of a block is never exchanged; a list may be around a whole model. */
+function keepsBlocks({ own, pattern }: PrefixChange): boolean {
+  const hasNumber = (prefix: string): boolean => /[^.]\.\d+\./.test(prefix);
+  return !hasNumber(pattern) && (pattern === "" || !hasNumber(own));
 }
 
 /** The name and its ends at dots, the longest first. */

@@ -69,18 +69,18 @@ const ties: readonly TiedTensor[] = [
   {
     name: /(?:^|\.)(?:(?:text_)?lm_head|lm_head\.(?:decoder|out_proj)|generator_lm_head|embed_out|proj_out|output_projection|lm_loss)\.weight$/,
     sources: WORDS,
-    isConfigured: true,
+    kind: "head",
   },
   {
     name: /(?:^|\.)(?:predictions\.decoder|vocab_projector|pred_layer\.proj|mlm_score\.decoder)\.weight$/,
     sources: WORDS,
-    isConfigured: true,
+    kind: "head",
   },
-  { name: /^(?:output|head)\.weight$/, sources: WORDS, isConfigured: true },
-  { name: /(?:^|\.)(?:en|de)coder\.embed_tokens\.weight$/, sources: [...WORDS, ...HEADS], isConfigured: true },
-  { name: /(?:^|\.)(?:shared|wte)\.weight$/, sources: [...WORDS, ...HEADS], isConfigured: true },
-  { name: /(?:^|\.)predictions\.decoder\.bias$/, sources: ["predictions.bias"], isConfigured: false },
-  { name: /(?:^|\.)lm_head\.decoder\.bias$/, sources: ["lm_head.bias"], isConfigured: false },
+  { name: /^(?:output|head)\.weight$/, sources: WORDS, kind: "head" },
+  { name: /(?:^|\.)(?:en|de)coder\.embed_tokens\.weight$/, sources: [...WORDS, ...HEADS], kind: "words" },
+  { name: /(?:^|\.)(?:shared|wte)\.weight$/, sources: [...WORDS, ...HEADS], kind: "words" },
+  { name: /(?:^|\.)predictions\.decoder\.bias$/, sources: ["predictions.bias"], kind: "other" },
+  { name: /(?:^|\.)lm_head\.decoder\.bias$/, sources: ["lm_head.bias"], kind: "other" },
 ];
 
 export const commonNames = { spellings, derived, ties, otherNamings: [] } as const satisfies Omit<

@@ -23,8 +23,8 @@ export interface TiedTensor {
   readonly name: RegExp;
   /** What the others of its kind end in, the likeliest first. */
   readonly sources: readonly string[];
-  /** Whether config.json's tie_word_embeddings says if they are one. */
-  readonly isConfigured: boolean;
+  /** Heads and tables of words are one by config.json's tie_word_embeddings, others by what the model is. */
+  readonly kind: "head" | "words" | "other";
 }
 
 /** Where the tensors of a tower are in a file that may have more, and what is around them there. */

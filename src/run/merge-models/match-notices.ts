@@ -41,7 +41,12 @@ export function noticesOf(found: NotMerged): string[] {
     lines.push(`not merged, as ${patternName} does not have them: ${listed(own)} of model ${printable(name)}`);
   for (const [name, tiedModels] of tied)
     lines.push(
-      `${printable(name)}: the result has its own, and tie_word_embeddings false; of ${tiedModels.map(printable).join(", ")} it is the table of words`,
+      `${printable(name)} is not tied in the result${ofTied(tiedModels)}; config.json says tie_word_embeddings false`,
     );
   return lines;
+}
+
+function ofTied(models: readonly string[]): string {
+  const names = [...new Set(models)].map(printable);
+  return names.length === 0 ? "" : `; of ${names.join(", ")} it is what it is tied to`;
 }

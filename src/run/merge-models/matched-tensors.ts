@@ -49,7 +49,8 @@ export async function matchTensors(
 ): Promise<Matches> {
   const pattern = namedModel(first, layout);
   const models = others.map((model) => alignedModel(namedModel(model, layout), pattern));
-  const context = { pattern, models, role: first.role, layout };
+  const blocks = new Map(models.map((model) => [model, blockLists(model)]));
+  const context = { pattern, models, blocks, role: first.role, layout };
   for (const model of models) requireSame(context, model);
   const found = await findTied(pattern, models, layout);
   const [derived, kept]: [string[], string[]] = [[], []];
@@ -97,7 +98,7 @@ interface Counterparts {
 
 /** The same tensor of every model; "kept" where none has it. */
 function counterparts(context: MatchContext, name: string, { stored }: OwnTensor): Counterparts | "kept" {
-  const { models, layout } = context;
+  const { models, blocks, layout } = context;
   const tie = tieOf(layout, name);
   const standIns: string[] = [];
   const own: OwnTensor[] = [];
@@ -115,12 +116,13 @@ function counterparts(context: MatchContext, name: string, { stored }: OwnTensor
   if (one === undefined) return { models: own, standIns };
   // Numbers and flags are no weights: whose they are is said.
   if (!isFloatDtype(stored.dtype)) return "kept";
-  const isApart = without.length === models.length && models.every((model) => !blockLists(model).includesBlockOf(name));
+  const isApart =
+    without.length === models.length && models.every((model) => blocks.get(model)?.includesBlockOf(name) !== true);
   if (isApart) return "kept";
   throw lacking(context, one, name);
 }
 
-/** Whether the result's head is not its table of words, though some model's is. */
+/** Whether the result's head is not its table of words, though some model's is, or its config says so. */
 async function isUntied(
   { pattern, models, layout }: MatchContext,
   { added }: TiedTensors,
@@ -129,9 +131,10 @@ async function isUntied(
 ): Promise<boolean> {
   if (added.has(name)) return true;
   const tie = tieOf(layout, name);
-  if (tie?.isConfigured !== true) return false;
-  const saysSo = models.some(({ checkpoint }) => saysTied(checkpoint.config) === false);
-  if (standIns.length === 0 && !saysSo) return false;
+  if (tie === undefined || tie.kind === "other") return false;
+  const isMixed = [pattern, ...models].some(({ checkpoint }) => saysTied(checkpoint.config) === false);
+  if (standIns.length === 0 && !(tie.kind === "head" && isMixed && saysTied(pattern.checkpoint.config) !== false))
+    return false;
   if (!(await isCopy(pattern, tie, name))) return true;
   for (const model of models) {
     const own = model.ownOf.get(name);
@@ -150,7 +153,7 @@ function leftOutOf(context: MatchContext, { added, copies }: TiedTensors): Reado
     const wrong = names.find((name) => {
       const { stored } = model.tensor(name);
       const isWeight = isFloatDtype(stored.dtype) && !isDerived(context.layout, name, stored.shape);
-      return isWeight && blockLists(model).ownIncludesBlockOf(name);
+      return isWeight && context.blocks.get(model)?.ownIncludesBlockOf(name) === true;
     });
     if (wrong !== undefined) throw extraInBlocks(context, model, wrong);
     if (names.length > 0)

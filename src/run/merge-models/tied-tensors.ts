@@ -48,7 +48,7 @@ export function standIn(
   name: string,
   shape: readonly number[],
 ): OwnTensor | undefined {
-  if (tie.isConfigured && saysTied(model.checkpoint.config) === false) return undefined;
+  if (tie.kind !== "other" && saysTied(model.checkpoint.config) === false) return undefined;
   const source = tiedSource(tie, name, shape, model.shapes);
   return source === undefined ? undefined : model.tensor(source);
 }

@@ -10,6 +10,8 @@ import type { AlignedModel, NamedModel, OwnTensor } from "./named-models.js";
 export interface MatchContext {
   readonly pattern: NamedModel;
   readonly models: readonly AlignedModel[];
+  /** Of each model. */
+  readonly blocks: ReadonlyMap<AlignedModel, BlockLists>;
   readonly role: "base" | "first model";
   readonly layout: TensorLayout;
 }
@@ -19,11 +21,13 @@ function listOf(name: string): string | undefined {
   return /^(.+?)\.\d+(?:\.|$)/.exec(name)?.[1];
 }
 
-/** Whether tensors are in lists of blocks that a model and the pattern share, by the pattern's names and by the model's own. */
-export function blockLists({ ownOf }: AlignedModel): {
+export interface BlockLists {
   includesBlockOf(name: string): boolean;
   ownIncludesBlockOf(name: string): boolean;
-} {
+}
+
+/** Whether tensors are in lists of blocks that a model and the pattern share, by the pattern's names and by the model's own. */
+export function blockLists({ ownOf }: AlignedModel): BlockLists {
   const lists = (names: Iterable<string>) => new Set([...names].map(listOf));
   const [shared, own] = [lists(ownOf.keys()), lists(ownOf.values())];
   const isIn = (known: ReadonlySet<string | undefined>, name: string): boolean => {
