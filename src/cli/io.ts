@@ -59,7 +59,12 @@ export interface Library {
     target: EvaluationTarget,
     options: WorkOptions,
   ): Promise<{ row: ResultRow; predictions: object }>;
-  mergeToDirectory(config: RunConfig, coefficientsPath: string, outputDir: string, options: WorkOptions): Promise<void>;
+  mergeToDirectory(
+    config: RunConfig,
+    coefficientsPath: string,
+    outputDir: string,
+    options: WorkOptions & { readonly configPath: string },
+  ): Promise<void>;
   convertCoefficients(
     config: RunConfig,
     options: {
