@@ -164,12 +164,14 @@ export function hubOf(io: CliIo, quiet: boolean): Hub {
 }
 
 /** A server with the credentials that MLflow's own clients read from the environment. */
-export function trackingOf({ env }: Pick<CliIo, "env">, uri: string): Tracking {
+export function trackingOf({ env, cwd }: Pick<CliIo, "env" | "cwd">, uri: string): Tracking {
   return {
     uri,
     username: env.MLFLOW_TRACKING_USERNAME,
     password: env.MLFLOW_TRACKING_PASSWORD,
     token: env.MLFLOW_TRACKING_TOKEN,
+    // A server that keeps its artifacts in directories is told through its clients where; they write only below this.
+    artifactRoot: env.ADAMERGE_ARTIFACT_ROOT ? path.resolve(cwd, env.ADAMERGE_ARTIFACT_ROOT) : undefined,
     experiment: env.MLFLOW_EXPERIMENT_NAME || null,
     withModel: false,
   };

@@ -14,7 +14,7 @@ const FORMAT = 1;
 /** The one before the newest is there for the case that the newest is damaged. */
 const KEPT = 2;
 const NAME = /^step-(\d+)$/;
-const UNFINISHED = /^\.step-\d+\.[0-9a-f]{8}\.tmp$/;
+const UNFINISHED = /^(?:\.step-\d+\.[0-9a-f]{8}\.tmp|step-\d+\.replaced-[0-9a-f]{8})$/;
 /** All that is in the folder of a checkpoint. */
 const FILES: ReadonlySet<string> = new Set(["state.json", "arrays.f64", "manifest.json"]);
 

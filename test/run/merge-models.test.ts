@@ -82,6 +82,7 @@ describe("a merge", () => {
     const output = join(folder, "out");
     expect((await readdir(output)).toSorted()).toEqual(
       [
+        ".adamerge-files.json",
         "README.md",
         "config.json",
         "generation_config.json",

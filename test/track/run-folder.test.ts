@@ -102,6 +102,7 @@ test("a run leaves its config, metrics, state, coefficients and summary", async 
   expect(again.config).toEqual(config);
   expect((await readdir(run.path)).sort()).toEqual(
     [
+      ".adamerge-files.json",
       "coefficients.json",
       "config.yaml",
       "environment.json",
