@@ -121,7 +121,7 @@ export async function waitForLock(
       if (!(error instanceof LockHeldError)) throw error;
       if (attempt === 0) onWait(error.message);
     }
-    await setTimeout(RETRY_MS, undefined, { signal });
+    await pause(RETRY_MS, signal);
   }
 }
 
@@ -132,6 +132,12 @@ interface Attempt {
   readonly what: string;
   readonly identity: ProcessIdentity;
   readonly options: LockOptions;
+}
+
+/** Throws what `signal` is aborted with. */
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  await setTimeout(ms, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
+  signal?.throwIfAborted();
 }
 
 /** Puts `mine` in the place of the lock. Throws LockHeldError. */
@@ -152,8 +158,8 @@ async function take(attempt: Attempt): Promise<void> {
       if (await takeOver(attempt, found.holder)) return;
       // Somebody else is about to: soon there is a lock that is held.
       if (performance.now() - begun > TAKEOVER_MS) throw held(attempt, found);
-      await setTimeout(5 + 20 * Math.random(), undefined, { signal });
-    } else if (verdict === "unread") await setTimeout(RETRY_MS, undefined, { signal });
+      await pause(5 + 20 * Math.random(), signal);
+    } else if (verdict === "unread") await pause(RETRY_MS, signal);
     else if (looked !== undefined && !isSame) throw held(attempt, found);
     else {
       if (looked === undefined)
@@ -165,7 +171,7 @@ async function take(attempt: Attempt): Promise<void> {
       // A time in the future says nothing; then it is this long that nothing was seen.
       const isStale = Math.max(found.ageMs, lookedMs) > timing.staleMs && lookedMs > BEATS_LOOKED_AT * timing.beatMs;
       if (isStale && (await takeOver(attempt, found.holder))) return;
-      await setTimeout(Math.min(1000, timing.beatMs / 4), undefined, { signal });
+      await pause(Math.min(1000, timing.beatMs / 4), signal);
     }
   }
 }

@@ -149,12 +149,19 @@ async function removeEmpty(folder: string): Promise<boolean> {
     await rmdir(folder);
     return true;
   } catch (error) {
-    return isMissing(error);
+    // Some systems say EEXIST for a folder that is not empty.
+    if (hasCode(error, "ENOTEMPTY") || hasCode(error, "EEXIST")) return false;
+    if (isMissing(error)) return true;
+    throw error;
   }
 }
 
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
+  return hasCode(error, "ENOENT");
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
 }
 
 /** Visits entries below `folder` in the order of their names; `visit` says whether to go on (for a folder: into it). */

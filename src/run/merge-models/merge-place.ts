@@ -5,7 +5,7 @@ import type { MergeFile } from "../../config/merge-file.js";
 import { settleReplaced } from "../../runtime/atomic-file.js";
 import { type Input, requireApart, requireFolderPlace } from "../../runtime/output-place.js";
 import { cacheInputs } from "../cache-inputs.js";
-import { stagingFolder } from "./staging.js";
+import { requireStagingPlace, stagingFolder } from "./staging.js";
 
 export interface MergePlaceOptions {
   readonly overwrite: boolean;
@@ -18,8 +18,9 @@ export async function requireMergePlace(file: MergeFile, output: string, options
   const inputs = [...inputsOf(file), ...cacheInputs(options)];
   const recognise = formerCheckpoint;
   const shown = `--output ${output}`;
-  await requireApart(stagingFolder(output), stagingFolder(output), inputs);
   await requireApart(output, shown, inputs);
+  await requireApart(stagingFolder(output), stagingFolder(output), inputs);
+  await requireStagingPlace(output);
   await settleReplaced(output, { recognise });
   await requireFolderPlace(output, { shown, inputs: [], overwrite: options.overwrite, recognise });
 }

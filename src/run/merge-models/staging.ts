@@ -131,6 +131,14 @@ function below(folder: string, path: string): string {
   return relative(folder, path).split(sep).join("/");
 }
 
+/** Throws UserError when the unfinished result of `output` cannot be begun or gone on with: said before the models are looked at. */
+export async function requireStagingPlace(output: string): Promise<void> {
+  const folder = stagingFolder(output);
+  await requireFolder(folder);
+  const entries: string[] = await readdir(folder).catch(() => []);
+  if (!entries.includes(NOTE) && entries.length > 0) await requireOwn(folder, []);
+}
+
 /** Throws UserError for a link, a file or a device in the place of the folder. */
 async function requireFolder(folder: string): Promise<void> {
   const found = await lstat(folder).catch(() => undefined);
