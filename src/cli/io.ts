@@ -71,6 +71,9 @@ export interface Library {
       readonly from: string;
       readonly output: string;
       readonly to: "json" | "fusionbench" | "official" | "mergekit";
+      readonly overwrite: boolean;
+      readonly configPath: string;
+      readonly cacheDir: string;
       readonly hub: Hub;
     },
   ): Promise<{ readonly tasks: readonly string[]; readonly groups: readonly string[] }>;

@@ -8,6 +8,7 @@ import { lstat, readdir, readlink, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { ConfigError } from "../errors.js";
 import { MANIFEST, ownFiles, type Recognise } from "./own-files.js";
+import { readText } from "./regular-file.js";
 
 /** Something that a command reads. */
 export interface Input {
@@ -19,6 +20,8 @@ export interface Input {
 /** Links in an input folder whose targets are inputs too; the folder of a model has some dozens of files, one of images may have millions. */
 const MAX_LINKS = 1000;
 const MAX_ENTRIES = 10_000;
+/** Of tables and scripts that are looked at to know them again. */
+const MAX_RESULT_BYTES = 64 * 1024 * 1024;
 
 /**
  * Throws ConfigError when `output` is one of the inputs, holds one, or lies in the folder of one. `shown` is how the output was asked for
@@ -163,6 +166,34 @@ export async function requireFilePlace(file: string, { shown, inputs, overwrite 
   throw new ConfigError(
     `${shown}: expected a new name, found a file. Choose another name, or --overwrite to replace that file.`,
   );
+}
+
+/**
+ * Throws ConfigError unless the files `names` may be written into `folder`, where an earlier call's are replaced: each is a regular file or not there,
+ * and where some are there, so is what shows that they are ours: an entry that `isMark` knows, by its name or by what it holds.
+ */
+export async function requireResultsPlace(
+  folder: string,
+  names: readonly string[],
+  isMark: (name: string, text: () => Promise<string>) => boolean | Promise<boolean>,
+): Promise<void> {
+  const found = await stat(folder).catch(() => undefined);
+  if (found !== undefined && !found.isDirectory())
+    throw new ConfigError(`${folder}: expected a folder or a new name, found a file. Nothing was written.`);
+  const entries: string[] = await readdir(folder).catch(() => []);
+  const taken = names.filter((name) => entries.includes(name));
+  const textOf = (name: string) => () =>
+    readText(join(folder, name), "a file of results", MAX_RESULT_BYTES, ConfigError).catch(() => "");
+  const marks = await Promise.all(entries.map((name) => isMark(name, textOf(name))));
+  if (taken.length > 0 && !marks.includes(true))
+    throw new ConfigError(
+      `${folder}: expected the results of an earlier call, or none, found a folder that is neither and has ${taken.join(", ")}, which would be replaced; choose another --output`,
+    );
+  for (const name of taken) {
+    const kind = await otherThan("file", join(folder, name));
+    if (kind !== undefined)
+      throw new ConfigError(`${join(folder, name)}: expected a file of ours, found ${kind}. Nothing was written.`);
+  }
 }
 
 /** What is at `path` instead, in words; undefined if it is what is wanted, or nothing. */
