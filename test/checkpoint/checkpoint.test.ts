@@ -21,6 +21,7 @@ describe("a saved folder", () => {
     const path = join(folder, "model");
     await save(path, { preprocessor: { size: 32 }, readme: "# card\n" });
     expect((await readdir(path)).toSorted()).toEqual([
+      ".adamerge-files.json",
       "README.md",
       "config.json",
       "model.safetensors",
@@ -37,7 +38,7 @@ describe("a saved folder", () => {
   it("is not written over unless asked for, and not touched by a failure", async () => {
     const path = join(folder, "model");
     await save(path);
-    await expect(save(path)).rejects.toThrow(/expected a new or empty folder, found 2 entries/);
+    await expect(save(path)).rejects.toThrow(/expected a new or empty folder, found 3 entries/);
     const fails = () => {
       throw new Error("no values");
     };
@@ -78,7 +79,12 @@ describe("shards", () => {
   };
 
   it("are written by size and opened as one checkpoint", async () => {
-    expect((await readdir(path)).toSorted()).toEqual(["config.json", ...names, "model.safetensors.index.json"]);
+    expect((await readdir(path)).toSorted()).toEqual([
+      ".adamerge-files.json",
+      "config.json",
+      ...names,
+      "model.safetensors.index.json",
+    ]);
     const index = JSON.parse(await readFile(join(path, "model.safetensors.index.json"), "utf8"));
     expect(index).toEqual({ metadata: { total_size: 48 }, weight_map: { a: names[0], b: names[1], c: names[2] } });
     const checkpoint = await openCheckpoint(path);
