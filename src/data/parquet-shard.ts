@@ -3,9 +3,12 @@
  * values of a column. Knows nothing of images, labels or the other shards.
  */
 import { asyncBufferFromFile, type FileMetaData, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
-import { compressors } from "hyparquet-compressors";
+import { compressors as packaged } from "hyparquet-compressors";
 import { z } from "zod";
 import { DataError } from "../errors.js";
+import { decompressLz4, decompressLz4Raw } from "./parquet-lz4.js";
+
+const compressors = { ...packaged, LZ4: decompressLz4, LZ4_RAW: decompressLz4Raw };
 
 /** What the `huggingface` metadata says about a column; only the parts that are used. */
 const featureSchema = z.object({ _type: z.string().optional(), names: z.array(z.string()).optional() });
