@@ -41,6 +41,8 @@ export interface ReadRequest {
   readonly where: string;
   /** Not validated yet: the reader does it, with its own schema. */
   readonly parameters: unknown;
+  /** Whether class numbers are to have names, wherever they are; else they are meant as the caller's. */
+  readonly namesWanted: boolean;
 }
 
 /** One entry of the registry in `dataset.ts`. */

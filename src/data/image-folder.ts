@@ -62,6 +62,7 @@ async function openImageFolder(request: ReadRequest): Promise<ImageDataset> {
   const name = basename(path);
   const passed = new PassedOver();
   for (const other of others) passed.add(other);
+  if (root !== path) await countBeside(path, split, passed);
   if (folders.length === 0) {
     const files = images.map((image) => join(root, image));
     return {
@@ -97,6 +98,16 @@ async function openImageFolder(request: ReadRequest): Promise<ImageDataset> {
     notices: [...(found.notices ?? []), ...ofEmpty],
     emptyClasses: empty,
   };
+}
+
+/** Beside a split's folder: folders that are no splits, which are not its classes, and images. */
+async function countBeside(path: string, split: string, passed: PassedOver): Promise<void> {
+  const { folders, images } = await list(path);
+  const isSplit = (folder: string) => folder === split || SPLIT_NAMES.has(folder.toLowerCase());
+  // Of splits with names of their own there are several, of which this is one.
+  if (!SPLIT_NAMES.has(split.toLowerCase())) return;
+  for (const folder of folders) if (!isSplit(folder)) passed.addKind(`folders beside ${split}`, folder);
+  for (const image of images) passed.addKind(`images beside ${split}`, image);
 }
 
 function folderDataset(found: {
