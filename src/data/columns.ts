@@ -27,9 +27,9 @@ export interface ColumnChoice {
   readonly found: string;
 }
 
-/** Among the columns that are not called as usual. `option` is the key that names a column in suite.yaml. */
-export function nearColumn(columns: readonly string[], role: ColumnRole, option: string): ColumnChoice {
-  const near = columns.filter((name) => NAMES[role].includes(simplified(name)));
+/** Among the columns that are not called as usual. `option` is the key that names a column in suite.yaml; `taken` has another role. */
+export function nearColumn(columns: readonly string[], role: ColumnRole, option: string, taken?: string): ColumnChoice {
+  const near = columns.filter((name) => name !== taken && NAMES[role].includes(simplified(name)));
   const found = shownColumns(columns);
   const [only] = near;
   if (only !== undefined && near.length === 1)

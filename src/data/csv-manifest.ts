@@ -181,11 +181,10 @@ function manifestColumns(
       `${where}: ${manifest}:1: expected a column ${usualImage}, found ${image.found}; name it with dataset.image_column`,
     );
   const usualLabel = label_column ?? LABEL_COLUMN;
-  const others = columns.filter((name) => name !== image.column);
   const label = columns.includes(usualLabel)
     ? { column: usualLabel, found: "" }
     : label_column === undefined
-      ? nearColumn(others, "label", "dataset.label_column")
+      ? nearColumn(columns, "label", "dataset.label_column", image.column)
       : { column: undefined, found: `${shownColumns(columns)}, none called ${label_column}` };
   const split = basename(manifest) === COMMON_NAME ? splitColumn(columns) : undefined;
   const said = [image, label].flatMap((choice) => ("notice" in choice && choice.notice ? [choice.notice] : []));

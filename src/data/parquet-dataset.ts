@@ -129,8 +129,7 @@ function chooseLabelColumn(shard: Shard, imageColumn: string, asked: string | un
   const found = shownColumns(shard.columns);
   if (typed.length > 1)
     return { column: undefined, found: `${found}: say with dataset.label_column which of ${shownColumns(typed)}` };
-  const others = shard.columns.filter((name) => name !== imageColumn);
-  return nearColumn(others, "label", "dataset.label_column");
+  return nearColumn(shard.columns, "label", "dataset.label_column", imageColumn);
 }
 
 function requireColumns(shard: Shard, names: readonly string[]): void {

@@ -170,9 +170,9 @@ export function isLabelled(pixels: PixelStore): pixels is LabelledPixels {
 /** `pixels` with its labels. Throws DataError when it has none; `where` says what needs them. */
 export function requireLabels(pixels: PixelStore, where: string): LabelledPixels {
   if (isLabelled(pixels)) return pixels;
-  const why = pixels.unlabelled === undefined ? "" : ` (${pixels.unlabelled})`;
+  const why = pixels.unlabelled === undefined ? "" : `${pixels.unlabelled}; `;
   throw new DataError(
-    `${where}: ${pixels.name}: expected labels, found an unlabelled split${why}; choose a labelled split, add a label column or class folders, or do without: data.eval_split=null for a fit that measures no accuracy, data.eval_tasks for the tasks that have labels`,
+    `${where}: ${pixels.name}: expected labels, found an unlabelled split; ${why}choose a labelled split, add a label column or class folders, or do without: data.eval_split=null for a fit that measures no accuracy, data.eval_tasks for the tasks that have labels`,
   );
 }
 

@@ -39,9 +39,9 @@ const datasetSchema = z.strictObject({
     ),
   exif_orientation: z
     .enum(["apply", "ignore"])
-    .default("apply")
+    .optional()
     .describe(
-      "Whether images are turned as their EXIF orientation says, as Hugging Face datasets does, or read as they are stored",
+      "apply (the default): images are turned as their EXIF orientation says, as Hugging Face datasets does; ignore: they are read as they are stored",
     ),
 });
 

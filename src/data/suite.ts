@@ -42,8 +42,8 @@ export interface DatasetReading {
   readonly parameters: Readonly<Record<string, string>>;
   /** What says which class a label means. */
   readonly labels: LabelMeaning;
-  /** Whether images are turned as their EXIF orientation says. */
-  readonly exifOrientation: ExifOrientation;
+  /** Whether images are turned as their EXIF orientation says; they are if absent. */
+  readonly exifOrientation?: ExifOrientation;
 }
 
 /** A split of a data set as it calls it, whole or in part. */
@@ -143,7 +143,8 @@ function readingOf({
     const part = every === undefined ? { except: true, every: except_every ?? 0 } : { except: false, every };
     return [name, { name: of, part }];
   });
-  return { splits: new Map(named), parameters, labels, exifOrientation: exif_orientation };
+  const turning = exif_orientation === undefined ? {} : { exifOrientation: exif_orientation };
+  return { splits: new Map(named), parameters, labels, ...turning };
 }
 
 /** What is there of a section with optional keys. */
