@@ -7,7 +7,7 @@ import { open, readdir, readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { DataError } from "../errors.js";
-import { printable } from "../runtime/printable.js";
+import { printable, quote } from "../runtime/printable.js";
 import { type DatasetReader, type ImageDataset, type ReadRequest, readerParameters } from "./image-dataset.js";
 import { isImageExtension, isInLeftover, isLeftover, PassedOver } from "./passed-over.js";
 import { openTar, type TarEntry, type TarFile } from "./tar-entries.js";
@@ -123,6 +123,11 @@ async function samplesOf(archive: string, passed: PassedOver): Promise<readonly 
         passed.addKind(`.${LABEL_EXTENSION} without an image before or after`, current.labelName);
     };
     for await (const entry of tar.entries()) {
+      // What is no UTF-8 was replaced: two names could have become one.
+      if (entry.name.includes("\ufffd"))
+        throw new DataError(
+          `${archive}: expected names in UTF-8, found the member ${quote(entry.name)} in another encoding; pack the images anew under other names`,
+        );
       const [, key, extension] = /^((?:.*\/)?[^/.]+)\.([^/]+)$/.exec(entry.name) ?? [];
       if (key === undefined || extension === undefined || isInLeftover(entry.name)) {
         passed.add(entry.name);

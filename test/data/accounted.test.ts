@@ -163,7 +163,7 @@ describe("archives", () => {
   const tar = (...names: string[]) => {
     const blocks = names.flatMap((name) => {
       const header = Buffer.alloc(512);
-      header.write(name, 0);
+      header.write(name, 0, "latin1");
       header.write("00000000001\0", 124);
       header.write("        ", 148);
       header.write("0ustar\0", 156);
@@ -213,5 +213,12 @@ describe("archives", () => {
       expect(notice).toContain(part);
     expect(await datasetSplits(join(root, "tar"), "x")).toEqual(["train"]);
     expect(readFileSync(join(root, "tar/train/0.tar")).length).toBe(1024 * (names.length + 1));
+  });
+
+  it("of names that are not UTF-8 are refused by name", async () => {
+    writeAt(root, "foreign/train/0.tar", tar("0.png", "caf\xe9.png"));
+    await expect(open("foreign")).rejects.toThrow(
+      '0.tar: expected names in UTF-8, found the member "caf\ufffd.png" in',
+    );
   });
 });
