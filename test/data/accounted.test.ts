@@ -102,7 +102,7 @@ describe("CSV files", () => {
       ["cat", "dog, big"],
       [0, 1],
     ]);
-    expect((await found.encoded(1)).toString()).toBe(`${name}/dog/1.png`);
+    expect(Buffer.from(await found.encoded(1)).toString()).toBe(`${name}/dog/1.png`);
     expect(found.notices).toHaveLength(notices.length);
     for (const [index, notice] of notices.entries()) expect(found.notices?.[index]).toContain(`train.csv: ${notice}`);
   });
