@@ -165,24 +165,26 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         modules = {"encoder": encoder(), "head": ClassificationHead(torch.randn(3, 4))}
-        for kind, module in modules.items():
-            for way, save in WAYS.items():
-                path = folder / f"{kind}-{way}.pt"
-                save(module, str(path))
-                result = convert(path)
-                assert result.returncode == 0, f"{path.name}: {result.stderr}"
-                found, expected = load_file(path.with_suffix(".safetensors")), module.state_dict()
-                assert list(sorted(found)) == list(sorted(expected)), f"{path.name}: {sorted(found)}"
-                for tensor, value in expected.items():
-                    assert torch.equal(found[tensor], value), f"{path.name}: {tensor}"
+        files = {(kind, way): folder / f"{kind}-{way}.pt" for kind in modules for way in WAYS}
+        for (kind, way), path in files.items():
+            WAYS[way](modules[kind], str(path))
+        result = convert(*files.values())
+        assert result.returncode == 0, result.stderr
+        for (kind, _), path in files.items():
+            found, expected = load_file(path.with_suffix(".safetensors")), modules[kind].state_dict()
+            assert list(sorted(found)) == list(sorted(expected)), f"{path.name}: {sorted(found)}"
+            for tensor, value in expected.items():
+                assert torch.equal(found[tensor], value), f"{path.name}: {tensor}"
         mark = folder / "executed"
         attacks = {way: {"weight": torch.ones(2), "attack": Command(mark)} for way in ("zip", "legacy", "pickle")}
-        for way, value in attacks.items():
-            path = folder / f"attack-{way}.pt"
+        paths = [folder / f"attack-{way}.pt" for way in attacks]
+        for (way, value), path in zip(attacks.items(), paths):
             WAYS[way](value, str(path))
-            result = convert(path)
-            assert not mark.exists(), f"{path.name} was executed"
-            assert result.returncode == 0 and list(load_file(path.with_suffix(".safetensors"))) == ["weight"], result.stderr
+        result = convert(*paths)
+        assert not mark.exists(), "an attack was executed"
+        assert result.returncode == 0, result.stderr
+        for path in paths:
+            assert list(load_file(path.with_suffix(".safetensors"))) == ["weight"], path.name
         for kind, content in refused_attacks(folder, mark).items():
             path = folder / f"attack-{kind}.pt"
             path.write_bytes(content)
@@ -193,7 +195,7 @@ def main():
             assert REFUSALS[kind] in result.stderr, f"{path.name}: {result.stderr}"
         again = convert(folder / "head-zip.pt")
         assert again.returncode != 0 and "exists already" in again.stderr
-    print(f"{len(modules) * len(WAYS)} files of modules converted; {len(attacks) + len(REFUSALS)} attacks without effect")
+    print(f"{len(files)} files of modules converted; {len(attacks) + len(REFUSALS)} attacks without effect")
 
 
 if __name__ == "__main__":
