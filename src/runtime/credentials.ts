@@ -3,8 +3,8 @@
  * addresses, secrets in query strings and tokens of the hub are told by their form; those that the environment gives are told by their value.
  */
 
-/** `https://user:password@`, up to the last @ before the path. */
-const USER_INFO = /([a-z][a-z0-9+.-]*:\/\/)[^\s/]*@/gi;
+/** `https://user:password@`, up to the last @ before the path; with one slash where the address was taken for a path. */
+const USER_INFO = /([a-z][a-z0-9+.-]*:\/\/)[^\s/]*@|([a-z][a-z0-9+.-]+:\/)[^\s/:]*:[^\s/]*@/gi;
 /** Values in query strings: tokens, and the signatures of storage. */
 const QUERY_SECRET = /([?&][\w.-]*(?:token|key|secret|passw|pwd|sig|auth|credential|policy)[\w.-]*=)[^&\s"'`#<>]+/gi;
 const BEARER = /\b(Bearer\s+)[\w.~+/=-]{8,}/gi;
@@ -15,7 +15,7 @@ const HIDDEN = "***";
 /** A text with everything in it hidden that looks like a credential. */
 export function withoutCredentials(text: string): string {
   return text
-    .replace(USER_INFO, `$1${HIDDEN}@`)
+    .replace(USER_INFO, `$1$2${HIDDEN}@`)
     .replace(QUERY_SECRET, `$1${HIDDEN}`)
     .replace(BEARER, `$1${HIDDEN}`)
     .replace(HUB_TOKEN, `hf_${HIDDEN}`);

@@ -42,6 +42,7 @@ describe("credentials", () => {
   it.each([
     ["https://user:password@host/p", "https://***@host/p"],
     ["https://user:p@ss@host/p and http://token@b", "https://***@host/p and http://***@b"],
+    ["/cwd/https:/me:pw@host/p", "/cwd/https:/***@host/p"],
     ["hf://org/name@main", "hf://org/name@main"],
     ["https://host/org/name@rev?x=1", "https://host/org/name@rev?x=1"],
     [
