@@ -376,8 +376,8 @@ describe("client", () => {
     });
     await new Promise<void>((resolve) => first.listen(0, "127.0.0.1", resolve));
     const uri = `http://127.0.0.1:${(first.address() as AddressInfo).port}`;
-    await expect(client({ uri, token: "secret-token" }).experimentId("x")).rejects.toThrow(/Is this an MLflow server/);
-    expect(seen).toEqual(["Bearer secret-token", undefined]);
+    await expect(client({ uri, token: "secret-token" }).experimentId("x")).rejects.toThrow(/which is not followed/);
+    expect(seen).toEqual(["Bearer secret-token"]);
     for (const server of [first, other]) server.close();
   });
 

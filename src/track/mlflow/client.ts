@@ -228,7 +228,7 @@ function parseUri(uri: string): string {
   return uri.replace(/\/+$/, "");
 }
 
-/** The headers of one who may; fetch sends them to the server alone, and to no other that it redirects to. */
+/** The headers of one who may ask. */
 export function authorization({
   username,
   password,
