@@ -71,7 +71,7 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
   const started = performance.now();
   if (options.resume === undefined) await requireFitPlace(config, options);
   const onCompared = (models: ComparedModels) => sayNeeds(config, models, options);
-  return withSession(config, { ...options, onCompared }, async (session) => {
+  return withSession(config, { ...options, onCompared, isSaved: config.save_model }, async (session) => {
     const [step, data] = await Promise.all([
       compileStep(session.engine, session.inputs, config),
       loadLearningData(config, session, options.cacheDir),

@@ -99,6 +99,18 @@ export async function readStoredFloat32(tensor: StoredTensor): Promise<Float32Ar
   }
 }
 
+/** The bytes of one tensor in row-major order, whatever its dtype. Throws CheckpointError for a file that changed since its header was read. */
+export async function readStoredBytes(tensor: StoredTensor): Promise<Uint8Array> {
+  const handle = await openUnchanged(tensor.file);
+  try {
+    const bytes = await readElements(handle, tensor);
+    requireUnchanged(tensor.file, await handle.stat());
+    return bytes;
+  } finally {
+    await handle.close();
+  }
+}
+
 /**
  * Hex sha256 over dtype, shape and bytes of each tensor (in row-major order), in one pass over the file that all of them are in, in pieces of
  * at most 64 MiB. Keys are the tensors. Throws as `readStoredFloat32`.

@@ -2,11 +2,12 @@
  * Everything a run reads: suite, checkpoints, bundle, heads and images, checked against one another before any
  * computation starts.
  */
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { buildBundle } from "../checkpoint/build-bundle.js";
 import type { Bundle } from "../checkpoint/bundle.js";
-import type { Checkpoint } from "../checkpoint/checkpoint.js";
+import { type Checkpoint, MAX_CONFIG_BYTES } from "../checkpoint/checkpoint.js";
+import { parseConfig } from "../checkpoint/config-text.js";
 import { derivationWarnings } from "../checkpoint/derivation.js";
 import type { Hub } from "../checkpoint/hub/request.js";
 import { compareCheckpoints, failOnProblems } from "../checkpoint/preflight.js";
@@ -34,7 +35,9 @@ import { clipVisionLayout } from "../model/clip-layout.js";
 import { aroundTower, openBase, openExpert } from "../model/clip-models.js";
 import { clipVisionTensors, PROJECTION_TENSOR } from "../model/clip-vision.js";
 import type { Head } from "../model/heads.js";
+import { readText } from "../runtime/regular-file.js";
 import type { ComparedModels } from "./fit-needs.js";
+import { planSavedModel, type SavedModel } from "./saved-model.js";
 import { bringSuite, taskDataset } from "./suite-sources.js";
 import { loadHeads } from "./task-heads.js";
 
@@ -45,8 +48,8 @@ export interface Inputs {
   readonly base: Checkpoint;
   readonly tower: ClipVisionConfig;
   readonly preprocessing: Preprocessing;
-  /** preprocessor_config.json as it stands, for the merged model. */
-  readonly preprocessorJson: unknown;
+  /** What the merged model is saved as, where that was asked for. */
+  readonly saved: SavedModel | undefined;
   readonly bundle: Bundle;
   readonly grouping: Grouping;
   /** Of the merged tasks. */
@@ -74,6 +77,8 @@ export interface InputOptions {
   readonly signal?: AbortSignal;
   /** Called when the models have been compared, before anything long. */
   readonly onCompared?: (models: ComparedModels) => Promise<void>;
+  /** Whether a merged model will be saved: the base's other files are looked at before the work. */
+  readonly isSaved?: boolean;
 }
 
 /** Opens the suite's checkpoints, compares them, builds or reuses the bundle, and reads the heads. */
@@ -84,7 +89,7 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   // A base that is one file has its configs beside it.
   const folder = (await stat(suite.base)).isDirectory() ? suite.base : dirname(suite.base);
   const tower = parseClipConfig(base.config, join(folder, "config.json"));
-  const preprocessor = await readPreprocessing(join(folder, "preprocessor_config.json"), tower);
+  const preprocessing = await readPreprocessing(join(folder, "preprocessor_config.json"), tower);
   const experts = await Promise.all(
     tasks.map(async ({ name, expert }) => ({ task: name, checkpoint: await openExpert(expert, base) })),
   );
@@ -97,6 +102,9 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
     if (around !== undefined) log(`notice: ${around}`);
   }
   await onCompared?.({ tower, tensors, tasks: tasks.length });
+  const names = tensors.map(({ name }) => name);
+  const saved = options.isSaved === true ? await planSavedModel(suite.base, names) : undefined;
+  for (const said of saved?.notices ?? []) log(`notice: ${said}`);
   const processing = processingOf(config.task_vectors)?.make(config.task_vectors);
   const built = await buildBundle({
     base,
@@ -112,7 +120,7 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   const bundle = config.merge_projection ? built : withBaseProjection(built);
   const cacheBytes = config.data.pixel_cache_gb * 1e9;
   const notice = noticesOnce(log);
-  const context = { suite, base, tower, preprocessing: preprocessor.parsed, hub, cacheBytes, notice };
+  const context = { suite, base, tower, preprocessing, hub, cacheBytes, notice };
   const all = await loadHeads(config, [...new Set([...tasks, ...judged])], context, options);
   const headsOf = (some: readonly SuiteTask[]) => some.flatMap(({ name }) => all.get(name) ?? []);
   const grouping = groupTensors(mergeableTensors(bundle), {
@@ -125,8 +133,8 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
     tasks,
     base,
     tower,
-    preprocessing: preprocessor.parsed,
-    preprocessorJson: preprocessor.json,
+    preprocessing,
+    saved,
     bundle,
     grouping,
     heads: headsOf(tasks),
@@ -204,28 +212,16 @@ export function chosenTasks(
   });
 }
 
-/** preprocessor_config.json beside the base, parsed and checked against the tower. */
-async function readPreprocessing(
-  file: string,
-  tower: ClipVisionConfig,
-): Promise<{ json: unknown; parsed: Preprocessing }> {
-  const json = await readJson(file);
-  const parsed = parsePreprocessing(json, file);
+/** preprocessor_config.json beside the base, checked against the tower. */
+async function readPreprocessing(file: string, tower: ClipVisionConfig): Promise<Preprocessing> {
+  const text = await readText(file, "the preprocessor_config.json of the base", MAX_CONFIG_BYTES);
+  const parsed = parsePreprocessing(parseConfig(text, file), file);
   if (parsed.height !== tower.imageSize || parsed.width !== tower.imageSize) {
     throw new CheckpointError(
       `${file}: expected images of ${tower.imageSize}x${tower.imageSize} (image_size of config.json), found ${parsed.width}x${parsed.height}`,
     );
   }
-  return { json, parsed };
-}
-
-async function readJson(file: string): Promise<unknown> {
-  try {
-    return JSON.parse(await readFile(file, "utf8"));
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CheckpointError(`${file}: expected a JSON file (${reason}); copy it from the base model`, { cause });
-  }
+  return parsed;
 }
 
 /** The labelled images of `tasks` in a split. Throws DataError for a split without labels. */

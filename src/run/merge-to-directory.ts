@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { saveCheckpoint } from "../checkpoint/checkpoint.js";
 import { formerCheckpoint } from "../checkpoint/former-checkpoint.js";
+import { readStoredBytes } from "../checkpoint/stored-tensor.js";
 import type { RunConfig } from "../config/schema.js";
 import { prototypesOf, zeroShotOf } from "../data/head-recipes.js";
 import type { SuiteTask } from "../data/suite.js";
@@ -14,6 +15,7 @@ import { requireFolderPlace } from "../runtime/output-place.js";
 import { type CoefficientsRecord, parseCoefficients } from "../track/coefficients-file.js";
 import { type InputOptions, type Inputs, loadInputs } from "./inputs.js";
 import { packageVersion } from "./records.js";
+import { planSavedModel } from "./saved-model.js";
 import { coefficientsInputs, suiteInputs } from "./suite-place.js";
 
 export interface MergeToDirectoryOptions extends InputOptions {
@@ -39,7 +41,7 @@ export async function mergeToDirectory(
     ...REPLACING,
   });
   const record = parseCoefficients(await readText(coefficientsPath), coefficientsPath);
-  const inputs = await loadInputs(config, options);
+  const inputs = await loadInputs(config, { ...options, isSaved: true });
   const from = { record, path: coefficientsPath };
   await writeMergedModel(directory, inputs, config, from, [], overwrite ? REPLACING : undefined);
 }
@@ -95,7 +97,7 @@ export function tensorCoefficients(record: CoefficientsRecord, inputs: Inputs, p
   return values;
 }
 
-/** Writes config.json, preprocessor_config.json, the merged tensors in float32 and a model card. */
+/** Writes the merged tensors in float32, all else of the base as it is there, and a model card. */
 export async function writeMergedModel(
   directory: string,
   inputs: Inputs,
@@ -104,17 +106,24 @@ export async function writeMergedModel(
   rows: readonly ResultRow[],
   replace?: Replacing,
 ): Promise<void> {
-  const { bundle, base } = inputs;
+  const { bundle, suite } = inputs;
+  const names = bundle.tensors.map(({ name }) => name);
+  const saved = inputs.saved ?? (await planSavedModel(suite.base, names));
   const coefficientsNK = tensorCoefficients(record, inputs, path);
   const rowOfTensor = new Map(inputs.grouping.tensors.map((name, index) => [name, index]));
   const byName = new Map(bundle.tensors.map((tensor) => [tensor.name, tensor]));
   await saveCheckpoint(directory, {
-    config: base.config,
-    preprocessor: inputs.preprocessorJson,
+    config: saved.config,
+    companions: saved.companions,
     readme: cardOf(inputs, config, record, rows),
     replace,
-    specs: bundle.tensors.map(({ name, shape }) => ({ name, shape, dtype: "F32" })),
+    specs: [
+      ...bundle.tensors.map(({ name, shape }) => ({ name, shape, dtype: "F32" })),
+      ...[...saved.copied].map(([name, { shape, dtype }]) => ({ name, shape, dtype })),
+    ],
     data: async (name) => {
+      const copied = saved.copied.get(name);
+      if (copied !== undefined) return readStoredBytes(copied);
       const tensor = byName.get(name);
       if (tensor === undefined) throw new CheckpointError(`${directory}: no tensor ${name}`);
       return readMergedTensor(bundle, tensor, coefficientsNK, rowOfTensor.get(name) ?? 0);

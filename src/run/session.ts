@@ -18,6 +18,8 @@ export interface SessionOptions {
   readonly hub?: Hub;
   /** Called when the models have been compared, before anything long. */
   readonly onCompared?: (models: ComparedModels) => Promise<void>;
+  /** Whether a merged model will be saved. */
+  readonly isSaved?: boolean;
 }
 
 export interface Session {

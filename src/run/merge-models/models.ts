@@ -6,6 +6,7 @@ import { dirname } from "node:path";
 import { readAdapterOf } from "../../checkpoint/adapter/adapted-tensors.js";
 import { type Adapter, isAdapter } from "../../checkpoint/adapter/adapter.js";
 import { openCheckpoint, type StoredCheckpoint } from "../../checkpoint/checkpoint.js";
+import { chooseCompanionNames } from "../../checkpoint/companion-names.js";
 import { fetchPlanned, requireHub } from "../../checkpoint/hub/fetch-planned.js";
 import { modelFiles } from "../../checkpoint/hub/model-files.js";
 import { parseUri } from "../../checkpoint/hub/reference.js";
@@ -14,7 +15,6 @@ import { type ChooseFiles, planSnapshot, type SnapshotPlan } from "../../checkpo
 import type { MergeFile, MergeFileModel, MergeFilePlace } from "../../config/merge-file.js";
 import { locateOnHub } from "../../data/suite-paths.js";
 import { CheckpointError } from "../../errors.js";
-import { MODEL_FILE, TOKENIZER_FILE } from "./companion-files.js";
 
 export interface MergeModel {
   readonly name: string;
@@ -94,6 +94,5 @@ async function bringAll(
 /** A model's weights and config, or an adapter's, and what goes with the merged model. */
 const chooseFiles: ChooseFiles = async (names, read) => {
   const { files, absent } = await modelFiles({ preprocessor: false, tokenizer: false })(names, read);
-  const beside = names.filter((name) => TOKENIZER_FILE.test(name) || MODEL_FILE.test(name));
-  return { files: [...new Set([...files, ...beside])], absent, certain: false };
+  return { files: [...new Set([...files, ...chooseCompanionNames(names).copied])], absent, certain: false };
 };
