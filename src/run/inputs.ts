@@ -10,7 +10,7 @@ import { type Checkpoint, MAX_CONFIG_BYTES } from "../checkpoint/checkpoint.js";
 import { parseConfig } from "../checkpoint/config-text.js";
 import { derivationWarnings } from "../checkpoint/derivation.js";
 import type { Hub } from "../checkpoint/hub/request.js";
-import { compareCheckpoints, failOnProblems } from "../checkpoint/preflight.js";
+import { compareCheckpoints, type Expert, failOnProblems } from "../checkpoint/preflight.js";
 import { pytorchNotice } from "../checkpoint/torch/notice.js";
 import { judgedSplit } from "../config/judged-split.js";
 import { nearest } from "../config/nearest.js";
@@ -95,12 +95,18 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   );
   const pickled = pytorchNotice([base, ...experts.map(({ checkpoint }) => checkpoint)]);
   if (pickled !== undefined) log(`notice: ${pickled}`);
-  const tensors = clipVisionTensors(tower);
+  // Experts are saved as CLIPVisionModel too, which has no projection.
+  const tensors = clipVisionTensors(tower).map((tensor) => ({
+    ...tensor,
+    isOptional: tensor.name === PROJECTION_TENSOR,
+  }));
   failOnProblems(await compareCheckpoints(base, experts, tensors, clipVisionLayout));
   for (const model of [base, ...experts.map(({ checkpoint }) => checkpoint)]) {
     const around = aroundTower(model);
     if (around !== undefined) log(`notice: ${around}`);
   }
+  const unprojected = withoutProjection(experts);
+  if (unprojected !== undefined) log(`notice: ${unprojected}`);
   await onCompared?.({ tower, tensors, tasks: tasks.length });
   const names = tensors.map(({ name }) => name);
   const saved = options.isSaved === true ? await planSavedModel(suite.base, names) : undefined;
@@ -180,6 +186,15 @@ const CORRUPTION_SEED = 0;
 function corruptionOf({ data }: RunConfig): ChosenCorruption | undefined {
   if (data.corruption === "none") return undefined;
   return { name: data.corruption, severity: data.corruption_severity, seed: CORRUPTION_SEED };
+}
+
+/** Which experts have no projection where others do, in a sentence; undefined where all are alike. */
+function withoutProjection(experts: readonly Expert[]): string | undefined {
+  const has = ({ checkpoint }: Expert) =>
+    checkpoint.isPartial || [...checkpoint.tensors.keys()].some((name) => name.endsWith(PROJECTION_TENSOR));
+  const lacking = experts.filter((expert) => !has(expert)).map(({ task }) => task);
+  if (lacking.length === 0 || lacking.length === experts.length) return undefined;
+  return `the experts of ${lacking.join(", ")} have no ${PROJECTION_TENSOR}: they count as having the base's, and the others' changes of it are merged`;
 }
 
 /** The projection is left as the base has it, as FusionBench does. */

@@ -88,6 +88,7 @@ describe("a merge", () => {
         "generation_config.json",
         "merge.yaml",
         "model.safetensors",
+        "notes.txt",
         "preprocessor_config.json",
         "tokenizer.json",
       ].toSorted(),
@@ -234,7 +235,7 @@ describe("a merge that was stopped", () => {
 
   it("replaces an output only when asked", async () => {
     await mergeText(text);
-    await expect(mergeText(text)).rejects.toThrow(/out: expected a new or empty folder .* found 7 entries/);
+    await expect(mergeText(text)).rejects.toThrow(/out: expected a new or empty folder .* found 8 entries/);
     expect((await mergeText(text, { overwrite: true })).reason).toBe("finished");
     await writeFile(join(folder, "out", "notes.txt"), "mine");
     await expect(mergeText(text, { overwrite: true })).rejects.toThrow(
