@@ -6,7 +6,6 @@ import { dirname } from "node:path";
 import { readAdapterOf } from "../../checkpoint/adapter/adapted-tensors.js";
 import { type Adapter, isAdapter } from "../../checkpoint/adapter/adapter.js";
 import { openCheckpoint, type StoredCheckpoint } from "../../checkpoint/checkpoint.js";
-import { chooseCompanionNames } from "../../checkpoint/companion-names.js";
 import { fetchPlanned, requireHub } from "../../checkpoint/hub/fetch-planned.js";
 import { modelFiles } from "../../checkpoint/hub/model-files.js";
 import { parseUri } from "../../checkpoint/hub/reference.js";
@@ -92,7 +91,4 @@ async function bringAll(
 }
 
 /** A model's weights and config, or an adapter's, and what goes with the merged model. */
-const chooseFiles: ChooseFiles = async (names, read) => {
-  const { files, absent } = await modelFiles({ preprocessor: false, tokenizer: false })(names, read);
-  return { files: [...new Set([...files, ...chooseCompanionNames(names).copied])], absent, certain: false };
-};
+const chooseFiles: ChooseFiles = modelFiles({ preprocessor: false, tokenizer: false, companions: true });
