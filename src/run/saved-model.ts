@@ -7,6 +7,7 @@ import { openCheckpoint, type StoredCheckpoint } from "../checkpoint/checkpoint.
 import { type Companion, findCompanions } from "../checkpoint/companions.js";
 import { parseConfig } from "../checkpoint/config-text.js";
 import { indexTextTower } from "../checkpoint/names.js";
+import { openClipTextTensors } from "../checkpoint/open-clip-text.js";
 import { sameShape } from "../checkpoint/preflight.js";
 import { modelFolder, readModelText, statingDtype, visionTowerConfig } from "../checkpoint/saved-config.js";
 import type { StoredTensor } from "../checkpoint/stored-tensor.js";
@@ -69,28 +70,33 @@ function withRest(
   text: string,
   where: string,
 ): { readonly config: string; readonly copied: Map<string, StoredTensor>; readonly notices: readonly string[] } {
-  const copied = new Map([...base.tensors].filter(([name]) => POSITION_IDS.test(name)));
-  const names = indexTextTower(base.tensors.keys());
+  const rest = restOf(base);
+  const isIds = (name: string): boolean => POSITION_IDS.test(name);
   const config = parseConfig(text, where);
   const isWhole = typeof config === "object" && config !== null && "vision_config" in config;
+  const alone = new Map([...rest].filter(([name]) => isIds(name) && name.startsWith("vision_model.")));
   if (!isWhole) {
-    for (const name of [...copied.keys()]) if (name.startsWith("text_model.")) copied.delete(name);
     const notice = `${base.path}: its text tower is not saved: ${where} is that of a vision tower`;
-    return { config: text, copied, notices: names.size > 0 ? [notice] : [] };
+    return { config: text, copied: alone, notices: rest.size > alone.size ? [notice] : [] };
   }
   const textConfig = parseClipTextConfig(config, where);
   const wanted = [LOGIT_SCALE, tokenTable(textConfig), ...clipTextTensors(textConfig)];
-  const missing = wanted.filter(
-    ({ name, shape }) => !sameShape(base.tensors.get(names.get(name) ?? "")?.shape ?? [-1], shape),
-  );
+  const missing = wanted.filter(({ name, shape }) => !sameShape(rest.get(name)?.shape ?? [-1], shape));
   if (missing.length === 0) {
-    for (const [name, stored] of names) {
-      const tensor = base.tensors.get(stored);
-      if (tensor !== undefined) copied.set(name, tensor);
-    }
-    return { config: text, copied, notices: [] };
+    const known = new Set(wanted.map(({ name }) => name));
+    return { config: text, copied: new Map([...rest].filter(([name]) => known.has(name) || isIds(name))), notices: [] };
   }
-  for (const name of [...copied.keys()]) if (name.startsWith("text_model.")) copied.delete(name);
   const notice = `${base.path}: expected a whole CLIP model, as ${where} says, found ${missing.length} of the ${wanted.length} tensors of the text tower missing (${missing[0]?.name}); the merged model is saved as a vision tower with projection`;
-  return { config: visionTowerConfig(text, where), copied, notices: [notice] };
+  return { config: visionTowerConfig(text, where), copied: alone, notices: [notice] };
+}
+
+/** Everything of a CLIP model that is not its vision tower, by the names of transformers. */
+function restOf({ tensors }: StoredCheckpoint): Map<string, StoredTensor> {
+  const rest = new Map(openClipTextTensors(tensors));
+  for (const [name, own] of indexTextTower(tensors.keys())) {
+    const stored = tensors.get(own);
+    if (stored !== undefined) rest.set(name, stored);
+  }
+  for (const [name, stored] of tensors) if (POSITION_IDS.test(name)) rest.set(name, stored);
+  return rest;
 }

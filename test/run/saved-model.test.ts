@@ -58,12 +58,53 @@ async function writeExpert(task: string, rename: (name: string) => string | unde
 
 async function merge(): Promise<{ output: string; lines: string[]; model: StoredCheckpoint }> {
   const presetsDir = join(ROOT, "configs", "presets");
-  const { config } = await loadRunConfig(join(folder, "c.yaml"), ["granularity=task-wise"], { presetsDir, cwd: folder });
+  const { config } = await loadRunConfig(join(folder, "c.yaml"), ["granularity=task-wise"], {
+    presetsDir,
+    cwd: folder,
+  });
   const output = join(folder, "out");
   const lines: string[] = [];
   const options = { cacheDir: join(folder, "cache"), log: (line: string) => lines.push(line) };
   await mergeToDirectory(config, join(folder, "coefficients.json"), output, options);
   return { output, lines, model: await openCheckpoint(output) };
+}
+
+/** As OpenAI's code and open_clip name and fuse them. */
+async function inOpenClipLayout(base: StoredCheckpoint): Promise<WritableTensor[]> {
+  const tensors = new Map<string, WritableTensor>();
+  for (const [name, { shape }] of base.tensors) {
+    const data = await base.readFloat32(name);
+    const own = name
+      .replace("vision_model.", "visual.")
+      .replace("text_model.", "")
+      .replace("embeddings.class_embedding", "class_embedding")
+      .replace("embeddings.patch_embedding", "conv1")
+      .replace("embeddings.token_embedding", "token_embedding")
+      .replace("embeddings.position_embedding.weight", "positional_embedding")
+      .replace("pre_layrnorm", "ln_pre")
+      .replace("post_layernorm", "ln_post")
+      .replace("final_layer_norm", "ln_final")
+      .replace("encoder.layers", "transformer.resblocks")
+      .replace("layer_norm", "ln_")
+      .replace("self_attn.out_proj", "attn.out_proj")
+      .replace("mlp.fc1", "mlp.c_fc")
+      .replace("mlp.fc2", "mlp.c_proj")
+      .replace("visual_projection.weight", "visual.proj")
+      .replace("text_projection.weight", "text_projection")
+      .replace(/self_attn\.[qkv]_proj\./, "attn.in_proj_");
+    const [rows = 0, columns = 0] = shape;
+    if (name.endsWith("_projection.weight")) {
+      const turned = data.map((_, i) => data[(i % rows) * columns + Math.floor(i / rows)] ?? 0);
+      tensors.set(own, { name: own, dtype: "F32", shape: [columns, rows], data: turned });
+    } else if (own.includes("in_proj_")) {
+      // Names are sorted in the file: k, q, v.
+      const fused = tensors.get(own)?.data ?? new Float32Array(3 * data.length);
+      if (!(fused instanceof Float32Array)) throw new Error(own);
+      fused.set(data, "qkv".indexOf(/self_attn\.([qkv])/.exec(name)?.[1] ?? "q") * data.length);
+      tensors.set(own, { name: own, dtype: "F32", shape: [3 * rows, ...shape.slice(1)], data: fused });
+    } else tensors.set(own, { name: own, dtype: "F32", shape, data });
+  }
+  return [...tensors.values()];
 }
 
 const read = (...parts: string[]) => readFile(join(folder, ...parts));
@@ -102,6 +143,19 @@ describe("a whole CLIP model as base", () => {
       }
     },
   );
+
+  it("in open_clip's layout is saved by the names of transformers, whole", async () => {
+    const base = await openCheckpoint(CLIP);
+    await writeSafetensors(join(folder, "base", "model.safetensors"), await inOpenClipLayout(base));
+    const { model, lines } = await merge();
+    expect(lines.filter((line) => line.includes("text tower"))).toEqual([]);
+    expect([...model.tensors.keys()].toSorted()).toEqual([...base.tensors.keys()].toSorted());
+    for (const [name, { shape }] of base.tensors) {
+      if (isVision(name)) continue;
+      expect(model.tensors.get(name)?.shape).toEqual(shape);
+      expect(await model.readFloat32(name)).toEqual(await base.readFloat32(name));
+    }
+  });
 
   it("keeps every byte of an odd config, and says the type of what is in the file", async () => {
     const odd = (text: string) =>
