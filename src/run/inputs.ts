@@ -2,6 +2,7 @@
  * Everything a run reads: suite, checkpoints, bundle, heads and images, checked against one another before any
  * computation starts.
  */
+import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { buildBundle } from "../checkpoint/build-bundle.js";
@@ -89,7 +90,7 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   // A base that is one file has its configs beside it.
   const folder = (await stat(suite.base)).isDirectory() ? suite.base : dirname(suite.base);
   const tower = parseClipConfig(base.config, join(folder, "config.json"));
-  const preprocessing = await readPreprocessing(join(folder, "preprocessor_config.json"), tower);
+  const preprocessing = await readPreprocessing(folder, tower);
   const experts = await Promise.all(
     tasks.map(async ({ name, expert }) => ({ task: name, checkpoint: await openExpert(expert, base) })),
   );
@@ -227,10 +228,13 @@ export function chosenTasks(
   });
 }
 
-/** preprocessor_config.json beside the base, checked against the tower. */
-async function readPreprocessing(file: string, tower: ClipVisionConfig): Promise<Preprocessing> {
-  const text = await readText(file, "the preprocessor_config.json of the base", MAX_CONFIG_BYTES);
-  const parsed = parsePreprocessing(parseConfig(text, file), file);
+/** The preprocessing beside the base, checked against the tower: preprocessor_config.json or, as a CLIPProcessor of transformers 5 saves it, processor_config.json. */
+async function readPreprocessing(folder: string, tower: ClipVisionConfig): Promise<Preprocessing> {
+  const [own, whole] = [join(folder, "preprocessor_config.json"), join(folder, "processor_config.json")];
+  const file = !existsSync(own) && existsSync(whole) ? whole : own;
+  const json = parseConfig(await readText(file, "the preprocessing of the base", MAX_CONFIG_BYTES), file);
+  const isNested = file === whole && typeof json === "object" && json !== null && "image_processor" in json;
+  const parsed = parsePreprocessing(isNested ? json.image_processor : json, file);
   if (parsed.height !== tower.imageSize || parsed.width !== tower.imageSize) {
     throw new CheckpointError(
       `${file}: expected images of ${tower.imageSize}x${tower.imageSize} (image_size of config.json), found ${parsed.width}x${parsed.height}`,

@@ -59,8 +59,11 @@ export async function planSavedModel(path: string, merged: Iterable<string>): Pr
 
 /** Beside a file of any name may lie files of anything: only the preprocessing, which was read from there, is known to be the model's. */
 async function besideFile(path: string, directory: string): Promise<Awaited<ReturnType<typeof findCompanions>>> {
-  const found = await findCompanions(directory, { own: [], wanted: (name) => name === "preprocessor_config.json" });
-  const notice = `of the files beside ${path} only config.json and preprocessor_config.json are copied; for a tokenizer and the like name the folder of a model as the base`;
+  const found = await findCompanions(directory, {
+    own: [],
+    wanted: (name) => /^(?:pre)?processor_config\.json$/.test(name),
+  });
+  const notice = `of the files beside ${path} only config.json and the preprocessing are copied; for a tokenizer and the like name the folder of a model as the base`;
   return { files: found.files, notices: [notice] };
 }
 

@@ -201,6 +201,15 @@ describe("a vision tower as base", () => {
     expect([...model.tensors.keys()].every(isVision)).toBe(true);
   });
 
+  it("has its preprocessing from processor_config.json, where transformers 5 saved a CLIPProcessor", async () => {
+    const text = `{"image_processor": ${await read("base", "preprocessor_config.json")}, "processor_class": "CLIPProcessor"}`;
+    await writeFile(join(folder, "base", "processor_config.json"), text);
+    await rm(join(folder, "base", "preprocessor_config.json"));
+    const { output } = await merge();
+    expect(await readFile(join(output, "processor_config.json"), "utf8")).toBe(text);
+    expect(await readdir(output)).not.toContain("preprocessor_config.json");
+  });
+
   it("leaves a text tower that its config does not know, and says so", async () => {
     await cp(join(CONFIGS, "transformers-5", "vision"), join(folder, "base"), { recursive: true });
     const { lines, model } = await merge();

@@ -12,6 +12,7 @@ import type { ChooseFiles, FileChoice } from "./snapshot.js";
 
 const CONFIG_NAME = "config.json";
 const PREPROCESSOR_NAME = "preprocessor_config.json";
+const PROCESSOR_NAME = "processor_config.json";
 /** One of these groups is a tokenizer; the config beside it is optional. */
 const TOKENIZER_FORMS = [["tokenizer.json"], ["vocab.json", "merges.txt"]];
 const TOKENIZER_NAMES = [...TOKENIZER_FORMS.flat(), "tokenizer_config.json"];
@@ -33,7 +34,10 @@ export function modelFiles(parts: ModelParts): ChooseFiles {
     const adapter = parts.preprocessor ? undefined : chooseAdapter(there);
     if (adapter !== undefined) return { ...adapter, welcome, certain: adapter.certain && !parts.companions };
     const weights = await chooseWeights(there, read);
-    const required = [CONFIG_NAME, ...(parts.preprocessor ? [PREPROCESSOR_NAME] : [])];
+    // A CLIPProcessor of transformers 5 saves the one in the other.
+    const preprocessor =
+      there.has(PROCESSOR_NAME) && !there.has(PREPROCESSOR_NAME) ? PROCESSOR_NAME : PREPROCESSOR_NAME;
+    const required = [CONFIG_NAME, ...(parts.preprocessor ? [preprocessor] : [])];
     const optional = [PREPROCESSOR_NAME, ...(parts.tokenizer ? TOKENIZER_NAMES : [])];
     const files = [...required, ...optional].filter((name) => there.has(name));
     const lacksTokenizer = parts.tokenizer && !TOKENIZER_FORMS.some((form) => form.every((name) => there.has(name)));
