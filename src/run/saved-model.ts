@@ -6,17 +6,20 @@ import { dirname, join } from "node:path";
 import { openCheckpoint, type StoredCheckpoint } from "../checkpoint/checkpoint.js";
 import { type Companion, findCompanions } from "../checkpoint/companions.js";
 import { parseConfig } from "../checkpoint/config-text.js";
-import { indexTextTower } from "../checkpoint/names.js";
+import { towerTensors } from "../checkpoint/layout/tower-names.js";
 import { openClipTextTensors } from "../checkpoint/open-clip-text.js";
 import { sameShape } from "../checkpoint/preflight.js";
 import { modelFolder, readModelText, statingDtype, visionTowerConfig } from "../checkpoint/saved-config.js";
 import type { StoredTensor } from "../checkpoint/stored-tensor.js";
 import { CheckpointError } from "../errors.js";
 import { parseClipTextConfig } from "../model/clip-config.js";
+import { clipTextLayout } from "../model/clip-layout.js";
 import { clipTextTensors, tokenTable } from "../model/clip-text.js";
 
 /** Integers that files of transformers before 4.31 have; every version loads them. */
 const POSITION_IDS = /^(?:vision|text)_model\.(?:.*\.)?position_ids$/;
+/** Its tensors and what goes with them, by their names in a whole model. */
+const TEXT = /^(?:text_model\.|text_projection\.weight$|logit_scale$)/;
 /** The temperature of a whole model. */
 const LOGIT_SCALE = { name: "logit_scale", shape: [] };
 
@@ -94,11 +97,12 @@ function withRest(
 }
 
 /** Everything of a CLIP model that is not its vision tower, by the names of transformers. */
-function restOf({ tensors }: StoredCheckpoint): Map<string, StoredTensor> {
+function restOf({ tensors, path }: StoredCheckpoint): Map<string, StoredTensor> {
   const rest = new Map(openClipTextTensors(tensors));
-  for (const [name, own] of indexTextTower(tensors.keys())) {
+  const { names } = towerTensors(clipTextLayout, tensors.keys(), path);
+  for (const [name, own] of names) {
     const stored = tensors.get(own);
-    if (stored !== undefined) rest.set(name, stored);
+    if (stored !== undefined && TEXT.test(name)) rest.set(name, stored);
   }
   for (const [name, stored] of tensors) if (POSITION_IDS.test(name)) rest.set(name, stored);
   return rest;

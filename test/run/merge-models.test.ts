@@ -1,7 +1,7 @@
 /** Merge files on small made models: what is written beside the tensors, methods over the whole model, stopping and going on, and mistakes. */
-import { cp, lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
 import { decodeBfloat16, encodeBfloat16 } from "../../src/checkpoint/float16.js";
@@ -50,7 +50,7 @@ async function writeModel(path: string, own: ReadonlyMap<string, Float32Array>):
     { name: "model.position_ids", shape: [2], dtype: "I64", data: new Uint8Array(16).fill(1) },
   ]);
   await writeFile(join(path, "config.json"), JSON.stringify({ model_type: "made", torch_dtype: "float32" }));
-  for (const name of ["tokenizer.json", "generation_config.json", "preprocessor_config.json", "notes.txt"])
+  for (const name of ["tokenizer.json", "generation_config.json", "preprocessor_config.json"])
     await writeFile(join(path, name), JSON.stringify({ of: path.split("/").at(-1), name }));
 }
 
@@ -88,7 +88,6 @@ describe("a merge", () => {
         "generation_config.json",
         "merge.yaml",
         "model.safetensors",
-        "notes.txt",
         "preprocessor_config.json",
         "tokenizer.json",
       ].toSorted(),
@@ -235,7 +234,7 @@ describe("a merge that was stopped", () => {
 
   it("replaces an output only when asked", async () => {
     await mergeText(text);
-    await expect(mergeText(text)).rejects.toThrow(/out: expected a new or empty folder .* found 8 entries/);
+    await expect(mergeText(text)).rejects.toThrow(/out: expected a new or empty folder .* found 7 entries/);
     expect((await mergeText(text, { overwrite: true })).reason).toBe("finished");
     await writeFile(join(folder, "out", "notes.txt"), "mine");
     await expect(mergeText(text, { overwrite: true })).rejects.toThrow(
@@ -407,110 +406,4 @@ it("the file that ships merges the suite's experts", async () => {
   expect((await mergeModels(file, join(folder, "mini8"), options)).reason).toBe("finished");
   const found = await openCheckpoint(join(folder, "mini8"));
   expect([...found.tensors.values()].every(({ dtype }) => dtype === "F16")).toBe(true);
-});
-
-describe("beside the tensors", () => {
-  const LINEAR = "models:\n  - {model: MODELS/../x/base}\n  - {model: MODELS/two}\nmerge_method: linear\n";
-  const WEIGHT = "parameters: {weight: 1}\n";
-  const CONFIG =
-    '{\r\n\t"rope_theta" : 1000000.0, "eps": 1e-05, "nan": NaN, "big": 12345678901234567890,\r\n\t"dtype": "float32", "a": "\\u00e9",' +
-    '\r\n\t"vision_config": {"torch_dtype": "float32", "x": 1.0}, "quantization_config": {"dtype": "float32"}\r\n}\r\n';
-  let base: string;
-  const put = async (place: string, name: string, content = `${place} ${name}`) => {
-    await mkdir(dirname(join(folder, "x", place, name)), { recursive: true });
-    await writeFile(join(folder, "x", place, name), content);
-  };
-  const merge = async (more = "", lines: string[] = []) => {
-    const text = `${LINEAR}${WEIGHT}${more}`.replaceAll("MODELS/../x", join(folder, "x"));
-    await mergeText(text, { log: (line) => lines.push(line) });
-    return lines.join("\n");
-  };
-  beforeEach(async () => {
-    base = join(folder, "x", "base");
-    await cp(join(models, "base"), base, { recursive: true });
-    await put("base", "config.json", CONFIG);
-  });
-
-  it("the config is the base's to the byte, but for the type that the file states", async () => {
-    await merge();
-    expect(await readFile(join(folder, "out", "config.json"), "utf8")).toBe(CONFIG);
-    await rm(join(folder, "out"), { recursive: true });
-    await merge("dtype: bfloat16\n");
-    expect(await readFile(join(folder, "out", "config.json"), "utf8")).toBe(
-      CONFIG.replace('"dtype": "float32", "a"', '"dtype": "bfloat16", "a"').replace(
-        '{"torch_dtype": "float32"',
-        '{"torch_dtype": "bfloat16"',
-      ),
-    );
-  });
-
-  it("a config that says another type than the tensors have is put right, one that says none is given the stated one", async () => {
-    await put("base", "config.json", '{"a": 1.0, "torch_dtype": "float16"}');
-    await merge();
-    expect(await readFile(join(folder, "out", "config.json"), "utf8")).toBe('{"a": 1.0, "torch_dtype": "float32"}');
-    await rm(join(folder, "out"), { recursive: true });
-    await put("base", "config.json", '{"a": 1.0, "b": 2}');
-    await merge("dtype: float16\n");
-    expect(await readFile(join(folder, "out", "config.json"), "utf8")).toBe(
-      '{"a": 1.0, "b": 2, "torch_dtype": "float16"}',
-    );
-  });
-
-  it("tokenizers come from where the file says, everything else from the base", async () => {
-    const tokenizer = [
-      "source.spm",
-      "vocab.txt",
-      "tekken.json",
-      "additional_chat_templates/tool.jinja",
-      "tokenization_x.py",
-    ];
-    const own = ["modeling_x.py", "1_Pooling/config.json", "modules.json", "LICENSE", "video_preprocessor_config.json"];
-    for (const name of [...tokenizer, ...own]) await put("base", name);
-    for (const name of [...tokenizer, ...own]) await put("other", name);
-    await cp(join(models, "one", "model.safetensors"), join(folder, "x", "other", "model.safetensors"));
-    const said = await merge(`tokenizer_source: ${join(folder, "x", "other")}\n`);
-    for (const name of tokenizer) expect(await readFile(join(folder, "out", name), "utf8")).toBe(`other ${name}`);
-    for (const name of own) expect(await readFile(join(folder, "out", name), "utf8")).toBe(`base ${name}`);
-    expect(said).toMatch(
-      /notice: modeling_x\.py of .*base: code that comes with the model is copied, and runs for whoever/,
-    );
-    expect(said).toMatch(/notice: tokenization_x\.py of .*other: code that comes with the model/);
-  });
-
-  it("links lead no further than the folder, or the blobs of the hub's cache", async () => {
-    await writeFile(join(folder, "secret"), "secret");
-    await symlink(join(folder, "secret"), join(base, "source.spm"));
-    await expect(merge()).rejects.toThrow(
-      /base\/source\.spm: expected a file of the model inside the folder, found a link to .*secret\. Copy the file into the folder/,
-    );
-    await rm(join(base, "source.spm"));
-    await symlink(join(folder, "nowhere"), join(base, "source.spm"));
-    await expect(merge()).rejects.toThrow(/source\.spm: expected a file of the model, found no such file/);
-    await rm(join(base, "source.spm"));
-    await symlink(folder, join(base, "all"));
-    await symlink("tokenizer.json", join(base, "inner.json"));
-    // As the hub's cache lays a model out.
-    await mkdir(join(folder, "x", "blobs"));
-    await writeFile(join(folder, "x", "blobs", "abc"), "blob");
-    await cp(base, join(folder, "x", "snapshots", "1"), { recursive: true, verbatimSymlinks: true });
-    await symlink("../../blobs/abc", join(folder, "x", "snapshots", "1", "target.spm"));
-    const lines: string[] = [];
-    const text = `${LINEAR}${WEIGHT}`.replace("MODELS/../x/base", join(folder, "x", "snapshots", "1"));
-    await mergeText(text, { log: (line) => lines.push(line) });
-    expect(lines.join("\n")).toMatch(/not copied from .*1: all\/ \(links to folders\)/);
-    expect(await readFile(join(folder, "out", "target.spm"), "utf8")).toBe("blob");
-    expect((await lstat(join(folder, "out", "target.spm"))).isSymbolicLink()).toBe(false);
-    expect(JSON.parse(await readFile(join(folder, "out", "inner.json"), "utf8"))).toMatchObject({ of: "base" });
-  });
-
-  it("a model that is one file has no others, and that is said", async () => {
-    await cp(join(models, "one", "model.safetensors"), join(folder, "x", "one.safetensors"));
-    const text = `${LINEAR}${WEIGHT}`.replace("MODELS/../x/base", join(folder, "x", "one.safetensors"));
-    const lines: string[] = [];
-    await mergeText(text, { log: (line) => lines.push(line) });
-    expect(lines.join("\n")).toMatch(
-      /notice: .*one\.safetensors: of a model that is one file only the tensors are known/,
-    );
-    expect((await readdir(join(folder, "out"))).toSorted()).toEqual(["README.md", "merge.yaml", "model.safetensors"]);
-  });
 });

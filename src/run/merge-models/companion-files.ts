@@ -5,8 +5,11 @@
 import { join } from "node:path";
 import { isTokenizerName } from "../../checkpoint/companion-names.js";
 import { type Companion, type Companions, findCompanions } from "../../checkpoint/companions.js";
+import { type ConfigChange, configTextAt, editConfig } from "../../checkpoint/config-text.js";
 import { modelFolder, readModelText, statingDtype } from "../../checkpoint/saved-config.js";
 import type { MergePlan } from "./plan.js";
+
+const PART = "text_config";
 
 export interface MergeRest {
   /** The text of config.json; undefined where the pattern has none. */
@@ -32,13 +35,25 @@ export async function planRest(plan: MergePlan, dtype: string | undefined): Prom
   if (folder === undefined)
     notices.push(`${pattern.path}: of a model that is one file only the tensors are known; no config.json is written`);
   else if (text === undefined) notices.push(`${folder}: there is no config.json; none is written`);
-  const dtypes = plan.specs.map((spec) => spec.dtype);
   return {
-    config:
-      text === undefined || folder === undefined
-        ? undefined
-        : statingDtype(text, dtypes, { isAdded: dtype !== undefined }, join(folder, "config.json")),
+    config: text === undefined ? undefined : changedConfig(text, plan, dtype, join(folder ?? "", "config.json")),
     files: found.flatMap((companions) => companions.files),
     notices,
   };
+}
+
+/** The pattern's config with what would be wrong about the result put right, also where the settings of a language model are a part of it. */
+function changedConfig(
+  text: string,
+  { jobs, specs, configChanges }: MergePlan,
+  dtype: string | undefined,
+  where: string,
+) {
+  const copies = new Set(jobs.flatMap(({ name, work }) => (work.kind === "copy" ? [name] : [])));
+  const dtypes = specs.filter(({ name }) => !copies.has(name)).map((spec) => spec.dtype);
+  const changes = Object.entries(configChanges).flatMap(([key, value]): ConfigChange[] => {
+    const isInPart = configTextAt(text, [PART, key], where) !== undefined;
+    return [{ path: [key], value }, ...(isInPart ? [{ path: [PART, key], value }] : [])];
+  });
+  return editConfig(statingDtype(text, dtypes, { isAdded: dtype !== undefined }, where), changes, where);
 }

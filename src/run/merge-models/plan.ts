@@ -2,8 +2,10 @@
  * From a merge file to jobs: opens the headers of all models, compares them, resolves every setting for every tensor, and says what is
  * wrong before anything is written.
  */
+
 import { describeAdapted } from "../../checkpoint/adapter/adapted-tensors.js";
 import type { StoredCheckpoint } from "../../checkpoint/checkpoint.js";
+import type { ConfigScalar } from "../../checkpoint/config-text.js";
 import { locationOf } from "../../checkpoint/element-reader.js";
 import type { Hub } from "../../checkpoint/hub/request.js";
 import type { WriteSpec } from "../../checkpoint/safetensors-writer.js";
@@ -46,7 +48,7 @@ export interface MergePlan {
   /** What a person should know of the models: a sentence each. */
   readonly notices: readonly string[];
   /** Fields of config.json that are not the pattern's. */
-  readonly configChanges: Readonly<Record<string, unknown>>;
+  readonly configChanges: Readonly<Record<string, ConfigScalar>>;
 }
 
 /** Throws ConfigError for settings, CheckpointError for models that do not fit together, and HubError for those that do not come. */
