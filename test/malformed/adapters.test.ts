@@ -129,7 +129,7 @@ describe("tensors", () => {
     [
       "integers",
       [filled(`${Q}.lora_A.weight`, [4, 32], "I64"), filled(`${Q}.lora_B.weight`, [32, 4])],
-      /expected dtype F32, F16 or BF16, found I64/,
+      /expected dtype F64, F32, F16, BF16, F8_E4M3 or F8_E5M2, found I64/,
     ],
     [
       "a magnitude of DoRA",

@@ -9,10 +9,12 @@ import { setImmediate } from "node:timers/promises";
 import { assert, CheckpointError } from "../../errors.js";
 import { quote } from "../../runtime/printable.js";
 import type { StoredCheckpoint } from "../checkpoint.js";
+import { isFloatDtype, READ_DTYPES } from "../decode-floats.js";
 import { locationOf, openElementReader } from "../element-reader.js";
+import { isFloat8 } from "../float8.js";
 import { readModelFile } from "../model-files.js";
 import { writeSafetensorsStream } from "../safetensors-writer.js";
-import { isFloatDtype, type StoredTensor } from "../stored-tensor.js";
+import type { StoredTensor } from "../stored-tensor.js";
 import { type Adapter, readAdapter, requireFit, scalingOf } from "./adapter.js";
 import { readLowRankChange } from "./low-rank.js";
 
@@ -32,7 +34,7 @@ export async function readAdapterOf(path: string, base: StoredCheckpoint): Promi
     requireFit(adapter, name, inBase, base.path);
     if (inBase !== undefined && !isFloatDtype(inBase.dtype))
       throw new CheckpointError(
-        `${base.path}: tensor ${quote(name)}: expected dtype F32, F16 or BF16 below the adapter ${adapter.path}, found ${inBase.dtype}. Use the base before its quantisation.`,
+        `${base.path}: tensor ${quote(name)}: expected dtype ${READ_DTYPES} below the adapter ${adapter.path}, found ${inBase.dtype}. Use the base before its quantisation.`,
       );
   }
   for (const [name, stored] of adapter.replaced) {
@@ -84,7 +86,8 @@ export async function writeAdapted(
   if (!isThere) {
     const specs = [...adapter.factors.keys()].map((name) => {
       const { dtype, shape } = baseTensor(base, name);
-      return { name, dtype, shape };
+      // 8 bits hold a base's values, and no changed ones.
+      return { name, dtype: isFloat8(dtype) ? "F32" : dtype, shape };
     });
     await writeSafetensorsStream(path, specs, (name) => adaptedRows(adapter, base, name, signal));
   }

@@ -9,9 +9,10 @@ import { basename, dirname, join } from "node:path";
 import { assert, CheckpointError } from "../../errors.js";
 import { quote } from "../../runtime/printable.js";
 import { ADAPTER_CONFIG_NAME, ADAPTER_FILES, type Checkpoint, type CheckpointTensor } from "../checkpoint.js";
+import { isFloatDtype, READ_DTYPES } from "../decode-floats.js";
 import { type ModelTensors, readModelFile } from "../model-files.js";
 import { indexByCanonicalName } from "../names.js";
-import { hashStored, isFloatDtype, readStoredFloat32 } from "../stored-tensor.js";
+import { hashStored, readStoredFloat32 } from "../stored-tensor.js";
 import { type AdapterConfig, readAdapterConfig } from "./adapter-config.js";
 import { type AdapterTensors, type Factors, type NameInBase, sortAdapterTensors } from "./adapter-tensors.js";
 import { readLowRankChange } from "./low-rank.js";
@@ -148,7 +149,7 @@ export function requireFit(
   for (const { name: factor, dtype, file } of [a, b, ...(initial === undefined ? [] : [initial.a, initial.b])])
     if (!isFloatDtype(dtype))
       throw new CheckpointError(
-        `${file.path}: tensor ${quote(factor)}: expected dtype F32, F16 or BF16, found ${dtype}. Save the adapter again in one of these.`,
+        `${file.path}: tensor ${quote(factor)}: expected dtype ${READ_DTYPES}, found ${dtype}. Save the adapter again in one of these.`,
       );
 }
 

@@ -22,6 +22,7 @@ import { spannedElements } from "../strided-view.js";
 import { readPickle } from "./pickle.js";
 import { UnknownClassError } from "./pickle-machine.js";
 import { described, isKind, type PickledDict, type PickledTensor, type PickledValue } from "./pickled-values.js";
+import { isQuantisedClass } from "./storage-types.js";
 import { readZipRecords, type ZipRecord } from "./zip-records.js";
 
 /** Descriptions of 100,000 tensors have some 20 MB. */
@@ -130,6 +131,10 @@ function unpickled(bytes: Uint8Array, path: string): PickledValue {
     return readPickle(bytes, `${path}: data.pkl`);
   } catch (error) {
     if (!(error instanceof UnknownClassError)) throw error;
+    if (isQuantisedClass(error.className))
+      throw new CheckpointError(
+        `${path}: expected weights as floats, found quantised tensors (${quote(error.className)}). Use the model before its quantisation.`,
+      );
     throw new CheckpointError(
       `${path}: expected a state dict (tensors by name), found an object of the Python class or function ${quote(error.className)}: a pickled whole module, or other code. ${CONVERT_MODULE}.`,
     );
