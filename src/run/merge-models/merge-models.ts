@@ -74,7 +74,7 @@ export async function mergeModels(file: MergeFile, output: string, options: Merg
     const before = doneBytes;
     if (staging.done.size > 0)
       options.log(`goes on with ${staging.folder}: ${staging.done.size} of ${jobs.length} tensors are there`);
-    if (plan.notice !== undefined) options.log(`notice: ${plan.notice}`);
+    for (const notice of plan.notices) options.log(`notice: ${notice}`);
     if (plan.leftOut.length > 0) options.log(`not merged: ${listed(plan.leftOut)}, which the base does not have`);
     const threads = options.threads || availableParallelism();
     const task = await taskOf(file, plan, jobs, options.signal);

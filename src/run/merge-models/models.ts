@@ -41,7 +41,11 @@ export async function openMergeModels(
   hub: Hub | undefined,
 ): Promise<MergeModels> {
   const named = [...models, base, file.base].flatMap((entry) => (entry === undefined ? [] : [entry]));
-  const find = await bringAll(file, [...named.flatMap(({ model, adapter }) => [model, adapter]), file.tokenizer], hub);
+  const find = await bringAll(
+    file,
+    [...named.flatMap(({ model, adapter }) => [model, adapter]), file.tokenizer?.place],
+    hub,
+  );
   const open = async (entry: MergeFileModel): Promise<MergeModel> => {
     const { name, model, adapter } = entry;
     const path = find(model);
@@ -53,7 +57,7 @@ export async function openMergeModels(
   return {
     base: base === undefined ? undefined : await open(base),
     models: await Promise.all(models.map(open)),
-    tokenizer: file.tokenizer === undefined ? undefined : find(file.tokenizer),
+    tokenizer: file.tokenizer === undefined ? undefined : find(file.tokenizer.place),
   };
 }
 
