@@ -81,7 +81,7 @@ function differ(
   const shown = (stored: typeof own) => `${stored?.dtype} [${stored?.shape.join(", ")}]`;
   const values = shown(own) === shown(other) ? `other values (${shown(other)})` : `${shown(other)}`;
   return new CheckpointError(
-    `${other?.file.path ?? checkpoint.path}: tensor ${quote(name)}: expected the bytes of ${pattern.path} (${shown(own)}), since tensors that are no floats are copied and not merged, found ${values} in model ${model}${all.length > 1 ? `, as in ${listed(all.slice(1))}` : ""}. Merge models that agree on them, or remove them from all`,
+    `${other?.file.path ?? checkpoint.path}: tensor ${quote(name)}: expected the bytes of ${pattern.path} (${shown(own)}), since tensors that are no floats are copied and not merged, found ${values} in model ${model}${all.length > 1 ? `, as in ${listed(all.slice(1))}` : ""}. Merge models that agree on them; if they are quantised weights, use the models before their quantisation`,
   );
 }
 

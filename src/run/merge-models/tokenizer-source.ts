@@ -64,6 +64,8 @@ async function vocabularyHash(folder: string, name: string): Promise<string> {
   if (name !== TOKENIZER) return hash.update(await readText(path, "a vocabulary", MAX_TOKENIZER_BYTES)).digest("hex");
   const text = await readText(path, "a tokenizer", MAX_TOKENIZER_BYTES);
   const tokens = tokensOf(parsed(text, path));
+  // Of another form: it is compared as it is.
+  if (tokens.length === 0) return hash.update(text).digest("hex");
   for (const [token, id] of tokens.toSorted((a, b) => a[1] - b[1])) hash.update(`${id} ${JSON.stringify(token)}\n`);
   return hash.digest("hex");
 }
