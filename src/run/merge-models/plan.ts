@@ -63,7 +63,8 @@ export async function planMerge(file: MergeFile, hub: Hub | undefined): Promise<
       `${file.path}: base_model: expected the model that the others come from, found none; ${file.method.name} needs it`,
     );
   const base = needsBase ? file.base : undefined;
-  const models = file.models.filter(({ path }) => path !== base?.path);
+  const listed = file.models.filter(({ path }) => path !== base?.path);
+  const models = isAverageOfBase(file, method) ? [...listed, ...(file.base === undefined ? [] : [file.base])] : listed;
   if (models.length === 0) throw new ConfigError(`${file.path}: models: expected a model besides the base, found none`);
   if (method.count !== undefined && models.length !== method.count)
     throw new ConfigError(
@@ -134,6 +135,11 @@ interface PlannedMethod {
   readonly count?: number | undefined;
   /** Where it merges each tensor by itself. */
   readonly tensor?: TensorMethod;
+}
+
+/** A base that no method needs and no list has is one more model for mergekit, if the file has a weight for all. */
+function isAverageOfBase({ base, models, parameters }: MergeFile, { tensor }: PlannedMethod): boolean {
+  return tensor?.base === "unused" && base !== undefined && !models.includes(base) && parameters.weight !== undefined;
 }
 
 function methodOf({ path, method, parameters, locate }: MergeFile): PlannedMethod {
