@@ -1,6 +1,6 @@
 /**
- * Stored elements of every float type that is read, as float32: the one place that knows which types these are. Values of F64 are rounded to
- * float32, in which all arithmetic begins; the others are exact.
+ * Stored elements of every float type that is read, as float32: the one place that knows which types these are. Values
+ * of F64 are rounded to float32, in which all arithmetic begins; the others are exact.
  */
 import { CheckpointError } from "../errors.js";
 import { quote } from "../runtime/printable.js";
@@ -24,8 +24,8 @@ export interface ElementsPlace {
 }
 
 /**
- * Decodes `buffer`, which holds at least as many elements, into `values`. Throws CheckpointError for numbers of F64 that float32 does not reach,
- * and for a dtype that is not a float.
+ * Decodes `buffer`, which holds at least as many elements, into `values`. Throws CheckpointError for numbers of F64
+ * that float32 does not reach, and for a dtype that is not a float.
  */
 export function decodeFloats(buffer: ArrayBuffer, place: ElementsPlace, values: Float32Array): void {
   const { dtype } = place;

@@ -1,7 +1,8 @@
 /**
- * The 8-bit float types of safetensors that hold plain values, to float32: E4M3 and E5M2, and their variants without infinities and negative zero
- * (FNUZ). Decoding only, and exact: every value of 8 bits is one of float32. Not here: E8M0, which only scales of quantised weights have. Source: Micikevicius et
- * al. 2022 (arXiv 2209.05433), and PyTorch's c10/util/Float8_*.h.
+ * The 8-bit float types of safetensors that hold plain values, to float32: E4M3 and E5M2, and their variants without
+ * infinities and negative zero (FNUZ). Decoding only, and exact: every value of 8 bits is one of float32. Not here:
+ * E8M0, which only scales of quantised weights have. Source: Micikevicius et al. 2022 (arXiv 2209.05433), and PyTorch's
+ * c10/util/Float8_*.h.
  */
 
 interface Layout {

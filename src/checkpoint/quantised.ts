@@ -1,6 +1,7 @@
 /**
- * Tells quantised models from plain ones, by config.json, the names of tensors that only quantisation makes (scales, packed integers), and types
- * that only such weights have. Their numbers mean nothing without their scales, so that they cannot be merged; nothing is dequantised here.
+ * Tells quantised models from plain ones, by config.json, the names of tensors that only quantisation makes (scales,
+ * packed integers), and types that only such weights have. Their numbers mean nothing without their scales, so that
+ * they cannot be merged; nothing is dequantised here.
  */
 import { CheckpointError } from "../errors.js";
 import { printable, quote } from "../runtime/printable.js";

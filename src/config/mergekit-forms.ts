@@ -1,6 +1,7 @@
 /**
- * Forms of mergekit's files (0.1.5) that say the same as a list of models: one slice over all layers of each model, a section for the tokenizer, types with
- * `torch.` before them. Forms that say something which is not done here are refused by name, with key and line. Source: mergekit's config.py and README.
+ * Forms of mergekit's files (0.1.5) that say the same as a list of models: one slice over all layers of each model, a
+ * section for the tokenizer, types with `torch.` before them. Forms that say something which is not done here are
+ * refused by name, with key and line. Source: mergekit's config.py and README.
  */
 import { ConfigError } from "../errors.js";
 import { quote } from "../runtime/printable.js";

@@ -1,6 +1,7 @@
 /**
- * The one reader of YAML that people and strangers wrote: one document of YAML 1.2 (core), every key once, no aliases, no tags of its own, bounded
- * in size and depth, in time that grows with the size. Values know their lines. What they mean is checked by whoever reads the file.
+ * The one reader of YAML that people and strangers wrote: one document of YAML 1.2 (core), every key once, no aliases,
+ * no tags of its own, bounded in size and depth, in time that grows with the size. Values know their lines. What they
+ * mean is checked by whoever reads the file.
  */
 import {
   Composer,
@@ -19,9 +20,15 @@ import { ConfigError } from "../errors.js";
 import { printable } from "../runtime/printable.js";
 import { type InputErrorClass, readText } from "../runtime/regular-file.js";
 
-/** Merge files with a weight for each tensor of large models have some megabytes; what is larger was not written to be read. */
+/**
+ * Merge files with a weight for each tensor of large models have some megabytes; what is larger was not written to be
+ * read.
+ */
 export const MAX_YAML_CHARACTERS = 10_000_000;
-/** Entries on the parser's stack, some two for each level. People nest ten levels deep; recursion ends the process at some thousands. */
+/**
+ * Entries on the parser's stack, some two for each level. People nest ten levels deep; recursion ends the process at
+ * some thousands.
+ */
 const MAX_STACK = 200;
 /** A file of another kind has a mistake on every line. */
 const MOST_PROBLEMS = 20;
@@ -41,7 +48,10 @@ export interface LocatedYaml {
   locate(path: readonly PropertyKey[]): string;
 }
 
-/** Reads a file of `what` ("a merge file"), called `label` in messages. Throws ConfigError as `parseYaml`, and for what is no readable text. */
+/**
+ * Reads a file of `what` ("a merge file"), called `label` in messages. Throws ConfigError as `parseYaml`, and for what
+ * is no readable text.
+ */
 export async function readYamlFile(
   file: string,
   what: string,

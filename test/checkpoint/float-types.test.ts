@@ -1,4 +1,7 @@
-/** Every float type of safetensors and PyTorch files against torch's own casts (test/golden/make-floats.py), and what is read of none. */
+/**
+ * Every float type of safetensors and PyTorch files against torch's own casts (test/golden/make-floats.py), and what is
+ * read of none.
+ */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

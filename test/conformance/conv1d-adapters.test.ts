@@ -1,4 +1,7 @@
-/** LoRA adapters of GPT-2, whose layers keep their weights [inputs, outputs], against the weights of peft's merge_and_unload (make-conv1d-adapters.py). */
+/**
+ * LoRA adapters of GPT-2, whose layers keep their weights [inputs, outputs], against the weights of peft's
+ * merge_and_unload (make-conv1d-adapters.py).
+ */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

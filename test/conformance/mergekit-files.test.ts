@@ -1,6 +1,7 @@
 /**
- * Files in the forms of published model cards, which mergekit runs (mergekit-files/make.py), run here: the same types and values. Of each tensor two
- * sums over its elements are compared, with a bound for roundings of 8 bits where mergekit computes in bfloat16.
+ * Files in the forms of published model cards, which mergekit runs (mergekit-files/make.py), run here: the same types
+ * and values. Of each tensor two sums over its elements are compared, with a bound for roundings of 8 bits where
+ * mergekit computes in bfloat16.
  */
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,4 +1,7 @@
-/** Merges of models whose tensors have any type: floats are merged, quantised weights refused, the rest is copied where all models agree; and the files around it. */
+/**
+ * Merges of models whose tensors have any type: floats are merged, quantised weights refused, the rest is copied where
+ * all models agree; and the files around it.
+ */
 import { mkdir, mkdtemp, readdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,7 +1,8 @@
 /**
- * Whether a layer keeps its weight the other way round, [inputs, outputs], as Conv1D of transformers (GPT-2) and embeddings do: the change of a LoRA pair is
- * transposed there. What an adapter's config says (fan_in_fan_out) is that of the last layer only, and peft goes by the layer's class when it loads; files have
- * no classes, so that shapes and biases tell. Source: peft, tuners/lora/layer.py (dispatch_default).
+ * Whether a layer keeps its weight the other way round, [inputs, outputs], as Conv1D of transformers (GPT-2) and
+ * embeddings do: the change of a LoRA pair is transposed there. What an adapter's config says (fan_in_fan_out) is that
+ * of the last layer only, and peft goes by the layer's class when it loads; files have no classes, so that shapes and
+ * biases tell. Source: peft, tuners/lora/layer.py (dispatch_default).
  */
 import type { Factors } from "./adapter-tensors.js";
 
@@ -11,8 +12,9 @@ type Shapes = ReadonlyMap<string, { readonly shape: readonly number[] }>;
 const CONV1D_LAYERS = new Set(["c_attn", "q_attn", "c_proj", "c_fc"]);
 
 /**
- * Whether the weight called `name` in the base is [inputs, outputs]. A matrix that is not square says it by its shape; a square one by its neighbours,
- * the nearest first: a bias is as long as the outputs are many. `isFanIn` counts where nothing else tells.
+ * Whether the weight called `name` in the base is [inputs, outputs]. A matrix that is not square says it by its shape;
+ * a square one by its neighbours, the nearest first: a bias is as long as the outputs are many. `isFanIn` counts where
+ * nothing else tells.
  */
 export function isTransposed({ a, b, isEmbedding }: Factors, name: string, base: Shapes, isFanIn: boolean): boolean {
   if (isEmbedding) return true;

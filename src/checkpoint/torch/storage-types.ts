@@ -1,6 +1,7 @@
 /**
- * What torch.save calls the types of elements, as safetensors calls them: the class of a storage, or, for types that came after these classes (8-bit floats,
- * unsigned integers), a storage of bytes with the type beside it. Source: PyTorch's torch/storage.py and torch/_utils.py.
+ * What torch.save calls the types of elements, as safetensors calls them: the class of a storage, or, for types that
+ * came after these classes (8-bit floats, unsigned integers), a storage of bytes with the type beside it. Source:
+ * PyTorch's torch/storage.py and torch/_utils.py.
  */
 
 /** Storage classes by their names in a pickle. */

@@ -1,6 +1,6 @@
 /**
- * What a merge does with tensors that are no floats (indices, masks, counters): they are copied, where all models agree byte for byte. What types
- * the merged ones get is here too, since types of 8 bits hold no merged values.
+ * What a merge does with tensors that are no floats (indices, masks, counters): they are copied, where all models agree
+ * byte for byte. What types the merged ones get is here too, since types of 8 bits hold no merged values.
  */
 import type { StoredCheckpoint } from "../../checkpoint/checkpoint.js";
 import { isFloatDtype } from "../../checkpoint/decode-floats.js";
@@ -36,8 +36,8 @@ export function resultDtype(
 }
 
 /**
- * Compares the tensors of the pattern that are no floats with those of the models. Returns sentences about what is taken from the pattern all the
- * same; throws CheckpointError that names those that differ.
+ * Compares the tensors of the pattern that are no floats with those of the models. Returns sentences about what is
+ * taken from the pattern all the same; throws CheckpointError that names those that differ.
  */
 export async function checkCopied(
   pattern: StoredCheckpoint,

@@ -1,4 +1,7 @@
-/** Layers that a merge file's slice asks of each model: all of them, since stacking and cutting layers are not done here. */
+/**
+ * Layers that a merge file's slice asks of each model: all of them, since stacking and cutting layers are not done
+ * here.
+ */
 import type { StoredCheckpoint } from "../../checkpoint/checkpoint.js";
 import type { MergeFileModel } from "../../config/merge-file.js";
 import { ConfigError } from "../../errors.js";

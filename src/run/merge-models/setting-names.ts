@@ -1,4 +1,7 @@
-/** Names of settings in a merge file: those that no method has are mistakes, those that only other methods have are passed over with a notice. */
+/**
+ * Names of settings in a merge file: those that no method has are mistakes, those that only other methods have are
+ * passed over with a notice.
+ */
 import type { MergeFile } from "../../config/merge-file.js";
 import { MERGEKIT_SETTINGS } from "../../config/mergekit-forms.js";
 import { nearest } from "../../config/nearest.js";

@@ -1,6 +1,7 @@
 /**
- * Whether the tokenizer that a merge file asks for can be the result's: it is there, and all models have its vocabulary. Where they differ, mergekit
- * puts the rows of embeddings in a new order; that is not done here, and merging rows of different tokens would be wrong.
+ * Whether the tokenizer that a merge file asks for can be the result's: it is there, and all models have its
+ * vocabulary. Where they differ, mergekit puts the rows of embeddings in a new order; that is not done here, and
+ * merging rows of different tokens would be wrong.
  */
 import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
@@ -24,7 +25,10 @@ const VOCABULARIES = [
   "vocab.model",
 ];
 
-/** `folder` is the source's, `models` are all that are merged. Returns notices; throws ConfigError where the tokenizer is not there or another. */
+/**
+ * `folder` is the source's, `models` are all that are merged. Returns notices; throws ConfigError where the tokenizer
+ * is not there or another.
+ */
 export async function checkTokenizer(
   { tokenizer }: MergeFile,
   folder: string | undefined,
