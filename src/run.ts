@@ -14,7 +14,7 @@ import { gradientAgreement } from "./run/gradient-agreement.js";
 import { judgeFit } from "./run/judge-fit.js";
 import { loadLearningData } from "./run/learning-data.js";
 import { type Judged, judgeLearned, scoresOf } from "./run/models.js";
-import { openFolder } from "./run/open-folder.js";
+import { openFolder, requireFitPlace } from "./run/open-folder.js";
 import { type QuickstartOptions, runQuickstart } from "./run/quickstart.js";
 import { coefficientsRecord, environmentRecord, inputFingerprints } from "./run/records.js";
 import { reportFit } from "./run/report-fit.js";
@@ -69,6 +69,7 @@ export interface FitResult {
  */
 export async function fit(config: RunConfig, options: FitOptions): Promise<FitResult> {
   const started = performance.now();
+  if (options.resume === undefined) await requireFitPlace(config, options);
   const onCompared = (models: ComparedModels) => sayNeeds(config, models, options);
   return withSession(config, { ...options, onCompared }, async (session) => {
     const [step, data] = await Promise.all([

@@ -77,7 +77,8 @@ export async function readShards(directory: string, indexName: string): Promise<
 
 /** Without the notes about tied tensors, which an index lists itself. */
 async function readShard(path: string): Promise<ModelTensors> {
-  if (!path.endsWith(".safetensors")) return { tensors: await readTorchFile(path), format: "pytorch" };
+  if (!path.endsWith(".safetensors") && (await isArchive(path)))
+    return { tensors: await readTorchFile(path), format: "pytorch" };
   const file = await readSafetensorsHeader(path);
   return {
     tensors: new Map([...file.tensors].map(([name, tensor]) => [name, { ...tensor, file }])),

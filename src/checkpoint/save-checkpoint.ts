@@ -5,7 +5,7 @@
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { withAtomicDirectory } from "../runtime/atomic-file.js";
+import { type Replacing, withAtomicDirectory } from "../runtime/atomic-file.js";
 import { byteLengthOf, type WriteData, type WriteSpec, writeSafetensorsStream } from "./safetensors-writer.js";
 import { INDEX_NAME, shardName } from "./shard-index.js";
 
@@ -23,8 +23,11 @@ export interface SaveCheckpointOptions {
   /** Values of one tensor, asked for one at a time; float32 for F32, F16 and BF16. */
   readonly data: (name: string) => Promise<WriteData> | WriteData;
   readonly maxShardBytes?: number;
-  /** Replaces an existing checkpoint; without it a folder that is not empty is refused. */
-  readonly replace?: boolean;
+  /**
+   * Replaces an existing checkpoint; without it a folder that is not empty is refused. `true`: one that has only files as are written here, by
+   * their names; people's folders are asked for more (`formerCheckpoint`).
+   */
+  readonly replace?: boolean | Replacing | undefined;
 }
 
 /**
@@ -40,7 +43,15 @@ export async function saveCheckpoint(directory: string, options: SaveCheckpointO
     if (options.readme !== undefined) await writeFile(join(folder, "README.md"), options.readme);
     await writeModel(folder, options);
   };
-  await withAtomicDirectory(directory, fill, { replace: options.replace ?? false });
+  await withAtomicDirectory(directory, fill, { replace: replacing(options.replace), manifest: true });
+}
+
+const WRITTEN =
+  /^(?:config\.json|preprocessor_config\.json|README\.md|model(?:-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json)$/;
+
+function replacing(replace: SaveCheckpointOptions["replace"]): Replacing | undefined {
+  if (typeof replace === "object") return replace;
+  return replace === true ? { recognise: async () => (name) => WRITTEN.test(name) } : undefined;
 }
 
 async function writeModel(folder: string, options: SaveCheckpointOptions): Promise<void> {

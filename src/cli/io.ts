@@ -59,13 +59,21 @@ export interface Library {
     target: EvaluationTarget,
     options: WorkOptions,
   ): Promise<{ row: ResultRow; predictions: object }>;
-  mergeToDirectory(config: RunConfig, coefficientsPath: string, outputDir: string, options: WorkOptions): Promise<void>;
+  mergeToDirectory(
+    config: RunConfig,
+    coefficientsPath: string,
+    outputDir: string,
+    options: WorkOptions & { readonly configPath: string },
+  ): Promise<void>;
   convertCoefficients(
     config: RunConfig,
     options: {
       readonly from: string;
       readonly output: string;
       readonly to: "json" | "fusionbench" | "official" | "mergekit";
+      readonly overwrite: boolean;
+      readonly configPath: string;
+      readonly cacheDir: string;
       readonly hub: Hub;
     },
   ): Promise<{ readonly tasks: readonly string[]; readonly groups: readonly string[] }>;
@@ -159,12 +167,14 @@ export function hubOf(io: CliIo, quiet: boolean): Hub {
 }
 
 /** A server with the credentials that MLflow's own clients read from the environment. */
-export function trackingOf({ env }: Pick<CliIo, "env">, uri: string): Tracking {
+export function trackingOf({ env, cwd }: Pick<CliIo, "env" | "cwd">, uri: string): Tracking {
   return {
     uri,
     username: env.MLFLOW_TRACKING_USERNAME,
     password: env.MLFLOW_TRACKING_PASSWORD,
     token: env.MLFLOW_TRACKING_TOKEN,
+    // A server that keeps its artifacts in directories is told through its clients where; they write only below this.
+    artifactRoot: env.ADAMERGE_ARTIFACT_ROOT ? path.resolve(cwd, env.ADAMERGE_ARTIFACT_ROOT) : undefined,
     experiment: env.MLFLOW_EXPERIMENT_NAME || null,
     withModel: false,
   };

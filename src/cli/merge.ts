@@ -27,8 +27,19 @@ export const mergeVerb = defineVerb({
       type: "string",
       requiresArg: true,
     },
-    output: { describe: "New folder for the model", type: "string", demandOption: true, requiresArg: true, alias: "o" },
-    overwrite: { describe: "Replace what is in the folder", type: "boolean", default: false },
+    output: {
+      describe: "New folder for the model, apart from all that is read",
+      type: "string",
+      demandOption: true,
+      requiresArg: true,
+      alias: "o",
+    },
+    overwrite: {
+      describe:
+        "Replace an earlier result in the folder; refused when the folder holds anything that adamerge did not write, or that was changed since",
+      type: "boolean",
+      default: false,
+    },
     threads: { describe: "With a merge file: threads; 0: all cores", type: "number", default: 0, requiresArg: true },
     quiet: quietOption,
   },
@@ -57,7 +68,8 @@ export const mergeVerb = defineVerb({
       );
     const from = await coefficientsPath(coefficients, io.cwd);
     const library = await io.library();
-    await library.mergeToDirectory(config, from, directory, workOptions(io, { quiet, overwrite }));
+    const work = { ...workOptions(io, { quiet, overwrite }), configPath: path.resolve(io.cwd, file) };
+    await library.mergeToDirectory(config, from, directory, work);
     io.stdout.write(`${directory}\n`);
     return EXIT_OK;
   },
@@ -73,7 +85,7 @@ async function mergeByFile(file: string, directory: string, { overwrite, threads
   if (!Number.isInteger(threads) || threads < 0)
     throw new ConfigError(`--threads: expected a whole number, 0 for all cores, found ${threads}`);
   const { readMergeFile } = await import("../config/merge-file.js");
-  const { log, hub } = workOptions(io, { quiet });
+  const { log, hub, cacheDir } = workOptions(io, { quiet });
   const progress = createByteProgress(io.stderr, () => performance.now());
   const { mergeModels } = await io.merging();
   const { reason, writtenBytes, seconds } = await mergeModels(await readMergeFile(file), directory, {
@@ -82,6 +94,7 @@ async function mergeByFile(file: string, directory: string, { overwrite, threads
     signal: io.signal,
     log,
     hub,
+    cacheDir,
     onProgress: quiet ? () => {} : progress.show,
   }).finally(progress.end);
   const speed = `${bytesText(writtenBytes)} in ${duration(seconds)}, ${bytesText(writtenBytes / seconds)}/s`;

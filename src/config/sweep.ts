@@ -6,6 +6,7 @@ import path from "node:path";
 import { z } from "zod";
 import { ConfigError } from "../errors.js";
 import { createRng } from "../runtime/rng.js";
+import { fileFolderName } from "./file-name.js";
 import { explainIssue } from "./issues.js";
 import { configKeys, unknownKeyText } from "./keys.js";
 import { slurmSchema } from "./slurm.js";
@@ -92,7 +93,7 @@ export async function openSweep(file: string, cwd: string): Promise<Sweep> {
   const { data } = parsed;
   return {
     ...data,
-    name: path.basename(absolute).replace(/\.ya?ml$/, ""),
+    name: fileFolderName(absolute),
     path: absolute,
     config: path.resolve(path.dirname(absolute), data.config),
   };

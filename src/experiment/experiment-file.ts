@@ -5,6 +5,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
+import { fileFolderName } from "../config/file-name.js";
 import { explainIssue } from "../config/issues.js";
 import { nearest } from "../config/nearest.js";
 import { readYamlFile } from "../config/strict-yaml.js";
@@ -158,7 +159,7 @@ export async function openExperiment(nameOrPath: string, experimentsDir: string,
   const absolute = (relative: string) => path.resolve(path.dirname(file), relative);
   return {
     ...parsed.data,
-    name: path.basename(file).replace(/\.ya?ml$/, ""),
+    name: fileFolderName(file),
     path: file,
     config: absolute(parsed.data.config),
     suites: parsed.data.suites.map(absolute),

@@ -13,6 +13,7 @@ import { ConfigError } from "../errors.js";
 import { writeExperimentReport } from "../report/experiment-report.js";
 import type { SessionOptions } from "../run/session.js";
 import { commitOf } from "../run/suite-sources.js";
+import { requireResultsPlace } from "../runtime/output-place.js";
 import { type Cell, type LoadCellsOptions, loadCells } from "./cells.js";
 import { type ChosenSettings, readChosen, writeChosen } from "./chosen-settings.js";
 import { computeCells } from "./compute-cells.js";
@@ -45,6 +46,9 @@ export interface ReproduceOptions extends SessionOptions {
   readonly search: boolean;
 }
 
+/** What is written beside the cells. */
+const RESULT_FILES = ["table.json", "table.md", "table.csv", "table.tex", "report.html", "settings.json"];
+
 export interface Reproduction {
   readonly directory: string;
   readonly table: ExperimentTable;
@@ -59,6 +63,11 @@ export async function reproduce(options: ReproduceOptions): Promise<Reproduction
   const described = await openExperiment(options.experiment, options.experimentsDir, options.cwd);
   const experiment = options.suite === undefined ? described : await onSuite(described, options.suite);
   const directory = path.join(options.output, experiment.name);
+  await requireResultsPlace(directory, RESULT_FILES, async (name, text) => {
+    // A table of reported numbers alone has no cells.
+    if (name === "table.json") return (await text()).includes('"experiment"');
+    return name === "cells" || name === "search";
+  });
   const cellOptions = { ...options, suiteFingerprint: fingerprints(options.hub) };
   const chosen = await settingsOf(experiment, directory, cellOptions);
   const cells = await loadCells(experiment, tableLines(experiment, chosen), cellOptions);

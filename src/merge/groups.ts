@@ -4,7 +4,7 @@
  * Source: AdaMerging (task-wise and layer-wise, a "layer" is one parameter tensor), aTLAS (blocks).
  */
 import { ConfigError } from "../errors.js";
-import { blockIndex } from "./depth.js";
+import { blockPlace, lastBlocks } from "./depth.js";
 
 export type Granularity = "task-wise" | "block-wise" | "layer-wise" | "groups";
 
@@ -32,7 +32,7 @@ const REST = "rest";
 
 /** Assigns each tensor to a group. Throws ConfigError when a pattern of `groups` takes no tensor. */
 export function groupTensors(tensors: readonly string[], options: GroupingOptions): Grouping {
-  const nameOf = namer(options);
+  const nameOf = namer(options, tensors);
   const indices = new Map<string, number>();
   const groupOf = tensors.map((tensor) => {
     const name = nameOf(tensor);
@@ -51,12 +51,15 @@ export function groupTensors(tensors: readonly string[], options: GroupingOption
   return { groups: [...indices.keys()], tensors, groupOf };
 }
 
-function namer({ granularity, groups, shareQkv }: GroupingOptions): (tensor: string) => string {
+function namer(
+  { granularity, groups, shareQkv }: GroupingOptions,
+  tensors: readonly string[],
+): (tensor: string) => string {
   switch (granularity) {
     case "task-wise":
       return () => "all";
     case "block-wise":
-      return blockGroup;
+      return blockGroup(lastBlocks(tensors).size > 1);
     case "layer-wise":
       return shareQkv ? withSharedQkv : (tensor) => tensor;
     case "groups": {
@@ -69,11 +72,13 @@ function namer({ granularity, groups, shareQkv }: GroupingOptions): (tensor: str
   }
 }
 
-/** Embeddings and the first norm form `embeddings`; the last norm and the projection form `output`. */
-function blockGroup(tensor: string): string {
-  const block = blockIndex(tensor);
-  if (block !== undefined) return `block.${block}`;
-  return tensor.includes(".embeddings.") || tensor.includes(".pre_layrnorm.") ? "embeddings" : "output";
+/** Embeddings and the first norm form `embeddings`; the last norm and the projection form `output`. Of several stacks, each has blocks of its own. */
+function blockGroup(hasStacks: boolean): (tensor: string) => string {
+  return (tensor) => {
+    const place = blockPlace(tensor);
+    if (place !== undefined) return `${hasStacks ? place.stack : "block"}.${place.block}`;
+    return tensor.includes(".embeddings.") || tensor.includes(".pre_layrnorm.") ? "embeddings" : "output";
+  };
 }
 
 /** open_clip fuses q, k and v into one `in_proj` tensor, which is one layer in the paper. */

@@ -1,15 +1,16 @@
 /** Coefficients from and to the files of other tools, for a suite: it knows the names that those leave out. */
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { openBase } from "../checkpoint/clip-models.js";
 import { parseUri, shownReference } from "../checkpoint/hub/reference.js";
 import type { Hub } from "../checkpoint/hub/request.js";
 import type { RunConfig } from "../config/schema.js";
 import { openSuite } from "../data/suite.js";
 import { CheckpointError } from "../errors.js";
 import { parseClipConfig } from "../model/clip-config.js";
+import { openBase } from "../model/clip-models.js";
 import { clipVisionTensors } from "../model/clip-vision.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { requireFilePlace } from "../runtime/output-place.js";
 import { blocksOf, fusionBenchLayers, officialLayers } from "../track/coefficient-formats/layer-orders.js";
 import { mergekitText } from "../track/coefficient-formats/mergekit.js";
 import { looksLikeNpy, npyBytes, parseNpy } from "../track/coefficient-formats/npy.js";
@@ -21,6 +22,7 @@ import {
 } from "../track/coefficient-formats/tables.js";
 import { type CoefficientsRecord, coefficientsText, parseCoefficients } from "../track/coefficients-file.js";
 import { chosenTasks } from "./inputs.js";
+import { suiteInputs } from "./suite-place.js";
 import { bringSuite } from "./suite-sources.js";
 
 export const coefficientForms = ["json", "fusionbench", "official", "mergekit"] as const;
@@ -31,6 +33,11 @@ export interface ConvertCoefficientsOptions {
   readonly from: string;
   readonly output: string;
   readonly to: CoefficientForm;
+  /** Whether a file at `output` may be replaced; default false. */
+  readonly overwrite?: boolean;
+  /** The file of the config, and our cache: no output may touch them. */
+  readonly configPath?: string;
+  readonly cacheDir?: string;
   /** For suites that name repositories on the hub. */
   readonly hub?: Hub;
 }
@@ -43,6 +50,12 @@ export async function convertCoefficients(
   config: RunConfig,
   options: ConvertCoefficientsOptions,
 ): Promise<CoefficientsRecord> {
+  const { from, output, overwrite = false } = options;
+  await requireFilePlace(output, {
+    shown: `--output ${output}`,
+    inputs: [...(await suiteInputs(config, options)), { path: from, what: "the file of coefficients" }],
+    overwrite,
+  });
   const named = await openSuite(config.suite);
   // Only the base is looked into.
   const suite = await bringSuite(named, { tasks: [], splits: [] }, options.hub);

@@ -7,7 +7,6 @@ import { dirname, join } from "node:path";
 import { buildBundle } from "../checkpoint/build-bundle.js";
 import type { Bundle } from "../checkpoint/bundle.js";
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
-import { openBase, openExpert } from "../checkpoint/clip-models.js";
 import { derivationWarnings } from "../checkpoint/derivation.js";
 import type { Hub } from "../checkpoint/hub/request.js";
 import { compareCheckpoints, failOnProblems } from "../checkpoint/preflight.js";
@@ -31,6 +30,8 @@ import { type Grouping, groupTensors } from "../merge/groups.js";
 import { mergeableTensors } from "../merge/merged-weights.js";
 import { processingOf } from "../merge/task-vector-processings.js";
 import { type ClipVisionConfig, parseClipConfig } from "../model/clip-config.js";
+import { clipVisionLayout } from "../model/clip-layout.js";
+import { aroundTower, openBase, openExpert } from "../model/clip-models.js";
 import { clipVisionTensors, PROJECTION_TENSOR } from "../model/clip-vision.js";
 import type { Head } from "../model/heads.js";
 import type { ComparedModels } from "./fit-needs.js";
@@ -88,13 +89,18 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   const notice = pytorchNotice([base, ...experts.map(({ checkpoint }) => checkpoint)]);
   if (notice !== undefined) log(`notice: ${notice}`);
   const tensors = clipVisionTensors(tower);
-  failOnProblems(await compareCheckpoints(base, experts, tensors));
+  failOnProblems(await compareCheckpoints(base, experts, tensors, clipVisionLayout));
+  for (const model of [base, ...experts.map(({ checkpoint }) => checkpoint)]) {
+    const around = aroundTower(model);
+    if (around !== undefined) log(`notice: ${around}`);
+  }
   await onCompared?.({ tower, tensors, tasks: tasks.length });
   const processing = processingOf(config.task_vectors)?.make(config.task_vectors);
   const built = await buildBundle({
     base,
     experts,
     tensors,
+    layout: clipVisionLayout,
     cacheDir,
     ...(processing === undefined ? {} : { processing }),
     dtype: config.task_vectors.dtype === "float16" ? "F16" : "F32",

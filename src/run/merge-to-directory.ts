@@ -1,38 +1,51 @@
 /** Applies coefficients that were learned before and writes the merged model as a Hugging Face directory. */
-import { readdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { saveCheckpoint } from "../checkpoint/checkpoint.js";
+import { formerCheckpoint } from "../checkpoint/former-checkpoint.js";
 import type { RunConfig } from "../config/schema.js";
 import { prototypesOf, zeroShotOf } from "../data/head-recipes.js";
 import type { SuiteTask } from "../data/suite.js";
-import { CheckpointError, ConfigError } from "../errors.js";
+import { CheckpointError } from "../errors.js";
 import { readMergedTensor } from "../merge/merged-weights.js";
 import { modelCard } from "../report/model-card.js";
 import type { ResultRow } from "../report/summary.js";
+import { type Replacing, settleReplaced } from "../runtime/atomic-file.js";
+import { requireFolderPlace } from "../runtime/output-place.js";
 import { type CoefficientsRecord, parseCoefficients } from "../track/coefficients-file.js";
 import { type InputOptions, type Inputs, loadInputs } from "./inputs.js";
 import { packageVersion } from "./records.js";
+import { coefficientsInputs, suiteInputs } from "./suite-place.js";
 
-/** Merges the suite of `config` with the coefficients in `coefficientsPath` into `directory`, which must be empty or absent. */
+export interface MergeToDirectoryOptions extends InputOptions {
+  /** Replace an earlier result, if it is all that the directory holds. */
+  readonly overwrite?: boolean;
+  /** The file of the config: no output may touch it. */
+  readonly configPath?: string;
+}
+
+/** Merges the suite of `config` with the coefficients in `coefficientsPath` into `directory`, which must be empty or absent, or may be overwritten. */
 export async function mergeToDirectory(
   config: RunConfig,
   coefficientsPath: string,
   directory: string,
-  options: InputOptions,
+  options: MergeToDirectoryOptions,
 ): Promise<void> {
-  await refuseFull(directory);
+  const overwrite = options.overwrite ?? false;
+  await settleReplaced(directory, REPLACING);
+  await requireFolderPlace(directory, {
+    shown: `--output ${directory}`,
+    inputs: [...(await suiteInputs(config, options)), ...(await coefficientsInputs(coefficientsPath))],
+    overwrite,
+    ...REPLACING,
+  });
   const record = parseCoefficients(await readText(coefficientsPath), coefficientsPath);
   const inputs = await loadInputs(config, options);
-  await writeMergedModel(directory, inputs, config, { record, path: coefficientsPath }, []);
+  const from = { record, path: coefficientsPath };
+  await writeMergedModel(directory, inputs, config, from, [], overwrite ? REPLACING : undefined);
 }
 
-/** Said before the work rather than after it. */
-async function refuseFull(directory: string): Promise<void> {
-  const entries = await readdir(directory).catch(() => []);
-  if (entries.length === 0) return;
-  throw new ConfigError(
-    `${directory}: expected a new or empty folder for the merged model, found ${entries.length} entries; choose another --output`,
-  );
-}
+/** Models that versions without a manifest wrote may be replaced too. */
+const REPLACING: Replacing = { recognise: formerCheckpoint };
 
 /** Reads a text file; a missing one is the user's error. */
 export async function readText(path: string): Promise<string> {
@@ -89,6 +102,7 @@ export async function writeMergedModel(
   config: RunConfig,
   { record, path }: { readonly record: CoefficientsRecord; readonly path: string },
   rows: readonly ResultRow[],
+  replace?: Replacing,
 ): Promise<void> {
   const { bundle, base } = inputs;
   const coefficientsNK = tensorCoefficients(record, inputs, path);
@@ -98,6 +112,7 @@ export async function writeMergedModel(
     config: base.config,
     preprocessor: inputs.preprocessorJson,
     readme: cardOf(inputs, config, record, rows),
+    replace,
     specs: bundle.tensors.map(({ name, shape }) => ({ name, shape, dtype: "F32" })),
     data: async (name) => {
       const tensor = byName.get(name);

@@ -4,7 +4,6 @@
  * labels of that split then are in the head: accuracy on the same split would be flattered, and is warned of. E features, N images.
  */
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
-import { openExpert } from "../checkpoint/clip-models.js";
 import type { PrototypesRecipe } from "../data/head-recipes.js";
 import type { LabelledPixels } from "../data/pixels.js";
 import type { Preprocessing } from "../data/preprocessing.js";
@@ -12,6 +11,7 @@ import type { SuiteTask } from "../data/suite.js";
 import type { Engine } from "../engine/program.js";
 import { DataError } from "../errors.js";
 import type { ClipVisionConfig } from "../model/clip-config.js";
+import { openExpert } from "../model/clip-models.js";
 import type { Head } from "../model/heads.js";
 import { classPrototypes } from "../model/prototypes.js";
 import { createClassifier } from "../optimize/evaluate.js";

@@ -1,7 +1,8 @@
 /** One model's weights as its files have them: every tensor of the tower, those that it lacks from the base. */
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
-import { indexByCanonicalName } from "../checkpoint/names.js";
+import { towerTensors as namedTensors } from "../checkpoint/layout/tower-names.js";
 import type { ClipVisionConfig } from "../model/clip-config.js";
+import { clipVisionLayout } from "../model/clip-layout.js";
 import { clipVisionTensors } from "../model/clip-vision.js";
 
 /** Every tensor of the tower from a checkpoint, those that it lacks from the base. */
@@ -30,7 +31,9 @@ export async function weightHashes(
 
 /** Where each tensor of the tower is: in `own`, or else in the base. */
 function towerTensors(own: Checkpoint, base: Checkpoint, tower: ClipVisionConfig) {
-  const [ownNames, baseNames] = [own, base].map(({ tensors, path }) => indexByCanonicalName(tensors.keys(), path));
+  const [ownNames, baseNames] = [own, base].map(
+    ({ tensors, path }) => namedTensors(clipVisionLayout, tensors.keys(), path).names,
+  );
   return clipVisionTensors(tower).map(({ name }) => {
     const stored = ownNames?.get(name);
     if (stored !== undefined) return { name, checkpoint: own, stored };

@@ -10,7 +10,7 @@ import { parseYaml } from "../config/strict-yaml.js";
 import { ConfigError } from "../errors.js";
 import type { TrainState } from "../optimize/train.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
-import { acquireLock } from "../runtime/lock.js";
+import { acquireLock, type LockOptions } from "../runtime/lock.js";
 import { readTrainCheckpoint } from "./checkpoints.js";
 import {
   type InputFingerprints,
@@ -40,14 +40,16 @@ export async function reopenRunFolder(
     inputs,
     log,
     now = () => new Date(),
+    lock: lockOptions = {},
   }: {
     readonly inputs: InputFingerprints;
     readonly log: (line: string) => void;
     readonly now?: () => Date;
+    readonly lock?: LockOptions;
   },
 ): Promise<StoppedRun> {
   const { status: found } = await readRun(folder);
-  const lock = await acquireLock(path.join(folder, LOCK), folder, now);
+  const lock = await acquireLock(path.join(folder, LOCK), folder, { ...lockOptions, now });
   try {
     const checkpoint = await readTrainCheckpoint(path.join(folder, "checkpoints"), log);
     if (checkpoint !== undefined) refuseOtherInputs(folder, checkpoint.inputs, inputs);

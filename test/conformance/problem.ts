@@ -6,6 +6,7 @@ import { buildBundle } from "../../src/checkpoint/build-bundle.js";
 import type { Bundle, TaskVectorDtype } from "../../src/checkpoint/bundle.js";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
 import { type ClipVisionConfig, parseClipConfig } from "../../src/model/clip-config.js";
+import { clipVisionLayout } from "../../src/model/clip-layout.js";
 import { clipVisionTensors, type Normalization } from "../../src/model/clip-vision.js";
 import { type Head, loadHead } from "../../src/model/heads.js";
 import { CONFORMANCE, readStepDescription, type StepDescription } from "./fixture.js";
@@ -42,7 +43,14 @@ export async function loadProblem(dtype: TaskVectorDtype = "F32"): Promise<Probl
     })),
   );
   const cacheDir = await mkdtemp(join(tmpdir(), "adamerge-conformance-"));
-  const bundle = await buildBundle({ base, experts, tensors: clipVisionTensors(config), cacheDir, dtype });
+  const bundle = await buildBundle({
+    base,
+    experts,
+    tensors: clipVisionTensors(config),
+    layout: clipVisionLayout,
+    cacheDir,
+    dtype,
+  });
   const heads = await Promise.all(
     description.tasks.map((task, index) =>
       loadHead(join(CONFORMANCE, "step", "heads", `${task}.safetensors`), {

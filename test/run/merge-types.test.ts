@@ -7,11 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
-import { openBase, openExpert } from "../../src/checkpoint/clip-models.js";
 import { encodeFloat16 } from "../../src/checkpoint/float16.js";
 import { type WritableTensor, writeSafetensors } from "../../src/checkpoint/safetensors-writer.js";
 import { readMergeFile } from "../../src/config/merge-file.js";
 import { CheckpointError, ConfigError } from "../../src/errors.js";
+import { openBase, openExpert } from "../../src/model/clip-models.js";
 import { mergeModels } from "../../src/run/merge-models/merge-models.js";
 
 let folder = "";
@@ -175,8 +175,10 @@ describe("other tensors", () => {
     await save("a", [halves(1, 2, 3, 4), ids("I64", 1), ids("U8", 3, "only"), ids("I64", 4, "bn.num_batches_tracked")]);
     await save("b", [halves(1, 2, 3, 4), ids("I64", 1), ids("I64", 5, "bn.num_batches_tracked")]);
     const { log } = await merge("");
-    expect(log).toContain(`copied from ${join(folder, "a")}: "only", which b does not have`);
-    expect(log).toContain(`copied from ${join(folder, "a")}: "bn.num_batches_tracked", which count its own training`);
+    expect(log).toContain("notice: kept from the first model a, as no other model has them: 1 tensor (only)");
+    expect(log).toContain(
+      `copied from ${join(folder, "a")}, as they count its own training: 1 tensor (bn.num_batches_tracked)`,
+    );
     const [out, a] = [await openCheckpoint(join(folder, "out")), await openCheckpoint(join(folder, "a"))];
     const names = ["position_table", "only", "bn.num_batches_tracked"];
     expect(await out.tensorSha256s(names)).toEqual(await a.tensorSha256s(names));

@@ -246,7 +246,10 @@ describe("delivery", () => {
     expect(await send(folder.path)).toMatchObject({ files: 0 });
     expect(lines.join()).toContain("s3://bucket/x: the server keeps artifacts there");
     await writeFile(note, JSON.stringify({ ...state, artifactUri: path.join(root, "store"), artifacts: {} }));
-    expect((await send(folder.path)).files).toBeGreaterThan(1);
+    expect(await send(folder.path)).toMatchObject({ files: 0 });
+    expect(lines.join()).toContain("only done below one that you name. Set ADAMERGE_ARTIFACT_ROOT to it");
+    await mkdir(path.join(root, "store"));
+    expect((await send(folder.path, client({ artifactRoot: path.join(root, "store") }))).files).toBeGreaterThan(1);
     expect(await readFile(path.join(root, "store", "config.yaml"))).toEqual(
       await readFile(path.join(folder.path, "config.yaml")),
     );

@@ -12,6 +12,8 @@ import type { StoredCheckpoint } from "../checkpoint.js";
 import { isFloatDtype, READ_DTYPES } from "../decode-floats.js";
 import { locationOf, openElementReader } from "../element-reader.js";
 import { isFloat8 } from "../float8.js";
+import { anyLayout } from "../layout/common-names.js";
+import { respelled, unwrappedNames, withoutWrappers } from "../layout/plain-names.js";
 import { readModelFile } from "../model-files.js";
 import { writeSafetensorsStream } from "../safetensors-writer.js";
 import type { StoredTensor } from "../stored-tensor.js";
@@ -23,12 +25,15 @@ import { isTransposed } from "./orientation.js";
 const PIECE_ELEMENTS = 4_000_000;
 
 /**
- * The adapter at `path` for a base of any architecture, its tensors by the base's names: the same, or the only one that ends in it (models are
- * saved with and without the prefixes of what they are part of). Undefined if no adapter is there. Throws CheckpointError for one that is not
+ * The adapter at `path` for a base of any architecture, its tensors by the base's names: the same but for wrappers and spelling, or the only one
+ * that ends in it (models are saved with and without the prefixes of what they are part of). Undefined if no adapter is there. Throws CheckpointError for one that is not
  * read, or does not fit the base.
  */
 export async function readAdapterOf(path: string, base: StoredCheckpoint): Promise<Adapter | undefined> {
-  const adapter = await readAdapter(path, (name) => nameInBase(name, base, path));
+  const known = new Map(
+    [...unwrappedNames(base.tensors.keys(), base.path)].map(([plain, name]) => [respelled(anyLayout, plain), name]),
+  );
+  const adapter = await readAdapter(path, (name) => nameInBase(name, known, base, path));
   if (adapter === undefined) return undefined;
   for (const name of adapter.factors.keys()) {
     const inBase = base.tensors.get(name);
@@ -48,16 +53,21 @@ export async function readAdapterOf(path: string, base: StoredCheckpoint): Promi
   return adapter;
 }
 
-function nameInBase(name: string, base: StoredCheckpoint, path: string): string {
-  if (base.tensors.has(name)) return name;
-  const known = [...base.tensors.keys()];
-  const longer = known.filter((other) => other.endsWith(`.${name}`));
-  const shorter = known.filter((other) => name.endsWith(`.${other}`)).toSorted((a, b) => b.length - a.length);
+/** `known`: the base's names by those without wrappers, in one spelling. */
+function nameInBase(name: string, known: ReadonlyMap<string, string>, base: StoredCheckpoint, path: string): string {
+  const plain = respelled(anyLayout, withoutWrappers(name));
+  const same = known.get(plain);
+  if (same !== undefined) return same;
+  const longer = [...known.keys()].filter((other) => other.endsWith(`.${plain}`));
+  const shorter = [...known.keys()]
+    .filter((other) => plain.endsWith(`.${other}`))
+    .toSorted((a, b) => b.length - a.length);
   const [only, another] = longer.length > 0 ? longer : shorter.slice(0, 1);
-  if (only !== undefined && another === undefined) return only;
-  const found = only === undefined ? "none" : `${quote(only)} and ${quote(another ?? "")}`;
+  const found = only === undefined || another !== undefined ? undefined : known.get(only);
+  if (found !== undefined) return found;
+  const others = only === undefined ? "none" : `${quote(only)} and ${quote(another ?? "")}`;
   throw new CheckpointError(
-    `${path}: expected a tensor of the base ${base.path} for the adapter's ${quote(name)}, found ${found}. Use an adapter of this base, or merge it with peft (merge_and_unload) and save the result.`,
+    `${path}: expected a tensor of the base ${base.path} for the adapter's ${quote(name)}, found ${others}. Use an adapter of this base, or merge it with peft (merge_and_unload) and save the result.`,
   );
 }
 

@@ -5,7 +5,6 @@
  */
 import { CheckpointError } from "../../errors.js";
 import { quote } from "../../runtime/printable.js";
-import { canonicalTensorName } from "../names.js";
 import type { StoredTensor } from "../stored-tensor.js";
 
 const PREFIX = "base_model.model.";
@@ -50,13 +49,12 @@ interface Found {
 export type NameInBase = (name: string) => string | undefined;
 
 /**
- * `nameInBase`: canonical names of a vision tower, unless it is given. Throws CheckpointError for names that are none of these, and for
- * factors without their others.
+ * Throws CheckpointError for names that are none of these, and for factors without their others.
  */
 export function sortAdapterTensors(
   tensors: ReadonlyMap<string, StoredTensor>,
   path: string,
-  nameInBase: NameInBase = canonicalTensorName,
+  nameInBase: NameInBase,
 ): AdapterTensors {
   const found = new Map<string, Found>();
   const replaced = new Map<string, StoredTensor>();

@@ -10,8 +10,9 @@ import { assert, CheckpointError } from "../../errors.js";
 import { quote } from "../../runtime/printable.js";
 import { ADAPTER_CONFIG_NAME, ADAPTER_FILES, type Checkpoint, type CheckpointTensor } from "../checkpoint.js";
 import { isFloatDtype, READ_DTYPES } from "../decode-floats.js";
+import type { TowerLayout } from "../layout/tensor-layout.js";
+import { towerTensors } from "../layout/tower-names.js";
 import { type ModelTensors, readModelFile } from "../model-files.js";
-import { indexByCanonicalName } from "../names.js";
 import { hashStored, readStoredFloat32 } from "../stored-tensor.js";
 import { type AdapterConfig, readAdapterConfig } from "./adapter-config.js";
 import { type AdapterTensors, type Factors, type NameInBase, sortAdapterTensors } from "./adapter-tensors.js";
@@ -29,7 +30,7 @@ export interface Adapter extends AdapterTensors {
  * The adapter at `path`: its folder or its file of tensors. Undefined if something else is there. Throws CheckpointError for one that is not
  * read. `nameInBase` as of `sortAdapterTensors`.
  */
-export async function readAdapter(path: string, nameInBase?: NameInBase): Promise<Adapter | undefined> {
+export async function readAdapter(path: string, nameInBase: NameInBase): Promise<Adapter | undefined> {
   const { folder, there } = await adapterFiles(path);
   if (there.length === 0) return undefined;
   const weights = there.filter((name) => name !== ADAPTER_CONFIG_NAME);
@@ -60,9 +61,9 @@ async function adapterFiles(path: string): Promise<{ readonly folder: string; re
 }
 
 /** The adapter as a checkpoint by canonical names. Throws CheckpointError for tensors that do not fit the base's. */
-export function applyAdapter(adapter: Adapter, base: Checkpoint): Checkpoint {
+export function applyAdapter(adapter: Adapter, base: Checkpoint, layout: TowerLayout): Checkpoint {
   const { path, config, factors, replaced, below, format } = adapter;
-  const baseNames = indexByCanonicalName(base.tensors.keys(), base.path);
+  const baseNames = towerTensors(layout, base.tensors.keys(), base.path).names;
   const tensors = new Map<string, CheckpointTensor>(replaced);
   for (const [name, pair] of factors) {
     const inBase = base.tensors.get(baseNames.get(name) ?? "");

@@ -141,16 +141,31 @@ function unpickled(bytes: Uint8Array, path: string): PickledValue {
   }
 }
 
-/** The dictionary of tensors: the value itself, or what it has as `state_dict`. */
+/** The dictionary of tensors: the value itself, what it has as `state_dict`, or the only dictionary of tensors in it (`model`, `model_state_dict`). */
 function stateDictOf(value: PickledValue, path: string): PickledDict {
   if (isKind(value, "dict")) {
     const inner = value.entries.get(STATE_DICT_KEY);
     if (isKind(inner, "dict")) return inner;
     if (value.entries.has("param_groups") && value.entries.has("state"))
       throw notAStateDict(path, "the state of an optimizer");
-    return value;
+    const models = [...value.entries].filter(([, entry]) => isStateDict(entry));
+    const [[, only] = [], second] = models;
+    if (second !== undefined)
+      throw notAStateDict(
+        path,
+        `several: ${models
+          .slice(0, 5)
+          .map(([key]) => described(key))
+          .join(", ")}`,
+      );
+    return isKind(only, "dict") ? only : value;
   }
   throw notAStateDict(path, described(value));
+}
+
+function isStateDict(value: PickledValue): boolean {
+  if (!isKind(value, "dict") || value.entries.size === 0) return false;
+  return [...value.entries].every(([name, entry]) => typeof name === "string" && isKind(entry, "tensor"));
 }
 
 function namedTensors({ entries }: PickledDict, path: string): ReadonlyMap<string, PickledTensor> {

@@ -13,6 +13,7 @@ import { writeSweepReport } from "../../report/sweep-report.js";
 import type { SessionOptions } from "../../run/session.js";
 import type { Tracking } from "../../run/tracking.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
+import { requireResultsPlace } from "../../runtime/output-place.js";
 import { fitTrial, type TrialJob, type TrialOutcome } from "./fit-trial.js";
 import { nextTrial, type TrialProgress } from "./schedule.js";
 import { type SweepTable, sweepCells, sweepTable, writeSweepTable } from "./sweep-table.js";
@@ -46,6 +47,8 @@ export interface SweepResult {
   readonly missing: number;
 }
 
+/** What is written beside the folders of the trials. */
+const SWEEP_FILES = ["sweep.json", "sweep.csv", "sweep.txt", "report.html", "array.sh"];
 const TRIAL_PROCESS = new URL("./trial-process.js", import.meta.url);
 
 /** Runs what is missing and returns the table. @throws ConfigError when the sweep or a trial's config is wrong, before anything runs */
@@ -53,6 +56,11 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
   const sweep = await openSweep(options.file, options.cwd);
   const trials = await loadTrials(sweep, { ...options, threads: threadsOf(sweep, options) });
   const directory = path.join(options.output, sweep.name);
+  await requireResultsPlace(directory, SWEEP_FILES, async (name, text) => {
+    // A job array writes its script before any trial has a folder.
+    if (name === "array.sh") return (await text()).startsWith("#!/bin/bash\n#SBATCH ");
+    return /^t\d{3,}-[0-9a-f]{8}$/.test(name);
+  });
   const found = await Promise.all(trials.map((trial) => readTrial(trial, sweep.metric)));
   const states = found.map((state) => (options.retryFailed && state.state === "failed" ? NEW_TRIAL : state));
   const done = states.filter(({ state }) => state === "finished" || state === "failed").length;

@@ -1,10 +1,12 @@
 /** What is to be known of experts before they are merged: what differs from the base, how far, and how good each is alone. */
-import { openExpert } from "../../checkpoint/clip-models.js";
+
 import { derivationRatios } from "../../checkpoint/derivation.js";
-import { indexByCanonicalName } from "../../checkpoint/names.js";
+import { towerTensors } from "../../checkpoint/layout/tower-names.js";
 import type { RunConfig } from "../../config/schema.js";
 import { isLabelled, type PixelStore, selectPixels } from "../../data/pixels.js";
 import { drawnIndices } from "../../data/sampler.js";
+import { clipVisionLayout } from "../../model/clip-layout.js";
+import { openExpert } from "../../model/clip-models.js";
 import { chooseMethod } from "../choose-method.js";
 import type { Inputs } from "../inputs.js";
 import { judgeMethod } from "../models.js";
@@ -82,7 +84,9 @@ async function comparedTensors(
   path: string,
 ): Promise<Pick<ExpertFacts, "tensors" | "equal" | "fromBase">> {
   const own = await openExpert(path, base);
-  const [ownNames, baseNames] = [own, base].map(({ tensors, path: of }) => indexByCanonicalName(tensors.keys(), of));
+  const [ownNames, baseNames] = [own, base].map(
+    ({ tensors, path: of }) => towerTensors(clipVisionLayout, tensors.keys(), of).names,
+  );
   let [equal, fromBase] = [0, 0];
   for (const { name } of bundle.tensors) {
     const [stored, inBase] = [ownNames?.get(name), baseNames?.get(name)];

@@ -3,16 +3,17 @@
  * folder, opens it with the code of a fit (so that what is said here is what a fit finds), judges every expert alone, times a step, and only
  * then writes. Nothing is written when something is wrong.
  */
-import { mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { expertConfig, openBase } from "../../checkpoint/clip-models.js";
 import type { Hub } from "../../checkpoint/hub/request.js";
 import { loadRunConfig } from "../../config/load.js";
 import { nearest } from "../../config/nearest.js";
 import type { RunConfig } from "../../config/schema.js";
 import { prototypesOf } from "../../data/head-recipes.js";
 import { ConfigError, DataError, UserError } from "../../errors.js";
+import { expertConfig, openBase } from "../../model/clip-models.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
+import { requireFilePlace } from "../../runtime/output-place.js";
 import { type FitPlan, planSession, totalSeconds } from "../plan-fit.js";
 import { withSession } from "../session.js";
 import { type ExpertFacts, expertFacts, suspiciousExperts } from "./expert-facts.js";
@@ -72,7 +73,7 @@ const WARNING = "warning: ";
 export async function initSuite(request: InitRequest, options: InitOptions): Promise<InitFindings> {
   checkNames(request);
   const { suite, assumed } = await lookAtAll(request);
-  if (!options.force) await refuseExisting(suite, request.directory);
+  await requirePlaces(suite, request, options.force);
   const checked = await check(suite, options);
   const { preset, plan } = checked;
   const files = initFiles(suite, preset, request.directory, { absolute: false });
@@ -169,13 +170,28 @@ async function isHere(path: string): Promise<boolean> {
   return path.startsWith("/") || (await stat(path).catch(() => undefined)) !== undefined;
 }
 
-async function refuseExisting(suite: InitSuite, directory: string): Promise<void> {
+/** Whether each file can be written: over nothing, or with `force` over a regular file that nothing is read from. */
+async function requirePlaces(suite: InitSuite, request: InitRequest, force: boolean): Promise<void> {
+  const { directory, images, heads, classes } = request;
+  const read = [...images, ...heads, ...classes];
+  const isFile = await Promise.all(
+    read.map(({ path }) =>
+      stat(path).then(
+        (found) => found.isFile(),
+        () => false,
+      ),
+    ),
+  );
+  const inputs = read
+    .filter((_, index) => isFile[index] === true)
+    .map(({ name, path }) => ({ path, what: `what was given for ${name}` }));
   for (const name of initFiles(suite, "paper", directory, { absolute: false }).keys()) {
     const path = join(directory, name);
-    if ((await stat(path).catch(() => undefined)) !== undefined)
+    if (!force && (await lstat(path).catch(() => undefined)) !== undefined)
       throw new ConfigError(
         `${path}: expected no such file yet, found one; give another directory, or --force to replace it`,
       );
+    await requireFilePlace(path, { shown: path, inputs, overwrite: force });
   }
 }
 

@@ -8,10 +8,10 @@ import { isFloat8 } from "../../checkpoint/float8.js";
 import type { MergeFile } from "../../config/merge-file.js";
 import { CheckpointError, ConfigError } from "../../errors.js";
 import { quote } from "../../runtime/printable.js";
+import { listed } from "./match-notices.js";
+import type { MatchedTensor, OwnTensor } from "./matched-tensors.js";
 
 const STORED = { float64: "F64", float32: "F32", float16: "F16", bfloat16: "BF16" } as const;
-/** How many tensors a message names. */
-const NAMED = 5;
 /** Counts batches of training, and has no part in what the model computes. */
 const COUNTER = /(?:^|\.)num_batches_tracked$/;
 
@@ -20,14 +20,13 @@ export interface NamedCheckpoint {
   readonly checkpoint: StoredCheckpoint;
 }
 
-/** The type that a tensor of the pattern gets in the result. Throws ConfigError where one must be named. */
+/** The type that a merged tensor of the pattern gets in the result. Throws ConfigError where one must be named. */
 export function resultDtype(
   { path, dtype }: MergeFile,
   pattern: StoredCheckpoint,
   name: string,
   stored: string,
 ): string {
-  if (!isFloatDtype(stored)) return stored;
   if (dtype !== undefined) return STORED[dtype];
   if (!isFloat8(stored)) return stored;
   throw new ConfigError(
@@ -36,31 +35,29 @@ export function resultDtype(
 }
 
 /**
- * Compares the tensors of the pattern that are no floats with those of the models. Returns sentences about what is
- * taken from the pattern all the same; throws CheckpointError that names those that differ.
+ * Compares the tensors that are no floats, which all models have, by their bytes. Returns sentences about what is taken from the pattern all the
+ * same; throws CheckpointError that names those that differ.
  */
 export async function checkCopied(
   pattern: StoredCheckpoint,
+  tensors: readonly MatchedTensor[],
   models: readonly NamedCheckpoint[],
 ): Promise<readonly string[]> {
-  const names = [...pattern.tensors].flatMap(([name, { dtype }]) => (isFloatDtype(dtype) ? [] : [name]));
-  const compared = names.filter((name) => !COUNTER.test(name));
-  const wanted = await pattern.tensorSha256s(compared);
-  const others = models.filter(({ checkpoint }) => checkpoint !== pattern);
-  const notices: string[] = [];
-  for (const { name: model, checkpoint } of others) {
-    const there = compared.filter((name) => checkpoint.tensors.has(name));
-    const found = new Map((await checkpoint.tensorSha256s(there)).map((hash, i) => [there[i], hash]));
-    const differing = there.filter((name) => found.get(name) !== wanted[compared.indexOf(name)]);
+  const copied = tensors.filter(({ work, pattern: own }) => work === "merge" && !isFloatDtype(own.stored.dtype));
+  const compared = copied.filter(({ name }) => !COUNTER.test(name));
+  const wanted = await pattern.tensorSha256s(compared.map((tensor) => tensor.pattern.name));
+  for (const [at, { name: model, checkpoint }] of models.entries()) {
+    if (checkpoint === pattern) continue;
+    const own = compared.flatMap((tensor) => tensor.models[at] ?? []);
+    const found = await checkpoint.tensorSha256s(own.map(({ name }) => name));
+    const differing = compared.filter((_, index) => found[index] !== wanted[index]);
     const [first] = differing;
-    if (first !== undefined) throw differ(pattern, checkpoint, model, first, differing);
-    const absent = compared.filter((name) => !found.has(name));
-    if (absent.length > 0) notices.push(`copied from ${pattern.path}: ${listed(absent)}, which ${model} does not have`);
+    const names = differing.slice(1).map(({ name }) => name);
+    if (first !== undefined) throw differ(pattern, first.pattern, first.models[at] ?? first.pattern, model, names);
   }
-  const counters = names.filter((name) => COUNTER.test(name));
-  if (counters.length > 0 && others.length > 0)
-    notices.push(`copied from ${pattern.path}: ${listed(counters)}, which count its own training`);
-  return notices;
+  const counters = copied.filter(({ name }) => COUNTER.test(name)).map(({ name }) => name);
+  if (counters.length === 0 || models.every(({ checkpoint }) => checkpoint === pattern)) return [];
+  return [`copied from ${pattern.path}, as they count its own training: ${listed(counters)}`];
 }
 
 /** That numbers of float64 are used in float32, where there are some. */
@@ -72,20 +69,14 @@ export function precisionNotice(models: readonly NamedCheckpoint[]): readonly st
 
 function differ(
   pattern: StoredCheckpoint,
-  checkpoint: StoredCheckpoint,
+  { stored: wanted }: OwnTensor,
+  { name, stored: found }: OwnTensor,
   model: string,
-  name: string,
-  all: readonly string[],
+  others: readonly string[],
 ): CheckpointError {
-  const [own, other] = [pattern.tensors.get(name), checkpoint.tensors.get(name)];
-  const shown = (stored: typeof own) => `${stored?.dtype} [${stored?.shape.join(", ")}]`;
-  const values = shown(own) === shown(other) ? `other values (${shown(other)})` : `${shown(other)}`;
+  const shown = ({ dtype, shape }: OwnTensor["stored"]) => `${dtype} [${shape.join(", ")}]`;
+  const values = shown(wanted) === shown(found) ? `other values (${shown(found)})` : shown(found);
   return new CheckpointError(
-    `${other?.file.path ?? checkpoint.path}: tensor ${quote(name)}: expected the bytes of ${pattern.path} (${shown(own)}), since tensors that are no floats are copied and not merged, found ${values} in model ${model}${all.length > 1 ? `, as in ${listed(all.slice(1))}` : ""}. Merge models that agree on them; if they are quantised weights, use the models before their quantisation`,
+    `${found.file.path}: tensor ${quote(name)}: expected the bytes of ${pattern.path} (${shown(wanted)}), since tensors that are no floats are copied and not merged, found ${values} in model ${model}${others.length > 0 ? `, as in ${listed(others)}` : ""}. Merge models that agree on them; if they are quantised weights, use the models before their quantisation`,
   );
-}
-
-function listed(names: readonly string[]): string {
-  const shown = names.slice(0, NAMED).map(quote).join(", ");
-  return names.length > NAMED ? `${shown} and ${names.length - NAMED} more` : shown;
 }

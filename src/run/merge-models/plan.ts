@@ -25,14 +25,19 @@ import { tensorPlaces } from "../../merge/depth.js";
 import { mergeMethods } from "../../merge/methods/registry.js";
 import { tensorMethods } from "../../merge/per-tensor/registry.js";
 import type { TensorMethod } from "../../merge/per-tensor/tensor-method.js";
+import { quote } from "../../runtime/printable.js";
 import { checkCopied, precisionNotice, resultDtype } from "./copied-tensors.js";
 import type { TensorJob } from "./jobs.js";
 import { requireAllLayers } from "./layer-ranges.js";
+import { matchTensors } from "./matched-tensors.js";
 import { type MergeModel, openMergeModels } from "./models.js";
 import { checkSettingNames } from "./setting-names.js";
 import { checkTokenizer } from "./tokenizer-source.js";
 
-export type PlannedJob = Omit<TensorJob, "output">;
+export interface PlannedJob extends Omit<TensorJob, "output"> {
+  /** What the checkpoints call the tensor. */
+  readonly ownNames: { readonly pattern: string; readonly models: readonly string[] };
+}
 
 export interface MergePlan {
   /** Whose names, shapes and config the result has: the base, or the first model without one. */
@@ -48,10 +53,10 @@ export interface MergePlan {
   /** Folder whose tokenizer files are copied. */
   readonly tokenizer: string | undefined;
   readonly title: string;
-  /** What people are told: settings that are passed over, tensors that are copied, models that are PyTorch files. */
+  /** What a person should know of the file and the models: a sentence each. */
   readonly notices: readonly string[];
-  /** Tensors that some model has and the pattern lacks. */
-  readonly leftOut: readonly string[];
+  /** Fields of config.json that are not the pattern's. */
+  readonly configChanges: Readonly<Record<string, unknown>>;
 }
 
 /** Throws ConfigError for settings, CheckpointError for models that do not fit together, and HubError for those that do not come. */
@@ -81,41 +86,44 @@ export async function planMerge(file: MergeFile, hub: Hub | undefined): Promise<
     if (model !== undefined) requireAllLayers(model, checkpoint);
   }
   if (base !== undefined) requireAllLayers(base, pattern);
+  const first = base === undefined ? opened.models[0] : opened.base;
+  const role = base === undefined ? "first model" : "base";
+  const matches = await matchTensors({ name: first?.name ?? "", checkpoint: pattern, role }, opened.models);
+  const { tensors, configChanges } = matches;
   const named = all.map(({ name, checkpoint }) => ({ name, path: checkpoint.path }));
   const notices = [
     ...file.notices,
     ...passedOver,
     ...(await checkTokenizer(file, opened.tokenizer, named)),
-    ...(await checkCopied(pattern, all)),
+    ...matches.notices,
+    ...(await checkCopied(pattern, tensors, opened.models)),
     ...precisionNotice(all),
   ];
-  const tensors = [...pattern.tensors];
-  const places = tensorPlaces(tensors.map(([name]) => name));
+  const places = tensorPlaces(tensors.map(({ name }) => name));
   const specs: WriteSpec[] = [];
-  const jobs = tensors.map(([name, stored], index) => {
-    const isMerged = isFloatDtype(stored.dtype);
-    const own = isMerged ? models.map(({ name: model }, at) => counterpart(name, stored, model, checkpoints[at])) : [];
-    specs.push({
-      name,
-      shape: stored.shape,
-      dtype: resultDtype(file, pattern, name, stored.dtype),
+  const jobs = tensors.map((tensor, index) => {
+    const { name, pattern: own } = tensor;
+    const { shape, dtype } = own.stored;
+    const isMerged = tensor.work === "merge" && isFloatDtype(dtype);
+    const inModels = isMerged ? tensor.models : [];
+    inModels.forEach(({ name: inModel, stored }, at) => {
+      requireFloat(inModel, stored, checkpoints[at]);
     });
+    specs.push({ name, shape, dtype: isMerged ? resultDtype(file, pattern, own.name, dtype) : dtype });
     return {
       name,
-      shape: stored.shape,
-      size: sizeOf(stored.shape),
-      base: base === undefined ? undefined : locationOf(stored),
-      models: own.map(locationOf),
+      shape,
+      size: sizeOf(shape),
+      base: base === undefined ? undefined : locationOf(own.stored),
+      models: inModels.map(({ stored }) => locationOf(stored)),
       modelNames: models.map((model) => model.name),
       work: isMerged
         ? workOf(file, models, method.tensor, places[index] ?? { name, depth: 0 })
-        : ({ kind: "copy", from: locationOf(stored) } as const),
+        : ({ kind: "copy", from: locationOf(own.stored) } as const),
+      ownNames: { pattern: own.name, models: inModels.map((model) => model.name) },
     };
   });
-  const leftOut = [...new Set(checkpoints.flatMap((model) => [...model.tensors.keys()]))].filter(
-    (name) => !pattern.tensors.has(name),
-  );
-  const notice = pytorchNotice([...new Set([pattern, ...checkpoints])]);
+  const pytorch = pytorchNotice([...new Set([pattern, ...checkpoints])]);
   const adapted = all.map(({ adapter, checkpoint }) => adapter && describeAdapted(adapter, checkpoint)).join("\n");
   return {
     pattern,
@@ -124,8 +132,8 @@ export async function planMerge(file: MergeFile, hub: Hub | undefined): Promise<
     ...opened,
     adapted,
     title: method.title,
-    notices: [...notices, ...(notice === undefined ? [] : [notice])],
-    leftOut,
+    notices: pytorch === undefined ? notices : [pytorch, ...notices],
+    configChanges,
   };
 }
 
@@ -225,25 +233,9 @@ function checked(
   );
 }
 
-/** The same tensor of another model. */
-function counterpart(
-  name: string,
-  pattern: StoredTensor,
-  model: string,
-  checkpoint: StoredCheckpoint | undefined,
-): StoredTensor {
-  const stored = checkpoint?.tensors.get(name);
-  if (checkpoint === undefined || stored === undefined)
-    throw new CheckpointError(
-      `${checkpoint?.path}: expected a tensor ${name} in model ${model}, as in the base, found none. Check that it is the same architecture`,
-    );
-  if (!isFloatDtype(stored.dtype))
-    throw new CheckpointError(
-      `${checkpoint.path}: tensor ${name}: expected ${READ_DTYPES}, as in the base, found ${stored.dtype}`,
-    );
-  if (stored.shape.join() !== pattern.shape.join())
-    throw new CheckpointError(
-      `${checkpoint.path}: tensor ${name}: expected shape [${pattern.shape.join(", ")}], as in the base, found [${stored.shape.join(", ")}]. Models of different sizes or vocabularies cannot be merged`,
-    );
-  return stored;
+function requireFloat(name: string, { dtype }: StoredTensor, checkpoint: StoredCheckpoint | undefined): void {
+  if (isFloatDtype(dtype)) return;
+  throw new CheckpointError(
+    `${checkpoint?.path}: tensor ${quote(name)}: expected ${READ_DTYPES}, as in the base, found ${dtype}`,
+  );
 }

@@ -7,6 +7,7 @@ import { createReadStream } from "node:fs";
 import { Readable } from "node:stream";
 import { z } from "zod";
 import { TrackerError } from "../../errors.js";
+import { printable } from "../../runtime/printable.js";
 
 export interface MlflowOptions {
   /** http(s)://host[:port][/prefix]. */
@@ -20,6 +21,8 @@ export interface MlflowOptions {
   readonly random: () => number;
   /** Attempts per request, the first included. */
   readonly attempts?: number;
+  /** The directory below which the server may have artifacts put on this machine; undefined: nowhere. */
+  readonly artifactRoot?: string | undefined;
 }
 
 export interface MlflowMetric {
@@ -56,6 +59,7 @@ export interface LocalFile {
 export type MlflowStatus = "RUNNING" | "FINISHED" | "FAILED" | "KILLED";
 
 export interface MlflowClient {
+  readonly artifactRoot: string | undefined;
   /** Id of the experiment, created when it is not there. Throws TrackerError for a deleted one. */
   experimentId(name: string): Promise<string>;
   createRun(run: {
@@ -89,6 +93,8 @@ const MAX_WAIT_MS = 20_000;
 const TIMEOUT_MS = 30_000;
 /** Slower than this an upload counts as stuck. */
 const LEAST_BYTES_PER_MS = 500;
+/** A proxy adds a slash or a prefix; more is a circle. */
+const MAX_REDIRECTS = 3;
 const MODEL_READY = "LOGGED_MODEL_READY";
 const ARTIFACT_SCHEME = "mlflow-artifacts:";
 
@@ -134,6 +140,7 @@ export function createMlflowClient(options: MlflowOptions): MlflowClient {
   };
 
   return {
+    artifactRoot: options.artifactRoot,
     async experimentId(name) {
       const known = await getExperiment(name);
       if (known !== undefined) return known;
@@ -232,7 +239,7 @@ async function call(
   for (let attempt = 1; attempt <= attempts; attempt++) {
     let waitMs = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** (attempt - 1)) * (0.5 + options.random());
     try {
-      const response = await options.fetch(url, request(options, method, payload));
+      const response = await answered(options, url, () => request(options, method, payload));
       const text = await response.text();
       const reply = { status: response.status, body: parseJson(text) };
       if (response.ok || accepted.includes(response.status)) return reply;
@@ -249,6 +256,26 @@ async function call(
   throw new TrackerError(
     `${options.uri}: the tracking server did not answer after ${attempts} attempts (${problem}). Check that it runs and can be reached`,
   );
+}
+
+/**
+ * The answer, redirects within the server followed. One that leads elsewhere is an error: neither credentials nor what is delivered go to
+ * another host than the one that was named.
+ */
+async function answered({ uri, fetch }: MlflowOptions, first: string, open: () => RequestInit): Promise<Response> {
+  let url = first;
+  for (let redirects = 0; ; redirects++) {
+    const response = await fetch(url, { ...open(), redirect: "manual" });
+    const location = response.headers.get("location");
+    if (response.status < 300 || response.status >= 400 || location === null) return response;
+    const next = URL.canParse(location, url) ? new URL(location, url) : undefined;
+    if (next?.origin !== new URL(first).origin || redirects >= MAX_REDIRECTS)
+      throw new TrackerError(
+        `${uri}: the tracking server sends requests on to ${printable(next?.origin ?? location)}, which is not followed: credentials are for the server that was named. If that one is meant, set MLFLOW_TRACKING_URI to it`,
+      );
+    await response.body?.cancel();
+    url = next.href;
+  }
 }
 
 function request(options: MlflowOptions, method: string, payload: Payload | undefined): RequestInit {

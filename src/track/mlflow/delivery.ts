@@ -145,8 +145,9 @@ async function sendFiles(
   for (const name of await artifactPaths(folder)) {
     const file = await readArtifact(folder, name);
     if (state.artifacts[name] === file.sha256) continue;
-    if (!(await storeArtifact(client, state.artifactUri, name, file))) {
-      log(unreachableStore(state.artifactUri, folder));
+    const why = await storeArtifact(client, state.artifactUri, name, file, state.artifacts[name]);
+    if (why !== undefined) {
+      log(unreachableStore(state.artifactUri, folder, why));
       return { state, files };
     }
     files += 1;
