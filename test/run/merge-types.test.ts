@@ -176,9 +176,7 @@ describe("other tensors", () => {
     await save("b", [halves(1, 2, 3, 4), ids("I64", 1), ids("I64", 5, "bn.num_batches_tracked")]);
     const { log } = await merge("");
     expect(log).toContain("notice: kept from the first model a, as no other model has them: 1 tensor (only)");
-    expect(log).toContain(
-      `copied from ${join(folder, "a")}, as they count its own training: 1 tensor (bn.num_batches_tracked)`,
-    );
+    expect(log).toMatch(/copied from the first model a, .*1 tensor \(bn\.num_batches_tracked\)/);
     const [out, a] = [await openCheckpoint(join(folder, "out")), await openCheckpoint(join(folder, "a"))];
     const names = ["position_table", "only", "bn.num_batches_tracked"];
     expect(await out.tensorSha256s(names)).toEqual(await a.tensorSha256s(names));

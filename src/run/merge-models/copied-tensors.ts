@@ -12,8 +12,6 @@ import { listed } from "./match-notices.js";
 import type { MatchedTensor, OwnTensor } from "./matched-tensors.js";
 
 const STORED = { float64: "F64", float32: "F32", float16: "F16", bfloat16: "BF16" } as const;
-/** Counts batches of training, and has no part in what the model computes. */
-const COUNTER = /(?:^|\.)num_batches_tracked$/;
 
 export interface NamedCheckpoint {
   readonly name: string;
@@ -34,17 +32,13 @@ export function resultDtype(
   );
 }
 
-/**
- * Compares the tensors that are no floats, which all models have, by their bytes. Returns sentences about what is taken from the pattern all the
- * same; throws CheckpointError that names those that differ.
- */
+/** Compares the tensors that are no floats, which all models have, by their bytes. Throws CheckpointError that names those that differ. */
 export async function checkCopied(
   pattern: StoredCheckpoint,
   tensors: readonly MatchedTensor[],
   models: readonly NamedCheckpoint[],
-): Promise<readonly string[]> {
-  const copied = tensors.filter(({ work, pattern: own }) => work === "merge" && !isFloatDtype(own.stored.dtype));
-  const compared = copied.filter(({ name }) => !COUNTER.test(name));
+): Promise<void> {
+  const compared = tensors.filter(({ work, pattern: own }) => work === "merge" && !isFloatDtype(own.stored.dtype));
   const wanted = await pattern.tensorSha256s(compared.map((tensor) => tensor.pattern.name));
   for (const [at, { name: model, checkpoint }] of models.entries()) {
     if (checkpoint === pattern) continue;
@@ -55,9 +49,6 @@ export async function checkCopied(
     const names = differing.slice(1).map(({ name }) => name);
     if (first !== undefined) throw differ(pattern, first.pattern, first.models[at] ?? first.pattern, model, names);
   }
-  const counters = copied.filter(({ name }) => COUNTER.test(name)).map(({ name }) => name);
-  if (counters.length === 0 || models.every(({ checkpoint }) => checkpoint === pattern)) return [];
-  return [`copied from ${pattern.path}, as they count its own training: ${listed(counters)}`];
 }
 
 /** That numbers of float64 are used in float32, where there are some. */

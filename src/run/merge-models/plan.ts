@@ -90,13 +90,13 @@ export async function planMerge(file: MergeFile, hub: Hub | undefined): Promise<
   const role = base === undefined ? "first model" : "base";
   const matches = await matchTensors({ name: first?.name ?? "", checkpoint: pattern, role }, opened.models);
   const { tensors, configChanges } = matches;
+  await checkCopied(pattern, tensors, opened.models);
   const named = all.map(({ name, checkpoint }) => ({ name, path: checkpoint.path }));
   const notices = [
     ...file.notices,
     ...passedOver,
     ...(await checkTokenizer(file, opened.tokenizer, named)),
     ...matches.notices,
-    ...(await checkCopied(pattern, tensors, opened.models)),
     ...precisionNotice(all),
   ];
   const places = tensorPlaces(tensors.map(({ name }) => name));
