@@ -1,30 +1,34 @@
 /**
- * Decodes an encoded image (PNG, JPEG, WebP, GIF, TIFF) to 8-bit RGB as transformers' convert_to_rgb does with Pillow: EXIF
- * orientation is not applied, embedded colour profiles are ignored, what is transparent is laid over white,
- * palettes are expanded, CMYK is converted without a profile, and of an animation the first frame is taken.
+ * Decodes an encoded image (PNG, JPEG, WebP, GIF, TIFF by libvips; BMP, PBM, PGM, PPM by formats/) to 8-bit RGB as Hugging Face datasets and
+ * transformers' convert_to_rgb do with Pillow: EXIF orientation is applied unless the data set says otherwise, embedded colour profiles are
+ * ignored, what is transparent is laid over white, palettes are expanded, CMYK is converted without a profile, and of an animation the
+ * first frame is taken.
  * Older versions of transformers dropped alpha, which shows colours that nobody was meant to see.
  * Differs from Pillow: 16-bit greyscale keeps its high byte; Pillow clips it to white.
  */
 import sharp from "sharp";
 import { DataError } from "../errors.js";
+import { decodeBmp, isBmp } from "./formats/bmp.js";
+import { type DecodedImage, MAX_PIXELS } from "./formats/encoded-pixels.js";
+import { orientationOf, turned } from "./formats/exif-orientation.js";
+import { decodePnm, isPnm } from "./formats/pnm.js";
 import type { RgbImage } from "./resample.js";
 
-/** A few kilobytes can declare gigapixels. Pillow's own limit (DecompressionBombError): 2 x 89,478,485 pixels. */
-const MAX_PIXELS = 178_956_970;
+/** Whether images are turned as their EXIF orientation says, or read as they are stored. */
+export type ExifOrientation = "apply" | "ignore";
 
 /** Decodes one image; `where` names it in errors. Throws DataError when the bytes are not a whole, readable image. */
-export async function decodeImage(encoded: Uint8Array, where: string): Promise<RgbImage> {
+export async function decodeImage(
+  encoded: Uint8Array,
+  where: string,
+  orientation: ExifOrientation = "apply",
+): Promise<RgbImage> {
   const misfit = describeNonImage(encoded);
   if (misfit !== undefined) throw new DataError(`${where}: expected an encoded image, found ${misfit}`);
   try {
-    const options = { failOn: "error", ignoreIcc: true, limitInputPixels: MAX_PIXELS } as const;
-    const image = sharp(encoded, options);
-    const { space } = await image.metadata();
-    if (space === "cmyk") image.pipelineColourspace("cmyk").toColourspace("cmyk");
-    else image.toColourspace("srgb");
-    const { data, info } = await image.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
-    const pixelsHWC = toRgb(data, info.width * info.height, info.channels, space === "cmyk");
-    return { height: info.height, width: info.width, pixelsHWC };
+    const decoder = isBmp(encoded) ? decodeBmp : isPnm(encoded) ? decodePnm : undefined;
+    const stored = decoder === undefined ? await decodeWithSharp(encoded) : flattened(decoder(encoded));
+    return orientation === "apply" ? turned(stored, orientationOf(encoded)) : stored;
   } catch (error) {
     const reason = error instanceof Error ? error.message.trim().replace(/\s*\n\s*/g, "; ") : String(error);
     throw new DataError(
@@ -33,6 +37,21 @@ export async function decodeImage(encoded: Uint8Array, where: string): Promise<R
       { cause: error },
     );
   }
+}
+
+async function decodeWithSharp(encoded: Uint8Array): Promise<RgbImage> {
+  const options = { failOn: "error", ignoreIcc: true, limitInputPixels: MAX_PIXELS } as const;
+  const image = sharp(encoded, options);
+  const { space } = await image.metadata();
+  if (space === "cmyk") image.pipelineColourspace("cmyk").toColourspace("cmyk");
+  else image.toColourspace("srgb");
+  const { data, info } = await image.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
+  const pixelsHWC = toRgb(data, info.width * info.height, info.channels, space === "cmyk");
+  return { height: info.height, width: info.width, pixelsHWC };
+}
+
+function flattened({ width, height, channels, data }: DecodedImage): RgbImage {
+  return { height, width, pixelsHWC: toRgb(data, width * height, channels, false) };
 }
 
 function toRgb(data: Uint8Array, pixels: number, channels: number, cmyk: boolean): Uint8Array {

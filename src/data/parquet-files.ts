@@ -7,6 +7,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import { DataError } from "../errors.js";
+import { isInLeftover, isLeftover } from "./passed-over.js";
 import { readmeFiles } from "./readme-configs.js";
 
 /** `<split>-00003-of-00010-0123abcd.parquet`: shard number and count. */
@@ -50,7 +51,7 @@ interface Placed {
 /** Finds the files of a split. */
 export async function chooseParquetFiles(question: ParquetQuestion): Promise<ParquetChoice> {
   const { names, split, config } = question;
-  const placed = names.filter((name) => name.endsWith(".parquet")).flatMap(placeOf);
+  const placed = names.filter((name) => name.endsWith(".parquet") && !isInLeftover(name)).flatMap(placeOf);
   const configs = [...new Set(placed.map((one) => one.config))].toSorted();
   const meant = config ?? (configs.includes(DEFAULT_CONFIG) || configs.length !== 1 ? DEFAULT_CONFIG : configs[0]);
   const inConfig = placed.filter((one) => one.config === meant);
@@ -128,7 +129,7 @@ function splitOf(name: string): string {
 async function parquetNames(path: string, split: string, config: string | undefined): Promise<readonly string[]> {
   const root = await readdir(path, { withFileTypes: true }).catch(() => []);
   const names = root.filter((entry) => !entry.isDirectory()).map(({ name }) => name);
-  const folders = root.filter((entry) => entry.isDirectory() && !entry.name.startsWith(".")).map(({ name }) => name);
+  const folders = root.filter((entry) => entry.isDirectory() && !isLeftover(entry.name)).map(({ name }) => name);
   const wanted = config === undefined ? folders : folders.filter((name) => [config, "data", split].includes(name));
   for (const folder of wanted) {
     for (const entry of await readdir(join(path, folder)).catch(() => [])) {

@@ -3,9 +3,12 @@
  * values of a column. Knows nothing of images, labels or the other shards.
  */
 import { asyncBufferFromFile, type FileMetaData, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
-import { compressors } from "hyparquet-compressors";
+import { compressors as packaged } from "hyparquet-compressors";
 import { z } from "zod";
 import { DataError } from "../errors.js";
+import { decompressLz4, decompressLz4Raw } from "./parquet-lz4.js";
+
+const compressors = { ...packaged, LZ4: decompressLz4, LZ4_RAW: decompressLz4Raw };
 
 /** What the `huggingface` metadata says about a column; only the parts that are used. */
 const featureSchema = z.object({ _type: z.string().optional(), names: z.array(z.string()).optional() });
@@ -18,6 +21,8 @@ export interface Shard {
   readonly metadata: FileMetaData;
   /** Top-level columns, in the order of the file. */
   readonly columns: readonly string[];
+  /** Those that can hold encoded images: structs, and bytes that are not said to be text. */
+  readonly byteColumns: readonly string[];
   readonly features: ReadonlyMap<string, Feature>;
 }
 
@@ -27,12 +32,18 @@ export async function openShard(path: string): Promise<Shard> {
   const [root, ...elements] = metadata.schema;
   // The schema is a tree in depth-first order; top-level columns are found by skipping what is below each.
   const columns: string[] = [];
+  const byteColumns: string[] = [];
   for (let at = 0; at < elements.length && columns.length < (root?.num_children ?? 0); at++) {
     const element = elements[at];
     columns.push(element?.name ?? "");
+    if ((element?.num_children ?? 0) > 0 || isBytes(element)) byteColumns.push(element?.name ?? "");
     for (let below = element?.num_children ?? 0; below > 0; below--) below += elements[++at]?.num_children ?? 0;
   }
-  return { path, metadata, columns, features: readFeatures(metadata) };
+  return { path, metadata, columns, byteColumns, features: readFeatures(metadata) };
+}
+
+function isBytes(element: FileMetaData["schema"][number] | undefined): boolean {
+  return element?.type === "BYTE_ARRAY" && element.converted_type === undefined && element.logical_type === undefined;
 }
 
 /** Column features of the `huggingface` metadata; empty when there is none or it is not what the hub writes. */

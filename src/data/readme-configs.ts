@@ -3,7 +3,7 @@
  * paths or patterns), for data sets whose file names alone do not say which belong to a split.
  */
 import { z } from "zod";
-import { parseYaml } from "../config/strict-yaml.js";
+import { parseStrict, parseYaml, plainValue } from "../config/strict-yaml.js";
 import { DataError } from "../errors.js";
 import type { ParquetChoice, ParquetQuestion } from "./parquet-files.js";
 
@@ -39,12 +39,22 @@ export function readmeFiles(
 }
 
 function configsOf(readme: string): readonly Config[] {
-  const head = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readme.slice(0, MAX_README_LENGTH))?.[1];
+  const head = headText(readme);
   if (head === undefined) return [];
-  // With the line of the fence, so that mistakes have the lines of the file.
-  const { value } = parseYaml(`\n${head}`, "README.md", DataError);
-  const parsed = headSchema.safeParse(value);
+  const parsed = headSchema.safeParse(parseYaml(head, "README.md", DataError).value);
   return parsed.success ? parsed.data.configs : [];
+}
+
+/** What stands in the README's head; undefined where there is none, or none that can be read. */
+export function readmeHead(readme: string): unknown {
+  const { node, problems } = parseStrict(headText(readme) ?? "");
+  return problems.length > 0 ? undefined : plainValue(node);
+}
+
+/** With a line for the fence, so that mistakes have the lines of the file. */
+function headText(readme: string): string | undefined {
+  const head = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readme.slice(0, MAX_README_LENGTH))?.[1];
+  return head === undefined ? undefined : `\n${head}`;
 }
 
 function chosenConfig(configs: readonly Config[], name: string | undefined): Config | undefined {
