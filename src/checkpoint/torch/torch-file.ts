@@ -173,13 +173,13 @@ function unpickled(bytes: Uint8Array, path: string, { isScript = false } = {}): 
     return readPickle(bytes, `${path}: data.pkl`, { isScript });
   } catch (error) {
     if (!(error instanceof UnknownClassError)) throw error;
-    if (isQuantisedClass(error.className))
-      throw new CheckpointError(
-        `${path}: expected weights as floats, found quantised tensors (${quote(error.className)}). Use the model before its quantisation.`,
-      );
     if (isScript)
       throw new CheckpointError(
         `${path}: expected a TorchScript program of modules and tensors, found an object of the class or function ${quote(error.className)}, as quantised layers have. ${SAVE_STATE}.`,
+      );
+    if (isQuantisedClass(error.className))
+      throw new CheckpointError(
+        `${path}: expected weights as floats, found quantised tensors (${quote(error.className)}). Use the model before its quantisation.`,
       );
     throw new CheckpointError(
       `${path}: expected a state dict (tensors by name), found an object of the Python class or function ${quote(error.className)}: a pickled whole module, or other code. ${CONVERT_MODULE}.`,
