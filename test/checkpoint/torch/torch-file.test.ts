@@ -104,7 +104,7 @@ describe("in a Hugging Face folder", () => {
     const index = join(partial, "pytorch_model.bin.index.json");
     await writeFile(index, '{"weight_map": {"a": "model-00001-of-00001.safetensors"}}');
     await expect(openCheckpoint(partial)).rejects.toThrow(
-      /expected shards called like pytorch_model-00001-of-00005.bin/,
+      /model-00001-of-00001.safetensors: expected this shard, as pytorch_model.bin.index.json says, found no such file/,
     );
   });
 });
