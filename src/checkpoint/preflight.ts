@@ -6,9 +6,9 @@
 import { CheckpointError } from "../errors.js";
 import { quote } from "../runtime/printable.js";
 import type { Checkpoint } from "./checkpoint.js";
+import { isFloatDtype, READ_DTYPES } from "./decode-floats.js";
 import type { TowerLayout } from "./layout/tensor-layout.js";
 import { towerTensors } from "./layout/tower-names.js";
-import { isFloatDtype } from "./stored-tensor.js";
 
 export interface Expert {
   readonly task: string;
@@ -177,7 +177,7 @@ function compareTensors(
     }
     if (!isFloatDtype(stored.dtype)) {
       const action = "save the checkpoint again in one of these";
-      problems.push({ kind: "dtype", ...at, expected: "dtype F32, F16 or BF16", found: stored.dtype, action });
+      problems.push({ kind: "dtype", ...at, expected: `dtype ${READ_DTYPES}`, found: stored.dtype, action });
     }
   }
   const knownNames = new Set(known.map(({ name }) => name));

@@ -21,7 +21,7 @@ export interface WriteSpec {
   readonly shape: readonly number[];
 }
 
-/** float32 values for F32, F16 and BF16 (rounded to nearest even); raw little-endian bytes for any other dtype. */
+/** float32 values for F64 and F32, F16 and BF16 (rounded to nearest even); raw little-endian bytes for any other dtype. */
 export type WriteData = Float32Array | Uint8Array;
 
 /** A tensor's elements in pieces, in row-major order: for those that shall not be in memory as a whole. */
@@ -181,6 +181,7 @@ async function writeTensor(
 /** `first` is the index of the first value in the tensor. */
 function encodeFloats(spec: WriteSpec, values: Float32Array, first: number, path: string): Uint8Array {
   if (spec.dtype === "F32") return asBytes(values);
+  if (spec.dtype === "F64") return asBytes(new Float64Array(values));
   if (spec.dtype !== "F16" && spec.dtype !== "BF16") {
     throw new CheckpointError(
       `${path}: cannot be written: tensor ${quote(spec.name)}: expected raw bytes for dtype ${spec.dtype}, found float32 values.`,
@@ -197,7 +198,7 @@ function encodeFloats(spec: WriteSpec, values: Float32Array, first: number, path
   return asBytes(bits);
 }
 
-function asBytes(values: Float32Array | Uint16Array): Uint8Array {
+function asBytes(values: Float64Array | Float32Array | Uint16Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 

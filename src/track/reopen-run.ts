@@ -4,9 +4,9 @@
  */
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { parse } from "yaml";
 import { parseRunConfig } from "../config/load.js";
 import type { RunConfig } from "../config/schema.js";
+import { parseYaml } from "../config/strict-yaml.js";
 import { ConfigError } from "../errors.js";
 import type { TrainState } from "../optimize/train.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
@@ -71,13 +71,14 @@ export async function reopenRunFolder(
 
 /** Config and status of a run. @throws ConfigError when the folder holds none */
 export async function readRun(folder: string): Promise<{ config: RunConfig; status: RunStatus }> {
+  const file = path.join(folder, "config.yaml");
   try {
-    const config = parseRunConfig(parse(await readFile(path.join(folder, "config.yaml"), "utf8")));
+    const config = parseRunConfig(parseYaml(await readFile(file, "utf8"), file).value);
     const status: RunStatus = JSON.parse(await readFile(path.join(folder, "status.json"), "utf8"));
     return { config, status };
   } catch (cause) {
     if (cause instanceof ConfigError)
-      throw new ConfigError(`${path.join(folder, "config.yaml")}: ${cause.message}`, { cause });
+      throw cause.message.startsWith(file) ? cause : new ConfigError(`${file}: ${cause.message}`, { cause });
     throw new ConfigError(
       `${folder}: expected the folder of a run, with config.yaml and status.json, found none that can be read`,
       { cause },

@@ -14,7 +14,7 @@ import type { Hub } from "../../checkpoint/hub/request.js";
 import { layoutSafetensors, type WriteSpec } from "../../checkpoint/safetensors-writer.js";
 import { DEFAULT_MAX_SHARD_BYTES, shardIndexText, splitIntoShards } from "../../checkpoint/save-checkpoint.js";
 import { INDEX_NAME, shardName } from "../../checkpoint/shard-index.js";
-import { elementBytes } from "../../checkpoint/stored-tensor.js";
+import { elementBytes, itemBytes } from "../../checkpoint/stored-tensor.js";
 import type { MergeFile } from "../../config/merge-file.js";
 import { assert } from "../../errors.js";
 import { mergeMethods } from "../../merge/methods/registry.js";
@@ -147,7 +147,7 @@ function placed(planned: readonly PlannedJob[], shards: readonly Shard[], folder
 
 /** Bytes that the job writes. */
 function bytesOf({ work, size, output }: TensorJob): number {
-  return work.kind === "copy" ? elementBytes(work.from) : size * (output.dtype === "F32" ? 4 : 2);
+  return work.kind === "copy" ? elementBytes(work.from) : size * itemBytes(output.dtype);
 }
 
 /** The largest first, so that no thread is left with one at the end. */
