@@ -3,10 +3,10 @@
  * checks the description; opens none of what it names. Paths in it are relative to the file; models and data sets may be named as
  * repositories on the Hugging Face hub instead (`org/name@revision`), which run/suite-sources.ts brings into its cache.
  */
-import { readFile } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 import type { RepositoryType } from "../checkpoint/hub/reference.js";
 import { ConfigError } from "../errors.js";
+import { readText } from "../runtime/regular-file.js";
 import type { LabelMeaning } from "./classes.js";
 import type { ExifOrientation } from "./decode-image.js";
 import { type HeadRecipe, prototypesOf, zeroShotOf } from "./head-recipes.js";
@@ -16,6 +16,9 @@ import { checkedYaml } from "./suite-issues.js";
 import { checkPaths, findSuiteFile, locateOnHub, type WantedPath } from "./suite-paths.js";
 import { type DatasetDescription, suiteSchema, type TaskDescription } from "./suite-schema.js";
 import { type WholeTask, wholeTask } from "./task-definition.js";
+
+/** A thousand tasks of a thousand classes take less. */
+const MOST_BYTES = 2 ** 26;
 
 export interface SuiteTask {
   readonly name: string;
@@ -76,7 +79,7 @@ export interface Suite {
  */
 export async function openSuite(path: string): Promise<Suite> {
   const file = await findSuiteFile(resolve(path));
-  const yaml = parseLocatedYaml(await readFile(file, "utf8"), file);
+  const yaml = parseLocatedYaml(await readText(file, "the description of a suite", MOST_BYTES, ConfigError), file);
   const { base, multitask, text_model, logit_scale, tasks, splits, ...own } = checkedYaml(suiteSchema, yaml);
   checkNames(tasks, yaml);
   const whole = await Promise.all(tasks.map((task, index) => wholeTask(task, index, yaml, file)));

@@ -37,7 +37,7 @@ export async function mergeToDirectory(
     overwrite,
     ...REPLACING,
   });
-  const record = readCoefficients(coefficientsPath);
+  const record = await readCoefficients(coefficientsPath);
   const inputs = await loadInputs(config, options);
   const from = { record, path: coefficientsPath };
   await writeMergedModel(directory, inputs, config, from, [], overwrite ? REPLACING : undefined);
