@@ -37,6 +37,7 @@ import { aroundTower, openBase, openExpert } from "../model/clip-models.js";
 import { clipVisionTensors, PROJECTION_TENSOR } from "../model/clip-vision.js";
 import type { Head } from "../model/heads.js";
 import { readText } from "../runtime/regular-file.js";
+import { together } from "../runtime/together.js";
 import type { ComparedModels } from "./fit-needs.js";
 import { planSavedModel, type SavedModel } from "./saved-model.js";
 import { bringSuite, taskDataset } from "./suite-sources.js";
@@ -249,16 +250,18 @@ export function loadLabelled(
   tasks: readonly SuiteTask[],
   split: string,
   cacheDir: string,
+  stop?: AbortSignal,
 ): Promise<Map<string, LabelledPixels>> {
   const { preprocessing, corruption, cacheBytes, notice } = inputs;
-  return loadAll(tasks, async (task, signal) => {
+  const load = async (task: SuiteTask, signal: AbortSignal): Promise<LabelledPixels> => {
     const source = await taskDataset(task, split, inputs.hub);
     const dataset = await openDataset({ ...source, classes: task.classes, notice });
     return requireLabels(
       await loadPixels(dataset, preprocessing, { cacheDir, cacheBytes, corruption, signal }),
       `task ${task.name}`,
     );
-  });
+  };
+  return loadAll(tasks, load, stop);
 }
 
 /** The images of every merged task in a split, their labels left behind. */
@@ -266,29 +269,24 @@ export function loadUnlabelled(
   inputs: Inputs,
   split: string,
   cacheDir: string,
+  stop?: AbortSignal,
 ): Promise<Map<string, UnlabelledPixels>> {
   const { preprocessing, corruption, cacheBytes, notice } = inputs;
-  return loadAll(inputs.tasks, async (task, signal) => {
+  const load = async (task: SuiteTask, signal: AbortSignal): Promise<UnlabelledPixels> => {
     const dataset = await openDataset({ ...(await taskDataset(task, split, inputs.hub)), notice });
     return withoutLabels(await loadPixels(dataset, preprocessing, { cacheDir, cacheBytes, corruption, signal }));
-  });
+  };
+  return loadAll(inputs.tasks, load, stop);
 }
 
-/** By task, all at once. When one fails the others stop, and leave nothing half-written behind, before its error is thrown. */
+/** By task, all at once. */
 async function loadAll<Store>(
   tasks: readonly SuiteTask[],
   load: (task: SuiteTask, signal: AbortSignal) => Promise<Store>,
+  stop: AbortSignal | undefined,
 ): Promise<Map<string, Store>> {
-  const controller = new AbortController();
-  const loads = tasks.map(async (task): Promise<[string, Store]> => {
-    try {
-      return [task.name, await load(task, controller.signal)];
-    } catch (error) {
-      controller.abort(error);
-      throw error;
-    }
-  });
-  await Promise.allSettled(loads);
-  controller.signal.throwIfAborted();
-  return new Map(await Promise.all(loads));
+  const named =
+    (task: SuiteTask) =>
+    async (signal: AbortSignal): Promise<[string, Store]> => [task.name, await load(task, signal)];
+  return new Map(await together<[string, Store][]>(tasks.map(named), stop));
 }
