@@ -7,6 +7,7 @@ import path from "node:path";
 import yargs from "yargs";
 import { nearest } from "../config/nearest.js";
 import { ConfigError, UserError } from "../errors.js";
+import { explainSystemError } from "../runtime/system-error.js";
 import { coefficientsVerb } from "./coefficients.js";
 import { configShowVerb } from "./config-show.js";
 import { doctorVerb } from "./doctor.js";
@@ -99,7 +100,10 @@ function parse(args: readonly string[], version: string): Run | string {
     .fail((message, error) => {
       throw error ?? new ConfigError(explainUsage(message, args));
     })
-    .epilogue("Exit codes: 0 ok, 1 bug, 2 usage or config, 3 bad input file, 4 numeric, 5 tracker, 130 interrupted.");
+    .epilogue(
+      "Exit codes: 0 ok, 1 bug, 2 usage, config or output, 3 bad input file, 4 numeric, 5 tracker, 130 interrupted, " +
+        "141 nobody read the whole result.",
+    );
   const select = (selected: Run) => {
     run = selected;
   };
@@ -154,20 +158,22 @@ function unknownWord(word: string, verb: Verb, args: readonly string[]): string 
 }
 
 function report(error: unknown, debug: boolean, io: CliIo): number {
+  if (!io.signal.aborted) return showError(error, debug, io.stderr);
   // After a Ctrl-C whatever the work threw on its way out is the interruption.
-  if (io.signal.aborted) {
-    io.stderr.write("adamerge: interrupted\n");
-    if (debug && error instanceof Error) io.stderr.write(`${error.stack}\n`);
-    return EXIT_INTERRUPTED;
-  }
-  const shown = error instanceof Error ? error : new Error(String(error));
-  if (shown instanceof UserError) {
-    io.stderr.write(`adamerge: ${shown.message}\n`);
-    if (debug) io.stderr.write(`${shown.stack}\n`);
-    return shown.exitCode;
-  }
-  io.stderr.write(`adamerge: ${shown.message}\n`);
-  io.stderr.write(debug ? `${shown.stack}\n` : "This is a bug in adamerge; please report it with what --debug adds.\n");
+  io.stderr.write("adamerge: interrupted\n");
+  if (debug && error instanceof Error) io.stderr.write(`${error.stack}\n`);
+  return EXIT_INTERRUPTED;
+}
+
+/** Prints an error and returns its exit code: the message alone where a person can act on it, else as a bug of ours. */
+export function showError(error: unknown, debug: boolean, stderr: CliIo["stderr"]): number {
+  const thrown = error instanceof Error ? error : new Error(String(error));
+  const shown = thrown instanceof UserError ? thrown : (explainSystemError(thrown) ?? thrown);
+  stderr.write(`adamerge: ${shown.message}\n`);
+  // The stack of where it was thrown, not of where it was explained.
+  if (debug) stderr.write(`${thrown.stack}\n`);
+  if (shown instanceof UserError) return shown.exitCode;
+  if (!debug) stderr.write("This is a bug in adamerge; please report it with what --debug adds.\n");
   return EXIT_FAILURE;
 }
 

@@ -9,20 +9,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { UserError } from "../errors.js";
 import { requireOwnFolder } from "./output-place.js";
 import { type Listed, ownFiles, type Recognise, removeOwnFiles, writeManifest } from "./own-files.js";
-
-/** What a person can do about the system errors met while writing. */
-const ADVICE: ReadonlyMap<string, string> = new Map([
-  ["ENOSPC", "free space on this disk or choose another folder"],
-  ["EDQUOT", "free space within your quota or choose another folder"],
-  ["EACCES", "check the permissions of the folder"],
-  ["EPERM", "check the permissions of the folder"],
-  ["EROFS", "the file system is read-only; choose another folder"],
-  ["EIO", "the disk reported a fault; choose another folder and check the disk"],
-  ["ENOTDIR", "a parent of this path is a file; choose another path"],
-  ["EEXIST", "a parent of this path is a file; choose another path"],
-  ["EISDIR", "this path is a directory; choose another name"],
-  ["ENAMETOOLONG", "choose a shorter name"],
-]);
+import { adviceFor } from "./system-error.js";
 
 /**
  * Writes `data` to `path` so that readers see the old content or the new one, never a part.
@@ -226,7 +213,7 @@ function errorCode(error: unknown): string | undefined {
 
 /** A system error of writing `path` with what to do about it; other errors as they are. */
 export function withAdvice(error: unknown, path: string): unknown {
-  const advice = ADVICE.get(errorCode(error) ?? "");
+  const advice = adviceFor(errorCode(error) ?? "");
   if (advice === undefined || !(error instanceof Error)) return error;
   return new UserError(`${path}: could not be written (${error.message}). What to do: ${advice}.`, { cause: error });
 }
