@@ -31,10 +31,10 @@ const FIGURES: readonly ((report: RunReport) => Figure | undefined)[] = [
 
 /**
  * Writes `report.html`, `figures/<name>.svg` and `.png` into a run folder, from what is in it; of a run that goes on, what there is so
- * far. Returns the page's path. @throws ConfigError when the folder holds no run
+ * far. Returns the page's path; `log` is told of what is damaged and left out. @throws ConfigError when the folder holds no run
  */
-export async function writeRunReport(folder: string): Promise<string> {
-  const report = await readRunReport(folder);
+export async function writeRunReport(folder: string, log: (line: string) => void = () => {}): Promise<string> {
+  const report = await readRunReport(folder, log);
   const figures = path.join(folder, "figures");
   await mkdir(figures, { recursive: true });
   const sections = await figureSections(

@@ -1,5 +1,4 @@
 /** Applies coefficients that were learned before and writes the merged model as a Hugging Face directory. */
-import { readFile } from "node:fs/promises";
 import { saveCheckpoint } from "../checkpoint/checkpoint.js";
 import { formerCheckpoint } from "../checkpoint/former-checkpoint.js";
 import { readStoredBytes } from "../checkpoint/stored-tensor.js";
@@ -12,7 +11,7 @@ import { modelCard } from "../report/model-card.js";
 import type { ResultRow } from "../report/summary.js";
 import { type Replacing, settleReplaced } from "../runtime/atomic-file.js";
 import { requireFolderPlace } from "../runtime/output-place.js";
-import { type CoefficientsRecord, parseCoefficients } from "../track/coefficients-file.js";
+import { type CoefficientsRecord, readCoefficients } from "../track/coefficients-file.js";
 import { type InputOptions, type Inputs, loadInputs } from "./inputs.js";
 import { packageVersion } from "./records.js";
 import { planSavedModel } from "./saved-model.js";
@@ -40,7 +39,7 @@ export async function mergeToDirectory(
     overwrite,
     ...REPLACING,
   });
-  const record = parseCoefficients(await readText(coefficientsPath), coefficientsPath);
+  const record = await readCoefficients(coefficientsPath);
   const inputs = await loadInputs(config, { ...options, isSaved: true });
   const from = { record, path: coefficientsPath };
   await writeMergedModel(directory, inputs, config, from, [], overwrite ? REPLACING : undefined);
@@ -48,16 +47,6 @@ export async function mergeToDirectory(
 
 /** Models that versions without a manifest wrote may be replaced too. */
 const REPLACING: Replacing = { recognise: formerCheckpoint };
-
-/** Reads a text file; a missing one is the user's error. */
-export async function readText(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CheckpointError(`${path}: expected a coefficients.json of a run (${reason})`, { cause });
-  }
-}
 
 /**
  * One coefficient per tensor and task [N, K] from a file, matched by names: groups through its `groupOf`, or through the

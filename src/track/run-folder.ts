@@ -8,6 +8,7 @@
  */
 import { lstat, mkdir, open, readFile, rm } from "node:fs/promises";
 import path from "node:path";
+import { z } from "zod";
 import { formatConfig } from "../config/format.js";
 import type { RunConfig } from "../config/schema.js";
 import { ConfigError } from "../errors.js";
@@ -50,6 +51,13 @@ export interface EnvironmentRecord {
   readonly versions: Readonly<Record<string, string>>;
   readonly gitCommit?: string;
 }
+
+/** environment.json, for whoever reads it: its keys have changed over time. */
+export const environmentKind = {
+  what: "the environment of a run",
+  schema: z.record(z.string(), z.unknown()),
+  advice: "put the file back, or delete it to do without",
+} as const;
 
 /** The predicted class of every image of a split, in the order of the data set. */
 export interface PredictionsRecord {
