@@ -88,7 +88,8 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
       const table = judged.map(({ row }) => row);
       return { runPath: folder.path, table, judged, coefficients: learned.record.values, imagesUnique, reason };
     } catch (error) {
-      await folder.setState("failed", error instanceof Error ? error.message : String(error));
+      // On a full disk the state cannot be written either; the reason is worth more than the second error.
+      await folder.setState("failed", error instanceof Error ? error.message : String(error)).catch(() => {});
       throw error;
     } finally {
       await folder.close();

@@ -3,10 +3,11 @@
  * library does (tensors by falling dtype alignment, then by name; header padded with blanks to 8 bytes), so
  * that equal content gives equal files. Metadata keys are sorted, which the reference leaves open.
  */
-import { type FileHandle, mkdir, statfs } from "node:fs/promises";
+import { type FileHandle, statfs } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { CheckpointError } from "../errors.js";
 import { withAtomicFile } from "../runtime/atomic-file.js";
+import { makeFolder } from "../runtime/make-folder.js";
 import { quote } from "../runtime/printable.js";
 import { encodeBfloat16, encodeFloat16 } from "./float16.js";
 import { DTYPE_BITS } from "./safetensors-header.js";
@@ -205,7 +206,7 @@ function asBytes(values: Float64Array | Float32Array | Uint16Array): Uint8Array 
 /** Fails before the work instead of after hours of it. A file system that does not tell its free space passes. */
 export async function requireSpace(path: string, neededBytes: number): Promise<void> {
   const folder = dirname(resolve(path));
-  await mkdir(folder, { recursive: true }).catch(() => undefined);
+  await makeFolder(folder).catch(() => undefined);
   const found = await statfs(folder).catch(() => undefined);
   if (found === undefined || found.blocks === 0) return;
   const freeBytes = found.bavail * found.bsize;

@@ -4,6 +4,4 @@ import { serveJobs } from "../launch/process-pool.js";
 import { type CellJob, runCellJob } from "./cell-job.js";
 import type { CellResult } from "./results.js";
 
-// A log that cannot be written ends no work.
-process.stderr.on("error", () => {});
 serveJobs<CellJob, CellResult>(process, runCellJob);

@@ -127,7 +127,7 @@ function isAlive({ exitCode, signalCode }: ChildProcess): boolean {
 
 /** The other side: serves jobs until the parent goes away. A stop, or the parent's end, aborts the signal of the job under way. */
 export function serveJobs<J, R>(
-  parent: Pick<NodeJS.Process, "on" | "send" | "exit" | "connected">,
+  parent: Pick<NodeJS.Process, "on" | "send" | "exit" | "connected" | "stderr">,
   work: (job: J, signal: AbortSignal) => Promise<R>,
 ): void {
   let current: AbortController | undefined;
@@ -147,6 +147,8 @@ export function serveJobs<J, R>(
     if (!parent.connected) parent.exit(0);
     parent.send?.(reply);
   };
+  // A log that cannot be written ends no work.
+  parent.stderr.on("error", () => {});
   // Ctrl-C reaches the whole process group; the parent decides what becomes of the jobs.
   for (const signal of ["SIGINT", "SIGTERM"] as const) parent.on(signal, () => {});
   parent.on("message", (message: PoolMessage<J>) => {

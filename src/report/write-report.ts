@@ -1,10 +1,10 @@
 /** report.html of a run, and its figures as SVG and PNG beside it. */
 
-import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { formatConfig } from "../config/format.js";
 import { readsLabels } from "../objective/catalog.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { makeFolder } from "../runtime/make-folder.js";
 import { figureSections } from "./figure-files.js";
 import { depthFigure, heatMapFigure, trajectoryFigure } from "./figures/coefficients.js";
 import { accuracyFigure, objectiveFigure } from "./figures/curves.js";
@@ -36,7 +36,7 @@ const FIGURES: readonly ((report: RunReport) => Figure | undefined)[] = [
 export async function writeRunReport(folder: string, log: (line: string) => void = () => {}): Promise<string> {
   const report = await readRunReport(folder, log);
   const figures = path.join(folder, "figures");
-  await mkdir(figures, { recursive: true });
+  await makeFolder(figures);
   const sections = await figureSections(
     figures,
     FIGURES.map((figureOf) => figureOf(report)),

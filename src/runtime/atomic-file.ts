@@ -4,9 +4,10 @@
  * folder is fsynced. An existing file is never truncated: another process may have it mapped.
  */
 import { randomUUID } from "node:crypto";
-import { type FileHandle, lstat, mkdir, open, readdir, rename, rm, rmdir } from "node:fs/promises";
+import { type FileHandle, lstat, open, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { UserError } from "../errors.js";
+import { makeFolder } from "./make-folder.js";
 import { requireOwnFolder } from "./output-place.js";
 import { type Listed, ownFiles, type Recognise, removeOwnFiles, writeManifest } from "./own-files.js";
 import { adviceFor } from "./system-error.js";
@@ -27,7 +28,7 @@ export async function withAtomicFile(path: string, write: (file: FileHandle) => 
   const target = resolve(path);
   const temporary = temporaryName(target);
   try {
-    await mkdir(dirname(target), { recursive: true });
+    await makeFolder(dirname(target));
     const file = await open(temporary, "wx");
     try {
       await write(file);
@@ -69,7 +70,7 @@ export async function withAtomicDirectory(
   const temporary = temporaryName(target);
   try {
     await requireReplaceable(target, path, options.replace);
-    await mkdir(temporary, { recursive: true });
+    await makeFolder(temporary);
     await fill(temporary);
     await publishDirectory(temporary, path, options);
   } catch (error) {

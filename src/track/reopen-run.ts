@@ -94,7 +94,7 @@ export async function readRun(folder: string): Promise<{ config: RunConfig; stat
   const [configFile, statusFile] = [path.join(folder, CONFIG_FILE), path.join(folder, STATUS_FILE)];
   if (!(await isRunFolder(folder)))
     throw new ConfigError(
-      `${folder}: expected the folder of a run, with ${CONFIG_FILE} and ${STATUS_FILE}, found none`,
+      `${folder}: expected the folder of a run, with ${CONFIG_FILE} and ${STATUS_FILE}, found none; give one that \`adamerge fit\` wrote`,
     );
   const text = await readText(configFile, "the configuration of a run", MOST_CONFIG_BYTES, ConfigError);
   let config: RunConfig;

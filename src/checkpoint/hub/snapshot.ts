@@ -3,9 +3,10 @@
  * the cache has), then the downloads of all plans together. A plan asks the hub as little as it can: a revision that the cache
  * knows and whose files it has costs no request.
  */
-import { mkdir, readFile, statfs } from "node:fs/promises";
+import { readFile, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { HubError } from "../../errors.js";
+import { makeFolder } from "../../runtime/make-folder.js";
 import { MAX_COMPANION_BYTES } from "../companions.js";
 import {
   blobPath,
@@ -222,7 +223,7 @@ function downloadsOf(hub: Hub, plans: readonly SnapshotPlan[]): readonly Wanted[
 async function checkRoom(hub: Hub, wanted: readonly Wanted[]): Promise<void> {
   const neededBytes = wanted.reduce((sum, { file, haveBytes }) => sum + file.sizeBytes - haveBytes, 0);
   if (neededBytes === 0) return;
-  await mkdir(hub.cacheDir, { recursive: true });
+  await makeFolder(hub.cacheDir);
   const freeBytes = await (hub.freeBytes ?? systemFreeBytes)(hub.cacheDir);
   if (freeBytes >= neededBytes) return;
   throw new HubError(
