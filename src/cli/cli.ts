@@ -6,13 +6,12 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import yargs from "yargs";
 import { nearest } from "../config/nearest.js";
-import { ConfigError, UserError } from "../errors.js";
-import { explainSystemError } from "../runtime/system-error.js";
+import { ConfigError } from "../errors.js";
 import { coefficientsVerb } from "./coefficients.js";
 import { configShowVerb } from "./config-show.js";
 import { doctorVerb } from "./doctor.js";
 import { evalVerb } from "./eval.js";
-import { EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
+import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
 import { fitVerb } from "./fit.js";
 import { initVerb } from "./init.js";
 import { inspectVerb } from "./inspect.js";
@@ -24,6 +23,7 @@ import { quickstartVerb } from "./quickstart.js";
 import { reportVerb } from "./report.js";
 import { reproduceVerb } from "./reproduce.js";
 import { safeStreams } from "./safe-stream.js";
+import { showError } from "./show-error.js";
 import { sweepVerb } from "./sweep.js";
 import { syncVerb } from "./sync.js";
 import type { Verb } from "./verb.js";
@@ -163,18 +163,6 @@ function report(error: unknown, debug: boolean, io: CliIo): number {
   io.stderr.write("adamerge: interrupted\n");
   if (debug && error instanceof Error) io.stderr.write(`${error.stack}\n`);
   return EXIT_INTERRUPTED;
-}
-
-/** Prints an error and returns its exit code: the message alone where a person can act on it, else as a bug of ours. */
-export function showError(error: unknown, debug: boolean, stderr: CliIo["stderr"]): number {
-  const thrown = error instanceof Error ? error : new Error(String(error));
-  const shown = thrown instanceof UserError ? thrown : (explainSystemError(thrown) ?? thrown);
-  stderr.write(`adamerge: ${shown.message}\n`);
-  // The stack of where it was thrown, not of where it was explained.
-  if (debug) stderr.write(`${thrown.stack}\n`);
-  if (shown instanceof UserError) return shown.exitCode;
-  if (!debug) stderr.write("This is a bug in adamerge; please report it with what --debug adds.\n");
-  return EXIT_FAILURE;
 }
 
 async function packageVersion(io: CliIo): Promise<string> {

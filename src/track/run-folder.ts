@@ -196,17 +196,16 @@ export async function runFolderAt({ folder, status: first, inputs, lock, now }: 
     async close() {
       try {
         for (const log of [metrics, trajectory]) await log.sync().finally(() => log.close());
+        const names: string[] = [];
+        for (const name of DOCUMENTS) if ((await lstat(file(name)).catch(() => undefined))?.isFile()) names.push(name);
+        await lock.check().then(
+          () => writeManifest(folder, { names, passing: [] }),
+          // Another process has the folder; it notes what it leaves.
+          () => undefined,
+        );
       } finally {
         await lock.release();
       }
-      const names: string[] = [];
-      for (const name of DOCUMENTS) if ((await lstat(file(name)).catch(() => undefined))?.isFile()) names.push(name);
-      await lock.check().then(
-        () => writeManifest(folder, { names, passing: [] }),
-        // Another process has the folder; it notes what it leaves.
-        () => undefined,
-      );
-      await lock.release();
     },
   };
 }

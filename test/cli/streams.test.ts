@@ -2,8 +2,8 @@
 import { spawn } from "node:child_process";
 import { Writable } from "node:stream";
 import { expect, it } from "vitest";
-import { showError } from "../../src/cli/cli.js";
 import { homeDirectory } from "../../src/cli/places.js";
+import { showError } from "../../src/cli/show-error.js";
 import { watchResults } from "../../src/cli/streams.js";
 import { MAIN } from "../support/cli.js";
 
