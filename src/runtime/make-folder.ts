@@ -13,9 +13,9 @@ export async function makeFolder(path: string): Promise<void> {
     await mkdir(folder);
   } catch (error) {
     if (await isFolder(folder)) return;
-    if (systemCode(error) !== "ENOENT" || (await isFolder(dirname(folder)))) throw error;
+    if (systemCode(error) !== "ENOENT" || dirname(folder) === folder) throw error;
     await makeFolder(dirname(folder));
-    // Once more and no oftener. Another process may have made it meanwhile.
+    // Once more and no oftener. Another process may have made it, or its parent, meanwhile.
     await mkdir(folder).catch(async (again: unknown) => {
       if (!(await isFolder(folder))) throw again;
     });
