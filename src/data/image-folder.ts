@@ -4,14 +4,12 @@
  * names (by UTF-16 code unit, the same on every machine). One level deep: no recursion, so link loops cannot hang it.
  */
 import { readdir, readFile, stat } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { basename, extname, join, resolve } from "node:path";
 import { z } from "zod";
 import { DataError } from "../errors.js";
 import { type DatasetReader, type ImageDataset, type ReadRequest, readerParameters } from "./image-dataset.js";
+import { isImageExtension } from "./image-formats.js";
 import { SPLIT_NAMES } from "./split-names.js";
-
-/** What the decoder reads. Other files (README, .DS_Store, ...) are passed over. */
-const IMAGE_NAME = /\.(png|jpe?g|webp|gif|tiff?)$/i;
 
 const parametersSchema = z.strictObject({});
 
@@ -118,7 +116,7 @@ async function list(path: string): Promise<Listing> {
     // An entry that is a link is what it points to.
     if (entry.isDirectory() || (entry.isSymbolicLink() && (await isFolder(join(path, entry.name)))))
       folders.push(entry.name);
-    else if (IMAGE_NAME.test(entry.name)) images.push(entry.name);
+    else if (isImageExtension(extname(entry.name).slice(1))) images.push(entry.name);
   }
   return { folders: folders.sort(), images: images.sort() };
 }

@@ -8,9 +8,9 @@ import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { DataError } from "../errors.js";
 import { type DatasetReader, type ImageDataset, type ReadRequest, readerParameters } from "./image-dataset.js";
+import { isImageExtension } from "./image-formats.js";
 import { openTar, type TarEntry, type TarFile } from "./tar-entries.js";
 
-const IMAGE_EXTENSION = /^(png|jpe?g|webp|gif|tiff?)$/i;
 const LABEL_EXTENSION = "cls";
 export const CLASS_NAMES_FILE = "classnames.txt";
 /** How many archives a split has, beside them. */
@@ -119,7 +119,7 @@ async function samplesOf(archive: string): Promise<readonly Sample[]> {
         finish();
         current = { key };
       }
-      if (IMAGE_EXTENSION.test(extension)) current.image = entry;
+      if (isImageExtension(extension)) current.image = entry;
       else if (extension === LABEL_EXTENSION) current.label = await readLabel(tar, entry);
     }
     finish();
