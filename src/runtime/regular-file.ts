@@ -74,17 +74,39 @@ export async function readText(
   mostBytes: number,
   Failure: InputErrorClass = CheckpointError,
 ): Promise<string> {
+  const text = decodeUtf8(await readBytes(path, what, mostBytes, Failure));
+  if (text !== undefined) return text;
+  throw new Failure(`${path}: expected ${what} in UTF-8, found bytes that are not. Get the file again.`);
+}
+
+/** As `readText`; undefined where nothing is at the path. */
+export async function readTextIfThere(
+  path: string,
+  what: string,
+  mostBytes: number,
+  Failure: InputErrorClass = CheckpointError,
+): Promise<string | undefined> {
+  const isThere = await stat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code !== "ENOENT" && error.code !== "ENOTDIR",
+  );
+  return isThere ? readText(path, what, mostBytes, Failure) : undefined;
+}
+
+/** All bytes of a file of at most `mostBytes`. Throws `Failure` as `openRegular`, and for a larger file. */
+export async function readBytes(
+  path: string,
+  what: string,
+  mostBytes: number,
+  Failure: InputErrorClass = CheckpointError,
+): Promise<Uint8Array<ArrayBuffer>> {
   const file = await openRegular(path, what, Failure);
   try {
     const { size } = await file.stat();
-    if (size > mostBytes) {
-      throw new Failure(`${path}: expected ${what} of at most ${mostBytes} bytes, found ${size}.`);
-    }
+    if (size > mostBytes) throw new Failure(`${path}: expected ${what} of at most ${mostBytes} bytes, found ${size}.`);
     const bytes = new Uint8Array(size);
     await readExactly(file, bytes, 0, path, Failure);
-    const text = decodeUtf8(bytes);
-    if (text !== undefined) return text;
-    throw new Failure(`${path}: expected ${what} in UTF-8, found bytes that are not. Get the file again.`);
+    return bytes;
   } finally {
     await file.close();
   }
