@@ -86,11 +86,32 @@ export async function readTextIfThere(
   mostBytes: number,
   Failure: InputErrorClass = CheckpointError,
 ): Promise<string | undefined> {
-  const isThere = await stat(path).then(
+  return (await isThere(path)) ? readText(path, what, mostBytes, Failure) : undefined;
+}
+
+/** The first bytes of a file, all or `mostBytes`; undefined where nothing is at the path. Throws `Failure` as `openRegular`. */
+export async function readBeginning(
+  path: string,
+  what: string,
+  mostBytes: number,
+  Failure: InputErrorClass = CheckpointError,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  if (!(await isThere(path))) return undefined;
+  const file = await openRegular(path, what, Failure);
+  try {
+    const bytes = new Uint8Array(Math.min(mostBytes, (await file.stat()).size));
+    await readExactly(file, bytes, 0, path, Failure);
+    return bytes;
+  } finally {
+    await file.close();
+  }
+}
+
+function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
     () => true,
     (error: NodeJS.ErrnoException) => error.code !== "ENOENT" && error.code !== "ENOTDIR",
   );
-  return isThere ? readText(path, what, mostBytes, Failure) : undefined;
 }
 
 /** All bytes of a file of at most `mostBytes`. Throws `Failure` as `openRegular`, and for a larger file. */
