@@ -5,6 +5,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { CheckpointError } from "../errors.js";
+import { parseBoundedJson } from "../runtime/bounded-json.js";
 import { printable, quote } from "../runtime/printable.js";
 import { readText } from "../runtime/regular-file.js";
 import { type ModelTensors, readModelFile, readShards } from "./model-files.js";
@@ -138,7 +139,7 @@ export async function readConfig(directory: string): Promise<unknown> {
   if (isMissing) return undefined;
   const text = await readText(path, "a config.json", MAX_CONFIG_BYTES);
   try {
-    return JSON.parse(text);
+    return parseBoundedJson(text);
   } catch (error) {
     // The reason quotes the file.
     const reason = printable(error instanceof Error ? error.message : String(error));

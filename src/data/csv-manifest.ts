@@ -4,13 +4,15 @@
  * Classes are in the order of their names unless the head's order is known; with a column `split` they are those of all splits, since a small split
  * need not have an image of each.
  */
-import { createReadStream } from "node:fs";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
+import { Readable } from "node:stream";
 import { CsvError, parse } from "csv-parse";
 import { z } from "zod";
 import { DataError } from "../errors.js";
+import { streamRegular } from "../runtime/regular-file.js";
 import { type DatasetReader, type ImageDataset, type ReadRequest, readerParameters } from "./image-dataset.js";
+import { readImageFile } from "./image-file.js";
 import { SPLIT_NAMES } from "./split-names.js";
 
 const COMMON_NAME = "manifest.csv";
@@ -56,7 +58,7 @@ async function openManifest(request: ReadRequest): Promise<ImageDataset> {
     locate,
     files: rows.map(({ file }) => file),
     encoded: async (index) =>
-      readFile(rows[index]?.file ?? "").catch((cause: unknown) => {
+      readImageFile(rows[index]?.file ?? "").catch((cause: unknown) => {
         const reason = cause instanceof Error ? cause.message : String(cause);
         throw new DataError(
           `${locate(index)}: expected a readable image, found: ${reason}; paths are relative to ${path}`,
@@ -84,7 +86,7 @@ async function readRows(
   reading: Reading,
 ): Promise<{ readonly rows: readonly Row[]; readonly labels: ReadonlySet<string> }> {
   const { where, image_column, label_column, path, split } = reading;
-  const parser = createReadStream(manifest).pipe(
+  const parser = Readable.from(streamRegular(manifest, "a CSV manifest", DataError)).pipe(
     parse({
       bom: true,
       columns: (header: string[]) => checkHeader(header, manifest, reading),
@@ -142,7 +144,7 @@ async function manifestSplits(path: string): Promise<readonly string[] | undefin
     return stems.length === 0 ? undefined : stems.toSorted();
   }
   const splits = new Set<string>();
-  const rows = createReadStream(join(path, COMMON_NAME)).pipe(
+  const rows = Readable.from(streamRegular(join(path, COMMON_NAME), "a CSV manifest", DataError)).pipe(
     parse({
       bom: true,
       columns: true,

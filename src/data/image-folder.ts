@@ -3,11 +3,12 @@
  * a folder of images without class folders, which is unlabelled. Classes and files are in the order of their
  * names (by UTF-16 code unit, the same on every machine). One level deep: no recursion, so link loops cannot hang it.
  */
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { basename, extname, join, resolve } from "node:path";
 import { z } from "zod";
 import { DataError } from "../errors.js";
 import { type DatasetReader, type ImageDataset, type ReadRequest, readerParameters } from "./image-dataset.js";
+import { readImageFile } from "./image-file.js";
 import { isImageExtension } from "./image-formats.js";
 import { SPLIT_NAMES } from "./split-names.js";
 
@@ -84,7 +85,7 @@ function folderDataset(found: {
   const locate = (index: number) => files[index] ?? `image ${index}`;
   const encoded = async (index: number) => {
     try {
-      return await readFile(locate(index));
+      return await readImageFile(locate(index));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new DataError(`${locate(index)}: expected a readable image, found: ${reason}; was it moved while in use?`, {

@@ -7,6 +7,7 @@ import { stat } from "node:fs/promises";
 import type { FileMetaData } from "hyparquet";
 import { z } from "zod";
 import { DataError, UserError } from "../errors.js";
+import { parseBoundedJson } from "../runtime/bounded-json.js";
 import { watchedThread } from "../runtime/watched-thread.js";
 import type { ParquetAnswer, ParquetRequest } from "./parquet-protocol.js";
 
@@ -73,7 +74,7 @@ function readFeatures(metadata: FileMetaData): ReadonlyMap<string, Feature> {
   if (text === undefined) return features;
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseBoundedJson(text);
   } catch {
     return features;
   }

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { z } from "zod";
 import { CheckpointError } from "../errors.js";
+import { parseBoundedJson } from "../runtime/bounded-json.js";
 import { quote } from "../runtime/printable.js";
 import { readText } from "../runtime/regular-file.js";
 
@@ -177,7 +178,7 @@ async function optionalJson(path: string): Promise<z.infer<typeof anyObject> | u
 async function readJson(path: string): Promise<unknown> {
   const text = await readText(path, "a file of a tokenizer", MAX_BYTES);
   try {
-    return JSON.parse(text);
+    return parseBoundedJson(text);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new CheckpointError(`${path}: expected JSON (${reason}); get the file again`, { cause });

@@ -2,10 +2,10 @@
  * What a search chose, in a file that ships with the experiment: for each row the best settings on val, the best on the judged images, every
  * candidate with both accuracies, and what the search cost. A record stands for one definition of its search and no other.
  */
-import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { ConfigError } from "../errors.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { readTextIfThere } from "../runtime/regular-file.js";
 
 const settings = z.record(z.string(), z.unknown());
 
@@ -24,12 +24,12 @@ const fileSchema = z.strictObject({ experiment: z.string(), rows: z.record(z.str
 export type ChosenSettings = z.output<typeof chosenSchema>;
 export type Candidate = ChosenSettings["candidates"][number];
 
+/** A row has some kilobytes of candidates. */
+const MAX_BYTES = 100_000_000;
+
 /** The records in `file` by row; none when there is no such file. Throws ConfigError when it is something else. */
 export async function readChosen(file: string): Promise<Map<string, ChosenSettings>> {
-  const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
-    throw error;
-  });
+  const text = await readTextIfThere(file, "chosen settings", MAX_BYTES, ConfigError);
   if (text === undefined) return new Map();
   try {
     return new Map(Object.entries(fileSchema.parse(JSON.parse(text)).rows));

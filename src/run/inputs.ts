@@ -2,7 +2,7 @@
  * Everything a run reads: suite, checkpoints, bundle, heads and images, checked against one another before any
  * computation starts.
  */
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { buildBundle } from "../checkpoint/build-bundle.js";
 import type { Bundle } from "../checkpoint/bundle.js";
@@ -34,6 +34,8 @@ import { clipVisionLayout } from "../model/clip-layout.js";
 import { aroundTower, openBase, openExpert } from "../model/clip-models.js";
 import { clipVisionTensors, PROJECTION_TENSOR } from "../model/clip-vision.js";
 import type { Head } from "../model/heads.js";
+import { parseBoundedJson } from "../runtime/bounded-json.js";
+import { readText } from "../runtime/regular-file.js";
 import type { ComparedModels } from "./fit-needs.js";
 import { bringSuite, taskDataset } from "./suite-sources.js";
 import { loadHeads } from "./task-heads.js";
@@ -205,9 +207,12 @@ async function readPreprocessing(
   return { json, parsed };
 }
 
+/** A preprocessor_config.json has some hundred bytes. */
+const MAX_JSON_BYTES = 10_000_000;
+
 async function readJson(file: string): Promise<unknown> {
   try {
-    return JSON.parse(await readFile(file, "utf8"));
+    return parseBoundedJson(await readText(file, "a JSON file", MAX_JSON_BYTES));
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new CheckpointError(`${file}: expected a JSON file (${reason}); copy it from the base model`, { cause });

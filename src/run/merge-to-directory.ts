@@ -1,5 +1,4 @@
 /** Applies coefficients that were learned before and writes the merged model as a Hugging Face directory. */
-import { readFile } from "node:fs/promises";
 import { saveCheckpoint } from "../checkpoint/checkpoint.js";
 import { formerCheckpoint } from "../checkpoint/former-checkpoint.js";
 import type { RunConfig } from "../config/schema.js";
@@ -11,6 +10,7 @@ import { modelCard } from "../report/model-card.js";
 import type { ResultRow } from "../report/summary.js";
 import { type Replacing, settleReplaced } from "../runtime/atomic-file.js";
 import { requireFolderPlace } from "../runtime/output-place.js";
+import { readBytes } from "../runtime/regular-file.js";
 import { type CoefficientsRecord, parseCoefficients } from "../track/coefficients-file.js";
 import { type InputOptions, type Inputs, loadInputs } from "./inputs.js";
 import { packageVersion } from "./records.js";
@@ -47,10 +47,13 @@ export async function mergeToDirectory(
 /** Models that versions without a manifest wrote may be replaced too. */
 const REPLACING: Replacing = { recognise: formerCheckpoint };
 
+/** A number per task and tensor: of twenty tasks and 10,000 tensors some 4 MB. */
+const MAX_COEFFICIENTS_BYTES = 1_000_000_000;
+
 /** Reads a text file; a missing one is the user's error. */
 export async function readText(path: string): Promise<string> {
   try {
-    return await readFile(path, "utf8");
+    return Buffer.from(await readBytes(path, "a file of coefficients", MAX_COEFFICIENTS_BYTES)).toString("utf8");
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new CheckpointError(`${path}: expected a coefficients.json of a run (${reason})`, { cause });

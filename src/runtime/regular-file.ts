@@ -47,6 +47,17 @@ function requireRegular(
   throw new Failure(`${path}: expected ${what}, found ${kind}. Give the path of the file.`);
 }
 
+/** The pieces of a file as they are read. Throws `Failure` as `openRegular`. */
+export async function* streamRegular(
+  path: string,
+  what: string,
+  Failure: InputErrorClass = CheckpointError,
+): AsyncGenerator<Uint8Array> {
+  const file = await openRegular(path, what, Failure);
+  // Closes the file when it has ended, or nobody wants more.
+  yield* file.createReadStream();
+}
+
 /** Fills `bytes` from `offset` on. Throws `Failure` for a file that ends earlier. */
 export async function readExactly(
   file: FileHandle,

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { CheckpointError } from "../errors.js";
+import { parseBoundedJson } from "../runtime/bounded-json.js";
 
 const schema = z
   .strictObject({
@@ -51,7 +52,7 @@ export function coefficientsText({ granularity, tasks, groups, values, groupOf }
 export function parseCoefficients(text: string, label: string): CoefficientsRecord {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseBoundedJson(text);
   } catch (cause) {
     throw new CheckpointError(`${label}: expected JSON as in a run's coefficients.json, found something else`, {
       cause,
