@@ -15,7 +15,7 @@ export interface ClipTokenizer {
 /** CLIP's take 100 MB with their tables; the files may have 100 MB. */
 const HEAP_MB = 2048;
 /** Reading CLIP's takes half a second, a prompt less than a millisecond. */
-const READ_MS = 10_000;
+const READ_MS = 5000;
 const PROMPT_MS = 20;
 
 /** One for the process; it keeps the tokenizer that was asked last. */
