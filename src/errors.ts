@@ -4,10 +4,17 @@
  * for `--debug`. Anything else that is thrown is a bug of ours and exits with code 1.
  */
 
-/** A mistake outside the program. `exitCode` follows the table in the README (2 usage, 3 input, 4 numeric, 5 tracker). */
+import { withoutCredentials } from "./runtime/credentials.js";
+import { shownText } from "./runtime/printable.js";
+
+/** A mistake outside the program. Its message may hold foreign text and addresses: whoever shows or stores it gets them harmless. `exitCode` follows the table in the README (2 usage, 3 input, 4 numeric, 5 tracker). */
 export class UserError extends Error {
   readonly exitCode: number = 2;
   override readonly name: string = "UserError";
+
+  constructor(message = "", options?: ErrorOptions) {
+    super(shownText(withoutCredentials(message)), options);
+  }
 }
 
 /** A wrong command line or configuration (exit code 2). */

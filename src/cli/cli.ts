@@ -22,6 +22,7 @@ import { pullVerb } from "./pull.js";
 import { quickstartVerb } from "./quickstart.js";
 import { reportVerb } from "./report.js";
 import { reproduceVerb } from "./reproduce.js";
+import { safeStreams } from "./safe-stream.js";
 import { sweepVerb } from "./sweep.js";
 import { syncVerb } from "./sync.js";
 import type { Verb } from "./verb.js";
@@ -51,7 +52,8 @@ const HELP_COLUMNS = 110;
 type Run = (io: CliIo) => Promise<number>;
 
 /** Runs one command line (without node and script) and returns the exit code; never throws. */
-export async function runCli(args: readonly string[], io: CliIo): Promise<number> {
+export async function runCli(args: readonly string[], outer: CliIo): Promise<number> {
+  const io = { ...outer, ...safeStreams(outer) };
   const debug = args.includes("--debug");
   try {
     const parsed = parse(args, await packageVersion(io));

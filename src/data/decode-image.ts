@@ -1,17 +1,23 @@
 /**
- * Decodes an encoded image (PNG, JPEG, WebP, GIF, TIFF) to 8-bit RGB as transformers' convert_to_rgb does with Pillow: EXIF
- * orientation is not applied, embedded colour profiles are ignored, what is transparent is laid over white,
- * palettes are expanded, CMYK is converted without a profile, and of an animation the first frame is taken.
+ * Decodes an encoded image (PNG, JPEG, WebP, GIF, TIFF by libvips; BMP, PBM, PGM, PPM by formats/) to 8-bit RGB as Hugging Face datasets and
+ * transformers' convert_to_rgb do with Pillow: EXIF orientation is applied unless the data set says otherwise, embedded colour profiles are
+ * ignored, what is transparent is laid over white, palettes are expanded, CMYK is converted without a profile, and of an animation the
+ * first frame is taken.
  * Older versions of transformers dropped alpha, which shows colours that nobody was meant to see.
  * Differs from Pillow: 16-bit greyscale keeps its high byte; Pillow clips it to white.
  */
 import sharp from "sharp";
 import { DataError } from "../errors.js";
+import { decodeBmp, isBmp } from "./formats/bmp.js";
+import { type DecodedImage, MAX_PIXELS } from "./formats/encoded-pixels.js";
+import { orientationOf, turned } from "./formats/exif-orientation.js";
+import { decodePnm, isPnm } from "./formats/pnm.js";
 import { describeOtherFormat, IMAGE_FORMAT_NAMES, imageFormatOf } from "./image-formats.js";
 import type { RgbImage } from "./resample.js";
 
-/** A few kilobytes can declare gigapixels. Pillow's own limit (DecompressionBombError): 2 x 89,478,485 pixels. */
-const MAX_PIXELS = 178_956_970;
+/** Whether images are turned as their EXIF orientation says, or read as they are stored. */
+export type ExifOrientation = "apply" | "ignore";
+
 /** Colours, black and alpha. A TIFF may declare thousands, which no limit on pixels counts. */
 const MAX_CHANNELS = 5;
 /** Images of more pixels (50 MB as RGB) are decoded one after another, so that one of the largest, not several, is in memory. */
@@ -23,22 +29,17 @@ const MOST_SECONDS = 60;
 let largeImages: Promise<unknown> = Promise.resolve();
 
 /** Decodes one image; `where` names it in errors. Throws DataError when the bytes are not a whole, readable image. */
-export async function decodeImage(encoded: Uint8Array, where: string): Promise<RgbImage> {
+export async function decodeImage(
+  encoded: Uint8Array,
+  where: string,
+  orientation: ExifOrientation = "apply",
+): Promise<RgbImage> {
   const misfit = describeNonImage(encoded);
   if (misfit !== undefined) throw new DataError(`${where}: expected an encoded image, found ${misfit}`);
   try {
-    const options = { failOn: "error", ignoreIcc: true, limitInputPixels: MAX_PIXELS } as const;
-    const image = sharp(encoded, options).timeout({ seconds: MOST_SECONDS });
-    const { space, width, height, channels } = await image.metadata();
-    if (channels > MAX_CHANNELS) throw new Error(`${channels} channels, of ${MAX_CHANNELS} at most`);
-    if (space === "cmyk") image.pipelineColourspace("cmyk").toColourspace("cmyk");
-    else image.toColourspace("srgb");
-    const decode = async (): Promise<RgbImage> => {
-      const { data, info } = await image.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
-      const pixelsHWC = toRgb(data, info.width * info.height, info.channels, space === "cmyk");
-      return { height: info.height, width: info.width, pixelsHWC };
-    };
-    return await (width * height > LARGE_PIXELS ? inTurn(decode) : decode());
+    const decoder = isBmp(encoded) ? decodeBmp : isPnm(encoded) ? decodePnm : undefined;
+    const stored = decoder === undefined ? await decodeWithSharp(encoded) : flattened(decoder(encoded));
+    return orientation === "apply" ? turned(stored, orientationOf(encoded)) : stored;
   } catch (error) {
     const reason = error instanceof Error ? error.message.trim().replace(/\s*\n\s*/g, "; ") : String(error);
     throw new DataError(
@@ -47,6 +48,25 @@ export async function decodeImage(encoded: Uint8Array, where: string): Promise<R
       { cause: error },
     );
   }
+}
+
+async function decodeWithSharp(encoded: Uint8Array): Promise<RgbImage> {
+  const options = { failOn: "error", ignoreIcc: true, limitInputPixels: MAX_PIXELS } as const;
+  const image = sharp(encoded, options).timeout({ seconds: MOST_SECONDS });
+  const { space, width, height, channels } = await image.metadata();
+  if (channels > MAX_CHANNELS) throw new Error(`${channels} channels, of ${MAX_CHANNELS} at most`);
+  if (space === "cmyk") image.pipelineColourspace("cmyk").toColourspace("cmyk");
+  else image.toColourspace("srgb");
+  const decode = async (): Promise<RgbImage> => {
+    const { data, info } = await image.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
+    const pixelsHWC = toRgb(data, info.width * info.height, info.channels, space === "cmyk");
+    return { height: info.height, width: info.width, pixelsHWC };
+  };
+  return await (width * height > LARGE_PIXELS ? inTurn(decode) : decode());
+}
+
+function flattened({ width, height, channels, data }: DecodedImage): RgbImage {
+  return { height, width, pixelsHWC: toRgb(data, width * height, channels, false) };
 }
 
 /** Does the work when all that was given before has ended, well or not. */

@@ -3,6 +3,8 @@
  * before a decoder sees them: the library behind sharp would also draw SVG and decode AVIF, of which 186 bytes can ask for gigabytes.
  * A format is a line here; decoding is `decode-image.ts`.
  */
+import { isBmp } from "./formats/bmp.js";
+import { isPnm } from "./formats/pnm.js";
 
 export interface ImageFormat {
   /** As people write it. */
@@ -15,7 +17,7 @@ export interface ImageFormat {
 
 export const IMAGE_FORMATS = [
   { name: "PNG", extensions: ["png"], begins: (first) => has(first, 0, "\x89PNG\r\n\x1a\n") },
-  { name: "JPEG", extensions: ["jpg", "jpeg"], begins: (first) => has(first, 0, "\xff\xd8\xff") },
+  { name: "JPEG", extensions: ["jpg", "jpeg", "jpe", "jfif"], begins: (first) => has(first, 0, "\xff\xd8\xff") },
   { name: "WebP", extensions: ["webp"], begins: (first) => has(first, 0, "RIFF") && has(first, 8, "WEBP") },
   { name: "GIF", extensions: ["gif"], begins: (first) => has(first, 0, "GIF87a") || has(first, 0, "GIF89a") },
   {
@@ -24,6 +26,8 @@ export const IMAGE_FORMATS = [
     // The last two are BigTIFF.
     begins: (first) => ["II*\0", "MM\0*", "II+\0", "MM\0+"].some((magic) => has(first, 0, magic)),
   },
+  { name: "BMP", extensions: ["bmp", "dib"], begins: isBmp },
+  { name: "PNM", extensions: ["ppm", "pgm", "pbm", "pnm"], begins: isPnm },
 ] as const satisfies readonly ImageFormat[];
 
 /** For errors: what was expected. */
@@ -48,8 +52,7 @@ const OTHERS: readonly (readonly [is: string, begins: (first: Uint8Array, text: 
   ["a HEIF image", (first) => has(first, 4, "ftyp")],
   ["a JPEG XL image", (first) => has(first, 0, "\xff\x0a") || has(first, 4, "JXL ")],
   ["a JPEG 2000 image", (first) => has(first, 4, "jP  ") || has(first, 0, "\xff\x4f\xff\x51")],
-  ["a BMP image", (first) => has(first, 0, "BM")],
-  ["a PNM image", (_, text) => /^P[1-7]\s/.test(text)],
+  ["a PAM image", (_, text) => /^P7\s/.test(text)],
   ["a Photoshop file", (first) => has(first, 0, "8BPS")],
   ["a PDF document", (first) => has(first, 0, "%PDF")],
   ["gzip-compressed data", (first) => has(first, 0, "\x1f\x8b")],

@@ -34,6 +34,8 @@ export interface Shard {
   readonly metadata: FileMetaData;
   /** Top-level columns, in the order of the file. */
   readonly columns: readonly string[];
+  /** Those that can hold encoded images: structs, and bytes that are not said to be text. */
+  readonly byteColumns: readonly string[];
   readonly features: ReadonlyMap<string, Feature>;
 }
 
@@ -45,13 +47,19 @@ export async function openShard(path: string): Promise<Shard> {
   const [root, ...elements] = metadata.schema;
   // The schema is a tree in depth-first order; top-level columns are found by skipping what is below each.
   const columns: string[] = [];
+  const byteColumns: string[] = [];
   for (let at = 0; at < elements.length && columns.length < (root?.num_children ?? 0); at++) {
     const element = elements[at];
     columns.push(element?.name ?? "");
+    if ((element?.num_children ?? 0) > 0 || isBytes(element)) byteColumns.push(element?.name ?? "");
     for (let below = element?.num_children ?? 0; below > 0 && at < elements.length; below--)
       below += elements[++at]?.num_children ?? 0;
   }
-  return { path, metadata, columns, features: readFeatures(metadata) };
+  return { path, metadata, columns, byteColumns, features: readFeatures(metadata) };
+}
+
+function isBytes(element: FileMetaData["schema"][number] | undefined): boolean {
+  return element?.type === "BYTE_ARRAY" && element.converted_type === undefined && element.logical_type === undefined;
 }
 
 /** Numbers of rows become sizes of arrays: they must be numbers of rows, and those of the groups those of the file. */

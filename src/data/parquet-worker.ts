@@ -5,12 +5,15 @@
 // First: it replaces what the others take from the global object.
 import "./parquet-allowance.js";
 import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
-import { compressors } from "hyparquet-compressors";
+import { compressors as packaged } from "hyparquet-compressors";
 import { DataError } from "../errors.js";
 import { openRegular, readExactly } from "../runtime/regular-file.js";
 import { answerRequests } from "../runtime/watched-thread.js";
 import { allowBytesRead, beginAllowance } from "./parquet-allowance.js";
+import { decompressLz4, decompressLz4Raw } from "./parquet-lz4.js";
 import type { ParquetAnswer, ParquetRequest } from "./parquet-protocol.js";
+
+const compressors = { ...packaged, LZ4: decompressLz4, LZ4_RAW: decompressLz4Raw };
 
 /** Metadata by path, as read last. A new thread reads it again. */
 const known = new Map<string, FileMetaData>();

@@ -22,6 +22,8 @@ export interface UnlabelledPixels {
   /** N images, each [H, W, C]. */
   readonly images: ImageRows;
   readonly classes?: readonly string[];
+  /** Why there are no labels, where the data set says so. */
+  readonly unlabelled?: string;
   /** Hex SHA-256 of the encoded images and of how they were decoded; known when there is a cache. */
   readonly fingerprint?: string;
 }
@@ -69,7 +71,7 @@ export async function loadPixels(
   const name = `${dataset.name}, split ${dataset.split}`;
   if (size < 1) throw new DataError(`${name}: expected at least 1 image, found a limit of ${limit}`);
   const { images, fingerprint } = await loadImages({ dataset, preprocessing, size, corruption, signal }, options);
-  const { classes, labels } = dataset;
+  const { classes, labels, unlabelled } = dataset;
   const base = {
     name,
     size,
@@ -78,6 +80,7 @@ export async function loadPixels(
     channels: CHANNELS,
     images,
     ...(classes === undefined ? {} : { classes }),
+    ...(unlabelled === undefined ? {} : { unlabelled }),
     ...(fingerprint === undefined ? {} : { fingerprint }),
   } as const;
   return labels === undefined ? base : { ...base, labels: labels.slice(0, size) };
@@ -137,7 +140,7 @@ async function decode(decoding: Decoding, first: number, count: number): Promise
       try {
         signal?.throwIfAborted();
         const where = dataset.locate(index);
-        const decoded = await decodeImage(await dataset.encoded(index), where);
+        const decoded = await decodeImage(await dataset.encoded(index), where, dataset.exifOrientation);
         const image = corruption === undefined ? decoded : await corrupt(decoded, corruption, index);
         pixels.set(await toPixels(image, preprocessing, where), place * imageBytes);
       } catch (error) {
@@ -167,8 +170,9 @@ export function isLabelled(pixels: PixelStore): pixels is LabelledPixels {
 /** `pixels` with its labels. Throws DataError when it has none; `where` says what needs them. */
 export function requireLabels(pixels: PixelStore, where: string): LabelledPixels {
   if (isLabelled(pixels)) return pixels;
+  const why = pixels.unlabelled === undefined ? "" : `${pixels.unlabelled}; `;
   throw new DataError(
-    `${where}: ${pixels.name}: expected labels, found an unlabelled split; choose a labelled split, add a label column or class folders, or do without: data.eval_split=null for a fit that measures no accuracy, data.eval_tasks for the tasks that have labels`,
+    `${where}: ${pixels.name}: expected labels, found an unlabelled split; ${why}choose a labelled split, add a label column or class folders, or do without: data.eval_split=null for a fit that measures no accuracy, data.eval_tasks for the tasks that have labels`,
   );
 }
 

@@ -42,8 +42,14 @@ export function readmeFiles(
 }
 
 function configsOf(readme: string): readonly Config[] {
+  const parsed = headSchema.safeParse(readmeHead(readme));
+  return parsed.success ? parsed.data.configs : [];
+}
+
+/** What stands in the README's head; undefined where there is none, or none that can be read. */
+export function readmeHead(readme: string): unknown {
   const head = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readme.slice(0, MAX_README_LENGTH))?.[1];
-  if (head === undefined) return [];
+  if (head === undefined) return undefined;
   const document = parseDocument(head, { version: "1.2" });
   // Aliases could expand to any size; cards have none.
   let hasAlias = false;
@@ -53,9 +59,7 @@ function configsOf(readme: string): readonly Config[] {
       return visit.BREAK;
     },
   });
-  if (hasAlias || document.errors.length > 0) return [];
-  const parsed = headSchema.safeParse(document.toJS());
-  return parsed.success ? parsed.data.configs : [];
+  return hasAlias || document.errors.length > 0 ? undefined : document.toJS();
 }
 
 function chosenConfig(configs: readonly Config[], name: string | undefined): Config | undefined {

@@ -8,6 +8,7 @@ import { basename, dirname, resolve } from "node:path";
 import type { RepositoryType } from "../checkpoint/hub/reference.js";
 import { ConfigError } from "../errors.js";
 import type { LabelMeaning } from "./classes.js";
+import type { ExifOrientation } from "./decode-image.js";
 import { type HeadRecipe, prototypesOf, zeroShotOf } from "./head-recipes.js";
 import { type LocatedYaml, parseLocatedYaml } from "./located-yaml.js";
 import type { SplitPart } from "./split-part.js";
@@ -41,6 +42,8 @@ export interface DatasetReading {
   readonly parameters: Readonly<Record<string, string>>;
   /** What says which class a label means. */
   readonly labels: LabelMeaning;
+  /** Whether images are turned as their EXIF orientation says; they are if absent. */
+  readonly exifOrientation?: ExifOrientation;
 }
 
 /** A split of a data set as it calls it, whole or in part. */
@@ -125,7 +128,14 @@ async function suiteTask(
   };
 }
 
-function readingOf({ splits, config, image_column, label_column, labels }: DatasetDescription): DatasetReading {
+function readingOf({
+  splits,
+  config,
+  image_column,
+  label_column,
+  labels,
+  exif_orientation,
+}: DatasetDescription): DatasetReading {
   const parameters = Object.fromEntries(entriesOf({ config, image_column, label_column }));
   const named = entriesOf(splits ?? {}).map(([name, own]): [string, OwnSplit] => {
     if (typeof own === "string") return [name, { name: own }];
@@ -133,7 +143,8 @@ function readingOf({ splits, config, image_column, label_column, labels }: Datas
     const part = every === undefined ? { except: true, every: except_every ?? 0 } : { except: false, every };
     return [name, { name: of, part }];
   });
-  return { splits: new Map(named), parameters, labels };
+  const turning = exif_orientation === undefined ? {} : { exifOrientation: exif_orientation };
+  return { splits: new Map(named), parameters, labels, ...turning };
 }
 
 /** What is there of a section with optional keys. */

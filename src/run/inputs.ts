@@ -63,6 +63,8 @@ export interface Inputs {
   readonly cacheBytes: number;
   /** Where the hub's data sets come from; undefined: the suite's data sets are directories. */
   readonly hub: Hub | undefined;
+  /** Is told what data sets passed over or assumed. */
+  readonly notice: (text: string) => void;
 }
 
 export interface InputOptions {
@@ -88,8 +90,8 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   const experts = await Promise.all(
     tasks.map(async ({ name, expert }) => ({ task: name, checkpoint: await openExpert(expert, base) })),
   );
-  const notice = pytorchNotice([base, ...experts.map(({ checkpoint }) => checkpoint)]);
-  if (notice !== undefined) log(`notice: ${notice}`);
+  const pickled = pytorchNotice([base, ...experts.map(({ checkpoint }) => checkpoint)]);
+  if (pickled !== undefined) log(`notice: ${pickled}`);
   const tensors = clipVisionTensors(tower);
   failOnProblems(await compareCheckpoints(base, experts, tensors, clipVisionLayout));
   for (const model of [base, ...experts.map(({ checkpoint }) => checkpoint)]) {
@@ -111,7 +113,8 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   for (const warning of await derivationWarnings(built)) log(`warning: ${warning}`);
   const bundle = config.merge_projection ? built : withBaseProjection(built);
   const cacheBytes = config.data.pixel_cache_gb * 1e9;
-  const context = { suite, base, tower, preprocessing: preprocessor.parsed, hub, cacheBytes };
+  const notice = noticesOnce(log);
+  const context = { suite, base, tower, preprocessing: preprocessor.parsed, hub, cacheBytes, notice };
   const all = await loadHeads(config, [...new Set([...tasks, ...judged])], context, options);
   const headsOf = (some: readonly SuiteTask[]) => some.flatMap(({ name }) => all.get(name) ?? []);
   const grouping = groupTensors(mergeableTensors(bundle), {
@@ -134,6 +137,17 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
     corruption: corruptionOf(config),
     cacheBytes,
     hub,
+    notice,
+  };
+}
+
+/** A split is opened for learning, for judging and for its head: what is said of it is said once. */
+function noticesOnce(log: (line: string) => void): (text: string) => void {
+  const said = new Set<string>();
+  return (text) => {
+    if (said.has(text)) return;
+    said.add(text);
+    log(`notice: ${text}`);
   };
 }
 
@@ -226,9 +240,10 @@ export function loadLabelled(
   split: string,
   cacheDir: string,
 ): Promise<Map<string, LabelledPixels>> {
-  const { preprocessing, corruption, cacheBytes } = inputs;
+  const { preprocessing, corruption, cacheBytes, notice } = inputs;
   return loadAll(tasks, async (task, signal) => {
-    const dataset = await openDataset({ ...(await taskDataset(task, split, inputs.hub)), classes: task.classes });
+    const source = await taskDataset(task, split, inputs.hub);
+    const dataset = await openDataset({ ...source, classes: task.classes, notice });
     return requireLabels(
       await loadPixels(dataset, preprocessing, { cacheDir, cacheBytes, corruption, signal }),
       `task ${task.name}`,
@@ -242,9 +257,9 @@ export function loadUnlabelled(
   split: string,
   cacheDir: string,
 ): Promise<Map<string, UnlabelledPixels>> {
-  const { preprocessing, corruption, cacheBytes } = inputs;
+  const { preprocessing, corruption, cacheBytes, notice } = inputs;
   return loadAll(inputs.tasks, async (task, signal) => {
-    const dataset = await openDataset(await taskDataset(task, split, inputs.hub));
+    const dataset = await openDataset({ ...(await taskDataset(task, split, inputs.hub)), notice });
     return withoutLabels(await loadPixels(dataset, preprocessing, { cacheDir, cacheBytes, corruption, signal }));
   });
 }

@@ -86,6 +86,7 @@ export async function taskDataset(task: SuiteTask, split: string, hub: Hub | und
     part,
     size: task.images?.get(name),
     labels: task.reading?.labels,
+    exifOrientation: task.reading?.exifOrientation,
     where: `task ${task.name}`,
     parameters: task.reading?.parameters,
   };

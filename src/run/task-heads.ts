@@ -16,7 +16,7 @@ import { type ZeroShotTask, zeroShotHeads } from "./zero-shot-heads.js";
 export async function loadHeads(
   config: RunConfig,
   tasks: readonly SuiteTask[],
-  context: Pick<Inputs, "suite" | "base" | "tower" | "preprocessing" | "hub" | "cacheBytes">,
+  context: Pick<Inputs, "suite" | "base" | "tower" | "preprocessing" | "hub" | "cacheBytes" | "notice">,
   { cacheDir, log, signal }: Pick<InputOptions, "cacheDir" | "log" | "signal">,
 ): Promise<Map<string, Head>> {
   const { suite, base, tower, preprocessing } = context;
@@ -69,9 +69,9 @@ function warnOfLabels(
 async function recipePixels(
   task: SuiteTask,
   { split }: PrototypesRecipe,
-  { preprocessing, hub, cacheBytes }: Pick<Inputs, "preprocessing" | "hub" | "cacheBytes">,
+  { preprocessing, hub, cacheBytes, notice }: Pick<Inputs, "preprocessing" | "hub" | "cacheBytes" | "notice">,
   cacheDir: string,
 ) {
-  const dataset = await openDataset({ ...(await taskDataset(task, split, hub)), classes: task.classes });
+  const dataset = await openDataset({ ...(await taskDataset(task, split, hub)), classes: task.classes, notice });
   return requireLabels(await loadPixels(dataset, preprocessing, { cacheDir, cacheBytes }), `task ${task.name}: head`);
 }

@@ -194,6 +194,8 @@ async function judge({ holder, ageMs }: Found, self: ProcessIdentity): Promise<"
 
 /** Whether the process of the holder's number began after the lock was made. */
 async function startedLater({ pid, since }: Holder): Promise<boolean> {
+  // Only a whole time can be compared.
+  if (!/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:/.test(since)) return false;
   const start = await startOf(pid);
   const startedMs = start === undefined ? undefined : await startTimeMs(start);
   return startedMs !== undefined && startedMs > Date.parse(since) + CLOCK_SLACK_MS;

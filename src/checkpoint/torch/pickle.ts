@@ -1,7 +1,7 @@
 /**
  * A pickle of tensors, read without executing anything: a stack machine for the instructions that torch.save needs for state dicts, over inert
  * values. What Python would import and call is looked up in a table of a few names instead, and everything else is refused by name.
- * Not a general unpickler. Source: Python's pickletools (protocol 2) and torch/_weights_only_unpickler.py, whose allowlist is far longer.
+ * Objects of TorchScript's classes become records (torch-script.ts). Not a general unpickler. Source: Python's pickletools (protocol 2) and torch/_weights_only_unpickler.py, whose allowlist is far longer.
  */
 import { PickleMachine } from "./pickle-machine.js";
 import {
@@ -33,8 +33,8 @@ const STORAGES: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** The one value of a pickle. Throws CheckpointError with `where` and the byte for anything that is not in the tables, or malformed. */
-export function readPickle(bytes: Uint8Array, where: string): PickledValue {
-  const machine = new PickleMachine(bytes, where);
+export function readPickle(bytes: Uint8Array, where: string, { isScript = false } = {}): PickledValue {
+  const machine = new PickleMachine(bytes, where, isScript);
   for (let count = 0; ; count++) {
     if (count === MAX_OPERATIONS) machine.fail(`at most ${MAX_OPERATIONS} instructions`, "more");
     const code = machine.byte();
@@ -62,6 +62,7 @@ const OPERATIONS: ReadonlyMap<number, Operation> = new Map<number, Operation>([
   [0x63, (m) => m.push(lookUp(m, `${m.line()} ${m.line()}`))], // GLOBAL
   [0x52, reduce], // REDUCE
   [0x62, build], // BUILD
+  [0x81, newObject], // NEWOBJ
   [0x51, (m) => m.push(storageOf(m, m.pop()))], // BINPERSID
   [0x29, (m) => m.push(tuple([]))], // EMPTY_TUPLE
   [0x74, (m) => m.push(tuple(m.popToMark()))], // TUPLE
@@ -92,7 +93,6 @@ const OPERATIONS: ReadonlyMap<number, Operation> = new Map<number, Operation>([
 
 /** Known instructions that are refused, for the message. */
 const OTHERS: ReadonlyMap<number, string> = new Map([
-  [0x81, "NEWOBJ, which makes an object of a class"],
   [0x92, "NEWOBJ_EX, which makes an object of a class"],
   [0x69, "INST, which makes an object of a class"],
   [0x6f, "OBJ, which makes an object of a class"],
@@ -119,7 +119,9 @@ function protocol(machine: PickleMachine): void {
 
 /** The names that are known; nothing is imported. */
 function lookUp(machine: PickleMachine, name: string): PickledValue {
-  return STORAGES.has(name) || CALLS.has(name) ? { kind: "class", name } : machine.refuseClass(name.replace(" ", "."));
+  const isOfScript = machine.isScript && (SCRIPT_CLASS.test(name) || SCRIPT_CALLS.has(name));
+  const isKnown = STORAGES.has(name) || CALLS.has(name) || isOfScript;
+  return isKnown ? { kind: "class", name } : machine.refuseClass(name.replace(" ", "."));
 }
 
 type Call = (machine: PickleMachine, args: readonly PickledValue[]) => PickledValue;
@@ -137,18 +139,42 @@ const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
   ],
 ]);
 
+/** Classes that TorchScript has compiled, by module and name. */
+const SCRIPT_CLASS = /^__torch__(?:\.[\w.]+)? \w+$/;
+/** What TorchScript puts around attributes to keep their types; they are what is inside. */
+const SCRIPT_CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
+  ["torch device", () => null],
+  ...["build_intlist", "build_doublelist", "build_boollist", "build_tensorlist", "restore_type_tag"].map(
+    (name) =>
+      [`torch.jit._pickle ${name}`, (_: PickleMachine, [value = null]: readonly PickledValue[]) => value] as const,
+  ),
+]);
+
 function reduce(machine: PickleMachine): void {
   const [args, callee] = [machine.pop(), machine.pop()];
-  const call = isKind(callee, "class") ? CALLS.get(callee.name) : undefined;
+  const call = isKind(callee, "class") ? (CALLS.get(callee.name) ?? SCRIPT_CALLS.get(callee.name)) : undefined;
   if (call === undefined) machine.fail("a call that makes a tensor or dictionary", `one of ${described(callee)}`);
   if (!isKind(args, "tuple")) machine.fail("a call with a tuple of arguments", described(args));
   machine.push(call(machine, args.items));
 }
 
-/** Attributes of an OrderedDict, where modules keep versions: not looked at. */
+function newObject(machine: PickleMachine): void {
+  const [args, made] = [machine.pop(), machine.pop()];
+  if (!isKind(made, "class") || !SCRIPT_CLASS.test(made.name))
+    machine.fail("instructions of a state dict", "0x81 (NEWOBJ, which makes an object of a class)");
+  if (!isKind(args, "tuple") || args.items.length > 0) machine.fail("an object without arguments", described(args));
+  machine.push({ kind: "object", className: made.name, state: undefined });
+}
+
+/** Attributes of an OrderedDict, where modules keep versions, are not looked at; those of an object are kept. */
 function build(machine: PickleMachine): void {
-  machine.pop();
+  const state = machine.pop();
   const target = machine.top();
+  if (isKind(target, "object")) {
+    if (target.state !== undefined) machine.fail("attributes of an object once", "them twice");
+    target.state = state;
+    return;
+  }
   if (!isKind(target, "dict") || !target.isOrdered)
     machine.fail("attributes of an OrderedDict", `those of ${described(target)}`);
 }

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { openSweep, type Sweep } from "../../config/sweep.js";
 import { ConfigError } from "../../errors.js";
 import { createProcessPool, threadsOfEach } from "../../launch/process-pool.js";
-import { arrayScript, submit, waitForJob } from "../../launch/slurm.js";
+import { arrayScript, requireScriptable, submit, waitForJob } from "../../launch/slurm.js";
 import { writeSweepReport } from "../../report/sweep-report.js";
 import type { SessionOptions } from "../../run/session.js";
 import type { Tracking } from "../../run/tracking.js";
@@ -56,6 +56,7 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
   const sweep = await openSweep(options.file, options.cwd);
   const trials = await loadTrials(sweep, { ...options, threads: threadsOf(sweep, options) });
   const directory = path.join(options.output, sweep.name);
+  if (options.launcher === "slurm") requireScriptable({ name: sweep.name, directory });
   await requireResultsPlace(directory, SWEEP_FILES, async (name, text) => {
     // A job array writes its script before any trial has a folder.
     if (name === "array.sh") return (await text()).startsWith("#!/bin/bash\n#SBATCH ");

@@ -38,14 +38,20 @@ export interface HeadRequest {
 /** Throws CheckpointError for a file that is no head, DataError when its classes and those of the images are not the same. */
 export async function lookAtHead(request: HeadRequest): Promise<HeadSource> {
   const { images, file, isZeroShot, classesFile, expertConfig } = request;
-  const { name, classes: found } = images;
+  const { name } = images;
+  // Numbers that nothing names say how many classes there are at least, not what they are called.
+  const found = images.areNumbers ? undefined : images.classes;
   const listed = classesFile === undefined ? undefined : await readClasses(classesFile, name);
   if (isZeroShot) return zeroShotHead(name, listed, found, expertConfig);
   if (file === undefined) {
     const split = images.headSplit ?? "adapt";
-    const classes = listed ?? found ?? [];
+    const classes = listed ?? images.classes ?? [];
     requireSame(name, classes, found, "the list of classes");
-    return { head: { prototypes: { split, model: "expert" } }, classes, logitScale: undefined, assumed: [] };
+    const assumed =
+      images.areNumbers && listed === undefined
+        ? [`${name}: its labels are numbers that nothing names; --classes ${name}=FILE gives them names`]
+        : [];
+    return { head: { prototypes: { split, model: "expert" } }, classes, logitScale: undefined, assumed };
   }
   const checkpoint = await openCheckpoint(file);
   const weight = checkpoint.tensors.get("weight");

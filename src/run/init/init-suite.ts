@@ -68,11 +68,12 @@ export interface InitFindings {
 /** A fit with the paper's 500 steps that would take longer gets the quickstart's 60. */
 const LONG_FIT_SECONDS = 300;
 const WARNING = "warning: ";
+const NOTICE = "notice: ";
 
 /** Throws ConfigError for names that do not fit together, and whatever a fit would throw before its first step; nothing is written then. */
 export async function initSuite(request: InitRequest, options: InitOptions): Promise<InitFindings> {
   checkNames(request);
-  const { suite, assumed } = await lookAtAll(request);
+  const { suite, assumed } = await lookAtAll(request, options.signal);
   await requirePlaces(suite, request, options.force);
   const checked = await check(suite, options);
   const { preset, plan } = checked;
@@ -118,7 +119,7 @@ function checkNames({ experts, images, heads, zeroShot, classes }: InitRequest):
 }
 
 /** Every problem of every expert at once. */
-async function lookAtAll(request: InitRequest): Promise<{ suite: InitSuite; assumed: string[] }> {
+async function lookAtAll(request: InitRequest, signal: AbortSignal): Promise<{ suite: InitSuite; assumed: string[] }> {
   const problems: UserError[] = [];
   const tasks: InitTask[] = [];
   for (const { name, path } of request.experts) {
@@ -126,7 +127,7 @@ async function lookAtAll(request: InitRequest): Promise<{ suite: InitSuite; assu
     try {
       const file = pathOf(request.heads);
       const isZeroShot = request.zeroShot.includes(name);
-      const images = await lookAtImages(name, pathOf(request.images) ?? "", file === undefined && !isZeroShot);
+      const images = await lookAtImages(name, pathOf(request.images) ?? "", file === undefined && !isZeroShot, signal);
       const ownConfig = (await isHere(path)) ? await expertConfig(path) : undefined;
       const classesFile = pathOf(request.classes);
       const head = await lookAtHead({ images, file, isZeroShot, classesFile, expertConfig: ownConfig });
@@ -152,6 +153,7 @@ async function lookAtAll(request: InitRequest): Promise<{ suite: InitSuite; assu
     );
   const assumed = tasks.flatMap(({ images, head }) => [
     images.assumed,
+    ...images.notices.map((text) => `${images.name}: ${text}`),
     ...headLine(images.name, head),
     ...head.assumed,
   ]);
@@ -217,7 +219,9 @@ async function check(suite: InitSuite, options: InitOptions): Promise<Checked> {
     };
     const [quick, paper] = [await load("quickstart"), await load("paper")];
     const warnings: string[] = [];
+    const known = new Set(suite.tasks.flatMap(({ images }) => images.notices.map((text) => `${NOTICE}${text}`)));
     const log = (line: string) => {
+      if (known.has(line)) return;
       if (line.startsWith(WARNING)) warnings.push(line.slice(WARNING.length));
       else options.log(line);
     };

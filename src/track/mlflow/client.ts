@@ -9,6 +9,7 @@ import { z } from "zod";
 import { TrackerError } from "../../errors.js";
 import { BodyBoundError, readBody } from "../../runtime/bounded-body.js";
 import { parseBoundedJson } from "../../runtime/bounded-json.js";
+import { shownAddress, splitAddress, withoutSecrets } from "../../runtime/credentials.js";
 import { printable } from "../../runtime/printable.js";
 
 export interface MlflowOptions {
@@ -125,8 +126,11 @@ interface Reply {
 }
 
 /** Throws TrackerError for a URI that is not http(s). */
-export function createMlflowClient(options: MlflowOptions): MlflowClient {
-  const base = parseUri(options.uri);
+export function createMlflowClient(given: MlflowOptions): MlflowClient {
+  // A user in the address goes before the others, as in MLflow's client.
+  const { url, username, password } = splitAddress(given.uri);
+  const options = { ...given, uri: url, ...(username === undefined ? {} : { username, password, token: undefined }) };
+  const base = parseUri(url);
   const api = (path: string): string => `${base}/api/2.0/mlflow/${path}`;
   const post = async (path: string, body: Readonly<Record<string, unknown>>): Promise<unknown> =>
     (await call(options, "POST", api(path), json(body))).body;
@@ -221,13 +225,24 @@ function modelOf({ info }: z.output<typeof modelSchema>): MlflowModel {
 
 function parseUri(uri: string): string {
   const url = URL.canParse(uri) ? new URL(uri) : undefined;
-  if (url === undefined || !["http:", "https:"].includes(url.protocol))
+  if (url === undefined || !["http:", "https:"].includes(url.protocol) || url.search !== "" || url.hash !== "")
     throw new TrackerError(
-      `tracking server: expected http://host:port or https://..., found ${uri}. Start one with \`mlflow server\`, or leave MLFLOW_TRACKING_URI unset: the run folder is complete without it`,
+      `tracking server: expected http://host:port or https://..., found ${shownAddress(uri)}. Start one with \`mlflow server\`, or leave MLFLOW_TRACKING_URI unset: the run folder is complete without it`,
     );
-  if (url.username !== "")
-    throw new TrackerError("tracking server: expected no user in the URI; set MLFLOW_TRACKING_USERNAME and _PASSWORD");
   return uri.replace(/\/+$/, "");
+}
+
+/** The headers of one who may ask. */
+export function authorization({
+  username,
+  password,
+  token,
+}: Pick<MlflowOptions, "username" | "password" | "token">): Headers {
+  const headers = new Headers();
+  if (token !== undefined) headers.set("authorization", `Bearer ${token}`);
+  else if (username !== undefined)
+    headers.set("authorization", `Basic ${Buffer.from(`${username}:${password ?? ""}`).toString("base64")}`);
+  return headers;
 }
 
 /** One request with retries; a status in `accepted` is returned, any other error is thrown. */
@@ -255,7 +270,7 @@ async function call(
       if (error instanceof TrackerError) throw error;
       if (error instanceof BodyBoundError)
         throw new TrackerError(`${url}: expected MLflow's answer, found ${error.message}. Is this an MLflow server?`);
-      problem = reason(error);
+      problem = failureText(error);
     }
     if (attempt < attempts) await options.sleep(waitMs);
   }
@@ -290,11 +305,7 @@ async function answerText({ body }: Response): Promise<string> {
 }
 
 function request(options: MlflowOptions, method: string, payload: Payload | undefined): RequestInit {
-  const { username, password, token } = options;
-  const headers = new Headers();
-  if (token !== undefined) headers.set("authorization", `Bearer ${token}`);
-  else if (username !== undefined)
-    headers.set("authorization", `Basic ${Buffer.from(`${username}:${password ?? ""}`).toString("base64")}`);
+  const headers = authorization(options);
   const signal = AbortSignal.timeout(TIMEOUT_MS + Math.ceil((payload?.bytes ?? 0) / LEAST_BYTES_PER_MS));
   if (payload === undefined) return { method, headers, signal };
   headers.set("content-type", payload.type);
@@ -321,13 +332,18 @@ function isPassing(status: number): boolean {
   return status === 429 || status >= 500;
 }
 
-function refused({ uri }: MlflowOptions, { status, body }: Reply): TrackerError {
+function refused({ uri, password, token }: MlflowOptions, { status, body }: Reply): TrackerError {
   if (status === 401 || status === 403)
     return new TrackerError(
       `${uri}: the tracking server refused the credentials (HTTP ${status}). Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN`,
     );
+  // A server may repeat what it was sent.
+  const said = withoutSecrets(
+    errorText(body),
+    [password, token].flatMap((secret) => (secret ? [secret] : [])),
+  );
   const hint = status === 404 ? ". Is this an MLflow server, with this path prefix?" : "";
-  return new TrackerError(`${uri}: the tracking server answered HTTP ${status}: ${errorText(body)}${hint}`);
+  return new TrackerError(`${uri}: the tracking server answered HTTP ${status}: ${said}${hint}`);
 }
 
 function errorText(body: unknown): string {
@@ -338,7 +354,7 @@ function errorText(body: unknown): string {
 }
 
 /** Messages of fetch hide the cause one level down. */
-function reason(error: unknown): string {
+export function failureText(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error ? error.cause.message : error.message;
 }

@@ -8,6 +8,7 @@ import path from "node:path";
 import { z } from "zod";
 import type { RunConfig } from "../../config/schema.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
+import { splitAddress } from "../../runtime/credentials.js";
 import { readRun } from "../reopen-run.js";
 import type { RunStatus } from "../run-folder.js";
 import { storeArtifact, unreachableStore } from "./artifact-store.js";
@@ -96,7 +97,8 @@ async function createRun(
   status: RunStatus,
   options: DeliveryOptions,
 ): Promise<State> {
-  const { client, uri } = options;
+  const { client } = options;
+  const { url: uri } = splitAddress(options.uri);
   const experimentId = await client.experimentId(options.experiment ?? config.experiment);
   const key = { key: RUN_KEY_TAG, value: runKey(folder, status) };
   // A crash between creating the run and noting it must not make a second one.
@@ -168,7 +170,10 @@ async function readState(folder: string, uri: string): Promise<State | undefined
   if (text === undefined) return undefined;
   try {
     const parsed = stateSchema.safeParse(JSON.parse(text));
-    return parsed.success && parsed.data.uri === uri ? parsed.data : undefined;
+    if (!parsed.success) return undefined;
+    // Earlier versions kept a user and password that were in the address.
+    const server = splitAddress(parsed.data.uri).url;
+    return server === splitAddress(uri).url ? { ...parsed.data, uri: server } : undefined;
   } catch {
     return undefined;
   }
