@@ -169,7 +169,30 @@ async function imageSeeds(): Promise<readonly Uint8Array[]> {
       )),
     );
   }
+  const samples = Array.from({ length: 24 * 17 * 3 }, (_, index) => (index * 37) % 256);
+  seeds.push(
+    Buffer.concat([Buffer.from("P6\n24 17\n255\n"), Buffer.from(samples)]),
+    Buffer.concat([Buffer.from("P5\n# grey\n24 17\n255\n"), Buffer.from(samples.slice(0, 24 * 17))]),
+    Buffer.from(`P2 24 17 255 ${samples.slice(0, 24 * 17).join(" ")}\n`),
+    bitmapOf(24, Buffer.from(samples)),
+    bitmapOf(8, Buffer.from(samples.slice(0, 24 * 17))),
+  );
   return seeds;
+}
+
+/** A BMP of 24 x 17 pixels; rows of both depths are multiples of four bytes. */
+function bitmapOf(bits: 8 | 24, samples: Uint8Array): Uint8Array {
+  const palette = bits === 8 ? Buffer.from(Array.from({ length: 1024 }, (_, index) => index % 256)) : Buffer.alloc(0);
+  const header = Buffer.alloc(54);
+  header.write("BM");
+  header.writeUInt32LE(header.length + palette.length + samples.length, 2);
+  header.writeUInt32LE(header.length + palette.length, 10);
+  header.writeUInt32LE(40, 14);
+  header.writeInt32LE(24, 18);
+  header.writeInt32LE(17, 22);
+  header.writeUInt16LE(1, 26);
+  header.writeUInt16LE(bits, 28);
+  return Buffer.concat([header, palette, samples]);
 }
 
 /** Bytes at which numbers of any length turn over. */
