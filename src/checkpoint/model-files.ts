@@ -9,10 +9,12 @@ import { openRegular, readExactly } from "../runtime/regular-file.js";
 import { requireInside } from "./inside-folder.js";
 import { readSafetensorsHeader } from "./safetensors.js";
 import { readShardIndex } from "./shard-index.js";
-import type { StoredTensor } from "./stored-tensor.js";
+import { elementBytes, type StoredTensor } from "./stored-tensor.js";
 import { isZip, readTorchFile } from "./torch/torch-file.js";
 
 const MAGIC_BYTES = 4;
+/** Notes about tied tensors may name one tensor again and again; what is read must stay near what is stored, as in PyTorch's files. */
+const MOST_DECODED = 4;
 
 export interface ModelTensors {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
@@ -27,9 +29,16 @@ export async function readModelFile(path: string): Promise<ModelTensors> {
   const tensors = new Map<string, StoredTensor>();
   for (const [name, tensor] of file.tensors) tensors.set(name, { ...tensor, file });
   // Tied tensors are stored once: save_model of safetensors keeps one and notes `left out: kept` in the metadata.
+  let decodedBytes = file.sizeBytes;
   for (const [leftOut, kept] of file.metadata) {
     const stored = tensors.get(kept);
-    if (stored !== undefined && !tensors.has(leftOut)) tensors.set(leftOut, stored);
+    if (stored === undefined || tensors.has(leftOut)) continue;
+    decodedBytes += elementBytes(stored);
+    if (decodedBytes > MOST_DECODED * file.sizeBytes)
+      throw new CheckpointError(
+        `${path}: expected notes about tied tensors (in __metadata__) that make the tensors at most ${MOST_DECODED} times the size of the file, found more, up to ${quote(leftOut)}. Get the file again from its source.`,
+      );
+    tensors.set(leftOut, stored);
   }
   return { tensors, format: "safetensors" };
 }

@@ -1,13 +1,16 @@
 /** `adamerge merge`: writes a merged model, of a merge file or of given coefficients, loadable by transformers. */
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { ConfigError } from "../errors.js";
+import { readBeginning } from "../runtime/regular-file.js";
 import { bytesText, createByteProgress } from "../track/byte-progress.js";
 import { duration } from "../track/terminal.js";
 import { coefficientsPath } from "./coefficients-path.js";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
 import { type CliIo, loadCliConfig, workOptions } from "./io.js";
 import { defineVerb, overridesPositional, quietOption } from "./verb.js";
+
+/** Merge files with a weight for each tensor of large models have some megabytes. */
+const MAX_FILE_BYTES = 40_000_000;
 
 export const mergeVerb = defineVerb({
   name: "merge",
@@ -53,7 +56,13 @@ export const mergeVerb = defineVerb({
   async run({ config: file, overrides, coefficients, output, overwrite, threads, quiet }, io) {
     const directory = path.resolve(io.cwd, output);
     const { looksLikeMergeFile } = await import("../config/merge-file.js");
-    const text = await readFile(path.resolve(io.cwd, file), "utf8").catch(() => "");
+    const beginning = await readBeginning(
+      path.resolve(io.cwd, file),
+      "a merge file or a run config",
+      MAX_FILE_BYTES,
+      ConfigError,
+    );
+    const text = Buffer.from(beginning ?? []).toString("utf8");
     if (looksLikeMergeFile(text)) {
       if (coefficients !== undefined || overrides.length > 0)
         throw new ConfigError(

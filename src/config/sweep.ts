@@ -26,6 +26,9 @@ const rangeSchema = z
       context.addIssue({ code: "custom", path: ["min"], message: `expected above 0 with log, found ${min}` });
   });
 
+/** Of a sweep. One of 10,000 trials of a minute takes a week; more is a slip of the keys, and would fill the memory first. */
+const MAX_TRIALS = 10_000;
+
 const sweepSchema = z
   .strictObject({
     config: z.string().min(1).describe("Run config of every trial, relative to this file"),
@@ -33,7 +36,7 @@ const sweepSchema = z
       .enum(["grid", "random", "halving"])
       .default("grid")
       .describe("grid: every combination; random: `trials` draws; halving: as random, and only the best go on (ASHA)"),
-    trials: z.int().min(1).max(10_000).default(24).describe("Number of draws; a grid has its own"),
+    trials: z.int().min(1).max(MAX_TRIALS).default(24).describe("Number of draws; a grid has its own"),
     seed: z.int().min(0).default(0).describe("Seed of the draws"),
     metric: z
       .string()
@@ -58,6 +61,13 @@ const sweepSchema = z
     const issue = (at: (string | number)[], message: string) => context.addIssue({ code: "custom", path: at, message });
     if ((sweep.search === "halving") !== (sweep.halving !== undefined))
       issue(["halving"], "expected with search: halving, and only there");
+    const lengths = Object.values(sweep.parameters).map((values) => (Array.isArray(values) ? values.length : 1));
+    const count = lengths.reduce((product, length) => product * length, 1);
+    if (sweep.search === "grid" && count > MAX_TRIALS)
+      issue(
+        ["parameters"],
+        `expected a grid of at most ${MAX_TRIALS} trials, found ${lengths.join(" x ")} = ${count}; vary fewer values, or draw some with search: random`,
+      );
     for (const [key, values] of Object.entries(sweep.parameters)) {
       const known = configKeys.get(key);
       if (known === undefined || known.isSection) issue(["parameters", key], unknownKeyText(key));

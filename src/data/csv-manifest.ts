@@ -4,7 +4,7 @@
  * Classes are in the order of their names unless the head's order is known; with a column `split` they are those of all splits, since a small split
  * need not have an image of each.
  */
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import { DataError } from "../errors.js";
@@ -13,6 +13,7 @@ import { isSameName, nearColumn, shownColumns } from "./columns.js";
 import { type CsvRow, openCsv } from "./csv-rows.js";
 import { namesLike, presentFile } from "./file-names.js";
 import { type DatasetReader, type ImageDataset, type ReadRequest, readerParameters } from "./image-dataset.js";
+import { readImageFile } from "./image-file.js";
 import { isLeftover } from "./passed-over.js";
 import { SPLIT_NAMES } from "./split-names.js";
 
@@ -87,7 +88,7 @@ async function openManifest(request: ReadRequest): Promise<ImageDataset> {
 
 async function readImage(file: string, place: string, path: string): Promise<Uint8Array> {
   try {
-    return await readFile((await presentFile(file)) ?? file);
+    return await readImageFile((await presentFile(file)) ?? file);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new DataError(

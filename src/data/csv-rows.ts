@@ -3,11 +3,10 @@
  * in another encoding refused with its line; parted by semicolons or tabs where the header is, which is said; with blanks around values
  * where the header has them. Knows nothing of images and labels.
  */
-import { createReadStream } from "node:fs";
 import { Readable } from "node:stream";
 import { CsvError, parse } from "csv-parse";
 import { DataError } from "../errors.js";
-import { decodeUtf8 } from "../runtime/regular-file.js";
+import { decodeUtf8, streamRegular } from "../runtime/regular-file.js";
 import { escapedBytes } from "./file-names.js";
 
 /** A path and a class name are far shorter; bounds what a broken quote can gather. */
@@ -104,7 +103,7 @@ async function* textOf(path: string, place: string): AsyncGenerator<string> {
     lines += text.split("\n").length - 1;
     return text;
   };
-  for await (const chunk of createReadStream(path)) {
+  for await (const chunk of streamRegular(path, "a CSV file", DataError)) {
     const bytes = Buffer.concat([rest, chunk]);
     const end = bytes.lastIndexOf(LF) + 1;
     if (bytes.length - end > 4 * MAX_ROW_LENGTH)

@@ -12,10 +12,21 @@ import { decodeBmp, isBmp } from "./formats/bmp.js";
 import { type DecodedImage, MAX_PIXELS } from "./formats/encoded-pixels.js";
 import { orientationOf, turned } from "./formats/exif-orientation.js";
 import { decodePnm, isPnm } from "./formats/pnm.js";
+import { describeOtherFormat, IMAGE_FORMAT_NAMES, imageFormatOf } from "./image-formats.js";
 import type { RgbImage } from "./resample.js";
 
 /** Whether images are turned as their EXIF orientation says, or read as they are stored. */
 export type ExifOrientation = "apply" | "ignore";
+
+/** Colours, black and alpha. A TIFF may declare thousands, which no limit on pixels counts. */
+const MAX_CHANNELS = 5;
+/** Images of more pixels (50 MB as RGB) are decoded one after another, so that one of the largest, not several, is in memory. */
+const LARGE_PIXELS = 2 ** 24;
+/** No image takes a second; one that is made to take hours is given up. */
+const MOST_SECONDS = 60;
+
+/** The end of the last large image that was begun. */
+let largeImages: Promise<unknown> = Promise.resolve();
 
 /** Decodes one image; `where` names it in errors. Throws DataError when the bytes are not a whole, readable image. */
 export async function decodeImage(
@@ -41,22 +52,34 @@ export async function decodeImage(
 
 async function decodeWithSharp(encoded: Uint8Array): Promise<RgbImage> {
   const options = { failOn: "error", ignoreIcc: true, limitInputPixels: MAX_PIXELS } as const;
-  const image = sharp(encoded, options);
-  const { space } = await image.metadata();
+  const image = sharp(encoded, options).timeout({ seconds: MOST_SECONDS });
+  const { space, width, height, channels } = await image.metadata();
+  if (channels > MAX_CHANNELS) throw new Error(`${channels} channels, of ${MAX_CHANNELS} at most`);
   if (space === "cmyk") image.pipelineColourspace("cmyk").toColourspace("cmyk");
   else image.toColourspace("srgb");
-  const { data, info } = await image.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
-  const pixelsHWC = toRgb(data, info.width * info.height, info.channels, space === "cmyk");
-  return { height: info.height, width: info.width, pixelsHWC };
+  const decode = async (): Promise<RgbImage> => {
+    const { data, info } = await image.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
+    const pixelsHWC = toRgb(data, info.width * info.height, info.channels, space === "cmyk");
+    return { height: info.height, width: info.width, pixelsHWC };
+  };
+  return await (width * height > LARGE_PIXELS ? inTurn(decode) : decode());
 }
 
 function flattened({ width, height, channels, data }: DecodedImage): RgbImage {
   return { height, width, pixelsHWC: toRgb(data, width * height, channels, false) };
 }
 
+/** Does the work when all that was given before has ended, well or not. */
+function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  const result = largeImages.then(work);
+  largeImages = result.catch(() => undefined);
+  return result;
+}
+
 function toRgb(data: Uint8Array, pixels: number, channels: number, cmyk: boolean): Uint8Array {
   if (channels === 3) return data;
-  const rgb = new Uint8Array(pixels * 3);
+  // Of wider pixels the narrower ones are written over those that were read.
+  const rgb = channels > 3 ? data : new Uint8Array(pixels * 3);
   // 1 or 2 channels are grey and grey with alpha; 4 are RGB with alpha, or CMYK.
   const step = channels >= 3 ? 1 : 0;
   const hasAlpha = !cmyk && channels % 2 === 0;
@@ -67,7 +90,7 @@ function toRgb(data: Uint8Array, pixels: number, channels: number, cmyk: boolean
       rgb[pixel * 3 + channel] = cmyk ? cmykToRgb(value, last) : hasAlpha ? overWhite(value, last) : value;
     }
   }
-  return rgb;
+  return rgb.subarray(0, pixels * 3);
 }
 
 function cmykToRgb(ink: number, black: number): number {
@@ -94,5 +117,7 @@ function describeNonImage(encoded: Uint8Array): string | undefined {
   if (start.startsWith("version https://git-lfs")) return "a git-lfs pointer; run `git lfs pull` in the data set";
   if (start.startsWith("<!doctype html") || start.startsWith("<html"))
     return "an HTML page (an error page saved under this name?); download it again";
-  return undefined;
+  if (imageFormatOf(encoded) !== undefined) return undefined;
+  const found = describeOtherFormat(encoded) ?? `${encoded.byteLength} bytes of another form`;
+  return `${found}; replace or remove it, or convert it to one of ${IMAGE_FORMAT_NAMES}`;
 }

@@ -4,13 +4,14 @@
  * names (by UTF-16 code unit, the same on every machine). One level deep: no recursion, so link loops cannot hang it. What is no
  * image by its name, folders inside class folders, and what systems leave behind is counted in the data set's notices.
  */
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import { DataError } from "../errors.js";
 import { printable } from "../runtime/printable.js";
 import { foreignName, listEntries } from "./file-names.js";
 import { type DatasetReader, type ImageDataset, type ReadRequest, readerParameters } from "./image-dataset.js";
+import { readImageFile } from "./image-file.js";
 import { isImageName, isLeftover, PassedOver, READ_FORMATS } from "./passed-over.js";
 import { SPLIT_NAMES } from "./split-names.js";
 
@@ -126,7 +127,7 @@ function folderDataset(found: {
   const locate = (index: number) => files[index] ?? `image ${index}`;
   const encoded = async (index: number) => {
     try {
-      return await readFile(locate(index));
+      return await readImageFile(locate(index));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new DataError(`${locate(index)}: expected a readable image, found: ${reason}; was it moved while in use?`, {

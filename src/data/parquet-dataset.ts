@@ -3,13 +3,12 @@
  * encoded `bytes`, or plain binary) and an optional column of labels (parquet-labels.ts). Labels are read at once, images one row group at
  * a time. Paths beside the bytes are not followed.
  */
-import { readFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import { z } from "zod";
 import { DataError } from "../errors.js";
 import { type ColumnChoice, nearColumn, shownColumns } from "./columns.js";
 import { type DatasetReader, type ImageDataset, type ReadRequest, readerParameters } from "./image-dataset.js";
-import { checkShards, findParquetFiles, README_NAME } from "./parquet-files.js";
+import { checkShards, findParquetFiles, readCard } from "./parquet-files.js";
 import { readLabels } from "./parquet-labels.js";
 import { openShard, readColumn, type Shard } from "./parquet-shard.js";
 
@@ -93,7 +92,7 @@ async function openParquet(request: ReadRequest): Promise<ImageDataset> {
   const expected = `${first.path}: expected a column of labels (label)`;
   if (labelColumn === undefined) return { ...found, unlabelled: `${expected}, found columns ${label.found}` };
   const names = first.features.get(labelColumn)?.names;
-  const readme = () => readFile(join(path, README_NAME), "utf8").catch(() => undefined);
+  const readme = () => readCard(path);
   const read = await readLabels(shards, {
     column: labelColumn,
     size,

@@ -4,11 +4,12 @@
  * (`<config>/<split>/0000.parquet`); where names do not tell, the configs in the head of README.md do. Only names; contents
  * are `parquet-dataset.ts`. The same choice is made among a folder's files and among those of a repository not yet downloaded.
  */
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import { DataError } from "../errors.js";
+import { readBeginning } from "../runtime/regular-file.js";
 import { isInLeftover, isLeftover } from "./passed-over.js";
-import { readmeFiles } from "./readme-configs.js";
+import { MAX_README_LENGTH, readmeFiles } from "./readme-configs.js";
 
 /** `<split>-00003-of-00010-0123abcd.parquet`: shard number and count. */
 const SHARD_NAME = /-(\d+)-of-(\d+)(?:-[0-9a-f]+)?\.parquet$/;
@@ -67,9 +68,16 @@ export async function chooseParquetFiles(question: ParquetQuestion): Promise<Par
   return { files: [], splits, configs: inConfig.length === 0 ? configs : [], usedReadme: false };
 }
 
+/** The card of the data set in a folder, or its beginning; undefined where it has none. */
+export async function readCard(path: string): Promise<string | undefined> {
+  const card = await readBeginning(join(path, README_NAME), "the card of a data set", MAX_README_LENGTH, DataError);
+  // Cards in other encodings are read as far as their names are ASCII.
+  return card === undefined ? undefined : Buffer.from(card).toString("utf8");
+}
+
 /** The files of a split of the data set in a folder (absolute), and what there is instead. */
 export async function findParquetFiles(path: string, split: string, config?: string): Promise<ParquetChoice> {
-  const readme = () => readFile(join(path, README_NAME), "utf8").catch(() => undefined);
+  const readme = () => readCard(path);
   const choose = (names: readonly string[]) => chooseParquetFiles({ names, split, config, readme });
   let choice = await choose(await parquetNames(path, split, config));
   if (choice.usedReadme) {

@@ -3,9 +3,8 @@
  * that is not read: nothing is left out in silence.
  */
 import { quote } from "../runtime/printable.js";
+import { isImageExtension } from "./image-formats.js";
 
-/** What the decoder reads, by the end of the name. */
-const IMAGE_EXTENSION = /^(png|jpe?g|jpe|jfif|webp|gif|tiff?|bmp|dib|ppm|pgm|pbm|pnm)$/i;
 /** For messages. */
 export const READ_FORMATS = "png, jpg, webp, gif, tif, bmp, ppm, pgm, pbm";
 /** Beside hidden names: what macOS, Windows, NAS and archivers leave in folders. */
@@ -20,10 +19,6 @@ const LEFTOVERS: ReadonlySet<string> = new Set([
   "@eadir",
 ]);
 const MOST_KINDS = 8;
-
-export function isImageExtension(extension: string): boolean {
-  return IMAGE_EXTENSION.test(extension);
-}
 
 export function isImageName(name: string): boolean {
   return isImageExtension(/\.([^.]*)$/.exec(name)?.[1] ?? "");

@@ -3,13 +3,15 @@
  * which an image `<key>.jpg` and its label `<key>.cls` (a number) follow one another; names of classes in `classnames.txt`. Archives are
  * looked through once for the places of the images; images are read when asked for.
  */
-import { open, readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { DataError } from "../errors.js";
 import { printable, quote } from "../runtime/printable.js";
+import { openRegular, readExactly, readTextIfThere } from "../runtime/regular-file.js";
 import { type DatasetReader, type ImageDataset, type ReadRequest, readerParameters } from "./image-dataset.js";
-import { isImageExtension, isInLeftover, isLeftover, PassedOver } from "./passed-over.js";
+import { isImageExtension } from "./image-formats.js";
+import { isInLeftover, isLeftover, PassedOver } from "./passed-over.js";
 import { openTar, type TarEntry, type TarFile } from "./tar-entries.js";
 
 const LABEL_EXTENSION = "cls";
@@ -17,6 +19,9 @@ export const CLASS_NAMES_FILE = "classnames.txt";
 /** How many archives a split has, beside them. */
 export const SHARD_COUNT_FILE = "nshards.txt";
 const MAX_LABEL_BYTES = 20;
+/** A number of archives, and names of classes: ImageNet-21k's have 500 KB. */
+const MAX_COUNT_BYTES = 1000;
+const MAX_CLASS_NAMES_BYTES = 50_000_000;
 
 const parametersSchema = z.strictObject({});
 
@@ -105,9 +110,11 @@ async function namesBySplit(path: string): Promise<ReadonlyMap<string, readonly 
 
 async function checkCount(folder: string, count: number, where: string): Promise<void> {
   const file = join(folder, SHARD_COUNT_FILE);
-  const text = await readFile(file, "utf8").catch(() => undefined);
+  const text = await readTextIfThere(file, "the number of a split's archives", MAX_COUNT_BYTES, DataError);
   if (text === undefined || Number(text) === count) return;
-  throw new DataError(`${where}: ${file}: expected ${text.trim()} archives, found ${count}; download the split again`);
+  throw new DataError(
+    `${where}: ${file}: expected ${printable(text.trim())} archives, found ${count}; download the split again`,
+  );
 }
 
 /** The images of an archive in its order, each with the label of the same key; `passed` counts what else is in it. */
@@ -175,19 +182,19 @@ function labelsOf(samples: readonly Sample[], where: string): Int32Array | undef
 }
 
 async function classNames(path: string): Promise<readonly string[] | undefined> {
-  const text = await readFile(join(path, CLASS_NAMES_FILE), "utf8").catch(() => undefined);
+  const file = join(path, CLASS_NAMES_FILE);
+  const text = await readTextIfThere(file, "the names of classes", MAX_CLASS_NAMES_BYTES, DataError);
   const names = text?.split(/\r?\n/).map((line) => line.trim());
   if (names?.at(-1) === "") names.pop();
   return names;
 }
 
-async function readBytes({ archive, name, image }: Sample): Promise<Uint8Array> {
-  const file = await open(archive);
+async function readBytes({ archive, image }: Sample): Promise<Uint8Array> {
+  const file = await openRegular(archive, "a tar archive", DataError);
   try {
     const bytes = new Uint8Array(image.sizeBytes);
-    const { bytesRead } = await file.read(bytes, 0, bytes.length, image.offset);
-    if (bytesRead === bytes.length) return bytes;
-    throw new DataError(`${archive}: ${name}: expected ${bytes.length} bytes, found ${bytesRead}; download it again`);
+    await readExactly(file, bytes, image.offset, archive, DataError);
+    return bytes;
   } finally {
     await file.close();
   }

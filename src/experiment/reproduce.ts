@@ -3,7 +3,6 @@
  * an interrupted reproduction goes on where it was and shows what it has.
  */
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import type { Hub } from "../checkpoint/hub/request.js";
@@ -14,6 +13,7 @@ import { writeExperimentReport } from "../report/experiment-report.js";
 import type { SessionOptions } from "../run/session.js";
 import { commitOf } from "../run/suite-sources.js";
 import { requireResultsPlace } from "../runtime/output-place.js";
+import { readBytes, streamRegular } from "../runtime/regular-file.js";
 import { type Cell, type LoadCellsOptions, loadCells } from "./cells.js";
 import { type ChosenSettings, readChosen, writeChosen } from "./chosen-settings.js";
 import { computeCells } from "./compute-cells.js";
@@ -188,7 +188,7 @@ async function suiteFingerprint(suitePath: string, withMultitask: boolean, hub: 
     ]),
   ];
   const hash = createHash("sha256");
-  for (const file of [suite.path, ...suite.definitions]) hash.update(await readFile(file));
+  for (const file of [suite.path, ...suite.definitions]) hash.update(await readBytes(file, "a suite", MAX_SUITE_BYTES));
   for (const root of paths) {
     if (root === undefined) continue;
     // A commit says what is in a repository, without a download.
@@ -211,8 +211,11 @@ async function describeFiles(root: string): Promise<string[]> {
   return lines;
 }
 
+/** Suites and definitions are text that people wrote. */
+const MAX_SUITE_BYTES = 100_000_000;
+
 async function contentSha256(file: string): Promise<string> {
   const hash = createHash("sha256");
-  for await (const piece of createReadStream(file)) hash.update(piece);
+  for await (const piece of streamRegular(file, "a file of a suite")) hash.update(piece);
   return hash.digest("hex");
 }

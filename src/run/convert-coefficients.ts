@@ -1,5 +1,4 @@
 /** Coefficients from and to the files of other tools, for a suite: it knows the names that those leave out. */
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { parseUri, shownReference } from "../checkpoint/hub/reference.js";
 import type { Hub } from "../checkpoint/hub/request.js";
@@ -11,6 +10,7 @@ import { openBase } from "../model/clip-models.js";
 import { clipVisionTensors } from "../model/clip-vision.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { requireFilePlace } from "../runtime/output-place.js";
+import { readBytes } from "../runtime/regular-file.js";
 import { blocksOf, fusionBenchLayers, officialLayers } from "../track/coefficient-formats/layer-orders.js";
 import { mergekitText } from "../track/coefficient-formats/mergekit.js";
 import { looksLikeNpy, npyBytes, parseNpy } from "../track/coefficient-formats/npy.js";
@@ -101,8 +101,11 @@ function nameForMergekit(path: string): string {
   return reference === undefined ? path : shownReference(reference);
 }
 
+/** A number per task and tensor: some megabytes. */
+const MAX_BYTES = 1_000_000_000;
+
 async function readRecord(file: string, tasks: readonly string[], blocks: number): Promise<CoefficientsRecord> {
-  const bytes = await readFile(file).catch((cause: unknown) => {
+  const bytes = await readBytes(file, "a file of coefficients", MAX_BYTES).catch((cause: unknown) => {
     throw new CheckpointError(
       `${file}: expected a file of coefficients (${cause instanceof Error ? cause.message : cause})`,
       {
@@ -115,7 +118,7 @@ async function readRecord(file: string, tasks: readonly string[], blocks: number
     throw new CheckpointError(
       `${file}: expected coefficients as .json, .npy or a list, found a file of torch.save; write it as .npy: numpy.save("weights.npy", torch.load(FILE).numpy())`,
     );
-  const text = bytes.toString("utf8");
+  const text = Buffer.from(bytes).toString("utf8");
   if (text.trimStart().startsWith("{")) return parseCoefficients(text, file);
   return recordOfOfficial(text, tasks, officialLayers(blocks), file);
 }

@@ -6,7 +6,8 @@
 import { stat } from "node:fs/promises";
 import type { z } from "zod";
 import { ConfigError } from "../errors.js";
-import { decodeUtf8, type InputErrorClass, openRegular, readExactly, readText } from "./regular-file.js";
+import { parseBoundedJson } from "./bounded-json.js";
+import { decodeUtf8, type InputErrorClass, readBytes, readText } from "./regular-file.js";
 import { systemCode } from "./system-error.js";
 
 /** Far above what we write (predictions of millions of images), and what a text in memory may be. */
@@ -42,7 +43,7 @@ export function parseJsonText<T>(text: string, label: string, { what, schema, ad
     new (Failure ?? ConfigError)(`${label}: expected ${what}, found ${found}; ${advice}`);
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseBoundedJson(text);
   } catch (error) {
     throw fail(text.trim() === "" ? "an empty file" : `no JSON (${error instanceof Error ? error.message : error})`);
   }
@@ -64,7 +65,7 @@ export async function readJsonLines(
   log: (line: string) => void,
 ): Promise<readonly Readonly<Record<string, unknown>>[]> {
   if (!(await isThere(path))) return [];
-  const bytes = await readBytes(path, what);
+  const bytes = await readBytes(path, what, MOST_LOG_BYTES, ConfigError);
   const objects: Readonly<Record<string, unknown>>[] = [];
   const damaged: number[] = [];
   let number = 0;
@@ -86,24 +87,10 @@ export async function readJsonLines(
 
 function objectOf(bytes: Uint8Array): Readonly<Record<string, unknown>> | undefined {
   try {
-    const value: unknown = JSON.parse(decodeUtf8(bytes) ?? "");
+    const value: unknown = parseBoundedJson(decodeUtf8(bytes) ?? "");
     return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : undefined;
   } catch {
     return undefined;
-  }
-}
-
-async function readBytes(path: string, what: string): Promise<Uint8Array> {
-  const file = await openRegular(path, what, ConfigError);
-  try {
-    const { size } = await file.stat();
-    if (size > MOST_LOG_BYTES)
-      throw new ConfigError(`${path}: expected ${what} of at most ${MOST_LOG_BYTES} bytes, found ${size}.`);
-    const bytes = new Uint8Array(size);
-    await readExactly(file, bytes, 0, path, ConfigError);
-    return bytes;
-  } finally {
-    await file.close();
   }
 }
 

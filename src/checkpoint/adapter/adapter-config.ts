@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { CheckpointError } from "../../errors.js";
+import { parseBoundedJson } from "../../runtime/bounded-json.js";
 import { printable, quote } from "../../runtime/printable.js";
 import { readText } from "../../runtime/regular-file.js";
 
@@ -97,7 +98,7 @@ export async function readAdapterConfig(path: string): Promise<AdapterConfig> {
 function parse(text: string, path: string): z.output<typeof schema> {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseBoundedJson(text);
   } catch (error) {
     const reason = printable(error instanceof Error ? error.message : String(error));
     throw new CheckpointError(`${path}: expected JSON, found a mistake (${reason}). Get the file again.`);

@@ -4,6 +4,7 @@
  * other frameworks stay where they are.
  */
 import { CheckpointError } from "../../errors.js";
+import { parseBoundedJson } from "../../runtime/bounded-json.js";
 import { printable } from "../../runtime/printable.js";
 import { ADAPTER_CONFIG_NAME, ADAPTER_FILES, MODEL_NAME, PYTORCH_NAME } from "../checkpoint.js";
 import { chooseCompanionNames } from "../companion-names.js";
@@ -94,7 +95,7 @@ function sharded(index: string, there: ReadonlySet<string>, content: Buffer): Fi
 
 function shardsOf(content: Buffer, index: string): readonly string[] {
   try {
-    const json: unknown = JSON.parse(content.toString("utf8"));
+    const json: unknown = parseBoundedJson(content.toString("utf8"));
     const map: unknown = typeof json === "object" && json !== null ? Reflect.get(json, "weight_map") : undefined;
     const values: readonly unknown[] = typeof map === "object" && map !== null ? Object.values(map) : [];
     const names = [...new Set(values)].filter((value) => typeof value === "string");

@@ -31,6 +31,8 @@ import { readZipRecords, type ZipRecord } from "./zip-records.js";
 const MAX_PICKLE_BYTES = 50_000_000;
 /** Tensors may share storages (tied weights) or repeat elements (stride 0), but what is read must stay near what is stored. */
 const MOST_DECODED = 4;
+/** A view is read with what lies between its elements. Slices of one matrix have it all between them, some hundred times. */
+const MOST_SPANNED = 256;
 /** What stands for a checksum where PyTorch was told to write none (set_crc32_options). */
 const NO_CHECKSUM = 0;
 /** What DataParallel puts in front of every name. */
@@ -92,6 +94,7 @@ async function readArchive(handle: FileHandle, file: CheckpointFile): Promise<Re
     : namedTensors(stateDictOf(unpickled(content, path), path).entries, path);
   const stored = new Map<string, StoredTensor>();
   let decodedBytes = 0;
+  let spannedBytes = 0;
   for (const [name, tensor] of tensors) {
     const entry = locate(name, tensor, records.get(`${root}/data/${tensor.storage.key}`), file);
     decodedBytes += elementBytes(entry);
@@ -99,6 +102,13 @@ async function readArchive(handle: FileHandle, file: CheckpointFile): Promise<Re
       throw malformed(
         path,
         `tensors of at most ${MOST_DECODED} times the size of the file`,
+        `more, up to ${quote(name)}`,
+      );
+    spannedBytes += entry.byteLength;
+    if (spannedBytes > MOST_SPANNED * sizeBytes)
+      throw malformed(
+        path,
+        `views that reach over at most ${MOST_SPANNED} times the size of the file together`,
         `more, up to ${quote(name)}`,
       );
     stored.set(name, entry);

@@ -1,8 +1,8 @@
 /** The classifier of each expert as `adamerge init` finds it: a file with the order of its classes, or a head to be made. C classes. */
-import { readFile } from "node:fs/promises";
 import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.js";
 import { CLASS_SLOT, type HeadRecipe } from "../../data/head-recipes.js";
 import { CheckpointError, DataError } from "../../errors.js";
+import { readText } from "../../runtime/regular-file.js";
 import type { ImageSource } from "./image-sources.js";
 
 /** CLIP's prompt for data sets of which nothing is known (Radford et al. 2021, section 3.1.4). */
@@ -142,8 +142,11 @@ function classesOfConfig(config: unknown): readonly string[] | undefined {
     : undefined;
 }
 
+/** A name a line; ImageNet-21k's have 500 KB. */
+const MAX_CLASSES_BYTES = 50_000_000;
+
 async function readClasses(file: string, name: string): Promise<readonly string[]> {
-  const text = await readFile(file, "utf8").catch((cause: unknown) => {
+  const text = await readText(file, "a list of classes", MAX_CLASSES_BYTES, DataError).catch((cause: unknown) => {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new DataError(`--classes ${name}: expected a text file with a class a line (${reason})`, { cause });
   });

@@ -7,6 +7,8 @@ import { createReadStream } from "node:fs";
 import { Readable } from "node:stream";
 import { z } from "zod";
 import { TrackerError } from "../../errors.js";
+import { BodyBoundError, readBody } from "../../runtime/bounded-body.js";
+import { parseBoundedJson } from "../../runtime/bounded-json.js";
 import { shownAddress, splitAddress, withoutSecrets } from "../../runtime/credentials.js";
 import { printable } from "../../runtime/printable.js";
 
@@ -92,6 +94,8 @@ const ATTEMPTS = 5;
 const FIRST_WAIT_MS = 500;
 const MAX_WAIT_MS = 20_000;
 const TIMEOUT_MS = 30_000;
+/** Answers have some hundred bytes; a list of runs with thousands of parameters each some megabytes. */
+const MAX_ANSWER_BYTES = 16_000_000;
 /** Slower than this an upload counts as stuck. */
 const LEAST_BYTES_PER_MS = 500;
 /** A proxy adds a slash or a prefix; more is a circle. */
@@ -255,7 +259,7 @@ async function call(
     let waitMs = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** (attempt - 1)) * (0.5 + options.random());
     try {
       const response = await answered(options, url, () => request(options, method, payload));
-      const text = await response.text();
+      const text = await answerText(response);
       const reply = { status: response.status, body: parseJson(text) };
       if (response.ok || accepted.includes(response.status)) return reply;
       if (!isPassing(response.status)) throw refused(options, reply);
@@ -264,6 +268,8 @@ async function call(
       if (after > 0) waitMs = Math.min(MAX_WAIT_MS, after * 1000);
     } catch (error) {
       if (error instanceof TrackerError) throw error;
+      if (error instanceof BodyBoundError)
+        throw new TrackerError(`${url}: expected MLflow's answer, found ${error.message}. Is this an MLflow server?`);
       problem = failureText(error);
     }
     if (attempt < attempts) await options.sleep(waitMs);
@@ -291,6 +297,11 @@ async function answered({ uri, fetch }: MlflowOptions, first: string, open: () =
     await response.body?.cancel();
     url = next.href;
   }
+}
+
+async function answerText({ body }: Response): Promise<string> {
+  if (body === null) return "";
+  return (await readBody(body, { mostBytes: MAX_ANSWER_BYTES, mostMs: TIMEOUT_MS })).toString("utf8");
 }
 
 function request(options: MlflowOptions, method: string, payload: Payload | undefined): RequestInit {
@@ -356,7 +367,7 @@ function read<T>(schema: z.ZodType<T>, body: unknown, what: string): T {
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseBoundedJson(text);
   } catch {
     return undefined;
   }
