@@ -1,7 +1,7 @@
 """The side of transformers in `npm run compare -- saved-models`: makes models as this version saves them, and loads merged ones.
 
     saved-models.py make FOLDER            a CLIP suite and two small models of each kind that merge files merge
-    saved-models.py load FOLDER OUT.json   every folder merged-* in FOLDER: what was missing or odd, its type, and what it computes
+    saved-models.py load FOLDER OUT.json   every folder merged-* in FOLDER, and what it is of: what was missing or odd, its type, and what it computes
 
 Random weights from seeded generators. Predictions are of fixed inputs, in float32.
 """
@@ -62,7 +62,7 @@ def make(folder):
 
 def load(folder):
     found = {}
-    for place in sorted(folder.glob("merged-*")):
+    for place in sorted([*folder.glob("merged-*"), *folder.glob("*-0"), folder / "clip", folder / "vision"]):
         name = json.loads((place / "config.json").read_text())["architectures"][0]
         said = []
         with warnings.catch_warnings(record=True) as caught:

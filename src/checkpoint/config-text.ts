@@ -214,7 +214,7 @@ class Reader {
     }
     NUMBER.lastIndex = this.position;
     const found = NUMBER.exec(this.text)?.[0];
-    if (found === undefined) this.fail("a JSON value");
+    if (found === undefined) this.fail("a value");
     this.position += found.length;
   }
 
@@ -233,7 +233,7 @@ class Reader {
     const before = this.text.slice(0, at).split("\n");
     const rest = this.text.slice(at, at + 20);
     throw new CheckpointError(
-      `${this.where}: expected ${expected} at line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}, found ${rest === "" ? "the end" : quote(rest)}. Get the file again.`,
+      `${this.where}: expected JSON with ${expected} at line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}, found ${rest === "" ? "the end" : quote(rest)}. Get the file again.`,
     );
   }
 }

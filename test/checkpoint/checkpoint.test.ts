@@ -208,7 +208,7 @@ describe("what is no checkpoint", () => {
     expect((await openCheckpoint(folder)).config).toBeUndefined();
     await writeFile(join(folder, "config.json"), "{");
     await expect(openCheckpoint(folder)).rejects.toThrow(
-      /config\.json: expected a key in double quotes at line 1, column 2, found the end/,
+      /config\.json: expected JSON with a key in double quotes at line 1, column 2, found the end/,
     );
   });
 });

@@ -24,19 +24,22 @@ describe("reading", () => {
   });
 
   it.each([
-    ['{"a": 1', /^f: expected ',' or '}' at line 1, column 8, found the end\. Get the file again\.$/],
-    ['{\n  "a": 01}', /^f: expected ',' or '}' at line 2, column 9, found "1}"/],
-    ["{'a': 1}", /^f: expected a key in double quotes at line 1, column 2/],
-    ['{"a": nan}', /^f: expected a JSON value at line 1, column 7, found "nan}"/],
-    ['{"a": 1,}', /^f: expected a key in double quotes at line 1, column 9/],
-    ['{"a": "\\x"}', /^f: expected a string without control characters and with JSON's escapes at line 1, column 7/],
-    ['{"a": "b\nc"}', /^f: expected a string without control characters/],
-    ['{"a": "b', /^f: expected a string closed by '"'/],
-    ["{} {}", /^f: expected nothing behind the value at line 1, column 4/],
-    ["", /^f: expected a JSON value at line 1, column 1, found the end/],
-    ["<html>\u001b[31m", /^f: expected a JSON value at line 1, column 1, found "<html>\\u001b\[31m"/],
-    ["[".repeat(100_000), /^f: expected values at most 100 deep/],
-    [`[${"0,".repeat(300_000)}0]`, /^f: expected at most 300000 values/],
+    ['{"a": 1', /^f: expected JSON with ',' or '}' at line 1, column 8, found the end\. Get the file again\.$/],
+    ['{\n  "a": 01}', /^f: expected JSON with ',' or '}' at line 2, column 9, found "1}"/],
+    ["{'a': 1}", /^f: expected JSON with a key in double quotes at line 1, column 2/],
+    ['{"a": nan}', /^f: expected JSON with a value at line 1, column 7, found "nan}"/],
+    ['{"a": 1,}', /^f: expected JSON with a key in double quotes at line 1, column 9/],
+    [
+      '{"a": "\\x"}',
+      /^f: expected JSON with a string without control characters and with JSON's escapes at line 1, column 7/,
+    ],
+    ['{"a": "b\nc"}', /^f: expected JSON with a string without control characters/],
+    ['{"a": "b', /^f: expected JSON with a string closed by '"'/],
+    ["{} {}", /^f: expected JSON with nothing behind the value at line 1, column 4/],
+    ["", /^f: expected JSON with a value at line 1, column 1, found the end/],
+    ["<html>\u001b[31m", /^f: expected JSON with a value at line 1, column 1, found "<html>\\u001b\[31m"/],
+    ["[".repeat(100_000), /^f: expected JSON with values at most 100 deep/],
+    [`[${"0,".repeat(300_000)}0]`, /^f: expected JSON with at most 300000 values/],
   ])("refuses %#", (text, message) => {
     expect(() => parseConfig(text, "f")).toThrow(CheckpointError);
     expect(() => parseConfig(text, "f")).toThrow(message);
