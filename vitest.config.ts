@@ -9,6 +9,7 @@ export default defineConfig({
     exclude: ["test/full/**"],
     pool: "forks",
     testTimeout: 60_000,
+    hookTimeout: 60_000,
     maxWorkers: 2,
   },
 });
