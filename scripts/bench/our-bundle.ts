@@ -5,7 +5,7 @@ import { openBase, openExpert } from "../../dist/checkpoint/clip-models.js";
 import { compareCheckpoints, failOnProblems } from "../../dist/checkpoint/preflight.js";
 import { clipVisionTensors } from "../../dist/index.js";
 import { taskVectorProcessings } from "../../dist/merge/task-vector-processings.js";
-import { parseClipConfig } from "../../dist/model/clip-config.js";
+import { parseClipConfig } from "../../dist/model/clip/config.js";
 import { serve } from "./peer.js";
 
 const [folder = "", count = "0", dtype = "float32", processing = "none"] = process.argv.slice(2);

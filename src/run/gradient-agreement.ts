@@ -48,13 +48,13 @@ export async function gradientAgreement(
   };
 }
 
-async function gradientOf(config: RunConfig, session: Session, cacheDir: string, imagesPerTask: number) {
+async function gradientOf(config: RunConfig, session: Session, cacheDir: string, examplesPerTask: number) {
   const { engine, inputs } = session;
   const tasks = inputs.bundle.tasks.length;
-  const { pixels, targets } = await loadLearningData(config, session, cacheDir);
+  const { examples, targets } = await loadLearningData(config, session, cacheDir);
   const step = await compileStep(engine, inputs, config);
-  // The same images at every evaluation.
-  const sample = stepInputs(pixels, targets, { imagesPerTask, seed: config.seed, step: 0 });
+  // The same examples at every evaluation.
+  const sample = stepInputs(examples, targets, { examplesPerTask, seed: config.seed, step: 0 });
   return {
     step,
     at: async (valuesKL: CoefficientMatrix): Promise<CoefficientMatrix> => {

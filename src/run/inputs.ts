@@ -17,21 +17,14 @@ import { nearest } from "../config/nearest.js";
 import type { RunConfig } from "../config/schema.js";
 import type { ChosenCorruption } from "../data/corruptions/registry.js";
 import { openDataset } from "../data/dataset.js";
-import {
-  type LabelledPixels,
-  loadPixels,
-  requireLabels,
-  type UnlabelledPixels,
-  withoutLabels,
-} from "../data/pixels.js";
-import { type Preprocessing, parsePreprocessing } from "../data/preprocessing.js";
+import type { Encoder } from "../data/encoder.js";
+import { type ExampleStore, type LabelledExamples, requireLabels, withoutLabels } from "../data/examples.js";
 import { openSuite, type Suite, type SuiteTask } from "../data/suite.js";
 import { CheckpointError, ConfigError } from "../errors.js";
-import { type Grouping, groupTensors } from "../merge/groups.js";
-import { mergeableTensors } from "../merge/merged-weights.js";
+import { type Grouping, groupMergeable } from "../merge/groups.js";
 import { processingOf } from "../merge/task-vector-processings.js";
-import { type ClipVisionConfig, parseClipConfig } from "../model/clip-config.js";
-import { clipVisionTensors, PROJECTION_TENSOR } from "../model/clip-vision.js";
+import { familyOf } from "../model/families.js";
+import type { Model } from "../model/family.js";
 import type { Head } from "../model/heads.js";
 import type { ComparedModels } from "./fit-needs.js";
 import { bringSuite, taskDataset } from "./suite-sources.js";
@@ -42,8 +35,9 @@ export interface Inputs {
   /** The merged tasks, in the order of the config. */
   readonly tasks: readonly SuiteTask[];
   readonly base: Checkpoint;
-  readonly tower: ClipVisionConfig;
-  readonly preprocessing: Preprocessing;
+  readonly model: Model;
+  /** Of the examples that the model takes. */
+  readonly encoder: Encoder;
   /** preprocessor_config.json as it stands, for the merged model. */
   readonly preprocessorJson: unknown;
   readonly bundle: Bundle;
@@ -80,16 +74,15 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   const base = await openBase(suite.base);
   // A base that is one file has its configs beside it.
   const folder = (await stat(suite.base)).isDirectory() ? suite.base : dirname(suite.base);
-  const tower = parseClipConfig(base.config, join(folder, "config.json"));
-  const preprocessor = await readPreprocessing(join(folder, "preprocessor_config.json"), tower);
+  const { model, encoder } = await familyOf(base.config).open({ config: base.config, folder });
   const experts = await Promise.all(
     tasks.map(async ({ name, expert }) => ({ task: name, checkpoint: await openExpert(expert, base) })),
   );
   const notice = pytorchNotice([base, ...experts.map(({ checkpoint }) => checkpoint)]);
   if (notice !== undefined) log(`notice: ${notice}`);
-  const tensors = clipVisionTensors(tower);
+  const { tensors } = model;
   failOnProblems(await compareCheckpoints(base, experts, tensors));
-  await onCompared?.({ tower, tensors, tasks: tasks.length });
+  await onCompared?.({ model, tasks: tasks.length });
   const processing = processingOf(config.task_vectors)?.make(config.task_vectors);
   const built = await buildBundle({
     base,
@@ -101,12 +94,12 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   });
   log(`bundle: ${tasks.length} task vectors of ${built.tensors.length} tensors (${built.path})`);
   for (const warning of await derivationWarnings(built)) log(`warning: ${warning}`);
-  const bundle = config.merge_projection ? built : withBaseProjection(built);
+  const bundle = config.merge_projection ? built : withBaseProjection(built, model);
   const cacheBytes = config.data.pixel_cache_gb * 1e9;
-  const context = { suite, base, tower, preprocessing: preprocessor.parsed, hub, cacheBytes };
+  const context = { suite, base, model, encoder, hub, cacheBytes };
   const all = await loadHeads(config, [...new Set([...tasks, ...judged])], context, options);
   const headsOf = (some: readonly SuiteTask[]) => some.flatMap(({ name }) => all.get(name) ?? []);
-  const grouping = groupTensors(mergeableTensors(bundle), {
+  const grouping = groupMergeable(bundle, model, {
     granularity: config.granularity,
     groups: config.groups,
     shareQkv: config.share_qkv,
@@ -115,9 +108,9 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
     suite,
     tasks,
     base,
-    tower,
-    preprocessing: preprocessor.parsed,
-    preprocessorJson: preprocessor.json,
+    model,
+    encoder,
+    preprocessorJson: await readJson(join(folder, "preprocessor_config.json")),
     bundle,
     grouping,
     heads: headsOf(tasks),
@@ -155,11 +148,11 @@ function corruptionOf({ data }: RunConfig): ChosenCorruption | undefined {
 }
 
 /** The projection is left as the base has it, as FusionBench does. */
-export function withBaseProjection(bundle: Bundle): Bundle {
+export function withBaseProjection(bundle: Bundle, { projection }: Pick<Model, "projection">): Bundle {
   return {
     ...bundle,
     tensors: bundle.tensors.map((tensor) => {
-      if (tensor.name !== PROJECTION_TENSOR) return tensor;
+      if (tensor.name !== projection) return tensor;
       const { taskVectors: _, scales: __, ...baseOnly } = tensor;
       return baseOnly;
     }),
@@ -184,21 +177,6 @@ export function chosenTasks(
   });
 }
 
-/** preprocessor_config.json beside the base, parsed and checked against the tower. */
-async function readPreprocessing(
-  file: string,
-  tower: ClipVisionConfig,
-): Promise<{ json: unknown; parsed: Preprocessing }> {
-  const json = await readJson(file);
-  const parsed = parsePreprocessing(json, file);
-  if (parsed.height !== tower.imageSize || parsed.width !== tower.imageSize) {
-    throw new CheckpointError(
-      `${file}: expected images of ${tower.imageSize}x${tower.imageSize} (image_size of config.json), found ${parsed.width}x${parsed.height}`,
-    );
-  }
-  return { json, parsed };
-}
-
 async function readJson(file: string): Promise<unknown> {
   try {
     return JSON.parse(await readFile(file, "utf8"));
@@ -208,33 +186,29 @@ async function readJson(file: string): Promise<unknown> {
   }
 }
 
-/** The labelled images of `tasks` in a split. Throws DataError for a split without labels. */
+/** The labelled examples of `tasks` in a split. Throws DataError for a split without labels. */
 export function loadLabelled(
   inputs: Inputs,
   tasks: readonly SuiteTask[],
   split: string,
   cacheDir: string,
-): Promise<Map<string, LabelledPixels>> {
-  const { preprocessing, corruption, cacheBytes } = inputs;
+): Promise<Map<string, LabelledExamples>> {
+  const { encoder, corruption, cacheBytes } = inputs;
   return loadAll(tasks, async (task, signal) => {
     const dataset = await openDataset({ ...(await taskDataset(task, split, inputs.hub)), classes: task.classes });
     return requireLabels(
-      await loadPixels(dataset, preprocessing, { cacheDir, cacheBytes, corruption, signal }),
+      await encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal }),
       `task ${task.name}`,
     );
   });
 }
 
-/** The images of every merged task in a split, their labels left behind. */
-export function loadUnlabelled(
-  inputs: Inputs,
-  split: string,
-  cacheDir: string,
-): Promise<Map<string, UnlabelledPixels>> {
-  const { preprocessing, corruption, cacheBytes } = inputs;
+/** The examples of every merged task in a split, their labels left behind. */
+export function loadUnlabelled(inputs: Inputs, split: string, cacheDir: string): Promise<Map<string, ExampleStore>> {
+  const { encoder, corruption, cacheBytes } = inputs;
   return loadAll(inputs.tasks, async (task, signal) => {
     const dataset = await openDataset(await taskDataset(task, split, inputs.hub));
-    return withoutLabels(await loadPixels(dataset, preprocessing, { cacheDir, cacheBytes, corruption, signal }));
+    return withoutLabels(await encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal }));
   });
 }
 

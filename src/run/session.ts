@@ -1,7 +1,7 @@
 /** What fits and evaluations share: the engine, the inputs, the labelled images and the compiled classifier. */
 import type { Hub } from "../checkpoint/hub/request.js";
 import type { RunConfig } from "../config/schema.js";
-import type { PixelStore } from "../data/pixels.js";
+import type { ExampleStore } from "../data/examples.js";
 import { createEngine } from "../engine/create-engine.js";
 import type { Engine } from "../engine/program.js";
 import { createClassifier } from "../optimize/evaluate.js";
@@ -36,23 +36,21 @@ export async function withSession<T>(
   const { engine, reason } = await createEngine(config);
   options.log(`engine: ${reason}`);
   try {
-    // The engine compiles in a thread of its own while images are read.
-    const [classifier, pixels] = await Promise.all([
+    // The engine compiles in a thread of its own while examples are read.
+    const [classifier, examples] = await Promise.all([
       createClassifier(engine, {
-        config: inputs.tower,
-        normalization: inputs.preprocessing,
+        model: inputs.model,
         heads: [...new Map([...inputs.heads, ...inputs.judgedHeads].map((head) => [head.task, head])).values()],
         batchSize: evaluationBatch(config.data),
       }),
-      judgedPixels(config, inputs, options.cacheDir),
+      judgedExamples(config, inputs, options.cacheDir),
     ]);
     let unlabelled: ReturnType<typeof loadUnlabelled> | undefined;
     const probe = createModelProbe(engine, {
-      config: inputs.tower,
-      normalization: inputs.preprocessing,
+      model: inputs.model,
       heads: inputs.heads,
       classifier,
-      pixels: () => {
+      stores: () => {
         unlabelled ??= loadUnlabelled(inputs, config.data.adapt_split, options.cacheDir);
         return unlabelled;
       },
@@ -60,7 +58,7 @@ export async function withSession<T>(
       signal: options.signal,
     });
     const limit = config.data.eval_limit ?? undefined;
-    const evaluation = { classifier, pixels, limit, probe, signal: options.signal };
+    const evaluation = { classifier, examples, limit, probe, signal: options.signal };
     const result = await work({ engine, inputs, evaluation });
     await classifier.close();
     return result;
@@ -75,7 +73,11 @@ export function evaluationBatch({ eval_batch_size, eval_limit }: RunConfig["data
 }
 
 /** What evaluations look at: the judged tasks' labelled images or, without an eval_split, the images that are adapted on. */
-function judgedPixels(config: RunConfig, inputs: Inputs, cacheDir: string): Promise<ReadonlyMap<string, PixelStore>> {
+function judgedExamples(
+  config: RunConfig,
+  inputs: Inputs,
+  cacheDir: string,
+): Promise<ReadonlyMap<string, ExampleStore>> {
   const { adapt_split, eval_split } = config.data;
   if (eval_split === null) return loadUnlabelled(inputs, adapt_split, cacheDir);
   return loadLabelled(inputs, inputs.judged, eval_split, cacheDir);

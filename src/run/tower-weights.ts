@@ -1,17 +1,16 @@
-/** One model's weights as its files have them: every tensor of the tower, those that it lacks from the base. */
+/** One model's weights as its files have them: every tensor of the model, those that it lacks from the base. */
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import { indexByCanonicalName } from "../checkpoint/names.js";
-import type { ClipVisionConfig } from "../model/clip-config.js";
-import { clipVisionTensors } from "../model/clip-vision.js";
+import type { Model } from "../model/family.js";
 
-/** Every tensor of the tower from a checkpoint, those that it lacks from the base. */
-export async function towerWeights(
+/** Every tensor of the model from a checkpoint, those that it lacks from the base. */
+export async function modelWeights(
   own: Checkpoint,
   base: Checkpoint,
-  tower: ClipVisionConfig,
+  model: Pick<Model, "tensors">,
 ): Promise<Map<string, Float32Array>> {
   const weights = new Map<string, Float32Array>();
-  for (const { name, checkpoint, stored } of towerTensors(own, base, tower))
+  for (const { name, checkpoint, stored } of modelTensors(own, base, model))
     weights.set(name, await checkpoint.readFloat32(stored));
   return weights;
 }
@@ -20,18 +19,18 @@ export async function towerWeights(
 export async function weightHashes(
   own: Checkpoint,
   base: Checkpoint,
-  tower: ClipVisionConfig,
+  model: Pick<Model, "tensors">,
 ): Promise<readonly (readonly [string, string | undefined])[]> {
   const keys: (readonly [string, string | undefined])[] = [];
-  for (const { name, checkpoint, stored } of towerTensors(own, base, tower))
+  for (const { name, checkpoint, stored } of modelTensors(own, base, model))
     keys.push([name, (await checkpoint.tensorSha256s([stored]))[0]]);
   return keys;
 }
 
-/** Where each tensor of the tower is: in `own`, or else in the base. */
-function towerTensors(own: Checkpoint, base: Checkpoint, tower: ClipVisionConfig) {
+/** Where each tensor of the model is: in `own`, or else in the base. */
+function modelTensors(own: Checkpoint, base: Checkpoint, { tensors: wanted }: Pick<Model, "tensors">) {
   const [ownNames, baseNames] = [own, base].map(({ tensors, path }) => indexByCanonicalName(tensors.keys(), path));
-  return clipVisionTensors(tower).map(({ name }) => {
+  return wanted.map(({ name }) => {
     const stored = ownNames?.get(name);
     if (stored !== undefined) return { name, checkpoint: own, stored };
     return { name, checkpoint: base, stored: baseNames?.get(name) ?? name };

@@ -8,7 +8,7 @@ import { openBase, openExpert } from "../../src/checkpoint/clip-models.js";
 import { compareCheckpoints } from "../../src/checkpoint/preflight.js";
 import { writeSafetensors } from "../../src/checkpoint/safetensors.js";
 import { createTfjsEngine } from "../../src/engine/tfjs-engine.js";
-import { clipVisionTensors } from "../../src/model/clip-vision.js";
+import { clipVisionTensors } from "../../src/model/clip/vision.js";
 import { relativeError } from "../support/random.js";
 import { CONFORMANCE, readFixture } from "./fixture.js";
 import { towerConfig } from "./problem.js";

@@ -5,8 +5,10 @@ import { join } from "node:path";
 import { buildBundle } from "../../src/checkpoint/build-bundle.js";
 import type { Bundle, TaskVectorDtype } from "../../src/checkpoint/bundle.js";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
-import { type ClipVisionConfig, parseClipConfig } from "../../src/model/clip-config.js";
-import { clipVisionTensors, type Normalization } from "../../src/model/clip-vision.js";
+import { type ClipVisionConfig, parseClipConfig } from "../../src/model/clip/config.js";
+import type { Normalization } from "../../src/model/clip/vision.js";
+import { clipVisionModel } from "../../src/model/clip/vision-model.js";
+import type { Model } from "../../src/model/family.js";
 import { type Head, loadHead } from "../../src/model/heads.js";
 import { CONFORMANCE, readStepDescription, type StepDescription } from "./fixture.js";
 
@@ -14,6 +16,7 @@ export interface Problem {
   readonly description: StepDescription;
   readonly config: ClipVisionConfig;
   readonly normalization: Normalization;
+  readonly model: Model;
   readonly bundle: Bundle;
   readonly heads: readonly Head[];
 }
@@ -41,8 +44,10 @@ export async function loadProblem(dtype: TaskVectorDtype = "F32"): Promise<Probl
       checkpoint: await openCheckpoint(join(CONFORMANCE, "step", folder)),
     })),
   );
+  const normalization = await normalizationOf(description.base);
+  const model = clipVisionModel(config, normalization);
   const cacheDir = await mkdtemp(join(tmpdir(), "adamerge-conformance-"));
-  const bundle = await buildBundle({ base, experts, tensors: clipVisionTensors(config), cacheDir, dtype });
+  const bundle = await buildBundle({ base, experts, tensors: model.tensors, cacheDir, dtype });
   const heads = await Promise.all(
     description.tasks.map((task, index) =>
       loadHead(join(CONFORMANCE, "step", "heads", `${task}.safetensors`), {
@@ -52,7 +57,7 @@ export async function loadProblem(dtype: TaskVectorDtype = "F32"): Promise<Probl
       }),
     ),
   );
-  return { description, config, normalization: await normalizationOf(description.base), bundle, heads };
+  return { description, config, normalization, model, bundle, heads };
 }
 
 /** Rows [N, K] of the fixture's tensor order, in the bundle's order. */

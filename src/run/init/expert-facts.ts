@@ -3,7 +3,7 @@ import { openExpert } from "../../checkpoint/clip-models.js";
 import { derivationRatios } from "../../checkpoint/derivation.js";
 import { indexByCanonicalName } from "../../checkpoint/names.js";
 import type { RunConfig } from "../../config/schema.js";
-import { isLabelled, type PixelStore, selectPixels } from "../../data/pixels.js";
+import { type ExampleStore, isLabelled, selectExamples } from "../../data/examples.js";
 import { drawnIndices } from "../../data/sampler.js";
 import { chooseMethod } from "../choose-method.js";
 import type { Inputs } from "../inputs.js";
@@ -30,10 +30,10 @@ const LEAST_GAIN = 0.25;
 export async function expertFacts(config: RunConfig, session: Session): Promise<readonly ExpertFacts[]> {
   const { inputs, evaluation } = session;
   const distances = await derivationRatios(inputs.bundle);
-  const pixels = new Map<string, PixelStore>();
-  for (const [task, store] of evaluation.pixels)
-    pixels.set(task, selectPixels(store, drawnIndices(store.size, JUDGED_IMAGES, { seed: 0, task })));
-  const some = { ...evaluation, pixels };
+  const examples = new Map<string, ExampleStore>();
+  for (const [task, store] of evaluation.examples)
+    examples.set(task, selectExamples(store, drawnIndices(store.size, JUDGED_IMAGES, { seed: 0, task })));
+  const some = { ...evaluation, examples };
   const accuracies = async (method: string) =>
     (await judgeMethod(config, inputs, chooseMethod(method), some)).row.tasks;
   const isJudged = config.data.eval_split !== null;
@@ -42,7 +42,7 @@ export async function expertFacts(config: RunConfig, session: Session): Promise<
   const facts: ExpertFacts[] = [];
   for (const [index, { name, expert: path }] of inputs.tasks.entries()) {
     const [own, ofBase] = [expert[name], base[name]];
-    const store = pixels.get(name);
+    const store = examples.get(name);
     const constant = store !== undefined && isLabelled(store) ? largestShare(store.labels) : undefined;
     facts.push({
       name,
