@@ -4,10 +4,17 @@
  * for `--debug`. Anything else that is thrown is a bug of ours and exits with code 1.
  */
 
-/** A mistake outside the program. `exitCode` follows the table in the README (2 usage, 3 input, 4 numeric, 5 tracker). */
+import { withoutCredentials } from "./runtime/credentials.js";
+import { shownText } from "./runtime/printable.js";
+
+/** A mistake outside the program. Its message may hold foreign text and addresses: whoever shows or stores it gets them harmless. `exitCode` follows the table in the README (2 usage, 3 input, 4 numeric, 5 tracker). */
 export class UserError extends Error {
   readonly exitCode: number = 2;
   override readonly name: string = "UserError";
+
+  constructor(message = "", options?: ErrorOptions) {
+    super(shownText(withoutCredentials(message)), options);
+  }
 }
 
 /** A wrong command line or configuration (exit code 2). */
@@ -45,7 +52,26 @@ export class TrackerError extends UserError {
   override readonly name = "TrackerError";
 }
 
-const CLASSES = [UserError, ConfigError, CheckpointError, DataError, HubError, NumericError, TrackerError] as const;
+/** One of our own invariants is broken: a bug, wherever it is noticed. `internalError` words it. */
+export class InternalError extends Error {
+  override readonly name = "InternalError";
+}
+
+/** The error for a broken invariant. */
+export function internalError(what: string): InternalError {
+  return new InternalError(`internal error: ${what} (a bug in adamerge, please report it)`);
+}
+
+const CLASSES = [
+  UserError,
+  ConfigError,
+  CheckpointError,
+  DataError,
+  HubError,
+  NumericError,
+  TrackerError,
+  InternalError,
+] as const;
 
 /** An error that another thread or process sent as text: errors lose their class on the way. */
 export function rebuiltError(name: string, message: string): Error {
@@ -55,5 +81,5 @@ export function rebuiltError(name: string, message: string): Error {
 
 /** Throws when one of our own invariants is broken; never used to check what a user gave. */
 export function assert(condition: unknown, message: string): asserts condition {
-  if (!condition) throw new Error(`internal error: ${message} (a bug in adamerge, please report it)`);
+  if (!condition) throw internalError(message);
 }

@@ -15,6 +15,7 @@ export { type Grouping, groupTensors } from "./merge/groups.js";
 export { mergeableTensors, mergedTensors } from "./merge/merged-weights.js";
 export { tiesProcessing } from "./merge/task-vector-processing.js";
 export { type ClipVisionConfig, parseClipConfig } from "./model/clip/config.js";
+export { clipVisionLayout } from "./model/clip/layout.js";
 export { clipVisionFeatures, clipVisionTensors } from "./model/clip/vision.js";
 export { clipVisionModel } from "./model/clip/vision-model.js";
 export type { Model, ModelFamily, ModelTensor } from "./model/family.js";

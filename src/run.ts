@@ -12,15 +12,15 @@ import type { ResultRow, Summary } from "./report/summary.js";
 import { type ComparedModels, estimateOnce, sayNeeds } from "./run/fit-needs.js";
 import { gradientAgreement } from "./run/gradient-agreement.js";
 import { judgeFit } from "./run/judge-fit.js";
-import { loadLearningData } from "./run/learning-data.js";
+import { prepareLearning } from "./run/learning-data.js";
 import { type Judged, judgeLearned, scoresOf } from "./run/models.js";
-import { openFolder } from "./run/open-folder.js";
+import { openFolder, requireFitPlace } from "./run/open-folder.js";
 import { type QuickstartOptions, runQuickstart } from "./run/quickstart.js";
 import { coefficientsRecord, environmentRecord, inputFingerprints } from "./run/records.js";
 import { reportFit } from "./run/report-fit.js";
 import { type Session, type SessionOptions, withSession } from "./run/session.js";
 import { finishTracking, type Tracking, trackRun } from "./run/tracking.js";
-import { compileStep, type LearningData, trainOptions } from "./run/training.js";
+import { type LearningData, trainOptions } from "./run/training.js";
 import type { RunFolder } from "./track/run-folder.js";
 
 export { writeRunReport } from "./report/write-report.js";
@@ -69,12 +69,10 @@ export interface FitResult {
  */
 export async function fit(config: RunConfig, options: FitOptions): Promise<FitResult> {
   const started = performance.now();
+  if (options.resume === undefined) await requireFitPlace(config, options);
   const onCompared = (models: ComparedModels) => sayNeeds(config, models, options);
-  return withSession(config, { ...options, onCompared }, async (session) => {
-    const [step, data] = await Promise.all([
-      compileStep(session.engine, session.inputs, config),
-      loadLearningData(config, session, options.cacheDir),
-    ]);
+  return withSession(config, { ...options, onCompared, isSaved: config.save_model }, async (session) => {
+    const { step, data } = await prepareLearning(config, session, options.cacheDir);
     const { folder, state } = await openFolder(
       config,
       options,
@@ -94,7 +92,8 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
       const table = judged.map(({ row }) => row);
       return { runPath: folder.path, table, judged, coefficients: learned.record.values, imagesUnique, reason };
     } catch (error) {
-      await folder.setState("failed", error instanceof Error ? error.message : String(error));
+      // On a full disk the state cannot be written either; the reason is worth more than the second error.
+      await folder.setState("failed", error instanceof Error ? error.message : String(error)).catch(() => {});
       throw error;
     } finally {
       await folder.close();

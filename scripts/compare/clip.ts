@@ -122,8 +122,9 @@ async function compareTokens(place: Place, prompts: readonly string[]) {
   const different = new Set<string>();
   for (const form of ["single", "old"]) {
     const tokenizer = await openClipTokenizer(join(place.folder, form), CONTEXT);
+    const found = await tokenizer.encode(golden.texts);
     for (const [index, text] of golden.texts.entries())
-      if (tokenizer.encode(text).join() !== golden.tokens[index]?.join()) different.add(text);
+      if (found[index]?.join() !== golden.tokens[index]?.join()) different.add(text);
   }
   return {
     prompts: prompts.length,
@@ -182,7 +183,7 @@ interface Found {
 async function ourFeatures(engine: Engine, folder: string, prompts: readonly string[]): Promise<Found> {
   const model = join(folder, "model");
   const tower = await openTextTower(model);
-  const textsPE = await textFeatures(engine, tower, prompts.map(tower.tokenizer.encode), { log: () => {} });
+  const textsPE = await textFeatures(engine, tower, await tower.tokenizer.encode(prompts), { log: () => {} });
   const base = await openCheckpoint(model);
   const config = parseClipConfig(base.config, model);
   const size = config.projectionSize;

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 from safetensors.numpy import save_file
 from transformers.models.clip import image_processing_pil_clip
 
@@ -144,7 +144,9 @@ def process(folder):
     kinds = json.loads((folder / "kinds.json").read_text())
     pixels = np.zeros((len(kinds), 224, 224, 3), np.uint8)
     for row, entry in enumerate(kinds):
-        with Image.open(folder / entry["file"]) as image:
+        # As Hugging Face datasets decodes images, and as we do.
+        with Image.open(folder / entry["file"]) as stored:
+            image = ImageOps.exif_transpose(stored)
             found = processor(image, do_rescale=False, do_normalize=False, return_tensors="np")["pixel_values"][0]
         if not np.array_equal(found, found.astype(np.uint8)):
             sys.exit(f"{entry['file']}: the processor gave values that are no bytes")

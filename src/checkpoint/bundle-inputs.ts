@@ -4,7 +4,8 @@ import { CheckpointError } from "../errors.js";
 import { quote } from "../runtime/printable.js";
 import { BUNDLE_FORMAT, BUNDLE_VERSION, type TaskVectorDtype } from "./bundle.js";
 import type { Checkpoint } from "./checkpoint.js";
-import { indexByCanonicalName } from "./names.js";
+import type { TowerLayout } from "./layout/tensor-layout.js";
+import { towerTensors } from "./layout/tower-names.js";
 import { type ExpectedTensor, type Expert, sameShape } from "./preflight.js";
 import type { TaskVectorProcessing } from "./task-vectors.js";
 
@@ -21,6 +22,8 @@ export interface BuildBundleOptions {
   readonly experts: readonly Expert[];
   /** The tensors of the model, by canonical name, in its order. */
   readonly tensors: readonly ExpectedTensor[];
+  /** What the files may call them. */
+  readonly layout: TowerLayout;
   readonly cacheDir: string;
   readonly processing?: TaskVectorProcessing | undefined;
   /** How task vectors are stored; the base is F32 always. */
@@ -31,21 +34,22 @@ export interface BuildBundleOptions {
 /** One tensor of the inputs: its names in the files. No experts: the tensor is taken from the base. */
 export interface InputTensor extends ExpectedTensor {
   readonly baseName: string;
-  /** Undefined for an expert that has the base's tensor: an adapter of others. */
+  /** Undefined for an expert that has the base's tensor: an adapter of others, or a tower without an optional one. */
   readonly expertNames: readonly (string | undefined)[];
 }
 
 /** Finds every tensor of the model in the base and the experts. Throws CheckpointError for the first that is missing or of another shape. */
-export function matchTensors({ base, experts, tensors }: BuildBundleOptions): InputTensor[] {
-  const baseNames = indexByCanonicalName(base.tensors.keys(), base.path);
-  const indexes = experts.map(({ checkpoint }) => indexByCanonicalName(checkpoint.tensors.keys(), checkpoint.path));
-  return tensors.map(({ name, shape }) => {
+export function matchTensors({ base, experts, tensors, layout }: BuildBundleOptions): InputTensor[] {
+  const namesOf = ({ tensors: own, path }: Checkpoint) => towerTensors(layout, own.keys(), path).names;
+  const baseNames = namesOf(base);
+  const indexes = experts.map(({ checkpoint }) => namesOf(checkpoint));
+  return tensors.map(({ name, shape, isOptional }) => {
     const baseName = requireTensor(base, baseNames, name, shape);
     const inSome = indexes.some((index) => index.has(name));
     const expertNames = inSome
       ? experts.map(({ checkpoint }, i) => {
           const names = indexes[i] ?? new Map();
-          if (checkpoint.isPartial && !names.has(name)) return undefined;
+          if ((checkpoint.isPartial || isOptional === true) && !names.has(name)) return undefined;
           return requireTensor(checkpoint, names, name, shape);
         })
       : [];

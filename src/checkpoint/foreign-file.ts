@@ -19,6 +19,10 @@ export const CONVERT_MODULE = `Convert it to safetensors where Python and PyTorc
 /** A pickle (protocol 2) of the number 0x1950a86a20f9469cfc6c. */
 const LEGACY_MAGIC = [0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
+/** The type of a value and its number; for objects the length of the version too. */
+const TORCH7_OBJECT = [4, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0];
+const TORCH7_TABLE = [3, 0, 0, 0, 1, 0, 0, 0];
+
 const KINDS: readonly Kind[] = [
   {
     test: (_, text) => text.startsWith("version https://git-lfs"),
@@ -70,6 +74,14 @@ const KINDS: readonly Kind[] = [
     test: (_, text) => /^\s*\{\s*"/.test(text),
     is: "JSON text, perhaps the index or config of a checkpoint",
     action: "Give the folder it is in, or the .safetensors file itself",
+  },
+  {
+    // An object with a version, or a table; in binary and as text. As the length of a safetensors header both are over the limit.
+    test: (bytes, text) =>
+      [TORCH7_OBJECT, TORCH7_TABLE].some((magic) => startsWith(bytes, magic)) ||
+      /^(?:4\n1\n3\nV 1\n|3\n1\n)/.test(text),
+    is: "a file of Torch 7 (.t7, Lua)",
+    action: "Use safetensors or PyTorch files of the model",
   },
   { test: (_, text) => text.startsWith("GGUF"), is: "a GGUF file", action: "Use the safetensors files of the model" },
   {

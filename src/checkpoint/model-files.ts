@@ -2,17 +2,19 @@
  * The files of one model as tensors by name: a safetensors or PyTorch file, told apart by what is in it, or the shards that an index lists.
  * Only headers are read. Which file of a folder it is, is chosen in checkpoint.ts.
  */
-import { realpath } from "node:fs/promises";
-import { join, sep } from "node:path";
+import { join } from "node:path";
 import { CheckpointError } from "../errors.js";
 import { quote } from "../runtime/printable.js";
 import { openRegular, readExactly } from "../runtime/regular-file.js";
+import { requireInside } from "./inside-folder.js";
 import { readSafetensorsHeader } from "./safetensors.js";
 import { readShardIndex } from "./shard-index.js";
-import type { StoredTensor } from "./stored-tensor.js";
+import { elementBytes, type StoredTensor } from "./stored-tensor.js";
 import { isZip, readTorchFile } from "./torch/torch-file.js";
 
 const MAGIC_BYTES = 4;
+/** Notes about tied tensors may name one tensor again and again; what is read must stay near what is stored, as in PyTorch's files. */
+const MOST_DECODED = 4;
 
 export interface ModelTensors {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
@@ -27,9 +29,16 @@ export async function readModelFile(path: string): Promise<ModelTensors> {
   const tensors = new Map<string, StoredTensor>();
   for (const [name, tensor] of file.tensors) tensors.set(name, { ...tensor, file });
   // Tied tensors are stored once: save_model of safetensors keeps one and notes `left out: kept` in the metadata.
+  let decodedBytes = file.sizeBytes;
   for (const [leftOut, kept] of file.metadata) {
     const stored = tensors.get(kept);
-    if (stored !== undefined && !tensors.has(leftOut)) tensors.set(leftOut, stored);
+    if (stored === undefined || tensors.has(leftOut)) continue;
+    decodedBytes += elementBytes(stored);
+    if (decodedBytes > MOST_DECODED * file.sizeBytes)
+      throw new CheckpointError(
+        `${path}: expected notes about tied tensors (in __metadata__) that make the tensors at most ${MOST_DECODED} times the size of the file, found more, up to ${quote(leftOut)}. Get the file again from its source.`,
+      );
+    tensors.set(leftOut, stored);
   }
   return { tensors, format: "safetensors" };
 }
@@ -52,7 +61,7 @@ export async function readShards(directory: string, indexName: string): Promise<
   const tensors = new Map<string, StoredTensor>();
   let format: ModelTensors["format"] = "safetensors";
   for (const shard of [...new Set(shardOf.values())].toSorted()) {
-    await refuseEscape(directory, shard, indexName);
+    await requireInside(directory, shard, "a shard", `this shard, as ${indexName} says`);
     const file = await readShard(join(directory, shard));
     if (file.format === "pytorch") format = "pytorch";
     for (const [name, tensor] of file.tensors) {
@@ -77,25 +86,11 @@ export async function readShards(directory: string, indexName: string): Promise<
 
 /** Without the notes about tied tensors, which an index lists itself. */
 async function readShard(path: string): Promise<ModelTensors> {
-  if (!path.endsWith(".safetensors")) return { tensors: await readTorchFile(path), format: "pytorch" };
+  if (!path.endsWith(".safetensors") && (await isArchive(path)))
+    return { tensors: await readTorchFile(path), format: "pytorch" };
   const file = await readSafetensorsHeader(path);
   return {
     tensors: new Map([...file.tensors].map(([name, tensor]) => [name, { ...tensor, file }])),
     format: "safetensors",
   };
-}
-
-/** A link out of the folder is refused, except into `blobs` of the hub's own cache, whose snapshots are all links. */
-async function refuseEscape(directory: string, shard: string, indexName: string): Promise<void> {
-  const folder = await realpath(directory);
-  const target = await realpath(join(directory, shard)).catch(() => {
-    throw new CheckpointError(
-      `${join(directory, shard)}: expected this shard, as ${indexName} says, found no such file. Get the complete checkpoint.`,
-    );
-  });
-  const allowed = [folder, join(folder, "..", "..", "blobs")];
-  if (allowed.some((parent) => target.startsWith(parent + sep))) return;
-  throw new CheckpointError(
-    `${join(directory, shard)}: expected a shard inside the folder, found a link to ${target}. Copy the file into the folder.`,
-  );
 }

@@ -6,8 +6,9 @@
 import { CheckpointError } from "../errors.js";
 import { quote } from "../runtime/printable.js";
 import type { Checkpoint } from "./checkpoint.js";
-import { indexByCanonicalName } from "./names.js";
-import { isFloatDtype } from "./stored-tensor.js";
+import { isFloatDtype, READ_DTYPES } from "./decode-floats.js";
+import type { TowerLayout } from "./layout/tensor-layout.js";
+import { towerTensors } from "./layout/tower-names.js";
 
 export interface Expert {
   readonly task: string;
@@ -18,6 +19,8 @@ export interface Expert {
 export interface ExpectedTensor {
   readonly name: string;
   readonly shape: readonly number[];
+  /** Whether experts are also saved without it; they have the base's then, as a projection behind a tower. */
+  readonly isOptional?: boolean;
 }
 
 export interface CheckpointProblem {
@@ -53,18 +56,20 @@ export async function compareCheckpoints(
   base: Checkpoint,
   experts: readonly Expert[],
   expectedTensors: readonly ExpectedTensor[],
+  layout: TowerLayout,
 ): Promise<CheckpointProblem[]> {
   const problems: CheckpointProblem[] = [];
-  const baseNames = namesOf(base, problems);
-  const expertNames = experts.map(({ checkpoint }) => namesOf(checkpoint, problems));
+  const baseNames = namesOf(base, layout, problems);
+  const expertNames = experts.map(({ checkpoint }) => namesOf(checkpoint, layout, problems));
   const inSomeExpert = expectedTensors.filter(({ name }) => expertNames.some((names) => names.has(name)));
   compareTensors(base, baseNames, expectedTensors, expectedTensors, problems);
   for (const [i, { checkpoint }] of experts.entries()) {
     const names = expertNames[i] ?? new Map();
     // One sentence about a checkpoint of something else, not one for each of its missing tensors.
     const isOther = !expectedTensors.some(({ name }) => names.has(name));
-    if (isOther) problems.push(...anotherModel(checkpoint, expectedTensors.length, problems));
-    compareTensors(checkpoint, names, isOther ? [] : inSomeExpert, expectedTensors, problems);
+    if (isOther) problems.push(...anotherModel(checkpoint, expectedTensors.length, layout, problems));
+    const required = inSomeExpert.filter(({ name, isOptional }) => isOptional !== true || names.has(name));
+    compareTensors(checkpoint, names, isOther ? [] : required, expectedTensors, problems);
     compareConfigs(base, checkpoint, problems);
   }
   if (base.config === undefined) {
@@ -76,7 +81,7 @@ export async function compareCheckpoints(
       action: "copy the config.json of the pretrained model there",
     });
   }
-  await compareContents(base, experts, expectedTensors, problems);
+  await compareContents(base, experts, expectedTensors, layout, problems);
   return problems;
 }
 
@@ -99,6 +104,7 @@ export function failOnProblems(problems: readonly CheckpointProblem[]): void {
 function anotherModel(
   { path, tensors }: Checkpoint,
   wanted: number,
+  { title }: TowerLayout,
   problems: readonly CheckpointProblem[],
 ): CheckpointProblem[] {
   if (problems.some(({ kind, file }) => kind === "names" && file === path)) return [];
@@ -109,14 +115,18 @@ function anotherModel(
       file: path,
       expected: `the model's ${wanted} tensors`,
       found: first === undefined ? "no tensors at all" : `none of them, but ${tensors.size} such as ${quote(first)}`,
-      action: "use experts fine-tuned from this base (a CLIP model or its vision tower)",
+      action: `use experts fine-tuned from this base (${title})`,
     },
   ];
 }
 
-function namesOf(checkpoint: Checkpoint, problems: CheckpointProblem[]): ReadonlyMap<string, string> {
+function namesOf(
+  checkpoint: Checkpoint,
+  layout: TowerLayout,
+  problems: CheckpointProblem[],
+): ReadonlyMap<string, string> {
   try {
-    return indexByCanonicalName(checkpoint.tensors.keys(), checkpoint.path);
+    return towerTensors(layout, checkpoint.tensors.keys(), checkpoint.path).names;
   } catch (error) {
     if (!(error instanceof CheckpointError)) throw error;
     problems.push({
@@ -137,12 +147,15 @@ function compareTensors(
   known: readonly ExpectedTensor[],
   problems: CheckpointProblem[],
 ): void {
-  for (const { name, shape } of required) {
+  for (const { name, shape, isOptional } of required) {
     const stored = checkpoint.tensors.get(names.get(name) ?? "");
     if (stored === undefined && checkpoint.isPartial) continue;
     const wanted = `shape [${shape.join(", ")}]`;
     if (stored === undefined) {
-      const action = "check that this checkpoint has the architecture of the base and is complete";
+      const action =
+        isOptional === true
+          ? "use a base that was saved with it: a whole model, or a tower with its projection"
+          : "check that this checkpoint has the architecture of the base and is complete";
       problems.push({
         kind: "missing",
         file: checkpoint.path,
@@ -164,7 +177,7 @@ function compareTensors(
     }
     if (!isFloatDtype(stored.dtype)) {
       const action = "save the checkpoint again in one of these";
-      problems.push({ kind: "dtype", ...at, expected: "dtype F32, F16 or BF16", found: stored.dtype, action });
+      problems.push({ kind: "dtype", ...at, expected: `dtype ${READ_DTYPES}`, found: stored.dtype, action });
     }
   }
   const knownNames = new Set(known.map(({ name }) => name));
@@ -217,19 +230,20 @@ async function compareContents(
   base: Checkpoint,
   experts: readonly Expert[],
   expectedTensors: readonly ExpectedTensor[],
+  layout: TowerLayout,
   problems: CheckpointProblem[],
 ): Promise<void> {
   const firstWith = new Map<string, string>();
   const compared = experts.map(({ task, checkpoint }) => {
-    const names = namesOf(checkpoint, []);
+    const names = namesOf(checkpoint, layout, []);
     return { task, checkpoint, used: expectedTensors.filter(({ name }) => names.has(name)) };
   });
-  const contents = await Promise.all(compared.map(({ checkpoint, used }) => contentOf(checkpoint, used)));
+  const contents = await Promise.all(compared.map(({ checkpoint, used }) => contentOf(checkpoint, used, layout)));
   for (const [i, { task, checkpoint, used }] of compared.entries()) {
     const content = contents[i] ?? "";
     if (used.length === 0) continue;
     const earlier = firstWith.get(content);
-    const equal = content === (await contentOf(base, used)) ? "the base" : earlier;
+    const equal = content === (await contentOf(base, used, layout)) ? "the base" : earlier;
     if (equal !== undefined) {
       problems.push({
         kind: "identical",
@@ -243,8 +257,12 @@ async function compareContents(
   }
 }
 
-async function contentOf(checkpoint: Checkpoint, tensors: readonly ExpectedTensor[]): Promise<string> {
-  const names = namesOf(checkpoint, []);
+async function contentOf(
+  checkpoint: Checkpoint,
+  tensors: readonly ExpectedTensor[],
+  layout: TowerLayout,
+): Promise<string> {
+  const names = namesOf(checkpoint, layout, []);
   const stored = tensors.flatMap(({ name }) => names.get(name) ?? []);
   const hashes = new Map((await checkpoint.tensorSha256s(stored)).map((hash, i) => [stored[i], hash]));
   return tensors.map(({ name }) => `${name} ${hashes.get(names.get(name)) ?? "none"}`).join("\n");

@@ -1,9 +1,8 @@
 /**
  * `model.safetensors.index.json` (or `pytorch_model.bin.index.json`) of a sharded checkpoint: which file holds which tensor. Read strictly, because its
- * values become file names: plain names of the numbered pattern only, and a complete set of them. How the tensors
- * compare with the shards is checked where the shards are opened (checkpoint.ts).
+ * values become file names: plain names in the folder of the index, whatever they are, and a complete set of them where they are numbered. How
+ * the tensors compare with the shards is checked where the shards are opened (model-files.ts).
  */
-import { basename } from "node:path";
 import { CheckpointError } from "../errors.js";
 import { quote } from "../runtime/printable.js";
 import { readText } from "../runtime/regular-file.js";
@@ -21,12 +20,15 @@ const MAX_INDEX_BYTES = 50_000_000;
 /** The longest name that file systems take. */
 const MAX_SHARD_NAME_LENGTH = 255;
 
-/** `<prefix>-00001-of-00005.safetensors` */
-const SHARD_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*-(\d{5,})-of-(\d{5,})\.(safetensors|bin)$/;
+/** `<prefix>-00001-of-00005.safetensors`, as transformers calls them; others have names of their own. */
+const NUMBERED = /^(.*)-(\d{5,})-of-(\d{5,})\.(?:safetensors|bin)$/;
+/** Of a file in the same folder: nothing that leads elsewhere on any system, is hidden, or cannot be shown. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused.
+const PLAIN_NAME = /^[^./\\:\u0000-\u001f\u007f-\u009f][^/\\:\u0000-\u001f\u007f-\u009f]*$/;
 
 /**
  * Reads an index: tensor name to the name of its shard. Throws CheckpointError for JSON that is not strictly an index,
- * names that leave the folder or do not follow the pattern, and shards missing from the sequence.
+ * names that leave the folder, and shards missing from a numbered sequence.
  */
 export async function readShardIndex(path: string): Promise<ReadonlyMap<string, string>> {
   const cursor = new JsonCursor(await readText(path, "the index of a sharded checkpoint", MAX_INDEX_BYTES), path);
@@ -55,25 +57,30 @@ export function shardName(number: number, count: number): string {
 }
 
 function checkShardName(name: string, path: string): string {
-  const format = basename(path) === PYTORCH_INDEX_NAME ? "bin" : "safetensors";
-  if (name.length <= MAX_SHARD_NAME_LENGTH && SHARD_NAME.exec(name)?.[3] === format) return name;
-  const example = format === "bin" ? "pytorch_model-00001-of-00005.bin" : "model-00001-of-00005.safetensors";
+  if (name.length <= MAX_SHARD_NAME_LENGTH && PLAIN_NAME.test(name)) return name;
   throw new CheckpointError(
-    `${path}: expected shards called like ${example} in the folder of the index, found ${quote(name)}. Do not use an index that points elsewhere.`,
+    `${path}: expected names of shards in the folder of the index, like model-00001-of-00005.safetensors, found ${quote(name)}. Do not use an index that points elsewhere; move shards of subfolders beside it.`,
   );
 }
 
+/** Where all names are numbers of one sequence, a shard of it that no tensor is in was lost. */
 function checkSequence(shards: ReadonlySet<string>, path: string): void {
   if (shards.size > MAX_SHARDS) {
     throw new CheckpointError(`${path}: expected at most ${MAX_SHARDS} shards, found ${shards.size}.`);
   }
-  const numbers = [...shards].map((name) => SHARD_NAME.exec(name)?.slice(1, 3).map(Number) ?? []);
-  const count = numbers[0]?.[1];
-  const distinct = new Set(numbers.map(([number]) => number));
-  const inRange = numbers.every(([number = 0, of]) => of === count && number >= 1 && number <= shards.size);
-  if (count !== shards.size || distinct.size !== shards.size || !inRange) {
-    throw new CheckpointError(
-      `${path}: expected the shards 1 to N of N, each once, found ${shards.size}: ${[...shards].toSorted().slice(0, 5).join(", ")}. Get the complete checkpoint.`,
-    );
+  const numbers = new Set<number>();
+  const sequences = new Set<string>();
+  for (const name of shards) {
+    const [, prefix, number, count] = NUMBERED.exec(name) ?? [];
+    if (number === undefined) return;
+    numbers.add(Number(number));
+    sequences.add(`${prefix} of ${Number(count)}`);
   }
+  const [first = ""] = shards;
+  const count = Number(NUMBERED.exec(first)?.[3]);
+  const isComplete = numbers.size === count && [...numbers].every((number) => number >= 1 && number <= count);
+  if (sequences.size > 1 || isComplete) return;
+  throw new CheckpointError(
+    `${path}: expected the shards 1 to N of N, each once, found ${shards.size}: ${[...shards].toSorted().slice(0, 5).join(", ")}. Get the complete checkpoint.`,
+  );
 }

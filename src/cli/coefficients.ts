@@ -4,7 +4,7 @@ import { nearest } from "../config/nearest.js";
 import { ConfigError } from "../errors.js";
 import { coefficientsPath } from "./coefficients-path.js";
 import { EXIT_OK } from "./exit-codes.js";
-import { hubOf, loadCliConfig } from "./io.js";
+import { cacheDirectory, hubOf, loadCliConfig } from "./io.js";
 import { defineVerb, overridesPositional } from "./verb.js";
 
 const FORMS = {
@@ -30,13 +30,20 @@ export const coefficientsVerb = defineVerb({
       requiresArg: true,
     },
     to: { describe: `Form: ${Object.keys(FORMS).join(", ")}`, type: "string", default: "json", requiresArg: true },
-    output: { describe: "File to write", type: "string", demandOption: true, requiresArg: true, alias: "o" },
+    output: {
+      describe: "New file to write, apart from all that is read",
+      type: "string",
+      demandOption: true,
+      requiresArg: true,
+      alias: "o",
+    },
+    overwrite: { describe: "Replace the file if it is there", type: "boolean", default: false },
   },
   examples: [
     ["coefficients configs/mini8.yaml --from runs/mini8/default --to fusionbench -o weights.npy", "For FusionBench"],
     ["coefficients configs/mini8.yaml --from weights.npy -o coefficients.json", "And back, for `eval` and `merge`"],
   ],
-  async run({ config: file, overrides, from, to, output }, io) {
+  async run({ config: file, overrides, from, to, output, overwrite }, io) {
     const known = Object.keys(FORMS);
     const form = (Object.keys(FORMS) as (keyof typeof FORMS)[]).find((name) => name === to);
     if (form === undefined) {
@@ -53,6 +60,9 @@ export const coefficientsVerb = defineVerb({
       from: source,
       output: target,
       to: form,
+      overwrite,
+      configPath: path.resolve(io.cwd, file),
+      cacheDir: cacheDirectory(io),
       hub: hubOf(io, false),
     });
     io.stderr.write(`${tasks.length} tasks, ${groups.length} groups: ${FORMS[form]}\n`);

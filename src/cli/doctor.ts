@@ -2,7 +2,7 @@
 import pc from "picocolors";
 import type { DoctorCheck } from "../report/summary.js";
 import { EXIT_FAILURE, EXIT_OK } from "./exit-codes.js";
-import { cacheDirectory, printJson, wantsColor } from "./io.js";
+import { cacheDirectory, printJson, trackingOf, wantsColor } from "./io.js";
 import { defineVerb, jsonOption } from "./verb.js";
 
 export const doctorVerb = defineVerb({
@@ -19,7 +19,7 @@ export const doctorVerb = defineVerb({
     const library = await io.library();
     const report = await library.describeEnvironment({
       cacheDir: cacheDirectory(io),
-      trackingUri: io.env.MLFLOW_TRACKING_URI,
+      tracking: io.env.MLFLOW_TRACKING_URI ? trackingOf(io, io.env.MLFLOW_TRACKING_URI) : undefined,
       fetch,
     });
     if (json) printJson(io, report);

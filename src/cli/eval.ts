@@ -3,9 +3,10 @@ import path from "node:path";
 import { ConfigError } from "../errors.js";
 import { textTable } from "../report/table.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { requireFilePlace } from "../runtime/output-place.js";
 import { coefficientsPath } from "./coefficients-path.js";
 import { EXIT_OK } from "./exit-codes.js";
-import { type EvaluationTarget, loadCliConfig, printJson, workOptions } from "./io.js";
+import { cacheDirectory, type EvaluationTarget, loadCliConfig, printJson, workOptions } from "./io.js";
 import { configPositional, defineVerb, jsonOption, overridesPositional, quietOption } from "./verb.js";
 
 export const evalVerb = defineVerb({
@@ -18,10 +19,11 @@ export const evalVerb = defineVerb({
     method: { describe: "Method without learning; `adamerge methods` lists them", type: "string", requiresArg: true },
     set: { describe: "Settings of the method: key=value,key=value", type: "string", requiresArg: true },
     predictions: {
-      describe: "Write the predicted class of every image to this JSON file",
+      describe: "Write the predicted class of every image to this JSON file, a new one",
       type: "string",
       requiresArg: true,
     },
+    overwrite: { describe: "Replace the file of --predictions if it is there", type: "boolean", default: false },
     quiet: quietOption,
     json: jsonOption,
   },
@@ -29,9 +31,24 @@ export const evalVerb = defineVerb({
     ["eval configs/mini8.yaml --coefficients runs/mini8/default", "Evaluate what a run learned"],
     ["eval configs/mini8.yaml --method ties --set density=0.1,scale=0.4", "Evaluate a baseline"],
   ],
-  async run({ config: file, overrides, coefficients, method, set, predictions: predictionsFile, quiet, json }, io) {
+  async run(args, io) {
+    const { config: file, overrides, coefficients, method, set, predictions: predictionsFile, quiet, json } = args;
     const target = await evaluationTarget(coefficients, method, set, io.cwd);
     const { config } = await loadCliConfig(file, overrides, io);
+    if (predictionsFile !== undefined) {
+      const { suiteInputs } = await import("../run/suite-place.js");
+      const configPath = path.resolve(io.cwd, file);
+      // A suite that cannot be opened is said by the evaluation.
+      const inputs = await suiteInputs(config, { configPath, cacheDir: cacheDirectory(io) }).catch(() => []);
+      await requireFilePlace(path.resolve(io.cwd, predictionsFile), {
+        shown: `--predictions ${predictionsFile}`,
+        inputs: [
+          ...inputs,
+          ...(target.kind === "coefficients" ? [{ path: target.path, what: "the file of coefficients" }] : []),
+        ],
+        overwrite: args.overwrite,
+      });
+    }
     const library = await io.library();
     const { row, predictions } = await library.evaluateMethod(config, target, workOptions(io, { quiet }));
     if (predictionsFile !== undefined)

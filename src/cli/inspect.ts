@@ -1,5 +1,5 @@
 /** `adamerge inspect`: what is in a checkpoint (from its header alone), a coefficients.json or a run folder. */
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { CheckpointError } from "../errors.js";
 import { alignedText } from "../report/table.js";
@@ -63,9 +63,9 @@ function nothingToShow(given: string, found: string): CheckpointError {
 }
 
 async function showCoefficients(file: string, json: boolean, io: CliIo): Promise<void> {
-  const { parseCoefficients } = await import("../track/coefficients-file.js");
+  const { readCoefficients } = await import("../track/coefficients-file.js");
   const { coefficientCells } = await import("../report/model-card.js");
-  const record = parseCoefficients(await readFile(file, "utf8"), file);
+  const record = await readCoefficients(file);
   if (json) printJson(io, record);
   else io.stdout.write(`${alignedText(groupCells(record))}\n\n${alignedText(coefficientCells(record))}\n`);
 }

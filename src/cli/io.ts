@@ -7,12 +7,15 @@ import type { Hub } from "../checkpoint/hub/request.js";
 import { hubSettings } from "../checkpoint/hub/settings.js";
 import type { MergeFile } from "../config/merge-file.js";
 import type { RunConfig } from "../config/schema.js";
+import { ConfigError } from "../errors.js";
 import type { TrainEvent } from "../optimize/events.js";
 import type { DoctorReport, ResultRow, Summary } from "../report/summary.js";
 import type { InitFindings, InitOptions, InitRequest } from "../run/init/init-suite.js";
 import type { MergeModelsOptions, MergeResult } from "../run/merge-models/merge-models.js";
 import type { FitPlan } from "../run/plan-fit.js";
 import type { Tracking } from "../run/tracking.js";
+import { splitAddress } from "../runtime/credentials.js";
+import { shownText } from "../runtime/printable.js";
 import { createByteProgress } from "../track/byte-progress.js";
 import { createConsole } from "../track/console.js";
 import type { ConsoleStream } from "../track/terminal.js";
@@ -52,20 +55,28 @@ export interface Library {
     tracking: Tracking,
     log: (line: string) => void,
   ): Promise<readonly { runId: string }[]>;
-  writeRunReport(folder: string): Promise<string>;
+  writeRunReport(folder: string, log: (line: string) => void): Promise<string>;
   stoppedRun(runPath: string): Promise<{ config: RunConfig; finished: readonly ResultRow[] | undefined }>;
   evaluateMethod(
     config: RunConfig,
     target: EvaluationTarget,
     options: WorkOptions,
   ): Promise<{ row: ResultRow; predictions: object }>;
-  mergeToDirectory(config: RunConfig, coefficientsPath: string, outputDir: string, options: WorkOptions): Promise<void>;
+  mergeToDirectory(
+    config: RunConfig,
+    coefficientsPath: string,
+    outputDir: string,
+    options: WorkOptions & { readonly configPath: string },
+  ): Promise<void>;
   convertCoefficients(
     config: RunConfig,
     options: {
       readonly from: string;
       readonly output: string;
       readonly to: "json" | "fusionbench" | "official" | "mergekit";
+      readonly overwrite: boolean;
+      readonly configPath: string;
+      readonly cacheDir: string;
       readonly hub: Hub;
     },
   ): Promise<{ readonly tasks: readonly string[]; readonly groups: readonly string[] }>;
@@ -80,7 +91,7 @@ export interface Library {
   ): Promise<Summary>;
   describeEnvironment(options: {
     readonly cacheDir: string;
-    readonly trackingUri: string | undefined;
+    readonly tracking: Tracking | undefined;
     readonly fetch: typeof fetch;
   }): Promise<DoctorReport>;
 }
@@ -149,7 +160,7 @@ export function hubOf(io: CliIo, quiet: boolean): Hub {
     fetch,
     signal: io.signal,
     log: (line) => {
-      if (!quiet) io.stderr.write(`${line}\n`);
+      if (!quiet) io.stderr.write(`${shownText(line)}\n`);
     },
     onProgress: (state) => {
       if (!quiet) progress.show(state);
@@ -158,16 +169,31 @@ export function hubOf(io: CliIo, quiet: boolean): Hub {
   };
 }
 
-/** A server with the credentials that MLflow's own clients read from the environment. */
-export function trackingOf({ env }: Pick<CliIo, "env">, uri: string): Tracking {
+/**
+ * A server with the credentials that MLflow's own clients read from the environment; those in its address go before them, as there.
+ * @throws ConfigError for a token that cannot be one
+ */
+export function trackingOf({ env, cwd }: Pick<CliIo, "env" | "cwd">, uri: string): Tracking {
+  const { url, ...inAddress } = splitAddress(uri);
+  const fromNames = { username: env.MLFLOW_TRACKING_USERNAME, password: env.MLFLOW_TRACKING_PASSWORD };
   return {
-    uri,
-    username: env.MLFLOW_TRACKING_USERNAME,
-    password: env.MLFLOW_TRACKING_PASSWORD,
-    token: env.MLFLOW_TRACKING_TOKEN,
+    uri: url,
+    ...(inAddress.username === undefined
+      ? { ...fromNames, token: trackingToken(env.MLFLOW_TRACKING_TOKEN) }
+      : { username: inAddress.username, password: inAddress.password }),
+    // A server that keeps its artifacts in directories is told through its clients where; they write only below this.
+    artifactRoot: env.ADAMERGE_ARTIFACT_ROOT ? path.resolve(cwd, env.ADAMERGE_ARTIFACT_ROOT) : undefined,
     experiment: env.MLFLOW_EXPERIMENT_NAME || null,
     withModel: false,
   };
+}
+
+/** A token goes into a header: visible ASCII only. The message does not show it. */
+function trackingToken(text: string | undefined): string | undefined {
+  const token = text?.trim();
+  if (token === undefined || token === "") return undefined;
+  if (/^[\x21-\x7e]+$/.test(token)) return token;
+  throw new ConfigError("MLFLOW_TRACKING_TOKEN: expected a token (one word of ASCII), found other characters");
 }
 
 /** Prints a result for machines. */

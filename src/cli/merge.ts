@@ -1,13 +1,16 @@
 /** `adamerge merge`: writes a merged model, of a merge file or of given coefficients, loadable by transformers. */
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { ConfigError } from "../errors.js";
+import { readBeginning } from "../runtime/regular-file.js";
 import { bytesText, createByteProgress } from "../track/byte-progress.js";
 import { duration } from "../track/terminal.js";
 import { coefficientsPath } from "./coefficients-path.js";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
 import { type CliIo, loadCliConfig, workOptions } from "./io.js";
 import { defineVerb, overridesPositional, quietOption } from "./verb.js";
+
+/** Merge files with a weight for each tensor of large models have some megabytes. */
+const MAX_FILE_BYTES = 40_000_000;
 
 export const mergeVerb = defineVerb({
   name: "merge",
@@ -27,8 +30,19 @@ export const mergeVerb = defineVerb({
       type: "string",
       requiresArg: true,
     },
-    output: { describe: "New folder for the model", type: "string", demandOption: true, requiresArg: true, alias: "o" },
-    overwrite: { describe: "Replace what is in the folder", type: "boolean", default: false },
+    output: {
+      describe: "New folder for the model, apart from all that is read",
+      type: "string",
+      demandOption: true,
+      requiresArg: true,
+      alias: "o",
+    },
+    overwrite: {
+      describe:
+        "Replace an earlier result in the folder; refused when the folder holds anything that adamerge did not write, or that was changed since",
+      type: "boolean",
+      default: false,
+    },
     threads: { describe: "With a merge file: threads; 0: all cores", type: "number", default: 0, requiresArg: true },
     quiet: quietOption,
   },
@@ -42,7 +56,13 @@ export const mergeVerb = defineVerb({
   async run({ config: file, overrides, coefficients, output, overwrite, threads, quiet }, io) {
     const directory = path.resolve(io.cwd, output);
     const { looksLikeMergeFile } = await import("../config/merge-file.js");
-    const text = await readFile(path.resolve(io.cwd, file), "utf8").catch(() => "");
+    const beginning = await readBeginning(
+      path.resolve(io.cwd, file),
+      "a merge file or a run config",
+      MAX_FILE_BYTES,
+      ConfigError,
+    );
+    const text = Buffer.from(beginning ?? []).toString("utf8");
     if (looksLikeMergeFile(text)) {
       if (coefficients !== undefined || overrides.length > 0)
         throw new ConfigError(
@@ -57,7 +77,8 @@ export const mergeVerb = defineVerb({
       );
     const from = await coefficientsPath(coefficients, io.cwd);
     const library = await io.library();
-    await library.mergeToDirectory(config, from, directory, workOptions(io, { quiet, overwrite }));
+    const work = { ...workOptions(io, { quiet, overwrite }), configPath: path.resolve(io.cwd, file) };
+    await library.mergeToDirectory(config, from, directory, work);
     io.stdout.write(`${directory}\n`);
     return EXIT_OK;
   },
@@ -73,7 +94,7 @@ async function mergeByFile(file: string, directory: string, { overwrite, threads
   if (!Number.isInteger(threads) || threads < 0)
     throw new ConfigError(`--threads: expected a whole number, 0 for all cores, found ${threads}`);
   const { readMergeFile } = await import("../config/merge-file.js");
-  const { log, hub } = workOptions(io, { quiet });
+  const { log, hub, cacheDir } = workOptions(io, { quiet });
   const progress = createByteProgress(io.stderr, () => performance.now());
   const { mergeModels } = await io.merging();
   const { reason, writtenBytes, seconds } = await mergeModels(await readMergeFile(file), directory, {
@@ -82,6 +103,7 @@ async function mergeByFile(file: string, directory: string, { overwrite, threads
     signal: io.signal,
     log,
     hub,
+    cacheDir,
     onProgress: quiet ? () => {} : progress.show,
   }).finally(progress.end);
   const speed = `${bytesText(writtenBytes)} in ${duration(seconds)}, ${bytesText(writtenBytes / seconds)}/s`;

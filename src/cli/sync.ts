@@ -9,7 +9,8 @@ import { defineVerb, jsonOption, quietOption } from "./verb.js";
 export const syncVerb = defineVerb({
   name: "sync",
   usage: "<runs..>",
-  describe: "Deliver runs to an MLflow server, each point and file once",
+  describe:
+    "Deliver runs to an MLflow server, each point and file once. A server that keeps files in a directory of this machine gets them only below ADAMERGE_ARTIFACT_ROOT, and none is replaced",
   positionals: {
     runs: {
       describe: "Run folders, or folders that hold some",

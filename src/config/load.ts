@@ -5,12 +5,16 @@
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { ConfigError } from "../errors.js";
+import { readTextIfThere } from "../runtime/regular-file.js";
 import { explainIssue } from "./issues.js";
 import { nearest } from "./nearest.js";
 import { applyOverrides } from "./overrides.js";
 import { type RunConfig, runConfigSchema } from "./schema.js";
 import { applyLayer, type Problem, problemsError, type Settings, toObject } from "./settings.js";
 import { readYamlLayer } from "./yaml.js";
+
+/** Configs have some hundred lines. */
+const MAX_CONFIG_BYTES = 10_000_000;
 
 export interface LoadOptions {
   /** Folder of the presets, `configs/presets` of the package. */
@@ -79,8 +83,9 @@ async function readFileLayers(
   const label = shownPath(file, options.cwd);
   let text: string;
   try {
-    text = await readFile(file, "utf8");
+    text = (await readTextIfThere(file, "a config", MAX_CONFIG_BYTES, ConfigError)) ?? (await readFile(file, "utf8"));
   } catch (cause) {
+    if (cause instanceof ConfigError) throw cause;
     throw new ConfigError(`${label}: cannot read ${wantedBy}: ${await explainReadFailure(file, cause)}`, { cause });
   }
   const layer = readYamlLayer(text, label, path.dirname(file));

@@ -2,15 +2,15 @@
  * A sweep file: a run config, the keys that vary and how trials are drawn from them. Reads and checks the file and makes the
  * list of trials; runs nothing. Random values are a pure function of the sweep's seed, the trial's number and the key.
  */
-import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { parse } from "yaml";
 import { z } from "zod";
 import { ConfigError } from "../errors.js";
 import { createRng } from "../runtime/rng.js";
+import { fileFolderName } from "./file-name.js";
 import { explainIssue } from "./issues.js";
 import { configKeys, unknownKeyText } from "./keys.js";
 import { slurmSchema } from "./slurm.js";
+import { readYamlFile } from "./strict-yaml.js";
 
 const rangeSchema = z
   .strictObject({
@@ -26,6 +26,9 @@ const rangeSchema = z
       context.addIssue({ code: "custom", path: ["min"], message: `expected above 0 with log, found ${min}` });
   });
 
+/** Of a sweep. One of 10,000 trials of a minute takes a week; more is a slip of the keys, and would fill the memory first. */
+const MAX_TRIALS = 10_000;
+
 const sweepSchema = z
   .strictObject({
     config: z.string().min(1).describe("Run config of every trial, relative to this file"),
@@ -33,7 +36,7 @@ const sweepSchema = z
       .enum(["grid", "random", "halving"])
       .default("grid")
       .describe("grid: every combination; random: `trials` draws; halving: as random, and only the best go on (ASHA)"),
-    trials: z.int().min(1).max(10_000).default(24).describe("Number of draws; a grid has its own"),
+    trials: z.int().min(1).max(MAX_TRIALS).default(24).describe("Number of draws; a grid has its own"),
     seed: z.int().min(0).default(0).describe("Seed of the draws"),
     metric: z
       .string()
@@ -58,6 +61,13 @@ const sweepSchema = z
     const issue = (at: (string | number)[], message: string) => context.addIssue({ code: "custom", path: at, message });
     if ((sweep.search === "halving") !== (sweep.halving !== undefined))
       issue(["halving"], "expected with search: halving, and only there");
+    const lengths = Object.values(sweep.parameters).map((values) => (Array.isArray(values) ? values.length : 1));
+    const count = lengths.reduce((product, length) => product * length, 1);
+    if (sweep.search === "grid" && count > MAX_TRIALS)
+      issue(
+        ["parameters"],
+        `expected a grid of at most ${MAX_TRIALS} trials, found ${lengths.join(" x ")} = ${count}; vary fewer values, or draw some with search: random`,
+      );
     for (const [key, values] of Object.entries(sweep.parameters)) {
       const known = configKeys.get(key);
       if (known === undefined || known.isSection) issue(["parameters", key], unknownKeyText(key));
@@ -82,24 +92,18 @@ export interface Trial {
 /** Reads a sweep file; `config` in the result is absolute. @throws ConfigError with every mistake */
 export async function openSweep(file: string, cwd: string): Promise<Sweep> {
   const absolute = path.resolve(cwd, file);
-  let value: unknown;
-  try {
-    value = parse(await readFile(absolute, "utf8"), { uniqueKeys: true, maxAliasCount: 0 });
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ConfigError(`${file}: expected a sweep file (YAML), could not read it: ${reason}`, { cause });
-  }
+  const { value, locate } = await readYamlFile(absolute, "a sweep file", file);
   const parsed = sweepSchema.safeParse(value);
   if (!parsed.success) {
     const lines = parsed.error.issues.map(
-      (issue) => `${file}: ${issue.path.map(String).join(".") || "sweep"}: ${explainIssue(issue, value)}`,
+      (issue) => `${locate(issue.path)}: ${issue.path.map(String).join(".") || "sweep"}: ${explainIssue(issue, value)}`,
     );
     throw new ConfigError(lines.join("\n"));
   }
   const { data } = parsed;
   return {
     ...data,
-    name: path.basename(absolute).replace(/\.ya?ml$/, ""),
+    name: fileFolderName(absolute),
     path: absolute,
     config: path.resolve(path.dirname(absolute), data.config),
   };

@@ -3,12 +3,16 @@
  * directory. Adding a format is a reader in its own file and a line here.
  */
 import { stat } from "node:fs/promises";
+import { join } from "node:path";
 import { DataError } from "../errors.js";
 import { alignClasses, checkRange, type LabelMeaning } from "./classes.js";
 import { csvManifestReader } from "./csv-manifest.js";
+import type { ExifOrientation } from "./decode-image.js";
+import { listEntries } from "./file-names.js";
 import type { DatasetReader, ImageDataset } from "./image-dataset.js";
 import { imageFolderReader } from "./image-folder.js";
 import { parquetReader } from "./parquet-dataset.js";
+import { isImageName, isLeftover, PassedOver } from "./passed-over.js";
 import { type SplitPart, takePart } from "./split-part.js";
 import { webdatasetReader } from "./webdataset.js";
 
@@ -36,8 +40,26 @@ export async function datasetSplits(path: string, where: string): Promise<readon
     const splits = await reader.splits(path);
     if (splits !== undefined) return splits;
   }
-  const layouts = datasetReaders.map(({ title, layout }) => `${title} (${layout})`).join(" or ");
-  throw new DataError(`${where}: ${path}: expected images as ${layouts}, found none; check the path`);
+  throw new DataError(
+    `${where}: ${path}: expected images as ${layouts()}, found none${await whatIsThere(path)}; check the path`,
+  );
+}
+
+function layouts(): string {
+  return datasetReaders.map(({ title, layout }) => `${title} (${layout})`).join(" or ");
+}
+
+/** Of a folder without images, and of those in it: its files by kind. */
+async function whatIsThere(path: string): Promise<string> {
+  const passed = new PassedOver();
+  for (const { name, isFolder } of await listEntries(path)) {
+    if (!isFolder || isLeftover(name)) passed.add(name);
+    else
+      for (const inner of await listEntries(join(path, name)).catch(() => []))
+        if (inner.isFolder) passed.addKind("folders in its folders", `${name}/${inner.name}`);
+        else if (!isImageName(inner.name)) passed.add(inner.name);
+  }
+  return passed.text === "" ? "" : ` (there are ${passed.text})`;
 }
 
 export interface OpenDatasetOptions {
@@ -56,6 +78,10 @@ export interface OpenDatasetOptions {
   readonly where: string;
   /** Parameters of the reader, as in its schema. */
   readonly parameters?: unknown;
+  /** Whether images are turned as their EXIF orientation says; they are if absent. */
+  readonly exifOrientation?: ExifOrientation | undefined;
+  /** Is told what was passed over or assumed. */
+  readonly notice?: ((text: string) => void) | undefined;
 }
 
 /**
@@ -79,15 +105,20 @@ export async function openDataset(options: OpenDatasetOptions): Promise<ImageDat
   }
   for (const reader of datasetReaders) {
     if (!(await reader.detect(path, split))) continue;
-    const whole = await reader.open({ path, split, where, parameters: options.parameters });
+    const request = { path, split, where, parameters: options.parameters, namesWanted: classes === undefined };
+    const whole = await reader.open(request);
     checkSize(whole, options);
-    const dataset = part === undefined ? whole : takePart(whole, part, where);
+    const dataset = { ...(part === undefined ? whole : await takePart(whole, part, where)), ...turning(options) };
+    for (const text of dataset.notices ?? []) options.notice?.(text);
     if (classes !== undefined) return alignClasses(dataset, classes, where, options.labels);
     if (dataset.classes !== undefined) checkRange(dataset, dataset.classes.length, where);
     return dataset;
   }
-  const layouts = datasetReaders.map(({ title, layout }) => `${title} (${layout})`).join(" or ");
-  throw new DataError(`${where}: ${path}: expected split ${split} as ${layouts}, found none`);
+  throw new DataError(`${where}: ${path}: expected split ${split} as ${layouts()}, found none`);
+}
+
+function turning({ exifOrientation }: OpenDatasetOptions): Pick<ImageDataset, "exifOrientation"> {
+  return exifOrientation === undefined ? {} : { exifOrientation };
 }
 
 /** Published numbers are of certain images; a split with another number of them is another split. */

@@ -13,6 +13,8 @@ export interface ExampleStore {
   readonly name: string;
   readonly size: number;
   readonly classes?: readonly string[];
+  /** Why there are no labels, where the data set says so. */
+  readonly unlabelled?: string;
   /** Hex SHA-256 of the examples as stored and of how they were read; known when there is a cache. */
   readonly fingerprint?: string;
   /**
@@ -46,8 +48,9 @@ export function isLabelled(store: ExampleStore): store is LabelledExamples {
 /** `store` with its labels. Throws DataError when it has none; `where` says what needs them. */
 export function requireLabels(store: ExampleStore, where: string): LabelledExamples {
   if (isLabelled(store)) return store;
+  const why = store.unlabelled === undefined ? "" : `${store.unlabelled}; `;
   throw new DataError(
-    `${where}: ${store.name}: expected labels, found an unlabelled split; choose a labelled split, add a label column or class folders, or do without: data.eval_split=null for a fit that measures no accuracy, data.eval_tasks for the tasks that have labels`,
+    `${where}: ${store.name}: expected labels, found an unlabelled split; ${why}choose a labelled split, add a label column or class folders, or do without: data.eval_split=null for a fit that measures no accuracy, data.eval_tasks for the tasks that have labels`,
   );
 }
 

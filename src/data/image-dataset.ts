@@ -5,6 +5,7 @@
 import type { z } from "zod";
 import { explainIssue } from "../config/issues.js";
 import { ConfigError } from "../errors.js";
+import type { ExifOrientation } from "./decode-image.js";
 
 export interface ImageDataset {
   /** The last part of the data set's path, for messages. */
@@ -22,6 +23,14 @@ export interface ImageDataset {
   locate(index: number): string;
   /** The images' own files, absolute, where each has one. */
   readonly files?: readonly string[];
+  /** What was passed over or assumed, in sentences that begin with where: files, rows and columns that are not among the images. */
+  readonly notices?: readonly string[];
+  /** Why there are no labels: where they were expected, and what is there. */
+  readonly unlabelled?: string;
+  /** Classes without an image, with what their folders hold instead. */
+  readonly emptyClasses?: ReadonlyMap<string, string>;
+  /** Whether images are turned as their EXIF orientation says; they are if absent. */
+  readonly exifOrientation?: ExifOrientation;
 }
 
 export interface ReadRequest {
@@ -32,6 +41,8 @@ export interface ReadRequest {
   readonly where: string;
   /** Not validated yet: the reader does it, with its own schema. */
   readonly parameters: unknown;
+  /** Whether class numbers are to have names, wherever they are; else they are meant as the caller's. */
+  readonly namesWanted: boolean;
 }
 
 /** One entry of the registry in `dataset.ts`. */

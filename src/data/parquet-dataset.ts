@@ -1,13 +1,15 @@
 /**
  * Image data sets as the Hugging Face hub stores them: parquet shards with an image column (a struct with the
- * encoded `bytes`, or plain binary) and an optional column of labels, integers or booleans, whose names are in the file's
- * `huggingface` metadata. Labels are read at once, images one row group at a time. Paths beside the bytes are not followed.
+ * encoded `bytes`, or plain binary) and an optional column of labels (parquet-labels.ts). Labels are read at once, images one row group at
+ * a time. Paths beside the bytes are not followed.
  */
 import { basename } from "node:path";
 import { z } from "zod";
 import { DataError } from "../errors.js";
+import { type ColumnChoice, nearColumn, shownColumns } from "./columns.js";
 import { type DatasetReader, type ImageDataset, type ReadRequest, readerParameters } from "./image-dataset.js";
-import { checkShards, findParquetFiles } from "./parquet-files.js";
+import { checkShards, findParquetFiles, readCard } from "./parquet-files.js";
+import { readLabels } from "./parquet-labels.js";
 import { openShard, readColumn, type Shard } from "./parquet-shard.js";
 
 /** Row groups whose images stay in memory: random access within a shard without holding the split. */
@@ -71,8 +73,9 @@ async function openParquet(request: ReadRequest): Promise<ImageDataset> {
     throw new DataError(
       `${where}: ${files.join(", ")}: expected at least 1 row, found an empty split; download it again`,
     );
-  const imageColumn = chooseImageColumn(first, parameters.image_column);
-  const labelColumn = chooseLabelColumn(first, parameters.label_column);
+  const image = chooseImageColumn(first, parameters.image_column);
+  const label = chooseLabelColumn(first, image.column, parameters.label_column);
+  const [imageColumn, labelColumn] = [image.column, label.column];
   for (const shard of shards) requireColumns(shard, [imageColumn, ...(labelColumn === undefined ? [] : [labelColumn])]);
   const locate = (index: number) => {
     const group = groupOf(groups, index);
@@ -84,27 +87,48 @@ async function openParquet(request: ReadRequest): Promise<ImageDataset> {
     const images = await readGroup(group);
     return imageBytes(images[index - group.start], `${locate(index)}, column ${imageColumn}`);
   };
-  const labels = labelColumn === undefined ? undefined : await readLabels(shards, labelColumn, size, locate);
-  const classes = labelColumn === undefined ? undefined : first.features.get(labelColumn)?.names;
-  const found = { name: basename(path), split, size, encoded, locate };
-  return { ...found, ...(classes === undefined ? {} : { classes }), ...(labels === undefined ? {} : { labels }) };
+  const notices = [image, label].flatMap(({ notice }) => (notice === undefined ? [] : [`${first.path}: ${notice}`]));
+  const found = { name: basename(path), split, size, encoded, locate, notices };
+  const expected = `${first.path}: expected a column of labels (label)`;
+  if (labelColumn === undefined) return { ...found, unlabelled: `${expected}, found columns ${label.found}` };
+  const names = first.features.get(labelColumn)?.names;
+  const readme = () => readCard(path);
+  const read = await readLabels(shards, {
+    column: labelColumn,
+    size,
+    names,
+    readme,
+    config: parameters.config,
+    locate,
+    namesWanted: request.namesWanted,
+  });
+  if (read === undefined)
+    return { ...found, unlabelled: `${expected}, found none in any row of column ${labelColumn}` };
+  return { ...found, ...read };
 }
 
-function chooseImageColumn(shard: Shard, asked: string | undefined): string {
-  if (asked !== undefined) return asked;
+function chooseImageColumn(shard: Shard, asked: string | undefined): ColumnChoice & { readonly column: string } {
+  if (asked !== undefined) return { column: asked, found: "" };
   const typed = [...shard.features].filter(([, feature]) => feature._type === "Image").map(([name]) => name);
-  const found =
+  const usual =
     ["image", "img"].find((name) => shard.columns.includes(name)) ?? (typed.length === 1 ? typed[0] : undefined);
-  if (found !== undefined) return found;
+  if (usual !== undefined) return { column: usual, found: "" };
+  const near = nearColumn(shard.byteColumns, "image", "dataset.image_column");
+  if (near.column !== undefined) return { ...near, column: near.column };
   throw new DataError(
-    `${shard.path}: expected a column of images named image, found ${shard.columns.join(", ")}; give its name as image_column`,
+    `${shard.path}: expected a column of images named image, found ${shownColumns(shard.columns)}; give its name as image_column`,
   );
 }
 
-function chooseLabelColumn(shard: Shard, asked: string | undefined): string | undefined {
-  if (asked !== undefined || shard.columns.includes("label")) return asked ?? "label";
+function chooseLabelColumn(shard: Shard, imageColumn: string, asked: string | undefined): ColumnChoice {
+  if (asked !== undefined || shard.columns.includes("label")) return { column: asked ?? "label", found: "" };
   const typed = [...shard.features].filter(([, feature]) => feature._type === "ClassLabel").map(([name]) => name);
-  return typed.length === 1 ? typed[0] : undefined;
+  const [only] = typed;
+  if (only !== undefined && typed.length === 1) return { column: only, found: "" };
+  const found = shownColumns(shard.columns);
+  if (typed.length > 1)
+    return { column: undefined, found: `${found}: say with dataset.label_column which of ${shownColumns(typed)}` };
+  return nearColumn(shard.columns, "label", "dataset.label_column", imageColumn);
 }
 
 function requireColumns(shard: Shard, names: readonly string[]): void {
@@ -161,37 +185,5 @@ function imageBytes(value: unknown, where: string): Uint8Array {
   const found = bytes == null ? "none (null)" : `a ${typeof bytes}`;
   throw new DataError(
     `${where}: expected the bytes of an image, found ${found}; store the images inside the parquet file`,
-  );
-}
-
-/** All labels, or undefined when every one is hidden (null or -1, as the hub marks secret test labels). */
-async function readLabels(
-  shards: readonly Shard[],
-  column: string,
-  size: number,
-  locate: (index: number) => string,
-): Promise<Int32Array | undefined> {
-  const labels = new Int32Array(size);
-  let index = 0;
-  let hidden: number | undefined;
-  for (const shard of shards) {
-    for (const value of await readColumn(shard, column, 0, Number(shard.metadata.num_rows))) {
-      const label = value == null ? -1 : Number(value);
-      if (
-        (typeof value !== "number" && typeof value !== "bigint" && typeof value !== "boolean" && value != null) ||
-        !Number.isInteger(label) ||
-        label < -1 ||
-        label > 2 ** 31 - 1
-      )
-        throw new DataError(`${locate(index)}, column ${column}: expected a class number >= 0, found ${String(value)}`);
-      if (label === -1) hidden ??= index;
-      labels[index++] = label;
-    }
-  }
-  if (hidden === undefined) return labels;
-  if (labels.every((label) => label === -1)) return undefined;
-  throw new DataError(
-    `${locate(hidden)}, column ${column}: expected a class number >= 0, found no label although other rows have one; ` +
-      "remove the row, or all labels to use the split unlabelled",
   );
 }

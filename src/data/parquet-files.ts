@@ -4,10 +4,12 @@
  * (`<config>/<split>/0000.parquet`); where names do not tell, the configs in the head of README.md do. Only names; contents
  * are `parquet-dataset.ts`. The same choice is made among a folder's files and among those of a repository not yet downloaded.
  */
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import { DataError } from "../errors.js";
-import { readmeFiles } from "./readme-configs.js";
+import { readBeginning } from "../runtime/regular-file.js";
+import { isInLeftover, isLeftover } from "./passed-over.js";
+import { MAX_README_LENGTH, readmeFiles } from "./readme-configs.js";
 
 /** `<split>-00003-of-00010-0123abcd.parquet`: shard number and count. */
 const SHARD_NAME = /-(\d+)-of-(\d+)(?:-[0-9a-f]+)?\.parquet$/;
@@ -50,7 +52,7 @@ interface Placed {
 /** Finds the files of a split. */
 export async function chooseParquetFiles(question: ParquetQuestion): Promise<ParquetChoice> {
   const { names, split, config } = question;
-  const placed = names.filter((name) => name.endsWith(".parquet")).flatMap(placeOf);
+  const placed = names.filter((name) => name.endsWith(".parquet") && !isInLeftover(name)).flatMap(placeOf);
   const configs = [...new Set(placed.map((one) => one.config))].toSorted();
   const meant = config ?? (configs.includes(DEFAULT_CONFIG) || configs.length !== 1 ? DEFAULT_CONFIG : configs[0]);
   const inConfig = placed.filter((one) => one.config === meant);
@@ -66,9 +68,16 @@ export async function chooseParquetFiles(question: ParquetQuestion): Promise<Par
   return { files: [], splits, configs: inConfig.length === 0 ? configs : [], usedReadme: false };
 }
 
+/** The card of the data set in a folder, or its beginning; undefined where it has none. */
+export async function readCard(path: string): Promise<string | undefined> {
+  const card = await readBeginning(join(path, README_NAME), "the card of a data set", MAX_README_LENGTH, DataError);
+  // Cards in other encodings are read as far as their names are ASCII.
+  return card === undefined ? undefined : Buffer.from(card).toString("utf8");
+}
+
 /** The files of a split of the data set in a folder (absolute), and what there is instead. */
 export async function findParquetFiles(path: string, split: string, config?: string): Promise<ParquetChoice> {
-  const readme = () => readFile(join(path, README_NAME), "utf8").catch(() => undefined);
+  const readme = () => readCard(path);
   const choose = (names: readonly string[]) => chooseParquetFiles({ names, split, config, readme });
   let choice = await choose(await parquetNames(path, split, config));
   if (choice.usedReadme) {
@@ -128,7 +137,7 @@ function splitOf(name: string): string {
 async function parquetNames(path: string, split: string, config: string | undefined): Promise<readonly string[]> {
   const root = await readdir(path, { withFileTypes: true }).catch(() => []);
   const names = root.filter((entry) => !entry.isDirectory()).map(({ name }) => name);
-  const folders = root.filter((entry) => entry.isDirectory() && !entry.name.startsWith(".")).map(({ name }) => name);
+  const folders = root.filter((entry) => entry.isDirectory() && !isLeftover(entry.name)).map(({ name }) => name);
   const wanted = config === undefined ? folders : folders.filter((name) => [config, "data", split].includes(name));
   for (const folder of wanted) {
     for (const entry of await readdir(join(path, folder)).catch(() => [])) {

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { DataError, UserError } from "../errors.js";
 import { withAtomicFile } from "../runtime/atomic-file.js";
 import { type ChosenCorruption, CORRUPTION_VERSION } from "./corruptions/registry.js";
+import { orientationOf } from "./formats/exif-orientation.js";
 import type { ImageDataset } from "./image-dataset.js";
 import { type ImageRows, rowsInFile } from "./image-rows.js";
 import type { Preprocessing } from "./preprocessing.js";
@@ -27,7 +28,7 @@ export interface CachedShape {
   readonly imageBytes: number;
 }
 
-/** The hash (hex) of the first `size` encoded images and of resize, crop, filter and corruption. Normalisation is not in the pixels. */
+/** The hash (hex) of the first `size` encoded images, of how they are turned, and of resize, crop, filter and corruption. Normalisation is not in the pixels. */
 export async function pixelCacheKey(
   dataset: ImageDataset,
   preprocessing: Preprocessing,
@@ -42,6 +43,9 @@ export async function pixelCacheKey(
     const encoded = await dataset.encoded(index);
     // The length keeps the borders between images apart.
     hash.update(`;${encoded.byteLength};`).update(encoded);
+    // Before images were turned, keys said nothing of it: those of images that are not turned stay as they were.
+    const orientation = dataset.exifOrientation === "ignore" ? 1 : orientationOf(encoded);
+    if (orientation > 1) hash.update(`;turned ${orientation};`);
   }
   return hash.digest("hex");
 }

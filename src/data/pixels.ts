@@ -40,10 +40,11 @@ export async function loadPixels(
   const name = `${dataset.name}, split ${dataset.split}`;
   if (size < 1) throw new DataError(`${name}: expected at least 1 image, found a limit of ${limit}`);
   const { images, fingerprint } = await loadImages({ dataset, preprocessing, size, corruption, signal }, options);
-  const { classes, labels } = dataset;
+  const { classes, labels, unlabelled } = dataset;
   const base = {
     ...imageExamples(name, size, images, height * width * CHANNELS),
     ...(classes === undefined ? {} : { classes }),
+    ...(unlabelled === undefined ? {} : { unlabelled }),
     ...(fingerprint === undefined ? {} : { fingerprint }),
   } as const;
   return labels === undefined ? base : { ...base, labels: labels.slice(0, size) };
@@ -116,7 +117,7 @@ async function decode(decoding: Decoding, first: number, count: number): Promise
       try {
         signal?.throwIfAborted();
         const where = dataset.locate(index);
-        const decoded = await decodeImage(await dataset.encoded(index), where);
+        const decoded = await decodeImage(await dataset.encoded(index), where, dataset.exifOrientation);
         const image = corruption === undefined ? decoded : await corrupt(decoded, corruption, index);
         pixels.set(await toPixels(image, preprocessing, where), place * imageBytes);
       } catch (error) {

@@ -1,9 +1,11 @@
 /**
  * A fixed part of a split, for data sets that have no split to choose settings on: every n-th image, or all the others. Which images these are
- * follows from the order of the data set alone.
+ * follows from the order of the data set alone; an image whose bytes were there before goes with the first, so that the two parts have no
+ * image in common.
  */
 import { DataError } from "../errors.js";
 import type { ImageDataset } from "./image-dataset.js";
+import { firstsByBytes, repeatNotices } from "./repeated-images.js";
 
 export interface SplitPart {
   /** Images 0, n, 2n, ... are meant, */
@@ -13,9 +15,14 @@ export interface SplitPart {
 }
 
 /** The part as a data set of its own; its images keep their order. Throws DataError when nothing is left. */
-export function takePart(dataset: ImageDataset, { every, except }: SplitPart, where: string): ImageDataset {
+export async function takePart(
+  dataset: ImageDataset,
+  { every, except }: SplitPart,
+  where: string,
+): Promise<ImageDataset> {
+  const firsts = await firstsByBytes(dataset);
   const all = Array.from({ length: dataset.size }, (_, index) => index);
-  const indices = all.filter((index) => (index % every === 0) !== except);
+  const indices = all.filter((index) => ((firsts[index] ?? index) % every === 0) !== except);
   if (indices.length === 0)
     throw new DataError(
       `${where}: ${dataset.name}, split ${dataset.split}: expected more images than 1 to leave out every ${every}th, found ${dataset.size}`,
@@ -26,11 +33,13 @@ export function takePart(dataset: ImageDataset, { every, except }: SplitPart, wh
     if (index === undefined) throw new RangeError(`image ${position} is not in the split`);
     return index;
   };
+  const repeats = repeatNotices(`${dataset.name}, split ${dataset.split}`, firsts, labels);
   return {
     ...dataset,
     size: indices.length,
     encoded: (position) => dataset.encoded(indexOf(position)),
     locate: (position) => dataset.locate(indexOf(position)),
+    notices: [...(dataset.notices ?? []), ...repeats],
     ...(labels === undefined ? {} : { labels: Int32Array.from(indices, (index) => labels[index] ?? -1) }),
     ...(files === undefined ? {} : { files: indices.flatMap((index) => files[index] ?? []) }),
   };

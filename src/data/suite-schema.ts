@@ -37,6 +37,12 @@ const datasetSchema = z.strictObject({
     .describe(
       "Which class a label means: the one that the data set calls so, where it names its classes, or the one at its number in `classes`",
     ),
+  exif_orientation: z
+    .enum(["apply", "ignore"])
+    .optional()
+    .describe(
+      "apply (the default): images are turned as their EXIF orientation says, as Hugging Face datasets does; ignore: they are read as they are stored",
+    ),
 });
 
 const title = text.optional().describe("Shown to people; the name if absent");

@@ -3,13 +3,13 @@
  * checks the description; opens none of what it names. Paths in it are relative to the file; models and data sets may be named as
  * repositories on the Hugging Face hub instead (`org/name@revision`), which run/suite-sources.ts brings into its cache.
  */
-import { readFile } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 import type { RepositoryType } from "../checkpoint/hub/reference.js";
+import { type LocatedYaml, readYamlFile } from "../config/strict-yaml.js";
 import { ConfigError } from "../errors.js";
 import type { LabelMeaning } from "./classes.js";
+import type { ExifOrientation } from "./decode-image.js";
 import { type HeadRecipe, prototypesOf, zeroShotOf } from "./head-recipes.js";
-import { type LocatedYaml, parseLocatedYaml } from "./located-yaml.js";
 import type { SplitPart } from "./split-part.js";
 import { checkedYaml } from "./suite-issues.js";
 import { checkPaths, findSuiteFile, locateOnHub, type WantedPath } from "./suite-paths.js";
@@ -41,6 +41,8 @@ export interface DatasetReading {
   readonly parameters: Readonly<Record<string, string>>;
   /** What says which class a label means. */
   readonly labels: LabelMeaning;
+  /** Whether images are turned as their EXIF orientation says; they are if absent. */
+  readonly exifOrientation?: ExifOrientation;
 }
 
 /** A split of a data set as it calls it, whole or in part. */
@@ -73,7 +75,7 @@ export interface Suite {
  */
 export async function openSuite(path: string): Promise<Suite> {
   const file = await findSuiteFile(resolve(path));
-  const yaml = parseLocatedYaml(await readFile(file, "utf8"), file);
+  const yaml = await readYamlFile(file, "a suite");
   const { base, multitask, text_model, logit_scale, tasks, splits, ...own } = checkedYaml(suiteSchema, yaml);
   checkNames(tasks, yaml);
   const whole = await Promise.all(tasks.map((task, index) => wholeTask(task, index, yaml, file)));
@@ -125,7 +127,14 @@ async function suiteTask(
   };
 }
 
-function readingOf({ splits, config, image_column, label_column, labels }: DatasetDescription): DatasetReading {
+function readingOf({
+  splits,
+  config,
+  image_column,
+  label_column,
+  labels,
+  exif_orientation,
+}: DatasetDescription): DatasetReading {
   const parameters = Object.fromEntries(entriesOf({ config, image_column, label_column }));
   const named = entriesOf(splits ?? {}).map(([name, own]): [string, OwnSplit] => {
     if (typeof own === "string") return [name, { name: own }];
@@ -133,7 +142,8 @@ function readingOf({ splits, config, image_column, label_column, labels }: Datas
     const part = every === undefined ? { except: true, every: except_every ?? 0 } : { except: false, every };
     return [name, { name: of, part }];
   });
-  return { splits: new Map(named), parameters, labels };
+  const turning = exif_orientation === undefined ? {} : { exifOrientation: exif_orientation };
+  return { splits: new Map(named), parameters, labels, ...turning };
 }
 
 /** What is there of a section with optional keys. */

@@ -2,8 +2,10 @@
  * The files in a tar archive: where each begins and how long it is. Reads what GNU tar, Python and the WebDataset library write (POSIX ustar with
  * pax or GNU long names); extracts nothing. Source of the format: POSIX pax, "ustar Interchange Format".
  */
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { DataError } from "../errors.js";
+import { quote } from "../runtime/printable.js";
+import { openRegular } from "../runtime/regular-file.js";
 
 const BLOCK = 512;
 /** Read ahead at once: headers of small files lie close together. */
@@ -30,13 +32,12 @@ export interface TarFile {
 
 /** Opens an archive. Its entries throw DataError where it is none, or is cut off. */
 export async function openTar(path: string): Promise<TarFile> {
-  const file = await open(path).catch((cause: unknown) => {
-    throw new DataError(`${path}: expected a readable tar archive, found none`, { cause });
-  });
+  const file = await openRegular(path, "a tar archive", DataError);
+  const { size: archiveBytes } = await file.stat();
   const read = windowedReader(file, path);
   return {
     path,
-    entries: () => entriesOf(path, read),
+    entries: () => entriesOf(path, read, archiveBytes),
     read: ({ offset, sizeBytes }) => read(offset, sizeBytes),
     close: () => file.close(),
   };
@@ -44,7 +45,8 @@ export async function openTar(path: string): Promise<TarFile> {
 
 type Read = (offset: number, length: number) => Promise<Uint8Array>;
 
-async function* entriesOf(path: string, read: Read): AsyncGenerator<TarEntry> {
+/** Every header lies behind the one before it and every entry inside the archive, so that the walk ends. */
+async function* entriesOf(path: string, read: Read, archiveBytes: number): AsyncGenerator<TarEntry> {
   let position = 0;
   let longName: string | undefined;
   let longSize: number | undefined;
@@ -55,31 +57,49 @@ async function* entriesOf(path: string, read: Read): AsyncGenerator<TarEntry> {
     checkHeader(header, path, position);
     const type = String.fromCharCode(header[156] ?? 0);
     const offset = position + BLOCK;
-    const sizeBytes = (type !== "x" && longSize) || numberAt(header, 124, 12, path);
+    const isOfNext = type === "x" || type === "L" || type === "K" || type === "g";
+    const sizeBytes = isOfNext || longSize === undefined ? numberAt(header, 124, 12, path, position) : longSize;
+    if (sizeBytes > archiveBytes - offset)
+      throw new DataError(
+        `${path}: byte ${position}: expected a file inside the archive's ${archiveBytes} bytes, found one of ${sizeBytes} bytes at byte ${offset}: the archive is cut off or damaged; download it again`,
+      );
     position = offset + Math.ceil(sizeBytes / BLOCK) * BLOCK;
     if (type === "x" || type === "L") {
       if (sizeBytes > MAX_EXTRA_BYTES)
         throw new DataError(`${path}: byte ${offset}: expected a file's name, found ${sizeBytes} bytes`);
-      const extra = Buffer.from(await read(offset, sizeBytes)).toString("utf8");
-      if (type === "L") longName = extra.replace(/\0.*$/s, "");
-      else ({ name: longName = longName, sizeBytes: longSize } = paxHeader(extra));
+      const extra = await read(offset, sizeBytes);
+      if (type === "L") longName = textAt(extra, 0, extra.length);
+      else ({ name: longName = longName, sizeBytes: longSize } = paxHeader(extra, path, offset));
       continue;
     }
+    if (isOfNext) continue;
     if (type === "0" || type === "\0") yield { name: longName ?? nameIn(header), offset, sizeBytes };
     longName = undefined;
     longSize = undefined;
   }
 }
 
-/** Records `<length> <key>=<value>\n`. */
-function paxHeader(text: string): { name?: string; sizeBytes?: number } {
-  const records = new Map(
-    text.split("\n").flatMap((line): [string, string][] => {
-      const [, key, value] = /^\d+ ([^=]+)=(.*)$/s.exec(line) ?? [];
-      return key === undefined || value === undefined ? [] : [[key, value]];
-    }),
-  );
+/** Records `<length> <key>=<value>\n`; the length counts the whole record in bytes. Later records go before earlier ones. */
+function paxHeader(extra: Uint8Array, path: string, offset: number): { name?: string; sizeBytes?: number } {
+  const records = new Map<string, string>();
+  const bytes = Buffer.from(extra.buffer, extra.byteOffset, extra.byteLength);
+  // What follows a zero is padding.
+  for (let at = 0; at < bytes.length && bytes[at] !== 0; ) {
+    const [head = "", digits = ""] = /^(\d{1,6}) /.exec(bytes.toString("latin1", at, at + 7)) ?? [];
+    const end = at + Number(digits);
+    const equals = bytes.indexOf("=", at + head.length);
+    if (head === "" || end > bytes.length || bytes[end - 1] !== 0x0a || equals < at || equals >= end)
+      throw new DataError(
+        `${path}: byte ${offset + at}: expected a record of a pax header ("<length> <key>=<value>"), found ${quote(bytes.toString("latin1", at, at + 20))}; the archive is damaged, download it again`,
+      );
+    records.set(bytes.toString("utf8", at + head.length, equals), bytes.toString("utf8", equals + 1, end - 1));
+    at = end;
+  }
   const [name, size] = [records.get("path"), records.get("size")];
+  if (size !== undefined && !(/^\d{1,16}$/.test(size) && Number.isSafeInteger(Number(size))))
+    throw new DataError(
+      `${path}: byte ${offset}: expected the size of a file in the pax header, found ${quote(size)}; the archive is damaged, download it again`,
+    );
   return { ...(name === undefined ? {} : { name }), ...(size === undefined ? {} : { sizeBytes: Number(size) }) };
 }
 
@@ -105,14 +125,16 @@ function checkHeader(header: Uint8Array, path: string, position: number): void {
 }
 
 /** Octal digits, or, marked by the highest bit, a number of base 256. */
-function numberAt(header: Uint8Array, at: number, length: number, path: string): number {
+function numberAt(header: Uint8Array, at: number, length: number, path: string, position: number): number {
   const bytes = header.subarray(at, at + length);
   const isBinary = ((bytes[0] ?? 0) & 0x80) !== 0;
-  const value = isBinary
-    ? bytes.subarray(1).reduce((sum, byte) => sum * 256 + byte, (bytes[0] ?? 0) & 0x7f)
-    : Number.parseInt(textAt(header, at, length).trim() || "0", 8);
-  if (Number.isSafeInteger(value) && value >= 0) return value;
-  throw new DataError(`${path}: expected the size of a file, found ${JSON.stringify(textAt(header, at, length))}`);
+  const text = textAt(header, at, length).trim();
+  const octal = /^[0-7]*$/.test(text) ? Number.parseInt(text || "0", 8) : Number.NaN;
+  const value = isBinary ? bytes.subarray(1).reduce((sum, byte) => sum * 256 + byte, (bytes[0] ?? 0) & 0x7f) : octal;
+  if (Number.isSafeInteger(value)) return value;
+  throw new DataError(
+    `${path}: byte ${position}: expected the size of a file, found ${isBinary ? value : quote(text)}; the archive is damaged, download it again`,
+  );
 }
 
 function textAt(bytes: Uint8Array, at: number, length: number): string {

@@ -3,19 +3,25 @@
  * which an image `<key>.jpg` and its label `<key>.cls` (a number) follow one another; names of classes in `classnames.txt`. Archives are
  * looked through once for the places of the images; images are read when asked for.
  */
-import { open, readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { DataError } from "../errors.js";
+import { printable, quote } from "../runtime/printable.js";
+import { openRegular, readExactly, readTextIfThere } from "../runtime/regular-file.js";
 import { type DatasetReader, type ImageDataset, type ReadRequest, readerParameters } from "./image-dataset.js";
+import { isImageExtension } from "./image-formats.js";
+import { isInLeftover, isLeftover, PassedOver } from "./passed-over.js";
 import { openTar, type TarEntry, type TarFile } from "./tar-entries.js";
 
-const IMAGE_EXTENSION = /^(png|jpe?g|webp|gif|tiff?)$/i;
 const LABEL_EXTENSION = "cls";
 export const CLASS_NAMES_FILE = "classnames.txt";
 /** How many archives a split has, beside them. */
 export const SHARD_COUNT_FILE = "nshards.txt";
 const MAX_LABEL_BYTES = 20;
+/** A number of archives, and names of classes: ImageNet-21k's have 500 KB. */
+const MAX_COUNT_BYTES = 1000;
+const MAX_CLASS_NAMES_BYTES = 50_000_000;
 
 const parametersSchema = z.strictObject({});
 
@@ -35,7 +41,7 @@ export const webdatasetReader: DatasetReader = {
 /** The archives of a split among the names in a data set (with slashes), in the order of their numbers. */
 export function archivesOf(names: readonly string[], split: string): readonly string[] {
   return names
-    .filter((name) => dirname(name) === split && name.endsWith(".tar"))
+    .filter((name) => dirname(name) === split && name.endsWith(".tar") && !isInLeftover(name))
     .toSorted((a, b) => a.localeCompare(b, "en", { numeric: true }));
 }
 
@@ -57,10 +63,13 @@ async function openWebdataset(request: ReadRequest): Promise<ImageDataset> {
     );
   await checkCount(join(path, split), archives.length, where);
   const samples: Sample[] = [];
-  for (const archive of archives) samples.push(...(await samplesOf(join(path, ...archive.split("/")))));
+  const passed = new PassedOver();
+  for (const archive of archives) samples.push(...(await samplesOf(join(path, ...archive.split("/")), passed)));
+  for (const name of await readdir(join(path, split)))
+    if (!archives.includes(`${split}/${name}`) && name !== SHARD_COUNT_FILE) passed.add(name);
   if (samples.length === 0)
     throw new DataError(
-      `${where}: ${join(path, split)}: expected at least 1 image in ${archives.length} archives, found none`,
+      `${where}: ${join(path, split)}: expected at least 1 image in ${archives.length} archives, found ${passed.text || "none"}`,
     );
   const sampleAt = (index: number): Sample => {
     const sample = samples[index];
@@ -74,7 +83,11 @@ async function openWebdataset(request: ReadRequest): Promise<ImageDataset> {
     split,
     size: samples.length,
     encoded: async (index) => readBytes(sampleAt(index)),
-    locate: (index) => `${sampleAt(index).archive}: ${sampleAt(index).name}`,
+    locate: (index) => `${sampleAt(index).archive}: ${printable(sampleAt(index).name)}`,
+    notices: passed.notices(join(path, split)),
+    ...(labels === undefined
+      ? { unlabelled: `${join(path, split)}: expected a .${LABEL_EXTENSION} beside each image, found none` }
+      : {}),
     ...(labels === undefined || classes === undefined ? {} : { classes }),
     ...(labels === undefined ? {} : { labels }),
   };
@@ -84,7 +97,7 @@ async function openWebdataset(request: ReadRequest): Promise<ImageDataset> {
 async function namesBySplit(path: string): Promise<ReadonlyMap<string, readonly string[]>> {
   const bySplit = new Map<string, readonly string[]>();
   for (const entry of await readdir(path, { withFileTypes: true }).catch(() => [])) {
-    if (!entry.isDirectory() || entry.name.startsWith(".")) continue;
+    if (!entry.isDirectory() || isLeftover(entry.name)) continue;
     const inside = await readdir(join(path, entry.name)).catch(() => []);
     const names = archivesOf(
       inside.map((name) => `${entry.name}/${name}`),
@@ -97,30 +110,48 @@ async function namesBySplit(path: string): Promise<ReadonlyMap<string, readonly 
 
 async function checkCount(folder: string, count: number, where: string): Promise<void> {
   const file = join(folder, SHARD_COUNT_FILE);
-  const text = await readFile(file, "utf8").catch(() => undefined);
+  const text = await readTextIfThere(file, "the number of a split's archives", MAX_COUNT_BYTES, DataError);
   if (text === undefined || Number(text) === count) return;
-  throw new DataError(`${where}: ${file}: expected ${text.trim()} archives, found ${count}; download the split again`);
+  throw new DataError(
+    `${where}: ${file}: expected ${printable(text.trim())} archives, found ${count}; download the split again`,
+  );
 }
 
-/** The images of an archive in its order, each with the label of the same key. */
-async function samplesOf(archive: string): Promise<readonly Sample[]> {
+/** The images of an archive in its order, each with the label of the same key; `passed` counts what else is in it. */
+async function samplesOf(archive: string, passed: PassedOver): Promise<readonly Sample[]> {
   const tar = await openTar(archive);
   try {
     const samples: Sample[] = [];
-    let current: { key: string; image?: TarEntry; label?: number } | undefined;
+    let current: { key: string; image?: TarEntry; label?: number; labelName?: string } | undefined;
     const finish = () => {
       if (current?.image !== undefined)
         samples.push({ archive, name: current.image.name, image: current.image, label: current.label });
+      else if (current?.labelName !== undefined)
+        passed.addKind(`.${LABEL_EXTENSION} without an image before or after`, current.labelName);
     };
     for await (const entry of tar.entries()) {
+      // What is no UTF-8 was replaced: two names could have become one.
+      if (entry.name.includes("\ufffd"))
+        throw new DataError(
+          `${archive}: expected names in UTF-8, found the member ${quote(entry.name)} in another encoding; pack the images anew under other names`,
+        );
       const [, key, extension] = /^((?:.*\/)?[^/.]+)\.([^/]+)$/.exec(entry.name) ?? [];
-      if (key === undefined || extension === undefined) continue;
+      if (key === undefined || extension === undefined || isInLeftover(entry.name)) {
+        passed.add(entry.name);
+        continue;
+      }
       if (key !== current?.key) {
         finish();
         current = { key };
       }
-      if (IMAGE_EXTENSION.test(extension)) current.image = entry;
-      else if (extension === LABEL_EXTENSION) current.label = await readLabel(tar, entry);
+      if (extension === LABEL_EXTENSION) {
+        current.label = await readLabel(tar, entry);
+        current.labelName = entry.name;
+      } else if (!isImageExtension(extension)) passed.add(entry.name);
+      else {
+        if (current.image !== undefined) passed.addKind("images beside another of the same key", current.image.name);
+        current.image = entry;
+      }
     }
     finish();
     return samples;
@@ -151,19 +182,19 @@ function labelsOf(samples: readonly Sample[], where: string): Int32Array | undef
 }
 
 async function classNames(path: string): Promise<readonly string[] | undefined> {
-  const text = await readFile(join(path, CLASS_NAMES_FILE), "utf8").catch(() => undefined);
+  const file = join(path, CLASS_NAMES_FILE);
+  const text = await readTextIfThere(file, "the names of classes", MAX_CLASS_NAMES_BYTES, DataError);
   const names = text?.split(/\r?\n/).map((line) => line.trim());
   if (names?.at(-1) === "") names.pop();
   return names;
 }
 
-async function readBytes({ archive, name, image }: Sample): Promise<Uint8Array> {
-  const file = await open(archive);
+async function readBytes({ archive, image }: Sample): Promise<Uint8Array> {
+  const file = await openRegular(archive, "a tar archive", DataError);
   try {
     const bytes = new Uint8Array(image.sizeBytes);
-    const { bytesRead } = await file.read(bytes, 0, bytes.length, image.offset);
-    if (bytesRead === bytes.length) return bytes;
-    throw new DataError(`${archive}: ${name}: expected ${bytes.length} bytes, found ${bytesRead}; download it again`);
+    await readExactly(file, bytes, image.offset, archive, DataError);
+    return bytes;
   } finally {
     await file.close();
   }

@@ -2,10 +2,9 @@
  * What a search chose, in a file that ships with the experiment: for each row the best settings on val, the best on the judged images, every
  * candidate with both accuracies, and what the search cost. A record stands for one definition of its search and no other.
  */
-import { readFile } from "node:fs/promises";
 import { z } from "zod";
-import { ConfigError } from "../errors.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { readJsonFileIfThere } from "../runtime/json-file.js";
 
 const settings = z.record(z.string(), z.unknown());
 
@@ -26,18 +25,12 @@ export type Candidate = ChosenSettings["candidates"][number];
 
 /** The records in `file` by row; none when there is no such file. Throws ConfigError when it is something else. */
 export async function readChosen(file: string): Promise<Map<string, ChosenSettings>> {
-  const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
-    throw error;
+  const found = await readJsonFileIfThere(file, {
+    what: "the settings that a search wrote",
+    schema: fileSchema,
+    advice: "put the file back, or delete it and make the settings again with --search",
   });
-  if (text === undefined) return new Map();
-  try {
-    return new Map(Object.entries(fileSchema.parse(JSON.parse(text)).rows));
-  } catch (cause) {
-    throw new ConfigError(`${file}: expected the settings that a search wrote; make them again with --search`, {
-      cause,
-    });
-  }
+  return new Map(Object.entries(found?.rows ?? {}));
 }
 
 export async function writeChosen(

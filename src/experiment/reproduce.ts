@@ -3,7 +3,6 @@
  * an interrupted reproduction goes on where it was and shows what it has.
  */
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import type { Hub } from "../checkpoint/hub/request.js";
@@ -13,6 +12,8 @@ import { ConfigError } from "../errors.js";
 import { writeExperimentReport } from "../report/experiment-report.js";
 import type { SessionOptions } from "../run/session.js";
 import { commitOf } from "../run/suite-sources.js";
+import { requireResultsPlace } from "../runtime/output-place.js";
+import { readBytes, streamRegular } from "../runtime/regular-file.js";
 import { type Cell, type LoadCellsOptions, loadCells } from "./cells.js";
 import { type ChosenSettings, readChosen, writeChosen } from "./chosen-settings.js";
 import { computeCells } from "./compute-cells.js";
@@ -45,6 +46,9 @@ export interface ReproduceOptions extends SessionOptions {
   readonly search: boolean;
 }
 
+/** What is written beside the cells. */
+const RESULT_FILES = ["table.json", "table.md", "table.csv", "table.tex", "report.html", "settings.json"];
+
 export interface Reproduction {
   readonly directory: string;
   readonly table: ExperimentTable;
@@ -59,13 +63,18 @@ export async function reproduce(options: ReproduceOptions): Promise<Reproduction
   const described = await openExperiment(options.experiment, options.experimentsDir, options.cwd);
   const experiment = options.suite === undefined ? described : await onSuite(described, options.suite);
   const directory = path.join(options.output, experiment.name);
+  await requireResultsPlace(directory, RESULT_FILES, async (name, text) => {
+    // A table of reported numbers alone has no cells.
+    if (name === "table.json") return (await text()).includes('"experiment"');
+    return name === "cells" || name === "search";
+  });
   const cellOptions = { ...options, suiteFingerprint: fingerprints(options.hub) };
   const chosen = await settingsOf(experiment, directory, cellOptions);
   const cells = await loadCells(experiment, tableLines(experiment, chosen), cellOptions);
   const cellsDir = path.join(directory, "cells");
   const kept = new Map<string, DoneCell>();
   for (const cell of cells) {
-    const result = await readResult(cellsDir, cell.key);
+    const result = await readResult(cellsDir, cell.key, options.log);
     if (result !== undefined) kept.set(cell.key, { cell, result });
   }
   // Lines with the same settings share their results.
@@ -179,7 +188,7 @@ async function suiteFingerprint(suitePath: string, withMultitask: boolean, hub: 
     ]),
   ];
   const hash = createHash("sha256");
-  for (const file of [suite.path, ...suite.definitions]) hash.update(await readFile(file));
+  for (const file of [suite.path, ...suite.definitions]) hash.update(await readBytes(file, "a suite", MAX_SUITE_BYTES));
   for (const root of paths) {
     if (root === undefined) continue;
     // A commit says what is in a repository, without a download.
@@ -202,8 +211,11 @@ async function describeFiles(root: string): Promise<string[]> {
   return lines;
 }
 
+/** Suites and definitions are text that people wrote. */
+const MAX_SUITE_BYTES = 100_000_000;
+
 async function contentSha256(file: string): Promise<string> {
   const hash = createHash("sha256");
-  for await (const piece of createReadStream(file)) hash.update(piece);
+  for await (const piece of streamRegular(file, "a file of a suite")) hash.update(piece);
   return hash.digest("hex");
 }

@@ -1,7 +1,10 @@
 /** An experiment's table as text, Markdown, CSV, LaTeX and JSON. The JSON is for programs and has everything; the others show what a reader compares. */
 import path from "node:path";
+import { csvText } from "../report/csv.js";
+import { markdownLine } from "../report/markdown.js";
 import { alignedText, type Cells, markdownText } from "../report/table.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { latexComment, latexText } from "./latex.js";
 import type { TableRow } from "./table-row.js";
 import { pointText } from "./vary.js";
 
@@ -130,28 +133,27 @@ export function textOf(table: ExperimentTable): string {
 }
 
 export function markdownOf(table: ExperimentTable): string {
-  const parts = [`# ${table.title}`, markdownText(tableCells(table)), markdownText(needsCells(table)), LEGEND];
+  const parts = [
+    `# ${markdownLine(table.title)}`,
+    markdownText(tableCells(table)),
+    markdownText(needsCells(table)),
+    LEGEND,
+  ];
   return `${parts.join("\n\n")}\n`;
 }
 
-/** RFC 4180. */
+/** Both tables in one, side by side. */
 export function csvOf(table: ExperimentTable): string {
-  const quoted = (cell: string) => (/[",\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
   const needs = needsCells(table);
-  return tableCells(table)
-    .map((row, index) => [...row, ...(needs[index] ?? []).slice(NAMING.length)].map(quoted).join(","))
-    .concat("")
-    .join("\n");
+  return csvText(tableCells(table).map((row, index) => [...row, ...(needs[index] ?? []).slice(NAMING.length)]));
 }
 
 /** A tabular environment with booktabs rules. */
 export function latexOf(table: ExperimentTable): string {
-  const escaped = (cell: string) =>
-    cell.replace(/[\\&%$#_{}~^]/g, (sign) => (sign === "\\" ? "\\textbackslash{}" : `\\${sign}`));
   const [heading = [], ...body] = tableCells(table);
-  const line = (row: readonly string[]) => `${row.map(escaped).join(" & ")} \\\\`;
+  const line = (row: readonly string[]) => `${row.map(latexText).join(" & ")} \\\\`;
   return [
-    `% ${table.title}`,
+    latexComment(table.title),
     `\\begin{tabular}{lll${"r".repeat(Math.max(0, heading.length - 3))}}`,
     "\\toprule",
     line(heading),

@@ -5,8 +5,9 @@
 import { execFile } from "node:child_process";
 import { setTimeout } from "node:timers/promises";
 import { promisify } from "node:util";
-import type { SlurmSettings } from "../config/slurm.js";
-import { UserError } from "../errors.js";
+import { hasControls, type SlurmSettings } from "../config/slurm.js";
+import { ConfigError, UserError } from "../errors.js";
+import { quote } from "../runtime/printable.js";
 
 export interface ArrayJob {
   readonly name: string;
@@ -23,15 +24,37 @@ export interface ArrayJob {
 
 const run = promisify(execFile);
 const POLL_MS = 5000;
+/** What needs no quotes in a shell or a directive of sbatch. */
+const PLAIN = /^[\w@%+=:,./-]+$/;
+
+/** Throws ConfigError for names that a batch script cannot say: its directives are lines, and Slurm takes a path with a backslash literally. */
+export function requireScriptable({ name, directory }: Pick<ArrayJob, "name" | "directory">): void {
+  for (const [what, text] of [
+    ["the sweep file's name", name],
+    ["the output folder", directory],
+  ] as const)
+    if (hasControls(text))
+      throw new ConfigError(
+        `slurm: expected a name without line breaks and other control characters for ${what}, found ${quote(text)}. Rename it`,
+      );
+  if (directory.includes("\\"))
+    throw new ConfigError(
+      `slurm: expected an output folder without backslashes, with which Slurm numbers no logs, found ${quote(directory)}. Give another --output`,
+    );
+}
 
 /** The script for sbatch. A requeued task runs the same command, which goes on where it was. */
 export function arrayScript({ name, directory, tasks, parallel, command, settings }: ArrayJob): string {
+  requireScriptable({ name, directory });
   const { partition, account, time, cpus, memory, gpus, options, setup } = settings;
-  const optional = (option: string, value: string | undefined) => (value === undefined ? [] : [`--${option}=${value}`]);
+  const optional = (option: string, value: string | undefined) =>
+    value === undefined ? [] : [`--${option}=${directiveValue(value)}`];
+  // What stands for a number in the name of a log is written twice where it is itself.
+  const logs = `${directory.replaceAll("%", "%%")}/slurm-%A_%a.log`;
   const lines = [
-    `--job-name=${name}`,
+    `--job-name=${directiveValue(name)}`,
     `--array=${ranges(tasks)}%${parallel}`,
-    `--output="${directory}/slurm-%A_%a.log"`,
+    `--output=${directiveValue(logs)}`,
     "--open-mode=append",
     "--requeue",
     // Time to finish the step and write a checkpoint before the limit kills the task; --signal without B: reaches the step's processes.
@@ -58,7 +81,9 @@ export function arrayScript({ name, directory, tasks, parallel, command, setting
 export async function submit(scriptPath: string): Promise<string> {
   try {
     const { stdout } = await run("sbatch", ["--parsable", scriptPath]);
-    return stdout.trim().split(";")[0] ?? "";
+    const job = stdout.trim().split(";")[0] ?? "";
+    if (/^\d+$/.test(job)) return job;
+    throw new UserError(`expected the number of the job from sbatch, found ${quote(stdout)}`);
   } catch (cause) {
     const missing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
     const reason = missing ? "sbatch is not on this machine" : errorText(cause);
@@ -103,7 +128,12 @@ function ranges(indices: readonly number[]): string {
   return parts.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(",");
 }
 
-/** For a POSIX shell. */
+/** For a POSIX shell: within single quotes everything is itself, line breaks too. */
 function quoted(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+  return PLAIN.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** For a directive, where a backslash counts in quotes of both kinds and an unquoted # begins a comment. */
+function directiveValue(text: string): string {
+  return PLAIN.test(text) ? text : `"${text.replace(/["\\]/g, "\\$&")}"`;
 }

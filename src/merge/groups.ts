@@ -31,7 +31,7 @@ export interface Grouping {
 }
 
 /** What a grouping asks of a tensor. */
-export type GroupedTensor = Pick<ModelTensor, "name" | "block" | "part" | "fusedAs">;
+export type GroupedTensor = Pick<ModelTensor, "name" | "block" | "stack" | "part" | "fusedAs">;
 
 const REST = "rest";
 
@@ -88,9 +88,9 @@ function namer({ granularity, groups, shareQkv }: GroupingOptions): (tensor: Gro
   }
 }
 
-/** Embeddings and the first norm form `embeddings`; the last norm and the projection form `output`. */
-function blockGroup({ block, part }: GroupedTensor): string {
-  return block === undefined ? part : `block.${block}`;
+/** Embeddings and the first norm form `embeddings`; the last norm and the projection form `output`. Of several stacks, each has blocks of its own. */
+function blockGroup({ block, stack = "block", part }: GroupedTensor): string {
+  return block === undefined ? part : `${stack}.${block}`;
 }
 
 /** `*` matches any run of characters (dots included), `?` one; everything else itself. */

@@ -2,6 +2,7 @@
  * The seam between the merging of models and the models: what a family of encoders says of itself. Nothing outside of a family's folder
  * knows an architecture. B examples, E features.
  */
+import type { TowerLayout } from "../checkpoint/layout/tensor-layout.js";
 import type { Encoder } from "../data/encoder.js";
 import type { TensorSpec } from "../engine/program.js";
 import type { Tensor } from "../engine/tf.js";
@@ -15,6 +16,8 @@ export interface NamedShape {
 export interface ModelTensor extends NamedShape {
   /** The repeated block that it is in, counted from 0; absent before the first and behind the last. */
   readonly block?: number;
+  /** The list that the block is in, for models with several: `encoder.block` and `decoder.block`. */
+  readonly stack?: string;
   /** `embeddings`: before the first block; `output`: behind the last. */
   readonly part: "embeddings" | "block" | "output";
   /**
@@ -39,6 +42,8 @@ export interface ModelWatch {
 /** An encoder whose sizes are known: a function from its tensors and examples to features. */
 export interface Model {
   readonly featureSize: number;
+  /** What files call its tensors. */
+  readonly layout: TowerLayout;
   /** Every parameter tensor in forward order: the order of "layers" everywhere in this project. */
   readonly tensors: readonly ModelTensor[];
   /** The tensor of the linear map to the features, where there is one that may be left as the base has it. */

@@ -1,4 +1,5 @@
 /** Pages without a network: text, tables and SVG figures in one file, light and dark as the reader's system is. */
+import { shownText } from "../runtime/printable.js";
 import type { Cells } from "./table.js";
 
 const STYLE = `
@@ -60,7 +61,14 @@ export function htmlFigure(svg: string, caption: string): string {
   return `<figure>\n<div class="wide">${svg}</div>\n<figcaption>${text}</figcaption>\n</figure>`;
 }
 
+/** Text in an element or in a quoted attribute. */
 export function escapeHtml(text: string): string {
-  const names: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
-  return text.replaceAll(/[&<>"]/g, (character) => names[character] ?? character);
+  const names: Readonly<Record<string, string>> = {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    '"': "&quot;",
+    "'": "&#39;",
+  };
+  return shownText(text).replaceAll(/[&<>"']/g, (character) => names[character] ?? character);
 }

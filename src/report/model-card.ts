@@ -7,7 +7,9 @@ import { formatConfig } from "../config/format.js";
 import type { RunConfig } from "../config/schema.js";
 import { processingOf } from "../merge/task-vector-processings.js";
 import { objectiveFacts, readsLabels } from "../objective/catalog.js";
+import { shownLine } from "../runtime/printable.js";
 import type { CoefficientsRecord } from "../track/coefficients-file.js";
+import { codeBlock, codeSpan, markdownLine } from "./markdown.js";
 import { isEntropy, type ResultRow } from "./summary.js";
 import { markdownTable, markdownText } from "./table.js";
 
@@ -33,21 +35,21 @@ const PAPER =
 export function modelCard(input: ModelCardInput): string {
   const { config, coefficients, rows } = input;
   const frontMatter = stringify({
-    base_model: [input.base, ...input.experts],
+    base_model: [input.base, ...input.experts].map(shownLine),
     base_model_relation: "merge",
     tags: ["merge", "adamerge"],
   });
   const sections = [
     `---\n${frontMatter}---`,
-    `# ${input.name}`,
-    `A merge of ${coefficients.tasks.length} models fine-tuned from \`${input.base}\` ` +
-      `(${coefficients.tasks.join(", ")}), made by adamerge ${input.version}.`,
+    `# ${markdownLine(input.name)}`,
+    `A merge of ${coefficients.tasks.length} models fine-tuned from ${codeSpan(input.base)} ` +
+      `(${coefficients.tasks.map(markdownLine).join(", ")}), made by adamerge ${input.version}.`,
     `## Method\n\n${methodText(config)}`,
     `## Data\n\n${dataText(config)}${input.heads === undefined ? "" : `\n\n${input.heads}`}`,
     ...(rows.length > 0 ? [resultsText(rows)] : []),
     `## Coefficients\n\n${markdownText(coefficientCells(coefficients))}\n\n` +
       "All of them are in `coefficients.json`.",
-    `## Configuration\n\n\`\`\`yaml\n${shareableConfig(config)}\`\`\``,
+    `## Configuration\n\n${codeBlock(shareableConfig(config), "yaml")}`,
   ];
   return `${sections.join("\n\n")}\n`;
 }
@@ -96,9 +98,9 @@ function resultsText(rows: readonly ResultRow[]): string {
 export function dataText({ data, objective }: Pick<RunConfig, "data" | "objective">): string {
   const labels = readsLabels(objective.name) ? "with their labels" : "no labels";
   const most = data.adapt_limit === null ? "" : `at most ${data.adapt_limit} per task, `;
-  const adapted = `Adapted on the images (${most}${labels}) of the \`${data.adapt_split}\` split`;
+  const adapted = `Adapted on the images (${most}${labels}) of the ${codeSpan(data.adapt_split)} split`;
   if (data.eval_split === null) return `${adapted}. **Its accuracy was not measured**: no labelled images were given.`;
-  const used = `${adapted}; accuracy measured on the \`${data.eval_split}\` split.`;
+  const used = `${adapted}; accuracy measured on the ${codeSpan(data.eval_split)} split.`;
   if (data.adapt_split !== data.eval_split) return used;
   const how = readsLabels(objective.name)
     ? "with their labels: these numbers are an upper bound, not a result"

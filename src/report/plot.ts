@@ -4,6 +4,7 @@
  */
 import sharp from "sharp";
 import type { TopLevelSpec } from "vega-lite";
+import { shownText } from "../runtime/printable.js";
 
 /** A named figure: its file name, what it shows, and its specification. */
 export interface Figure {
@@ -49,7 +50,8 @@ export async function figureSvg({ spec }: Figure): Promise<string> {
   const compiled = compile(spec, { config, logger: vega.logger(vega.Error) }).spec;
   const view = new vega.View(vega.parse(compiled), { renderer: "none" });
   try {
-    return await view.toSVG();
+    // XML has no place for control characters, not even escaped.
+    return shownText(await view.toSVG());
   } finally {
     view.finalize();
   }

@@ -1,4 +1,6 @@
 /** Tables for terminals and Markdown: results by method and task, and any other cells. */
+import { shownLine } from "../runtime/printable.js";
+import { markdownLine } from "./markdown.js";
 import { isEntropy, type ResultRow } from "./summary.js";
 
 /** Cells of a table, the first row its heading. Columns after the first are numbers and stand right-aligned. */
@@ -34,7 +36,8 @@ export function markdownTable(rows: readonly ResultRow[]): string {
 }
 
 /** Cells as text in columns two spaces apart, a rule under the heading. */
-export function alignedText(cells: Cells): string {
+export function alignedText(given: Cells): string {
+  const cells = given.map((row) => row.map(shownLine));
   const widths = columnWidths(cells);
   const line = (row: readonly string[]) =>
     widths
@@ -50,7 +53,7 @@ export function alignedText(cells: Cells): string {
 
 /** Cells as a Markdown table. */
 export function markdownText(cells: Cells): string {
-  const escaped = cells.map((row) => row.map((cell) => cell.replace(/[\\|]/g, "\\$&").replace(/\s+/g, " ")));
+  const escaped = cells.map((row) => row.map((cell) => markdownLine(cell.replace(/\s+/g, " "))));
   const [heading = [], ...body] = escaped;
   const line = (row: readonly string[]) => `| ${row.join(" | ")} |`;
   const rule = heading.map((_, column) => (column === 0 ? "---" : "---:"));

@@ -1,14 +1,15 @@
 /** Coefficients from and to the files of other tools, for a suite: it knows the names that those leave out. */
-import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { openBase } from "../checkpoint/clip-models.js";
 import { parseUri, shownReference } from "../checkpoint/hub/reference.js";
 import type { Hub } from "../checkpoint/hub/request.js";
 import type { RunConfig } from "../config/schema.js";
 import { openSuite } from "../data/suite.js";
 import { CheckpointError } from "../errors.js";
+import { openBase } from "../model/clip/models.js";
 import { familyOf } from "../model/families.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { requireFilePlace } from "../runtime/output-place.js";
+import { readBytes } from "../runtime/regular-file.js";
 import { blocksOf, fusionBenchLayers, officialLayers } from "../track/coefficient-formats/layer-orders.js";
 import { mergekitText } from "../track/coefficient-formats/mergekit.js";
 import { looksLikeNpy, npyBytes, parseNpy } from "../track/coefficient-formats/npy.js";
@@ -20,6 +21,7 @@ import {
 } from "../track/coefficient-formats/tables.js";
 import { type CoefficientsRecord, coefficientsText, parseCoefficients } from "../track/coefficients-file.js";
 import { chosenTasks } from "./inputs.js";
+import { suiteInputs } from "./suite-place.js";
 import { bringSuite } from "./suite-sources.js";
 
 export const coefficientForms = ["json", "fusionbench", "official", "mergekit"] as const;
@@ -30,6 +32,11 @@ export interface ConvertCoefficientsOptions {
   readonly from: string;
   readonly output: string;
   readonly to: CoefficientForm;
+  /** Whether a file at `output` may be replaced; default false. */
+  readonly overwrite?: boolean;
+  /** The file of the config, and our cache: no output may touch them. */
+  readonly configPath?: string;
+  readonly cacheDir?: string;
   /** For suites that name repositories on the hub. */
   readonly hub?: Hub;
 }
@@ -42,6 +49,12 @@ export async function convertCoefficients(
   config: RunConfig,
   options: ConvertCoefficientsOptions,
 ): Promise<CoefficientsRecord> {
+  const { from, output, overwrite = false } = options;
+  await requireFilePlace(output, {
+    shown: `--output ${output}`,
+    inputs: [...(await suiteInputs(config, options)), { path: from, what: "the file of coefficients" }],
+    overwrite,
+  });
   const named = await openSuite(config.suite);
   // Only the base is looked into.
   const suite = await bringSuite(named, { tasks: [], splits: [] }, options.hub);
@@ -89,8 +102,11 @@ function nameForMergekit(path: string): string {
   return reference === undefined ? path : shownReference(reference);
 }
 
+/** A number per task and tensor: some megabytes. */
+const MAX_BYTES = 1_000_000_000;
+
 async function readRecord(file: string, tasks: readonly string[], blocks: number): Promise<CoefficientsRecord> {
-  const bytes = await readFile(file).catch((cause: unknown) => {
+  const bytes = await readBytes(file, "a file of coefficients", MAX_BYTES).catch((cause: unknown) => {
     throw new CheckpointError(
       `${file}: expected a file of coefficients (${cause instanceof Error ? cause.message : cause})`,
       {
@@ -103,7 +119,7 @@ async function readRecord(file: string, tasks: readonly string[], blocks: number
     throw new CheckpointError(
       `${file}: expected coefficients as .json, .npy or a list, found a file of torch.save; write it as .npy: numpy.save("weights.npy", torch.load(FILE).numpy())`,
     );
-  const text = bytes.toString("utf8");
+  const text = Buffer.from(bytes).toString("utf8");
   if (text.trimStart().startsWith("{")) return parseCoefficients(text, file);
   return recordOfOfficial(text, tasks, officialLayers(blocks), file);
 }

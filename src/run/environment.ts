@@ -1,16 +1,23 @@
 /** What `adamerge doctor` finds out: which engines and devices work here, and what to do about those that do not. */
-import { access, constants, mkdir } from "node:fs/promises";
+import { access, constants } from "node:fs/promises";
 import { availableParallelism, freemem, totalmem } from "node:os";
 import { versions } from "node:process";
 import { createEngine, type DeviceName, type EngineName } from "../engine/create-engine.js";
 import type { DoctorCheck, DoctorReport } from "../report/summary.js";
+import { shownAddress, withoutCredentials } from "../runtime/credentials.js";
+import { makeFolder } from "../runtime/make-folder.js";
 import { canMapFiles, mappingGuard } from "../runtime/mmap.js";
+import { authorization, failureText } from "../track/mlflow/client.js";
+import type { Tracking } from "./tracking.js";
 
 export interface DoctorOptions {
   readonly cacheDir: string;
-  /** MLFLOW_TRACKING_URI, when it is set. */
-  readonly trackingUri: string | undefined;
-  readonly fetch: (url: string, options: { signal: AbortSignal }) => Promise<{ ok: boolean; status: number }>;
+  /** The tracking server, where one is named. */
+  readonly tracking: Pick<Tracking, "uri" | "username" | "password" | "token"> | undefined;
+  readonly fetch: (
+    url: string,
+    options: { readonly signal: AbortSignal; readonly headers: Headers },
+  ) => Promise<{ ok: boolean; status: number }>;
 }
 
 const GIGABYTE = 1e9;
@@ -100,7 +107,7 @@ function mappingCheck(): DoctorCheck {
 
 async function cacheCheck(cacheDir: string): Promise<DoctorCheck> {
   try {
-    await mkdir(cacheDir, { recursive: true });
+    await makeFolder(cacheDir);
     await access(cacheDir, constants.W_OK);
     return { name: "cache", ok: true, detail: cacheDir };
   } catch (error) {
@@ -114,25 +121,28 @@ async function cacheCheck(cacheDir: string): Promise<DoctorCheck> {
   }
 }
 
-async function trackerCheck({ trackingUri, fetch }: DoctorOptions): Promise<DoctorCheck> {
-  if (trackingUri === undefined)
+async function trackerCheck({ tracking, fetch }: DoctorOptions): Promise<DoctorCheck> {
+  if (tracking === undefined)
     return { name: "tracker", ok: true, detail: "MLFLOW_TRACKING_URI is not set; runs are kept in their folders" };
+  const shown = shownAddress(tracking.uri);
   try {
-    const response = await fetch(new URL("health", `${trackingUri.replace(/\/$/, "")}/`).href, {
+    const response = await fetch(new URL("health", `${tracking.uri.replace(/\/+$/, "")}/`).href, {
       signal: AbortSignal.timeout(TRACKER_TIMEOUT_MS),
+      headers: authorization(tracking),
     });
     return {
       name: "tracker",
       ok: response.ok,
-      detail: `${trackingUri} answers ${response.status}`,
+      detail: `${shown} answers ${response.status}`,
       ...(response.ok ? {} : { advice: "check the address and the credentials" }),
     };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    // The messages of URL and fetch quote the address.
+    const reason = URL.canParse(tracking.uri) ? failureText(error) : "it is no address";
     return {
       name: "tracker",
       ok: false,
-      detail: `${trackingUri} cannot be reached: ${reason}`,
+      detail: withoutCredentials(`${shown} cannot be reached: ${reason}`),
       advice: "start the server, or unset MLFLOW_TRACKING_URI",
     };
   }

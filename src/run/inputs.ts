@@ -2,15 +2,14 @@
  * Everything a run reads: suite, checkpoints, bundle, heads and images, checked against one another before any
  * computation starts.
  */
-import { readFile, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import { buildBundle } from "../checkpoint/build-bundle.js";
 import type { Bundle } from "../checkpoint/bundle.js";
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
-import { openBase, openExpert } from "../checkpoint/clip-models.js";
 import { derivationWarnings } from "../checkpoint/derivation.js";
 import type { Hub } from "../checkpoint/hub/request.js";
-import { compareCheckpoints, failOnProblems } from "../checkpoint/preflight.js";
+import { compareCheckpoints, type Expert, failOnProblems } from "../checkpoint/preflight.js";
 import { pytorchNotice } from "../checkpoint/torch/notice.js";
 import { judgedSplit } from "../config/judged-split.js";
 import { nearest } from "../config/nearest.js";
@@ -20,13 +19,16 @@ import { openDataset } from "../data/dataset.js";
 import type { Encoder } from "../data/encoder.js";
 import { type ExampleStore, type LabelledExamples, requireLabels, withoutLabels } from "../data/examples.js";
 import { openSuite, type Suite, type SuiteTask } from "../data/suite.js";
-import { CheckpointError, ConfigError } from "../errors.js";
+import { ConfigError } from "../errors.js";
 import { type Grouping, groupMergeable } from "../merge/groups.js";
 import { processingOf } from "../merge/task-vector-processings.js";
+import { aroundTower, openBase, openExpert } from "../model/clip/models.js";
 import { familyOf } from "../model/families.js";
 import type { Model } from "../model/family.js";
 import type { Head } from "../model/heads.js";
+import { together } from "../runtime/together.js";
 import type { ComparedModels } from "./fit-needs.js";
+import { planSavedModel, type SavedModel } from "./saved-model.js";
 import { bringSuite, taskDataset } from "./suite-sources.js";
 import { loadHeads } from "./task-heads.js";
 
@@ -38,8 +40,8 @@ export interface Inputs {
   readonly model: Model;
   /** Of the examples that the model takes. */
   readonly encoder: Encoder;
-  /** preprocessor_config.json as it stands, for the merged model. */
-  readonly preprocessorJson: unknown;
+  /** What the merged model is saved as, where that was asked for. */
+  readonly saved: SavedModel | undefined;
   readonly bundle: Bundle;
   readonly grouping: Grouping;
   /** Of the merged tasks. */
@@ -54,6 +56,8 @@ export interface Inputs {
   readonly cacheBytes: number;
   /** Where the hub's data sets come from; undefined: the suite's data sets are directories. */
   readonly hub: Hub | undefined;
+  /** Is told what data sets passed over or assumed. */
+  readonly notice: (text: string) => void;
 }
 
 export interface InputOptions {
@@ -65,6 +69,8 @@ export interface InputOptions {
   readonly signal?: AbortSignal;
   /** Called when the models have been compared, before anything long. */
   readonly onCompared?: (models: ComparedModels) => Promise<void>;
+  /** Whether a merged model will be saved: the base's other files are looked at before the work. */
+  readonly isSaved?: boolean;
 }
 
 /** Opens the suite's checkpoints, compares them, builds or reuses the bundle, and reads the heads. */
@@ -75,19 +81,31 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   // A base that is one file has its configs beside it.
   const folder = (await stat(suite.base)).isDirectory() ? suite.base : dirname(suite.base);
   const { model, encoder } = await familyOf(base.config).open({ config: base.config, folder });
+  const { layout, projection } = model;
   const experts = await Promise.all(
     tasks.map(async ({ name, expert }) => ({ task: name, checkpoint: await openExpert(expert, base) })),
   );
-  const notice = pytorchNotice([base, ...experts.map(({ checkpoint }) => checkpoint)]);
-  if (notice !== undefined) log(`notice: ${notice}`);
-  const { tensors } = model;
-  failOnProblems(await compareCheckpoints(base, experts, tensors));
+  const pickled = pytorchNotice([base, ...experts.map(({ checkpoint }) => checkpoint)]);
+  if (pickled !== undefined) log(`notice: ${pickled}`);
+  // Experts are saved as CLIPVisionModel too, which has no projection.
+  const tensors = model.tensors.map((tensor) => ({ ...tensor, isOptional: tensor.name === projection }));
+  failOnProblems(await compareCheckpoints(base, experts, tensors, layout));
+  for (const checkpoint of [base, ...experts.map((expert) => expert.checkpoint)]) {
+    const around = aroundTower(checkpoint);
+    if (around !== undefined) log(`notice: ${around}`);
+  }
+  const unprojected = withoutProjection(experts, model);
+  if (unprojected !== undefined) log(`notice: ${unprojected}`);
   await onCompared?.({ model, tasks: tasks.length });
+  const names = tensors.map(({ name }) => name);
+  const saved = options.isSaved === true ? await planSavedModel(suite.base, names) : undefined;
+  for (const said of saved?.notices ?? []) log(`notice: ${said}`);
   const processing = processingOf(config.task_vectors)?.make(config.task_vectors);
   const built = await buildBundle({
     base,
     experts,
     tensors,
+    layout,
     cacheDir,
     ...(processing === undefined ? {} : { processing }),
     dtype: config.task_vectors.dtype === "float16" ? "F16" : "F32",
@@ -96,7 +114,8 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   for (const warning of await derivationWarnings(built)) log(`warning: ${warning}`);
   const bundle = config.merge_projection ? built : withBaseProjection(built, model);
   const cacheBytes = config.data.pixel_cache_gb * 1e9;
-  const context = { suite, base, model, encoder, hub, cacheBytes };
+  const notice = noticesOnce(log);
+  const context = { suite, base, model, encoder, hub, cacheBytes, notice };
   const all = await loadHeads(config, [...new Set([...tasks, ...judged])], context, options);
   const headsOf = (some: readonly SuiteTask[]) => some.flatMap(({ name }) => all.get(name) ?? []);
   const grouping = groupMergeable(bundle, model, {
@@ -110,7 +129,7 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
     base,
     model,
     encoder,
-    preprocessorJson: await readJson(join(folder, "preprocessor_config.json")),
+    saved,
     bundle,
     grouping,
     heads: headsOf(tasks),
@@ -119,6 +138,17 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
     corruption: corruptionOf(config),
     cacheBytes,
     hub,
+    notice,
+  };
+}
+
+/** A split is opened for learning, for judging and for its head: what is said of it is said once. */
+function noticesOnce(log: (line: string) => void): (text: string) => void {
+  const said = new Set<string>();
+  return (text) => {
+    if (said.has(text)) return;
+    said.add(text);
+    log(`notice: ${text}`);
   };
 }
 
@@ -145,6 +175,16 @@ const CORRUPTION_SEED = 0;
 function corruptionOf({ data }: RunConfig): ChosenCorruption | undefined {
   if (data.corruption === "none") return undefined;
   return { name: data.corruption, severity: data.corruption_severity, seed: CORRUPTION_SEED };
+}
+
+/** Which experts have no projection where others do, in a sentence; undefined where all are alike. */
+function withoutProjection(experts: readonly Expert[], { projection }: Pick<Model, "projection">): string | undefined {
+  if (projection === undefined) return undefined;
+  const has = ({ checkpoint }: Expert) =>
+    checkpoint.isPartial || [...checkpoint.tensors.keys()].some((name) => name.endsWith(projection));
+  const lacking = experts.filter((expert) => !has(expert)).map(({ task }) => task);
+  if (lacking.length === 0 || lacking.length === experts.length) return undefined;
+  return `the experts of ${lacking.join(", ")} have no ${projection}: they count as having the base's, and the others' changes of it are merged`;
 }
 
 /** The projection is left as the base has it, as FusionBench does. */
@@ -177,56 +217,49 @@ export function chosenTasks(
   });
 }
 
-async function readJson(file: string): Promise<unknown> {
-  try {
-    return JSON.parse(await readFile(file, "utf8"));
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CheckpointError(`${file}: expected a JSON file (${reason}); copy it from the base model`, { cause });
-  }
-}
-
 /** The labelled examples of `tasks` in a split. Throws DataError for a split without labels. */
 export function loadLabelled(
   inputs: Inputs,
   tasks: readonly SuiteTask[],
   split: string,
   cacheDir: string,
+  stop?: AbortSignal,
 ): Promise<Map<string, LabelledExamples>> {
-  const { encoder, corruption, cacheBytes } = inputs;
-  return loadAll(tasks, async (task, signal) => {
-    const dataset = await openDataset({ ...(await taskDataset(task, split, inputs.hub)), classes: task.classes });
+  const { encoder, corruption, cacheBytes, notice } = inputs;
+  const load = async (task: SuiteTask, signal: AbortSignal): Promise<LabelledExamples> => {
+    const source = await taskDataset(task, split, inputs.hub);
+    const dataset = await openDataset({ ...source, classes: task.classes, notice });
     return requireLabels(
       await encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal }),
       `task ${task.name}`,
     );
-  });
+  };
+  return loadAll(tasks, load, stop);
 }
 
 /** The examples of every merged task in a split, their labels left behind. */
-export function loadUnlabelled(inputs: Inputs, split: string, cacheDir: string): Promise<Map<string, ExampleStore>> {
-  const { encoder, corruption, cacheBytes } = inputs;
-  return loadAll(inputs.tasks, async (task, signal) => {
-    const dataset = await openDataset(await taskDataset(task, split, inputs.hub));
+export function loadUnlabelled(
+  inputs: Inputs,
+  split: string,
+  cacheDir: string,
+  stop?: AbortSignal,
+): Promise<Map<string, ExampleStore>> {
+  const { encoder, corruption, cacheBytes, notice } = inputs;
+  const load = async (task: SuiteTask, signal: AbortSignal): Promise<ExampleStore> => {
+    const dataset = await openDataset({ ...(await taskDataset(task, split, inputs.hub)), notice });
     return withoutLabels(await encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal }));
-  });
+  };
+  return loadAll(inputs.tasks, load, stop);
 }
 
-/** By task, all at once. When one fails the others stop, and leave nothing half-written behind, before its error is thrown. */
+/** By task, all at once. */
 async function loadAll<Store>(
   tasks: readonly SuiteTask[],
   load: (task: SuiteTask, signal: AbortSignal) => Promise<Store>,
+  stop: AbortSignal | undefined,
 ): Promise<Map<string, Store>> {
-  const controller = new AbortController();
-  const loads = tasks.map(async (task): Promise<[string, Store]> => {
-    try {
-      return [task.name, await load(task, controller.signal)];
-    } catch (error) {
-      controller.abort(error);
-      throw error;
-    }
-  });
-  await Promise.allSettled(loads);
-  controller.signal.throwIfAborted();
-  return new Map(await Promise.all(loads));
+  const named =
+    (task: SuiteTask) =>
+    async (signal: AbortSignal): Promise<[string, Store]> => [task.name, await load(task, signal)];
+  return new Map(await together<[string, Store][]>(tasks.map(named), stop));
 }

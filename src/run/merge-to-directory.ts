@@ -1,48 +1,52 @@
 /** Applies coefficients that were learned before and writes the merged model as a Hugging Face directory. */
-import { readdir, readFile } from "node:fs/promises";
 import { saveCheckpoint } from "../checkpoint/checkpoint.js";
+import { formerCheckpoint } from "../checkpoint/former-checkpoint.js";
+import { readStoredBytes } from "../checkpoint/stored-tensor.js";
 import type { RunConfig } from "../config/schema.js";
 import { prototypesOf, zeroShotOf } from "../data/head-recipes.js";
 import type { SuiteTask } from "../data/suite.js";
-import { CheckpointError, ConfigError } from "../errors.js";
+import { CheckpointError } from "../errors.js";
 import { readMergedTensor } from "../merge/merged-weights.js";
 import { modelCard } from "../report/model-card.js";
 import type { ResultRow } from "../report/summary.js";
-import { type CoefficientsRecord, parseCoefficients } from "../track/coefficients-file.js";
+import { type Replacing, settleReplaced } from "../runtime/atomic-file.js";
+import { requireFolderPlace } from "../runtime/output-place.js";
+import { type CoefficientsRecord, readCoefficients } from "../track/coefficients-file.js";
 import { type InputOptions, type Inputs, loadInputs } from "./inputs.js";
 import { packageVersion } from "./records.js";
+import { planSavedModel } from "./saved-model.js";
+import { coefficientsInputs, suiteInputs } from "./suite-place.js";
 
-/** Merges the suite of `config` with the coefficients in `coefficientsPath` into `directory`, which must be empty or absent. */
+export interface MergeToDirectoryOptions extends InputOptions {
+  /** Replace an earlier result, if it is all that the directory holds. */
+  readonly overwrite?: boolean;
+  /** The file of the config: no output may touch it. */
+  readonly configPath?: string;
+}
+
+/** Merges the suite of `config` with the coefficients in `coefficientsPath` into `directory`, which must be empty or absent, or may be overwritten. */
 export async function mergeToDirectory(
   config: RunConfig,
   coefficientsPath: string,
   directory: string,
-  options: InputOptions,
+  options: MergeToDirectoryOptions,
 ): Promise<void> {
-  await refuseFull(directory);
-  const record = parseCoefficients(await readText(coefficientsPath), coefficientsPath);
-  const inputs = await loadInputs(config, options);
-  await writeMergedModel(directory, inputs, config, { record, path: coefficientsPath }, []);
+  const overwrite = options.overwrite ?? false;
+  await settleReplaced(directory, REPLACING);
+  await requireFolderPlace(directory, {
+    shown: `--output ${directory}`,
+    inputs: [...(await suiteInputs(config, options)), ...(await coefficientsInputs(coefficientsPath))],
+    overwrite,
+    ...REPLACING,
+  });
+  const record = await readCoefficients(coefficientsPath);
+  const inputs = await loadInputs(config, { ...options, isSaved: true });
+  const from = { record, path: coefficientsPath };
+  await writeMergedModel(directory, inputs, config, from, [], overwrite ? REPLACING : undefined);
 }
 
-/** Said before the work rather than after it. */
-async function refuseFull(directory: string): Promise<void> {
-  const entries = await readdir(directory).catch(() => []);
-  if (entries.length === 0) return;
-  throw new ConfigError(
-    `${directory}: expected a new or empty folder for the merged model, found ${entries.length} entries; choose another --output`,
-  );
-}
-
-/** Reads a text file; a missing one is the user's error. */
-export async function readText(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CheckpointError(`${path}: expected a coefficients.json of a run (${reason})`, { cause });
-  }
-}
+/** Models that versions without a manifest wrote may be replaced too. */
+const REPLACING: Replacing = { recognise: formerCheckpoint };
 
 /**
  * One coefficient per tensor and task [N, K] from a file, matched by names: groups through its `groupOf`, or through the
@@ -82,24 +86,33 @@ export function tensorCoefficients(record: CoefficientsRecord, inputs: Inputs, p
   return values;
 }
 
-/** Writes config.json, preprocessor_config.json, the merged tensors in float32 and a model card. */
+/** Writes the merged tensors in float32, all else of the base as it is there, and a model card. */
 export async function writeMergedModel(
   directory: string,
   inputs: Inputs,
   config: RunConfig,
   { record, path }: { readonly record: CoefficientsRecord; readonly path: string },
   rows: readonly ResultRow[],
+  replace?: Replacing,
 ): Promise<void> {
-  const { bundle, base } = inputs;
+  const { bundle, suite } = inputs;
+  const names = bundle.tensors.map(({ name }) => name);
+  const saved = inputs.saved ?? (await planSavedModel(suite.base, names));
   const coefficientsNK = tensorCoefficients(record, inputs, path);
   const rowOfTensor = new Map(inputs.grouping.tensors.map((name, index) => [name, index]));
   const byName = new Map(bundle.tensors.map((tensor) => [tensor.name, tensor]));
   await saveCheckpoint(directory, {
-    config: base.config,
-    preprocessor: inputs.preprocessorJson,
+    config: saved.config,
+    companions: saved.companions,
     readme: cardOf(inputs, config, record, rows),
-    specs: bundle.tensors.map(({ name, shape }) => ({ name, shape, dtype: "F32" })),
+    replace,
+    specs: [
+      ...bundle.tensors.map(({ name, shape }) => ({ name, shape, dtype: "F32" })),
+      ...[...saved.copied].map(([name, { shape, dtype }]) => ({ name, shape, dtype })),
+    ],
     data: async (name) => {
+      const copied = saved.copied.get(name);
+      if (copied !== undefined) return readStoredBytes(copied);
       const tensor = byName.get(name);
       if (tensor === undefined) throw new CheckpointError(`${directory}: no tensor ${name}`);
       return readMergedTensor(bundle, tensor, coefficientsNK, rowOfTensor.get(name) ?? 0);

@@ -2,7 +2,7 @@
  * The models that a table compares, as coefficients of one bundle: the base, single experts, averages, sums, and what was
  * learned. All are merged and evaluated by the same code. N tensors, K tasks.
  */
-import { openExpert } from "../checkpoint/clip-models.js";
+
 import type { RunConfig } from "../config/schema.js";
 import type { ExampleStore } from "../data/examples.js";
 import { assert, ConfigError } from "../errors.js";
@@ -11,6 +11,7 @@ import { mergeBundle } from "../merge/merge-bundle.js";
 import { mergedTensors } from "../merge/merged-weights.js";
 import type { ModelProbe } from "../merge/methods/method.js";
 import { processingOf } from "../merge/task-vector-processings.js";
+import { openExpert } from "../model/clip/models.js";
 import { type Classifier, type Evaluation, judgeExamples, type UnlabelledEvaluation } from "../optimize/evaluate.js";
 import type { TaskScore } from "../optimize/events.js";
 import { type ResultRow, resultRow } from "../report/summary.js";

@@ -1,32 +1,53 @@
 /** The folder that a fit writes into: a new one, or that of a run that stopped. */
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import type { RunConfig } from "../config/schema.js";
-import { ConfigError } from "../errors.js";
 import type { TrainState } from "../optimize/train.js";
-import type { ResultRow, Summary } from "../report/summary.js";
+import { type ResultRow, summaryKind } from "../report/summary.js";
+import { readJsonFile } from "../runtime/json-file.js";
+import { requireApart } from "../runtime/output-place.js";
 import { readRun, reopenRunFolder } from "../track/reopen-run.js";
-import { createRunFolder, type InputFingerprints, type RunFolder } from "../track/run-folder.js";
+import {
+  createRunFolder,
+  folderOf,
+  type InputFingerprints,
+  type RunFolder,
+  requireRunPlace,
+} from "../track/run-folder.js";
+import { type SuitePlaceOptions, suiteInputs } from "./suite-place.js";
 
 interface OpenOptions {
   readonly overwrite: boolean;
   readonly resume?: string;
   readonly log: (line: string) => void;
+  readonly signal?: AbortSignal;
 }
 
 /** `state` is where the fit goes on; undefined at the beginning. */
 export async function openFolder(
   config: RunConfig,
-  { overwrite, resume, log }: OpenOptions,
+  { overwrite, resume, log, signal }: OpenOptions,
   inputs: InputFingerprints,
 ): Promise<{ readonly folder: RunFolder; readonly state: TrainState | undefined }> {
+  const lock = { onWait: log, ...(signal === undefined ? {} : { signal }) };
   if (resume === undefined) {
     const { output: root, experiment, name } = config;
-    return { folder: await createRunFolder({ root, experiment, name, config, overwrite, inputs }), state: undefined };
+    const folder = await createRunFolder({ root, experiment, name, config, overwrite, inputs, lock });
+    return { folder, state: undefined };
   }
-  const { folder, state } = await reopenRunFolder(resume, { inputs, log });
+  const { folder, state } = await reopenRunFolder(resume, { inputs, log, lock });
   log(`${resume}: goes on after step ${state?.step ?? 0} of ${config.steps}`);
   return { folder, state };
+}
+
+/** Throws ConfigError when the run's folder cannot be had, or touches what the fit reads. Nothing is opened but names. */
+export async function requireFitPlace(
+  config: RunConfig,
+  options: SuitePlaceOptions & { readonly overwrite: boolean },
+): Promise<void> {
+  const { output: root, experiment, name } = config;
+  const place = { root, experiment, name };
+  await requireApart(folderOf(place), folderOf(place), await suiteInputs(config, options));
+  await requireRunPlace({ ...place, overwrite: options.overwrite });
 }
 
 /** The config of a run to go on with and, when there is nothing left to do, its table. Throws ConfigError when there is no run. */
@@ -34,15 +55,6 @@ export async function stoppedRun(
   runPath: string,
 ): Promise<{ readonly config: RunConfig; readonly finished: readonly ResultRow[] | undefined }> {
   const { config, status } = await readRun(runPath);
-  return { config, finished: status.state === "finished" ? (await readSummary(runPath)).rows : undefined };
-}
-
-async function readSummary(folder: string): Promise<Summary> {
-  try {
-    return JSON.parse(await readFile(path.join(folder, "summary.json"), "utf8"));
-  } catch (cause) {
-    throw new ConfigError(`${folder}: expected the summary.json of a finished run, found none that can be read`, {
-      cause,
-    });
-  }
+  if (status.state !== "finished") return { config, finished: undefined };
+  return { config, finished: (await readJsonFile(path.join(runPath, "summary.json"), summaryKind)).rows };
 }

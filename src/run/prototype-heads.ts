@@ -4,12 +4,12 @@
  * labels of that split then are in the head: accuracy on the same split would be flattered, and is warned of. E features, N images.
  */
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
-import { openExpert } from "../checkpoint/clip-models.js";
 import type { LabelledExamples } from "../data/examples.js";
 import type { PrototypesRecipe } from "../data/head-recipes.js";
 import type { SuiteTask } from "../data/suite.js";
 import type { Engine } from "../engine/program.js";
 import { DataError } from "../errors.js";
+import { openExpert } from "../model/clip/models.js";
 import type { Model } from "../model/family.js";
 import type { Head } from "../model/heads.js";
 import { classPrototypes } from "../model/prototypes.js";

@@ -5,6 +5,7 @@ import type { RunConfig } from "../config/schema.js";
 import type { TrainEvent } from "../optimize/events.js";
 import type { ResultRow, Summary } from "../report/summary.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { requireResultsPlace } from "../runtime/output-place.js";
 import { chooseMethod } from "./choose-method.js";
 import { judgeMethod } from "./models.js";
 import { type SessionOptions, withSession } from "./session.js";
@@ -39,6 +40,8 @@ const FITS: ReadonlyMap<string, readonly string[]> = new Map([
 /** Runs everything, each fit in `<output>/quickstart/<method>`, and writes `<output>/quickstart/summary.json`. */
 export async function runQuickstart(options: QuickstartOptions, runFit: Fit): Promise<Summary> {
   const started = performance.now();
+  const directory = join(options.output, "quickstart");
+  await requireResultsPlace(directory, ["summary.json"], (name) => FITS.has(name));
   const configFor = async (name: string, overrides: readonly string[]): Promise<RunConfig> => {
     const all = [...options.overrides, ...overrides, "experiment=quickstart", `name=${name}`];
     const { config } = await loadRunConfig(options.configPath, all, options);
@@ -56,10 +59,7 @@ export async function runQuickstart(options: QuickstartOptions, runFit: Fit): Pr
     rows.push(...table.filter((row) => row.method === name));
   }
   const summary: Summary = { suite, engine, device, seconds: (performance.now() - started) / 1000, rows };
-  await writeFileAtomic(
-    join(options.output, "quickstart", "summary.json"),
-    `${JSON.stringify(summary, undefined, 2)}\n`,
-  );
+  await writeFileAtomic(join(directory, "summary.json"), `${JSON.stringify(summary, undefined, 2)}\n`);
   return summary;
 }
 

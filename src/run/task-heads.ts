@@ -16,7 +16,7 @@ import { type ZeroShotTask, zeroShotHeads } from "./zero-shot-heads.js";
 export async function loadHeads(
   config: RunConfig,
   tasks: readonly SuiteTask[],
-  context: Pick<Inputs, "suite" | "base" | "model" | "encoder" | "hub" | "cacheBytes">,
+  context: Pick<Inputs, "suite" | "base" | "model" | "encoder" | "hub" | "cacheBytes" | "notice">,
   { cacheDir, log, signal }: Pick<InputOptions, "cacheDir" | "log" | "signal">,
 ): Promise<Map<string, Head>> {
   const { suite, base, model } = context;
@@ -41,7 +41,7 @@ export async function loadHeads(
         heads.set(task.name, await loadHead(task.head, { ...shape, logitScale }));
       } else if (recipe !== undefined) {
         warnOfLabels(config, task, recipe, log);
-        const examples = await recipeExamples(task, recipe, context, cacheDir);
+        const examples = await recipeExamples(task, recipe, context, cacheDir, signal);
         const made = { base, model, logitScale, cacheDir, log };
         heads.set(task.name, await prototypeHead({ task, recipe, examples }, made, engine));
       }
@@ -69,9 +69,10 @@ function warnOfLabels(
 async function recipeExamples(
   task: SuiteTask,
   { split }: PrototypesRecipe,
-  { encoder, hub, cacheBytes }: Pick<Inputs, "encoder" | "hub" | "cacheBytes">,
+  { encoder, hub, cacheBytes, notice }: Pick<Inputs, "encoder" | "hub" | "cacheBytes" | "notice">,
   cacheDir: string,
+  signal: AbortSignal | undefined,
 ) {
-  const dataset = await openDataset({ ...(await taskDataset(task, split, hub)), classes: task.classes });
-  return requireLabels(await encoder.open(dataset, { cacheDir, cacheBytes }), `task ${task.name}: head`);
+  const dataset = await openDataset({ ...(await taskDataset(task, split, hub)), classes: task.classes, notice });
+  return requireLabels(await encoder.open(dataset, { cacheDir, cacheBytes, signal }), `task ${task.name}: head`);
 }

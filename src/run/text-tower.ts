@@ -6,12 +6,14 @@
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
-import { indexTextTower } from "../checkpoint/names.js";
+import { towerTensors } from "../checkpoint/layout/tower-names.js";
+import { refuseQuantised } from "../checkpoint/quantised.js";
 import { requireFinite, tensorPlace } from "../checkpoint/task-vectors.js";
 import { type ClipTokenizer, openClipTokenizer } from "../data/clip-tokenizer.js";
 import type { Engine, Executable, Program, TensorSource, TensorSpec } from "../engine/program.js";
 import { assert, CheckpointError } from "../errors.js";
 import { type ClipTextConfig, parseClipTextConfig } from "../model/clip/config.js";
+import { clipTextLayout } from "../model/clip/layout.js";
 import { clipTextFeatures, clipTextTensors, embedPrompts, tokenTable } from "../model/clip/text.js";
 import type { NamedShape } from "../model/family.js";
 import { lookup } from "../optimize/step-program.js";
@@ -41,8 +43,9 @@ export interface TextTower {
  */
 export async function openTextTower(path: string): Promise<TextTower> {
   const checkpoint = await openCheckpoint(path);
-  const stored = indexTextTower(checkpoint.tensors.keys());
-  if (stored.size === 0)
+  refuseQuantised(checkpoint);
+  const { names: stored } = towerTensors(clipTextLayout, checkpoint.tensors.keys(), path);
+  if (!stored.has(clipTextLayout.tower.prefix + clipTextLayout.tower.sign))
     throw new CheckpointError(
       `${path}: expected a CLIP model with its text tower (text_model.*) for zero-shot heads, found none; name a whole CLIP model as text_model in suite.yaml, or give the file of a stored head`,
     );

@@ -1,13 +1,16 @@
 /** One model's weights as its files have them: every tensor of the model, those that it lacks from the base. */
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
-import { indexByCanonicalName } from "../checkpoint/names.js";
+import { towerTensors } from "../checkpoint/layout/tower-names.js";
 import type { Model } from "../model/family.js";
+
+/** What a model calls its tensors. */
+export type NamedModel = Pick<Model, "tensors" | "layout">;
 
 /** Every tensor of the model from a checkpoint, those that it lacks from the base. */
 export async function modelWeights(
   own: Checkpoint,
   base: Checkpoint,
-  model: Pick<Model, "tensors">,
+  model: NamedModel,
 ): Promise<Map<string, Float32Array>> {
   const weights = new Map<string, Float32Array>();
   for (const { name, checkpoint, stored } of modelTensors(own, base, model))
@@ -19,7 +22,7 @@ export async function modelWeights(
 export async function weightHashes(
   own: Checkpoint,
   base: Checkpoint,
-  model: Pick<Model, "tensors">,
+  model: NamedModel,
 ): Promise<readonly (readonly [string, string | undefined])[]> {
   const keys: (readonly [string, string | undefined])[] = [];
   for (const { name, checkpoint, stored } of modelTensors(own, base, model))
@@ -28,8 +31,10 @@ export async function weightHashes(
 }
 
 /** Where each tensor of the model is: in `own`, or else in the base. */
-function modelTensors(own: Checkpoint, base: Checkpoint, { tensors: wanted }: Pick<Model, "tensors">) {
-  const [ownNames, baseNames] = [own, base].map(({ tensors, path }) => indexByCanonicalName(tensors.keys(), path));
+function modelTensors(own: Checkpoint, base: Checkpoint, { tensors: wanted, layout }: NamedModel) {
+  const [ownNames, baseNames] = [own, base].map(
+    ({ tensors, path }) => towerTensors(layout, tensors.keys(), path).names,
+  );
   return wanted.map(({ name }) => {
     const stored = ownNames?.get(name);
     if (stored !== undefined) return { name, checkpoint: own, stored };

@@ -12,6 +12,8 @@ export interface Tracking {
   readonly username?: string | undefined;
   readonly password?: string | undefined;
   readonly token?: string | undefined;
+  /** The directory below which the server may have artifacts put on this machine; undefined: nowhere. */
+  readonly artifactRoot?: string | undefined;
   /** Experiment on the server; null for the run's own. */
   readonly experiment: string | null;
   /** Also deliver the merged model. */
@@ -25,8 +27,8 @@ const FINISH_LIMIT_MS = 30_000;
 const INTERRUPTED_LIMIT_MS = 3_000;
 
 function clientOf(tracking: Tracking, attempts?: number) {
-  const { uri, username, password, token } = tracking;
-  const credentials = { username, password, token };
+  const { uri, username, password, token, artifactRoot } = tracking;
+  const credentials = { username, password, token, artifactRoot };
   const tools = { fetch, sleep: (ms: number) => setTimeout(ms), random: Math.random };
   return createMlflowClient({ uri, ...credentials, ...tools, ...(attempts === undefined ? {} : { attempts }) });
 }

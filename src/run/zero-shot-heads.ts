@@ -59,7 +59,10 @@ export async function zeroShotHeads(
   const facts = ["zero-shot", VERSION, text.config, await text.hashes(), logitScale];
   const missing: Planned[] = [];
   for (const { task, recipe } of tasks) {
-    const promptsC = classPrompts(task, recipe).map((prompts) => prompts.map(text.tokenizer.encode));
+    const texts = classPrompts(task, recipe);
+    const tokens = await text.tokenizer.encode(texts.flat());
+    const { length } = recipe.templates;
+    const promptsC = texts.map((_, index) => tokens.slice(index * length, (index + 1) * length));
     const path = keptHeadPath(cacheDir, [...facts, promptsC]);
     const kept = await readKeptHead(path, { task: task.name, classes: task.classes.length, featureSize });
     if (kept === undefined) missing.push({ task, recipe, path, promptsC });

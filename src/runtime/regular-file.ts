@@ -47,6 +47,17 @@ function requireRegular(
   throw new Failure(`${path}: expected ${what}, found ${kind}. Give the path of the file.`);
 }
 
+/** The pieces of a file as they are read. Throws `Failure` as `openRegular`. */
+export async function* streamRegular(
+  path: string,
+  what: string,
+  Failure: InputErrorClass = CheckpointError,
+): AsyncGenerator<Uint8Array> {
+  const file = await openRegular(path, what, Failure);
+  // Closes the file when it has ended, or nobody wants more.
+  yield* file.createReadStream();
+}
+
 /** Fills `bytes` from `offset` on. Throws `Failure` for a file that ends earlier. */
 export async function readExactly(
   file: FileHandle,
@@ -74,17 +85,60 @@ export async function readText(
   mostBytes: number,
   Failure: InputErrorClass = CheckpointError,
 ): Promise<string> {
+  const text = decodeUtf8(await readBytes(path, what, mostBytes, Failure));
+  if (text !== undefined) return text;
+  throw new Failure(`${path}: expected ${what} in UTF-8, found bytes that are not. Get the file again.`);
+}
+
+/** As `readText`; undefined where nothing is at the path. */
+export async function readTextIfThere(
+  path: string,
+  what: string,
+  mostBytes: number,
+  Failure: InputErrorClass = CheckpointError,
+): Promise<string | undefined> {
+  return (await isThere(path)) ? readText(path, what, mostBytes, Failure) : undefined;
+}
+
+/** The first bytes of a file, all or `mostBytes`; undefined where nothing is at the path. Throws `Failure` as `openRegular`. */
+export async function readBeginning(
+  path: string,
+  what: string,
+  mostBytes: number,
+  Failure: InputErrorClass = CheckpointError,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  if (!(await isThere(path))) return undefined;
+  const file = await openRegular(path, what, Failure);
+  try {
+    const bytes = new Uint8Array(Math.min(mostBytes, (await file.stat()).size));
+    await readExactly(file, bytes, 0, path, Failure);
+    return bytes;
+  } finally {
+    await file.close();
+  }
+}
+
+function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code !== "ENOENT" && error.code !== "ENOTDIR",
+  );
+}
+
+/** All bytes of a file of at most `mostBytes`. Throws `Failure` as `openRegular`, and for a larger file. */
+export async function readBytes(
+  path: string,
+  what: string,
+  mostBytes: number,
+  Failure: InputErrorClass = CheckpointError,
+): Promise<Uint8Array<ArrayBuffer>> {
   const file = await openRegular(path, what, Failure);
   try {
     const { size } = await file.stat();
-    if (size > mostBytes) {
-      throw new Failure(`${path}: expected ${what} of at most ${mostBytes} bytes, found ${size}.`);
-    }
+    if (size > mostBytes) throw new Failure(`${path}: expected ${what} of at most ${mostBytes} bytes, found ${size}.`);
     const bytes = new Uint8Array(size);
     await readExactly(file, bytes, 0, path, Failure);
-    const text = decodeUtf8(bytes);
-    if (text !== undefined) return text;
-    throw new Failure(`${path}: expected ${what} in UTF-8, found bytes that are not. Get the file again.`);
+    return bytes;
   } finally {
     await file.close();
   }

@@ -14,6 +14,9 @@ const FORMAT = 1;
 /** The one before the newest is there for the case that the newest is damaged. */
 const KEPT = 2;
 const NAME = /^step-(\d+)$/;
+const UNFINISHED = /^(?:\.step-\d+\.[0-9a-f]{8}\.tmp|step-\d+\.replaced-[0-9a-f]{8})$/;
+/** All that is in the folder of a checkpoint. */
+const FILES: ReadonlySet<string> = new Set(["state.json", "arrays.f64", "manifest.json"]);
 
 const stateSchema = z.object({
   format: z.literal(FORMAT),
@@ -26,6 +29,13 @@ const stateSchema = z.object({
   /** What the state belongs to: fingerprints of config, task vectors, heads and images. */
   inputs: z.record(z.string(), z.string()),
 });
+/** Of a path below the directory of checkpoints (a folder's with `/` at its end), also of what a killed process left unfinished. */
+export function isCheckpointFile(name: string): boolean {
+  const [folder = "", file, more] = name.split("/");
+  const isFolder = NAME.test(folder) || UNFINISHED.test(folder);
+  return isFolder && more === undefined && (file === "" || FILES.has(file ?? ""));
+}
+
 const manifestSchema = z.record(z.string(), z.string());
 
 export interface Checkpoint {
@@ -60,7 +70,7 @@ export async function writeTrainCheckpoint(directory: string, { state, inputs }:
       const manifest = Object.fromEntries(files.map(([name, bytes]) => [name, sha256(bytes)]));
       await writeFile(path.join(temporary, "manifest.json"), `${JSON.stringify(manifest, undefined, 2)}\n`);
     },
-    { replace: true },
+    { replace: { recognise: async () => (name) => FILES.has(name) } },
   );
   for (const name of (await stepNames(directory)).slice(KEPT))
     await rm(path.join(directory, name), { recursive: true, force: true });

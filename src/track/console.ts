@@ -4,6 +4,7 @@
  */
 import pc from "picocolors";
 import type { EvaluationEvent, StepEvent, TrainEvent } from "../optimize/events.js";
+import { shownLine, shownText } from "../runtime/printable.js";
 import { type ConsoleStream, duration, ERASE_LINE } from "./terminal.js";
 
 export interface ConsoleOptions {
@@ -51,11 +52,11 @@ export function createConsole({ stream, color, everySteps }: ConsoleOptions): Fi
   };
 
   return {
-    log: print,
+    log: (line) => print(shownText(line)),
     show(event) {
       switch (event.type) {
         case "start":
-          tasks = event.tasks;
+          tasks = event.tasks.map(shownLine);
           steps = event.steps;
           print(
             `${event.trainableCoefficients} coefficients: ${tasks.length} tasks x ${event.groups.length} groups; ` +
@@ -100,7 +101,9 @@ function stepLine(event: StepEvent, tasks: readonly string[], steps: number): st
 
 function evaluationLine(event: EvaluationEvent): string {
   const perTask = (values: readonly number[], decimals: number) =>
-    event.tasks.map((task, index) => `${task} ${(values[index] ?? Number.NaN).toFixed(decimals)}`).join(", ");
+    event.tasks
+      .map((task, index) => `${shownLine(task)} ${(values[index] ?? Number.NaN).toFixed(decimals)}`)
+      .join(", ");
   const { labelled, entropyNats } = event;
   if (labelled !== undefined)
     return `step ${event.step}: accuracy ${labelled.averagePercent.toFixed(2)} % (${perTask(labelled.accuracyPercent, 2)})`;

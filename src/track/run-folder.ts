@@ -6,35 +6,21 @@
  *                                  coefficients.json  predictions.json  summary.json  README.md  model/
  *                                  task-vectors.json  report.html  figures/
  */
-import { mkdir, open, readFile, rm } from "node:fs/promises";
+import { type FileHandle, lstat, open, readFile, rm } from "node:fs/promises";
 import path from "node:path";
+import { z } from "zod";
 import { formatConfig } from "../config/format.js";
 import type { RunConfig } from "../config/schema.js";
 import { ConfigError } from "../errors.js";
 import type { TrainEvent } from "../optimize/events.js";
-import { writeFileAtomic } from "../runtime/atomic-file.js";
-import { acquireLock, type Lock } from "../runtime/lock.js";
+import { withAdvice, writeFileAtomic } from "../runtime/atomic-file.js";
+import { acquireLock, type Lock, type LockOptions } from "../runtime/lock.js";
+import { makeFolder } from "../runtime/make-folder.js";
+import { MANIFEST, writeManifest } from "../runtime/own-files.js";
 import { writeTrainCheckpoint } from "./checkpoints.js";
 import { type CoefficientsRecord, coefficientsText } from "./coefficients-file.js";
 import { metricsOf } from "./metrics.js";
-
-/** Everything a run writes; `--overwrite` removes these and nothing else, whatever a person put beside them. */
-const RUN_ENTRIES = [
-  "config.yaml",
-  "environment.json",
-  "metrics.jsonl",
-  "trajectory.jsonl",
-  "checkpoints",
-  "mlflow.json",
-  "coefficients.json",
-  "predictions.json",
-  "summary.json",
-  "README.md",
-  "task-vectors.json",
-  "report.html",
-  "figures",
-  "model",
-] as const;
+import { DOCUMENTS, ownRunFiles, removeRun, requireNoStranger, requireRealFolder } from "./run-entries.js";
 
 /** Held while a process writes into the folder. */
 export const LOCK = "run.lock";
@@ -67,6 +53,13 @@ export interface EnvironmentRecord {
   readonly gitCommit?: string;
 }
 
+/** environment.json, for whoever reads it: its keys have changed over time. */
+export const environmentKind = {
+  what: "the environment of a run",
+  schema: z.record(z.string(), z.unknown()),
+  advice: "put the file back, or delete it to do without",
+} as const;
+
 /** The predicted class of every image of a split, in the order of the data set. */
 export interface PredictionsRecord {
   readonly split: string;
@@ -91,6 +84,8 @@ export interface RunFolderOptions {
   /** Fingerprints of what the coefficients are learned from; kept with every checkpoint. */
   readonly inputs: InputFingerprints;
   readonly now?: () => Date;
+  /** How a lock is waited for. */
+  readonly lock?: LockOptions;
 }
 
 export interface RunFolder {
@@ -121,10 +116,12 @@ export interface RunFolder {
  */
 export async function createRunFolder(options: RunFolderOptions): Promise<RunFolder> {
   const now = options.now ?? (() => new Date());
-  const folder = path.resolve(options.root, options.experiment, options.name);
-  await mkdir(folder, { recursive: true });
-  const lock = await acquireLock(path.join(folder, LOCK), folder, now);
+  const folder = folderOf(options);
+  await requireRunPlace(options);
+  await makeFolder(folder);
+  const lock = await acquireLock(path.join(folder, LOCK), folder, { ...options.lock, now });
   try {
+    await requireNoStranger(folder);
     const started = now().toISOString();
     const status: RunStatus = { state: "running", started, updated: started, step: 0 };
     await claim(folder, status, options);
@@ -148,17 +145,32 @@ export interface OpenFolder {
 /** The handle of a claimed folder; metrics are appended. */
 export async function runFolderAt({ folder, status: first, inputs, lock, now }: OpenFolder): Promise<RunFolder> {
   const file = (name: string) => path.join(folder, name);
+  /** Only who has the lock writes what others may have written since. */
+  const write = async (name: string, text: string): Promise<void> => {
+    await lock.check();
+    await writeFileAtomic(file(name), text);
+  };
+  // What it says is of what an earlier process left.
+  await rm(file(MANIFEST), { force: true });
   const metrics = await open(file("metrics.jsonl"), "a");
   const trajectory = await open(file("trajectory.jsonl"), "a");
+  const append = async (log: FileHandle, name: string, line: object): Promise<void> => {
+    try {
+      await log.appendFile(`${JSON.stringify(line)}\n`);
+    } catch (error) {
+      throw withAdvice(error, file(name));
+    }
+  };
   let status = first;
   let tasks: readonly string[] = [];
   return {
     path: folder,
-    writeEnvironment: (environment) => writeFileAtomic(file("environment.json"), jsonText(environment)),
+    writeEnvironment: (environment) => write("environment.json", jsonText(environment)),
     async record(event) {
       if (event.type === "start") tasks = event.tasks;
       else status = { ...status, step: event.step };
       if (event.type === "checkpoint") {
+        await lock.check();
         // What the state has seen is on the disk before the state is.
         await metrics.sync();
         await trajectory.sync();
@@ -166,27 +178,34 @@ export async function runFolderAt({ folder, status: first, inputs, lock, now }: 
       }
       if (event.type === "evaluation") {
         const point: TrajectoryPoint = { step: event.step, values: event.coefficients };
-        await trajectory.appendFile(`${JSON.stringify(point)}\n`);
+        await append(trajectory, "trajectory.jsonl", point);
       }
       const values = metricsOf(event, tasks);
       if (values === undefined) return;
-      await metrics.appendFile(`${JSON.stringify({ time: now().toISOString(), ...values })}\n`);
+      await append(metrics, "metrics.jsonl", { time: now().toISOString(), ...values });
     },
-    writeCoefficients: (coefficients) => writeFileAtomic(file("coefficients.json"), coefficientsText(coefficients)),
+    writeCoefficients: (coefficients) => write("coefficients.json", coefficientsText(coefficients)),
     // One line: a reader is a program, and indented it would have a line per image.
-    writePredictions: (record) => writeFileAtomic(file("predictions.json"), `${JSON.stringify(record)}\n`),
-    writeSummary: (summary) => writeFileAtomic(file("summary.json"), jsonText(summary)),
-    writeReadme: (text) => writeFileAtomic(file("README.md"), text),
+    writePredictions: (record) => write("predictions.json", `${JSON.stringify(record)}\n`),
+    writeSummary: (summary) => write("summary.json", jsonText(summary)),
+    writeReadme: (text) => write("README.md", text),
     async setState(state, error) {
       status = { ...status, state, updated: now().toISOString(), ...(error === undefined ? {} : { error }) };
-      await writeFileAtomic(file("status.json"), jsonText(status));
+      await write("status.json", jsonText(status));
     },
     async close() {
-      for (const log of [metrics, trajectory]) {
-        await log.sync();
-        await log.close();
+      try {
+        for (const log of [metrics, trajectory]) await log.sync().finally(() => log.close());
+        const names: string[] = [];
+        for (const name of DOCUMENTS) if ((await lstat(file(name)).catch(() => undefined))?.isFile()) names.push(name);
+        await lock.check().then(
+          () => writeManifest(folder, { names, passing: [] }),
+          // Another process has the folder; it notes what it leaves.
+          () => undefined,
+        );
+      } finally {
+        await lock.release();
       }
-      await lock.release();
     },
   };
 }
@@ -198,27 +217,53 @@ export interface TrajectoryPoint {
   readonly values: readonly (readonly number[])[];
 }
 
+/**
+ * Throws ConfigError when the run's folder cannot be had: another run has it (and is not to be overwritten), it is a link, or it holds what is not
+ * a run's. Said before the work; `createRunFolder` asks again.
+ */
+export async function requireRunPlace(
+  options: Pick<RunFolderOptions, "root" | "experiment" | "name" | "overwrite">,
+): Promise<void> {
+  const folder = folderOf(options);
+  await requireRealFolder(folder);
+  await requireNoStranger(folder);
+  const statusFile = path.join(folder, "status.json");
+  if ((await lstat(statusFile).catch(() => undefined)) === undefined) return;
+  if (!options.overwrite) throw await existing(folder, options);
+  await ownRunFiles(folder);
+}
+
+/** Absolute path of a run's folder. */
+export function folderOf({ root, experiment, name }: Pick<RunFolderOptions, "root" | "experiment" | "name">): string {
+  return path.resolve(root, experiment, name);
+}
+
 /** Creates status.json, which must not exist: the file system decides which of two processes was first. */
 async function claim(folder: string, status: RunStatus, options: RunFolderOptions): Promise<void> {
   const statusFile = path.join(folder, "status.json");
-  if (options.overwrite) {
-    for (const entry of RUN_ENTRIES) await rm(path.join(folder, entry), { recursive: true, force: true });
-    await writeFileAtomic(statusFile, jsonText(status));
-    return;
-  }
+  if (options.overwrite && (await lstat(statusFile).catch(() => undefined)) !== undefined)
+    await removeRun(folder, await ownRunFiles(folder));
   try {
     const handle = await open(statusFile, "wx");
     await handle.writeFile(jsonText(status));
     await handle.close();
   } catch (cause) {
     if (!(cause instanceof Error && "code" in cause && cause.code === "EEXIST")) throw cause;
-    throw new ConfigError(
-      `${folder}: expected a new run, found one that is ${await stateOf(statusFile)}. ` +
-        `Choose: name=${await freeName(options)} for a run beside it, --overwrite to replace it, ` +
-        `or \`adamerge inspect ${folder}\` to look at it`,
-      { cause },
-    );
+    throw await existing(folder, options, cause);
   }
+}
+
+async function existing(
+  folder: string,
+  options: Pick<RunFolderOptions, "root" | "experiment" | "name">,
+  cause?: unknown,
+): Promise<ConfigError> {
+  return new ConfigError(
+    `${folder}: expected a new run, found one that is ${await stateOf(path.join(folder, "status.json"))}. ` +
+      `Choose: name=${await freeName(options)} for a run beside it, --overwrite to replace it, ` +
+      `or \`adamerge inspect ${folder}\` to look at it`,
+    { cause },
+  );
 }
 
 async function stateOf(statusFile: string): Promise<string> {
@@ -231,7 +276,11 @@ async function stateOf(statusFile: string): Promise<string> {
   return "in an unknown state";
 }
 
-async function freeName({ root, experiment, name }: RunFolderOptions): Promise<string> {
+async function freeName({
+  root,
+  experiment,
+  name,
+}: Pick<RunFolderOptions, "root" | "experiment" | "name">): Promise<string> {
   for (let number = 2; number <= MAX_SUGGESTED_NAMES; number++) {
     const candidate = `${name}-${number}`;
     const handle = await open(path.join(root, experiment, candidate, "status.json")).catch(() => undefined);

@@ -9,8 +9,9 @@ import { type Checkpoint, openCheckpoint, saveCheckpoint } from "../../src/check
 import { derivationWarnings } from "../../src/checkpoint/derivation.js";
 import { encodeFloat16 } from "../../src/checkpoint/float16.js";
 import { divideByScales, taskVectorScales, widenTaskVector } from "../../src/checkpoint/half-task-vectors.js";
-import { canonicalTensorName, indexByCanonicalName } from "../../src/checkpoint/names.js";
+import { towerName, towerTensors } from "../../src/checkpoint/layout/tower-names.js";
 import { compareCheckpoints, failOnProblems } from "../../src/checkpoint/preflight.js";
+import { clipVisionLayout } from "../../src/model/clip/layout.js";
 import { randomArray } from "../support/random.js";
 
 interface Stored {
@@ -70,7 +71,7 @@ async function options(changes: Partial<BuildBundleOptions> = {}): Promise<Build
     { task: "first", checkpoint: await store("first", FIRST) },
     { task: "second", checkpoint: await store("second", SECOND) },
   ];
-  return { base, experts, tensors: TENSORS, cacheDir: join(folder, "cache"), ...changes };
+  return { base, experts, tensors: TENSORS, layout: clipVisionLayout, cacheDir: join(folder, "cache"), ...changes };
 }
 
 describe("buildBundle", () => {
@@ -146,6 +147,7 @@ describe("buildBundle", () => {
           { task: "same", checkpoint: await store("same", tensor(baseValues)) },
         ],
         tensors: [WEIGHT, other].map((name) => ({ name, shape })),
+        layout: clipVisionLayout,
         cacheDir: join(folder, "cache"),
         dtype,
       });
@@ -232,7 +234,9 @@ describe("buildBundle", () => {
       { task: "second", checkpoint: await store("second", { ...SECOND, [BIAS]: bias }) },
     ];
     const cacheDir = join(folder, "cache");
-    await expect(buildBundle({ base, experts, tensors: TENSORS, cacheDir })).rejects.toThrow(message);
+    await expect(buildBundle({ base, experts, tensors: TENSORS, layout: clipVisionLayout, cacheDir })).rejects.toThrow(
+      message,
+    );
     expect(await readdir(join(cacheDir, "bundles")).catch(() => [])).toEqual([]);
   });
 
@@ -247,7 +251,7 @@ describe("buildBundle", () => {
 describe("compareCheckpoints", () => {
   it("finds nothing in a good set", async () => {
     const { base, experts } = await options();
-    const problems = await compareCheckpoints(base, experts, TENSORS);
+    const problems = await compareCheckpoints(base, experts, TENSORS, clipVisionLayout);
     expect(problems).toEqual([]);
     expect(() => failOnProblems(problems)).not.toThrow();
   });
@@ -273,7 +277,7 @@ describe("compareCheckpoints", () => {
         checkpoint: await store("turned", { ...SECOND, [PROJECTION]: { shape: [2, 1], values: [1, 2] } }),
       },
     ];
-    const problems = await compareCheckpoints(base, experts, TENSORS);
+    const problems = await compareCheckpoints(base, experts, TENSORS, clipVisionLayout);
     const found = problems.map(({ kind, file, tensor }) =>
       `${kind} ${file.slice(folder.length + 1)} ${tensor ?? ""}`.trim(),
     );
@@ -293,7 +297,9 @@ describe("compareCheckpoints", () => {
       "identical same",
     ]);
     expect(() => failOnProblems(problems)).toThrow(/cannot be merged, 12 problems:\n/);
-    expect(() => failOnProblems(problems)).toThrow(/expected dtype F32, F16 or BF16, found I64. What to do: save/);
+    expect(() => failOnProblems(problems)).toThrow(
+      /expected dtype F64, F32, F16, BF16, F8_E4M3 or F8_E5M2, found I64. What to do: save/,
+    );
     expect(() => failOnProblems(problems)).toThrow(/found the same values as the base/);
     expect(() => failOnProblems(problems)).toThrow(/found the same values as the expert of task "first"/);
     expect(() => failOnProblems(problems)).toThrow(/the tensor is transposed/);
@@ -303,16 +309,18 @@ describe("compareCheckpoints", () => {
   it("finds a tensor and a config missing from the base", async () => {
     const { base, experts } = await options();
     const tensors = [...TENSORS, { name: "vision_model.other", shape: [1] }];
-    const [missing] = await compareCheckpoints(base, experts, tensors);
+    const [missing] = await compareCheckpoints(base, experts, tensors, clipVisionLayout);
     expect(missing).toMatchObject({ kind: "missing", file: base.path, tensor: "vision_model.other" });
     const bare = { ...base, config: undefined };
-    expect((await compareCheckpoints(bare, experts, TENSORS)).map(({ kind }) => kind)).toEqual(["config"]);
+    expect((await compareCheckpoints(bare, experts, TENSORS, clipVisionLayout)).map(({ kind }) => kind)).toEqual([
+      "config",
+    ]);
   });
 
   it("compares a whole CLIP config with that of a tower", async () => {
     const { base, experts } = await options();
     const whole = { ...base, config: { vision_config: { hidden_size: 2, hidden_act: "gelu" }, hidden_size: 99 } };
-    const problems = await compareCheckpoints(whole, experts, TENSORS);
+    const problems = await compareCheckpoints(whole, experts, TENSORS, clipVisionLayout);
     expect(problems.map(({ expected, found }) => `${expected}: ${found}`)).toEqual([
       'hidden_act "gelu" in config.json, as in the base: "quick_gelu"',
       'hidden_act "gelu" in config.json, as in the base: "quick_gelu"',
@@ -334,12 +342,14 @@ describe("canonical names", () => {
     ["embeddings.position_ids", undefined],
     ["classifier.weight", "classifier.weight"],
   ])("%s", (name, expected) => {
-    expect(canonicalTensorName(name)).toBe(expected);
+    const { names } = towerTensors(clipVisionLayout, [name], "m");
+    expect([...names]).toEqual(expected === undefined ? [] : [[expected, name]]);
+    expect(towerName(clipVisionLayout, name)).toBe(expected);
   });
 
   it("refuses two names for one tensor", () => {
     const names = ["vision_model.encoder.x", "encoder.x"];
-    expect(() => indexByCanonicalName(names, "m")).toThrow(
+    expect(() => towerTensors(clipVisionLayout, names, "m")).toThrow(
       /m: expected one tensor for "vision_model.encoder.x", found two/,
     );
   });

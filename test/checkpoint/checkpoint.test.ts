@@ -21,6 +21,7 @@ describe("a saved folder", () => {
     const path = join(folder, "model");
     await save(path, { preprocessor: { size: 32 }, readme: "# card\n" });
     expect((await readdir(path)).toSorted()).toEqual([
+      ".adamerge-files.json",
       "README.md",
       "config.json",
       "model.safetensors",
@@ -37,7 +38,7 @@ describe("a saved folder", () => {
   it("is not written over unless asked for, and not touched by a failure", async () => {
     const path = join(folder, "model");
     await save(path);
-    await expect(save(path)).rejects.toThrow(/expected a new or empty folder, found 2 entries/);
+    await expect(save(path)).rejects.toThrow(/expected a new or empty folder, found 3 entries/);
     const fails = () => {
       throw new Error("no values");
     };
@@ -78,25 +79,47 @@ describe("shards", () => {
   };
 
   it("are written by size and opened as one checkpoint", async () => {
-    expect((await readdir(path)).toSorted()).toEqual(["config.json", ...names, "model.safetensors.index.json"]);
+    expect((await readdir(path)).toSorted()).toEqual([
+      ".adamerge-files.json",
+      "config.json",
+      ...names,
+      "model.safetensors.index.json",
+    ]);
     const index = JSON.parse(await readFile(join(path, "model.safetensors.index.json"), "utf8"));
     expect(index).toEqual({ metadata: { total_size: 48 }, weight_map: { a: names[0], b: names[1], c: names[2] } });
     const checkpoint = await openCheckpoint(path);
     for (const { name } of SPECS) expect(await checkpoint.readFloat32(name)).toEqual(valuesOf(name));
   });
 
+  it("may have any names that the index gives, of either format", async () => {
+    const own = ["language.safetensors", "Ein Teil (2).bin", "model-1-of-2.safetensors"];
+    for (const [at, name] of own.entries()) await rename(join(path, names[at] ?? ""), join(path, name));
+    await editIndex((text) => names.reduce((edited, name, at) => edited.replaceAll(name, own[at] ?? ""), text));
+    const checkpoint = await openCheckpoint(path);
+    for (const { name } of SPECS) expect(await checkpoint.readFloat32(name)).toEqual(valuesOf(name));
+  });
+
   it.each([
+    ["a subfolder", (text: string) => text.replace("model-00001", "part/model-00001"), /found "part\/model-00001/],
+    ["a hidden file", (text: string) => text.replace("model-00001", ".model-00001"), /found "\.model-00001/],
+    ["a line break", (text: string) => text.replace("model-00001", "x\\nmodel-00001"), /found "x\\nmodel-00001/],
+    ["a drive", (text: string) => text.replace("model-00001", "C:model-00001"), /found "C:model-00001/],
+    ["an empty name", (text: string) => text.replace(names[0] ?? "", ""), /found ""/],
     [
       "a path",
       (text: string) => text.replace("model-00001", "../model-00001"),
-      /expected shards called like .*found "\.\.\/model-00001/,
+      /expected names of shards in the folder of the index, .*found "\.\.\/model-00001/,
     ],
     [
       "an absolute path",
       (text: string) => text.replace("model-00001", "/tmp/model-00001"),
-      /expected shards called like/,
+      /expected names of shards in the folder/,
     ],
-    ["a backslash", (text: string) => text.replace("model-00001", "x\\\\model-00001"), /expected shards called like/],
+    [
+      "a backslash",
+      (text: string) => text.replace("model-00001", "x\\\\model-00001"),
+      /expected names of shards in the folder/,
+    ],
     [
       "a key twice",
       (text: string) => text.replace('"b"', '"a"'),
@@ -184,6 +207,8 @@ describe("what is no checkpoint", () => {
     await writeSafetensors(join(folder, "model.safetensors"), []);
     expect((await openCheckpoint(folder)).config).toBeUndefined();
     await writeFile(join(folder, "config.json"), "{");
-    await expect(openCheckpoint(folder)).rejects.toThrow(/config.json: expected JSON, found a mistake/);
+    await expect(openCheckpoint(folder)).rejects.toThrow(
+      /config\.json: expected JSON with a key in double quotes at line 1, column 2, found the end/,
+    );
   });
 });

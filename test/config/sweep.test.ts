@@ -28,6 +28,16 @@ describe("a grid", () => {
   });
 });
 
+it("of more trials than a sweep may have is refused before it is made", async () => {
+  const keys = ["steps", "seed", "threads", "batch_size", "optimizer.learning_rate"];
+  const values = JSON.stringify(Array.from({ length: 100 }, (_, index) => index + 1));
+  const parameters = (count: number) => keys.slice(0, count).map((key) => `  ${key}: ${values}\n`);
+  await expect(open(`config: c.yaml\nparameters:\n${parameters(5).join("")}`)).rejects.toThrow(
+    "parameters: expected a grid of at most 10000 trials, found 100 x 100 x 100 x 100 x 100 = 10000000000; vary fewer values",
+  );
+  expect(sweepTrials(await open(`config: c.yaml\nparameters:\n${parameters(2).join("")}`))).toHaveLength(10_000);
+});
+
 describe("random draws", () => {
   const text = (extra: string) =>
     `config: c.yaml\nsearch: random\ntrials: 400\n${extra}parameters:\n  optimizer.learning_rate: {min: 1e-4, max: 1e-1, log: true}\n` +
@@ -68,7 +78,7 @@ it.each([
   ["search: halving\nparameters: {seed: [1]}", /halving: expected with search: halving/],
   ["parameters: {seed: [1]}\nmetric: accuracy", /metric: .*eval\/acc/],
   ["parameters: {seed: [1]}\njobs: 3", /jobs/],
-  ["parameters: [", /s\.yaml: expected a sweep file/],
+  ["parameters: [", /s\.yaml:\d+: not valid YAML/],
 ])("%s is refused", async (text, message) => {
   await expect(open(`config: c.yaml\n${text}\n`)).rejects.toThrow(message);
 });

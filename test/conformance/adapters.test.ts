@@ -6,9 +6,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildBundle } from "../../src/checkpoint/build-bundle.js";
 import { readTaskVectors } from "../../src/checkpoint/bundle.js";
 import { type Checkpoint, openCheckpoint, saveCheckpoint } from "../../src/checkpoint/checkpoint.js";
-import { openBase, openExpert } from "../../src/checkpoint/clip-models.js";
 import { compareCheckpoints } from "../../src/checkpoint/preflight.js";
 import { createTfjsEngine } from "../../src/engine/tfjs-engine.js";
+import { clipVisionLayout } from "../../src/model/clip/layout.js";
+import { openBase, openExpert } from "../../src/model/clip/models.js";
 import { clipVisionTensors } from "../../src/model/clip/vision.js";
 import { modelWeights } from "../../src/run/tower-weights.js";
 import { relativeError } from "../support/random.js";
@@ -68,7 +69,7 @@ describe("base + delta equals merge_and_unload", () => {
 it("a linearised adapter is the change of weights that its expansion is", async () => {
   const expert = await openExpert(adapter("linearized"), base);
   expect(expert.tensors.size).toBe(4);
-  const weights = await modelWeights(expert, base, { tensors: await tensors() });
+  const weights = await modelWeights(expert, base, { tensors: await tensors(), layout: clipVisionLayout });
   const read = async (name: string) => weights.get(name) ?? new Float32Array();
   const found = await towerFeatures(BASE, read, await createTfjsEngine("cpu"));
   const expected = (await readFixture("adapters/linearized/expected.safetensors")).floats("features_f64");
@@ -81,6 +82,7 @@ describe("task vectors", () => {
       base,
       experts: experts.map(([task, checkpoint]) => ({ task, checkpoint })),
       tensors: await tensors(),
+      layout: clipVisionLayout,
       cacheDir: folder,
     });
 
@@ -127,7 +129,7 @@ describe("task vectors", () => {
         checkpoint: await openExpert(path, base),
       })),
     );
-    const problems = await compareCheckpoints(base, experts, await tensors());
+    const problems = await compareCheckpoints(base, experts, await tensors(), clipVisionLayout);
     expect(problems.map(({ kind, file }) => [kind, file])).toEqual([["identical", copy]]);
   });
 });

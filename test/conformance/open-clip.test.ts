@@ -4,10 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Checkpoint, saveCheckpoint } from "../../src/checkpoint/checkpoint.js";
-import { openBase, openExpert } from "../../src/checkpoint/clip-models.js";
 import { compareCheckpoints } from "../../src/checkpoint/preflight.js";
 import { writeSafetensors } from "../../src/checkpoint/safetensors.js";
 import { createTfjsEngine } from "../../src/engine/tfjs-engine.js";
+import { clipVisionLayout } from "../../src/model/clip/layout.js";
+import { openBase, openExpert } from "../../src/model/clip/models.js";
 import { clipVisionTensors } from "../../src/model/clip/vision.js";
 import { relativeError } from "../support/random.js";
 import { CONFORMANCE, readFixture } from "./fixture.js";
@@ -65,9 +66,9 @@ describe("as an expert", () => {
   it.each(FILES)("%s has the contents of the same model of transformers", async (name) => {
     const [same, moved] = [await saved(`same-${name}`, false), await saved(`moved-${name}`, true)];
     const expert = { task: "a", checkpoint: await openExpert(join(FOLDER, name), same) };
-    const problems = await compareCheckpoints(same, [expert], await tensors());
+    const problems = await compareCheckpoints(same, [expert], await tensors(), clipVisionLayout);
     expect(problems.map(({ kind, found }) => [kind, found])).toEqual([["identical", "the same values as the base"]]);
-    expect(await compareCheckpoints(moved, [expert], await tensors())).toEqual([]);
+    expect(await compareCheckpoints(moved, [expert], await tensors(), clipVisionLayout)).toEqual([]);
   });
 
   it("of another size is told with the names in its file", async () => {
@@ -87,7 +88,7 @@ describe("as an expert", () => {
     ]);
     const base = await openBase(join(FOLDER, "whole.pt"));
     const expert = { task: "a", checkpoint: await openExpert(path, base) };
-    const problems = await compareCheckpoints(base, [expert], await tensors());
+    const problems = await compareCheckpoints(base, [expert], await tensors(), clipVisionLayout);
     const about = (tensor: string) => problems.filter((problem) => problem.tensor === tensor).map(({ found }) => found);
     expect(about(`${prefix}_weight`)).toEqual(["[8, 8]", "[8, 8]", "[8, 8]"]);
     expect(about(`${prefix}_bias`)).toEqual(["one it has not"]);

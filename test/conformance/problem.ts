@@ -6,6 +6,7 @@ import { buildBundle } from "../../src/checkpoint/build-bundle.js";
 import type { Bundle, TaskVectorDtype } from "../../src/checkpoint/bundle.js";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
 import { type ClipVisionConfig, parseClipConfig } from "../../src/model/clip/config.js";
+import { clipVisionLayout } from "../../src/model/clip/layout.js";
 import type { Normalization } from "../../src/model/clip/vision.js";
 import { clipVisionModel } from "../../src/model/clip/vision-model.js";
 import type { Model } from "../../src/model/family.js";
@@ -47,7 +48,14 @@ export async function loadProblem(dtype: TaskVectorDtype = "F32"): Promise<Probl
   const normalization = await normalizationOf(description.base);
   const model = clipVisionModel(config, normalization);
   const cacheDir = await mkdtemp(join(tmpdir(), "adamerge-conformance-"));
-  const bundle = await buildBundle({ base, experts, tensors: model.tensors, cacheDir, dtype });
+  const bundle = await buildBundle({
+    base,
+    experts,
+    tensors: model.tensors,
+    layout: clipVisionLayout,
+    cacheDir,
+    dtype,
+  });
   const heads = await Promise.all(
     description.tasks.map((task, index) =>
       loadHead(join(CONFORMANCE, "step", "heads", `${task}.safetensors`), {

@@ -58,7 +58,7 @@ describe("CSV manifests", () => {
     ["path,path\na,b\n", "found path twice"],
     ["path,label\na.png\n", "expected CSV with a header row"],
     ["path,label\n,x\n", ":2: expected a value for path"],
-    ["path,label\na.png,\n", ":2: expected a value for label"],
+    ["path,label\na.png,\nb.png,x\n", ":2: expected a value for label"],
     ['path,label\n"a.png,x\n', "expected CSV with a header row"],
     [`path,label\n${"a".repeat(200_000)},x\n`, "expected CSV with a header row"],
   ])("that are none are refused: %j", async (text, message) => {

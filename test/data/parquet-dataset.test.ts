@@ -98,17 +98,17 @@ describe("parquet data sets", () => {
     const filename = join(root, "named/test.parquet");
     mkdirSync(dirname(filename));
     const columnData: ColumnSource[] = [
-      { name: "picture", data: [bytes(1)], type: "BYTE_ARRAY" },
+      { name: "scan", data: [bytes(1)], type: "BYTE_ARRAY" },
       { name: "kind", data: [3], type: "INT32" },
     ];
     parquetWriteFile({ filename, columnData });
-    const named = await open("named", "test", undefined, { image_column: "picture", label_column: "kind" });
+    const named = await open("named", "test", undefined, { image_column: "scan", label_column: "kind" });
     expect([...(named.labels ?? [])]).toEqual([3]);
-    await expect(open("named", "test")).rejects.toThrow("expected a column of images named image, found picture, kind");
+    await expect(open("named", "test")).rejects.toThrow("expected a column of images named image, found scan, kind");
     await expect(open("named", "test", undefined, { image_column: "photo" })).rejects.toThrow(
       "expected a column photo",
     );
-    await expect(open("named", "test", undefined, { picture: 1 })).rejects.toThrow("unknown key `picture`");
+    await expect(open("named", "test", undefined, { scan: 1 })).rejects.toThrow("unknown key `scan`");
   });
 
   it("treats hidden labels (-1 or null) as none, but not a mixture", async () => {

@@ -1,5 +1,5 @@
 /** A sweep as a job array of a real Slurm: the results of the local launcher, and a requeued trial that goes on where it was. */
-import { writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { ROOT, runCli, startCli, temporaryFolder } from "../support/cli.js";
@@ -63,6 +63,20 @@ it("gives the local launcher's results", async (context) => {
       rest,
     }));
   expect(facts(array.stdout)).toEqual(facts(local.stdout));
+});
+
+it("folders that shells and sbatch read as more than names are themselves", async (context) => {
+  if (missing !== undefined) return context.skip(missing);
+  const nasty = `it's 50% "of" #1 $(touch executed) %A ä`;
+  await mkdir(join(cwd, nasty));
+  await writeSweep(join(nasty, "rates.yaml"), 3, [0.01]);
+  const args = ["sweep", join(nasty, "rates.yaml"), "--output", nasty, "--json", "--launcher", "slurm"];
+  const { code, stdout, stderr } = await runCli(cwd, args, slurm.env);
+  expect(code, stderr).toBe(0);
+  expect((JSON.parse(stdout) as Table).rows).toMatchObject([{ state: "finished" }]);
+  const files = await readdir(join(cwd, nasty, "rates"));
+  expect(files.some((file) => /^slurm-\d+_0\.log$/.test(file))).toBe(true);
+  expect([...(await readdir(cwd)), ...files]).not.toContain("executed");
 });
 
 it("a trial that is requeued goes on from its checkpoint", async (context) => {

@@ -92,4 +92,3 @@ torch.save(torch.optim.SGD(module.parameters(), 0.1, momentum=0.9).state_dict(),
 torch.save({"weight": torch.ones(3), "labels": np.array(["a", None], dtype=object)}, refused / "numpy.pt")
 torch.save({"weight": torch.ones(3), "epoch": 3}, refused / "mixed.pt")
 torch.save({"weight": torch.ones(3)}, refused / "protocol-4.pt", pickle_protocol=4)
-torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), refused / "script.pt")

@@ -91,7 +91,27 @@ describe("zip archives", () => {
     ["nothing after the first bytes", Buffer.from("PK\x03\x04"), /truncated/],
     ["no records", Buffer.concat([Buffer.from("PK\x03\x04"), zip([])]), /bytes before or inside/],
     ["another archive", zip([{ name: "a.txt", data: "a" }]), /found another zip archive \("a.txt"\)/],
-    ["TorchScript", zip([...sound(), { name: "f/code/__torch__.py", data: "" }]), /found a TorchScript program/],
+    [
+      "TorchScript's mark on a state dict",
+      zip([...sound(), { name: "f/constants.pkl", data: "" }]),
+      /expected a module, found/,
+    ],
+    [
+      "a package",
+      zip([...sound(), { name: "f/.data/extern_modules", data: "" }]),
+      /found a package of models with their code/,
+    ],
+    ["an exported program", zip([...sound(), { name: "f/archive_format", data: "pt2" }]), /found an exported program/],
+    [
+      "an older exported program",
+      zip([{ name: "serialized_exported_program.json", data: "" }]),
+      /found an exported program/,
+    ],
+    [
+      "TorchScript of PyTorch 1.0",
+      zip([{ name: "f/model.json", data: "{}" }]),
+      /a TorchScript program of PyTorch before 1.4/,
+    ],
   ])("%s", async (_, bytes, message) => {
     await cases.expectRefusal(Uint8Array.from(bytes), message);
   });

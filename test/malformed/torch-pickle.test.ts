@@ -148,6 +148,27 @@ describe("pickles", () => {
   });
 });
 
+describe("checkpoints of training", () => {
+  const entry = (key: string, value: string) => `${op.text(key)}${value}${op.setItem}`;
+  const model = `${op.dict}${entry("model.w", tensor())}`;
+  const file = (...entries: string[]) => torchFile(`${op.start}${op.dict}${entries.join("")}.`);
+
+  it.each(["state_dict", "model_state_dict", "model", "module"])("have the model's tensors as %s", async (key) => {
+    const optimizer = `${op.dict}${entry("state", op.dict)}${entry("param_groups", op.list)}`;
+    const found = await cases.open(
+      file(entry("epoch", op.integer(3)), entry(key, model), entry("optimizer", optimizer)),
+    );
+    expect([...found.tensors.keys()]).toEqual(["model.w"]);
+  });
+
+  it("with several models are refused with their names", async () => {
+    await cases.expectRefusal(
+      file(entry("student", model), entry("teacher", model)),
+      /expected a state dict .* found several: "student", "teacher"\. Save model\.state_dict/,
+    );
+  });
+});
+
 describe("tensors", () => {
   const shapes = (shape: readonly (number | string)[], strides: readonly (number | string)[]) =>
     dictOf(tensor({ shape, strides }));

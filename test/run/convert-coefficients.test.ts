@@ -5,6 +5,7 @@ import { beforeAll, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
 import { parseRunConfig } from "../../src/config/load.js";
 import { readMergeFile } from "../../src/config/merge-file.js";
+import { openSuite } from "../../src/data/suite.js";
 import { loadInputs } from "../../src/run/inputs.js";
 import { mergeModels } from "../../src/run/merge-models/merge-models.js";
 import { coefficientsRecord } from "../../src/run/records.js";
@@ -42,6 +43,20 @@ async function values(path: string): Promise<Map<string, Float32Array>> {
   for (const name of checkpoint.tensors.keys()) found.set(name, await checkpoint.readFloat32(name));
   return found;
 }
+
+it("over nothing that is there or is read", async () => {
+  const { path: suitePath } = await openSuite(config.suite);
+  const convert = (output: string, overwrite: boolean) =>
+    convertCoefficients(config, { from: learned, output, to: "json", overwrite });
+  await expect(convert(suitePath, true)).rejects.toThrow(`found one that is the suite (${suitePath})`);
+  await expect(convert(learned, true)).rejects.toThrow("found one that is the file of coefficients");
+  const output = join(folder, "there.json");
+  await convert(output, false);
+  await expect(convert(output, false)).rejects.toThrow(
+    "expected a new name, found a file. Choose another name, or --overwrite",
+  );
+  await convert(output, true);
+});
 
 it.each(["fusionbench", "official"] as const)("through %s and back", async (form) => {
   const own = await merged(learned, `own-${form}`);

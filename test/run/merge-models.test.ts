@@ -1,5 +1,5 @@
 /** Merge files on small made models: what is written beside the tensors, methods over the whole model, stopping and going on, and mistakes. */
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -50,7 +50,7 @@ async function writeModel(path: string, own: ReadonlyMap<string, Float32Array>):
     { name: "model.position_ids", shape: [2], dtype: "I64", data: new Uint8Array(16).fill(1) },
   ]);
   await writeFile(join(path, "config.json"), JSON.stringify({ model_type: "made", torch_dtype: "float32" }));
-  for (const name of ["tokenizer.json", "generation_config.json", "preprocessor_config.json", "notes.txt"])
+  for (const name of ["tokenizer.json", "generation_config.json", "preprocessor_config.json"])
     await writeFile(join(path, name), JSON.stringify({ of: path.split("/").at(-1), name }));
 }
 
@@ -82,6 +82,7 @@ describe("a merge", () => {
     const output = join(folder, "out");
     expect((await readdir(output)).toSorted()).toEqual(
       [
+        ".adamerge-files.json",
         "README.md",
         "config.json",
         "generation_config.json",
@@ -235,6 +236,49 @@ describe("a merge that was stopped", () => {
     await mergeText(text);
     await expect(mergeText(text)).rejects.toThrow(/out: expected a new or empty folder .* found 7 entries/);
     expect((await mergeText(text, { overwrite: true })).reason).toBe("finished");
+    await writeFile(join(folder, "out", "notes.txt"), "mine");
+    await expect(mergeText(text, { overwrite: true })).rejects.toThrow(
+      /found others: notes\.txt\. Nothing was removed/,
+    );
+    await rm(join(folder, "out", "notes.txt"));
+    // As versions without a manifest left it: known by its card and names; another card, or one file more, and it is nobody's.
+    await rm(join(folder, "out", ".adamerge-files.json"));
+    await writeFile(join(folder, "out", "notes.txt"), "mine");
+    await expect(mergeText(text, { overwrite: true })).rejects.toThrow("found others: notes.txt.");
+    await rm(join(folder, "out", "notes.txt"));
+    const card = await readFile(join(folder, "out", "README.md"), "utf8");
+    await writeFile(join(folder, "out", "README.md"), card.replaceAll("adamerge", "hand"));
+    await expect(mergeText(text, { overwrite: true })).rejects.toThrow("found others: README.md, config.json,");
+    await writeFile(join(folder, "out", "README.md"), card);
+    expect((await mergeText(text, { overwrite: true })).reason).toBe("finished");
+    expect((await readdir(folder)).toSorted()).toEqual(["merge.yaml", "out"]);
+  });
+
+  it("writes into nothing that it reads, and over nothing in the place of its unfinished result", async () => {
+    const into = (output: string) => mergeText(text, { overwrite: true }, output);
+    await expect(into(folder)).rejects.toThrow("holds the merge file");
+    await expect(into(models)).rejects.toThrow("holds the model one");
+    await expect(into(join(models, "one"))).rejects.toThrow("is the model one");
+    await expect(into(join(models, "base", "out"))).rejects.toThrow("lies in the model base");
+    await expect(into(join(folder, "merge.yaml"))).rejects.toThrow("is the merge file");
+    const partial = join(folder, "out.partial");
+    await symlink(models, partial);
+    await expect(into(join(folder, "out"))).rejects.toThrow(
+      /out\.partial: expected a place apart .* holds the model one/,
+    );
+    await rm(partial);
+    await writeFile(partial, "mine");
+    await expect(into(join(folder, "out"))).rejects.toThrow(
+      /expected the folder of the unfinished result, or nothing, found a file/,
+    );
+    await rm(partial);
+    await mkdir(partial);
+    await writeFile(join(partial, "model.safetensors"), "mine");
+    await expect(into(join(folder, "out"))).rejects.toThrow(
+      /out\.partial: expected only the unfinished result of a merge, found model\.safetensors\. Move that away/,
+    );
+    expect(await readFile(join(partial, "model.safetensors"), "utf8")).toBe("mine");
+    expect((await readdir(models)).toSorted()).toEqual(["base", "one", "three", "two"]);
   });
 });
 
@@ -255,7 +299,7 @@ describe("mistakes are named before anything is written", () => {
     [
       "unknown setting",
       `${LIST}merge_method: ties\nparameters: {wieght: 1}\n`,
-      /unknown setting wieght of ties, .*did you mean weight\?/,
+      /merge\.yaml:7: parameters: unknown setting "wieght" of ties, .*did you mean weight\?/,
     ],
     [
       "missing weight",
@@ -276,12 +320,12 @@ describe("mistakes are named before anything is written", () => {
     [
       "slices",
       "slices: []\nmerge_method: passthrough\n",
-      /slices: stacking slices .* list whole models under `models`/,
+      /merge\.yaml:2: merge_method: mergekit's passthrough is not done here/,
     ],
     [
       "union of tokenizers",
       `${LIST}merge_method: ties\ntokenizer_source: union\n`,
-      /tokenizer_source: expected base or one of the models, found union/,
+      /merge\.yaml:7: tokenizer_source: expected models with one vocabulary for union, found another one in model one/,
     ],
     [
       "missing model",
@@ -302,7 +346,7 @@ describe("mistakes are named before anything is written", () => {
     [
       "wrong dtype",
       `${LIST}merge_method: ties\ndtype: int8\n`,
-      /dtype: expected one of float32, float16, bfloat16, found "int8"/,
+      /dtype: expected one of float32, float16, bfloat16, float64, found "int8"/,
     ],
   ];
   it.each(rows)("%s", async (_name, text, message) => {

@@ -91,13 +91,13 @@ describe("directories", () => {
 
   it("that are not empty are refused before any work, unless replaced", async () => {
     const path = join(folder, "x");
-    await withAtomicDirectory(path, fill("old"));
+    await withAtomicDirectory(path, fill("old"), { manifest: true });
     await expect(withAtomicDirectory(path, fails)).rejects.toThrow(
-      /expected a new or empty folder, found 1 entries \(sub\)/,
+      /expected a new or empty folder, found 2 entries \(\.adamerge-files\.json, sub\)/,
     );
-    await expect(withAtomicDirectory(path, fails, { replace: true })).rejects.toThrow("stopped");
+    await expect(withAtomicDirectory(path, fails, { replace: {} })).rejects.toThrow("stopped");
     expect(await readFile(join(path, "sub", "file"), "utf8")).toBe("old");
-    await withAtomicDirectory(path, fill("new"), { replace: true });
+    await withAtomicDirectory(path, fill("new"), { replace: {} });
     expect(await readFile(join(path, "sub", "file"), "utf8")).toBe("new");
     expect(await readdir(folder)).toEqual(["x"]);
   });

@@ -30,6 +30,7 @@ vi.mock("node:fs/promises", async (importOriginal) => {
     rename: faulty("rename", real.rename),
     rm: faulty("rm", real.rm),
     rmdir: faulty("rmdir", real.rmdir),
+    unlink: faulty("unlink", real.unlink),
     open: async (...args: Parameters<typeof real.open>) => {
       faults.before("open");
       const file = await real.open(...args);
@@ -82,7 +83,8 @@ describe.each([
     const seen = failAt(-1, code, false);
     await writeTrainCheckpoint(folder, checkpoint(step));
     const operations = seen.count;
-    expect(new Set(seen.names)).toEqual(new Set(["mkdir", "writeFile", "open", "sync", "rename", "rm"]));
+    const removals = step === 2 ? ["unlink", "rmdir"] : ["rm"];
+    expect(new Set(seen.names)).toEqual(new Set(["mkdir", "writeFile", "open", "sync", "rename", ...removals]));
 
     for (let index = 0; index < operations; index++) {
       const fresh = join(await temporaryFolder(), "checkpoints");

@@ -1,5 +1,8 @@
 /** Delivery of run folders to a server: every point once, whatever fails on the way. */
+
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -246,7 +249,10 @@ describe("delivery", () => {
     expect(await send(folder.path)).toMatchObject({ files: 0 });
     expect(lines.join()).toContain("s3://bucket/x: the server keeps artifacts there");
     await writeFile(note, JSON.stringify({ ...state, artifactUri: path.join(root, "store"), artifacts: {} }));
-    expect((await send(folder.path)).files).toBeGreaterThan(1);
+    expect(await send(folder.path)).toMatchObject({ files: 0 });
+    expect(lines.join()).toContain("only done below one that you name. Set ADAMERGE_ARTIFACT_ROOT to it");
+    await mkdir(path.join(root, "store"));
+    expect((await send(folder.path, client({ artifactRoot: path.join(root, "store") }))).files).toBeGreaterThan(1);
     expect(await readFile(path.join(root, "store", "config.yaml"))).toEqual(
       await readFile(path.join(folder.path, "config.yaml")),
     );
@@ -334,6 +340,47 @@ describe("client", () => {
     expect(await client({ token: "right" }).experimentId("x")).toBe("1");
   });
 
+  it("a user in the address is who asks, before those of other settings, and is not shown", async () => {
+    const seen: (string | null)[] = [];
+    const fetch = async (url: string | URL | Request, init?: RequestInit) => {
+      seen.push(String(url), new Headers(init?.headers).get("authorization"));
+      return new Response("{}", { status: 401 });
+    };
+    const uri = "http://me:p%40ss@host:5000/prefix/";
+    const failed = client({ uri, token: "other", username: "x", password: "y", fetch }).experimentId("x");
+    await expect(failed).rejects.toThrow("http://host:5000/prefix/: the tracking server refused the credentials");
+    expect(seen[0]).toBe("http://host:5000/prefix/api/2.0/mlflow/experiments/get-by-name?experiment_name=x");
+    expect(seen[1]).toBe(`Basic ${Buffer.from("me:p@ss").toString("base64")}`);
+  });
+
+  it("what a server repeats of a token or password is hidden", async () => {
+    const fetch = async () =>
+      Response.json({ error_code: "BAD", message: "no secret-token or pass-word" }, { status: 400 });
+    const logged = client({ token: "secret-token", password: "pass-word", fetch }).updateRun("r", {
+      status: "FINISHED",
+    });
+    await expect(logged).rejects.toThrow("answered HTTP 400: BAD: no *** or ***");
+  });
+
+  it("a redirect to another server does not take the credentials along", async () => {
+    const seen: (string | undefined)[] = [];
+    const other = createServer((request, response) => {
+      seen.push(request.headers.authorization);
+      response.end("{}");
+    });
+    await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+    const target = `http://127.0.0.1:${(other.address() as AddressInfo).port}/`;
+    const first = createServer((request, response) => {
+      seen.push(request.headers.authorization);
+      response.writeHead(307, { location: target }).end();
+    });
+    await new Promise<void>((resolve) => first.listen(0, "127.0.0.1", resolve));
+    const uri = `http://127.0.0.1:${(first.address() as AddressInfo).port}`;
+    await expect(client({ uri, token: "secret-token" }).experimentId("x")).rejects.toThrow(/which is not followed/);
+    expect(seen).toEqual(["Bearer secret-token"]);
+    for (const server of [first, other]) server.close();
+  });
+
   it("an experiment that another process creates at the same moment is taken", async () => {
     const [one, two] = await Promise.all([client().experimentId("x"), client().experimentId("x")]);
     expect(one).toBe(two);
@@ -350,7 +397,10 @@ describe("client", () => {
     server.faults.push("html");
     await expect(client().experimentId("x")).rejects.toThrow(/Is this an MLflow server/);
     expect(() => client({ uri: "mlruns" })).toThrow(/expected http:\/\/host:port/);
-    expect(() => client({ uri: "http://me:pw@host" })).toThrow(/expected no user in the URI/);
+    expect(() => client({ uri: "http://host/?token=x" })).toThrow(
+      /expected http:\/\/host:port .* found http:\/\/host\/\?\*\*\*\./,
+    );
+    expect(() => client({ uri: "me:pw@host:5000" })).toThrow(/found \*\*\*@host:5000\./);
     await expect(client({ uri: "http://127.0.0.1:9", attempts: 1 }).experimentId("x")).rejects.toThrow(
       /did not answer after 1 attempts/,
     );

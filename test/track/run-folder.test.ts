@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -102,6 +102,7 @@ test("a run leaves its config, metrics, state, coefficients and summary", async 
   expect(again.config).toEqual(config);
   expect((await readdir(run.path)).sort()).toEqual(
     [
+      ".adamerge-files.json",
       "coefficients.json",
       "config.yaml",
       "environment.json",
@@ -130,6 +131,62 @@ test("an existing run is refused with the choices, or replaced; other people's f
   expect(await read("notes.txt")).toBe("mine");
 });
 
+test("overwriting touches nothing but what a run wrote", async () => {
+  const first = await create();
+  await first.writeReadme("# card\n");
+  await first.setState("finished");
+  await first.close();
+  const at = (...parts: string[]) => path.join(first.path, ...parts);
+  const refused = (named: string) =>
+    expect(create(true)).rejects.toThrow(
+      `${first.path}: expected only what a run writes in the places that overwriting clears, found ${named}. Nothing was removed`,
+    );
+  await mkdir(at("figures"));
+  await writeFile(at("figures", "accuracy.svg"), "");
+  await writeFile(at("figures", "mine.svg"), "");
+  await refused("figures/mine.svg");
+  await rm(at("figures", "mine.svg"));
+  await mkdir(at("model"));
+  await writeFile(at("model", "config.json"), "{}");
+  await refused("model/config.json");
+  await rm(at("model"), { recursive: true });
+  await symlink(root, at("model"));
+  await refused("model");
+  await rm(at("model"));
+  await writeFile(at("README.md"), "# my card\n");
+  await refused("README.md (changed since it was written)");
+  await writeFile(at("README.md"), "# card\n");
+  await (await create(true)).close();
+  expect(await readdir(first.path)).not.toContain("figures");
+  expect(await readdir(first.path)).not.toContain("README.md");
+});
+
+test("a folder that is no run's, a link or a file gets no run", async () => {
+  await mkdir(path.join(root, "e", "n"), { recursive: true });
+  await writeFile(path.join(root, "e", "n", "README.md"), "mine");
+  for (const overwrite of [false, true])
+    await expect(create(overwrite)).rejects.toThrow(
+      "found one that is no run's and has README.md, which a run would replace",
+    );
+  await writeFile(path.join(root, "e", "n", "status.json"), "{}");
+  await expect(create(true)).rejects.toThrow("found a status.json that is no run's");
+  expect(await read("README.md")).toBe("mine");
+  await rm(path.join(root, "e", "n"), { recursive: true });
+  await symlink(root, path.join(root, "e", "n"));
+  await expect(create(true)).rejects.toThrow(`found a link to ${root}; give another name= or output=`);
+});
+
+test("a run whose lock was taken writes no more", async () => {
+  const run = await create();
+  await writeFile(path.join(run.path, "run.lock"), '{"pid":7,"host":"node17","since":"now","token":"theirs"}');
+  await expect(run.setState("finished")).rejects.toThrow(
+    "was taken over by process 7 on node17 since now while this process held it",
+  );
+  await run.close();
+  expect(JSON.parse(await read("status.json"))).toMatchObject({ state: "running" });
+  expect(await readdir(run.path)).toContain("run.lock");
+});
+
 test("of two runs that start at once one gets the name", async () => {
   const results = await Promise.allSettled([create(), create()]);
   expect(results.map((result) => result.status).sort()).toEqual(["fulfilled", "rejected"]);
@@ -152,7 +209,7 @@ test("coefficients survive their file to the bit", () => {
 });
 
 test.each([
-  ["{", "c.json: expected JSON as in a run's coefficients.json, found something else"],
+  ["{", "c.json: expected a coefficients.json, found no JSON"],
   [
     '{"granularity":"g","tasks":["a"],"groups":["x"],"values":[[1],[2]]}',
     "values: expected a row for each of the 1 tasks, found 2 rows",

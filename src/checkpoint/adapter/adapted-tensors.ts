@@ -9,30 +9,38 @@ import { setImmediate } from "node:timers/promises";
 import { assert, CheckpointError } from "../../errors.js";
 import { quote } from "../../runtime/printable.js";
 import type { StoredCheckpoint } from "../checkpoint.js";
+import { isFloatDtype, READ_DTYPES } from "../decode-floats.js";
 import { locationOf, openElementReader } from "../element-reader.js";
+import { isFloat8 } from "../float8.js";
+import { anyLayout } from "../layout/common-names.js";
+import { respelled, unwrappedNames, withoutWrappers } from "../layout/plain-names.js";
 import { readModelFile } from "../model-files.js";
 import { writeSafetensorsStream } from "../safetensors-writer.js";
-import { isFloatDtype, type StoredTensor } from "../stored-tensor.js";
+import type { StoredTensor } from "../stored-tensor.js";
 import { type Adapter, readAdapter, requireFit, scalingOf } from "./adapter.js";
 import { readLowRankChange } from "./low-rank.js";
+import { isTransposed } from "./orientation.js";
 
 /** Elements of a tensor that are computed at a time. */
 const PIECE_ELEMENTS = 4_000_000;
 
 /**
- * The adapter at `path` for a base of any architecture, its tensors by the base's names: the same, or the only one that ends in it (models are
- * saved with and without the prefixes of what they are part of). Undefined if no adapter is there. Throws CheckpointError for one that is not
+ * The adapter at `path` for a base of any architecture, its tensors by the base's names: the same but for wrappers and spelling, or the only one
+ * that ends in it (models are saved with and without the prefixes of what they are part of). Undefined if no adapter is there. Throws CheckpointError for one that is not
  * read, or does not fit the base.
  */
 export async function readAdapterOf(path: string, base: StoredCheckpoint): Promise<Adapter | undefined> {
-  const adapter = await readAdapter(path, (name) => nameInBase(name, base, path));
+  const known = new Map(
+    [...unwrappedNames(base.tensors.keys(), base.path)].map(([plain, name]) => [respelled(anyLayout, plain), name]),
+  );
+  const adapter = await readAdapter(path, (name) => nameInBase(name, known, base, path));
   if (adapter === undefined) return undefined;
   for (const name of adapter.factors.keys()) {
     const inBase = base.tensors.get(name);
-    requireFit(adapter, name, inBase, base.path);
+    requireFit(adapter, name, name, base);
     if (inBase !== undefined && !isFloatDtype(inBase.dtype))
       throw new CheckpointError(
-        `${base.path}: tensor ${quote(name)}: expected dtype F32, F16 or BF16 below the adapter ${adapter.path}, found ${inBase.dtype}. Use the base before its quantisation.`,
+        `${base.path}: tensor ${quote(name)}: expected dtype ${READ_DTYPES} below the adapter ${adapter.path}, found ${inBase.dtype}. Use the base before its quantisation.`,
       );
   }
   for (const [name, stored] of adapter.replaced) {
@@ -45,16 +53,21 @@ export async function readAdapterOf(path: string, base: StoredCheckpoint): Promi
   return adapter;
 }
 
-function nameInBase(name: string, base: StoredCheckpoint, path: string): string {
-  if (base.tensors.has(name)) return name;
-  const known = [...base.tensors.keys()];
-  const longer = known.filter((other) => other.endsWith(`.${name}`));
-  const shorter = known.filter((other) => name.endsWith(`.${other}`)).toSorted((a, b) => b.length - a.length);
+/** `known`: the base's names by those without wrappers, in one spelling. */
+function nameInBase(name: string, known: ReadonlyMap<string, string>, base: StoredCheckpoint, path: string): string {
+  const plain = respelled(anyLayout, withoutWrappers(name));
+  const same = known.get(plain);
+  if (same !== undefined) return same;
+  const longer = [...known.keys()].filter((other) => other.endsWith(`.${plain}`));
+  const shorter = [...known.keys()]
+    .filter((other) => plain.endsWith(`.${other}`))
+    .toSorted((a, b) => b.length - a.length);
   const [only, another] = longer.length > 0 ? longer : shorter.slice(0, 1);
-  if (only !== undefined && another === undefined) return only;
-  const found = only === undefined ? "none" : `${quote(only)} and ${quote(another ?? "")}`;
+  const found = only === undefined || another !== undefined ? undefined : known.get(only);
+  if (found !== undefined) return found;
+  const others = only === undefined ? "none" : `${quote(only)} and ${quote(another ?? "")}`;
   throw new CheckpointError(
-    `${path}: expected a tensor of the base ${base.path} for the adapter's ${quote(name)}, found ${found}. Use an adapter of this base, or merge it with peft (merge_and_unload) and save the result.`,
+    `${path}: expected a tensor of the base ${base.path} for the adapter's ${quote(name)}, found ${others}. Use an adapter of this base, or merge it with peft (merge_and_unload) and save the result.`,
   );
 }
 
@@ -62,8 +75,10 @@ function nameInBase(name: string, base: StoredCheckpoint, path: string): string 
 export function describeAdapted(adapter: Adapter, base: StoredCheckpoint): string {
   const factors = [...adapter.factors].map(([name, pair]) => {
     const { a, b, initial } = pair;
-    const stored = [a, b, ...(initial === undefined ? [] : [initial.a, initial.b]), baseTensor(base, name)];
-    return [name, scalingOf(adapter.config, pair), stored.map(locationOf)];
+    const below = adapter.below.get(name) ?? baseTensor(base, name);
+    const stored = [a, b, ...(initial === undefined ? [] : [initial.a, initial.b]), below];
+    const turned = isTransposed(pair, name, base.tensors, adapter.config.isFanIn) ? ["transposed"] : [];
+    return [name, ...turned, scalingOf(adapter.config, pair), stored.map(locationOf)];
   });
   return JSON.stringify([factors, [...adapter.replaced].map(([name, stored]) => [name, locationOf(stored)])]);
 }
@@ -84,7 +99,8 @@ export async function writeAdapted(
   if (!isThere) {
     const specs = [...adapter.factors.keys()].map((name) => {
       const { dtype, shape } = baseTensor(base, name);
-      return { name, dtype, shape };
+      // 8 bits hold a base's values, and no changed ones.
+      return { name, dtype: isFloat8(dtype) ? "F32" : dtype, shape };
     });
     await writeSafetensorsStream(path, specs, (name) => adaptedRows(adapter, base, name, signal));
   }
@@ -99,10 +115,11 @@ async function* adaptedRows(
 ): AsyncGenerator<Float32Array> {
   const pair = adapter.factors.get(name);
   assert(pair !== undefined, `no factors of ${name}`);
-  const change = await readLowRankChange(pair);
+  const turned = isTransposed(pair, name, base.tensors, adapter.config.isFanIn);
+  const change = await readLowRankChange(pair, turned);
   const { rows, columns } = change;
   const scaling = scalingOf(adapter.config, pair);
-  const location = locationOf(baseTensor(base, name));
+  const location = locationOf(adapter.below.get(name) ?? baseTensor(base, name));
   const rowsAtOnce = Math.max(1, Math.floor(PIECE_ELEMENTS / columns));
   const reader = openElementReader();
   try {

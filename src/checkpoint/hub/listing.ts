@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { HubError } from "../../errors.js";
+import { parseBoundedJson } from "../../runtime/bounded-json.js";
 import { printable } from "../../runtime/printable.js";
 
 export interface HubFile {
@@ -99,7 +100,7 @@ export function listingText(files: readonly HubFile[]): string {
 export function parseListing(text: string): readonly HubFile[] | undefined {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseBoundedJson(text);
   } catch {
     return undefined;
   }

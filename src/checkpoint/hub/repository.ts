@@ -4,6 +4,7 @@
  * a page's link leads), and what comes back is validated.
  */
 import { HubError } from "../../errors.js";
+import { BodyBoundError, readBody } from "../../runtime/bounded-body.js";
 import { contentHash } from "./content-hash.js";
 import { type HubFile, MAX_FILES, parseEntry } from "./listing.js";
 import { type HubReference, isCommit, shownReference } from "./reference.js";
@@ -11,6 +12,11 @@ import { ask, type Hub, type Question, TemporaryFailure, withRetries } from "./r
 
 /** A page of a listing has 1000 entries of some hundred bytes. */
 const MAX_ANSWER_BYTES = 50_000_000;
+/** Such a page, and the small files that are read, at 100 KB/s. */
+const MAX_ANSWER_MS = 10 * 60_000;
+/** Pages have some hundred entries at least, of files and folders. */
+const MAX_PAGES = 1000;
+const MAX_ENTRIES = 2 * MAX_FILES;
 
 /** The commit that a branch or tag is at now. Throws HubError. */
 export async function fetchCommit(hub: Hub, reference: HubReference): Promise<string> {
@@ -32,6 +38,7 @@ export async function fetchListing(hub: Hub, reference: HubReference, commit: st
   const { listFiles } = await import("@huggingface/hub");
   const where = shownReference(reference);
   const files: HubFile[] = [];
+  let entryCount = 0;
   await readingJson(reference, async () => {
     const entries: AsyncIterable<unknown> = listFiles({
       repo: { type: reference.type, name: reference.id },
@@ -43,7 +50,8 @@ export async function fetchListing(hub: Hub, reference: HubReference, commit: st
     for await (const entry of entries) {
       const file = parseEntry(entry, where);
       if (file !== undefined) files.push(file);
-      if (files.length > MAX_FILES)
+      entryCount += 1;
+      if (files.length > MAX_FILES || entryCount > MAX_ENTRIES)
         throw new HubError(`${where}: expected a repository of at most ${MAX_FILES} files, found more`);
     }
   });
@@ -84,7 +92,11 @@ function repositoryPage(hub: Hub, { type, id }: HubReference): string {
 /** What @huggingface/hub calls instead of fetch: asks the hub alone, tries again, refuses with a HubError. */
 function apiFetch(hub: Hub, reference: HubReference): typeof fetch {
   const what = shownReference(reference);
+  let pages = 0;
   return async (input) => {
+    pages += 1;
+    if (pages > MAX_PAGES)
+      throw new HubError(`${what}: expected a listing of at most ${MAX_PAGES} pages, found more; check HF_ENDPOINT`);
     const url = new URL(input instanceof Request ? input.url : input);
     if (url.origin !== new URL(hub.endpoint).origin)
       throw new HubError(`${what}: expected the rest of a listing on ${hub.endpoint}, found a link to ${url.origin}`);
@@ -102,15 +114,15 @@ async function readAll(hub: Hub, question: Question, sizeBytes: number): Promise
   return drain(answer.body, sizeBytes, question.what);
 }
 
-async function drain(body: AsyncIterable<Uint8Array>, maxBytes: number, what: string): Promise<Buffer> {
-  const pieces: Uint8Array[] = [];
-  let size = 0;
-  for await (const piece of body) {
-    size += piece.byteLength;
-    if (size > maxBytes) throw new HubError(`${what}: expected an answer of at most ${maxBytes} bytes, found more`);
-    pieces.push(piece);
+async function drain(body: AsyncIterable<Uint8Array>, mostBytes: number, what: string): Promise<Buffer> {
+  try {
+    return await readBody(body, { mostBytes, mostMs: MAX_ANSWER_MS });
+  } catch (error) {
+    if (!(error instanceof BodyBoundError)) throw error;
+    throw new HubError(
+      `${what}: expected an answer of at most ${mostBytes} bytes, found ${error.message}; check HF_ENDPOINT`,
+    );
   }
-  return Buffer.concat(pieces);
 }
 
 /** An answer that is no JSON, or not of the form the library walks through, is not the hub's. */
@@ -118,7 +130,7 @@ async function readingJson<T>(reference: HubReference, read: () => Promise<T>): 
   try {
     return await read();
   } catch (error) {
-    if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error;
+    if (!(error instanceof SyntaxError || error instanceof TypeError || error instanceof RangeError)) throw error;
     throw new HubError(
       `${shownReference(reference)}: expected JSON from the hub, found something else (${error.message}); check HF_ENDPOINT`,
       { cause: error },

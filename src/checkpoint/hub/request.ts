@@ -5,6 +5,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { HubError } from "../../errors.js";
+import { shownAddress } from "../../runtime/credentials.js";
 import { refusal } from "./refusal.js";
 import { type HubSettings, readToken } from "./settings.js";
 
@@ -158,7 +159,7 @@ async function followRedirects(
     const isSafe = next?.protocol === "https:" || (next?.protocol === "http:" && url.protocol === "http:");
     if (next === undefined || !isSafe || redirects >= MAX_REDIRECTS)
       throw new HubError(
-        `${question.what}: expected at most ${MAX_REDIRECTS} redirects to https addresses, found one to ${location.slice(0, 100)}; check HF_ENDPOINT`,
+        `${question.what}: expected at most ${MAX_REDIRECTS} redirects to https addresses, found one to ${shownAddress(location.slice(0, 100))}; check HF_ENDPOINT`,
       );
     url = next;
   }

@@ -6,6 +6,7 @@
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { ConfigError } from "../../errors.js";
+import { shownAddress } from "../../runtime/credentials.js";
 
 const DEFAULT_ENDPOINT = "https://huggingface.co";
 
@@ -66,7 +67,9 @@ function endpointOf(text: string): string {
   const isWeb = url?.protocol === "https:" || url?.protocol === "http:";
   if (url !== undefined && isWeb && url.username === "" && url.search === "" && url.hash === "")
     return text.replace(/\/+$/, "");
-  throw new ConfigError(`HF_ENDPOINT: expected the address of a hub such as ${DEFAULT_ENDPOINT}, found ${text}`);
+  throw new ConfigError(
+    `HF_ENDPOINT: expected the address of a hub such as ${DEFAULT_ENDPOINT}, without a user in it, found ${shownAddress(text)}`,
+  );
 }
 
 /** As Hugging Face's tools read switches. */

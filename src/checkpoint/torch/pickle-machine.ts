@@ -31,6 +31,8 @@ export class PickleMachine {
   constructor(
     private readonly bytes: Uint8Array,
     private readonly where: string,
+    /** Of a TorchScript program, which has objects of its own classes. */
+    readonly isScript: boolean,
   ) {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }

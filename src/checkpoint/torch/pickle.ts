@@ -1,8 +1,9 @@
 /**
  * A pickle of tensors, read without executing anything: a stack machine for the instructions that torch.save needs for state dicts, over inert
  * values. What Python would import and call is looked up in a table of a few names instead, and everything else is refused by name.
- * Not a general unpickler. Source: Python's pickletools (protocol 2) and torch/_weights_only_unpickler.py, whose allowlist is far longer.
+ * Objects of TorchScript's classes become records (torch-script.ts). Not a general unpickler. Source: Python's pickletools (protocol 2) and torch/_weights_only_unpickler.py, whose allowlist is far longer.
  */
+import { itemBytes } from "../stored-tensor.js";
 import { PickleMachine } from "./pickle-machine.js";
 import {
   described,
@@ -13,28 +14,17 @@ import {
   type PickledTensor,
   type PickledValue,
 } from "./pickled-values.js";
+import { ELEMENT_TYPES, STORAGES, UNTYPED } from "./storage-types.js";
 
 /** Those of 100,000 tensors are some 4 million. */
 const MAX_OPERATIONS = 5_000_000;
 const PROTOCOL = 2;
-
-/** Storage classes, with the dtype of their elements as safetensors calls it. */
-const STORAGES: ReadonlyMap<string, string> = new Map([
-  ["torch DoubleStorage", "F64"],
-  ["torch FloatStorage", "F32"],
-  ["torch HalfStorage", "F16"],
-  ["torch BFloat16Storage", "BF16"],
-  ["torch LongStorage", "I64"],
-  ["torch IntStorage", "I32"],
-  ["torch ShortStorage", "I16"],
-  ["torch CharStorage", "I8"],
-  ["torch ByteStorage", "U8"],
-  ["torch BoolStorage", "BOOL"],
-]);
+/** The type of a storage whose elements get theirs from the tensor. */
+const BYTES = "bytes";
 
 /** The one value of a pickle. Throws CheckpointError with `where` and the byte for anything that is not in the tables, or malformed. */
-export function readPickle(bytes: Uint8Array, where: string): PickledValue {
-  const machine = new PickleMachine(bytes, where);
+export function readPickle(bytes: Uint8Array, where: string, { isScript = false } = {}): PickledValue {
+  const machine = new PickleMachine(bytes, where, isScript);
   for (let count = 0; ; count++) {
     if (count === MAX_OPERATIONS) machine.fail(`at most ${MAX_OPERATIONS} instructions`, "more");
     const code = machine.byte();
@@ -62,6 +52,7 @@ const OPERATIONS: ReadonlyMap<number, Operation> = new Map<number, Operation>([
   [0x63, (m) => m.push(lookUp(m, `${m.line()} ${m.line()}`))], // GLOBAL
   [0x52, reduce], // REDUCE
   [0x62, build], // BUILD
+  [0x81, newObject], // NEWOBJ
   [0x51, (m) => m.push(storageOf(m, m.pop()))], // BINPERSID
   [0x29, (m) => m.push(tuple([]))], // EMPTY_TUPLE
   [0x74, (m) => m.push(tuple(m.popToMark()))], // TUPLE
@@ -92,7 +83,6 @@ const OPERATIONS: ReadonlyMap<number, Operation> = new Map<number, Operation>([
 
 /** Known instructions that are refused, for the message. */
 const OTHERS: ReadonlyMap<number, string> = new Map([
-  [0x81, "NEWOBJ, which makes an object of a class"],
   [0x92, "NEWOBJ_EX, which makes an object of a class"],
   [0x69, "INST, which makes an object of a class"],
   [0x6f, "OBJ, which makes an object of a class"],
@@ -119,7 +109,10 @@ function protocol(machine: PickleMachine): void {
 
 /** The names that are known; nothing is imported. */
 function lookUp(machine: PickleMachine, name: string): PickledValue {
-  return STORAGES.has(name) || CALLS.has(name) ? { kind: "class", name } : machine.refuseClass(name.replace(" ", "."));
+  const isOfScript = machine.isScript && (SCRIPT_CLASS.test(name) || SCRIPT_CALLS.has(name));
+  const isElements = STORAGES.has(name) || name === UNTYPED || ELEMENT_TYPES.has(name);
+  const isKnown = isElements || CALLS.has(name) || isOfScript;
+  return isKnown ? { kind: "class", name } : machine.refuseClass(name.replace(" ", "."));
 }
 
 type Call = (machine: PickleMachine, args: readonly PickledValue[]) => PickledValue;
@@ -131,24 +124,49 @@ const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
   ],
   ["torch Size", (m, [sizes]) => tuple(integersOf(m, sizes, "a torch.Size"))],
   ["torch._utils _rebuild_tensor_v2", rebuildTensor],
+  ["torch._utils _rebuild_tensor_v3", rebuildTyped],
   [
     "torch._utils _rebuild_parameter",
     (m, [data]) => (isKind(data, "tensor") ? data : m.fail("the tensor of a parameter", described(data))),
   ],
 ]);
 
+/** Classes that TorchScript has compiled, by module and name. */
+const SCRIPT_CLASS = /^__torch__(?:\.[\w.]+)? \w+$/;
+/** What TorchScript puts around attributes to keep their types; they are what is inside. */
+const SCRIPT_CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
+  ["torch device", () => null],
+  ...["build_intlist", "build_doublelist", "build_boollist", "build_tensorlist", "restore_type_tag"].map(
+    (name) =>
+      [`torch.jit._pickle ${name}`, (_: PickleMachine, [value = null]: readonly PickledValue[]) => value] as const,
+  ),
+]);
+
 function reduce(machine: PickleMachine): void {
   const [args, callee] = [machine.pop(), machine.pop()];
-  const call = isKind(callee, "class") ? CALLS.get(callee.name) : undefined;
+  const call = isKind(callee, "class") ? (CALLS.get(callee.name) ?? SCRIPT_CALLS.get(callee.name)) : undefined;
   if (call === undefined) machine.fail("a call that makes a tensor or dictionary", `one of ${described(callee)}`);
   if (!isKind(args, "tuple")) machine.fail("a call with a tuple of arguments", described(args));
   machine.push(call(machine, args.items));
 }
 
-/** Attributes of an OrderedDict, where modules keep versions: not looked at. */
+function newObject(machine: PickleMachine): void {
+  const [args, made] = [machine.pop(), machine.pop()];
+  if (!isKind(made, "class") || !SCRIPT_CLASS.test(made.name))
+    machine.fail("instructions of a state dict", "0x81 (NEWOBJ, which makes an object of a class)");
+  if (!isKind(args, "tuple") || args.items.length > 0) machine.fail("an object without arguments", described(args));
+  machine.push({ kind: "object", className: made.name, state: undefined });
+}
+
+/** Attributes of an OrderedDict, where modules keep versions, are not looked at; those of an object are kept. */
 function build(machine: PickleMachine): void {
-  machine.pop();
+  const state = machine.pop();
   const target = machine.top();
+  if (isKind(target, "object")) {
+    if (target.state !== undefined) machine.fail("attributes of an object once", "them twice");
+    target.state = state;
+    return;
+  }
   if (!isKind(target, "dict") || !target.isOrdered)
     machine.fail("attributes of an OrderedDict", `those of ${described(target)}`);
 }
@@ -173,17 +191,30 @@ function setItems(machine: PickleMachine, values: readonly PickledValue[]): void
 /** A persistent identifier: ("storage", class, key, location, number of elements). Where it was (cpu, cuda:0) does not matter. */
 function storageOf(machine: PickleMachine, id: PickledValue): PickledStorage {
   const [tag, type, key, , count] = isKind(id, "tuple") && id.items.length === 5 ? id.items : [];
-  const dtype = isKind(type, "class") ? STORAGES.get(type.name) : undefined;
+  const dtype = isKind(type, "class") ? (type.name === UNTYPED ? BYTES : STORAGES.get(type.name)) : undefined;
   const isSound = tag === "storage" && dtype !== undefined && typeof key === "string" && /^\d{1,15}$/.test(key);
   if (!isSound || !isUnsigned(count))
     return machine.fail("a storage of a known type with a number for its name", described(id));
   return { kind: "storage", dtype, key, count };
 }
 
+/** _rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype[, metadata]): the storage counts bytes. */
+function rebuildTyped(machine: PickleMachine, args: readonly PickledValue[]): PickledTensor {
+  const [storage, , , , , , type] = args;
+  const dtype = isKind(type, "class") ? ELEMENT_TYPES.get(type.name) : undefined;
+  if (!isKind(storage, "storage") || storage.dtype !== BYTES)
+    return machine.fail("a storage of bytes for a tensor with its own type", described(storage));
+  if (dtype === undefined) return machine.fail("the type of a tensor's elements", described(type));
+  const count = storage.count / itemBytes(dtype);
+  if (!Number.isSafeInteger(count)) machine.fail(`a storage of whole elements of ${dtype}`, `${storage.count} bytes`);
+  return rebuildTensor(machine, [{ ...storage, dtype, count }, ...args.slice(1)]);
+}
+
 /** _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks[, metadata]). */
 function rebuildTensor(machine: PickleMachine, args: readonly PickledValue[]): PickledTensor {
   const [storage, offset, size, stride] = args;
-  if (!isKind(storage, "storage")) return machine.fail("the storage of a tensor", described(storage));
+  if (!isKind(storage, "storage") || storage.dtype === BYTES)
+    return machine.fail("the storage of a tensor", described(storage));
   if (!isUnsigned(offset)) return machine.fail("the offset of a tensor as an unsigned integer", described(offset));
   const [shape, strides] = [
     integersOf(machine, size, "the size of a tensor"),

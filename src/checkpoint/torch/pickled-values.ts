@@ -28,6 +28,15 @@ export interface PickledDict {
   readonly entries: Map<PickledValue, PickledValue>;
 }
 
+/** An object of a TorchScript class: what the file says of it, nothing that acts. */
+export interface PickledObject {
+  readonly kind: "object";
+  /** Module and name, with a blank between them. */
+  readonly className: string;
+  /** Its attributes, or whatever its class would restore it from; undefined until the file has said it. */
+  state: PickledValue | undefined;
+}
+
 /** Values refer to each other as in Python, so that one may hold itself: do not walk through them without a bound. */
 export type PickledValue =
   | null
@@ -41,6 +50,7 @@ export type PickledValue =
   /** Apart from integers, which sizes and offsets must be. */
   | { readonly kind: "float"; readonly value: number }
   | PickledDict
+  | PickledObject
   | PickledStorage
   | PickledTensor;
 

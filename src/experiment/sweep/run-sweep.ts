@@ -8,11 +8,12 @@ import { fileURLToPath } from "node:url";
 import { openSweep, type Sweep } from "../../config/sweep.js";
 import { ConfigError } from "../../errors.js";
 import { createProcessPool, threadsOfEach } from "../../launch/process-pool.js";
-import { arrayScript, submit, waitForJob } from "../../launch/slurm.js";
+import { arrayScript, requireScriptable, submit, waitForJob } from "../../launch/slurm.js";
 import { writeSweepReport } from "../../report/sweep-report.js";
 import type { SessionOptions } from "../../run/session.js";
 import type { Tracking } from "../../run/tracking.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
+import { requireResultsPlace } from "../../runtime/output-place.js";
 import { fitTrial, type TrialJob, type TrialOutcome } from "./fit-trial.js";
 import { nextTrial, type TrialProgress } from "./schedule.js";
 import { type SweepTable, sweepCells, sweepTable, writeSweepTable } from "./sweep-table.js";
@@ -46,6 +47,8 @@ export interface SweepResult {
   readonly missing: number;
 }
 
+/** What is written beside the folders of the trials. */
+const SWEEP_FILES = ["sweep.json", "sweep.csv", "sweep.txt", "report.html", "array.sh"];
 const TRIAL_PROCESS = new URL("./trial-process.js", import.meta.url);
 
 /** Runs what is missing and returns the table. @throws ConfigError when the sweep or a trial's config is wrong, before anything runs */
@@ -53,7 +56,13 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
   const sweep = await openSweep(options.file, options.cwd);
   const trials = await loadTrials(sweep, { ...options, threads: threadsOf(sweep, options) });
   const directory = path.join(options.output, sweep.name);
-  const found = await Promise.all(trials.map((trial) => readTrial(trial, sweep.metric)));
+  if (options.launcher === "slurm") requireScriptable({ name: sweep.name, directory });
+  await requireResultsPlace(directory, SWEEP_FILES, async (name, text) => {
+    // A job array writes its script before any trial has a folder.
+    if (name === "array.sh") return (await text()).startsWith("#!/bin/bash\n#SBATCH ");
+    return /^t\d{3,}-[0-9a-f]{8}$/.test(name);
+  });
+  const found = await Promise.all(trials.map((trial) => readTrial(trial, sweep.metric, options.log)));
   const states = found.map((state) => (options.retryFailed && state.state === "failed" ? NEW_TRIAL : state));
   const done = states.filter(({ state }) => state === "finished" || state === "failed").length;
   options.log(
@@ -88,7 +97,7 @@ export async function runTrial(options: SweepOptions, index: number): Promise<Tr
   const trials = await loadTrials(sweep, { ...options, threads: threadsOf(sweep, options) });
   const trial = trials[index];
   if (trial === undefined) throw new ConfigError(`--trial: expected 0 to ${trials.length - 1}, found ${index}`);
-  const { state } = await readTrial(trial, sweep.metric);
+  const { state } = await readTrial(trial, sweep.metric, options.log);
   if (state === "finished") return { reason: "finished" };
   const resume = state === "paused" ? trial.folder : undefined;
   const tracked = await openTracking(sweep, path.join(options.output, sweep.name), options);
@@ -122,7 +131,7 @@ async function runArray(
     if (signal.aborted) log(`slurm: job ${id} goes on; scancel ${id} ends it, the same command looks again`);
   }
   for (const [index, trial] of trials.entries()) {
-    const state = await readTrial(trial, sweep.metric);
+    const state = await readTrial(trial, sweep.metric, log);
     const log_ = `a log in ${directory}/slurm-*_${index}.log`;
     states[index] =
       isOpen(state) && !signal.aborted && tasks.includes(index)
@@ -175,7 +184,7 @@ async function runTrials(
     } catch (error) {
       died = error instanceof Error ? error.message : String(error);
     }
-    const state = await readTrial(trial, sweep.metric);
+    const state = await readTrial(trial, sweep.metric, options.log);
     // What ends early for no reason that is known would be given out again and again.
     const isShort = state.values.length <= rung && !signal.aborted;
     const error = died ?? (isShort ? `it stopped after step ${state.step}, before step ${untilStep}` : undefined);

@@ -1,6 +1,7 @@
 /** The ranked table of a sweep, as text, CSV and JSON. */
 import path from "node:path";
 import type { Sweep } from "../../config/sweep.js";
+import { csvText } from "../../report/csv.js";
 import { alignedText, type Cells } from "../../report/table.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
 import type { LoadedTrial, TrialState } from "./trials.js";
@@ -13,7 +14,7 @@ export interface SweepRow {
   /** The metric at the highest rung reached; null before the first. */
   readonly value: number | null;
   /** The last evaluation. */
-  readonly metrics: Readonly<Record<string, number>>;
+  readonly metrics: Readonly<Record<string, unknown>>;
   readonly seconds: number | null;
   readonly error: string | null;
 }
@@ -75,7 +76,7 @@ export function sweepCells(table: SweepTable): Cells {
   return [["trial", ...keys, "step", table.metric, "state"], ...body];
 }
 
-/** RFC 4180: one line per trial, every parameter and every metric of its last evaluation. */
+/** As CSV: one line per trial, every parameter and every metric of its last evaluation. */
 export function sweepCsv({ rows, metric }: SweepTable): string {
   const keys = [...new Set(rows.flatMap(({ parameters }) => Object.keys(parameters)))];
   const metrics = [...new Set(rows.flatMap((row) => Object.keys(row.metrics)))].filter((key) =>
@@ -92,8 +93,7 @@ export function sweepCsv({ rows, metric }: SweepTable): string {
     row.seconds === null ? "" : row.seconds.toFixed(1),
     row.error ?? "",
   ]);
-  const quoted = (cell: string) => (/[",\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
-  return [heading, ...lines].map((line) => `${line.map(quoted).join(",")}\n`).join("");
+  return csvText([heading, ...lines]);
 }
 
 const shown = (value: unknown): string => (typeof value === "string" ? value : (JSON.stringify(value) ?? ""));

@@ -1,9 +1,10 @@
 /**
  * LiNeS (Wang et al. 2024, arXiv:2410.17146): scale the merged task vector by depth, so that shallow layers, which carry what is general,
- * change less. Block l of L is scaled by alpha + beta l / (L - 1), everything else by alpha. Source: wang-kee/LiNeS @43a7bdd.
+ * change less. Block l of L is scaled by alpha + beta l / (L - 1), everything else by alpha; of several stacks of blocks each by itself.
+ * Source: wang-kee/LiNeS @43a7bdd, for models of one stack.
  */
 import { z } from "zod";
-import { blockIndex } from "../depth.js";
+import { blockPlace, lastBlocks } from "../depth.js";
 import { addToBase, defineMethod, type MergeContext, piecesOf, remember } from "./method.js";
 import { prepareTies } from "./ties.js";
 
@@ -27,11 +28,11 @@ export const lines = defineMethod({
   prepare: async (context, { merge, alpha, beta }) => {
     const change = await mergedChange(context, merge);
     const first = alpha ?? (await remember(context, "alpha", () => defaultAlpha(context, change)));
-    const blocks = context.source.tensors.map(({ name }) => blockIndex(name) ?? 0);
-    const last = Math.max(1, ...blocks);
+    const lastOf = lastBlocks(context.source.tensors.map(({ name }) => name));
     return async (piece) => {
-      const block = blockIndex(piece.tensor.name);
-      const scale = block === undefined ? first : first + (beta * block) / last;
+      const place = blockPlace(piece.tensor.name);
+      const last = Math.max(1, lastOf.get(place?.stack ?? "") ?? 1);
+      const scale = place === undefined ? first : first + (beta * place.block) / last;
       const changeN = await change(piece);
       return addToBase(piece, (element) => scale * (changeN[element] ?? 0));
     };

@@ -1,9 +1,12 @@
 /** CLIP's vision tower as a family: the files of a folder to a model and the encoder of its images. */
-import { readFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { MAX_CONFIG_BYTES } from "../../checkpoint/checkpoint.js";
+import { parseConfig } from "../../checkpoint/config-text.js";
 import { imageEncoder } from "../../data/pixels.js";
 import { type Preprocessing, parsePreprocessing } from "../../data/preprocessing.js";
 import { CheckpointError } from "../../errors.js";
+import { readText } from "../../runtime/regular-file.js";
 import type { ModelFamily } from "../family.js";
 import { type ClipVisionConfig, parseClipConfig } from "./config.js";
 import type { Normalization } from "./vision.js";
@@ -11,6 +14,7 @@ import { clipVisionModel } from "./vision-model.js";
 
 const CONFIG = "config.json";
 const PREPROCESSOR = "preprocessor_config.json";
+const PROCESSOR = "processor_config.json";
 
 export const clipFamily: ModelFamily = {
   name: "clip",
@@ -19,7 +23,7 @@ export const clipFamily: ModelFamily = {
   modelTypes: ["clip", "clip_vision_model"],
   open: async ({ config: json, folder }) => {
     const config = parseClipConfig(json, join(folder, CONFIG));
-    const preprocessing = await readPreprocessing(join(folder, PREPROCESSOR), config);
+    const preprocessing = await readPreprocessing(folder, config);
     return { model: clipVisionModel(config, preprocessing), encoder: imageEncoder(preprocessing) };
   },
   tensors: (json, where) => clipVisionModel(parseClipConfig(json, where), NOT_NORMALISED).tensors,
@@ -28,20 +32,18 @@ export const clipFamily: ModelFamily = {
 /** For a model of which only the tensors are asked. */
 const NOT_NORMALISED: Normalization = { rescaleFactor: 1, mean: [0, 0, 0], std: [1, 1, 1] };
 
-/** preprocessor_config.json, checked against the tower. */
-async function readPreprocessing(file: string, tower: ClipVisionConfig): Promise<Preprocessing> {
-  const parsed = parsePreprocessing(await readJson(file), file);
+/**
+ * The preprocessing beside the base, checked against the tower: preprocessor_config.json or, as a CLIPProcessor of transformers 5 saves it,
+ * processor_config.json.
+ */
+async function readPreprocessing(folder: string, tower: ClipVisionConfig): Promise<Preprocessing> {
+  const [own, whole] = [join(folder, PREPROCESSOR), join(folder, PROCESSOR)];
+  const file = !existsSync(own) && existsSync(whole) ? whole : own;
+  const json = parseConfig(await readText(file, "the preprocessing of the base", MAX_CONFIG_BYTES), file);
+  const isNested = file === whole && typeof json === "object" && json !== null && "image_processor" in json;
+  const parsed = parsePreprocessing(isNested ? json.image_processor : json, file);
   if (parsed.height === tower.imageSize && parsed.width === tower.imageSize) return parsed;
   throw new CheckpointError(
     `${file}: expected images of ${tower.imageSize}x${tower.imageSize} (image_size of config.json), found ${parsed.width}x${parsed.height}`,
   );
-}
-
-async function readJson(file: string): Promise<unknown> {
-  try {
-    return JSON.parse(await readFile(file, "utf8"));
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CheckpointError(`${file}: expected a JSON file (${reason}); copy it from the base model`, { cause });
-  }
 }

@@ -1,8 +1,10 @@
 /** The vision tower of CLIP as a `Model`: what the merging of models knows of it. Its forward pass is in vision.ts. */
+
 import type { Preprocessing } from "../../data/preprocessing.js";
 import type { Model } from "../family.js";
 import { transformerValues } from "../step-values.js";
 import type { ClipVisionConfig } from "./config.js";
+import { clipVisionLayout } from "./layout.js";
 import { clipVisionFeatures, clipVisionTensors, type Normalization, PROJECTION_TENSOR } from "./vision.js";
 
 /** The one input: pixel levels, uint8 [B, H, W, C]. */
@@ -14,6 +16,7 @@ export function clipVisionModel(config: ClipVisionConfig, preprocessing: Normali
   const tokens = Math.floor(side / patchSize) ** 2 + 1;
   return {
     featureSize: config.projectionSize,
+    layout: clipVisionLayout,
     tensors: clipVisionTensors(config),
     projection: PROJECTION_TENSOR,
     inputs: (count) => new Map([[IMAGES, { shape: [count, side, side, channels], dtype: "uint8" }]]),

@@ -1,10 +1,11 @@
 /** What is to be known of experts before they are merged: what differs from the base, how far, and how good each is alone. */
-import { openExpert } from "../../checkpoint/clip-models.js";
+
 import { derivationRatios } from "../../checkpoint/derivation.js";
-import { indexByCanonicalName } from "../../checkpoint/names.js";
+import { towerTensors } from "../../checkpoint/layout/tower-names.js";
 import type { RunConfig } from "../../config/schema.js";
 import { type ExampleStore, isLabelled, selectExamples } from "../../data/examples.js";
 import { drawnIndices } from "../../data/sampler.js";
+import { openExpert } from "../../model/clip/models.js";
 import { chooseMethod } from "../choose-method.js";
 import type { Inputs } from "../inputs.js";
 import { judgeMethod } from "../models.js";
@@ -78,11 +79,13 @@ function largestShare(labels: Int32Array): number {
 
 /** By content hashes; tensors of another dtype than the base's count as different. */
 async function comparedTensors(
-  { base, bundle }: Inputs,
+  { base, bundle, model }: Inputs,
   path: string,
 ): Promise<Pick<ExpertFacts, "tensors" | "equal" | "fromBase">> {
   const own = await openExpert(path, base);
-  const [ownNames, baseNames] = [own, base].map(({ tensors, path: of }) => indexByCanonicalName(tensors.keys(), of));
+  const [ownNames, baseNames] = [own, base].map(
+    ({ tensors, path: of }) => towerTensors(model.layout, tensors.keys(), of).names,
+  );
   let [equal, fromBase] = [0, 0];
   for (const { name } of bundle.tensors) {
     const [stored, inBase] = [ownNames?.get(name), baseNames?.get(name)];

@@ -1,8 +1,8 @@
 /** The classifier of each expert as `adamerge init` finds it: a file with the order of its classes, or a head to be made. C classes. */
-import { readFile } from "node:fs/promises";
 import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.js";
 import { CLASS_SLOT, type HeadRecipe } from "../../data/head-recipes.js";
 import { CheckpointError, DataError } from "../../errors.js";
+import { readText } from "../../runtime/regular-file.js";
 import type { ImageSource } from "./image-sources.js";
 
 /** CLIP's prompt for data sets of which nothing is known (Radford et al. 2021, section 3.1.4). */
@@ -38,14 +38,20 @@ export interface HeadRequest {
 /** Throws CheckpointError for a file that is no head, DataError when its classes and those of the images are not the same. */
 export async function lookAtHead(request: HeadRequest): Promise<HeadSource> {
   const { images, file, isZeroShot, classesFile, expertConfig } = request;
-  const { name, classes: found } = images;
+  const { name } = images;
+  // Numbers that nothing names say how many classes there are at least, not what they are called.
+  const found = images.areNumbers ? undefined : images.classes;
   const listed = classesFile === undefined ? undefined : await readClasses(classesFile, name);
   if (isZeroShot) return zeroShotHead(name, listed, found, expertConfig);
   if (file === undefined) {
     const split = images.headSplit ?? "adapt";
-    const classes = listed ?? found ?? [];
+    const classes = listed ?? images.classes ?? [];
     requireSame(name, classes, found, "the list of classes");
-    return { head: { prototypes: { split, model: "expert" } }, classes, logitScale: undefined, assumed: [] };
+    const assumed =
+      images.areNumbers && listed === undefined
+        ? [`${name}: its labels are numbers that nothing names; --classes ${name}=FILE gives them names`]
+        : [];
+    return { head: { prototypes: { split, model: "expert" } }, classes, logitScale: undefined, assumed };
   }
   const checkpoint = await openCheckpoint(file);
   const weight = checkpoint.tensors.get("weight");
@@ -136,8 +142,11 @@ function classesOfConfig(config: unknown): readonly string[] | undefined {
     : undefined;
 }
 
+/** A name a line; ImageNet-21k's have 500 KB. */
+const MAX_CLASSES_BYTES = 50_000_000;
+
 async function readClasses(file: string, name: string): Promise<readonly string[]> {
-  const text = await readFile(file, "utf8").catch((cause: unknown) => {
+  const text = await readText(file, "a list of classes", MAX_CLASSES_BYTES, DataError).catch((cause: unknown) => {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new DataError(`--classes ${name}: expected a text file with a class a line (${reason})`, { cause });
   });

@@ -90,7 +90,7 @@ function suiteText({ name, base, textModel, logitScale, tasks }: InitSuite, show
 }
 
 function configText({ name, tasks }: InitSuite, preset: InitPreset): string {
-  const labelled = tasks.filter(({ images }) => images.classes !== undefined).map((task) => task.name);
+  const labelled = tasks.filter(({ images }) => images.isJudged).map((task) => task.name);
   const judged =
     labelled.length === 0
       ? { eval_split: null }

@@ -3,16 +3,18 @@
  * folder, opens it with the code of a fit (so that what is said here is what a fit finds), judges every expert alone, times a step, and only
  * then writes. Nothing is written when something is wrong.
  */
-import { mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { lstat, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { expertConfig, openBase } from "../../checkpoint/clip-models.js";
 import type { Hub } from "../../checkpoint/hub/request.js";
 import { loadRunConfig } from "../../config/load.js";
 import { nearest } from "../../config/nearest.js";
 import type { RunConfig } from "../../config/schema.js";
 import { prototypesOf } from "../../data/head-recipes.js";
 import { ConfigError, DataError, UserError } from "../../errors.js";
+import { expertConfig, openBase } from "../../model/clip/models.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
+import { makeFolder } from "../../runtime/make-folder.js";
+import { requireFilePlace } from "../../runtime/output-place.js";
 import { type FitPlan, planSession, totalSeconds } from "../plan-fit.js";
 import { withSession } from "../session.js";
 import { type ExpertFacts, expertFacts, suspiciousExperts } from "./expert-facts.js";
@@ -67,12 +69,13 @@ export interface InitFindings {
 /** A fit with the paper's 500 steps that would take longer gets the quickstart's 60. */
 const LONG_FIT_SECONDS = 300;
 const WARNING = "warning: ";
+const NOTICE = "notice: ";
 
 /** Throws ConfigError for names that do not fit together, and whatever a fit would throw before its first step; nothing is written then. */
 export async function initSuite(request: InitRequest, options: InitOptions): Promise<InitFindings> {
   checkNames(request);
-  const { suite, assumed } = await lookAtAll(request);
-  if (!options.force) await refuseExisting(suite, request.directory);
+  const { suite, assumed } = await lookAtAll(request, options.signal);
+  await requirePlaces(suite, request, options.force);
   const checked = await check(suite, options);
   const { preset, plan } = checked;
   const files = initFiles(suite, preset, request.directory, { absolute: false });
@@ -117,7 +120,7 @@ function checkNames({ experts, images, heads, zeroShot, classes }: InitRequest):
 }
 
 /** Every problem of every expert at once. */
-async function lookAtAll(request: InitRequest): Promise<{ suite: InitSuite; assumed: string[] }> {
+async function lookAtAll(request: InitRequest, signal: AbortSignal): Promise<{ suite: InitSuite; assumed: string[] }> {
   const problems: UserError[] = [];
   const tasks: InitTask[] = [];
   for (const { name, path } of request.experts) {
@@ -125,7 +128,7 @@ async function lookAtAll(request: InitRequest): Promise<{ suite: InitSuite; assu
     try {
       const file = pathOf(request.heads);
       const isZeroShot = request.zeroShot.includes(name);
-      const images = await lookAtImages(name, pathOf(request.images) ?? "", file === undefined && !isZeroShot);
+      const images = await lookAtImages(name, pathOf(request.images) ?? "", file === undefined && !isZeroShot, signal);
       const ownConfig = (await isHere(path)) ? await expertConfig(path) : undefined;
       const classesFile = pathOf(request.classes);
       const head = await lookAtHead({ images, file, isZeroShot, classesFile, expertConfig: ownConfig });
@@ -151,6 +154,7 @@ async function lookAtAll(request: InitRequest): Promise<{ suite: InitSuite; assu
     );
   const assumed = tasks.flatMap(({ images, head }) => [
     images.assumed,
+    ...images.notices.map((text) => `${images.name}: ${text}`),
     ...headLine(images.name, head),
     ...head.assumed,
   ]);
@@ -169,13 +173,28 @@ async function isHere(path: string): Promise<boolean> {
   return path.startsWith("/") || (await stat(path).catch(() => undefined)) !== undefined;
 }
 
-async function refuseExisting(suite: InitSuite, directory: string): Promise<void> {
+/** Whether each file can be written: over nothing, or with `force` over a regular file that nothing is read from. */
+async function requirePlaces(suite: InitSuite, request: InitRequest, force: boolean): Promise<void> {
+  const { directory, images, heads, classes } = request;
+  const read = [...images, ...heads, ...classes];
+  const isFile = await Promise.all(
+    read.map(({ path }) =>
+      stat(path).then(
+        (found) => found.isFile(),
+        () => false,
+      ),
+    ),
+  );
+  const inputs = read
+    .filter((_, index) => isFile[index] === true)
+    .map(({ name, path }) => ({ path, what: `what was given for ${name}` }));
   for (const name of initFiles(suite, "paper", directory, { absolute: false }).keys()) {
     const path = join(directory, name);
-    if ((await stat(path).catch(() => undefined)) !== undefined)
+    if (!force && (await lstat(path).catch(() => undefined)) !== undefined)
       throw new ConfigError(
         `${path}: expected no such file yet, found one; give another directory, or --force to replace it`,
       );
+    await requireFilePlace(path, { shown: path, inputs, overwrite: force });
   }
 }
 
@@ -188,12 +207,12 @@ interface Checked {
 
 /** Opens the suite as a fit does, from a temporary folder. */
 async function check(suite: InitSuite, options: InitOptions): Promise<Checked> {
-  await mkdir(options.cacheDir, { recursive: true });
+  await makeFolder(options.cacheDir);
   const folder = await mkdtemp(join(options.cacheDir, "init-"));
   try {
     const load = async (preset: InitPreset): Promise<RunConfig> => {
       for (const [name, text] of initFiles(suite, preset, folder, { absolute: true })) {
-        await mkdir(dirname(join(folder, name)), { recursive: true });
+        await makeFolder(dirname(join(folder, name)));
         await writeFile(join(folder, name), text);
       }
       return (await loadRunConfig(join(folder, CONFIG_FILE), [], { presetsDir: options.presetsDir, cwd: folder }))
@@ -201,7 +220,9 @@ async function check(suite: InitSuite, options: InitOptions): Promise<Checked> {
     };
     const [quick, paper] = [await load("quickstart"), await load("paper")];
     const warnings: string[] = [];
+    const known = new Set(suite.tasks.flatMap(({ images }) => images.notices.map((text) => `${NOTICE}${text}`)));
     const log = (line: string) => {
+      if (known.has(line)) return;
       if (line.startsWith(WARNING)) warnings.push(line.slice(WARNING.length));
       else options.log(line);
     };

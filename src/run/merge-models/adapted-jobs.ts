@@ -27,10 +27,16 @@ export async function addAdapters(
       const stored = changes?.get(name);
       return stored === undefined ? plain : locationOf(stored);
     };
+    // What is copied is the base's, or the first model's.
+    const ofPattern = base === undefined ? ofModels[0] : ofBase;
     return jobs.map((job) => ({
       ...job,
-      base: job.base && changed(job.name, ofBase, job.base),
-      models: job.models.map((location, at) => changed(job.name, ofModels[at], location)),
+      base: job.base && changed(job.ownNames.pattern, ofBase, job.base),
+      models: job.models.map((location, at) => changed(job.ownNames.models[at] ?? "", ofModels[at], location)),
+      work:
+        job.work.kind === "copy"
+          ? { kind: "copy", from: changed(job.ownNames.pattern, ofPattern, job.work.from) }
+          : job.work,
     }));
   } catch (error) {
     if (signal.aborted) return undefined;

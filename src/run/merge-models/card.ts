@@ -4,6 +4,8 @@ import { stringify } from "yaml";
 import type { MergeFile } from "../../config/merge-file.js";
 import { mergeMethods } from "../../merge/methods/registry.js";
 import { tensorMethods } from "../../merge/per-tensor/registry.js";
+import { codeBlock, codeSpan, markdownLine } from "../../report/markdown.js";
+import { shownLine } from "../../runtime/printable.js";
 import type { MergePlan } from "./plan.js";
 
 /** The card's text. */
@@ -11,19 +13,19 @@ export function mergeCard(file: MergeFile, plan: MergePlan, version: string): st
   const { base, models, method } = file;
   const names = models.filter(({ path }) => path !== base?.path).map(({ name }) => name);
   const frontMatter = stringify({
-    base_model: [...(base === undefined ? [] : [base.name]), ...names],
+    base_model: [...(base === undefined ? [] : [base.name]), ...names].map(shownLine),
     base_model_relation: "merge",
     tags: ["merge", "adamerge"],
   });
   const paper = (mergeMethods.get(method.name) ?? tensorMethods.get(method.name))?.paper ?? "";
   const definition = method.kind === "per-tensor" ? ", by mergekit's definition, each tensor by itself" : "";
-  const from = base === undefined ? "" : ` fine-tuned from \`${base.name}\``;
+  const from = base === undefined ? "" : ` fine-tuned from ${codeSpan(base.name)}`;
   const sections = [
     `---\n${frontMatter}---`,
-    `# ${file.title ?? basename(file.path).replace(/\.ya?ml$/, "")}`,
-    `A merge of ${names.length} models${from} (${names.map((name) => `\`${name}\``).join(", ")}), made by adamerge ${version}.`,
+    `# ${markdownLine(file.title ?? basename(file.path).replace(/\.ya?ml$/, ""))}`,
+    `A merge of ${names.length} models${from} (${names.map(codeSpan).join(", ")}), made by adamerge ${version}.`,
     `## Method\n\n[${plan.title}](${paper})${definition}.`,
-    `## Configuration\n\nAs in \`merge.yaml\`:\n\n\`\`\`yaml\n${file.text.trimEnd()}\n\`\`\``,
+    `## Configuration\n\nAs in \`merge.yaml\`:\n\n${codeBlock(file.text, "yaml")}`,
   ];
   return `${sections.join("\n\n")}\n`;
 }

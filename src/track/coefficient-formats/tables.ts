@@ -4,6 +4,7 @@
  * position only, so the names of the tasks must be given. See layer-orders.ts.
  */
 import { CheckpointError } from "../../errors.js";
+import { parseBoundedJson } from "../../runtime/bounded-json.js";
 import type { CoefficientsRecord } from "../coefficients-file.js";
 import type { Layer } from "./layer-orders.js";
 import type { NpyArray } from "./npy.js";
@@ -118,7 +119,7 @@ function officialRows(text: string, label: string): number[][] {
   if (!/^[\d\s.,eE+\-[\]]+$/.test(body)) throw wrong;
   let found: unknown;
   try {
-    found = JSON.parse(body);
+    found = parseBoundedJson(body);
   } catch {
     throw wrong;
   }

@@ -7,6 +7,10 @@ import { createReadStream } from "node:fs";
 import { Readable } from "node:stream";
 import { z } from "zod";
 import { TrackerError } from "../../errors.js";
+import { BodyBoundError, readBody } from "../../runtime/bounded-body.js";
+import { parseBoundedJson } from "../../runtime/bounded-json.js";
+import { shownAddress, splitAddress, withoutSecrets } from "../../runtime/credentials.js";
+import { printable } from "../../runtime/printable.js";
 
 export interface MlflowOptions {
   /** http(s)://host[:port][/prefix]. */
@@ -20,6 +24,8 @@ export interface MlflowOptions {
   readonly random: () => number;
   /** Attempts per request, the first included. */
   readonly attempts?: number;
+  /** The directory below which the server may have artifacts put on this machine; undefined: nowhere. */
+  readonly artifactRoot?: string | undefined;
 }
 
 export interface MlflowMetric {
@@ -56,6 +62,7 @@ export interface LocalFile {
 export type MlflowStatus = "RUNNING" | "FINISHED" | "FAILED" | "KILLED";
 
 export interface MlflowClient {
+  readonly artifactRoot: string | undefined;
   /** Id of the experiment, created when it is not there. Throws TrackerError for a deleted one. */
   experimentId(name: string): Promise<string>;
   createRun(run: {
@@ -87,8 +94,12 @@ const ATTEMPTS = 5;
 const FIRST_WAIT_MS = 500;
 const MAX_WAIT_MS = 20_000;
 const TIMEOUT_MS = 30_000;
+/** Answers have some hundred bytes; a list of runs with thousands of parameters each some megabytes. */
+const MAX_ANSWER_BYTES = 16_000_000;
 /** Slower than this an upload counts as stuck. */
 const LEAST_BYTES_PER_MS = 500;
+/** A proxy adds a slash or a prefix; more is a circle. */
+const MAX_REDIRECTS = 3;
 const MODEL_READY = "LOGGED_MODEL_READY";
 const ARTIFACT_SCHEME = "mlflow-artifacts:";
 
@@ -115,8 +126,11 @@ interface Reply {
 }
 
 /** Throws TrackerError for a URI that is not http(s). */
-export function createMlflowClient(options: MlflowOptions): MlflowClient {
-  const base = parseUri(options.uri);
+export function createMlflowClient(given: MlflowOptions): MlflowClient {
+  // A user in the address goes before the others, as in MLflow's client.
+  const { url, username, password } = splitAddress(given.uri);
+  const options = { ...given, uri: url, ...(username === undefined ? {} : { username, password, token: undefined }) };
+  const base = parseUri(url);
   const api = (path: string): string => `${base}/api/2.0/mlflow/${path}`;
   const post = async (path: string, body: Readonly<Record<string, unknown>>): Promise<unknown> =>
     (await call(options, "POST", api(path), json(body))).body;
@@ -134,6 +148,7 @@ export function createMlflowClient(options: MlflowOptions): MlflowClient {
   };
 
   return {
+    artifactRoot: options.artifactRoot,
     async experimentId(name) {
       const known = await getExperiment(name);
       if (known !== undefined) return known;
@@ -210,13 +225,24 @@ function modelOf({ info }: z.output<typeof modelSchema>): MlflowModel {
 
 function parseUri(uri: string): string {
   const url = URL.canParse(uri) ? new URL(uri) : undefined;
-  if (url === undefined || !["http:", "https:"].includes(url.protocol))
+  if (url === undefined || !["http:", "https:"].includes(url.protocol) || url.search !== "" || url.hash !== "")
     throw new TrackerError(
-      `tracking server: expected http://host:port or https://..., found ${uri}. Start one with \`mlflow server\`, or leave MLFLOW_TRACKING_URI unset: the run folder is complete without it`,
+      `tracking server: expected http://host:port or https://..., found ${shownAddress(uri)}. Start one with \`mlflow server\`, or leave MLFLOW_TRACKING_URI unset: the run folder is complete without it`,
     );
-  if (url.username !== "")
-    throw new TrackerError("tracking server: expected no user in the URI; set MLFLOW_TRACKING_USERNAME and _PASSWORD");
   return uri.replace(/\/+$/, "");
+}
+
+/** The headers of one who may ask. */
+export function authorization({
+  username,
+  password,
+  token,
+}: Pick<MlflowOptions, "username" | "password" | "token">): Headers {
+  const headers = new Headers();
+  if (token !== undefined) headers.set("authorization", `Bearer ${token}`);
+  else if (username !== undefined)
+    headers.set("authorization", `Basic ${Buffer.from(`${username}:${password ?? ""}`).toString("base64")}`);
+  return headers;
 }
 
 /** One request with retries; a status in `accepted` is returned, any other error is thrown. */
@@ -232,8 +258,8 @@ async function call(
   for (let attempt = 1; attempt <= attempts; attempt++) {
     let waitMs = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** (attempt - 1)) * (0.5 + options.random());
     try {
-      const response = await options.fetch(url, request(options, method, payload));
-      const text = await response.text();
+      const response = await answered(options, url, () => request(options, method, payload));
+      const text = await answerText(response);
       const reply = { status: response.status, body: parseJson(text) };
       if (response.ok || accepted.includes(response.status)) return reply;
       if (!isPassing(response.status)) throw refused(options, reply);
@@ -242,7 +268,9 @@ async function call(
       if (after > 0) waitMs = Math.min(MAX_WAIT_MS, after * 1000);
     } catch (error) {
       if (error instanceof TrackerError) throw error;
-      problem = reason(error);
+      if (error instanceof BodyBoundError)
+        throw new TrackerError(`${url}: expected MLflow's answer, found ${error.message}. Is this an MLflow server?`);
+      problem = failureText(error);
     }
     if (attempt < attempts) await options.sleep(waitMs);
   }
@@ -251,12 +279,33 @@ async function call(
   );
 }
 
+/**
+ * The answer, redirects within the server followed. One that leads elsewhere is an error: neither credentials nor what is delivered go to
+ * another host than the one that was named.
+ */
+async function answered({ uri, fetch }: MlflowOptions, first: string, open: () => RequestInit): Promise<Response> {
+  let url = first;
+  for (let redirects = 0; ; redirects++) {
+    const response = await fetch(url, { ...open(), redirect: "manual" });
+    const location = response.headers.get("location");
+    if (response.status < 300 || response.status >= 400 || location === null) return response;
+    const next = URL.canParse(location, url) ? new URL(location, url) : undefined;
+    if (next?.origin !== new URL(first).origin || redirects >= MAX_REDIRECTS)
+      throw new TrackerError(
+        `${uri}: the tracking server sends requests on to ${printable(next?.origin ?? location)}, which is not followed: credentials are for the server that was named. If that one is meant, set MLFLOW_TRACKING_URI to it`,
+      );
+    await response.body?.cancel();
+    url = next.href;
+  }
+}
+
+async function answerText({ body }: Response): Promise<string> {
+  if (body === null) return "";
+  return (await readBody(body, { mostBytes: MAX_ANSWER_BYTES, mostMs: TIMEOUT_MS })).toString("utf8");
+}
+
 function request(options: MlflowOptions, method: string, payload: Payload | undefined): RequestInit {
-  const { username, password, token } = options;
-  const headers = new Headers();
-  if (token !== undefined) headers.set("authorization", `Bearer ${token}`);
-  else if (username !== undefined)
-    headers.set("authorization", `Basic ${Buffer.from(`${username}:${password ?? ""}`).toString("base64")}`);
+  const headers = authorization(options);
   const signal = AbortSignal.timeout(TIMEOUT_MS + Math.ceil((payload?.bytes ?? 0) / LEAST_BYTES_PER_MS));
   if (payload === undefined) return { method, headers, signal };
   headers.set("content-type", payload.type);
@@ -283,13 +332,18 @@ function isPassing(status: number): boolean {
   return status === 429 || status >= 500;
 }
 
-function refused({ uri }: MlflowOptions, { status, body }: Reply): TrackerError {
+function refused({ uri, password, token }: MlflowOptions, { status, body }: Reply): TrackerError {
   if (status === 401 || status === 403)
     return new TrackerError(
       `${uri}: the tracking server refused the credentials (HTTP ${status}). Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN`,
     );
+  // A server may repeat what it was sent.
+  const said = withoutSecrets(
+    errorText(body),
+    [password, token].flatMap((secret) => (secret ? [secret] : [])),
+  );
   const hint = status === 404 ? ". Is this an MLflow server, with this path prefix?" : "";
-  return new TrackerError(`${uri}: the tracking server answered HTTP ${status}: ${errorText(body)}${hint}`);
+  return new TrackerError(`${uri}: the tracking server answered HTTP ${status}: ${said}${hint}`);
 }
 
 function errorText(body: unknown): string {
@@ -300,7 +354,7 @@ function errorText(body: unknown): string {
 }
 
 /** Messages of fetch hide the cause one level down. */
-function reason(error: unknown): string {
+export function failureText(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error ? error.cause.message : error.message;
 }
@@ -313,7 +367,7 @@ function read<T>(schema: z.ZodType<T>, body: unknown, what: string): T {
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseBoundedJson(text);
   } catch {
     return undefined;
   }

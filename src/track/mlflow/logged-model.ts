@@ -2,11 +2,11 @@
  * The merged model of a run on an MLflow server: on MLflow 3 a logged model of its own, which the registry and `models:/` URIs know;
  * on MLflow 2 files of the run. Formats: mlflow/protos/service.proto (LoggedModel), MLmodel as in mlflow/models/model.py.
  */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { stringify } from "yaml";
-import { storeArtifact, unreachableStore } from "./artifact-store.js";
+import { type NotStored, storeArtifact, unreachableStore } from "./artifact-store.js";
 import type { MlflowClient } from "./client.js";
 import { filesBelow, MODEL_DIRECTORY, readArtifact } from "./run-data.js";
 
@@ -42,12 +42,20 @@ export async function deliverModel(
   const artifactUri = model?.artifactUri ?? run.artifactUri;
   const nameThere = (name: string) => (model === undefined ? name : path.posix.relative(MODEL_DIRECTORY, name));
   for (const name of names) {
-    if (await storeArtifact(client, artifactUri, nameThere(name), await readArtifact(folder, name))) continue;
-    log(unreachableStore(artifactUri, folder));
+    const why = await storeArtifact(client, artifactUri, nameThere(name), await readArtifact(folder, name));
+    if (why === undefined) continue;
+    log(unreachableStore(artifactUri, folder, why));
     return { files: 0, isReady: false };
   }
   if (model === undefined) return { files: names.length, isReady: true };
-  await storeDescription(client, artifactUri, { modelId: model.modelId, runId: run.runId });
+  // The time of the model, not of now: delivered once more it is the same file.
+  const { mtime } = await stat(path.join(folder, names[0] ?? MODEL_DIRECTORY));
+  const ids = { modelId: model.modelId, runId: run.runId, created: mtime.toISOString() };
+  const why = await storeDescription(client, artifactUri, ids);
+  if (why !== undefined) {
+    log(unreachableStore(artifactUri, folder, why));
+    return { files: names.length, isReady: false };
+  }
   await client.finishModel(model.modelId, run.runId, run.step);
   return { files: names.length + 1, isReady: true };
 }
@@ -56,21 +64,21 @@ export async function deliverModel(
 async function storeDescription(
   client: MlflowClient,
   artifactUri: string,
-  ids: { readonly modelId: string; readonly runId: string },
-): Promise<void> {
+  ids: { readonly modelId: string; readonly runId: string; readonly created: string },
+): Promise<NotStored> {
   const text = stringify({
     artifact_path: artifactUri,
     flavors: { adamerge: { data: ".", format: "safetensors", transformers_class: "CLIPVisionModelWithProjection" } },
     model_id: ids.modelId,
     model_uuid: ids.modelId,
     run_id: ids.runId,
-    utc_time_created: new Date().toISOString().replace("T", " ").replace("Z", ""),
+    utc_time_created: ids.created.replace("T", " ").replace("Z", ""),
   });
   const scratch = await mkdtemp(path.join(tmpdir(), "adamerge-"));
   try {
     const file = path.join(scratch, "MLmodel");
     await writeFile(file, text);
-    await storeArtifact(client, artifactUri, "MLmodel", { path: file, bytes: Buffer.byteLength(text) });
+    return await storeArtifact(client, artifactUri, "MLmodel", { path: file, bytes: Buffer.byteLength(text) });
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

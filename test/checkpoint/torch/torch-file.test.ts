@@ -104,7 +104,7 @@ describe("in a Hugging Face folder", () => {
     const index = join(partial, "pytorch_model.bin.index.json");
     await writeFile(index, '{"weight_map": {"a": "model-00001-of-00001.safetensors"}}');
     await expect(openCheckpoint(partial)).rejects.toThrow(
-      /expected shards called like pytorch_model-00001-of-00005.bin/,
+      /model-00001-of-00001.safetensors: expected this shard, as pytorch_model.bin.index.json says, found no such file/,
     );
   });
 });
@@ -125,7 +125,16 @@ describe("files of other kinds are refused by their kind", () => {
     ["numpy.pt", /the Python class or function "numpy._core.multiarray._reconstruct"/],
     ["mixed.pt", /found 3 as "epoch" among the keys "weight", "epoch"/],
     ["protocol-4.pt", /expected pickle protocol 2, .* found protocol 4. Save it again without pickle_protocol/],
-    ["script.pt", /found a TorchScript program. Convert it to safetensors .*torch-modules.py/],
+    ["package.pt", /expected a state dict, found a package of models with their code \(torch.package\)/],
+    ["exported.pt2", /expected a state dict, found an exported program \(torch.export\). Save model.state_dict\(\)/],
+    [
+      "quantised.pt",
+      /a TorchScript program of modules and tensors, found .* "torch._utils._rebuild_qtensor", as quantised/,
+    ],
+    [
+      "restores-itself.pt",
+      /"the program" of class "__torch__ RestoresItself", which restores itself by code in the file/,
+    ],
   ])("%s: %s", async (name, message) => {
     await expect(openCheckpoint(join(GOLDEN, "refused", name))).rejects.toThrow(message);
   });
@@ -137,6 +146,9 @@ describe("files of other kinds are refused by their kind", () => {
       [...Buffer.from(`${"a".repeat(257)}ustar`)],
       /found a tar archive, perhaps of the first versions/,
     ],
+    ["Torch 7", [4, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, ...Buffer.from("V 1")], /found a file of Torch 7 \(.t7, Lua\)/],
+    ["a table of Torch 7", [3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0], /found a file of Torch 7/],
+    ["Torch 7 as text", [...Buffer.from("4\n1\n3\nV 1\n")], /found a file of Torch 7/],
     ["7z", [0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c, 0, 4], /found a 7z archive/],
     ["gzip", [0x1f, 0x8b, 8, 0], /found gzip-compressed/],
   ])("%s", async (_, bytes, message) => {

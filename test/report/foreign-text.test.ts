@@ -1,0 +1,154 @@
+/** Names that mean something to Markdown, HTML, LaTeX, YAML, spreadsheets and terminals, through everything that writes tables and cards. */
+import { parse as parseCsv } from "csv-parse/sync";
+import { describe, expect, it } from "vitest";
+import { latexComment, latexText } from "../../src/experiment/latex.js";
+import { csvText } from "../../src/report/csv.js";
+import { escapeHtml, htmlTable, page } from "../../src/report/html.js";
+import { codeBlock, codeSpan, markdownLine, markdownStart } from "../../src/report/markdown.js";
+import { figureSvg } from "../../src/report/plot.js";
+import { alignedText, markdownText } from "../../src/report/table.js";
+import { shownLine } from "../../src/runtime/printable.js";
+
+const NASTY = [
+  ...[
+    "a|b",
+    "a\\",
+    "`code`",
+    "``",
+    "**bold**",
+    "_x_",
+    "mnist_m",
+    "<script>alert(1)</script>",
+    "<!--",
+    "[a](javascript:x)",
+    "![a](b)",
+  ],
+  ...[
+    "[a]: b",
+    "[a][b]",
+    "&lt;",
+    "~~a~~",
+    "# a",
+    "- a",
+    "> a",
+    "```\n# out",
+    "---\nlicense: mit",
+    "a\nb\rc",
+    "%",
+    "a & b",
+    "$x$",
+    "{x}",
+    "^2",
+    "~",
+  ],
+  ...[
+    "--",
+    "?`",
+    "[x]",
+    "*",
+    '"quoted"',
+    "it's",
+    "a,b",
+    "=1+1",
+    "+1+cmd|'x'!A1",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1",
+    "\u001b[31m",
+    "\u009b2J",
+    "\u202etxt",
+  ],
+  ...["äöüß", "é", "ก", "🙂", "\u0000", "", " a "],
+];
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there.
+const OBEYED = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e]/;
+
+describe.each(NASTY.map((name) => [name]))("%j", (name) => {
+  const cells = [
+    ["name", "value"],
+    [name, "1.0"],
+  ];
+
+  it("is one cell of one line in text and Markdown", () => {
+    expect(alignedText(cells).split("\n")).toHaveLength(3);
+    expect(alignedText(cells)).not.toMatch(OBEYED);
+    const lines = markdownText(cells).split("\n");
+    expect(lines).toHaveLength(3);
+    expect(lines[2]?.match(/(?<!\\)(?:\\\\)*\|/g)).toHaveLength(3);
+    expect(lines.join("")).not.toMatch(OBEYED);
+  });
+
+  it("is no markup in a line", () => {
+    const line = markdownLine(name);
+    expect(line).not.toMatch(/[\n\r]/);
+    expect(line).not.toMatch(/(?<!\\)(?:\\\\)*[`<*|]/);
+    expect(line).not.toMatch(/(?<!\\)\]\(|(?<!\\)\]\[|(?<!\\)\]:/);
+    expect(markdownStart(name)).not.toMatch(/^\s*(?:#|>|-\s)/);
+  });
+
+  it("is code and nothing else between backquotes", () => {
+    const span = codeSpan(name);
+    const ticks = /^`+/.exec(span)?.[0] ?? "";
+    expect(span.endsWith(ticks)).toBe(true);
+    const inner = span.slice(ticks.length, -ticks.length);
+    expect((inner.match(/`+/g) ?? []).map(({ length }) => length)).not.toContain(ticks.length);
+    expect(inner.includes(shownLine(name))).toBe(true);
+    const block = codeBlock(name, "yaml").split("\n");
+    const fence = /^`+/.exec(block[0] ?? "")?.[0] ?? "";
+    expect(block.slice(1).findIndex((line) => line.startsWith(fence))).toBe(block.length - 2);
+  });
+
+  it("is text in HTML", () => {
+    const html = page(name, `<p>${escapeHtml(name)}</p>`, [{ id: name, title: name, body: htmlTable(cells) }], name);
+    expect(html).not.toMatch(/<script|<!--|'>/);
+    expect(html).not.toMatch(OBEYED);
+    expect(escapeHtml(name)).not.toMatch(/[<>"']/);
+  });
+
+  it("is itself in CSV, and no formula", () => {
+    const [, [found = ""] = []] = parseCsv(csvText(cells)) as string[][];
+    expect(found.replace(/^'(?=[=+@\t\r-])/, "")).toBe(name);
+    expect(found).not.toMatch(/^[=@\t\r]|^[+-]\d*[+(c]/);
+  });
+
+  it("prints as itself in LaTeX", () => {
+    const text = latexText(name);
+    const plain = text.replace(/\\[&%$#_{}]|\\text[a-z]+\{\}|\{\}/g, " ");
+    expect(plain).not.toMatch(/[\\&%$#_{}~^<>|\n\r]|--/);
+    expect(text).not.toMatch(/^[[*]/);
+    expect(latexComment(name).split(/[\n\r]/)).toHaveLength(1);
+  });
+});
+
+it("numbers with a sign stay numbers in CSV", () => {
+  expect(csvText([["-1.5", "+0.2", "-", "1e-3", "-2e+5", "-Infinity", "+3.1%"]])).toBe(
+    "-1.5,+0.2,-,1e-3,-2e+5,-Infinity,+3.1%\n",
+  );
+});
+
+it("what is written today stays as it is", () => {
+  const name = "task_arithmetic (val, adapt) AdaMerging++ tasks=[1, 2] +/- 95 %";
+  expect(markdownLine(name)).toBe(name);
+  expect(latexText("95 % a_b")).toBe("95 \\% a\\_b");
+});
+
+it("signs that are accents after a backslash have names in LaTeX", () => {
+  expect(latexText("a~b^c\\d")).toBe("a\\textasciitilde{}b\\textasciicircum{}c\\textbackslash{}d");
+});
+
+it("a figure's SVG has text where a name would be markup or a control", async () => {
+  const values = NASTY.map((task, index) => ({ task, value: index }));
+  const spec = {
+    data: { values },
+    mark: "bar",
+    encoding: { x: { field: "value", type: "quantitative" }, y: { field: "task", type: "nominal" } },
+  };
+  const svg = await figureSvg({
+    name: "x",
+    title: "x",
+    caption: "x",
+    spec: spec as Parameters<typeof figureSvg>[0]["spec"],
+  });
+  expect(svg).not.toMatch(/<script|<!--/);
+  expect(svg).not.toMatch(OBEYED);
+});
