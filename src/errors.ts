@@ -52,7 +52,26 @@ export class TrackerError extends UserError {
   override readonly name = "TrackerError";
 }
 
-const CLASSES = [UserError, ConfigError, CheckpointError, DataError, HubError, NumericError, TrackerError] as const;
+/** One of our own invariants is broken: a bug, wherever it is noticed. `internalError` words it. */
+export class InternalError extends Error {
+  override readonly name = "InternalError";
+}
+
+/** The error for a broken invariant. */
+export function internalError(what: string): InternalError {
+  return new InternalError(`internal error: ${what} (a bug in adamerge, please report it)`);
+}
+
+const CLASSES = [
+  UserError,
+  ConfigError,
+  CheckpointError,
+  DataError,
+  HubError,
+  NumericError,
+  TrackerError,
+  InternalError,
+] as const;
 
 /** An error that another thread or process sent as text: errors lose their class on the way. */
 export function rebuiltError(name: string, message: string): Error {
@@ -62,5 +81,5 @@ export function rebuiltError(name: string, message: string): Error {
 
 /** Throws when one of our own invariants is broken; never used to check what a user gave. */
 export function assert(condition: unknown, message: string): asserts condition {
-  if (!condition) throw new Error(`internal error: ${message} (a bug in adamerge, please report it)`);
+  if (!condition) throw internalError(message);
 }

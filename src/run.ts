@@ -12,7 +12,7 @@ import type { ResultRow, Summary } from "./report/summary.js";
 import { type ComparedModels, estimateOnce, sayNeeds } from "./run/fit-needs.js";
 import { gradientAgreement } from "./run/gradient-agreement.js";
 import { judgeFit } from "./run/judge-fit.js";
-import { loadLearningData } from "./run/learning-data.js";
+import { prepareLearning } from "./run/learning-data.js";
 import { type Judged, judgeLearned, scoresOf } from "./run/models.js";
 import { openFolder, requireFitPlace } from "./run/open-folder.js";
 import { type QuickstartOptions, runQuickstart } from "./run/quickstart.js";
@@ -20,7 +20,7 @@ import { coefficientsRecord, environmentRecord, inputFingerprints } from "./run/
 import { reportFit } from "./run/report-fit.js";
 import { type Session, type SessionOptions, withSession } from "./run/session.js";
 import { finishTracking, type Tracking, trackRun } from "./run/tracking.js";
-import { compileStep, type LearningData, trainOptions } from "./run/training.js";
+import { type LearningData, trainOptions } from "./run/training.js";
 import type { RunFolder } from "./track/run-folder.js";
 
 export { writeRunReport } from "./report/write-report.js";
@@ -71,11 +71,8 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
   const started = performance.now();
   if (options.resume === undefined) await requireFitPlace(config, options);
   const onCompared = (models: ComparedModels) => sayNeeds(config, models, options);
-  return withSession(config, { ...options, onCompared }, async (session) => {
-    const [step, data] = await Promise.all([
-      compileStep(session.engine, session.inputs, config),
-      loadLearningData(config, session, options.cacheDir),
-    ]);
+  return withSession(config, { ...options, onCompared, isSaved: config.save_model }, async (session) => {
+    const { step, data } = await prepareLearning(config, session, options.cacheDir);
     const { folder, state } = await openFolder(config, options, inputFingerprints(config, session.inputs, data.pixels));
     const tracker = options.tracking && trackRun(folder.path, options.tracking, options.log);
     try {
@@ -91,7 +88,8 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
       const table = judged.map(({ row }) => row);
       return { runPath: folder.path, table, judged, coefficients: learned.record.values, imagesUnique, reason };
     } catch (error) {
-      await folder.setState("failed", error instanceof Error ? error.message : String(error));
+      // On a full disk the state cannot be written either; the reason is worth more than the second error.
+      await folder.setState("failed", error instanceof Error ? error.message : String(error)).catch(() => {});
       throw error;
     } finally {
       await folder.close();

@@ -3,6 +3,7 @@ import yargs from "yargs";
 import { clipCommand } from "./clip.js";
 import { fusionbenchCommand } from "./fusionbench.js";
 import { preprocessingCommand } from "./preprocessing.js";
+import { savedModelsCommand } from "./saved-models.js";
 
 await yargs(process.argv.slice(2))
   .scriptName("npm run compare --")
@@ -12,6 +13,7 @@ await yargs(process.argv.slice(2))
   .command(clipCommand)
   .command(fusionbenchCommand)
   .command(preprocessingCommand)
+  .command(savedModelsCommand)
   .demandCommand(1, "Name what to compare with.")
   .strict()
   .help()

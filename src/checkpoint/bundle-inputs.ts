@@ -34,7 +34,7 @@ export interface BuildBundleOptions {
 /** One tensor of the inputs: its names in the files. No experts: the tensor is taken from the base. */
 export interface InputTensor extends ExpectedTensor {
   readonly baseName: string;
-  /** Undefined for an expert that has the base's tensor: an adapter of others. */
+  /** Undefined for an expert that has the base's tensor: an adapter of others, or a tower without an optional one. */
   readonly expertNames: readonly (string | undefined)[];
 }
 
@@ -43,13 +43,13 @@ export function matchTensors({ base, experts, tensors, layout }: BuildBundleOpti
   const namesOf = ({ tensors: own, path }: Checkpoint) => towerTensors(layout, own.keys(), path).names;
   const baseNames = namesOf(base);
   const indexes = experts.map(({ checkpoint }) => namesOf(checkpoint));
-  return tensors.map(({ name, shape }) => {
+  return tensors.map(({ name, shape, isOptional }) => {
     const baseName = requireTensor(base, baseNames, name, shape);
     const inSome = indexes.some((index) => index.has(name));
     const expertNames = inSome
       ? experts.map(({ checkpoint }, i) => {
           const names = indexes[i] ?? new Map();
-          if (checkpoint.isPartial && !names.has(name)) return undefined;
+          if ((checkpoint.isPartial || isOptional === true) && !names.has(name)) return undefined;
           return requireTensor(checkpoint, names, name, shape);
         })
       : [];

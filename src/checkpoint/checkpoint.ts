@@ -5,9 +5,9 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { CheckpointError } from "../errors.js";
-import { parseBoundedJson } from "../runtime/bounded-json.js";
-import { printable, quote } from "../runtime/printable.js";
+import { quote } from "../runtime/printable.js";
 import { readText } from "../runtime/regular-file.js";
+import { parseConfig } from "./config-text.js";
 import { type ModelTensors, readModelFile, readShards } from "./model-files.js";
 import { INDEX_NAME, PYTORCH_INDEX_NAME } from "./shard-index.js";
 import { hashStored, readStoredFloat32, type StoredTensor } from "./stored-tensor.js";
@@ -25,7 +25,7 @@ export const ADAPTER_FILES = [
   "linearized_adapter_model.safetensors",
 ];
 /** The longest published ones, with their label names, have some 100 KB. */
-const MAX_CONFIG_BYTES = 10_000_000;
+export const MAX_CONFIG_BYTES = 10_000_000;
 /** Parts of a tensor's name that peft and diffusers give to the factors of an adapter. */
 const ADAPTER_TENSOR = /\.lora_(?:[AB]|down|up|embedding_[AB]|magnitude_vector)\b/;
 
@@ -138,13 +138,7 @@ export async function readConfig(directory: string): Promise<unknown> {
   );
   if (isMissing) return undefined;
   const text = await readText(path, "a config.json", MAX_CONFIG_BYTES);
-  try {
-    return parseBoundedJson(text);
-  } catch (error) {
-    // The reason quotes the file.
-    const reason = printable(error instanceof Error ? error.message : String(error));
-    throw new CheckpointError(`${path}: expected JSON, found a mistake (${reason}). Get the file again.`);
-  }
+  return parseConfig(text, path);
 }
 
 function adapterFound(path: string, sign: string): CheckpointError {

@@ -4,7 +4,7 @@
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { CheckpointError } from "../errors.js";
-import { decodeBfloat16Into, decodeFloat16Into } from "./float16.js";
+import { decodeFloats } from "./decode-floats.js";
 import { itemBytes, type StoredTensor } from "./stored-tensor.js";
 import { gatherView } from "./strided-view.js";
 
@@ -15,7 +15,7 @@ export interface TensorLocation extends Omit<StoredTensor, "file"> {
 }
 
 export interface ElementReader {
-  /** Fills `values` with the elements from `from` on, decoded from F32, F16 or BF16. Throws CheckpointError for a file that changed. */
+  /** Fills `values` with the elements from `from` on, decoded from any float type. Throws CheckpointError as `decodeFloats`, and for a file that changed. */
   readFloat32(location: TensorLocation, from: number, values: Float32Array): void;
   /** Fills `bytes` with the bytes from `from` on, of any dtype. */
   readBytes(location: TensorLocation, from: number, bytes: Uint8Array): void;
@@ -35,7 +35,7 @@ export function openElementReader(): ElementReader {
   const open = new Map<string, { fd: number; file: TensorLocation["file"] }>();
   const views = new Map<string, Uint8Array>();
   let heldBytes = 0;
-  let halves = new Uint16Array(0);
+  let undecoded = new ArrayBuffer(0);
   const descriptor = ({ path, file }: TensorLocation): number => {
     const known = open.get(path);
     if (known !== undefined) return known.fd;
@@ -75,16 +75,16 @@ export function openElementReader(): ElementReader {
   };
   return {
     readFloat32: (location, from, values) => {
-      const size = itemBytes(location.dtype);
-      if (size === 4) {
-        fill(location, new Uint8Array(values.buffer, values.byteOffset, values.byteLength), from * 4);
+      const { path, name, dtype } = location;
+      const size = itemBytes(dtype);
+      if (dtype === "F32") {
+        fill(location, new Uint8Array(values.buffer, values.byteOffset, values.byteLength), from * size);
         return;
       }
-      if (halves.length < values.length) halves = new Uint16Array(values.length);
-      const own = halves.subarray(0, values.length);
-      fill(location, new Uint8Array(own.buffer, 0, own.byteLength), from * size);
-      if (location.dtype === "F16") decodeFloat16Into(own, values);
-      else decodeBfloat16Into(own, values);
+      const byteLength = values.length * size;
+      if (undecoded.byteLength < byteLength) undecoded = new ArrayBuffer(byteLength);
+      fill(location, new Uint8Array(undecoded, 0, byteLength), from * size);
+      decodeFloats(undecoded, { path, name, dtype, first: from }, values);
     },
     readBytes: (location, from, bytes) => fill(location, bytes, from),
     close: () => {

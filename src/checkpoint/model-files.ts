@@ -2,11 +2,11 @@
  * The files of one model as tensors by name: a safetensors or PyTorch file, told apart by what is in it, or the shards that an index lists.
  * Only headers are read. Which file of a folder it is, is chosen in checkpoint.ts.
  */
-import { realpath } from "node:fs/promises";
-import { join, sep } from "node:path";
+import { join } from "node:path";
 import { CheckpointError } from "../errors.js";
 import { quote } from "../runtime/printable.js";
 import { openRegular, readExactly } from "../runtime/regular-file.js";
+import { requireInside } from "./inside-folder.js";
 import { readSafetensorsHeader } from "./safetensors.js";
 import { readShardIndex } from "./shard-index.js";
 import { elementBytes, type StoredTensor } from "./stored-tensor.js";
@@ -61,7 +61,7 @@ export async function readShards(directory: string, indexName: string): Promise<
   const tensors = new Map<string, StoredTensor>();
   let format: ModelTensors["format"] = "safetensors";
   for (const shard of [...new Set(shardOf.values())].toSorted()) {
-    await refuseEscape(directory, shard, indexName);
+    await requireInside(directory, shard, "a shard", `this shard, as ${indexName} says`);
     const file = await readShard(join(directory, shard));
     if (file.format === "pytorch") format = "pytorch";
     for (const [name, tensor] of file.tensors) {
@@ -93,19 +93,4 @@ async function readShard(path: string): Promise<ModelTensors> {
     tensors: new Map([...file.tensors].map(([name, tensor]) => [name, { ...tensor, file }])),
     format: "safetensors",
   };
-}
-
-/** A link out of the folder is refused, except into `blobs` of the hub's own cache, whose snapshots are all links. */
-async function refuseEscape(directory: string, shard: string, indexName: string): Promise<void> {
-  const folder = await realpath(directory);
-  const target = await realpath(join(directory, shard)).catch(() => {
-    throw new CheckpointError(
-      `${join(directory, shard)}: expected this shard, as ${indexName} says, found no such file. Get the complete checkpoint.`,
-    );
-  });
-  const allowed = [folder, join(folder, "..", "..", "blobs")];
-  if (allowed.some((parent) => target.startsWith(parent + sep))) return;
-  throw new CheckpointError(
-    `${join(directory, shard)}: expected a shard inside the folder, found a link to ${target}. Copy the file into the folder.`,
-  );
 }

@@ -6,9 +6,9 @@
 import { CheckpointError } from "../errors.js";
 import { quote } from "../runtime/printable.js";
 import type { Checkpoint } from "./checkpoint.js";
+import { isFloatDtype, READ_DTYPES } from "./decode-floats.js";
 import type { TowerLayout } from "./layout/tensor-layout.js";
 import { towerTensors } from "./layout/tower-names.js";
-import { isFloatDtype } from "./stored-tensor.js";
 
 export interface Expert {
   readonly task: string;
@@ -19,6 +19,8 @@ export interface Expert {
 export interface ExpectedTensor {
   readonly name: string;
   readonly shape: readonly number[];
+  /** Whether experts are also saved without it; they have the base's then, as a projection behind a tower. */
+  readonly isOptional?: boolean;
 }
 
 export interface CheckpointProblem {
@@ -66,7 +68,8 @@ export async function compareCheckpoints(
     // One sentence about a checkpoint of something else, not one for each of its missing tensors.
     const isOther = !expectedTensors.some(({ name }) => names.has(name));
     if (isOther) problems.push(...anotherModel(checkpoint, expectedTensors.length, layout, problems));
-    compareTensors(checkpoint, names, isOther ? [] : inSomeExpert, expectedTensors, problems);
+    const required = inSomeExpert.filter(({ name, isOptional }) => isOptional !== true || names.has(name));
+    compareTensors(checkpoint, names, isOther ? [] : required, expectedTensors, problems);
     compareConfigs(base, checkpoint, problems);
   }
   if (base.config === undefined) {
@@ -144,12 +147,15 @@ function compareTensors(
   known: readonly ExpectedTensor[],
   problems: CheckpointProblem[],
 ): void {
-  for (const { name, shape } of required) {
+  for (const { name, shape, isOptional } of required) {
     const stored = checkpoint.tensors.get(names.get(name) ?? "");
     if (stored === undefined && checkpoint.isPartial) continue;
     const wanted = `shape [${shape.join(", ")}]`;
     if (stored === undefined) {
-      const action = "check that this checkpoint has the architecture of the base and is complete";
+      const action =
+        isOptional === true
+          ? "use a base that was saved with it: a whole model, or a tower with its projection"
+          : "check that this checkpoint has the architecture of the base and is complete";
       problems.push({
         kind: "missing",
         file: checkpoint.path,
@@ -171,7 +177,7 @@ function compareTensors(
     }
     if (!isFloatDtype(stored.dtype)) {
       const action = "save the checkpoint again in one of these";
-      problems.push({ kind: "dtype", ...at, expected: "dtype F32, F16 or BF16", found: stored.dtype, action });
+      problems.push({ kind: "dtype", ...at, expected: `dtype ${READ_DTYPES}`, found: stored.dtype, action });
     }
   }
   const knownNames = new Set(known.map(({ name }) => name));

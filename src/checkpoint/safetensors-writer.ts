@@ -3,10 +3,11 @@
  * library does (tensors by falling dtype alignment, then by name; header padded with blanks to 8 bytes), so
  * that equal content gives equal files. Metadata keys are sorted, which the reference leaves open.
  */
-import { type FileHandle, mkdir, statfs } from "node:fs/promises";
+import { type FileHandle, statfs } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { CheckpointError } from "../errors.js";
 import { withAtomicFile } from "../runtime/atomic-file.js";
+import { makeFolder } from "../runtime/make-folder.js";
 import { quote } from "../runtime/printable.js";
 import { encodeBfloat16, encodeFloat16 } from "./float16.js";
 import { DTYPE_BITS } from "./safetensors-header.js";
@@ -21,7 +22,7 @@ export interface WriteSpec {
   readonly shape: readonly number[];
 }
 
-/** float32 values for F32, F16 and BF16 (rounded to nearest even); raw little-endian bytes for any other dtype. */
+/** float32 values for F64 and F32, F16 and BF16 (rounded to nearest even); raw little-endian bytes for any other dtype. */
 export type WriteData = Float32Array | Uint8Array;
 
 /** A tensor's elements in pieces, in row-major order: for those that shall not be in memory as a whole. */
@@ -181,6 +182,7 @@ async function writeTensor(
 /** `first` is the index of the first value in the tensor. */
 function encodeFloats(spec: WriteSpec, values: Float32Array, first: number, path: string): Uint8Array {
   if (spec.dtype === "F32") return asBytes(values);
+  if (spec.dtype === "F64") return asBytes(new Float64Array(values));
   if (spec.dtype !== "F16" && spec.dtype !== "BF16") {
     throw new CheckpointError(
       `${path}: cannot be written: tensor ${quote(spec.name)}: expected raw bytes for dtype ${spec.dtype}, found float32 values.`,
@@ -197,14 +199,14 @@ function encodeFloats(spec: WriteSpec, values: Float32Array, first: number, path
   return asBytes(bits);
 }
 
-function asBytes(values: Float32Array | Uint16Array): Uint8Array {
+function asBytes(values: Float64Array | Float32Array | Uint16Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
 /** Fails before the work instead of after hours of it. A file system that does not tell its free space passes. */
 export async function requireSpace(path: string, neededBytes: number): Promise<void> {
   const folder = dirname(resolve(path));
-  await mkdir(folder, { recursive: true }).catch(() => undefined);
+  await makeFolder(folder).catch(() => undefined);
   const found = await statfs(folder).catch(() => undefined);
   if (found === undefined || found.blocks === 0) return;
   const freeBytes = found.bavail * found.bsize;

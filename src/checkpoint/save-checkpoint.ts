@@ -1,11 +1,12 @@
 /**
  * Saving a checkpoint as the Hugging Face folder that `from_pretrained` of transformers loads: config.json,
- * model.safetensors (or shards with their index), and preprocessor_config.json and README.md when given.
+ * model.safetensors (or shards with their index), and preprocessor_config.json, README.md and files of the model it comes from when given.
  * The folder appears whole or not at all, and one tensor at a time is in memory.
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Replacing, withAtomicDirectory } from "../runtime/atomic-file.js";
+import { type Companion, copyCompanions } from "./companions.js";
 import { byteLengthOf, type WriteData, type WriteSpec, writeSafetensorsStream } from "./safetensors-writer.js";
 import { INDEX_NAME, shardName } from "./shard-index.js";
 
@@ -13,14 +14,16 @@ import { INDEX_NAME, shardName } from "./shard-index.js";
 export const DEFAULT_MAX_SHARD_BYTES = 5_000_000_000;
 
 export interface SaveCheckpointOptions {
-  /** Written as config.json. */
+  /** Written as config.json: a text as it stands, any other value as JSON. */
   readonly config: unknown;
-  /** Written as preprocessor_config.json, if given. */
+  /** Written as preprocessor_config.json, if given, in the same way. */
   readonly preprocessor?: unknown;
+  /** Copied into the folder; none called as what is written here. */
+  readonly companions?: readonly Companion[];
   /** Written as README.md (the model card), if given. */
   readonly readme?: string;
   readonly specs: readonly WriteSpec[];
-  /** Values of one tensor, asked for one at a time; float32 for F32, F16 and BF16. */
+  /** Values of one tensor, asked for one at a time; float32 for F32, F16 and BF16, or bytes of its dtype. */
   readonly data: (name: string) => Promise<WriteData> | WriteData;
   readonly maxShardBytes?: number;
   /**
@@ -36,10 +39,11 @@ export interface SaveCheckpointOptions {
  */
 export async function saveCheckpoint(directory: string, options: SaveCheckpointOptions): Promise<void> {
   const fill = async (folder: string) => {
-    await writeFile(join(folder, "config.json"), toJson(options.config));
+    await writeFile(join(folder, "config.json"), textOf(options.config));
     if (options.preprocessor !== undefined) {
-      await writeFile(join(folder, "preprocessor_config.json"), toJson(options.preprocessor));
+      await writeFile(join(folder, "preprocessor_config.json"), textOf(options.preprocessor));
     }
+    await copyCompanions(options.companions ?? [], folder);
     if (options.readme !== undefined) await writeFile(join(folder, "README.md"), options.readme);
     await writeModel(folder, options);
   };
@@ -93,6 +97,10 @@ export function splitIntoShards(specs: readonly WriteSpec[], maxShardBytes: numb
     sizeBytes += bytes;
   }
   return shards;
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : toJson(value);
 }
 
 function toJson(value: unknown): string {

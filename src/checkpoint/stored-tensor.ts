@@ -9,9 +9,11 @@ import { CheckpointError } from "../errors.js";
 import { quote } from "../runtime/printable.js";
 import { openRegular, READ_BYTES, readExactly } from "../runtime/regular-file.js";
 import { crc32 } from "./crc32.js";
-import { decodeBfloat16, decodeFloat16 } from "./float16.js";
+import { decodeFloats, isFloatDtype, notFloats } from "./decode-floats.js";
 import { DTYPE_BITS, type TensorEntry } from "./safetensors-header.js";
 import { gatherView, isRowMajor, rowMajorStrides, spannedElements } from "./strided-view.js";
+
+export { isFloatDtype } from "./decode-floats.js";
 
 /** What tells one file from another that gets its name later. */
 export interface CheckpointFile {
@@ -28,11 +30,6 @@ export interface StoredTensor extends TensorEntry {
   readonly strides?: readonly number[];
   /** Of its bytes, where the file has it; compared when they are hashed. */
   readonly crc32?: number;
-}
-
-/** Whether `readStoredFloat32` can read this dtype. */
-export function isFloatDtype(dtype: string): boolean {
-  return dtype === "F32" || dtype === "F16" || dtype === "BF16";
 }
 
 /** The file that `handle` has open. */
@@ -77,23 +74,32 @@ export function itemBytes(dtype: string): number {
 }
 
 /**
- * Reads one tensor as float32 [product of its shape], decoding F16 and BF16. The result is a copy of its own.
- * Throws CheckpointError for another dtype, or a file that changed since its header was read.
+ * Reads one tensor of any float type as float32 [product of its shape]. The result is a copy of its own.
+ * Throws CheckpointError for another dtype, for numbers of F64 beyond float32, or a file that changed since its header was read.
  */
 export async function readStoredFloat32(tensor: StoredTensor): Promise<Float32Array> {
   const { name, dtype, file } = tensor;
-  if (!isFloatDtype(dtype)) {
-    throw new CheckpointError(
-      `${file.path}: tensor ${quote(name)}: expected dtype F32, F16 or BF16, found ${dtype}. Save the checkpoint again in one of these.`,
-    );
-  }
+  if (!isFloatDtype(dtype)) throw notFloats({ path: file.path, name, dtype });
   const handle = await openUnchanged(file);
   try {
     const { buffer } = await readElements(handle, tensor);
     requireUnchanged(file, await handle.stat());
     if (dtype === "F32") return new Float32Array(buffer);
-    const bits = new Uint16Array(buffer);
-    return dtype === "F16" ? decodeFloat16(bits) : decodeBfloat16(bits);
+    const values = new Float32Array(buffer.byteLength / itemBytes(dtype));
+    decodeFloats(buffer, { path: file.path, name, dtype, first: 0 }, values);
+    return values;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The bytes of one tensor in row-major order, whatever its dtype. Throws CheckpointError for a file that changed since its header was read. */
+export async function readStoredBytes(tensor: StoredTensor): Promise<Uint8Array> {
+  const handle = await openUnchanged(tensor.file);
+  try {
+    const bytes = await readElements(handle, tensor);
+    requireUnchanged(tensor.file, await handle.stat());
+    return bytes;
   } finally {
     await handle.close();
   }

@@ -6,12 +6,12 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import yargs from "yargs";
 import { nearest } from "../config/nearest.js";
-import { ConfigError, UserError } from "../errors.js";
+import { ConfigError } from "../errors.js";
 import { coefficientsVerb } from "./coefficients.js";
 import { configShowVerb } from "./config-show.js";
 import { doctorVerb } from "./doctor.js";
 import { evalVerb } from "./eval.js";
-import { EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
+import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
 import { fitVerb } from "./fit.js";
 import { initVerb } from "./init.js";
 import { inspectVerb } from "./inspect.js";
@@ -23,6 +23,7 @@ import { quickstartVerb } from "./quickstart.js";
 import { reportVerb } from "./report.js";
 import { reproduceVerb } from "./reproduce.js";
 import { safeStreams } from "./safe-stream.js";
+import { showError } from "./show-error.js";
 import { sweepVerb } from "./sweep.js";
 import { syncVerb } from "./sync.js";
 import type { Verb } from "./verb.js";
@@ -99,7 +100,10 @@ function parse(args: readonly string[], version: string): Run | string {
     .fail((message, error) => {
       throw error ?? new ConfigError(explainUsage(message, args));
     })
-    .epilogue("Exit codes: 0 ok, 1 bug, 2 usage or config, 3 bad input file, 4 numeric, 5 tracker, 130 interrupted.");
+    .epilogue(
+      "Exit codes: 0 ok, 1 bug, 2 usage, config or output, 3 bad input file, 4 numeric, 5 tracker, 130 interrupted, " +
+        "141 nobody read the whole result.",
+    );
   const select = (selected: Run) => {
     run = selected;
   };
@@ -154,21 +158,11 @@ function unknownWord(word: string, verb: Verb, args: readonly string[]): string 
 }
 
 function report(error: unknown, debug: boolean, io: CliIo): number {
+  if (!io.signal.aborted) return showError(error, debug, io.stderr);
   // After a Ctrl-C whatever the work threw on its way out is the interruption.
-  if (io.signal.aborted) {
-    io.stderr.write("adamerge: interrupted\n");
-    if (debug && error instanceof Error) io.stderr.write(`${error.stack}\n`);
-    return EXIT_INTERRUPTED;
-  }
-  const shown = error instanceof Error ? error : new Error(String(error));
-  if (shown instanceof UserError) {
-    io.stderr.write(`adamerge: ${shown.message}\n`);
-    if (debug) io.stderr.write(`${shown.stack}\n`);
-    return shown.exitCode;
-  }
-  io.stderr.write(`adamerge: ${shown.message}\n`);
-  io.stderr.write(debug ? `${shown.stack}\n` : "This is a bug in adamerge; please report it with what --debug adds.\n");
-  return EXIT_FAILURE;
+  io.stderr.write("adamerge: interrupted\n");
+  if (debug && error instanceof Error) io.stderr.write(`${error.stack}\n`);
+  return EXIT_INTERRUPTED;
 }
 
 async function packageVersion(io: CliIo): Promise<string> {

@@ -2,5 +2,9 @@
 export const EXIT_OK = 0;
 /** A bug of ours, or a check of `doctor` that failed. */
 export const EXIT_FAILURE = 1;
+/** The result could not be written to stdout (full disk): as for any output that cannot be written. */
+export const EXIT_OUTPUT_LOST = 2;
 /** Stopped by Ctrl-C or SIGTERM; 128 + SIGINT, as shells report it. */
 export const EXIT_INTERRUPTED = 130;
+/** Nobody read the whole result; 128 + SIGPIPE, as shells report programs that it ends. */
+export const EXIT_BROKEN_PIPE = 141;

@@ -63,10 +63,9 @@ function nothingToShow(given: string, found: string): CheckpointError {
 }
 
 async function showCoefficients(file: string, json: boolean, io: CliIo): Promise<void> {
-  const { readText } = await import("../run/merge-to-directory.js");
-  const { parseCoefficients } = await import("../track/coefficients-file.js");
+  const { readCoefficients } = await import("../track/coefficients-file.js");
   const { coefficientCells } = await import("../report/model-card.js");
-  const record = parseCoefficients(await readText(file), file);
+  const record = await readCoefficients(file);
   if (json) printJson(io, record);
   else io.stdout.write(`${alignedText(groupCells(record))}\n\n${alignedText(coefficientCells(record))}\n`);
 }

@@ -55,7 +55,7 @@ export interface Library {
     tracking: Tracking,
     log: (line: string) => void,
   ): Promise<readonly { runId: string }[]>;
-  writeRunReport(folder: string): Promise<string>;
+  writeRunReport(folder: string, log: (line: string) => void): Promise<string>;
   stoppedRun(runPath: string): Promise<{ config: RunConfig; finished: readonly ResultRow[] | undefined }>;
   evaluateMethod(
     config: RunConfig,

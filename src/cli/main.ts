@@ -1,8 +1,11 @@
 #!/usr/bin/env node
-/** The process around the command line: signals, broken pipes, exit. Everything else is in cli.ts. */
-import { homedir } from "node:os";
+/** The process around the command line: signals, streams that cannot be written, errors nobody caught, exit. Everything else is in cli.ts. */
 import { fileURLToPath } from "node:url";
-import { runCli } from "./cli.js";
+import type { CliIo } from "./io.js";
+import { homeDirectory, workingDirectory } from "./places.js";
+import { safeStreams } from "./safe-stream.js";
+import { showError } from "./show-error.js";
+import { ignoreErrors, watchResults } from "./streams.js";
 
 const abort = new AbortController();
 
@@ -19,26 +22,44 @@ for (const name of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
-// `adamerge inspect x | head` closes the pipe: nobody reads on, which is no error. A closed stderr only
-// silences progress; the work goes on.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  process.exit(0);
-});
-process.stderr.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-});
-
-const exitCode = await runCli(process.argv.slice(2), {
+ignoreErrors(process.stderr);
+const results = watchResults(process.stdout);
+const debug = process.argv.includes("--debug");
+const io: CliIo = {
   stdout: process.stdout,
   stderr: process.stderr,
   env: process.env,
-  cwd: process.cwd(),
-  homeDir: homedir(),
+  cwd: workingDirectory(),
+  homeDir: homeDirectory(process.env),
   packageRoot: fileURLToPath(new URL("../..", import.meta.url)),
   signal: abort.signal,
   library: () => import("../run.js"),
   merging: () => import("../run/merge-models/merge-models.js"),
+};
+const { stderr } = safeStreams(io);
+
+// An error that nobody waited for. The work is stopped as by Ctrl-C, for the same reason as there, and its code is the error's.
+let uncaught: number | undefined;
+const stopFor = (error: unknown): void => {
+  uncaught ??= showError(error, debug, stderr);
+  abort.abort();
+};
+process.on("uncaughtException", stopFor);
+process.on("unhandledRejection", stopFor);
+
+// A promise that can never settle ends Node with code 13 and no word.
+let isDone = false;
+process.on("exit", () => {
+  if (isDone) return;
+  process.exitCode = uncaught ?? showError(new Error("the work ended before its result was there"), debug, stderr);
 });
-// Leaves when what was printed has been handed over, without waiting for engine threads to wind down.
-process.stdout.write("", () => process.exit(exitCode));
+
+// Loaded here, where an error has a name: with too many files open nothing can be imported.
+const code = await import("./cli.js").then(
+  ({ runCli }) => runCli(process.argv.slice(2), io),
+  (error: unknown) => showError(error, debug, stderr),
+);
+const exitCode = await results.exitCode(uncaught ?? code, stderr);
+isDone = true;
+// Leaves when what was printed has been handed over, without waiting for what nobody waits for.
+process.exit(exitCode);

@@ -14,7 +14,8 @@ export const reportVerb = defineVerb({
   examples: [["report runs/mini8/default", "Writes runs/mini8/default/report.html, figures/*.svg and *.png"]],
   async run({ runs }, io) {
     const { writeRunReport } = await io.library();
-    for (const run of runs) io.stdout.write(`${await writeRunReport(path.resolve(io.cwd, run))}\n`);
+    const log = (line: string) => void io.stderr.write(`${line}\n`);
+    for (const run of runs) io.stdout.write(`${await writeRunReport(path.resolve(io.cwd, run), log)}\n`);
     return EXIT_OK;
   },
 });

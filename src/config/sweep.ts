@@ -2,9 +2,7 @@
  * A sweep file: a run config, the keys that vary and how trials are drawn from them. Reads and checks the file and makes the
  * list of trials; runs nothing. Random values are a pure function of the sweep's seed, the trial's number and the key.
  */
-import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { parse } from "yaml";
 import { z } from "zod";
 import { ConfigError } from "../errors.js";
 import { createRng } from "../runtime/rng.js";
@@ -12,6 +10,7 @@ import { fileFolderName } from "./file-name.js";
 import { explainIssue } from "./issues.js";
 import { configKeys, unknownKeyText } from "./keys.js";
 import { slurmSchema } from "./slurm.js";
+import { readYamlFile } from "./strict-yaml.js";
 
 const rangeSchema = z
   .strictObject({
@@ -93,17 +92,11 @@ export interface Trial {
 /** Reads a sweep file; `config` in the result is absolute. @throws ConfigError with every mistake */
 export async function openSweep(file: string, cwd: string): Promise<Sweep> {
   const absolute = path.resolve(cwd, file);
-  let value: unknown;
-  try {
-    value = parse(await readFile(absolute, "utf8"), { uniqueKeys: true, maxAliasCount: 0 });
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ConfigError(`${file}: expected a sweep file (YAML), could not read it: ${reason}`, { cause });
-  }
+  const { value, locate } = await readYamlFile(absolute, "a sweep file", file);
   const parsed = sweepSchema.safeParse(value);
   if (!parsed.success) {
     const lines = parsed.error.issues.map(
-      (issue) => `${file}: ${issue.path.map(String).join(".") || "sweep"}: ${explainIssue(issue, value)}`,
+      (issue) => `${locate(issue.path)}: ${issue.path.map(String).join(".") || "sweep"}: ${explainIssue(issue, value)}`,
     );
     throw new ConfigError(lines.join("\n"));
   }

@@ -1,10 +1,10 @@
 /**
- * Reads YAML strictly: one document, YAML 1.2 core, every key once, no aliases (a few hundred bytes of
- * them can expand to gigabytes) and no custom tags. Yields settings with line numbers, and problems.
+ * Run configs and overrides in YAML, as settings with line numbers, and problems. What YAML may be is in strict-yaml.ts.
  */
-import { isAlias, isCollection, isMap, isNode, isScalar, LineCounter, type Node, parseDocument, visit } from "yaml";
+import { isCollection, isMap, isNode, isScalar } from "yaml";
 import { configKeys, unknownKeyText } from "./keys.js";
 import type { Problem, Setting } from "./settings.js";
+import { parseStrict, plainValue } from "./strict-yaml.js";
 
 /** Configs are written by people; a file larger than this is something else, given by mistake. */
 export const MAX_CONFIG_CHARACTERS = 1_000_000;
@@ -14,34 +14,6 @@ export interface YamlLayer {
   /** The names under `extends`, with the place of each. */
   readonly extends: readonly { readonly name: string; readonly where: string }[];
   readonly problems: readonly Problem[];
-}
-
-interface Parsed {
-  readonly node: Node | null;
-  readonly lineOf: (node: unknown) => number;
-  readonly problems: readonly { readonly line: number; readonly text: string }[];
-}
-
-function parseStrict(text: string): Parsed {
-  const lines = new LineCounter();
-  const options = { lineCounter: lines, prettyErrors: false, uniqueKeys: true, strict: true, version: "1.2" } as const;
-  const document = parseDocument(text, options);
-  const problems = [...document.errors, ...document.warnings].map((problem) => ({
-    line: lines.linePos(problem.pos[0]).line,
-    text: explainYaml(problem.code, problem.message),
-  }));
-  const lineOf = (node: unknown) => (isNode(node) && node.range ? lines.linePos(node.range[0]).line : 1);
-  visit(document, (_, node) => {
-    if (isAlias(node))
-      problems.push({ line: lineOf(node), text: `alias *${node.source}: write the value out instead` });
-  });
-  return { node: document.contents, lineOf, problems };
-}
-
-function explainYaml(code: string, message: string): string {
-  if (code === "DUPLICATE_KEY") return "this key is set a second time; keep one of the two";
-  if (code === "MULTIPLE_DOCS") return "expected one YAML document, found a second (`---`); split the file";
-  return `not valid YAML: ${message}`;
 }
 
 /**
@@ -92,17 +64,6 @@ function settingOf(node: unknown, source: string, where: (node: unknown) => stri
       return isNode(found) ? where(found) : source;
     },
   };
-}
-
-/** A node's value in arrays and prototype-less objects, so that a key named `__proto__` is only a key. */
-function plainValue(node: unknown): unknown {
-  if (isMap(node)) {
-    const object: Record<string, unknown> = Object.create(null);
-    for (const pair of node.items) object[isScalar(pair.key) ? String(pair.key.value) : ""] = plainValue(pair.value);
-    return object;
-  }
-  if (isCollection(node)) return node.items.map(plainValue);
-  return isScalar(node) ? node.value : (node ?? null);
 }
 
 function readExtends(node: unknown, where: (node: unknown) => string, problems: Problem[]) {

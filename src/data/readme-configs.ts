@@ -2,8 +2,8 @@
  * The configs that a data set's README.md describes in its head (the hub's metadata: `configs`, each with `data_files` by split as
  * paths or patterns), for data sets whose file names alone do not say which belong to a split.
  */
-import { parseDocument, visit } from "yaml";
 import { z } from "zod";
+import { parseStrict, parseYaml, plainValue } from "../config/strict-yaml.js";
 import { DataError } from "../errors.js";
 import { type Glob, parseGlob } from "./glob.js";
 import type { ParquetChoice, ParquetQuestion } from "./parquet-files.js";
@@ -25,7 +25,7 @@ const configSchema = z.object({
 const headSchema = z.object({ configs: z.array(configSchema) });
 type Config = z.infer<typeof configSchema>;
 
-/** The choice that the README makes; undefined when it describes no configs, or not the one that is meant. */
+/** The choice that the README makes; undefined when it describes no configs, or not the one that is meant. Throws DataError for YAML that is broken. */
 export function readmeFiles(
   readme: string,
   { names, split, config }: Pick<ParquetQuestion, "names" | "split" | "config">,
@@ -42,24 +42,22 @@ export function readmeFiles(
 }
 
 function configsOf(readme: string): readonly Config[] {
-  const parsed = headSchema.safeParse(readmeHead(readme));
+  const head = headText(readme);
+  if (head === undefined) return [];
+  const parsed = headSchema.safeParse(parseYaml(head, "README.md", DataError).value);
   return parsed.success ? parsed.data.configs : [];
 }
 
 /** What stands in the README's head; undefined where there is none, or none that can be read. */
 export function readmeHead(readme: string): unknown {
+  const { node, problems } = parseStrict(headText(readme) ?? "");
+  return problems.length > 0 ? undefined : plainValue(node);
+}
+
+/** With a line for the fence, so that mistakes have the lines of the file. */
+function headText(readme: string): string | undefined {
   const head = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readme.slice(0, MAX_README_LENGTH))?.[1];
-  if (head === undefined) return undefined;
-  const document = parseDocument(head, { version: "1.2" });
-  // Aliases could expand to any size; cards have none.
-  let hasAlias = false;
-  visit(document, {
-    Alias: () => {
-      hasAlias = true;
-      return visit.BREAK;
-    },
-  });
-  return hasAlias || document.errors.length > 0 ? undefined : document.toJS();
+  return head === undefined ? undefined : `\n${head}`;
 }
 
 function chosenConfig(configs: readonly Config[], name: string | undefined): Config | undefined {

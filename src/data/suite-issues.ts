@@ -2,9 +2,9 @@
 import type { z } from "zod";
 import { explainIssue } from "../config/issues.js";
 import { nearest } from "../config/nearest.js";
+import type { LocatedYaml } from "../config/strict-yaml.js";
 import { ConfigError } from "../errors.js";
 import { prototypesSchema, zeroShotSchema } from "./head-recipes.js";
-import type { LocatedYaml } from "./located-yaml.js";
 import { datasetKeys, partKeys, splitsSchema, taskSchema } from "./suite-schema.js";
 
 /** The file as its schema has it. Throws ConfigError with every mistake. */

@@ -3,14 +3,13 @@
  * checks the description; opens none of what it names. Paths in it are relative to the file; models and data sets may be named as
  * repositories on the Hugging Face hub instead (`org/name@revision`), which run/suite-sources.ts brings into its cache.
  */
-import { readFile } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 import type { RepositoryType } from "../checkpoint/hub/reference.js";
+import { type LocatedYaml, readYamlFile } from "../config/strict-yaml.js";
 import { ConfigError } from "../errors.js";
 import type { LabelMeaning } from "./classes.js";
 import type { ExifOrientation } from "./decode-image.js";
 import { type HeadRecipe, prototypesOf, zeroShotOf } from "./head-recipes.js";
-import { type LocatedYaml, parseLocatedYaml } from "./located-yaml.js";
 import type { SplitPart } from "./split-part.js";
 import { checkedYaml } from "./suite-issues.js";
 import { checkPaths, findSuiteFile, locateOnHub, type WantedPath } from "./suite-paths.js";
@@ -76,7 +75,7 @@ export interface Suite {
  */
 export async function openSuite(path: string): Promise<Suite> {
   const file = await findSuiteFile(resolve(path));
-  const yaml = parseLocatedYaml(await readFile(file, "utf8"), file);
+  const yaml = await readYamlFile(file, "a suite");
   const { base, multitask, text_model, logit_scale, tasks, splits, ...own } = checkedYaml(suiteSchema, yaml);
   checkNames(tasks, yaml);
   const whole = await Promise.all(tasks.map((task, index) => wholeTask(task, index, yaml, file)));

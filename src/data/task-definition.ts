@@ -2,10 +2,10 @@
  * A task of a suite, whole: what suite.yaml says of it, laid over what the file of its definition says. Remembers from which file each part
  * is, for paths (relative to the file that names them) and for errors.
  */
-import { readFile } from "node:fs/promises";
+import { access } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { type LocatedYaml, readYamlFile } from "../config/strict-yaml.js";
 import { DataError } from "../errors.js";
-import { type LocatedYaml, parseLocatedYaml } from "./located-yaml.js";
 import { checkedYaml } from "./suite-issues.js";
 import {
   type DatasetDescription,
@@ -42,13 +42,13 @@ export async function wholeTask(
     return { ...task, dataset, head, classes, definition: undefined, folderOf: () => folder, place: ownPlace };
   }
   const path = resolve(dirname(file), task.definition);
-  const source = await readFile(path, "utf8").catch((cause: unknown) => {
+  await access(path).catch((cause: unknown) => {
     throw new DataError(
       `${ownPlace(["definition"])}: expected the file of a task's definition, found none at ${path}; its path is relative to the suite's file`,
       { cause },
     );
   });
-  const yaml = parseLocatedYaml(source, path);
+  const yaml = await readYamlFile(path, "the definition of a task");
   const defined = checkedYaml(definitionSchema, yaml);
   const isOwn = (key: PropertyKey | undefined) => key === "expert" || (key !== undefined && Reflect.has(task, key));
   return {

@@ -2,10 +2,10 @@
  * The default engine: traces a program once and lets ONNX Runtime run it as one static graph, in a worker thread,
  * so that the caller's thread stays free for signals, progress and trackers.
  */
-import { Worker } from "node:worker_threads";
-import { CheckpointError, ConfigError, NumericError } from "../errors.js";
+import { CheckpointError, ConfigError, InternalError, internalError, NumericError, UserError } from "../errors.js";
 import { type MappedFile, mapFile } from "../runtime/mmap.js";
-import type { BoundSource, FedTensor, Reply, Request, SessionOptions } from "./onnx/session-protocol.js";
+import type { BoundSource, FedTensor, SessionOptions } from "./onnx/session-protocol.js";
+import { type Send, startSessionThread } from "./onnx/session-thread.js";
 import type { Engine, Executable, Program, TensorSource, TensorSpec, TensorValues } from "./program.js";
 import { checkBinding, checkInputs } from "./program-checks.js";
 import { traceProgram } from "./trace/trace-program.js";
@@ -17,13 +17,15 @@ export const LACKS: Readonly<Record<SessionOptions["provider"], ReadonlySet<stri
   webgpu: new Set(["FusedMatMul"]),
 };
 
+const WORKER = new URL("./onnx/session-worker.js", import.meta.url);
+
 /** What every WebGPU device binds at once: the default limit of maxStorageBufferBindingSize. Source: the WebGPU specification, 3.6.2. */
 const WEBGPU_BINDING_BYTES = 128 * 2 ** 20;
 
 /** Starts the worker. `provider` is ONNX Runtime's execution provider, `threads` 0 means all cores. */
 export function createOnnxEngine(options: SessionOptions): Engine {
-  const calls = startWorker();
-  const files = new Set<MappedFile>();
+  const calls = startSessionThread(WORKER);
+  const files = openFiles();
   let sessions = 0;
   return {
     name: "onnx",
@@ -41,23 +43,51 @@ export function createOnnxEngine(options: SessionOptions): Engine {
     close: async () => {
       await calls.close();
       // Nobody looks at the pages any more.
-      for (const file of files) file.close();
-      files.clear();
+      files.close();
     },
   };
 }
 
-type Send = (request: Request) => Promise<ReadonlyMap<string, Float32Array>>;
+/** The mapped files of an engine. */
+interface OpenFiles {
+  /** Maps a file. Throws after `close`, which does not wait for files that are being mapped. */
+  map(path: string): Promise<MappedFile>;
+  /** Unmaps one of the files, or all of them for good. */
+  close(file?: MappedFile): void;
+}
 
-/** `files` are all mapped files of the engine; this session's own are closed with it. */
-function executable(program: Program, session: number, send: Send, files: Set<MappedFile>): Executable {
+function openFiles(): OpenFiles {
+  const files = new Set<MappedFile>();
+  let isClosed = false;
+  return {
+    map: async (path) => {
+      const file = await mapFile(path);
+      if (isClosed) {
+        file.close();
+        throw internalError("the engine is closed");
+      }
+      files.add(file);
+      return file;
+    },
+    close: (one) => {
+      for (const file of one === undefined ? files : [one]) {
+        file.close();
+        files.delete(file);
+      }
+      if (one === undefined) isClosed = true;
+    },
+  };
+}
+
+/** This session's own files are closed with it, all others with the engine. */
+function executable(program: Program, session: number, send: Send, files: OpenFiles): Executable {
   const unbound = new Set(program.frozen.keys());
   const mapped = new Map<string, MappedFile>();
+  let closed: Promise<void> | undefined;
   const place = async (source: TensorSource): Promise<BoundSource> => {
     if (source.kind === "memory") return source;
-    const file = mapped.get(source.path) ?? (await mapFile(source.path));
+    const file = mapped.get(source.path) ?? (await files.map(source.path));
     mapped.set(source.path, file);
-    files.add(file);
     return placeIn(file, source);
   };
   const check = (): void => {
@@ -82,13 +112,12 @@ function executable(program: Program, session: number, send: Send, files: Set<Ma
       // Checked again whatever came out: pages that were given up meanwhile are zeros, and what was made of them is nothing.
       return explained(program, send({ kind: "run", session, inputs: fed })).finally(check);
     },
-    close: async () => {
-      await send({ kind: "release", session });
-      for (const file of mapped.values()) {
-        file.close();
-        files.delete(file);
-      }
-      mapped.clear();
+    close: () => {
+      closed ??= send({ kind: "release", session }).then(() => {
+        for (const file of mapped.values()) files.close(file);
+        mapped.clear();
+      });
+      return closed;
     },
   };
 }
@@ -112,7 +141,8 @@ async function explained<T>(program: Program, result: Promise<T>): Promise<T> {
   try {
     return await result;
   } catch (error) {
-    if (!(error instanceof Error) || error instanceof CheckpointError) throw error;
+    // What we said ourselves, of a file or of the thread, is said already.
+    if (!(error instanceof Error) || error instanceof UserError || error instanceof InternalError) throw error;
     if (/requires f16 but the device does not support it/.test(error.message)) {
       throw new ConfigError(
         `program ${program.name}: this device has no float16 arithmetic (WebGPU's shader-f16); use task_vectors.dtype=float32, or device=cpu`,
@@ -130,47 +160,4 @@ function namingDevice(error: unknown, program: Program, device: string): unknown
     `program ${program.name}: an operation has no kernel on ${device}, and running it on the CPU would copy to and fro in every step; use device=cpu`,
     { cause: error },
   );
-}
-
-/** The worker behind promises; a worker that dies rejects every call under way. */
-function startWorker(): { send: Send; close: () => Promise<void> } {
-  const worker = new Worker(new URL("./onnx/session-worker.js", import.meta.url));
-  const waiting = new Map<
-    number,
-    { resolve(outputs: ReadonlyMap<string, Float32Array>): void; reject(error: Error): void }
-  >();
-  let ids = 0;
-  let dead: Error | undefined;
-  // Idle workers do not keep the process alive; a call under way does.
-  worker.unref();
-  worker.on("message", (reply: Reply) => {
-    const call = waiting.get(reply.id);
-    waiting.delete(reply.id);
-    if (waiting.size === 0) worker.unref();
-    if ("error" in reply) call?.reject(new Error(reply.error));
-    else call?.resolve(reply.outputs);
-  });
-  const fail = (error: Error): void => {
-    dead = error;
-    for (const call of waiting.values()) call.reject(error);
-    waiting.clear();
-  };
-  worker.on("error", fail);
-  worker.on("exit", (code) => fail(new Error(`the engine's worker thread stopped (exit code ${code})`)));
-  const send: Send = (request) =>
-    new Promise((resolve, reject) => {
-      if (dead !== undefined) return reject(dead);
-      ids += 1;
-      waiting.set(ids, { resolve, reject });
-      worker.ref();
-      worker.postMessage({ id: ids, request });
-    });
-  return {
-    send,
-    close: async () => {
-      // Ended in the middle of a call, or while it loads, ONNX Runtime takes the process with it. A dead worker has nothing to finish.
-      await send({ kind: "finish" }).catch(() => {});
-      await worker.terminate();
-    },
-  };
 }

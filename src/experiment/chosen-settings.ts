@@ -3,9 +3,8 @@
  * candidate with both accuracies, and what the search cost. A record stands for one definition of its search and no other.
  */
 import { z } from "zod";
-import { ConfigError } from "../errors.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
-import { readTextIfThere } from "../runtime/regular-file.js";
+import { readJsonFileIfThere } from "../runtime/json-file.js";
 
 const settings = z.record(z.string(), z.unknown());
 
@@ -24,20 +23,14 @@ const fileSchema = z.strictObject({ experiment: z.string(), rows: z.record(z.str
 export type ChosenSettings = z.output<typeof chosenSchema>;
 export type Candidate = ChosenSettings["candidates"][number];
 
-/** A row has some kilobytes of candidates. */
-const MAX_BYTES = 100_000_000;
-
 /** The records in `file` by row; none when there is no such file. Throws ConfigError when it is something else. */
 export async function readChosen(file: string): Promise<Map<string, ChosenSettings>> {
-  const text = await readTextIfThere(file, "chosen settings", MAX_BYTES, ConfigError);
-  if (text === undefined) return new Map();
-  try {
-    return new Map(Object.entries(fileSchema.parse(JSON.parse(text)).rows));
-  } catch (cause) {
-    throw new ConfigError(`${file}: expected the settings that a search wrote; make them again with --search`, {
-      cause,
-    });
-  }
+  const found = await readJsonFileIfThere(file, {
+    what: "the settings that a search wrote",
+    schema: fileSchema,
+    advice: "put the file back, or delete it and make the settings again with --search",
+  });
+  return new Map(Object.entries(found?.rows ?? {}));
 }
 
 export async function writeChosen(

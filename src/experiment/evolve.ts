@@ -4,7 +4,6 @@
  * stopped goes on as if it had not been.
  */
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import { requireEvalSplit } from "../config/judged-split.js";
@@ -19,6 +18,7 @@ import { createRng } from "../runtime/rng.js";
 import { type LoadCellsOptions, silent, unusualSettings } from "./cells.js";
 import type { Candidate } from "./chosen-settings.js";
 import type { Evolution, Experiment, ExperimentRow } from "./experiment-file.js";
+import { readKept } from "./kept-file.js";
 
 /** Of the range of a number: the first step size. */
 const FIRST_STEP = 1 / 4;
@@ -52,7 +52,10 @@ export async function evolveRow(
   ];
   const hash = createHash("sha256").update(JSON.stringify([...facts, unusualSettings(config)]));
   const file = path.join(trialsDir, `${row.name}-evolve-${hash.digest("hex").slice(0, 12)}.json`);
-  const kept = await readRecord(file);
+  const kept = (await readKept(file, { what: "what a search judged", schema: recordSchema }, options.log)) ?? {
+    candidates: [],
+    seconds: 0,
+  };
   const onVal = silent({ ...config, data }, experiment, path.basename(file, ".json"), options);
   return withSession(onVal, { ...options, log: () => {} }, async ({ inputs, evaluation }) => {
     const pixels = await loadLabelled(inputs, inputs.judged, judgedOn, options.cacheDir);
@@ -93,14 +96,4 @@ export async function evolveRow(
     }
     return { candidates, seconds };
   });
-}
-
-async function readRecord(file: string): Promise<Evolved> {
-  const text = await readFile(file, "utf8").catch(() => undefined);
-  if (text === undefined) return { candidates: [], seconds: 0 };
-  try {
-    return recordSchema.parse(JSON.parse(text));
-  } catch {
-    return { candidates: [], seconds: 0 };
-  }
 }

@@ -4,11 +4,11 @@
  */
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
-import { LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import { fileFolderName } from "../config/file-name.js";
 import { explainIssue } from "../config/issues.js";
 import { nearest } from "../config/nearest.js";
+import { readYamlFile } from "../config/strict-yaml.js";
 import { ConfigError } from "../errors.js";
 import { isAt, pointsOf, varySchema } from "./vary.js";
 
@@ -147,21 +147,11 @@ export interface Experiment extends z.output<typeof experimentSchema> {
 /** An experiment by its file, or by its name in `experimentsDir`. Paths in the result are absolute. Throws ConfigError with every mistake. */
 export async function openExperiment(nameOrPath: string, experimentsDir: string, cwd: string): Promise<Experiment> {
   const file = await findFile(nameOrPath, experimentsDir, cwd);
-  const lines = new LineCounter();
-  const document = parseDocument(await readFile(file, "utf8"), {
-    lineCounter: lines,
-    prettyErrors: false,
-    uniqueKeys: true,
-  });
-  const broken = document.errors.map(
-    (error) => `${file}:${lines.linePos(error.pos[0]).line}: not valid YAML: ${error.message}`,
-  );
-  if (broken.length > 0) throw new ConfigError(broken.join("\n"));
-  const value: unknown = document.toJS();
+  const { value, locate } = await readYamlFile(file, "an experiment");
   const parsed = experimentSchema.safeParse(value);
   if (!parsed.success) {
     const problems = parsed.error.issues.map(
-      (issue) => `${file}: ${issue.path.map(String).join(".") || "file"}: ${explainIssue(issue, value)}`,
+      (issue) => `${locate(issue.path)}: ${issue.path.map(String).join(".") || "file"}: ${explainIssue(issue, value)}`,
     );
     throw new ConfigError(problems.join("\n"));
   }

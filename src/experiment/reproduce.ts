@@ -74,7 +74,7 @@ export async function reproduce(options: ReproduceOptions): Promise<Reproduction
   const cellsDir = path.join(directory, "cells");
   const kept = new Map<string, DoneCell>();
   for (const cell of cells) {
-    const result = await readResult(cellsDir, cell.key);
+    const result = await readResult(cellsDir, cell.key, options.log);
     if (result !== undefined) kept.set(cell.key, { cell, result });
   }
   // Lines with the same settings share their results.

@@ -1,8 +1,8 @@
 /** What is kept of one cell: accuracies, which images were right, the curve of a fit, and what it cost. One JSON file per cell. */
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { readKept } from "./kept-file.js";
 
 const resultSchema = z.object({
   key: z.string(),
@@ -30,16 +30,13 @@ export type CellResult = z.output<typeof resultSchema>;
 
 const fileOf = (directory: string, key: string): string => path.join(directory, `${key}.json`);
 
-/** The result kept under `key`, or undefined when there is none or it cannot be read. */
-export async function readResult(directory: string, key: string): Promise<CellResult | undefined> {
-  const text = await readFile(fileOf(directory, key), "utf8").catch(() => undefined);
-  if (text === undefined) return undefined;
-  try {
-    const parsed = resultSchema.safeParse(JSON.parse(text));
-    return parsed.success ? parsed.data : undefined;
-  } catch {
-    return undefined;
-  }
+/** The result kept under `key`, or undefined when there is none or it is damaged, which `log` is told: it is computed again. */
+export async function readResult(
+  directory: string,
+  key: string,
+  log: (line: string) => void,
+): Promise<CellResult | undefined> {
+  return readKept(fileOf(directory, key), { what: "the result of a cell", schema: resultSchema }, log);
 }
 
 export async function writeResult(directory: string, result: CellResult): Promise<void> {

@@ -4,7 +4,6 @@
  * fits of their own. On the first suite and seed. What is judged is kept on disk, so that a search that was stopped goes on.
  */
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import { requireEvalSplit } from "../config/judged-split.js";
@@ -22,6 +21,7 @@ import { type LoadCellsOptions, silent, unusualSettings } from "./cells.js";
 import { bestBy, type Candidate, type ChosenSettings } from "./chosen-settings.js";
 import { evolveRow } from "./evolve.js";
 import type { Experiment, ExperimentRow } from "./experiment-file.js";
+import { readKept } from "./kept-file.js";
 import { mean } from "./statistics.js";
 import { looksAtImages, overridesOf } from "./table-lines.js";
 import { combinations } from "./vary.js";
@@ -94,7 +94,9 @@ export async function searchRow(
   for (const [index, trial] of trials.entries()) {
     options.signal.throwIfAborted();
     const file = path.join(trialsDir, `${trial.key}.json`);
-    const result = (await readTrial(file)) ?? (await runTrial(trial, options));
+    const result =
+      (await readKept(file, { what: "the trial of a search", schema: trialSchema }, options.log)) ??
+      (await runTrial(trial, options));
     await writeFileAtomic(file, `${JSON.stringify(result)}\n`);
     candidates.push(...result.candidates);
     seconds += result.seconds;
@@ -200,14 +202,4 @@ function firstSuite({ suites }: Experiment, row: ExperimentRow): string {
 
 function hashOf(facts: unknown): string {
   return createHash("sha256").update(JSON.stringify(facts)).digest("hex").slice(0, 12);
-}
-
-async function readTrial(file: string): Promise<TrialResult | undefined> {
-  const text = await readFile(file, "utf8").catch(() => undefined);
-  if (text === undefined) return undefined;
-  try {
-    return trialSchema.parse(JSON.parse(text));
-  } catch {
-    return undefined;
-  }
 }

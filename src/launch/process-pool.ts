@@ -5,7 +5,8 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { availableParallelism } from "node:os";
-import { rebuiltError } from "../errors.js";
+import { rebuiltError, UserError } from "../errors.js";
+import { explainSystemError } from "../runtime/system-error.js";
 
 export interface PoolOptions {
   /** Absolute path of the module that a process runs; it serves jobs with `serveJobs`. */
@@ -49,33 +50,53 @@ export function createProcessPool<J, R>({ module, processes, signal }: PoolOptio
   };
   signal.addEventListener("abort", stop);
 
+  const start = (): ChildProcess => {
+    const child = fork(module, { execArgv: [], stdio: ["ignore", "ignore", "inherit", "ipc"] });
+    // One that dies between two jobs gets no more; what it says when it is sent something then (an error) is not listened to.
+    child.on("exit", () => {
+      const index = idle.indexOf(child);
+      if (index >= 0) idle.splice(index, 1);
+    });
+    child.on("error", () => {});
+    return child;
+  };
   const work = (child: ChildProcess, { job, resolve, reject }: Waiting<J, R>): void => {
     busy.add(child);
     const settle = (): void => {
-      child.removeAllListeners("message");
-      child.removeAllListeners("exit");
+      child.off("message", answered);
+      child.off("exit", died);
+      child.off("error", failed);
       busy.delete(child);
     };
-    child.once("message", (reply: PoolReply<R>) => {
+    const answered = (reply: PoolReply<R>): void => {
       settle();
-      idle.push(child);
+      if (isAlive(child)) idle.push(child);
       if (reply.type === "done") resolve(reply.result);
       else reject(rebuiltError(reply.name, reply.message));
       next();
-    });
-    child.once("exit", (code, killedBy) => {
+    };
+    const died = (code: number | null, killedBy: NodeJS.Signals | null): void => {
       settle();
-      reject(new Error(`its process ended with ${killedBy ?? `exit code ${code}`}`));
+      reject(new UserError(`its process ended with ${killedBy ?? `exit code ${code}`}`));
       next();
-    });
+    };
+    const failed = (error: Error): void => {
+      // A process that was started still tells of its end.
+      if (child.pid !== undefined) return;
+      settle();
+      reject(explainSystemError(error) ?? error);
+      next();
+    };
+    child.on("message", answered);
+    child.on("exit", died);
+    child.on("error", failed);
     send(child, { type: "job", job });
     if (signal.aborted) send(child, { type: "stop" });
   };
   const next = (): void => {
     while (queue.length > 0 && (idle.length > 0 || busy.size < processes)) {
       const waiting = queue.shift();
-      if (waiting !== undefined)
-        work(idle.pop() ?? fork(module, { execArgv: [], stdio: ["ignore", "ignore", "inherit", "ipc"] }), waiting);
+      if (waiting !== undefined) work(idle.pop() ?? start(), waiting);
     }
   };
   const send = (child: ChildProcess, message: PoolMessage<J>): void => {
@@ -92,17 +113,21 @@ export function createProcessPool<J, R>({ module, processes, signal }: PoolOptio
       await Promise.all(
         idle.splice(0).map(async (child) => {
           const gone = once(child, "exit");
-          child.disconnect();
-          await gone;
+          if (child.connected) child.disconnect();
+          if (isAlive(child)) await gone;
         }),
       );
     },
   };
 }
 
+function isAlive({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode === null && signalCode === null;
+}
+
 /** The other side: serves jobs until the parent goes away. A stop, or the parent's end, aborts the signal of the job under way. */
 export function serveJobs<J, R>(
-  parent: Pick<NodeJS.Process, "on" | "send" | "exit">,
+  parent: Pick<NodeJS.Process, "on" | "send" | "exit" | "connected" | "stderr">,
   work: (job: J, signal: AbortSignal) => Promise<R>,
 ): void {
   let current: AbortController | undefined;
@@ -111,15 +136,19 @@ export function serveJobs<J, R>(
     let reply: PoolReply<R>;
     try {
       reply = { type: "done", result: await work(job, current.signal) };
-    } catch (error) {
+    } catch (thrown) {
+      const error = explainSystemError(thrown) ?? thrown;
       reply =
         error instanceof Error
           ? { type: "failed", name: error.name, message: error.message }
           : { type: "failed", name: "Error", message: String(error) };
     }
     current = undefined;
+    if (!parent.connected) parent.exit(0);
     parent.send?.(reply);
   };
+  // A log that cannot be written ends no work.
+  parent.stderr.on("error", () => {});
   // Ctrl-C reaches the whole process group; the parent decides what becomes of the jobs.
   for (const signal of ["SIGINT", "SIGTERM"] as const) parent.on(signal, () => {});
   parent.on("message", (message: PoolMessage<J>) => {

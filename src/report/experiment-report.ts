@@ -1,7 +1,7 @@
 /** report.html of an experiment: its tables, figures and file. */
-import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { makeFolder } from "../runtime/make-folder.js";
 import { figureSections } from "./figure-files.js";
 import { averagesFigure, type ExperimentFigureRow, stepsFigure, tasksFigure } from "./figures/experiment.js";
 import { type CurvePoint, settingsCurves } from "./figures/settings-curves.js";
@@ -25,7 +25,7 @@ export interface ExperimentReport {
 /** Writes `report.html` and `figures/` into the directory of an experiment's results; returns the page's path. */
 export async function writeExperimentReport(directory: string, report: ExperimentReport): Promise<string> {
   const figures = path.join(directory, "figures");
-  await mkdir(figures, { recursive: true });
+  await makeFolder(figures);
   const legend = `<p class="lead">${escapeHtml(report.legend)}</p>`;
   const ofTable = [averagesFigure(report.rows), tasksFigure(report.rows), stepsFigure(report.rows)];
   const drawn = [...settingsCurves(report.points), ...ofTable];

@@ -1,12 +1,13 @@
 /** What a report of a fit shows, read from its run folder: curves, coefficients, table, cost. K tasks, L groups. */
-import { readFile } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import type { RunConfig } from "../config/schema.js";
-import { type CoefficientsRecord, parseCoefficients } from "../track/coefficients-file.js";
+import { readJsonFileIfThere, readJsonLines } from "../runtime/json-file.js";
+import { type CoefficientsRecord, readCoefficients } from "../track/coefficients-file.js";
 import { readRun } from "../track/reopen-run.js";
-import type { RunStatus, TrajectoryPoint } from "../track/run-folder.js";
-import type { Summary } from "./summary.js";
+import { environmentKind, type RunStatus, type TrajectoryPoint } from "../track/run-folder.js";
+import { type Summary, summaryKind } from "./summary.js";
 
 /** One value of a curve. */
 export interface CurvePoint {
@@ -26,38 +27,44 @@ export interface RunReport {
   readonly trajectory: readonly TrajectoryPoint[];
   /** metrics.jsonl, one entry per line, without what is not finite. */
   readonly metrics: readonly Readonly<Record<string, number>>[];
-  readonly geometry: z.output<typeof geometrySchema> | undefined;
+  readonly geometry: z.output<typeof geometryKind.schema> | undefined;
 }
 
+const COEFFICIENTS_FILE = "coefficients.json";
 export const GEOMETRY_FILE = "task-vectors.json";
-const geometrySchema = z.object({
-  tasks: z.array(z.string()),
-  normRatios: z.array(z.number()),
-  cosines: z.array(z.array(z.number())),
-});
+const REMAKE = "put the file back, or delete it to do without";
+const geometryKind = {
+  what: "the geometry of a run's task vectors",
+  schema: z.object({
+    tasks: z.array(z.string()),
+    normRatios: z.array(z.number()),
+    cosines: z.array(z.array(z.number())),
+  }),
+  advice: REMAKE,
+} as const;
+const pointSchema = z.object({ step: z.int(), values: z.array(z.array(z.number())) });
 
-/** Reads a run, finished or not. @throws ConfigError when the folder holds none */
-export async function readRunReport(folder: string): Promise<RunReport> {
+/**
+ * Reads a run, finished or not; `log` is told of damaged lines of its logs. @throws ConfigError when the folder holds none, and UserErrors
+ * for files of it that are damaged
+ */
+export async function readRunReport(folder: string, log: (line: string) => void): Promise<RunReport> {
   const { config, status } = await readRun(folder);
-  const text = (name: string) => readFile(path.join(folder, name), "utf8").catch(() => undefined);
-  const [environment, summary, coefficients, geometry] = await Promise.all(
-    ["environment.json", "summary.json", "coefficients.json", GEOMETRY_FILE].map(text),
-  );
+  const file = (name: string) => path.join(folder, name);
+  const hasCoefficients = (await stat(file(COEFFICIENTS_FILE)).catch(() => undefined)) !== undefined;
+  const lines = (name: string) => readJsonLines(file(name), "a log of a run", log);
   return {
     folder,
     config,
     status,
-    environment: environment === undefined ? {} : { ...JSON.parse(environment) },
-    summary: summary === undefined ? undefined : JSON.parse(summary),
-    coefficients:
-      coefficients === undefined ? undefined : parseCoefficients(coefficients, path.join(folder, "coefficients.json")),
-    trajectory: lines((await text("trajectory.jsonl")) ?? "").map(
-      ({ step, values }): TrajectoryPoint => ({ step: Number(step), values: values as number[][] }),
-    ),
-    metrics: lines((await text("metrics.jsonl")) ?? "").map((line) =>
+    environment: (await readJsonFileIfThere(file("environment.json"), environmentKind)) ?? {},
+    summary: await readJsonFileIfThere(file("summary.json"), summaryKind),
+    coefficients: hasCoefficients ? await readCoefficients(file(COEFFICIENTS_FILE)) : undefined,
+    trajectory: (await lines("trajectory.jsonl")).flatMap((line) => pointSchema.safeParse(line).data ?? []),
+    metrics: (await lines("metrics.jsonl")).map((line) =>
       Object.fromEntries(Object.entries(line).filter((entry): entry is [string, number] => Number.isFinite(entry[1]))),
     ),
-    geometry: geometry === undefined ? undefined : geometrySchema.parse(JSON.parse(geometry)),
+    geometry: await readJsonFileIfThere(file(GEOMETRY_FILE), geometryKind),
   };
 }
 
@@ -69,15 +76,4 @@ export function curves({ metrics }: Pick<RunReport, "metrics">, prefix: string):
       .filter(([key]) => key.startsWith(start))
       .map(([key, value]) => ({ step: line.step ?? 0, task: key.slice(start.length), value })),
   );
-}
-
-/** The whole JSON objects of a log; its last line may be cut off while the run goes on. */
-function lines(text: string): Record<string, unknown>[] {
-  return text.split("\n").flatMap((line) => {
-    try {
-      return line === "" ? [] : [{ ...JSON.parse(line) }];
-    } catch {
-      return [];
-    }
-  });
 }

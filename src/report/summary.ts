@@ -2,6 +2,8 @@
  * What a run comes down to: accuracies by method and task, in percent as in the papers' tables; where no image has a label, the entropies of the
  * predictions instead, and the rows say so.
  */
+import { z } from "zod";
+import type { JsonKind } from "../runtime/json-file.js";
 
 /** Accuracies of one merged (or single) model, or entropies. */
 export interface ResultRow {
@@ -25,6 +27,29 @@ export interface Summary {
   readonly seconds: number;
   readonly rows: readonly ResultRow[];
 }
+
+/** JSON has no NaN: a mean over nothing is null in the file. */
+const number = z.number().or(z.null().transform(() => Number.NaN));
+
+/** summary.json, for whoever reads it. */
+export const summaryKind: JsonKind<Summary> = {
+  what: "the summary of a run",
+  schema: z.object({
+    suite: z.string(),
+    engine: z.string(),
+    device: z.string(),
+    seconds: z.number(),
+    rows: z.array(
+      z.object({
+        method: z.string(),
+        measure: z.literal("entropy_nats").exactOptional(),
+        average: number,
+        tasks: z.record(z.string(), number),
+      }),
+    ),
+  }),
+  advice: "put the file back; `adamerge eval --coefficients RUN` measures again",
+};
 
 /** A row from accuracies in percent (or what `measure` says), in the order of `tasks`; the average is their plain mean. */
 export function resultRow(

@@ -1,7 +1,7 @@
 /** report.html of a sweep: the ranked table, its figures, the sweep file. */
-import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { makeFolder } from "../runtime/make-folder.js";
 import { figureSections } from "./figure-files.js";
 import { parametersFigure, pathsFigure, type SweepFigureData } from "./figures/sweep.js";
 import { escapeHtml, htmlTable, page } from "./html.js";
@@ -21,7 +21,7 @@ export interface SweepReport {
 /** Writes `report.html` and `figures/` into the directory of a sweep; returns the page's path. */
 export async function writeSweepReport(directory: string, report: SweepReport): Promise<string> {
   const figures = [pathsFigure(report.figures), parametersFigure(report.figures)];
-  await mkdir(path.join(directory, "figures"), { recursive: true });
+  await makeFolder(path.join(directory, "figures"));
   const sections = [
     { id: "table", title: "Trials, best first", body: htmlTable(report.table, 0) },
     ...(await figureSections(path.join(directory, "figures"), figures)),

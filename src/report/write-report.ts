@@ -1,10 +1,10 @@
 /** report.html of a run, and its figures as SVG and PNG beside it. */
 
-import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { formatConfig } from "../config/format.js";
 import { readsLabels } from "../objective/catalog.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { makeFolder } from "../runtime/make-folder.js";
 import { figureSections } from "./figure-files.js";
 import { depthFigure, heatMapFigure, trajectoryFigure } from "./figures/coefficients.js";
 import { accuracyFigure, objectiveFigure } from "./figures/curves.js";
@@ -31,12 +31,12 @@ const FIGURES: readonly ((report: RunReport) => Figure | undefined)[] = [
 
 /**
  * Writes `report.html`, `figures/<name>.svg` and `.png` into a run folder, from what is in it; of a run that goes on, what there is so
- * far. Returns the page's path. @throws ConfigError when the folder holds no run
+ * far. Returns the page's path; `log` is told of what is damaged and left out. @throws ConfigError when the folder holds no run
  */
-export async function writeRunReport(folder: string): Promise<string> {
-  const report = await readRunReport(folder);
+export async function writeRunReport(folder: string, log: (line: string) => void = () => {}): Promise<string> {
+  const report = await readRunReport(folder, log);
   const figures = path.join(folder, "figures");
-  await mkdir(figures, { recursive: true });
+  await makeFolder(figures);
   const sections = await figureSections(
     figures,
     FIGURES.map((figureOf) => figureOf(report)),

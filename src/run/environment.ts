@@ -1,10 +1,11 @@
 /** What `adamerge doctor` finds out: which engines and devices work here, and what to do about those that do not. */
-import { access, constants, mkdir } from "node:fs/promises";
+import { access, constants } from "node:fs/promises";
 import { availableParallelism, freemem, totalmem } from "node:os";
 import { versions } from "node:process";
 import { createEngine, type DeviceName, type EngineName } from "../engine/create-engine.js";
 import type { DoctorCheck, DoctorReport } from "../report/summary.js";
 import { shownAddress, withoutCredentials } from "../runtime/credentials.js";
+import { makeFolder } from "../runtime/make-folder.js";
 import { canMapFiles, mappingGuard } from "../runtime/mmap.js";
 import { authorization, failureText } from "../track/mlflow/client.js";
 import type { Tracking } from "./tracking.js";
@@ -106,7 +107,7 @@ function mappingCheck(): DoctorCheck {
 
 async function cacheCheck(cacheDir: string): Promise<DoctorCheck> {
   try {
-    await mkdir(cacheDir, { recursive: true });
+    await makeFolder(cacheDir);
     await access(cacheDir, constants.W_OK);
     return { name: "cache", ok: true, detail: cacheDir };
   } catch (error) {

@@ -2,10 +2,10 @@
 import { judgedSplit } from "../config/judged-split.js";
 import type { RunConfig } from "../config/schema.js";
 import type { ResultRow } from "../report/summary.js";
-import { parseCoefficients } from "../track/coefficients-file.js";
+import { readCoefficients } from "../track/coefficients-file.js";
 import type { PredictionsRecord } from "../track/run-folder.js";
 import { chooseMethod } from "./choose-method.js";
-import { readText, tensorCoefficients } from "./merge-to-directory.js";
+import { tensorCoefficients } from "./merge-to-directory.js";
 import { evaluateMerged, type Judged, judgeMethod, rowOf } from "./models.js";
 import { predictionsRecord } from "./records.js";
 import { type SessionOptions, withSession } from "./session.js";
@@ -26,12 +26,14 @@ export async function evaluateMethod(
 }
 
 async function judge(config: RunConfig, method: EvaluatedMethod, options: SessionOptions): Promise<Judged> {
-  // Chosen first: a misspelt name is told before anything is loaded.
-  const chosen = method.kind === "method" ? chooseMethod(method.name, method.settings) : method;
+  // First: a misspelt name or a damaged file is told before anything is loaded.
+  const chosen =
+    method.kind === "method"
+      ? chooseMethod(method.name, method.settings)
+      : { ...method, record: await readCoefficients(method.path) };
   return withSession(config, options, async ({ inputs, evaluation }) => {
     if (chosen.kind !== "coefficients") return judgeMethod(config, inputs, chosen, evaluation);
-    const record = parseCoefficients(await readText(chosen.path), chosen.path);
-    const coefficientsNK = tensorCoefficients(record, inputs, chosen.path);
+    const coefficientsNK = tensorCoefficients(chosen.record, inputs, chosen.path);
     const names = inputs.judged.map((task) => task.name);
     const evaluations = await evaluateMerged(inputs, coefficientsNK, evaluation);
     return { row: rowOf("coefficients", names, evaluations), evaluations };

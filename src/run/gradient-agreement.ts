@@ -9,6 +9,7 @@ import { assert } from "../errors.js";
 import { type CoefficientMatrix, toGroupGradient, toTensorCoefficients } from "../merge/coefficients.js";
 import { stepInputs } from "../optimize/step-inputs.js";
 import { STEP_INPUT_COEFFICIENTS, STEP_OUTPUT_GRADIENT } from "../optimize/step-program.js";
+import { together } from "../runtime/together.js";
 import { loadLearningData } from "./learning-data.js";
 import type { Session } from "./session.js";
 import { compileStep } from "./training.js";
@@ -31,8 +32,9 @@ export async function gradientAgreement(
   const data = { ...config.data, ...ofSplit, batch_size: images, batches_per_task: 1 };
   const minimised = { ...config, data };
   const labelled = { ...minimised, objective: { ...config.objective, name: "cross_entropy" as const } };
-  const gradients = await Promise.all(
-    [minimised, labelled].map((objective) => gradientOf(objective, session, cacheDir, images)),
+  const gradients = await together<Awaited<ReturnType<typeof gradientOf>>[]>(
+    [minimised, labelled].map((objective) => (stop) => gradientOf(objective, session, cacheDir, images, stop)),
+    session.evaluation.signal,
   );
   return {
     cosine: async (valuesKL) => {
@@ -48,10 +50,16 @@ export async function gradientAgreement(
   };
 }
 
-async function gradientOf(config: RunConfig, session: Session, cacheDir: string, imagesPerTask: number) {
+async function gradientOf(
+  config: RunConfig,
+  session: Session,
+  cacheDir: string,
+  imagesPerTask: number,
+  stop: AbortSignal,
+) {
   const { engine, inputs } = session;
   const tasks = inputs.bundle.tasks.length;
-  const { pixels, targets } = await loadLearningData(config, session, cacheDir);
+  const { pixels, targets } = await loadLearningData(config, session, cacheDir, stop);
   const step = await compileStep(engine, inputs, config);
   // The same images at every evaluation.
   const sample = stepInputs(pixels, targets, { imagesPerTask, seed: config.seed, step: 0 });

@@ -2,14 +2,16 @@
  * Everything a run reads: suite, checkpoints, bundle, heads and images, checked against one another before any
  * computation starts.
  */
+import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { buildBundle } from "../checkpoint/build-bundle.js";
 import type { Bundle } from "../checkpoint/bundle.js";
-import type { Checkpoint } from "../checkpoint/checkpoint.js";
+import { type Checkpoint, MAX_CONFIG_BYTES } from "../checkpoint/checkpoint.js";
+import { parseConfig } from "../checkpoint/config-text.js";
 import { derivationWarnings } from "../checkpoint/derivation.js";
 import type { Hub } from "../checkpoint/hub/request.js";
-import { compareCheckpoints, failOnProblems } from "../checkpoint/preflight.js";
+import { compareCheckpoints, type Expert, failOnProblems } from "../checkpoint/preflight.js";
 import { pytorchNotice } from "../checkpoint/torch/notice.js";
 import { judgedSplit } from "../config/judged-split.js";
 import { nearest } from "../config/nearest.js";
@@ -34,9 +36,10 @@ import { clipVisionLayout } from "../model/clip-layout.js";
 import { aroundTower, openBase, openExpert } from "../model/clip-models.js";
 import { clipVisionTensors, PROJECTION_TENSOR } from "../model/clip-vision.js";
 import type { Head } from "../model/heads.js";
-import { parseBoundedJson } from "../runtime/bounded-json.js";
 import { readText } from "../runtime/regular-file.js";
+import { together } from "../runtime/together.js";
 import type { ComparedModels } from "./fit-needs.js";
+import { planSavedModel, type SavedModel } from "./saved-model.js";
 import { bringSuite, taskDataset } from "./suite-sources.js";
 import { loadHeads } from "./task-heads.js";
 
@@ -47,8 +50,8 @@ export interface Inputs {
   readonly base: Checkpoint;
   readonly tower: ClipVisionConfig;
   readonly preprocessing: Preprocessing;
-  /** preprocessor_config.json as it stands, for the merged model. */
-  readonly preprocessorJson: unknown;
+  /** What the merged model is saved as, where that was asked for. */
+  readonly saved: SavedModel | undefined;
   readonly bundle: Bundle;
   readonly grouping: Grouping;
   /** Of the merged tasks. */
@@ -76,6 +79,8 @@ export interface InputOptions {
   readonly signal?: AbortSignal;
   /** Called when the models have been compared, before anything long. */
   readonly onCompared?: (models: ComparedModels) => Promise<void>;
+  /** Whether a merged model will be saved: the base's other files are looked at before the work. */
+  readonly isSaved?: boolean;
 }
 
 /** Opens the suite's checkpoints, compares them, builds or reuses the bundle, and reads the heads. */
@@ -86,19 +91,28 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   // A base that is one file has its configs beside it.
   const folder = (await stat(suite.base)).isDirectory() ? suite.base : dirname(suite.base);
   const tower = parseClipConfig(base.config, join(folder, "config.json"));
-  const preprocessor = await readPreprocessing(join(folder, "preprocessor_config.json"), tower);
+  const preprocessing = await readPreprocessing(folder, tower);
   const experts = await Promise.all(
     tasks.map(async ({ name, expert }) => ({ task: name, checkpoint: await openExpert(expert, base) })),
   );
   const pickled = pytorchNotice([base, ...experts.map(({ checkpoint }) => checkpoint)]);
   if (pickled !== undefined) log(`notice: ${pickled}`);
-  const tensors = clipVisionTensors(tower);
+  // Experts are saved as CLIPVisionModel too, which has no projection.
+  const tensors = clipVisionTensors(tower).map((tensor) => ({
+    ...tensor,
+    isOptional: tensor.name === PROJECTION_TENSOR,
+  }));
   failOnProblems(await compareCheckpoints(base, experts, tensors, clipVisionLayout));
   for (const model of [base, ...experts.map(({ checkpoint }) => checkpoint)]) {
     const around = aroundTower(model);
     if (around !== undefined) log(`notice: ${around}`);
   }
+  const unprojected = withoutProjection(experts);
+  if (unprojected !== undefined) log(`notice: ${unprojected}`);
   await onCompared?.({ tower, tensors, tasks: tasks.length });
+  const names = tensors.map(({ name }) => name);
+  const saved = options.isSaved === true ? await planSavedModel(suite.base, names) : undefined;
+  for (const said of saved?.notices ?? []) log(`notice: ${said}`);
   const processing = processingOf(config.task_vectors)?.make(config.task_vectors);
   const built = await buildBundle({
     base,
@@ -114,7 +128,7 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   const bundle = config.merge_projection ? built : withBaseProjection(built);
   const cacheBytes = config.data.pixel_cache_gb * 1e9;
   const notice = noticesOnce(log);
-  const context = { suite, base, tower, preprocessing: preprocessor.parsed, hub, cacheBytes, notice };
+  const context = { suite, base, tower, preprocessing, hub, cacheBytes, notice };
   const all = await loadHeads(config, [...new Set([...tasks, ...judged])], context, options);
   const headsOf = (some: readonly SuiteTask[]) => some.flatMap(({ name }) => all.get(name) ?? []);
   const grouping = groupTensors(mergeableTensors(bundle), {
@@ -127,8 +141,8 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
     tasks,
     base,
     tower,
-    preprocessing: preprocessor.parsed,
-    preprocessorJson: preprocessor.json,
+    preprocessing,
+    saved,
     bundle,
     grouping,
     heads: headsOf(tasks),
@@ -176,6 +190,15 @@ function corruptionOf({ data }: RunConfig): ChosenCorruption | undefined {
   return { name: data.corruption, severity: data.corruption_severity, seed: CORRUPTION_SEED };
 }
 
+/** Which experts have no projection where others do, in a sentence; undefined where all are alike. */
+function withoutProjection(experts: readonly Expert[]): string | undefined {
+  const has = ({ checkpoint }: Expert) =>
+    checkpoint.isPartial || [...checkpoint.tensors.keys()].some((name) => name.endsWith(PROJECTION_TENSOR));
+  const lacking = experts.filter((expert) => !has(expert)).map(({ task }) => task);
+  if (lacking.length === 0 || lacking.length === experts.length) return undefined;
+  return `the experts of ${lacking.join(", ")} have no ${PROJECTION_TENSOR}: they count as having the base's, and the others' changes of it are merged`;
+}
+
 /** The projection is left as the base has it, as FusionBench does. */
 export function withBaseProjection(bundle: Bundle): Bundle {
   return {
@@ -206,31 +229,19 @@ export function chosenTasks(
   });
 }
 
-/** preprocessor_config.json beside the base, parsed and checked against the tower. */
-async function readPreprocessing(
-  file: string,
-  tower: ClipVisionConfig,
-): Promise<{ json: unknown; parsed: Preprocessing }> {
-  const json = await readJson(file);
-  const parsed = parsePreprocessing(json, file);
+/** The preprocessing beside the base, checked against the tower: preprocessor_config.json or, as a CLIPProcessor of transformers 5 saves it, processor_config.json. */
+async function readPreprocessing(folder: string, tower: ClipVisionConfig): Promise<Preprocessing> {
+  const [own, whole] = [join(folder, "preprocessor_config.json"), join(folder, "processor_config.json")];
+  const file = !existsSync(own) && existsSync(whole) ? whole : own;
+  const json = parseConfig(await readText(file, "the preprocessing of the base", MAX_CONFIG_BYTES), file);
+  const isNested = file === whole && typeof json === "object" && json !== null && "image_processor" in json;
+  const parsed = parsePreprocessing(isNested ? json.image_processor : json, file);
   if (parsed.height !== tower.imageSize || parsed.width !== tower.imageSize) {
     throw new CheckpointError(
       `${file}: expected images of ${tower.imageSize}x${tower.imageSize} (image_size of config.json), found ${parsed.width}x${parsed.height}`,
     );
   }
-  return { json, parsed };
-}
-
-/** A preprocessor_config.json has some hundred bytes. */
-const MAX_JSON_BYTES = 10_000_000;
-
-async function readJson(file: string): Promise<unknown> {
-  try {
-    return parseBoundedJson(await readText(file, "a JSON file", MAX_JSON_BYTES));
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CheckpointError(`${file}: expected a JSON file (${reason}); copy it from the base model`, { cause });
-  }
+  return parsed;
 }
 
 /** The labelled images of `tasks` in a split. Throws DataError for a split without labels. */
@@ -239,16 +250,18 @@ export function loadLabelled(
   tasks: readonly SuiteTask[],
   split: string,
   cacheDir: string,
+  stop?: AbortSignal,
 ): Promise<Map<string, LabelledPixels>> {
   const { preprocessing, corruption, cacheBytes, notice } = inputs;
-  return loadAll(tasks, async (task, signal) => {
+  const load = async (task: SuiteTask, signal: AbortSignal): Promise<LabelledPixels> => {
     const source = await taskDataset(task, split, inputs.hub);
     const dataset = await openDataset({ ...source, classes: task.classes, notice });
     return requireLabels(
       await loadPixels(dataset, preprocessing, { cacheDir, cacheBytes, corruption, signal }),
       `task ${task.name}`,
     );
-  });
+  };
+  return loadAll(tasks, load, stop);
 }
 
 /** The images of every merged task in a split, their labels left behind. */
@@ -256,29 +269,24 @@ export function loadUnlabelled(
   inputs: Inputs,
   split: string,
   cacheDir: string,
+  stop?: AbortSignal,
 ): Promise<Map<string, UnlabelledPixels>> {
   const { preprocessing, corruption, cacheBytes, notice } = inputs;
-  return loadAll(inputs.tasks, async (task, signal) => {
+  const load = async (task: SuiteTask, signal: AbortSignal): Promise<UnlabelledPixels> => {
     const dataset = await openDataset({ ...(await taskDataset(task, split, inputs.hub)), notice });
     return withoutLabels(await loadPixels(dataset, preprocessing, { cacheDir, cacheBytes, corruption, signal }));
-  });
+  };
+  return loadAll(inputs.tasks, load, stop);
 }
 
-/** By task, all at once. When one fails the others stop, and leave nothing half-written behind, before its error is thrown. */
+/** By task, all at once. */
 async function loadAll<Store>(
   tasks: readonly SuiteTask[],
   load: (task: SuiteTask, signal: AbortSignal) => Promise<Store>,
+  stop: AbortSignal | undefined,
 ): Promise<Map<string, Store>> {
-  const controller = new AbortController();
-  const loads = tasks.map(async (task): Promise<[string, Store]> => {
-    try {
-      return [task.name, await load(task, controller.signal)];
-    } catch (error) {
-      controller.abort(error);
-      throw error;
-    }
-  });
-  await Promise.allSettled(loads);
-  controller.signal.throwIfAborted();
-  return new Map(await Promise.all(loads));
+  const named =
+    (task: SuiteTask) =>
+    async (signal: AbortSignal): Promise<[string, Store]> => [task.name, await load(task, signal)];
+  return new Map(await together<[string, Store][]>(tasks.map(named), stop));
 }

@@ -5,18 +5,39 @@
 import type { RunConfig } from "../config/schema.js";
 import { type LabelledPixels, type PixelStore, selectPixels } from "../data/pixels.js";
 import { drawnIndices } from "../data/sampler.js";
+import type { Executable } from "../engine/program.js";
 import { type ObjectiveSpec, objectives } from "../objective/objectives.js";
 import { labelTargets, type Targets } from "../optimize/step-inputs.js";
+import { together } from "../runtime/together.js";
 import { type Inputs, loadLabelled, loadUnlabelled } from "./inputs.js";
 import { expertWeights } from "./models.js";
 import type { Session } from "./session.js";
-import type { LearningData } from "./training.js";
+import { compileStep, type LearningData } from "./training.js";
+
+/** The compiled step and what it learns from. Throws as `compileStep` and `loadLearningData`. */
+export async function prepareLearning(
+  config: RunConfig,
+  session: Session,
+  cacheDir: string,
+): Promise<{ readonly step: Executable; readonly data: LearningData }> {
+  const { engine, inputs, evaluation } = session;
+  const [step, data] = await together<[Executable, LearningData]>(
+    [() => compileStep(engine, inputs, config), (stop) => loadLearningData(config, session, cacheDir, stop)],
+    evaluation.signal,
+  );
+  return { step, data };
+}
 
 /** Images of the config's adapt_split with the targets of its objective. Throws DataError when labels are needed and missing. */
-export async function loadLearningData(config: RunConfig, session: Session, cacheDir: string): Promise<LearningData> {
+export async function loadLearningData(
+  config: RunConfig,
+  session: Session,
+  cacheDir: string,
+  stop: AbortSignal = session.evaluation.signal,
+): Promise<LearningData> {
   const split = config.data.adapt_split;
   const objective: ObjectiveSpec = objectives[config.objective.name];
-  const pixels = limited(config, await loadUnlabelled(session.inputs, split, cacheDir));
+  const pixels = limited(config, await loadUnlabelled(session.inputs, split, cacheDir, stop));
   switch (objective.targets) {
     case "none":
       return { pixels, targets: new Map() };
@@ -25,7 +46,7 @@ export async function loadLearningData(config: RunConfig, session: Session, cach
         pixels,
         targets: labelsOf(
           session.inputs,
-          limited(config, await loadLabelled(session.inputs, session.inputs.tasks, split, cacheDir)),
+          limited(config, await loadLabelled(session.inputs, session.inputs.tasks, split, cacheDir, stop)),
         ),
       };
     case "expert":

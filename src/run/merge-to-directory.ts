@@ -1,6 +1,7 @@
 /** Applies coefficients that were learned before and writes the merged model as a Hugging Face directory. */
 import { saveCheckpoint } from "../checkpoint/checkpoint.js";
 import { formerCheckpoint } from "../checkpoint/former-checkpoint.js";
+import { readStoredBytes } from "../checkpoint/stored-tensor.js";
 import type { RunConfig } from "../config/schema.js";
 import { prototypesOf, zeroShotOf } from "../data/head-recipes.js";
 import type { SuiteTask } from "../data/suite.js";
@@ -10,10 +11,10 @@ import { modelCard } from "../report/model-card.js";
 import type { ResultRow } from "../report/summary.js";
 import { type Replacing, settleReplaced } from "../runtime/atomic-file.js";
 import { requireFolderPlace } from "../runtime/output-place.js";
-import { readBytes } from "../runtime/regular-file.js";
-import { type CoefficientsRecord, parseCoefficients } from "../track/coefficients-file.js";
+import { type CoefficientsRecord, readCoefficients } from "../track/coefficients-file.js";
 import { type InputOptions, type Inputs, loadInputs } from "./inputs.js";
 import { packageVersion } from "./records.js";
+import { planSavedModel } from "./saved-model.js";
 import { coefficientsInputs, suiteInputs } from "./suite-place.js";
 
 export interface MergeToDirectoryOptions extends InputOptions {
@@ -38,27 +39,14 @@ export async function mergeToDirectory(
     overwrite,
     ...REPLACING,
   });
-  const record = parseCoefficients(await readText(coefficientsPath), coefficientsPath);
-  const inputs = await loadInputs(config, options);
+  const record = await readCoefficients(coefficientsPath);
+  const inputs = await loadInputs(config, { ...options, isSaved: true });
   const from = { record, path: coefficientsPath };
   await writeMergedModel(directory, inputs, config, from, [], overwrite ? REPLACING : undefined);
 }
 
 /** Models that versions without a manifest wrote may be replaced too. */
 const REPLACING: Replacing = { recognise: formerCheckpoint };
-
-/** A number per task and tensor: of twenty tasks and 10,000 tensors some 4 MB. */
-const MAX_COEFFICIENTS_BYTES = 1_000_000_000;
-
-/** Reads a text file; a missing one is the user's error. */
-export async function readText(path: string): Promise<string> {
-  try {
-    return Buffer.from(await readBytes(path, "a file of coefficients", MAX_COEFFICIENTS_BYTES)).toString("utf8");
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CheckpointError(`${path}: expected a coefficients.json of a run (${reason})`, { cause });
-  }
-}
 
 /**
  * One coefficient per tensor and task [N, K] from a file, matched by names: groups through its `groupOf`, or through the
@@ -98,7 +86,7 @@ export function tensorCoefficients(record: CoefficientsRecord, inputs: Inputs, p
   return values;
 }
 
-/** Writes config.json, preprocessor_config.json, the merged tensors in float32 and a model card. */
+/** Writes the merged tensors in float32, all else of the base as it is there, and a model card. */
 export async function writeMergedModel(
   directory: string,
   inputs: Inputs,
@@ -107,17 +95,24 @@ export async function writeMergedModel(
   rows: readonly ResultRow[],
   replace?: Replacing,
 ): Promise<void> {
-  const { bundle, base } = inputs;
+  const { bundle, suite } = inputs;
+  const names = bundle.tensors.map(({ name }) => name);
+  const saved = inputs.saved ?? (await planSavedModel(suite.base, names));
   const coefficientsNK = tensorCoefficients(record, inputs, path);
   const rowOfTensor = new Map(inputs.grouping.tensors.map((name, index) => [name, index]));
   const byName = new Map(bundle.tensors.map((tensor) => [tensor.name, tensor]));
   await saveCheckpoint(directory, {
-    config: base.config,
-    preprocessor: inputs.preprocessorJson,
+    config: saved.config,
+    companions: saved.companions,
     readme: cardOf(inputs, config, record, rows),
     replace,
-    specs: bundle.tensors.map(({ name, shape }) => ({ name, shape, dtype: "F32" })),
+    specs: [
+      ...bundle.tensors.map(({ name, shape }) => ({ name, shape, dtype: "F32" })),
+      ...[...saved.copied].map(([name, { shape, dtype }]) => ({ name, shape, dtype })),
+    ],
     data: async (name) => {
+      const copied = saved.copied.get(name);
+      if (copied !== undefined) return readStoredBytes(copied);
       const tensor = byName.get(name);
       if (tensor === undefined) throw new CheckpointError(`${directory}: no tensor ${name}`);
       return readMergedTensor(bundle, tensor, coefficientsNK, rowOfTensor.get(name) ?? 0);

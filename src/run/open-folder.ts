@@ -1,10 +1,9 @@
 /** The folder that a fit writes into: a new one, or that of a run that stopped. */
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import type { RunConfig } from "../config/schema.js";
-import { ConfigError } from "../errors.js";
 import type { TrainState } from "../optimize/train.js";
-import type { ResultRow, Summary } from "../report/summary.js";
+import { type ResultRow, summaryKind } from "../report/summary.js";
+import { readJsonFile } from "../runtime/json-file.js";
 import { requireApart } from "../runtime/output-place.js";
 import { readRun, reopenRunFolder } from "../track/reopen-run.js";
 import {
@@ -56,15 +55,6 @@ export async function stoppedRun(
   runPath: string,
 ): Promise<{ readonly config: RunConfig; readonly finished: readonly ResultRow[] | undefined }> {
   const { config, status } = await readRun(runPath);
-  return { config, finished: status.state === "finished" ? (await readSummary(runPath)).rows : undefined };
-}
-
-async function readSummary(folder: string): Promise<Summary> {
-  try {
-    return JSON.parse(await readFile(path.join(folder, "summary.json"), "utf8"));
-  } catch (cause) {
-    throw new ConfigError(`${folder}: expected the summary.json of a finished run, found none that can be read`, {
-      cause,
-    });
-  }
+  if (status.state !== "finished") return { config, finished: undefined };
+  return { config, finished: (await readJsonFile(path.join(runPath, "summary.json"), summaryKind)).rows };
 }

@@ -10,11 +10,11 @@ import { STEP_INPUT_COEFFICIENTS } from "../optimize/step-program.js";
 import type { TrainOptions } from "../optimize/train.js";
 import { duration } from "../track/terminal.js";
 import { type FitNeeds, fitNeeds, needsLines } from "./fit-needs.js";
-import { loadLearningData } from "./learning-data.js";
+import { prepareLearning } from "./learning-data.js";
 import { perTensor } from "./models.js";
 import { evaluationBatch, type Session, type SessionOptions, withSession } from "./session.js";
 import { towerWeights } from "./tower-weights.js";
-import { compileStep, trainOptions } from "./training.js";
+import { trainOptions } from "./training.js";
 
 export interface FitPlan {
   readonly suite: string;
@@ -41,10 +41,7 @@ export function planFit(config: RunConfig, options: SessionOptions): Promise<Fit
 /** As `planFit`, in a session that is open already. */
 export async function planSession(config: RunConfig, session: Session, cacheDir: string): Promise<FitPlan> {
   const { inputs, engine } = session;
-  const [step, data] = await Promise.all([
-    compileStep(engine, inputs, config),
-    loadLearningData(config, session, cacheDir),
-  ]);
+  const { step, data } = await prepareLearning(config, session, cacheDir);
   const training = trainOptions(config, engine, inputs, data, {
     step,
     signal: session.evaluation.signal,

@@ -4,8 +4,9 @@ import type { RunConfig } from "../config/schema.js";
 import type { PixelStore } from "../data/pixels.js";
 import { createEngine } from "../engine/create-engine.js";
 import type { Engine } from "../engine/program.js";
-import { createClassifier } from "../optimize/evaluate.js";
+import { type Classifier, createClassifier } from "../optimize/evaluate.js";
 import { createModelProbe } from "../optimize/model-probe.js";
+import { together } from "../runtime/together.js";
 import type { ComparedModels } from "./fit-needs.js";
 import { type Inputs, loadInputs, loadLabelled, loadUnlabelled } from "./inputs.js";
 import type { EvaluateOptions } from "./models.js";
@@ -18,6 +19,8 @@ export interface SessionOptions {
   readonly hub?: Hub;
   /** Called when the models have been compared, before anything long. */
   readonly onCompared?: (models: ComparedModels) => Promise<void>;
+  /** Whether a merged model will be saved. */
+  readonly isSaved?: boolean;
 }
 
 export interface Session {
@@ -25,6 +28,9 @@ export interface Session {
   readonly inputs: Inputs;
   readonly evaluation: EvaluateOptions;
 }
+
+/** By task. */
+type Pixels = ReadonlyMap<string, PixelStore>;
 
 /** Opens a session, gives it to `work` and closes it whatever happens. */
 export async function withSession<T>(
@@ -37,15 +43,15 @@ export async function withSession<T>(
   options.log(`engine: ${reason}`);
   try {
     // The engine compiles in a thread of its own while images are read.
-    const [classifier, pixels] = await Promise.all([
+    const compiled = () =>
       createClassifier(engine, {
         config: inputs.tower,
         normalization: inputs.preprocessing,
         heads: [...new Map([...inputs.heads, ...inputs.judgedHeads].map((head) => [head.task, head])).values()],
         batchSize: evaluationBatch(config.data),
-      }),
-      judgedPixels(config, inputs, options.cacheDir),
-    ]);
+      });
+    const read = (stop: AbortSignal) => judgedPixels(config, inputs, options.cacheDir, stop);
+    const [classifier, pixels] = await together<[Classifier, Pixels]>([compiled, read], options.signal);
     let unlabelled: ReturnType<typeof loadUnlabelled> | undefined;
     const probe = createModelProbe(engine, {
       config: inputs.tower,
@@ -53,7 +59,7 @@ export async function withSession<T>(
       heads: inputs.heads,
       classifier,
       pixels: () => {
-        unlabelled ??= loadUnlabelled(inputs, config.data.adapt_split, options.cacheDir);
+        unlabelled ??= loadUnlabelled(inputs, config.data.adapt_split, options.cacheDir, options.signal);
         return unlabelled;
       },
       seed: config.seed,
@@ -75,8 +81,8 @@ export function evaluationBatch({ eval_batch_size, eval_limit }: RunConfig["data
 }
 
 /** What evaluations look at: the judged tasks' labelled images or, without an eval_split, the images that are adapted on. */
-function judgedPixels(config: RunConfig, inputs: Inputs, cacheDir: string): Promise<ReadonlyMap<string, PixelStore>> {
+function judgedPixels(config: RunConfig, inputs: Inputs, cacheDir: string, stop: AbortSignal): Promise<Pixels> {
   const { adapt_split, eval_split } = config.data;
-  if (eval_split === null) return loadUnlabelled(inputs, adapt_split, cacheDir);
-  return loadLabelled(inputs, inputs.judged, eval_split, cacheDir);
+  if (eval_split === null) return loadUnlabelled(inputs, adapt_split, cacheDir, stop);
+  return loadLabelled(inputs, inputs.judged, eval_split, cacheDir, stop);
 }

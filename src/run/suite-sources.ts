@@ -115,9 +115,9 @@ function suiteRequests(suite: Suite, { tasks, splits }: SuitePart): readonly Sna
   const model = (path: string | undefined, parts: Partial<ModelParts> = {}) => {
     const reference = path === undefined ? undefined : parseUri(path);
     if (reference !== undefined)
-      want({ reference, choose: modelFiles({ preprocessor: false, tokenizer: false, ...parts }) });
+      want({ reference, choose: modelFiles({ preprocessor: false, tokenizer: false, companions: false, ...parts }) });
   };
-  model(suite.base, { preprocessor: true });
+  model(suite.base, { preprocessor: true, companions: true });
   model(suite.multitask);
   if (tasks.some(({ head }) => zeroShotOf(head) !== undefined))
     model(suite.textModel ?? suite.base, { tokenizer: true });
@@ -144,6 +144,7 @@ function bothOf(one: SnapshotRequest, other: SnapshotRequest): SnapshotRequest {
       const [a, b] = [await one.choose(names, read), await other.choose(names, read)];
       return {
         files: [...new Set([...a.files, ...b.files])],
+        welcome: [...new Set([...(a.welcome ?? []), ...(b.welcome ?? [])])],
         absent: [...new Set([...a.absent, ...b.absent])],
         certain: a.certain && b.certain,
       };

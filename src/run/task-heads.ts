@@ -41,7 +41,7 @@ export async function loadHeads(
         heads.set(task.name, await loadHead(task.head, { ...shape, logitScale }));
       } else if (recipe !== undefined) {
         warnOfLabels(config, task, recipe, log);
-        const pixels = await recipePixels(task, recipe, context, cacheDir);
+        const pixels = await recipePixels(task, recipe, context, cacheDir, signal);
         const made = { base, tower, preprocessing, logitScale, cacheDir, log };
         heads.set(task.name, await prototypeHead({ task, recipe, pixels }, made, engine));
       }
@@ -71,7 +71,11 @@ async function recipePixels(
   { split }: PrototypesRecipe,
   { preprocessing, hub, cacheBytes, notice }: Pick<Inputs, "preprocessing" | "hub" | "cacheBytes" | "notice">,
   cacheDir: string,
+  signal: AbortSignal | undefined,
 ) {
   const dataset = await openDataset({ ...(await taskDataset(task, split, hub)), classes: task.classes, notice });
-  return requireLabels(await loadPixels(dataset, preprocessing, { cacheDir, cacheBytes }), `task ${task.name}: head`);
+  return requireLabels(
+    await loadPixels(dataset, preprocessing, { cacheDir, cacheBytes, signal }),
+    `task ${task.name}: head`,
+  );
 }

@@ -7,6 +7,7 @@ import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { towerTensors } from "../checkpoint/layout/tower-names.js";
+import { refuseQuantised } from "../checkpoint/quantised.js";
 import { requireFinite, tensorPlace } from "../checkpoint/task-vectors.js";
 import { type ClipTokenizer, openClipTokenizer } from "../data/clip-tokenizer.js";
 import type { Engine, Executable, Program, TensorSource, TensorSpec } from "../engine/program.js";
@@ -42,6 +43,7 @@ export interface TextTower {
  */
 export async function openTextTower(path: string): Promise<TextTower> {
   const checkpoint = await openCheckpoint(path);
+  refuseQuantised(checkpoint);
   const { names: stored } = towerTensors(clipTextLayout, checkpoint.tensors.keys(), path);
   if (!stored.has(clipTextLayout.tower.prefix + clipTextLayout.tower.sign))
     throw new CheckpointError(

@@ -4,25 +4,13 @@
  * folder is fsynced. An existing file is never truncated: another process may have it mapped.
  */
 import { randomUUID } from "node:crypto";
-import { type FileHandle, lstat, mkdir, open, readdir, rename, rm, rmdir } from "node:fs/promises";
+import { type FileHandle, lstat, open, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { UserError } from "../errors.js";
+import { makeFolder } from "./make-folder.js";
 import { requireOwnFolder } from "./output-place.js";
 import { type Listed, ownFiles, type Recognise, removeOwnFiles, writeManifest } from "./own-files.js";
-
-/** What a person can do about the system errors met while writing. */
-const ADVICE: ReadonlyMap<string, string> = new Map([
-  ["ENOSPC", "free space on this disk or choose another folder"],
-  ["EDQUOT", "free space within your quota or choose another folder"],
-  ["EACCES", "check the permissions of the folder"],
-  ["EPERM", "check the permissions of the folder"],
-  ["EROFS", "the file system is read-only; choose another folder"],
-  ["EIO", "the disk reported a fault; choose another folder and check the disk"],
-  ["ENOTDIR", "a parent of this path is a file; choose another path"],
-  ["EEXIST", "a parent of this path is a file; choose another path"],
-  ["EISDIR", "this path is a directory; choose another name"],
-  ["ENAMETOOLONG", "choose a shorter name"],
-]);
+import { adviceFor } from "./system-error.js";
 
 /**
  * Writes `data` to `path` so that readers see the old content or the new one, never a part.
@@ -40,7 +28,7 @@ export async function withAtomicFile(path: string, write: (file: FileHandle) => 
   const target = resolve(path);
   const temporary = temporaryName(target);
   try {
-    await mkdir(dirname(target), { recursive: true });
+    await makeFolder(dirname(target));
     const file = await open(temporary, "wx");
     try {
       await write(file);
@@ -82,7 +70,7 @@ export async function withAtomicDirectory(
   const temporary = temporaryName(target);
   try {
     await requireReplaceable(target, path, options.replace);
-    await mkdir(temporary, { recursive: true });
+    await makeFolder(temporary);
     await fill(temporary);
     await publishDirectory(temporary, path, options);
   } catch (error) {
@@ -226,7 +214,7 @@ function errorCode(error: unknown): string | undefined {
 
 /** A system error of writing `path` with what to do about it; other errors as they are. */
 export function withAdvice(error: unknown, path: string): unknown {
-  const advice = ADVICE.get(errorCode(error) ?? "");
+  const advice = adviceFor(errorCode(error) ?? "");
   if (advice === undefined || !(error instanceof Error)) return error;
   return new UserError(`${path}: could not be written (${error.message}). What to do: ${advice}.`, { cause: error });
 }

@@ -5,7 +5,11 @@
  */
 import { z } from "zod";
 import { CheckpointError } from "../errors.js";
-import { parseBoundedJson } from "../runtime/bounded-json.js";
+import { parseJsonText } from "../runtime/json-file.js";
+import { readText } from "../runtime/regular-file.js";
+
+/** Some 100 tasks of 10,000 tensors take a tenth of it. */
+const MOST_BYTES = 2 ** 28;
 
 const schema = z
   .strictObject({
@@ -50,20 +54,15 @@ export function coefficientsText({ granularity, tasks, groups, values, groupOf }
  * @throws CheckpointError with what was expected and found
  */
 export function parseCoefficients(text: string, label: string): CoefficientsRecord {
-  let json: unknown;
-  try {
-    json = parseBoundedJson(text);
-  } catch (cause) {
-    throw new CheckpointError(`${label}: expected JSON as in a run's coefficients.json, found something else`, {
-      cause,
-    });
-  }
-  const result = schema.safeParse(json);
-  if (result.success) return result.data;
-  const problems = result.error.issues.map(
-    (issue) => `${issue.path.map(String).join(".") || "file"}: ${issue.message}`,
-  );
-  throw new CheckpointError(
-    `${label}: not a coefficients.json: ${problems.join("; ")}. Use one that \`adamerge fit\` wrote`,
-  );
+  return parseJsonText(text, label, {
+    what: "a coefficients.json",
+    schema,
+    advice: "use one that `adamerge fit` wrote",
+    Failure: CheckpointError,
+  });
+}
+
+/** Reads a coefficients.json. Throws CheckpointError as `parseCoefficients`, and for what is no regular file. */
+export async function readCoefficients(path: string): Promise<CoefficientsRecord> {
+  return parseCoefficients(await readText(path, "a coefficients.json", MOST_BYTES, CheckpointError), path);
 }

@@ -2,15 +2,18 @@
  * Going on with a run that stopped: its config and status, the newest sound checkpoint, and the logs cut to that step, so that
  * the run's files end up as if it had not stopped.
  */
-import { readFile } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import path from "node:path";
-import { parse } from "yaml";
+import { z } from "zod";
 import { parseRunConfig } from "../config/load.js";
 import type { RunConfig } from "../config/schema.js";
+import { parseYaml } from "../config/strict-yaml.js";
 import { ConfigError } from "../errors.js";
 import type { TrainState } from "../optimize/train.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { type JsonKind, readJsonFile, readJsonLines } from "../runtime/json-file.js";
 import { acquireLock, type LockOptions } from "../runtime/lock.js";
+import { readText } from "../runtime/regular-file.js";
 import { readTrainCheckpoint } from "./checkpoints.js";
 import {
   type InputFingerprints,
@@ -21,6 +24,23 @@ import {
   runFolderAt,
   SETTING,
 } from "./run-folder.js";
+
+const CONFIG_FILE = "config.yaml";
+const STATUS_FILE = "status.json";
+/** A thousand times what one takes. */
+const MOST_CONFIG_BYTES = 2 ** 24;
+
+const statusKind: JsonKind<RunStatus> = {
+  what: "the status of a run",
+  schema: z.object({
+    state: z.enum(["running", "finished", "interrupted", "failed"]),
+    started: z.iso.datetime(),
+    updated: z.iso.datetime(),
+    step: z.int().min(0),
+    error: z.string().exactOptional(),
+  }),
+  advice: "put the file back, or start a new run",
+};
 
 export interface StoppedRun {
   /** Its state at the last checkpoint; undefined when it was stopped before the first. */
@@ -55,11 +75,11 @@ export async function reopenRunFolder(
     if (checkpoint !== undefined) refuseOtherInputs(folder, checkpoint.inputs, inputs);
     const step = checkpoint?.state.step ?? 0;
     const evaluatedStep = checkpoint?.state.evaluatedStep ?? -1;
-    await cutLog(path.join(folder, "metrics.jsonl"), (line) => {
+    await cutLog(path.join(folder, "metrics.jsonl"), log, (line) => {
       const last = "eval/acc" in line ? evaluatedStep : step;
       return Number(line.step) <= last;
     });
-    await cutLog(path.join(folder, "trajectory.jsonl"), (line) => Number(line.step) <= evaluatedStep);
+    await cutLog(path.join(folder, "trajectory.jsonl"), log, (line) => Number(line.step) <= evaluatedStep);
     const status: RunStatus = { state: "running", started: found.started, updated: now().toISOString(), step };
     await writeFileAtomic(path.join(folder, "status.json"), jsonText(status));
     return { state: checkpoint?.state, folder: await runFolderAt({ folder, status, inputs, lock, now }) };
@@ -71,18 +91,28 @@ export async function reopenRunFolder(
 
 /** Config and status of a run. @throws ConfigError when the folder holds none */
 export async function readRun(folder: string): Promise<{ config: RunConfig; status: RunStatus }> {
-  try {
-    const config = parseRunConfig(parse(await readFile(path.join(folder, "config.yaml"), "utf8")));
-    const status: RunStatus = JSON.parse(await readFile(path.join(folder, "status.json"), "utf8"));
-    return { config, status };
-  } catch (cause) {
-    if (cause instanceof ConfigError)
-      throw new ConfigError(`${path.join(folder, "config.yaml")}: ${cause.message}`, { cause });
+  const [configFile, statusFile] = [path.join(folder, CONFIG_FILE), path.join(folder, STATUS_FILE)];
+  if (!(await isRunFolder(folder)))
     throw new ConfigError(
-      `${folder}: expected the folder of a run, with config.yaml and status.json, found none that can be read`,
-      { cause },
+      `${folder}: expected the folder of a run, with ${CONFIG_FILE} and ${STATUS_FILE}, found none; give one that \`adamerge fit\` wrote`,
     );
+  const text = await readText(configFile, "the configuration of a run", MOST_CONFIG_BYTES, ConfigError);
+  let config: RunConfig;
+  try {
+    config = parseRunConfig(parseYaml(text, configFile).value);
+  } catch (cause) {
+    if (!(cause instanceof ConfigError)) throw cause;
+    const found = cause.message.startsWith(configFile) ? cause.message : `${configFile}: ${cause.message.trim()}`;
+    throw new ConfigError(`${found}; put the file back, or start a new run`, { cause });
   }
+  return { config, status: await readJsonFile(statusFile, statusKind) };
+}
+
+/** Whether a folder holds a run, which may be damaged: one that was claimed and described. */
+export async function isRunFolder(folder: string): Promise<boolean> {
+  for (const name of [CONFIG_FILE, STATUS_FILE])
+    if ((await stat(path.join(folder, name)).catch(() => undefined)) === undefined) return false;
+  return true;
 }
 
 function refuseOtherInputs(folder: string, before: InputFingerprints, after: InputFingerprints): void {
@@ -104,14 +134,11 @@ function refuseOtherInputs(folder: string, before: InputFingerprints, after: Inp
 }
 
 /** Keeps the lines that `keep` wants; a last line that a kill cut off is dropped. */
-async function cutLog(file: string, keep: (line: Readonly<Record<string, unknown>>) => boolean): Promise<void> {
-  const text = await readFile(file, "utf8").catch(() => "");
-  const kept = text.split("\n").filter((line) => {
-    try {
-      return keep({ ...JSON.parse(line) }) && line !== "";
-    } catch {
-      return false;
-    }
-  });
-  await writeFileAtomic(file, kept.map((line) => `${line}\n`).join(""));
+async function cutLog(
+  file: string,
+  log: (line: string) => void,
+  keep: (line: Readonly<Record<string, unknown>>) => boolean,
+): Promise<void> {
+  const kept = (await readJsonLines(file, "a log of a run", log)).filter(keep);
+  await writeFileAtomic(file, kept.map((line) => `${JSON.stringify(line)}\n`).join(""));
 }

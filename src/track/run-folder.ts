@@ -6,14 +6,16 @@
  *                                  coefficients.json  predictions.json  summary.json  README.md  model/
  *                                  task-vectors.json  report.html  figures/
  */
-import { lstat, mkdir, open, readFile, rm } from "node:fs/promises";
+import { type FileHandle, lstat, open, readFile, rm } from "node:fs/promises";
 import path from "node:path";
+import { z } from "zod";
 import { formatConfig } from "../config/format.js";
 import type { RunConfig } from "../config/schema.js";
 import { ConfigError } from "../errors.js";
 import type { TrainEvent } from "../optimize/events.js";
-import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { withAdvice, writeFileAtomic } from "../runtime/atomic-file.js";
 import { acquireLock, type Lock, type LockOptions } from "../runtime/lock.js";
+import { makeFolder } from "../runtime/make-folder.js";
 import { MANIFEST, writeManifest } from "../runtime/own-files.js";
 import { writeTrainCheckpoint } from "./checkpoints.js";
 import { type CoefficientsRecord, coefficientsText } from "./coefficients-file.js";
@@ -50,6 +52,13 @@ export interface EnvironmentRecord {
   readonly versions: Readonly<Record<string, string>>;
   readonly gitCommit?: string;
 }
+
+/** environment.json, for whoever reads it: its keys have changed over time. */
+export const environmentKind = {
+  what: "the environment of a run",
+  schema: z.record(z.string(), z.unknown()),
+  advice: "put the file back, or delete it to do without",
+} as const;
 
 /** The predicted class of every image of a split, in the order of the data set. */
 export interface PredictionsRecord {
@@ -109,7 +118,7 @@ export async function createRunFolder(options: RunFolderOptions): Promise<RunFol
   const now = options.now ?? (() => new Date());
   const folder = folderOf(options);
   await requireRunPlace(options);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const lock = await acquireLock(path.join(folder, LOCK), folder, { ...options.lock, now });
   try {
     await requireNoStranger(folder);
@@ -145,6 +154,13 @@ export async function runFolderAt({ folder, status: first, inputs, lock, now }: 
   await rm(file(MANIFEST), { force: true });
   const metrics = await open(file("metrics.jsonl"), "a");
   const trajectory = await open(file("trajectory.jsonl"), "a");
+  const append = async (log: FileHandle, name: string, line: object): Promise<void> => {
+    try {
+      await log.appendFile(`${JSON.stringify(line)}\n`);
+    } catch (error) {
+      throw withAdvice(error, file(name));
+    }
+  };
   let status = first;
   let tasks: readonly string[] = [];
   return {
@@ -162,11 +178,11 @@ export async function runFolderAt({ folder, status: first, inputs, lock, now }: 
       }
       if (event.type === "evaluation") {
         const point: TrajectoryPoint = { step: event.step, values: event.coefficients };
-        await trajectory.appendFile(`${JSON.stringify(point)}\n`);
+        await append(trajectory, "trajectory.jsonl", point);
       }
       const values = metricsOf(event, tasks);
       if (values === undefined) return;
-      await metrics.appendFile(`${JSON.stringify({ time: now().toISOString(), ...values })}\n`);
+      await append(metrics, "metrics.jsonl", { time: now().toISOString(), ...values });
     },
     writeCoefficients: (coefficients) => write("coefficients.json", coefficientsText(coefficients)),
     // One line: a reader is a program, and indented it would have a line per image.
@@ -178,18 +194,18 @@ export async function runFolderAt({ folder, status: first, inputs, lock, now }: 
       await write("status.json", jsonText(status));
     },
     async close() {
-      for (const log of [metrics, trajectory]) {
-        await log.sync();
-        await log.close();
+      try {
+        for (const log of [metrics, trajectory]) await log.sync().finally(() => log.close());
+        const names: string[] = [];
+        for (const name of DOCUMENTS) if ((await lstat(file(name)).catch(() => undefined))?.isFile()) names.push(name);
+        await lock.check().then(
+          () => writeManifest(folder, { names, passing: [] }),
+          // Another process has the folder; it notes what it leaves.
+          () => undefined,
+        );
+      } finally {
+        await lock.release();
       }
-      const names: string[] = [];
-      for (const name of DOCUMENTS) if ((await lstat(file(name)).catch(() => undefined))?.isFile()) names.push(name);
-      await lock.check().then(
-        () => writeManifest(folder, { names, passing: [] }),
-        // Another process has the folder; it notes what it leaves.
-        () => undefined,
-      );
-      await lock.release();
     },
   };
 }

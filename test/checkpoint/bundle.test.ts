@@ -297,7 +297,9 @@ describe("compareCheckpoints", () => {
       "identical same",
     ]);
     expect(() => failOnProblems(problems)).toThrow(/cannot be merged, 12 problems:\n/);
-    expect(() => failOnProblems(problems)).toThrow(/expected dtype F32, F16 or BF16, found I64. What to do: save/);
+    expect(() => failOnProblems(problems)).toThrow(
+      /expected dtype F64, F32, F16, BF16, F8_E4M3 or F8_E5M2, found I64. What to do: save/,
+    );
     expect(() => failOnProblems(problems)).toThrow(/found the same values as the base/);
     expect(() => failOnProblems(problems)).toThrow(/found the same values as the expert of task "first"/);
     expect(() => failOnProblems(problems)).toThrow(/the tensor is transposed/);

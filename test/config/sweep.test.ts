@@ -78,7 +78,7 @@ it.each([
   ["search: halving\nparameters: {seed: [1]}", /halving: expected with search: halving/],
   ["parameters: {seed: [1]}\nmetric: accuracy", /metric: .*eval\/acc/],
   ["parameters: {seed: [1]}\njobs: 3", /jobs/],
-  ["parameters: [", /s\.yaml: expected a sweep file/],
+  ["parameters: [", /s\.yaml:\d+: not valid YAML/],
 ])("%s is refused", async (text, message) => {
   await expect(open(`config: c.yaml\n${text}\n`)).rejects.toThrow(message);
 });

@@ -142,7 +142,7 @@ describe("refused, before anything is written", () => {
     [
       "a quantised base",
       `quantised+${adapter("plain")}`,
-      /quantised: tensor ".*q_proj.weight": expected dtype F32, F16 or BF16 below the adapter .*found I8/,
+      /quantised\/model.safetensors: tensor ".*weight": expected plain floats, found quantised weights \(integers, I8\)/,
     ],
     [
       "an adapter without a base",

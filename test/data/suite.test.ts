@@ -161,7 +161,9 @@ describe("openSuite", () => {
   });
 
   it("refuses what is not plain YAML", async () => {
-    await expect(open(`${whole}name: again\n`)).rejects.toThrow(`${file}:20: not valid YAML`);
+    await expect(open(`${whole}name: again\n`)).rejects.toThrow(
+      `${file}:20: this key is set a second time; keep one of the two`,
+    );
     await expect(open("name: [")).rejects.toThrow("not valid YAML");
     await expect(open("name: &a mini\ntitle: *a\n")).rejects.toThrow("alias *a: write the value out instead");
     await expect(open("")).rejects.toThrow("expected a section");

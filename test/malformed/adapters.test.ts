@@ -41,6 +41,11 @@ describe("settings", () => {
     ["activated LoRA", { alora_invocation_tokens: [1] }, /found alora_invocation_tokens \(activated LoRA\)/],
     ["replicated layers", { layer_replication: [[0, 1]] }, /found layer_replication/],
     ["a variant to come", { use_zora: true }, /found use_zora \(a variant of a later version\)/],
+    ["a setting that is not known", { mystery: 2 }, /found mystery \(a setting that is not known here\)/],
+    ["layers of Megatron", { megatron_config: { a: 1 } }, /found megatron_config \(layers of Megatron\)/],
+    ["CorDA", { corda_config: { corda_method: "ipm" } }, /found corda_config \(CorDA, which changes the base\)/],
+    ["trained tokens", { trainable_token_indices: [3] }, /found trainable_token_indices \(trained tokens\)/],
+    ["parameters", { target_parameters: ["experts.down_proj"] }, /found target_parameters \(LoRA on parameters\)/],
     ["PiSSA", { init_lora_weights: "pissa_niter_4" }, /init_lora_weights "pissa_niter_4", which changes the base/],
     ["another method", { peft_type: "IA3" }, /expected a LoRA adapter \(peft_type LORA\), found "IA3"/],
     ["a prompt", { peft_type: "PREFIX_TUNING" }, /found "PREFIX_TUNING"/],
@@ -56,6 +61,28 @@ describe("settings", () => {
     const file = join(path, "adapter_config.json");
     await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, "utf8")), ...change }));
     await expectRefusal(path, message);
+  });
+
+  it("that change nothing, or say nothing, are passed over", async () => {
+    const path = await copied();
+    const file = join(path, "adapter_config.json");
+    const settings = {
+      ...{ lora_dropout: 0.1, exclude_modules: ["lm_head"], layers_to_transform: [0, 1], runtime_config: { a: false } },
+      ...{
+        use_zora: false,
+        mystery: null,
+        other: {},
+        list: [],
+        text: "",
+        loftq_config: { bits: 4 },
+        fan_in_fan_out: true,
+      },
+    };
+    await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, "utf8")), ...settings }));
+    const [found, wanted] = [await openExpert(path, base), await openExpert(SOUND, base)];
+    // peft goes by the layer's class, whatever the config says of the direction of linear layers.
+    for (const name of wanted.tensors.keys())
+      expect(await found.readFloat32(name), name).toEqual(await wanted.readFloat32(name));
   });
 
   it("no JSON", async () => {
@@ -129,17 +156,17 @@ describe("tensors", () => {
     [
       "integers",
       [filled(`${Q}.lora_A.weight`, [4, 32], "I64"), filled(`${Q}.lora_B.weight`, [32, 4])],
-      /expected dtype F32, F16 or BF16, found I64/,
+      /expected dtype F64, F32, F16, BF16, F8_E4M3 or F8_E5M2, found I64/,
     ],
     [
       "a magnitude of DoRA",
       [filled(`${Q}.lora_magnitude_vector`, [32])],
-      /expected factors lora_A and lora_B of linear layers, found others \(DoRA/,
+      /expected factors lora_A and lora_B of layers or embeddings, found others/,
     ],
     [
       "an embedding",
       [filled(`${Q}.lora_embedding_A`, [4, 32])],
-      /expected factors lora_A and lora_B of linear layers, found others/,
+      /expected both factors of "vision_model.*q_proj", lora_A and lora_B, found others/,
     ],
     [
       "half of the initial factors",

@@ -8,7 +8,7 @@ import { loadRunConfig } from "../../src/config/load.js";
 import { openClipTokenizer } from "../../src/data/clip-tokenizer.js";
 import { openDataset } from "../../src/data/dataset.js";
 import { UserError } from "../../src/errors.js";
-import { readText } from "../../src/run/merge-to-directory.js";
+import { readCoefficients } from "../../src/track/coefficients-file.js";
 
 const root = mkdtempSync(join(tmpdir(), "adamerge-irregular-"));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -35,7 +35,7 @@ const CASES: readonly [string, string, (folder: string) => void, (folder: string
   ["a parquet file", "test.parquet", () => {}, open],
   ["a card", "README.md", (folder) => writeFileSync(join(folder, "other.parquet"), ""), open],
   ["a tokenizer", "tokenizer.json", () => {}, (folder) => openClipTokenizer(folder, 77)],
-  ["coefficients", "c.json", () => {}, (folder) => readText(join(folder, "c.json"))],
+  ["coefficients", "c.json", () => {}, (folder) => readCoefficients(join(folder, "c.json"))],
   ["a config", "c.yaml", () => {}, (folder) => loadRunConfig("c.yaml", [], { cwd: folder, presetsDir: folder })],
 ];
 const ARCHIVES = join(import.meta.dirname, "..", "data", "webdataset");

@@ -126,7 +126,8 @@ const REFUSED: readonly (Row & { readonly message: RegExp })[] = [
   {
     name: "a weight of integers",
     change: ({ a }) => edit(a, NORM_BIAS, ({ name }) => integers(name, [1, 2, 3, 4, 5, 6, 7, 8], [8])),
-    message: /a\/model\.safetensors: tensor ".*pre_layrnorm\.bias": expected dtype F32, F16 or BF16, found I64/,
+    message:
+      /a\/model\.safetensors: tensor ".*pre_layrnorm\.bias": expected dtype F64, F32, F16, BF16, F8_E4M3 or F8_E5M2, found I64/,
   },
   {
     name: "a LoRA adapter without its settings",

@@ -1,5 +1,5 @@
 /** Merge files whose models and adapters are on the (fake) hub give what the same files with folders give. */
-import { cp, readdir, readFile, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type FakeHub, startFakeHub } from "../fake-hub/fake-hub.js";
@@ -17,6 +17,14 @@ beforeAll(async () => {
   const served = join(folder, "served", "models", "org");
   await cp(BASE, join(served, "tower"), { recursive: true });
   await writeFile(join(served, "tower", "tokenizer.json"), "{}");
+  for (const [place, name] of [
+    ["1_Pooling", "config.json"],
+    ["onnx", "model.onnx"],
+    [".", "source.spm"],
+  ] as const) {
+    await mkdir(join(served, "tower", place), { recursive: true });
+    await writeFile(join(served, "tower", place, name), name);
+  }
   await cp(PLAIN ?? "", join(served, "plain-lora"), { recursive: true });
   await cp(PATTERNS ?? "", join(served, "patterns-lora"), { recursive: true });
   hub = await startFakeHub(join(folder, "served"));
@@ -49,7 +57,11 @@ test("models, adapters and the tokenizer come from the hub, and the second time 
   const local = await merge("local", [`${BASE}+${PLAIN}`, PATTERNS ?? ""], BASE);
   expect(local).toMatchObject({ code: 0 });
   expect((await weights("remote")).equals(await weights("local"))).toBe(true);
-  expect(await readdir(join(folder, "remote"))).toContain("tokenizer.json");
+  const names = await readdir(join(folder, "remote"));
+  expect(names).toEqual(expect.arrayContaining(["tokenizer.json", "source.spm", "1_Pooling"]));
+  expect(names).not.toContain("onnx");
+  expect(hub.requests.some(({ url }) => url.includes("model.onnx"))).toBe(false);
+  expect(await readFile(join(folder, "remote", "1_Pooling", "config.json"), "utf8")).toBe("config.json");
   const before = hub.requests.length;
   const again = await merge("again", ["org/tower+org/plain-lora", "org/patterns-lora"], "org/tower", " --offline");
   expect(again).toMatchObject({ code: 0 });

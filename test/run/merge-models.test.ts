@@ -50,7 +50,7 @@ async function writeModel(path: string, own: ReadonlyMap<string, Float32Array>):
     { name: "model.position_ids", shape: [2], dtype: "I64", data: new Uint8Array(16).fill(1) },
   ]);
   await writeFile(join(path, "config.json"), JSON.stringify({ model_type: "made", torch_dtype: "float32" }));
-  for (const name of ["tokenizer.json", "generation_config.json", "preprocessor_config.json", "notes.txt"])
+  for (const name of ["tokenizer.json", "generation_config.json", "preprocessor_config.json"])
     await writeFile(join(path, name), JSON.stringify({ of: path.split("/").at(-1), name }));
 }
 
@@ -299,7 +299,7 @@ describe("mistakes are named before anything is written", () => {
     [
       "unknown setting",
       `${LIST}merge_method: ties\nparameters: {wieght: 1}\n`,
-      /unknown setting wieght of ties, .*did you mean weight\?/,
+      /merge\.yaml:7: parameters: unknown setting "wieght" of ties, .*did you mean weight\?/,
     ],
     [
       "missing weight",
@@ -320,12 +320,12 @@ describe("mistakes are named before anything is written", () => {
     [
       "slices",
       "slices: []\nmerge_method: passthrough\n",
-      /slices: stacking slices .* list whole models under `models`/,
+      /merge\.yaml:2: merge_method: mergekit's passthrough is not done here/,
     ],
     [
       "union of tokenizers",
       `${LIST}merge_method: ties\ntokenizer_source: union\n`,
-      /tokenizer_source: expected base or one of the models, found union/,
+      /merge\.yaml:7: tokenizer_source: expected models with one vocabulary for union, found another one in model one/,
     ],
     [
       "missing model",
@@ -346,7 +346,7 @@ describe("mistakes are named before anything is written", () => {
     [
       "wrong dtype",
       `${LIST}merge_method: ties\ndtype: int8\n`,
-      /dtype: expected one of float32, float16, bfloat16, found "int8"/,
+      /dtype: expected one of float32, float16, bfloat16, float64, found "int8"/,
     ],
   ];
   it.each(rows)("%s", async (_name, text, message) => {

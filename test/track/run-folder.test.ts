@@ -209,7 +209,7 @@ test("coefficients survive their file to the bit", () => {
 });
 
 test.each([
-  ["{", "c.json: expected JSON as in a run's coefficients.json, found something else"],
+  ["{", "c.json: expected a coefficients.json, found no JSON"],
   [
     '{"granularity":"g","tasks":["a"],"groups":["x"],"values":[[1],[2]]}',
     "values: expected a row for each of the 1 tasks, found 2 rows",

@@ -9,14 +9,17 @@ import { setImmediate } from "node:timers/promises";
 import { assert, CheckpointError } from "../../errors.js";
 import { quote } from "../../runtime/printable.js";
 import type { StoredCheckpoint } from "../checkpoint.js";
+import { isFloatDtype, READ_DTYPES } from "../decode-floats.js";
 import { locationOf, openElementReader } from "../element-reader.js";
+import { isFloat8 } from "../float8.js";
 import { anyLayout } from "../layout/common-names.js";
 import { respelled, unwrappedNames, withoutWrappers } from "../layout/plain-names.js";
 import { readModelFile } from "../model-files.js";
 import { writeSafetensorsStream } from "../safetensors-writer.js";
-import { isFloatDtype, type StoredTensor } from "../stored-tensor.js";
+import type { StoredTensor } from "../stored-tensor.js";
 import { type Adapter, readAdapter, requireFit, scalingOf } from "./adapter.js";
 import { readLowRankChange } from "./low-rank.js";
+import { isTransposed } from "./orientation.js";
 
 /** Elements of a tensor that are computed at a time. */
 const PIECE_ELEMENTS = 4_000_000;
@@ -34,10 +37,10 @@ export async function readAdapterOf(path: string, base: StoredCheckpoint): Promi
   if (adapter === undefined) return undefined;
   for (const name of adapter.factors.keys()) {
     const inBase = base.tensors.get(name);
-    requireFit(adapter, name, inBase, base.path);
+    requireFit(adapter, name, name, base);
     if (inBase !== undefined && !isFloatDtype(inBase.dtype))
       throw new CheckpointError(
-        `${base.path}: tensor ${quote(name)}: expected dtype F32, F16 or BF16 below the adapter ${adapter.path}, found ${inBase.dtype}. Use the base before its quantisation.`,
+        `${base.path}: tensor ${quote(name)}: expected dtype ${READ_DTYPES} below the adapter ${adapter.path}, found ${inBase.dtype}. Use the base before its quantisation.`,
       );
   }
   for (const [name, stored] of adapter.replaced) {
@@ -72,8 +75,10 @@ function nameInBase(name: string, known: ReadonlyMap<string, string>, base: Stor
 export function describeAdapted(adapter: Adapter, base: StoredCheckpoint): string {
   const factors = [...adapter.factors].map(([name, pair]) => {
     const { a, b, initial } = pair;
-    const stored = [a, b, ...(initial === undefined ? [] : [initial.a, initial.b]), baseTensor(base, name)];
-    return [name, scalingOf(adapter.config, pair), stored.map(locationOf)];
+    const below = adapter.below.get(name) ?? baseTensor(base, name);
+    const stored = [a, b, ...(initial === undefined ? [] : [initial.a, initial.b]), below];
+    const turned = isTransposed(pair, name, base.tensors, adapter.config.isFanIn) ? ["transposed"] : [];
+    return [name, ...turned, scalingOf(adapter.config, pair), stored.map(locationOf)];
   });
   return JSON.stringify([factors, [...adapter.replaced].map(([name, stored]) => [name, locationOf(stored)])]);
 }
@@ -94,7 +99,8 @@ export async function writeAdapted(
   if (!isThere) {
     const specs = [...adapter.factors.keys()].map((name) => {
       const { dtype, shape } = baseTensor(base, name);
-      return { name, dtype, shape };
+      // 8 bits hold a base's values, and no changed ones.
+      return { name, dtype: isFloat8(dtype) ? "F32" : dtype, shape };
     });
     await writeSafetensorsStream(path, specs, (name) => adaptedRows(adapter, base, name, signal));
   }
@@ -109,10 +115,11 @@ async function* adaptedRows(
 ): AsyncGenerator<Float32Array> {
   const pair = adapter.factors.get(name);
   assert(pair !== undefined, `no factors of ${name}`);
-  const change = await readLowRankChange(pair);
+  const turned = isTransposed(pair, name, base.tensors, adapter.config.isFanIn);
+  const change = await readLowRankChange(pair, turned);
   const { rows, columns } = change;
   const scaling = scalingOf(adapter.config, pair);
-  const location = locationOf(baseTensor(base, name));
+  const location = locationOf(adapter.below.get(name) ?? baseTensor(base, name));
   const rowsAtOnce = Math.max(1, Math.floor(PIECE_ELEMENTS / columns));
   const reader = openElementReader();
   try {

@@ -18,6 +18,7 @@ const schema = z.looseObject({
   r: count,
   lora_alpha: factor.default(8),
   use_rslora: z.boolean().nullish(),
+  fan_in_fan_out: z.boolean().nullish(),
   alpha_pattern: z.record(z.string(), factor).nullish(),
   init_lora_weights: z.unknown().optional(),
 });
@@ -36,14 +37,35 @@ const VARIANTS: ReadonlyMap<string, string> = new Map([
   ["velora_config", "VeLoRA"],
   ["trainable_token_indices", "trained tokens"],
   ["target_parameters", "LoRA on parameters"],
+  ["corda_config", "CorDA, which changes the base"],
+  ["lora_ga_config", "LoRA-GA, which changes the base"],
+  ["megatron_config", "layers of Megatron"],
+  ["ensure_weight_tying", "adapters of tied layers"],
+]);
+/** Settings that change nothing in how factors and the base are added up, or whose effect is in the tensors' names and shapes. */
+const HARMLESS: ReadonlySet<string> = new Set([
+  ...[
+    "peft_type",
+    "peft_version",
+    "auto_mapping",
+    "base_model_name_or_path",
+    "revision",
+    "task_type",
+    "inference_mode",
+  ],
+  ...["r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern", "fan_in_fan_out", "init_lora_weights", "bias"],
+  ...["target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "modules_to_save"],
+  ...["lora_dropout", "megatron_core", "loftq_config", "eva_config", "qalora_group_size", "runtime_config"],
 ]);
 /** Beginnings of training that leave the base as it is; all others (pissa, olora, corda, loftq, lora_ga) change it before training. */
-const HARMLESS_BEGINNINGS = ["gaussian", "eva", "orthogonal"];
+const HARMLESS_BEGINNINGS = ["gaussian", "eva", "orthogonal", "mica"];
 /** A name or the end of one. Patterns may be regular expressions for peft, which are not run on what strangers wrote. */
 const PLAIN_PATTERN = /^\^?[\w.]+$/;
 
 export interface AdapterConfig {
   readonly path: string;
+  /** Whether it says that weights are [inputs, outputs]; see orientation.ts. */
+  readonly isFanIn: boolean;
   /** What the product of the factors is multiplied with, by the name of the module and the rank that its factors have. */
   scaling(module: string, rank: number): number;
 }
@@ -65,6 +87,7 @@ export async function readAdapterConfig(path: string): Promise<AdapterConfig> {
   });
   return {
     path,
+    isFanIn: config.fan_in_fan_out === true,
     scaling: (module, rank) => {
       const alpha = patterns.find(({ pattern }) => matches(pattern, module))?.alpha ?? config.lora_alpha;
       return alpha / (config.use_rslora === true ? Math.sqrt(rank) : rank);
@@ -88,20 +111,18 @@ function parse(text: string, path: string): z.output<typeof schema> {
 
 function refuseVariants(config: z.output<typeof schema>, path: string): void {
   const isSet = (value: unknown): boolean => {
-    if (value === undefined || value === null || value === false) return false;
+    if (value === undefined || value === null || value === false || value === "") return false;
     return typeof value !== "object" || Object.keys(value).length > 0;
   };
-  // A `use_` that is not known here is a variant of a later version.
-  const variant = Object.keys(config).find(
-    (key) => (VARIANTS.has(key) || (key.startsWith("use_") && key !== "use_rslora")) && isSet(config[key]),
-  );
+  // What is not known here may change anything; a `use_` is a variant of a later version.
+  const variant = Object.keys(config).find((key) => !HARMLESS.has(key) && isSet(config[key]));
   const begun = config.init_lora_weights;
   const isChanged = typeof begun === "string" && !HARMLESS_BEGINNINGS.includes(begun.toLowerCase());
   if (variant === undefined && !isChanged) return;
   const found =
     variant === undefined
       ? `init_lora_weights ${quote(String(begun))}, which changes the base before training`
-      : `${printable(variant)} (${VARIANTS.get(variant) ?? "a variant of a later version"})`;
+      : `${printable(variant)} (${VARIANTS.get(variant) ?? (variant.startsWith("use_") ? "a variant of a later version" : "a setting that is not known here")})`;
   throw new CheckpointError(
     `${path}: expected plain LoRA, found ${found}. Merge it into its base where peft is installed (merge_and_unload) and save the result.`,
   );

@@ -9,9 +9,14 @@ import type { StoredTensor } from "../stored-tensor.js";
 
 const PREFIX = "base_model.model.";
 const FACTOR = /^(.+?)(?:\.model)?\.lora_([AB])(?:\.(?!weight$)[^.]+)?\.weight$/;
+/** Of embeddings, whose parameters are not those of a layer. */
+const EMBEDDING_FACTOR = /^(.+?)\.lora_embedding_([AB])(?:\.[^.]+)?$/;
 const INITIAL = /^(.+)\.params0_values\.(\d{1,6})$/;
 /** What wraps a layer whose bias, or a module that whole, was trained. */
 const WRAPPER = /\.(?:base_layer|modules_to_save(?:\.(?!weight$|bias$)[^.]+)?)(?=\.)/;
+
+/** A layer's own weight or bias, below its factors. */
+const BASE_LAYER = /\.base_layer\.(?:weight|bias)$/;
 
 /** A low-rank change of one matrix: with `initial` factors (A0, B0) the tangent there, B A0 + B0 (A - A0), else B A. */
 export interface Factors {
@@ -19,6 +24,8 @@ export interface Factors {
   readonly module: string;
   readonly a: StoredTensor;
   readonly b: StoredTensor;
+  /** Looks up rows of its weight, [tokens, features]: A has a column for each token. */
+  readonly isEmbedding: boolean;
   readonly initial: { readonly a: StoredTensor; readonly b: StoredTensor } | undefined;
 }
 
@@ -27,11 +34,14 @@ export interface AdapterTensors {
   readonly factors: ReadonlyMap<string, Factors>;
   /** Tensors in the place of the base's, by the same names. */
   readonly replaced: ReadonlyMap<string, StoredTensor>;
+  /** The same below factors: weights of layers that were trained too, or saved along, to which the change is added. */
+  readonly below: ReadonlyMap<string, StoredTensor>;
 }
 
 interface Found {
   a?: StoredTensor;
   b?: StoredTensor;
+  isEmbedding?: boolean;
   initial: [place: number, StoredTensor][];
 }
 
@@ -48,6 +58,7 @@ export function sortAdapterTensors(
 ): AdapterTensors {
   const found = new Map<string, Found>();
   const replaced = new Map<string, StoredTensor>();
+  const layers = new Map<string, StoredTensor>();
   const entry = (module: string): Found => {
     const known = found.get(module) ?? { initial: [] };
     found.set(module, known);
@@ -57,15 +68,19 @@ export function sortAdapterTensors(
     const own = name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name;
     const [, module, which] = FACTOR.exec(own) ?? [];
     const [, initialModule, place] = INITIAL.exec(own) ?? [];
+    const [, embedding, ofEmbedding] = EMBEDDING_FACTOR.exec(own) ?? [];
     if (module !== undefined) entry(module)[which === "A" ? "a" : "b"] = stored;
-    else if (initialModule !== undefined) entry(initialModule).initial.push([Number(place), stored]);
+    else if (embedding !== undefined) {
+      entry(embedding).isEmbedding = true;
+      entry(embedding)[ofEmbedding === "A" ? "a" : "b"] = stored;
+    } else if (initialModule !== undefined) entry(initialModule).initial.push([Number(place), stored]);
     else if (own.includes("lora_"))
       throw new CheckpointError(
-        `${path}: tensor ${quote(name)}: expected factors lora_A and lora_B of linear layers, found others (DoRA and embeddings are not read). Merge the adapter with peft.`,
+        `${path}: tensor ${quote(name)}: expected factors lora_A and lora_B of layers or embeddings, found others (as DoRA's, or biases). Merge the adapter with peft.`,
       );
     else {
       const known = nameInBase(own.replace(WRAPPER, ""));
-      if (known !== undefined) putOnce(replaced, known, stored, path);
+      if (known !== undefined) putOnce(BASE_LAYER.test(own) ? layers : replaced, known, stored, path);
     }
   }
   const factors = new Map<string, Factors>();
@@ -73,7 +88,11 @@ export function sortAdapterTensors(
     const known = nameInBase(`${module}.weight`);
     if (known !== undefined) putOnce(factors, known, completed(module, pair, path), path);
   }
-  if (factors.size + replaced.size > 0) return { factors, replaced };
+  const below = new Map<string, StoredTensor>();
+  for (const [name, stored] of layers)
+    if (factors.has(name)) below.set(name, stored);
+    else putOnce(replaced, name, stored, path);
+  if (factors.size + replaced.size > 0) return { factors, replaced, below };
   throw new CheckpointError(
     `${path}: expected factors of the base's layers, found none among ${tensors.size} tensors. Check that this is the adapter you mean.`,
   );
@@ -88,12 +107,12 @@ function putOnce<T>(map: Map<string, T>, name: string, value: T, path: string): 
 }
 
 /** The factors at the beginning have the numbers of their parameters in the layer: A comes before B. */
-function completed(module: string, { a, b, initial }: Found, path: string): Factors {
+function completed(module: string, { a, b, isEmbedding = false, initial }: Found, path: string): Factors {
   const [first, second] = initial.toSorted(([one], [other]) => one - other).map(([, stored]) => stored);
   const isComplete = a !== undefined && b !== undefined && [0, 2].includes(initial.length);
   if (!isComplete)
     throw new CheckpointError(
       `${path}: expected both factors of ${quote(module)}, lora_A and lora_B${initial.length > 0 ? " and both of them at the beginning of training (params0_values)" : ""}, found others. Get the complete adapter.`,
     );
-  return { module, a, b, initial: first && second ? { a: first, b: second } : undefined };
+  return { module, a, b, isEmbedding, initial: first && second ? { a: first, b: second } : undefined };
 }

@@ -9,13 +9,15 @@ import { basename, dirname, join } from "node:path";
 import { assert, CheckpointError } from "../../errors.js";
 import { quote } from "../../runtime/printable.js";
 import { ADAPTER_CONFIG_NAME, ADAPTER_FILES, type Checkpoint, type CheckpointTensor } from "../checkpoint.js";
+import { isFloatDtype, READ_DTYPES } from "../decode-floats.js";
 import type { TowerLayout } from "../layout/tensor-layout.js";
 import { towerTensors } from "../layout/tower-names.js";
 import { type ModelTensors, readModelFile } from "../model-files.js";
-import { hashStored, isFloatDtype, readStoredFloat32 } from "../stored-tensor.js";
+import { hashStored, readStoredFloat32 } from "../stored-tensor.js";
 import { type AdapterConfig, readAdapterConfig } from "./adapter-config.js";
 import { type AdapterTensors, type Factors, type NameInBase, sortAdapterTensors } from "./adapter-tensors.js";
 import { readLowRankChange } from "./low-rank.js";
+import { isTransposed } from "./orientation.js";
 
 export interface Adapter extends AdapterTensors {
   /** The folder. */
@@ -60,12 +62,12 @@ async function adapterFiles(path: string): Promise<{ readonly folder: string; re
 
 /** The adapter as a checkpoint by canonical names. Throws CheckpointError for tensors that do not fit the base's. */
 export function applyAdapter(adapter: Adapter, base: Checkpoint, layout: TowerLayout): Checkpoint {
-  const { path, config, factors, replaced, format } = adapter;
+  const { path, config, factors, replaced, below, format } = adapter;
   const baseNames = towerTensors(layout, base.tensors.keys(), base.path).names;
   const tensors = new Map<string, CheckpointTensor>(replaced);
   for (const [name, pair] of factors) {
     const inBase = base.tensors.get(baseNames.get(name) ?? "");
-    requireFit(adapter, name, inBase, base.path);
+    requireFit(adapter, name, baseNames.get(name) ?? name, base);
     tensors.set(name, { name: pair.b.name, dtype: "F32", shape: inBase?.shape ?? [], file: pair.b.file });
   }
   const hashes = new Map<string, string>();
@@ -75,8 +77,10 @@ export function applyAdapter(adapter: Adapter, base: Checkpoint, layout: TowerLa
     const pair = factors.get(name);
     if (pair === undefined)
       throw new CheckpointError(`${path}: expected a tensor ${quote(name)}, found ${tensors.size} others.`);
-    const weightOI = await base.readFloat32(baseNames.get(name) ?? name);
-    const change = await readLowRankChange(pair);
+    const inBase = baseNames.get(name) ?? name;
+    const own = below.get(name);
+    const weightOI = own === undefined ? await base.readFloat32(inBase) : await readStoredFloat32(own);
+    const change = await readLowRankChange(pair, isTransposed(pair, inBase, base.tensors, config.isFanIn));
     change.addTo(weightOI, 0, change.rows, scalingOf(config, pair));
     return weightOI;
   };
@@ -108,15 +112,16 @@ export function scalingOf(config: AdapterConfig, { module, a }: Factors): number
 }
 
 /**
- * Throws CheckpointError unless the factors of `name` fit the base's tensor: A [R, I...], B [O, R] (or [O, R, 1, 1] of a convolution), for a
- * weight of [O, I...], and nothing in its place beside them.
+ * Throws CheckpointError unless the factors of `name` fit the base's tensor, which is called `nameInBase` there: A [R, I...], B [O, R] (or
+ * [O, R, 1, 1] of a convolution), for a weight of [O, I...], or [I, O] where it is the other way round; and nothing in its place beside them.
  */
 export function requireFit(
-  { path, factors, replaced }: AdapterTensors & { readonly path: string },
+  { path, factors, replaced, below, config }: Adapter,
   name: string,
-  inBase: CheckpointTensor | undefined,
-  basePath: string,
+  nameInBase: string,
+  base: Pick<Checkpoint, "path" | "tensors">,
 ): void {
+  const inBase = base.tensors.get(nameInBase);
   const pair = factors.get(name);
   assert(pair !== undefined, `no factors of ${name}`);
   if (replaced.has(name))
@@ -124,6 +129,11 @@ export function requireFit(
       `${path}: tensor ${quote(name)}: expected factors or a tensor in its place, found both. Get the adapter again.`,
     );
   const { module, a, b, initial } = pair;
+  const own = below.get(name);
+  if (own !== undefined && own.shape.join() !== inBase?.shape.join())
+    throw new CheckpointError(
+      `${own.file.path}: tensor ${quote(own.name)}: expected shape [${inBase?.shape.join(", ")}], as ${quote(name)} of the base ${base.path} has, found [${own.shape.join(", ")}]. Use adapters of this base.`,
+    );
   const [rank = 0, ...inputs] = a.shape;
   const [outputs = 0, ...ranks] = b.shape;
   const isSame = (one: readonly number[], other: readonly number[]) => one.join() === other.join();
@@ -132,11 +142,14 @@ export function requireFit(
     rank > 0 &&
     ranks[0] === rank &&
     ranks.slice(1).every((dim) => dim === 1) &&
-    isSame(inBase.shape, [outputs, ...inputs]);
+    isSame(
+      inBase.shape,
+      isTransposed(pair, nameInBase, base.tensors, config.isFanIn) ? [...inputs, outputs] : [outputs, ...inputs],
+    );
   if (!isFit) {
     const wanted =
       inBase === undefined
-        ? `a tensor ${quote(name)} in the base ${basePath}`
+        ? `a tensor ${quote(name)} in the base ${base.path}`
         : `factors of ${quote(name)} [${inBase.shape.join(", ")}] of the base`;
     throw new CheckpointError(
       `${a.file.path}: module ${quote(module)}: expected ${wanted}, found lora_A [${a.shape.join(", ")}] and lora_B [${b.shape.join(", ")}]. Use adapters of this base.`,
@@ -146,10 +159,15 @@ export function requireFit(
     throw new CheckpointError(
       `${a.file.path}: module ${quote(module)}: expected params0_values of the shapes of lora_A and lora_B, found [${initial.a.shape.join(", ")}] and [${initial.b.shape.join(", ")}]. Get the adapter again.`,
     );
-  for (const { name: factor, dtype, file } of [a, b, ...(initial === undefined ? [] : [initial.a, initial.b])])
+  for (const { name: factor, dtype, file } of [
+    a,
+    b,
+    ...(own === undefined ? [] : [own]),
+    ...(initial === undefined ? [] : [initial.a, initial.b]),
+  ])
     if (!isFloatDtype(dtype))
       throw new CheckpointError(
-        `${file.path}: tensor ${quote(factor)}: expected dtype F32, F16 or BF16, found ${dtype}. Save the adapter again in one of these.`,
+        `${file.path}: tensor ${quote(factor)}: expected dtype ${READ_DTYPES}, found ${dtype}. Save the adapter again in one of these.`,
       );
 }
 

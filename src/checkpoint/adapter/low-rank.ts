@@ -2,7 +2,7 @@
  * What an adapter's factors change of a weight, in float64, by rows: O rows, I columns (of a convolution all that one output sees), R ranks.
  * Hu et al. 2021 (arXiv 2106.09685), equation 3; linearised: Tang et al. 2023 (arXiv 2310.04742).
  */
-import { readStoredFloat32 } from "../stored-tensor.js";
+import { readStoredFloat32, transposed } from "../stored-tensor.js";
 import type { Factors } from "./adapter-tensors.js";
 
 export interface LowRankChange {
@@ -15,8 +15,10 @@ export interface LowRankChange {
   addTo(weightOI: Float32Array, from: number, to: number, scaling: number): void;
 }
 
-/** Reads the factors: A [R, I...], B [O, R] (or [O, R, 1, 1]). */
-export async function readLowRankChange({ a, b, initial }: Factors): Promise<LowRankChange> {
+/** Reads the factors: A [R, I...], B [O, R] (or [O, R, 1, 1]). With `isTransposed` rows and columns of the change are exchanged. */
+export async function readLowRankChange(factors: Factors, isTransposed: boolean): Promise<LowRankChange> {
+  // The transpose of B A is that of A times that of B.
+  const { a, b, initial } = isTransposed ? exchanged(factors) : factors;
   const rank = a.shape[0] ?? 1;
   const [aRI, bOR] = [await readStoredFloat32(a), await readStoredFloat32(b)];
   const terms: (readonly [scale: number, bOR: Float32Array, aRI: Float32Array])[] = [];
@@ -35,6 +37,14 @@ export async function readLowRankChange({ a, b, initial }: Factors): Promise<Low
         addProduct(sumOI, factorB.subarray(from * rank, to * rank), factorA, rank, scale);
       for (let i = 0; i < sumOI.length; i++) weightOI[i] = (weightOI[i] ?? 0) + Math.fround((sumOI[i] ?? 0) * scaling);
     },
+  };
+}
+
+function exchanged({ a, b, initial }: Factors): Pick<Factors, "a" | "b" | "initial"> {
+  return {
+    a: transposed(b),
+    b: transposed(a),
+    initial: initial && { a: transposed(initial.b), b: transposed(initial.a) },
   };
 }
 

@@ -8,9 +8,10 @@
  *     .locks/models--org--name/                             locks
  */
 import { randomUUID } from "node:crypto";
-import { copyFile, mkdir, readdir, readFile, rename, rm, stat, symlink } from "node:fs/promises";
+import { copyFile, readdir, readFile, rename, rm, stat, symlink } from "node:fs/promises";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { withAdvice, writeFileAtomic } from "../../runtime/atomic-file.js";
+import { makeFolder } from "../../runtime/make-folder.js";
 import { type HubFile, listingText, MAX_FILES, parseListing } from "./listing.js";
 import { type HubReference, isCommit } from "./reference.js";
 
@@ -110,7 +111,7 @@ export async function linkFile(blob: string, directory: string, name: string): P
   const target = join(directory, ...name.split("/"));
   const temporary = join(dirname(target), `.${randomUUID().slice(0, 8)}.tmp`);
   try {
-    await mkdir(dirname(target), { recursive: true });
+    await makeFolder(dirname(target));
     await symlink(relative(dirname(target), blob), temporary).catch(async (error: unknown) => {
       // Windows without the right to make links, and some network file systems: a copy, as Python's tools do.
       if (!(error instanceof Error && "code" in error && (error.code === "EPERM" || error.code === "ENOTSUP")))

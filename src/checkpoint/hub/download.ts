@@ -3,11 +3,12 @@
  * goes on with, checked against the hub's hash, and renamed only then. What is wrong or half never gets the name of a blob.
  */
 import { constants } from "node:fs";
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { HubError } from "../../errors.js";
 import { withAdvice } from "../../runtime/atomic-file.js";
 import { waitForLock } from "../../runtime/lock.js";
+import { makeFolder } from "../../runtime/make-folder.js";
 import { blobPath, lockPath, sizeOf } from "./cache.js";
 import { type ContentHash, contentHash } from "./content-hash.js";
 import type { HubFile } from "./listing.js";
@@ -51,8 +52,8 @@ export async function downloadBlob(hub: Hub, download: Download): Promise<void> 
   const blob = blobPath(hub.cacheDir, reference, file.hash);
   const lockFile = lockPath(hub.cacheDir, reference, file.hash);
   try {
-    await mkdir(dirname(blob), { recursive: true });
-    await mkdir(dirname(lockFile), { recursive: true });
+    await makeFolder(dirname(blob));
+    await makeFolder(dirname(lockFile));
   } catch (error) {
     throw withAdvice(error, blob);
   }

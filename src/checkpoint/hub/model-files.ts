@@ -7,11 +7,13 @@ import { CheckpointError } from "../../errors.js";
 import { parseBoundedJson } from "../../runtime/bounded-json.js";
 import { printable } from "../../runtime/printable.js";
 import { ADAPTER_CONFIG_NAME, ADAPTER_FILES, MODEL_NAME, PYTORCH_NAME } from "../checkpoint.js";
+import { chooseCompanionNames } from "../companion-names.js";
 import { INDEX_NAME, PYTORCH_INDEX_NAME } from "../shard-index.js";
 import type { ChooseFiles, FileChoice } from "./snapshot.js";
 
 const CONFIG_NAME = "config.json";
 const PREPROCESSOR_NAME = "preprocessor_config.json";
+const PROCESSOR_NAME = "processor_config.json";
 /** One of these groups is a tokenizer; the config beside it is optional. */
 const TOKENIZER_FORMS = [["tokenizer.json"], ["vocab.json", "merges.txt"]];
 const TOKENIZER_NAMES = [...TOKENIZER_FORMS.flat(), "tokenizer_config.json"];
@@ -21,28 +23,35 @@ export interface ModelParts {
   readonly preprocessor: boolean;
   /** The text tower's. */
   readonly tokenizer: boolean;
+  /** What goes along with a model that is merged from it: tokenizer, code, chat templates and the like (companion-names.ts). */
+  readonly companions: boolean;
 }
 
 /** Chooses a model's files; those of `parts` besides the weights and the config. */
 export function modelFiles(parts: ModelParts): ChooseFiles {
   return async (names, read) => {
     const there = new Set(names);
+    const welcome = parts.companions ? chooseCompanionNames(names).copied : [];
     const adapter = parts.preprocessor ? undefined : chooseAdapter(there);
-    if (adapter !== undefined) return adapter;
+    if (adapter !== undefined) return { ...adapter, welcome, certain: adapter.certain && !parts.companions };
     const weights = await chooseWeights(there, read);
-    const required = [CONFIG_NAME, ...(parts.preprocessor ? [PREPROCESSOR_NAME] : [])];
+    // A CLIPProcessor of transformers 5 saves the one in the other.
+    const preprocessor =
+      there.has(PROCESSOR_NAME) && !there.has(PREPROCESSOR_NAME) ? PROCESSOR_NAME : PREPROCESSOR_NAME;
+    const required = [CONFIG_NAME, ...(parts.preprocessor ? [preprocessor] : [])];
     const optional = [PREPROCESSOR_NAME, ...(parts.tokenizer ? TOKENIZER_NAMES : [])];
     const files = [...required, ...optional].filter((name) => there.has(name));
     const lacksTokenizer = parts.tokenizer && !TOKENIZER_FORMS.some((form) => form.every((name) => there.has(name)));
     return {
       files: [...new Set([...files, ...weights.files])],
+      welcome,
       absent: [
         ...required.filter((name) => !there.has(name)),
         ...(lacksTokenizer ? ["a tokenizer (tokenizer.json, or vocab.json and merges.txt) for zero-shot heads"] : []),
         ...weights.absent,
       ],
       // Of a part of the files it cannot be said whether the repository has optional ones, or better weights.
-      certain: weights.certain && !parts.tokenizer,
+      certain: weights.certain && !parts.tokenizer && !parts.companions,
     };
   };
 }

@@ -3,9 +3,11 @@
  * the cache has), then the downloads of all plans together. A plan asks the hub as little as it can: a revision that the cache
  * knows and whose files it has costs no request.
  */
-import { mkdir, readFile, statfs } from "node:fs/promises";
+import { readFile, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { HubError } from "../../errors.js";
+import { makeFolder } from "../../runtime/make-folder.js";
+import { MAX_COMPANION_BYTES } from "../companions.js";
 import {
   blobPath,
   cachedCommit,
@@ -31,6 +33,8 @@ const CONNECTIONS = 4;
 export interface FileChoice {
   /** Names of needed files that are there. */
   readonly files: readonly string[];
+  /** Names of files that are there and come along, where they can be had and are not too large. */
+  readonly welcome?: readonly string[];
   /** What is needed and not there, in words or names. */
   readonly absent: readonly string[];
   /** Whether a part of the repository's files, which the cache may have, is enough to say so when nothing is absent. */
@@ -120,9 +124,10 @@ async function planFromSnapshot(
 ): Promise<SnapshotPlan | undefined> {
   const directory = snapshotPath(hub.cacheDir, reference, commit);
   const names = await snapshotNames(directory);
-  const { files, absent, certain } = await choose(names, (name) => readFile(join(directory, ...name.split("/"))));
+  const chosen = await choose(names, (name) => readFile(join(directory, ...name.split("/"))));
+  const { files, welcome = [], absent, certain } = chosen;
   if (!hub.offline && (absent.length > 0 || !certain)) return undefined;
-  const planned = files.map(async (name): Promise<PlannedFile> => {
+  const planned = [...new Set([...files, ...welcome])].map(async (name): Promise<PlannedFile> => {
     const sizeBytes = (await sizeOf(join(directory, ...name.split("/")))) ?? 0;
     return { name, sizeBytes, haveBytes: sizeBytes, ready: true, listed: undefined };
   });
@@ -147,11 +152,16 @@ async function planFromListing(
     lacking.push(name);
     throw new NotCached();
   };
-  const { files, absent } = await choose([...byName.keys()], read).catch((error: unknown) => {
+  const chosen = await choose([...byName.keys()], read).catch((error: unknown): Omit<FileChoice, "certain"> => {
     if (error instanceof NotCached) return { files: [], absent: lacking };
     throw error;
   });
-  const planned = files.map(async (name): Promise<PlannedFile> => {
+  const { files, welcome = [], absent } = chosen;
+  const needed = new Set(files);
+  const along = welcome.filter(
+    (name) => !needed.has(name) && (byName.get(name)?.sizeBytes ?? 0) <= MAX_COMPANION_BYTES,
+  );
+  const planned = [...needed, ...along].map(async (name): Promise<PlannedFile> => {
     const listed = byName.get(name);
     const sizeBytes = listed?.sizeBytes ?? 0;
     const ready = (await sizeOf(join(directory, ...name.split("/")))) === sizeBytes;
@@ -160,7 +170,9 @@ async function planFromListing(
     const partBytes = isBlob ? sizeBytes : Math.min(sizeBytes, (await sizeOf(incompletePath(blob))) ?? 0);
     return { name, sizeBytes, haveBytes: partBytes, ready, listed };
   });
-  return { reference, commit, directory, files: await Promise.all(planned), absent, newListing: undefined };
+  // Offline, a cache that an earlier version filled is enough: a run reads none of those that come along.
+  const found = (await Promise.all(planned)).filter(({ name, ready }) => needed.has(name) || ready || !hub.offline);
+  return { reference, commit, directory, files: found, absent, newListing: undefined };
 }
 
 /** A file that must be read to know what is needed, and that the cache lacks. */
@@ -211,7 +223,7 @@ function downloadsOf(hub: Hub, plans: readonly SnapshotPlan[]): readonly Wanted[
 async function checkRoom(hub: Hub, wanted: readonly Wanted[]): Promise<void> {
   const neededBytes = wanted.reduce((sum, { file, haveBytes }) => sum + file.sizeBytes - haveBytes, 0);
   if (neededBytes === 0) return;
-  await mkdir(hub.cacheDir, { recursive: true });
+  await makeFolder(hub.cacheDir);
   const freeBytes = await (hub.freeBytes ?? systemFreeBytes)(hub.cacheDir);
   if (freeBytes >= neededBytes) return;
   throw new HubError(

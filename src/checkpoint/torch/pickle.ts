@@ -3,6 +3,7 @@
  * values. What Python would import and call is looked up in a table of a few names instead, and everything else is refused by name.
  * Objects of TorchScript's classes become records (torch-script.ts). Not a general unpickler. Source: Python's pickletools (protocol 2) and torch/_weights_only_unpickler.py, whose allowlist is far longer.
  */
+import { itemBytes } from "../stored-tensor.js";
 import { PickleMachine } from "./pickle-machine.js";
 import {
   described,
@@ -13,24 +14,13 @@ import {
   type PickledTensor,
   type PickledValue,
 } from "./pickled-values.js";
+import { ELEMENT_TYPES, STORAGES, UNTYPED } from "./storage-types.js";
 
 /** Those of 100,000 tensors are some 4 million. */
 const MAX_OPERATIONS = 5_000_000;
 const PROTOCOL = 2;
-
-/** Storage classes, with the dtype of their elements as safetensors calls it. */
-const STORAGES: ReadonlyMap<string, string> = new Map([
-  ["torch DoubleStorage", "F64"],
-  ["torch FloatStorage", "F32"],
-  ["torch HalfStorage", "F16"],
-  ["torch BFloat16Storage", "BF16"],
-  ["torch LongStorage", "I64"],
-  ["torch IntStorage", "I32"],
-  ["torch ShortStorage", "I16"],
-  ["torch CharStorage", "I8"],
-  ["torch ByteStorage", "U8"],
-  ["torch BoolStorage", "BOOL"],
-]);
+/** The type of a storage whose elements get theirs from the tensor. */
+const BYTES = "bytes";
 
 /** The one value of a pickle. Throws CheckpointError with `where` and the byte for anything that is not in the tables, or malformed. */
 export function readPickle(bytes: Uint8Array, where: string, { isScript = false } = {}): PickledValue {
@@ -120,7 +110,8 @@ function protocol(machine: PickleMachine): void {
 /** The names that are known; nothing is imported. */
 function lookUp(machine: PickleMachine, name: string): PickledValue {
   const isOfScript = machine.isScript && (SCRIPT_CLASS.test(name) || SCRIPT_CALLS.has(name));
-  const isKnown = STORAGES.has(name) || CALLS.has(name) || isOfScript;
+  const isElements = STORAGES.has(name) || name === UNTYPED || ELEMENT_TYPES.has(name);
+  const isKnown = isElements || CALLS.has(name) || isOfScript;
   return isKnown ? { kind: "class", name } : machine.refuseClass(name.replace(" ", "."));
 }
 
@@ -133,6 +124,7 @@ const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
   ],
   ["torch Size", (m, [sizes]) => tuple(integersOf(m, sizes, "a torch.Size"))],
   ["torch._utils _rebuild_tensor_v2", rebuildTensor],
+  ["torch._utils _rebuild_tensor_v3", rebuildTyped],
   [
     "torch._utils _rebuild_parameter",
     (m, [data]) => (isKind(data, "tensor") ? data : m.fail("the tensor of a parameter", described(data))),
@@ -199,17 +191,30 @@ function setItems(machine: PickleMachine, values: readonly PickledValue[]): void
 /** A persistent identifier: ("storage", class, key, location, number of elements). Where it was (cpu, cuda:0) does not matter. */
 function storageOf(machine: PickleMachine, id: PickledValue): PickledStorage {
   const [tag, type, key, , count] = isKind(id, "tuple") && id.items.length === 5 ? id.items : [];
-  const dtype = isKind(type, "class") ? STORAGES.get(type.name) : undefined;
+  const dtype = isKind(type, "class") ? (type.name === UNTYPED ? BYTES : STORAGES.get(type.name)) : undefined;
   const isSound = tag === "storage" && dtype !== undefined && typeof key === "string" && /^\d{1,15}$/.test(key);
   if (!isSound || !isUnsigned(count))
     return machine.fail("a storage of a known type with a number for its name", described(id));
   return { kind: "storage", dtype, key, count };
 }
 
+/** _rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype[, metadata]): the storage counts bytes. */
+function rebuildTyped(machine: PickleMachine, args: readonly PickledValue[]): PickledTensor {
+  const [storage, , , , , , type] = args;
+  const dtype = isKind(type, "class") ? ELEMENT_TYPES.get(type.name) : undefined;
+  if (!isKind(storage, "storage") || storage.dtype !== BYTES)
+    return machine.fail("a storage of bytes for a tensor with its own type", described(storage));
+  if (dtype === undefined) return machine.fail("the type of a tensor's elements", described(type));
+  const count = storage.count / itemBytes(dtype);
+  if (!Number.isSafeInteger(count)) machine.fail(`a storage of whole elements of ${dtype}`, `${storage.count} bytes`);
+  return rebuildTensor(machine, [{ ...storage, dtype, count }, ...args.slice(1)]);
+}
+
 /** _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks[, metadata]). */
 function rebuildTensor(machine: PickleMachine, args: readonly PickledValue[]): PickledTensor {
   const [storage, offset, size, stride] = args;
-  if (!isKind(storage, "storage")) return machine.fail("the storage of a tensor", described(storage));
+  if (!isKind(storage, "storage") || storage.dtype === BYTES)
+    return machine.fail("the storage of a tensor", described(storage));
   if (!isUnsigned(offset)) return machine.fail("the offset of a tensor as an unsigned integer", described(offset));
   const [shape, strides] = [
     integersOf(machine, size, "the size of a tensor"),

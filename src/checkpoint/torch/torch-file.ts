@@ -23,6 +23,7 @@ import { spannedElements } from "../strided-view.js";
 import { readPickle } from "./pickle.js";
 import { UnknownClassError } from "./pickle-machine.js";
 import { described, isKind, type PickledDict, type PickledTensor, type PickledValue } from "./pickled-values.js";
+import { isQuantisedClass } from "./storage-types.js";
 import { scriptTensors } from "./torch-script.js";
 import { readZipRecords, type ZipRecord } from "./zip-records.js";
 
@@ -185,6 +186,10 @@ function unpickled(bytes: Uint8Array, path: string, { isScript = false } = {}): 
     if (isScript)
       throw new CheckpointError(
         `${path}: expected a TorchScript program of modules and tensors, found an object of the class or function ${quote(error.className)}, as quantised layers have. ${SAVE_STATE}.`,
+      );
+    if (isQuantisedClass(error.className))
+      throw new CheckpointError(
+        `${path}: expected weights as floats, found quantised tensors (${quote(error.className)}). Use the model before its quantisation.`,
       );
     throw new CheckpointError(
       `${path}: expected a state dict (tensors by name), found an object of the Python class or function ${quote(error.className)}: a pickled whole module, or other code. ${CONVERT_MODULE}.`,

@@ -33,11 +33,14 @@ export type Request =
   | { readonly kind: "bind"; readonly session: number; readonly tensors: readonly BoundTensor[] }
   | { readonly kind: "run"; readonly session: number; readonly inputs: readonly FedTensor[] }
   | { readonly kind: "release"; readonly session: number }
-  /** Answered when everything before it has been. */
+  /** Releases all sessions; answered when everything before it has been. */
   | { readonly kind: "finish" };
 
 export type Envelope = { readonly id: number; readonly request: Request };
 
 export type Reply =
-  | { readonly id: number; readonly outputs: ReadonlyMap<string, Float32Array> }
-  | { readonly id: number; readonly error: string };
+  /** Sent once, when the worker has loaded what it needs. */
+  | { readonly kind: "ready" }
+  | { readonly kind: "done"; readonly id: number; readonly outputs: ReadonlyMap<string, Float32Array> }
+  /** `name` and `message` of the error. */
+  | { readonly kind: "failed"; readonly id: number; readonly name: string; readonly message: string };

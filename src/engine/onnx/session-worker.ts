@@ -63,7 +63,10 @@ function ortTensor(dtype: InputType, values: TensorValues, shape: readonly numbe
 }
 
 async function handle(request: Request): Promise<ReadonlyMap<string, Float32Array>> {
-  if (request.kind === "finish") return new Map();
+  if (request.kind === "finish") {
+    for (const [session, loaded] of [...sessions]) await release(session, loaded);
+    return new Map();
+  }
   if (request.kind === "load") {
     sessions.set(request.session, await load(request.onnx, request.options));
     return new Map();
@@ -77,15 +80,19 @@ async function handle(request: Request): Promise<ReadonlyMap<string, Float32Arra
     case "run":
       return run(loaded, request.inputs);
     case "release":
-      sessions.delete(request.session);
-      for (const tensor of loaded.bound.values()) tensor.dispose();
-      loaded.bound.clear();
-      await loaded.copier?.close();
-      await loaded.session.release();
+      await release(request.session, loaded);
       return new Map();
     default:
       return request satisfies never;
   }
+}
+
+async function release(session: number, { bound, copier, session: native }: Loaded): Promise<void> {
+  sessions.delete(session);
+  for (const tensor of bound.values()) tensor.dispose();
+  bound.clear();
+  await copier?.close();
+  await native.release();
 }
 
 async function bind(loaded: Loaded, { name, dtype, shape, source }: BoundTensor): Promise<void> {
@@ -120,11 +127,12 @@ port.on("message", ({ id, request }: Envelope) => {
   queue = queue.then(async () => {
     let reply: Reply;
     try {
-      reply = { id, outputs: await handle(request) };
+      reply = { kind: "done", id, outputs: await handle(request) };
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      reply = { id, error: message };
+      const [name, message] = error instanceof Error ? [error.name, error.message] : ["Error", String(error)];
+      reply = { kind: "failed", id, name, message };
     }
     port.postMessage(reply);
   });
 });
+port.postMessage({ kind: "ready" } satisfies Reply);

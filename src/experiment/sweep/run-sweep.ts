@@ -62,7 +62,7 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
     if (name === "array.sh") return (await text()).startsWith("#!/bin/bash\n#SBATCH ");
     return /^t\d{3,}-[0-9a-f]{8}$/.test(name);
   });
-  const found = await Promise.all(trials.map((trial) => readTrial(trial, sweep.metric)));
+  const found = await Promise.all(trials.map((trial) => readTrial(trial, sweep.metric, options.log)));
   const states = found.map((state) => (options.retryFailed && state.state === "failed" ? NEW_TRIAL : state));
   const done = states.filter(({ state }) => state === "finished" || state === "failed").length;
   options.log(
@@ -97,7 +97,7 @@ export async function runTrial(options: SweepOptions, index: number): Promise<Tr
   const trials = await loadTrials(sweep, { ...options, threads: threadsOf(sweep, options) });
   const trial = trials[index];
   if (trial === undefined) throw new ConfigError(`--trial: expected 0 to ${trials.length - 1}, found ${index}`);
-  const { state } = await readTrial(trial, sweep.metric);
+  const { state } = await readTrial(trial, sweep.metric, options.log);
   if (state === "finished") return { reason: "finished" };
   const resume = state === "paused" ? trial.folder : undefined;
   const tracked = await openTracking(sweep, path.join(options.output, sweep.name), options);
@@ -131,7 +131,7 @@ async function runArray(
     if (signal.aborted) log(`slurm: job ${id} goes on; scancel ${id} ends it, the same command looks again`);
   }
   for (const [index, trial] of trials.entries()) {
-    const state = await readTrial(trial, sweep.metric);
+    const state = await readTrial(trial, sweep.metric, log);
     const log_ = `a log in ${directory}/slurm-*_${index}.log`;
     states[index] =
       isOpen(state) && !signal.aborted && tasks.includes(index)
@@ -184,7 +184,7 @@ async function runTrials(
     } catch (error) {
       died = error instanceof Error ? error.message : String(error);
     }
-    const state = await readTrial(trial, sweep.metric);
+    const state = await readTrial(trial, sweep.metric, options.log);
     // What ends early for no reason that is known would be given out again and again.
     const isShort = state.values.length <= rung && !signal.aborted;
     const error = died ?? (isShort ? `it stopped after step ${state.step}, before step ${untilStep}` : undefined);

@@ -14,7 +14,7 @@ export interface SweepRow {
   /** The metric at the highest rung reached; null before the first. */
   readonly value: number | null;
   /** The last evaluation. */
-  readonly metrics: Readonly<Record<string, number>>;
+  readonly metrics: Readonly<Record<string, unknown>>;
   readonly seconds: number | null;
   readonly error: string | null;
 }

@@ -1,13 +1,13 @@
 /** The trials of a sweep on disk: where each stands, read from its run folder, so that a sweep that was interrupted knows. */
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { requireEvalSplit } from "../../config/judged-split.js";
 import { type LoadOptions, loadRunConfig } from "../../config/load.js";
 import type { RunConfig } from "../../config/schema.js";
 import { type Sweep, sweepTrials, type Trial, trialOverrides } from "../../config/sweep.js";
-import { ConfigError } from "../../errors.js";
-import { readRun } from "../../track/reopen-run.js";
+import { ConfigError, UserError } from "../../errors.js";
+import { readJsonLines } from "../../runtime/json-file.js";
+import { isRunFolder, readRun } from "../../track/reopen-run.js";
 import { type Rungs, rungsOf } from "./schedule.js";
 
 export interface LoadedTrial extends Trial {
@@ -24,7 +24,7 @@ export interface TrialState {
   /** The metric at each rung reached, as it is in metrics.jsonl. */
   readonly values: readonly number[];
   /** The last evaluation: metric name to value. */
-  readonly metrics: Readonly<Record<string, number>>;
+  readonly metrics: Readonly<Record<string, unknown>>;
   readonly step: number;
   readonly seconds: number | undefined;
   readonly error: string | undefined;
@@ -71,14 +71,26 @@ export const NEW_TRIAL: TrialState = {
   error: undefined,
 };
 
-/** Reads where a trial stands. A folder that cannot be read counts as new. */
-export async function readTrial({ folder, rungs, config }: LoadedTrial, metric: string): Promise<TrialState> {
-  const run = await readRun(folder).catch(() => undefined);
+/**
+ * Reads where a trial stands. One without a run is new, and so is one whose files are damaged, as a kill at its beginning leaves them: `log` is
+ * told that it begins anew.
+ */
+export async function readTrial(
+  { folder, rungs, config }: LoadedTrial,
+  metric: string,
+  log: (line: string) => void,
+): Promise<TrialState> {
+  if (!(await isRunFolder(folder))) return NEW_TRIAL;
+  const run = await readRun(folder).catch((error: unknown) => {
+    if (!(error instanceof UserError)) throw error;
+    log(`warning: ${error.message}. This trial begins anew`);
+    return undefined;
+  });
   if (run === undefined) return NEW_TRIAL;
-  const evaluations = await readEvaluations(folder);
+  const evaluations = await readEvaluations(folder, log);
   const found = rungs.map((rung) => evaluations.find(({ step }) => step === rung)?.[metric]);
   const reached = found.indexOf(undefined);
-  const values = found.slice(0, reached < 0 ? undefined : reached).filter((value) => value !== undefined);
+  const values = found.slice(0, reached < 0 ? undefined : reached).map(Number);
   const { status } = run;
   if (status.state === "finished" && values.length < rungs.length)
     throw new ConfigError(
@@ -89,14 +101,10 @@ export async function readTrial({ folder, rungs, config }: LoadedTrial, metric: 
   return { state, values, metrics: evaluations.at(-1) ?? {}, step: status.step, seconds, error: status.error };
 }
 
-async function readEvaluations(folder: string): Promise<Record<string, number>[]> {
-  const text = await readFile(path.join(folder, "metrics.jsonl"), "utf8").catch(() => "");
-  return text.split("\n").flatMap((line) => {
-    try {
-      const values = { ...JSON.parse(line) };
-      return "eval/acc" in values ? [values] : [];
-    } catch {
-      return [];
-    }
-  });
+async function readEvaluations(
+  folder: string,
+  log: (line: string) => void,
+): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  const lines = await readJsonLines(path.join(folder, "metrics.jsonl"), "a log of a run", log);
+  return lines.filter((line) => "eval/acc" in line);
 }

@@ -3,7 +3,7 @@
  * folder, opens it with the code of a fit (so that what is said here is what a fit finds), judges every expert alone, times a step, and only
  * then writes. Nothing is written when something is wrong.
  */
-import { lstat, mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { lstat, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Hub } from "../../checkpoint/hub/request.js";
 import { loadRunConfig } from "../../config/load.js";
@@ -13,6 +13,7 @@ import { prototypesOf } from "../../data/head-recipes.js";
 import { ConfigError, DataError, UserError } from "../../errors.js";
 import { expertConfig, openBase } from "../../model/clip-models.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
+import { makeFolder } from "../../runtime/make-folder.js";
 import { requireFilePlace } from "../../runtime/output-place.js";
 import { type FitPlan, planSession, totalSeconds } from "../plan-fit.js";
 import { withSession } from "../session.js";
@@ -206,12 +207,12 @@ interface Checked {
 
 /** Opens the suite as a fit does, from a temporary folder. */
 async function check(suite: InitSuite, options: InitOptions): Promise<Checked> {
-  await mkdir(options.cacheDir, { recursive: true });
+  await makeFolder(options.cacheDir);
   const folder = await mkdtemp(join(options.cacheDir, "init-"));
   try {
     const load = async (preset: InitPreset): Promise<RunConfig> => {
       for (const [name, text] of initFiles(suite, preset, folder, { absolute: true })) {
-        await mkdir(dirname(join(folder, name)), { recursive: true });
+        await makeFolder(dirname(join(folder, name)));
         await writeFile(join(folder, name), text);
       }
       return (await loadRunConfig(join(folder, CONFIG_FILE), [], { presetsDir: options.presetsDir, cwd: folder }))

@@ -1,13 +1,59 @@
-/** Files beside the tensors that a model folder of transformers may have: they go with the merged model. */
-import { copyFile, readdir } from "node:fs/promises";
+/**
+ * What goes with the tensors of a merge into the result, found before the work: the pattern's config.json, its other files, and the tokenizer's
+ * from the model that the merge file names.
+ */
 import { join } from "node:path";
+import { isTokenizerName } from "../../checkpoint/companion-names.js";
+import { type Companion, type Companions, findCompanions } from "../../checkpoint/companions.js";
+import { type ConfigChange, configTextAt, editConfig } from "../../checkpoint/config-text.js";
+import { modelFolder, readModelText, statingDtype } from "../../checkpoint/saved-config.js";
+import type { MergePlan } from "./plan.js";
 
-export const TOKENIZER_FILE =
-  /^(?:tokenizer.*\.json|tokenizer\.model|.*\.tiktoken|special_tokens_map\.json|added_tokens\.json|vocab\.(?:json|txt)|merges\.txt|chat_template\.(?:jinja|json)|spiece\.model|sentencepiece.*\.model)$/;
-export const MODEL_FILE = /^(?:generation_config|preprocessor_config|processor_config)\.json$/;
+const PART = "text_config";
 
-/** Copies the files of one folder whose names match. None where there is no folder. */
-export async function copyMatching(from: string, folder: string, names: RegExp): Promise<void> {
-  const entries = await readdir(from).catch(() => []);
-  for (const name of entries.filter((entry) => names.test(entry))) await copyFile(join(from, name), join(folder, name));
+export interface MergeRest {
+  /** The text of config.json; undefined where the pattern has none. */
+  readonly config: string | undefined;
+  readonly files: readonly Companion[];
+  /** What a person should know. */
+  readonly notices: readonly string[];
+}
+
+/** Throws CheckpointError for files that cannot be copied. `dtype`: that which the merge file states, if it does. */
+export async function planRest(plan: MergePlan, dtype: string | undefined): Promise<MergeRest> {
+  const { pattern, tokenizer } = plan;
+  const folder = await modelFolder(pattern.path);
+  const from = tokenizer === undefined ? folder : await modelFolder(tokenizer);
+  const own = [...pattern.tensors.values()].map(({ file }) => file.path);
+  const isOne = from === folder;
+  const found: Companions[] = [];
+  if (folder !== undefined)
+    found.push(await findCompanions(folder, { own, wanted: (name) => isOne || !isTokenizerName(name) }));
+  if (from !== undefined && !isOne) found.push(await findCompanions(from, { own: [], wanted: isTokenizerName }));
+  const text = folder === undefined ? undefined : await readModelText(folder, "config.json");
+  const notices = found.flatMap((companions) => companions.notices);
+  if (folder === undefined)
+    notices.push(`${pattern.path}: of a model that is one file only the tensors are known; no config.json is written`);
+  else if (text === undefined) notices.push(`${folder}: there is no config.json; none is written`);
+  return {
+    config: text === undefined ? undefined : changedConfig(text, plan, dtype, join(folder ?? "", "config.json")),
+    files: found.flatMap((companions) => companions.files),
+    notices,
+  };
+}
+
+/** The pattern's config with what would be wrong about the result put right, also where the settings of a language model are a part of it. */
+function changedConfig(
+  text: string,
+  { jobs, specs, configChanges }: MergePlan,
+  dtype: string | undefined,
+  where: string,
+) {
+  const copies = new Set(jobs.flatMap(({ name, work }) => (work.kind === "copy" ? [name] : [])));
+  const dtypes = specs.filter(({ name }) => !copies.has(name)).map((spec) => spec.dtype);
+  const changes = Object.entries(configChanges).flatMap(([key, value]): ConfigChange[] => {
+    const isInPart = configTextAt(text, [PART, key], where) !== undefined;
+    return [{ path: [key], value }, ...(isInPart ? [{ path: [PART, key], value }] : [])];
+  });
+  return editConfig(statingDtype(text, dtypes, { isAdded: dtype !== undefined }, where), changes, where);
 }

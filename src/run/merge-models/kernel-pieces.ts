@@ -7,7 +7,7 @@ import { bytesInMemory, clearBehind } from "../../merge/kernels/kernel-memory.js
 import type { HalfDtype, Kernels } from "../../merge/kernels/kernels.js";
 import { BYTES_TO_TRIM } from "../../merge/per-tensor/kept-elements.js";
 import type { TensorPiece } from "../../merge/per-tensor/tensor-method.js";
-import { type Encode, PIECE_ELEMENTS, type TensorInput } from "./merge-tensor.js";
+import { type Encode, PIECE_ELEMENTS, plainEncode, type TensorInput } from "./merge-tensor.js";
 
 /** What a method has beside the arrays of its models: addresses, weights. */
 const SMALL_ARRAYS_BYTES = 1 << 16;
@@ -33,11 +33,16 @@ export function kernelPieces(
   const read = (location: TensorLocation, from: number, values: Float32Array): Float32Array => {
     const length = Math.min(values.length, size - from);
     const own = values.subarray(0, length);
-    const target = location.dtype === "F32" ? own : bits.subarray(0, length);
+    if (!isHalf(location.dtype)) {
+      reader.readFloat32(location, from, own);
+      // Only the last piece has something behind it.
+      if (length < most) clearBehind(values, length);
+      return own;
+    }
+    const target = bits.subarray(0, length);
     reader.readBytes(location, from * target.BYTES_PER_ELEMENT, bytesOf(target));
-    // Only the last piece has something behind it.
-    if (length < most) clearBehind(target === own ? values : bits, length);
-    if (location.dtype !== "F32") kernels.decode(halfDtype(location.dtype), bits.subarray(0, length), own);
+    if (length < most) clearBehind(bits, length);
+    kernels.decode(location.dtype, target, own);
     return own;
   };
   return function* () {
@@ -53,16 +58,18 @@ export function kernelPieces(
 /** What gives the bytes of merged values in the result's dtype, until the next call. */
 export function kernelEncode(kernels: Kernels, dtype: string): Encode {
   if (dtype === "F32") return (values) => ({ bytes: bytesOf(values), allFinite: kernels.areFinite(values) });
+  if (!isHalf(dtype)) return plainEncode(dtype);
   const bits = kernels.memory.halves(PIECE_ELEMENTS);
   return (values) => {
     const own = bits.subarray(0, values.length);
-    const allFinite = kernels.encode(halfDtype(dtype), values, own);
+    const allFinite = kernels.encode(dtype, values, own);
     return { bytes: bytesOf(own), allFinite };
   };
 }
 
-function halfDtype(dtype: string): HalfDtype {
-  return dtype === "F16" ? "F16" : "BF16";
+/** Whether the kernels have this type; the others are decoded and encoded by themselves. */
+function isHalf(dtype: string): dtype is HalfDtype {
+  return dtype === "F16" || dtype === "BF16";
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Uint16Array): Uint8Array {

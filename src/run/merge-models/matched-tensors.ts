@@ -3,6 +3,7 @@
  * in every model, whatever each calls them. Says what is merged, what is the pattern's as it is, and what is left out; how it is merged is
  * decided in plan.ts.
  */
+import type { ConfigScalar } from "../../checkpoint/config-text.js";
 import { anyLayout } from "../../checkpoint/layout/common-names.js";
 import { isDerived, type TensorLayout } from "../../checkpoint/layout/tensor-layout.js";
 import { saysTied, tieOf } from "../../checkpoint/layout/ties.js";
@@ -31,7 +32,7 @@ export interface Matches {
   /** A sentence for each kind of tensor that is not merged, or not found by its name. */
   readonly notices: readonly string[];
   /** Fields of config.json that are not the pattern's. */
-  readonly configChanges: Readonly<Record<string, unknown>>;
+  readonly configChanges: Readonly<Record<string, ConfigScalar>>;
 }
 
 export interface Pattern extends MatchedModel {

@@ -7,20 +7,21 @@ import { writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { MODEL_NAME } from "../../checkpoint/checkpoint.js";
+import { copyCompanions } from "../../checkpoint/companions.js";
 import { openElementReader } from "../../checkpoint/element-reader.js";
 import { formerCheckpoint } from "../../checkpoint/former-checkpoint.js";
 import type { Hub } from "../../checkpoint/hub/request.js";
 import { layoutSafetensors, type WriteSpec } from "../../checkpoint/safetensors-writer.js";
 import { DEFAULT_MAX_SHARD_BYTES, shardIndexText, splitIntoShards } from "../../checkpoint/save-checkpoint.js";
 import { INDEX_NAME, shardName } from "../../checkpoint/shard-index.js";
-import { elementBytes } from "../../checkpoint/stored-tensor.js";
+import { elementBytes, itemBytes } from "../../checkpoint/stored-tensor.js";
 import type { MergeFile } from "../../config/merge-file.js";
 import { assert } from "../../errors.js";
 import { mergeMethods } from "../../merge/methods/registry.js";
 import { packageVersion } from "../records.js";
 import { addAdapters } from "./adapted-jobs.js";
 import { mergeCard } from "./card.js";
-import { copyMatching, MODEL_FILE, TOKENIZER_FILE } from "./companion-files.js";
+import { type MergeRest, planRest } from "./companion-files.js";
 import type { MergeTask, TensorJob } from "./jobs.js";
 import { requireMergePlace } from "./merge-place.js";
 import { PIECE_ELEMENTS } from "./merge-tensor.js";
@@ -67,6 +68,7 @@ export async function mergeModels(file: MergeFile, output: string, options: Merg
   const started = performance.now();
   const seconds = (): number => (performance.now() - started) / 1000;
   const plan = await planMerge(file, options.hub);
+  const rest = await planRest(plan, file.dtype);
   const shards = shardsOf(plan.specs, options.maxShardBytes ?? DEFAULT_MAX_SHARD_BYTES);
   const staging = await openStaging(output, fingerprintOf(file, plan, shards), shards, {
     signal: options.signal,
@@ -82,7 +84,7 @@ export async function mergeModels(file: MergeFile, output: string, options: Merg
     const before = doneBytes;
     if (staging.done.size > 0)
       options.log(`goes on with ${staging.folder}: ${staging.done.size} of ${jobs.length} tensors are there`);
-    for (const notice of plan.notices) options.log(`notice: ${notice}`);
+    for (const notice of [...plan.notices, ...rest.notices]) options.log(`notice: ${notice}`);
     const threads = options.threads || availableParallelism();
     const task = await taskOf(file, plan, jobs, options.signal);
     if (task === undefined) return { reason: "interrupted", writtenBytes: 0, seconds: seconds() };
@@ -98,7 +100,7 @@ export async function mergeModels(file: MergeFile, output: string, options: Merg
     }).finally(keeper.finish);
     const writtenBytes = doneBytes - before;
     if (staging.done.size < jobs.length) return { reason: "interrupted", writtenBytes, seconds: seconds() };
-    await writeRest(file, plan, shards, staging.rest);
+    await writeRest(file, plan, rest, shards, staging.rest);
     const aside = await staging.publish(replace);
     if (aside !== undefined) options.log(`warning: ${aside}: files came into the old result meanwhile; they are there`);
     return { reason: "finished", writtenBytes, seconds: seconds() };
@@ -145,7 +147,7 @@ function placed(planned: readonly PlannedJob[], shards: readonly Shard[], folder
 
 /** Bytes that the job writes. */
 function bytesOf({ work, size, output }: TensorJob): number {
-  return work.kind === "copy" ? elementBytes(work.from) : size * (output.dtype === "F32" ? 4 : 2);
+  return work.kind === "copy" ? elementBytes(work.from) : size * itemBytes(output.dtype);
 }
 
 /** The largest first, so that no thread is left with one at the end. */
@@ -212,27 +214,19 @@ async function taskOf(
   }
 }
 
-async function writeRest(file: MergeFile, plan: MergePlan, shards: readonly Shard[], folder: string): Promise<void> {
-  const { config } = plan.pattern;
-  if (typeof config === "object" && config !== null)
-    await writeJson(join(folder, "config.json"), { ...withDtype(config, file), ...plan.configChanges });
+async function writeRest(
+  file: MergeFile,
+  plan: MergePlan,
+  { config, files }: MergeRest,
+  shards: readonly Shard[],
+  folder: string,
+): Promise<void> {
+  if (config !== undefined) await writeFile(join(folder, "config.json"), config);
   if (shards.length > 1) {
     const weightMap = shards.flatMap(({ name, layout }) => layout.ordered.map((spec) => [spec.name, name] as const));
     await writeFile(join(folder, INDEX_NAME), shardIndexText(plan.specs, weightMap));
   }
-  await copyMatching(plan.pattern.path, folder, MODEL_FILE);
-  if (plan.tokenizer !== undefined) await copyMatching(plan.tokenizer, folder, TOKENIZER_FILE);
+  await copyCompanions(files, folder);
   await writeFile(join(folder, "merge.yaml"), file.text);
   await writeFile(join(folder, "README.md"), mergeCard(file, plan, packageVersion()));
-}
-
-/** config.json says the type of the weights, under the name of old or of new versions of transformers. */
-function withDtype(config: object, { dtype }: MergeFile): object {
-  if (dtype === undefined) return config;
-  const key = "dtype" in config ? "dtype" : "torch_dtype";
-  return { ...config, [key]: dtype };
-}
-
-async function writeJson(path: string, value: unknown): Promise<void> {
-  await writeFile(path, `${JSON.stringify(value, null, 2)}\n`);
 }

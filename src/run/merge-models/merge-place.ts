@@ -33,6 +33,6 @@ function inputsOf({ path, models, base, tokenizer }: MergeFile): Input[] {
       { path: model.path, what: `the model ${name}` },
       ...(adapter === undefined ? [] : [{ path: adapter.path, what: `the adapter of ${name}` }]),
     ]),
-    ...(tokenizer === undefined ? [] : [{ path: tokenizer.path, what: "the tokenizer's source" }]),
+    ...(tokenizer === undefined ? [] : [{ path: tokenizer.place.path, what: "the tokenizer's source" }]),
   ];
 }

@@ -5,7 +5,7 @@
 import { writeSync } from "node:fs";
 import type { ElementReader, TensorLocation } from "../../checkpoint/element-reader.js";
 import { encodeBfloat16, encodeBfloat16Into, encodeFloat16, encodeFloat16Into } from "../../checkpoint/float16.js";
-import { elementBytes } from "../../checkpoint/stored-tensor.js";
+import { elementBytes, itemBytes } from "../../checkpoint/stored-tensor.js";
 import { CheckpointError, NumericError } from "../../errors.js";
 import type { MergeTensorPiece, TensorPiece } from "../../merge/per-tensor/tensor-method.js";
 import type { TensorJob } from "./jobs.js";
@@ -72,7 +72,7 @@ export function writeValues(
 ): void {
   const { bytes, allFinite } = encode(values);
   if (!allFinite) throw notFinite(job, reader, from, values);
-  const at = job.output.byteOffset + from * (job.output.dtype === "F32" ? 4 : 2);
+  const at = job.output.byteOffset + from * itemBytes(job.output.dtype);
   writeAll(fd, bytes, at);
   written(bytes.byteLength);
 }
@@ -106,6 +106,8 @@ export function plainEncode(dtype: string): Encode {
       bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
       allFinite: areFinite(values),
     });
+  if (dtype === "F64")
+    return (values) => ({ bytes: new Uint8Array(new Float64Array(values).buffer), allFinite: areFinite(values) });
   let halves = new Uint16Array(0);
   return (values) => {
     if (halves.length < values.length) halves = new Uint16Array(values.length);

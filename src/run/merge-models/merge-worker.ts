@@ -2,11 +2,12 @@
 import { closeSync, openSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { type ElementReader, openElementReader } from "../../checkpoint/element-reader.js";
-import { assert, UserError } from "../../errors.js";
+import { assert } from "../../errors.js";
 import { type Kernels, loadKernels } from "../../merge/kernels/kernels.js";
 import type { MergePiece } from "../../merge/methods/method.js";
 import { tensorMethods } from "../../merge/per-tensor/registry.js";
 import { withAdvice } from "../../runtime/atomic-file.js";
+import { explainSystemError } from "../../runtime/system-error.js";
 import type { MergeTask, TensorJob, WorkerReply, WorkerRequest } from "./jobs.js";
 import { kernelBytes, kernelEncode, kernelPieces } from "./kernel-pieces.js";
 import { copyTensor, type Output, PIECE_ELEMENTS, plainEncode, writeMerged, writeValues } from "./merge-tensor.js";
@@ -96,9 +97,12 @@ async function handle(job: TensorJob): Promise<WorkerReply> {
     port?.postMessage({ kind: "progress", bytes: unreported } satisfies WorkerReply);
     return { kind: "done", name: job.name };
   } catch (cause) {
-    const error = withAdvice(cause, job.output.path);
-    const message = error instanceof Error ? error.message : String(error);
-    return { kind: "failed", error: message, type: error instanceof UserError ? error.name : "Error" };
+    // What fails while reading is of another file than the one that is written.
+    const isRead = cause instanceof Error && "syscall" in cause && cause.syscall === "read";
+    const error = isRead ? cause : withAdvice(cause, job.output.path);
+    const shown = explainSystemError(error) ?? error;
+    const [type, message] = shown instanceof Error ? [shown.name, shown.message] : ["Error", String(shown)];
+    return { kind: "failed", error: message, type };
   } finally {
     if (fd !== undefined) closeSync(fd);
   }

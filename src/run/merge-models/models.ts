@@ -11,10 +11,10 @@ import { modelFiles } from "../../checkpoint/hub/model-files.js";
 import { parseUri } from "../../checkpoint/hub/reference.js";
 import type { Hub } from "../../checkpoint/hub/request.js";
 import { type ChooseFiles, planSnapshot, type SnapshotPlan } from "../../checkpoint/hub/snapshot.js";
+import { refuseQuantised } from "../../checkpoint/quantised.js";
 import type { MergeFile, MergeFileModel, MergeFilePlace } from "../../config/merge-file.js";
 import { locateOnHub } from "../../data/suite-paths.js";
 import { CheckpointError } from "../../errors.js";
-import { MODEL_FILE, TOKENIZER_FILE } from "./companion-files.js";
 
 export interface MergeModel {
   readonly name: string;
@@ -40,21 +40,30 @@ export async function openMergeModels(
   hub: Hub | undefined,
 ): Promise<MergeModels> {
   const named = [...models, base, file.base].flatMap((entry) => (entry === undefined ? [] : [entry]));
-  const find = await bringAll(file, [...named.flatMap(({ model, adapter }) => [model, adapter]), file.tokenizer], hub);
+  const find = await bringAll(
+    file,
+    [...named.flatMap(({ model, adapter }) => [model, adapter]), file.tokenizer?.place],
+    hub,
+  );
   const open = async (entry: MergeFileModel): Promise<MergeModel> => {
     const { name, model, adapter } = entry;
     const path = find(model);
     const isOfBase = file.base !== undefined && file.base.path !== entry.path && file.base.adapter === undefined;
-    if (adapter !== undefined) return withAdapter(name, await openCheckpoint(path), find(adapter));
-    if (isOfBase && (await isAdapter(path)))
-      return withAdapter(name, await openCheckpoint(find(file.base.model)), path);
-    return { name, checkpoint: await openCheckpoint(path), adapter: undefined };
+    if (adapter !== undefined) return withAdapter(name, await openPlain(path), find(adapter));
+    if (isOfBase && (await isAdapter(path))) return withAdapter(name, await openPlain(find(file.base.model)), path);
+    return { name, checkpoint: await openPlain(path), adapter: undefined };
   };
   return {
     base: base === undefined ? undefined : await open(base),
     models: await Promise.all(models.map(open)),
-    tokenizer: file.tokenizer === undefined ? undefined : find(file.tokenizer),
+    tokenizer: file.tokenizer === undefined ? undefined : find(file.tokenizer.place),
   };
+}
+
+async function openPlain(path: string): Promise<StoredCheckpoint> {
+  const checkpoint = await openCheckpoint(path);
+  refuseQuantised(checkpoint);
+  return checkpoint;
 }
 
 async function withAdapter(name: string, checkpoint: StoredCheckpoint, path: string): Promise<MergeModel> {
@@ -92,8 +101,4 @@ async function bringAll(
 }
 
 /** A model's weights and config, or an adapter's, and what goes with the merged model. */
-const chooseFiles: ChooseFiles = async (names, read) => {
-  const { files, absent } = await modelFiles({ preprocessor: false, tokenizer: false })(names, read);
-  const beside = names.filter((name) => TOKENIZER_FILE.test(name) || MODEL_FILE.test(name));
-  return { files: [...new Set([...files, ...beside])], absent, certain: false };
-};
+const chooseFiles: ChooseFiles = modelFiles({ preprocessor: false, tokenizer: false, companions: true });

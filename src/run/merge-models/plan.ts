@@ -2,15 +2,24 @@
  * From a merge file to jobs: opens the headers of all models, compares them, resolves every setting for every tensor, and says what is
  * wrong before anything is written.
  */
+
 import { describeAdapted } from "../../checkpoint/adapter/adapted-tensors.js";
 import type { StoredCheckpoint } from "../../checkpoint/checkpoint.js";
+import type { ConfigScalar } from "../../checkpoint/config-text.js";
+import { isFloatDtype, READ_DTYPES } from "../../checkpoint/decode-floats.js";
 import { locationOf } from "../../checkpoint/element-reader.js";
 import type { Hub } from "../../checkpoint/hub/request.js";
 import type { WriteSpec } from "../../checkpoint/safetensors-writer.js";
-import { isFloatDtype, type StoredTensor } from "../../checkpoint/stored-tensor.js";
+import type { StoredTensor } from "../../checkpoint/stored-tensor.js";
 import { pytorchNotice } from "../../checkpoint/torch/notice.js";
 import type { MergeFile, MergeFileModel } from "../../config/merge-file.js";
-import { type MergeSetting, mergeSettingSchema, settingAt, type TensorPlace } from "../../config/merge-setting.js";
+import {
+  type MergeSetting,
+  mergeSettingSchema,
+  SETTING_FORMS,
+  settingAt,
+  type TensorPlace,
+} from "../../config/merge-setting.js";
 import { nearest } from "../../config/nearest.js";
 import { sizeOf } from "../../engine/program.js";
 import { CheckpointError, ConfigError } from "../../errors.js";
@@ -18,11 +27,14 @@ import { tensorPlaces } from "../../merge/depth.js";
 import { mergeMethods } from "../../merge/methods/registry.js";
 import { tensorMethods } from "../../merge/per-tensor/registry.js";
 import type { TensorMethod } from "../../merge/per-tensor/tensor-method.js";
+import { quote } from "../../runtime/printable.js";
+import { checkCopied, precisionNotice, resultDtype } from "./copied-tensors.js";
 import type { TensorJob } from "./jobs.js";
+import { requireAllLayers } from "./layer-ranges.js";
 import { matchTensors } from "./matched-tensors.js";
 import { type MergeModel, openMergeModels } from "./models.js";
-
-const STORED = { float32: "F32", float16: "F16", bfloat16: "BF16" } as const;
+import { checkSettingNames } from "./setting-names.js";
+import { checkTokenizer } from "./tokenizer-source.js";
 
 export interface PlannedJob extends Omit<TensorJob, "output"> {
   /** What the checkpoints call the tensor. */
@@ -43,10 +55,10 @@ export interface MergePlan {
   /** Folder whose tokenizer files are copied. */
   readonly tokenizer: string | undefined;
   readonly title: string;
-  /** What a person should know of the models: a sentence each. */
+  /** What a person should know of the file and the models: a sentence each. */
   readonly notices: readonly string[];
   /** Fields of config.json that are not the pattern's. */
-  readonly configChanges: Readonly<Record<string, unknown>>;
+  readonly configChanges: Readonly<Record<string, ConfigScalar>>;
 }
 
 /** Throws ConfigError for settings, CheckpointError for models that do not fit together, and HubError for those that do not come. */
@@ -58,21 +70,37 @@ export async function planMerge(file: MergeFile, hub: Hub | undefined): Promise<
       `${file.path}: base_model: expected the model that the others come from, found none; ${file.method.name} needs it`,
     );
   const base = needsBase ? file.base : undefined;
-  const models = file.models.filter(({ path }) => path !== base?.path);
+  const listed = file.models.filter(({ path }) => path !== base?.path);
+  const models = isAverageOfBase(file, method) ? [...listed, ...(file.base === undefined ? [] : [file.base])] : listed;
   if (models.length === 0) throw new ConfigError(`${file.path}: models: expected a model besides the base, found none`);
   if (method.count !== undefined && models.length !== method.count)
     throw new ConfigError(
       `${file.path}: models: expected ${method.count} besides the base for ${file.method.name}, found ${models.length}`,
     );
-  if (method.tensor !== undefined) checkNames(file, method.tensor);
+  const passedOver = method.tensor === undefined ? [] : checkSettingNames(file, method.tensor);
   const opened = await openMergeModels(file, { base, models }, hub);
   const checkpoints = opened.models.map(({ checkpoint }) => checkpoint);
   const pattern = base === undefined ? checkpoints[0] : opened.base?.checkpoint;
   if (pattern === undefined) throw new ConfigError(`${file.path}: models: expected at least one, found none`);
+  const all = [...opened.models, ...(opened.base === undefined ? [] : [opened.base])];
+  for (const [at, { checkpoint }] of opened.models.entries()) {
+    const model = models[at];
+    if (model !== undefined) requireAllLayers(model, checkpoint);
+  }
+  if (base !== undefined) requireAllLayers(base, pattern);
   const first = base === undefined ? opened.models[0] : opened.base;
   const role = base === undefined ? "first model" : "base";
   const matches = await matchTensors({ name: first?.name ?? "", checkpoint: pattern, role }, opened.models);
-  const { tensors, notices, configChanges } = matches;
+  const { tensors, configChanges } = matches;
+  await checkCopied(pattern, tensors, opened.models);
+  const named = all.map(({ name, checkpoint }) => ({ name, path: checkpoint.path }));
+  const notices = [
+    ...file.notices,
+    ...passedOver,
+    ...(await checkTokenizer(file, opened.tokenizer, named)),
+    ...matches.notices,
+    ...precisionNotice(all),
+  ];
   const places = tensorPlaces(tensors.map(({ name }) => name));
   const specs: WriteSpec[] = [];
   const jobs = tensors.map((tensor, index) => {
@@ -83,7 +111,7 @@ export async function planMerge(file: MergeFile, hub: Hub | undefined): Promise<
     inModels.forEach(({ name: inModel, stored }, at) => {
       requireFloat(inModel, stored, checkpoints[at]);
     });
-    specs.push({ name, shape, dtype: isMerged && file.dtype !== undefined ? STORED[file.dtype] : dtype });
+    specs.push({ name, shape, dtype: isMerged ? resultDtype(file, pattern, own.name, dtype) : dtype });
     return {
       name,
       shape,
@@ -98,7 +126,6 @@ export async function planMerge(file: MergeFile, hub: Hub | undefined): Promise<
     };
   });
   const pytorch = pytorchNotice([...new Set([pattern, ...checkpoints])]);
-  const all = [...opened.models, ...(opened.base === undefined ? [] : [opened.base])];
   const adapted = all.map(({ adapter, checkpoint }) => adapter && describeAdapted(adapter, checkpoint)).join("\n");
   return {
     pattern,
@@ -120,15 +147,20 @@ interface PlannedMethod {
   readonly tensor?: TensorMethod;
 }
 
-function methodOf({ path, method, parameters }: MergeFile): PlannedMethod {
+/** A base that no method needs and no list has is one more model for mergekit, if the file has a weight for all. */
+function isAverageOfBase({ base, models, parameters }: MergeFile, { tensor }: PlannedMethod): boolean {
+  return tensor?.base === "unused" && base !== undefined && !models.includes(base) && parameters.weight !== undefined;
+}
+
+function methodOf({ path, method, parameters, locate }: MergeFile): PlannedMethod {
   if (method.kind === "per-tensor") {
     const found = tensorMethods.get(method.name);
     if (found !== undefined) return { title: found.title, base: found.base, count: found.count, tensor: found };
     const elsewhere = mergeMethods.has(method.name) ? `; \`method: ${method.name}\` is its paper's definition` : "";
-    throw unknown(path, "merge_method", method.name, tensorMethods.keys(), elsewhere);
+    throw unknown(locate(["merge_method"]), "merge_method", method.name, tensorMethods.keys(), elsewhere);
   }
   const found = mergeMethods.get(method.name);
-  if (found === undefined) throw unknown(path, "method", method.name, mergeMethods.keys(), "");
+  if (found === undefined) throw unknown(locate(["method"]), "method", method.name, mergeMethods.keys(), "");
   if (found.perTask === true)
     throw new ConfigError(
       `${path}: method: ${method.name} makes a model for each task; \`adamerge eval\` judges it, one model cannot be written`,
@@ -147,28 +179,12 @@ function methodOf({ path, method, parameters }: MergeFile): PlannedMethod {
   return { title: found.title, base: "required" };
 }
 
-function unknown(path: string, key: string, name: string, known: Iterable<string>, more: string): ConfigError {
+function unknown(place: string, key: string, name: string, known: Iterable<string>, more: string): ConfigError {
   const names = [...known];
   const guess = nearest(name, names);
   return new ConfigError(
-    `${path}: ${key}: expected one of ${names.join(", ")}, found ${name}${guess === undefined ? "" : `; did you mean ${guess}?`}${more}`,
+    `${place}: ${key}: expected one of ${names.join(", ")}, found ${name}${guess === undefined ? "" : `; did you mean ${guess}?`}${more}`,
   );
-}
-
-/** Settings that the method does not have are mistakes, wherever they stand. */
-function checkNames({ path, models, parameters }: MergeFile, { name, perModel, shared }: TensorMethod): void {
-  const known = [...Object.keys(perModel.shape), ...Object.keys(shared.shape)];
-  const check = (where: string, keys: readonly string[], allowed: readonly string[]): void => {
-    const wrong = keys.find((key) => !allowed.includes(key));
-    if (wrong === undefined) return;
-    const guess = nearest(wrong, allowed);
-    throw new ConfigError(
-      `${path}: ${where}: unknown setting ${wrong} of ${name}, which has ${allowed.join(", ") || "none"}${guess === undefined ? "" : `; did you mean ${guess}?`}`,
-    );
-  };
-  for (const model of models)
-    check(`models: ${model.name}: parameters`, Object.keys(model.parameters), Object.keys(perModel.shape));
-  check("parameters", Object.keys(parameters), known);
 }
 
 /** The settings of one tensor: a model's own, else those of the file, else the method's defaults. */
@@ -184,9 +200,7 @@ function workOf(
     if (value === undefined) return undefined;
     const setting = mergeSettingSchema.safeParse(value);
     if (setting.success) return settingAt(setting.data, place);
-    throw new ConfigError(
-      `${file.path}: parameters: ${key}: expected a number, a list of numbers, or a list of {filter, value}`,
-    );
+    throw new ConfigError(`${file.locate(["parameters", key])}: parameters: ${key}: ${SETTING_FORMS}`);
   };
   const settings = (keys: readonly string[], own: Readonly<Record<string, MergeSetting>>): Record<string, unknown> => {
     const found: Record<string, unknown> = {};
@@ -223,5 +237,7 @@ function checked(
 
 function requireFloat(name: string, { dtype }: StoredTensor, checkpoint: StoredCheckpoint | undefined): void {
   if (isFloatDtype(dtype)) return;
-  throw new CheckpointError(`${checkpoint?.path}: tensor ${name}: expected F32, F16 or BF16, found ${dtype}`);
+  throw new CheckpointError(
+    `${checkpoint?.path}: tensor ${quote(name)}: expected ${READ_DTYPES}, as in the base, found ${dtype}`,
+  );
 }

@@ -8,6 +8,7 @@ import { requireSpace, type SafetensorsLayout } from "../../checkpoint/safetenso
 import { UserError } from "../../errors.js";
 import { publishDirectory, type Replacing, withAdvice, writeFileAtomic } from "../../runtime/atomic-file.js";
 import { acquireLock, type LockOptions } from "../../runtime/lock.js";
+import { makeFolder } from "../../runtime/make-folder.js";
 import { MANIFEST } from "../../runtime/own-files.js";
 
 const NOTE = "adamerge-merge.json";
@@ -67,7 +68,7 @@ export async function openStaging(
 ): Promise<Staging> {
   const folder = stagingFolder(output);
   await requireFolder(folder);
-  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+  await makeFolder(folder).catch((error: unknown) => {
     throw withAdvice(error, folder);
   });
   const lock = await acquireLock(join(folder, LOCK), output, lockOptions);

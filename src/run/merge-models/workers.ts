@@ -1,6 +1,6 @@
 /** The threads of a merge: they take jobs until none is left. */
 import { Worker } from "node:worker_threads";
-import { rebuiltError } from "../../errors.js";
+import { NumericError, rebuiltError } from "../../errors.js";
 import type { MergeTask, TensorJob, WorkerReply, WorkerRequest } from "./jobs.js";
 
 export interface WorkOptions {
@@ -36,6 +36,14 @@ export async function workOff(task: MergeTask, jobs: readonly TensorJob[], optio
   if (failure !== undefined) throw failure;
 }
 
+const OUT_OF_MEMORY = new NumericError(
+  "a thread of the merge ran out of memory; use fewer (--threads), or end other programs",
+);
+
+function isOutOfMemory(error: Error): boolean {
+  return "code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY";
+}
+
 interface MergeThread {
   /** One at a time. */
   merge(job: TensorJob): Promise<void>;
@@ -45,16 +53,24 @@ interface MergeThread {
 function startThread(task: MergeTask, onBytes: (bytes: number) => void): MergeThread {
   const worker = new Worker(new URL("./merge-worker.js", import.meta.url), { workerData: task });
   let waiting: { resolve(): void; reject(error: Error): void } | undefined;
+  /** Why the thread takes no more jobs. */
+  let over: Error | undefined;
+  const fail = (error: Error): void => {
+    // The first reason is the cause: an exit follows every error.
+    over ??= error;
+    waiting?.reject(over);
+  };
   worker.on("message", (reply: WorkerReply) => {
     if (reply.kind === "progress") onBytes(reply.bytes);
     else if (reply.kind === "done") waiting?.resolve();
     else waiting?.reject(rebuiltError(reply.type, reply.error));
   });
-  worker.on("error", (error: Error) => waiting?.reject(error));
-  worker.on("exit", (code) => waiting?.reject(new Error(`a thread of the merge stopped (exit code ${code})`)));
+  worker.on("error", (error: Error) => fail(isOutOfMemory(error) ? OUT_OF_MEMORY : error));
+  worker.on("exit", (code) => fail(new Error(`a thread of the merge stopped (exit code ${code})`)));
   return {
     merge: (job) =>
       new Promise((resolve, reject) => {
+        if (over !== undefined) return reject(over);
         waiting = { resolve, reject };
         worker.postMessage({ kind: "merge", job } satisfies WorkerRequest);
       }),

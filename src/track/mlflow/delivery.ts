@@ -3,14 +3,14 @@
  * `adamerge sync`. How far it is stands in `mlflow.json` in the folder; what a crash leaves unsaved is sent again with the same
  * timestamp, which the server's store recognises.
  */
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import type { RunConfig } from "../../config/schema.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
 import { splitAddress } from "../../runtime/credentials.js";
+import { readJsonFileIfThere, readJsonLines } from "../../runtime/json-file.js";
 import { readRun } from "../reopen-run.js";
-import type { RunStatus } from "../run-folder.js";
+import { environmentKind, type RunStatus } from "../run-folder.js";
 import { storeArtifact, unreachableStore } from "./artifact-store.js";
 import type { MlflowClient, MlflowMetric, MlflowText } from "./client.js";
 import { deliverModel } from "./logged-model.js";
@@ -68,12 +68,12 @@ export async function deliver(folder: string, options: DeliveryOptions): Promise
   if (!state.described) {
     await options.client.log(state.runId, {
       params: paramsOf(config),
-      tags: tagsOf(config, await readEnvironment(folder)),
+      tags: tagsOf(config, (await readJsonFileIfThere(path.join(folder, "environment.json"), environmentKind)) ?? {}),
     });
     state = { ...state, described: true };
     await writeState(folder, state);
   }
-  const sent = await sendPoints(folder, state, options.client);
+  const sent = await sendPoints(folder, state, options);
   state = sent.state;
   await writeState(folder, state);
   let files = 0;
@@ -115,14 +115,14 @@ async function createRun(
 async function sendPoints(
   folder: string,
   state: State,
-  client: MlflowClient,
+  { client, log }: DeliveryOptions,
 ): Promise<{ state: State; points: number }> {
-  const lines = (await readFile(path.join(folder, "metrics.jsonl"), "utf8").catch(() => "")).split("\n");
+  const lines = await readJsonLines(path.join(folder, "metrics.jsonl"), "a log of a run", log);
   const metrics: MlflowMetric[] = [];
   const tags: MlflowText[] = [];
   let { lastStep, lastEvaluation, lastTimestamp } = state;
   for (const line of lines) {
-    const found = line === "" ? undefined : pointsOf(line);
+    const found = pointsOf(line);
     if (found === undefined || found.step <= (found.isEvaluation ? lastEvaluation : lastStep)) continue;
     for (const metric of found.metrics) {
       // The server shows the value with the latest timestamp as the current one, so time must not go back.
@@ -159,24 +159,17 @@ async function sendFiles(
   return { state, files };
 }
 
-async function readEnvironment(folder: string): Promise<Record<string, unknown>> {
-  const text = await readFile(path.join(folder, "environment.json"), "utf8").catch(() => "{}");
-  return { ...JSON.parse(text) };
-}
-
 /** How far the delivery to this server is; another server begins anew. */
 async function readState(folder: string, uri: string): Promise<State | undefined> {
-  const text = await readFile(path.join(folder, STATE_FILE), "utf8").catch(() => undefined);
-  if (text === undefined) return undefined;
-  try {
-    const parsed = stateSchema.safeParse(JSON.parse(text));
-    if (!parsed.success) return undefined;
-    // Earlier versions kept a user and password that were in the address.
-    const server = splitAddress(parsed.data.uri).url;
-    return server === splitAddress(uri).url ? { ...parsed.data, uri: server } : undefined;
-  } catch {
-    return undefined;
-  }
+  const state = await readJsonFileIfThere(path.join(folder, STATE_FILE), {
+    what: "how far the run is delivered",
+    schema: stateSchema,
+    advice: "delete it, and the server is asked which run it has; points that it has are sent again",
+  });
+  if (state === undefined) return undefined;
+  // Earlier versions kept a user and password that were in the address.
+  const server = splitAddress(state.uri).url;
+  return server === splitAddress(uri).url ? { ...state, uri: server } : undefined;
 }
 
 async function writeState(folder: string, state: State): Promise<void> {

@@ -2,7 +2,8 @@
  * Delivers a run while it is being fitted, without ever holding the fit up: after an event a delivery starts unless one is under way
  * or the server has just failed. The run folder is the spool, so nothing is lost when the server is.
  */
-import { TrackerError } from "../../errors.js";
+import { UserError } from "../../errors.js";
+import { explainSystemError } from "../../runtime/system-error.js";
 import type { Delivered } from "./delivery.js";
 
 export interface LiveOptions {
@@ -35,8 +36,10 @@ export function createLiveTracker({ deliver, log, clock, everyMs = EVERY_MS }: L
       pauseMs = everyMs;
       return true;
     } catch (error) {
-      if (!(error instanceof TrackerError)) throw error;
-      if (pauseMs === everyMs) log(`mlflow: ${error.message}; the fit goes on, its metrics wait in the run folder`);
+      // A server, a file of the delivery, a disk: none of it may end the fit.
+      const known = error instanceof UserError ? error : explainSystemError(error);
+      if (known === undefined) throw error;
+      if (pauseMs === everyMs) log(`mlflow: ${known.message}; the fit goes on, its metrics wait in the run folder`);
       pauseMs = Math.min(MAX_PAUSE_MS, 2 * pauseMs);
       return false;
     } finally {

@@ -67,14 +67,8 @@ export interface Points {
   readonly nonFinite: readonly string[];
 }
 
-/** Undefined for a line that is no whole JSON object: the last one while it is being written. */
-export function pointsOf(line: string): Points | undefined {
-  let values: Record<string, unknown>;
-  try {
-    values = { ...JSON.parse(line) };
-  } catch {
-    return undefined;
-  }
+/** Undefined for a line of something else. */
+export function pointsOf(values: Readonly<Record<string, unknown>>): Points | undefined {
   const { time, step, ...numbers } = values;
   if (typeof step !== "number" || typeof time !== "string") return undefined;
   const timestamp = Date.parse(time);

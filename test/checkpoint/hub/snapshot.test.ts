@@ -43,7 +43,7 @@ const model = (text: string): HubReference => {
   if (reference === undefined) throw new Error(text);
   return reference;
 };
-const choose = modelFiles({ preprocessor: false, tokenizer: false });
+const choose = modelFiles({ preprocessor: false, tokenizer: false, companions: false });
 
 async function get(hub: Hub, text = "org/tower", update = false): Promise<SnapshotPlan> {
   const plan = await planSnapshot(hub, { reference: model(text), choose }, { update });
@@ -145,7 +145,7 @@ describe("a download", () => {
     await expect(get(fixture.client(), "org/half")).rejects.toThrow(
       "org/half: expected adapter_model.safetensors or adapter_model.bin or linearized_adapter_model.safetensors in the repository",
     );
-    const asBase = await modelFiles({ preprocessor: true, tokenizer: false })(
+    const asBase = await modelFiles({ preprocessor: true, tokenizer: false, companions: false })(
       ["adapter_config.json", "adapter_model.safetensors"],
       async () => Buffer.from(""),
     );

@@ -1,0 +1,103 @@
+/**
+ * The config.json of a model that is saved: that of the model it comes from, byte for byte but for what would be wrong about the new tensors.
+ * Source: transformers, configuration_utils.py (`dtype`, called `torch_dtype` before 4.56) and configuration_clip.py.
+ */
+import { lstat, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { CheckpointError } from "../errors.js";
+import { readText } from "../runtime/regular-file.js";
+import { MAX_CONFIG_BYTES, MODEL_NAME, PYTORCH_NAME } from "./checkpoint.js";
+import { type ConfigChange, configTextAt, editConfig, parseConfig } from "./config-text.js";
+import { requireInside } from "./inside-folder.js";
+
+/** What transformers calls the types of tensors. */
+const TORCH_NAMES: ReadonlyMap<string, string> = new Map([
+  ["F64", "float64"],
+  ["F32", "float32"],
+  ["F16", "float16"],
+  ["BF16", "bfloat16"],
+]);
+const DTYPE_KEYS = ["dtype", "torch_dtype"];
+/** A tower's or decoder's own settings; that of quantisation is about other types. */
+const PART = /(?<!^quantization)_config$/;
+
+/** The folder of a model at `path`: a folder, or a file of a standard name; beside a file of any other name lie files of anything. */
+export async function modelFolder(path: string): Promise<string | undefined> {
+  if ((await stat(path)).isDirectory()) return path;
+  return [MODEL_NAME, PYTORCH_NAME].includes(basename(path)) ? dirname(path) : undefined;
+}
+
+/** The text of a small file of a model, to be copied; undefined where there is none. Throws CheckpointError for a link out of the folder. */
+export async function readModelText(directory: string, name: string): Promise<string | undefined> {
+  const isMissing = await lstat(join(directory, name)).then(
+    () => false,
+    () => true,
+  );
+  if (isMissing) return undefined;
+  return readText(await requireInside(directory, name, `a ${name}`), `a ${name}`, MAX_CONFIG_BYTES);
+}
+
+/**
+ * Says which type the weights have, under every name and in every part where the config says so already. `isAdded`: also where it does not say so.
+ * A model of several types, or of one that transformers has no name for, keeps what it says.
+ */
+export function statingDtype(
+  text: string,
+  dtypes: Iterable<string>,
+  { isAdded }: { readonly isAdded: boolean },
+  where: string,
+): string {
+  const [dtype, ...others] = new Set([...dtypes].flatMap((stored) => TORCH_NAMES.get(stored) ?? []));
+  if (dtype === undefined || others.length > 0) return text;
+  const config = parseConfig(text, where);
+  const own = DTYPE_KEYS.filter((key) => (isAdded ? has(config, key) : typeof valueAt(config, key) === "string"));
+  const keys = own.length === 0 && isAdded ? ["torch_dtype"] : own;
+  const top = keys.map((key): ConfigChange => ({ path: [key], value: dtype }));
+  return editConfig(text, [...top, ...partChanges(config, [], dtype)], where);
+}
+
+function partChanges(config: unknown, path: readonly string[], dtype: string): ConfigChange[] {
+  if (typeof config !== "object" || config === null || Array.isArray(config)) return [];
+  const own = path.length === 0 ? [] : DTYPE_KEYS.filter((key) => typeof valueAt(config, key) === "string");
+  return [
+    ...own.map((key): ConfigChange => ({ path: [...path, key], value: dtype })),
+    ...Object.entries(config).flatMap(([key, value]) =>
+      PART.test(key) ? partChanges(value, [...path, key], dtype) : [],
+    ),
+  ];
+}
+
+/**
+ * The config of the vision tower alone, from that of a whole CLIP model: where the file has no text tower, the whole model's config would let
+ * transformers make one up. The text is the tower's, with the size of the projection, which the whole model's own key decides.
+ */
+export function visionTowerConfig(text: string, where: string): string {
+  const whole = parseConfig(text, where);
+  const tower = configTextAt(text, ["vision_config"], where);
+  if (tower === undefined || !tower.startsWith("{"))
+    throw new CheckpointError(`${where}: expected a vision_config, found none. Use the config.json of a CLIP model.`);
+  const [size, ...dtypes] = ["projection_dim", ...DTYPE_KEYS].map((key) => valueAt(whole, key));
+  const changes: ConfigChange[] = [
+    { path: ["architectures"], value: ["CLIPVisionModelWithProjection"] },
+    { path: ["model_type"], value: "clip_vision_model" },
+    ...(typeof size === "number" ? [{ path: ["projection_dim"], value: size }] : []),
+    ...dtypes.flatMap((dtype, index) =>
+      typeof dtype === "string" ? [{ path: [DTYPE_KEYS[index] ?? ""], value: dtype }] : [],
+    ),
+  ];
+  return `${editConfig(outdented(tower), changes, where)}\n`;
+}
+
+/** Lines of JSON begin with blanks of its layout alone: strings have no line breaks. */
+function outdented(text: string): string {
+  const indent = /\n([ \t]*)\}$/.exec(text)?.[1] ?? "";
+  return indent === "" ? text : text.replaceAll(`\n${indent}`, "\n");
+}
+
+function valueAt(config: unknown, key: string): unknown {
+  return has(config, key) ? config[key] : undefined;
+}
+
+function has<Key extends string>(config: unknown, key: Key): config is Record<Key, unknown> {
+  return typeof config === "object" && config !== null && Object.hasOwn(config, key);
+}
