@@ -4,7 +4,8 @@ export { type Bundle, type BundleTensor, openBundle } from "./checkpoint/bundle.
 export { type Checkpoint, openCheckpoint, saveCheckpoint } from "./checkpoint/checkpoint.js";
 export { decodeFloat16, encodeFloat16 } from "./checkpoint/float16.js";
 export { readSafetensorsHeader, readTensorFloat32, writeSafetensors } from "./checkpoint/safetensors.js";
-export { type LabelledPixels, loadPixels, type UnlabelledPixels, withoutLabels } from "./data/pixels.js";
+export { type ExampleStore, type LabelledExamples, withoutLabels } from "./data/examples.js";
+export { loadPixels } from "./data/pixels.js";
 export { openSuite, type Suite } from "./data/suite.js";
 export { createEngine, type EngineChoice } from "./engine/create-engine.js";
 export type { Engine, Executable, Program, TensorSource, TensorSpec, TensorValues } from "./engine/program.js";
@@ -13,9 +14,11 @@ export { constrain, toGroupGradient, toTensorCoefficients, uniformCoefficients }
 export { type Grouping, groupTensors } from "./merge/groups.js";
 export { mergeableTensors, mergedTensors } from "./merge/merged-weights.js";
 export { tiesProcessing } from "./merge/task-vector-processing.js";
-export { type ClipVisionConfig, parseClipConfig } from "./model/clip-config.js";
-export { clipVisionLayout } from "./model/clip-layout.js";
-export { clipVisionFeatures, clipVisionTensors } from "./model/clip-vision.js";
+export { type ClipVisionConfig, parseClipConfig } from "./model/clip/config.js";
+export { clipVisionLayout } from "./model/clip/layout.js";
+export { clipVisionFeatures, clipVisionTensors } from "./model/clip/vision.js";
+export { clipVisionModel } from "./model/clip/vision-model.js";
+export type { Model, ModelFamily, ModelTensor } from "./model/family.js";
 export { type Head, loadHead } from "./model/heads.js";
 export { type AdamState, initAdam, stepAdam, updateAdam } from "./optimize/adam.js";
 export { type Classifier, createClassifier, type Evaluation } from "./optimize/evaluate.js";

@@ -73,7 +73,11 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
   const onCompared = (models: ComparedModels) => sayNeeds(config, models, options);
   return withSession(config, { ...options, onCompared, isSaved: config.save_model }, async (session) => {
     const { step, data } = await prepareLearning(config, session, options.cacheDir);
-    const { folder, state } = await openFolder(config, options, inputFingerprints(config, session.inputs, data.pixels));
+    const { folder, state } = await openFolder(
+      config,
+      options,
+      inputFingerprints(config, session.inputs, data.examples),
+    );
     const tracker = options.tracking && trackRun(folder.path, options.tracking, options.log);
     try {
       await folder.writeEnvironment(environmentRecord(session.engine));
@@ -84,7 +88,7 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
       const reason = judged.length === 0 ? "interrupted" : "finished";
       await folder.setState(reason);
       if (reason === "finished" && config.save_report) await reportFit(folder.path, session.inputs, options.log);
-      const imagesUnique = [...data.pixels.values()].reduce((sum, { size }) => sum + size, 0);
+      const imagesUnique = [...data.examples.values()].reduce((sum, { size }) => sum + size, 0);
       const table = judged.map(({ row }) => row);
       return { runPath: folder.path, table, judged, coefficients: learned.record.values, imagesUnique, reason };
     } catch (error) {

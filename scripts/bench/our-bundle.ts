@@ -4,9 +4,9 @@ import { buildBundle } from "../../dist/checkpoint/build-bundle.js";
 import { compareCheckpoints, failOnProblems } from "../../dist/checkpoint/preflight.js";
 import { clipVisionTensors } from "../../dist/index.js";
 import { taskVectorProcessings } from "../../dist/merge/task-vector-processings.js";
-import { parseClipConfig } from "../../dist/model/clip-config.js";
-import { clipVisionLayout } from "../../dist/model/clip-layout.js";
-import { openBase, openExpert } from "../../dist/model/clip-models.js";
+import { parseClipConfig } from "../../dist/model/clip/config.js";
+import { clipVisionLayout } from "../../dist/model/clip/layout.js";
+import { openBase, openExpert } from "../../dist/model/clip/models.js";
 import { serve } from "./peer.js";
 
 const [folder = "", count = "0", dtype = "float32", processing = "none"] = process.argv.slice(2);

@@ -11,6 +11,7 @@ import { tf } from "../../dist/engine/tf.js";
 import { traceProgram } from "../../dist/engine/trace/trace-program.js";
 import {
   type Bundle,
+  clipVisionModel,
   createEngine,
   type Executable,
   type Head,
@@ -45,6 +46,7 @@ const START = 0.3;
 
 const [shapeName = "", bundlePath = "", inputsPath = "", device = "cpu", memoryGb = "0"] = process.argv.slice(2);
 const config = SHAPES[shapeName as ShapeName];
+const model = clipVisionModel(config, NORMALIZATION);
 const threads = 0;
 const { engine } = await createEngine({ engine: "onnx", device: device as "cpu", threads });
 
@@ -74,17 +76,16 @@ async function open(): Promise<Opened> {
   const heads = headsOf(config, classes, weights);
   const imagesPerTask = (stored.shape[0] ?? 0) / heads.length;
   const passes = microBatches(1e9 * Number(memoryGb), imagesPerTask, {
-    config,
+    model,
     tasks: bundle.tasks.length,
     adaptedTasks: heads.length,
     isHalf: bundle.tensors.some(({ scales }) => scales !== undefined),
   });
   const program = stepProgram({
     bundle,
-    config,
-    normalization: NORMALIZATION,
+    model,
     heads,
-    imagesPerTask: imagesPerTask / passes,
+    examplesPerTask: imagesPerTask / passes,
     taskWeight: 1,
     maxTensorBytes: engine.maxTensorBytes,
     loss: (logitsBC) => meanEntropy(logitsBC, { form: "log_softmax" }),
@@ -114,7 +115,7 @@ async function runStep({ step, images }: Opened): Promise<Float32Array> {
 async function evaluate({ bundle, heads, images }: Opened): Promise<void> {
   if (classifier === undefined) {
     const batchSize = images.length / (config.imageSize ** 2 * config.channels);
-    classifier = await engine.compile(classifyProgram({ config, normalization: NORMALIZATION, heads, batchSize }));
+    classifier = await engine.compile(classifyProgram({ model, heads, batchSize }));
     const weights = bundle.tensors.map(({ name, base }): [string, TensorSource] => [`weights/${name}`, base]);
     await classifier.bind(new Map([...weights, ...headSources(heads)]));
   }

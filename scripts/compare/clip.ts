@@ -15,10 +15,11 @@ import { parsePreprocessing } from "../../dist/data/preprocessing.js";
 import { openSuite, type SuiteTask } from "../../dist/data/suite.js";
 import { createOnnxEngine } from "../../dist/engine/onnx-engine.js";
 import type { Engine } from "../../dist/engine/program.js";
-import { parseClipConfig } from "../../dist/model/clip-config.js";
+import { parseClipConfig } from "../../dist/model/clip/config.js";
+import { clipVisionModel } from "../../dist/model/clip/vision-model.js";
 import { createClassifier } from "../../dist/optimize/evaluate.js";
 import { openTextTower, textFeatures } from "../../dist/run/text-tower.js";
-import { towerWeights } from "../../dist/run/tower-weights.js";
+import { modelWeights } from "../../dist/run/tower-weights.js";
 import { classPrompts, zeroShotHeads } from "../../dist/run/zero-shot-heads.js";
 import { findPython } from "./find-python.js";
 import { finish } from "./finish.js";
@@ -198,9 +199,10 @@ async function ourFeatures(engine: Engine, folder: string, prompts: readonly str
     JSON.parse(await readFile(join(model, "preprocessor_config.json"), "utf8")),
     model,
   );
-  const classifier = await createClassifier(engine, { config, normalization, heads, batchSize });
-  await classifier.setWeights(await towerWeights(base, base, config));
-  const logits = await classifier.logits(imagesBHWC);
+  const vision = clipVisionModel(config, normalization);
+  const classifier = await createClassifier(engine, { model: vision, heads, batchSize });
+  await classifier.setWeights(await modelWeights(base, base, vision));
+  const logits = await classifier.logits(new Map([["images", imagesBHWC]]));
   await classifier.close();
   const columns = size + prompts.length;
   const part = (from: number, to: number) =>

@@ -2,10 +2,13 @@
  * What FusionBench is given of a run config, in one safetensors file: images of each task as uint8, which of them make each batch (the sampler's choice), labels for
  * the accuracy, heads and the normalisation. Checkpoints it loads itself. N images, S steps, B images of a batch, C classes, E features.
  */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { writeSafetensors } from "../../dist/checkpoint/safetensors.js";
 import type { WritableTensor } from "../../dist/checkpoint/safetensors-writer.js";
 import type { RunConfig } from "../../dist/config/schema.js";
-import { imageBatches } from "../../dist/data/batches.js";
+import { exampleBatches } from "../../dist/data/batches.js";
+import { type Preprocessing, parsePreprocessing } from "../../dist/data/preprocessing.js";
 import { batchIndices } from "../../dist/data/sampler.js";
 import { type Inputs, loadInputs, loadLabelled } from "../../dist/run/inputs.js";
 
@@ -24,15 +27,20 @@ export async function writeInputs(path: string, config: RunConfig, cacheDir: str
     );
   const inputs = await loadInputs(config, { cacheDir, log: () => undefined });
   const stores = await loadLabelled(inputs, inputs.tasks, split, cacheDir);
-  const tensors: WritableTensor[] = [...normalization(inputs), ...heads(inputs)];
+  const file = join(inputs.suite.base, "preprocessor_config.json");
+  const preprocessing = parsePreprocessing(JSON.parse(await readFile(file, "utf8")), file);
+  const { height, width } = preprocessing;
+  const tensors: WritableTensor[] = [...normalization(preprocessing), ...heads(inputs)];
   for (const [task, store] of stores) {
-    const { size, height, width, channels, labels } = store;
-    const [{ imagesBHWC: pixels } = { imagesBHWC: new Uint8Array() }] = imageBatches(store, size);
+    const { size, labels } = store;
+    const [whole] = exampleBatches(store, size);
+    const pixels = whole?.inputs.get("images");
+    if (!(pixels instanceof Uint8Array)) throw new Error(`no images of ${task}`);
     const indices = Array.from({ length: config.steps }, (_, step) => [
       ...batchIndices({ seed: config.seed, task, step, batchSize, size }),
     ]);
     tensors.push(
-      { name: `pixels/${task}`, dtype: "U8", shape: [size, height, width, channels], data: pixels },
+      { name: `pixels/${task}`, dtype: "U8", shape: [size, height, width, 3], data: pixels },
       { name: `labels/${task}`, dtype: "I32", shape: [size], data: bytesOf(labels) },
       { name: `indices/${task}`, dtype: "I32", shape: [config.steps, batchSize], data: bytesOf(indices.flat()) },
     );
@@ -43,7 +51,7 @@ export async function writeInputs(path: string, config: RunConfig, cacheDir: str
   return { models: { _pretrained_: inputs.suite.base, ...Object.fromEntries(experts) }, tasks };
 }
 
-function normalization({ preprocessing: { rescaleFactor, mean, std } }: Inputs): WritableTensor[] {
+function normalization({ rescaleFactor, mean, std }: Preprocessing): WritableTensor[] {
   return [
     { name: "rescale_factor", dtype: "F32", shape: [], data: Float32Array.of(rescaleFactor) },
     { name: "mean", dtype: "F32", shape: [3], data: Float32Array.from(mean) },

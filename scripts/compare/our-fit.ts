@@ -22,12 +22,12 @@ async function open() {
   const { config } = await loadRunConfig(file, JSON.parse(overrides), { presetsDir, cwd: process.cwd() });
   const inputs = await loadInputs(config, { cacheDir, log });
   const { engine } = await createEngine(config);
-  const [step, pixels] = await Promise.all([
+  const [step, examples] = await Promise.all([
     compileStep(engine, inputs, config),
     loadUnlabelled(inputs, config.data.adapt_split, cacheDir),
   ]);
   const evaluate = async () => [];
-  const training = trainOptions(config, engine, inputs, { pixels, targets: new Map() }, { step, evaluate, signal });
+  const training = trainOptions(config, engine, inputs, { examples, targets: new Map() }, { step, evaluate, signal });
   const events = train(training, initTrainState(training));
   return { config, inputs, engine, training, events, coefficients: new Float64Array() as CoefficientMatrix };
 }
@@ -57,14 +57,13 @@ async function accuracies({ config, inputs, engine, coefficients }: Awaited<Retu
   const { eval_split: split, eval_batch_size: batchSize } = config.data;
   if (split === null) throw new Error("data.eval_split is needed");
   const classifier = await createClassifier(engine, {
-    config: inputs.tower,
-    normalization: inputs.preprocessing,
+    model: inputs.model,
     heads: inputs.heads,
     batchSize,
   });
-  const pixels = await loadLabelled(inputs, inputs.tasks, split, cacheDir);
+  const examples = await loadLabelled(inputs, inputs.tasks, split, cacheDir);
   const coefficientsNK = toTensorCoefficients(coefficients, inputs.grouping, inputs.tasks.length);
-  const judged = await evaluateMerged(inputs, coefficientsNK, { classifier, pixels, limit: undefined, signal });
+  const judged = await evaluateMerged(inputs, coefficientsNK, { classifier, examples, limit: undefined, signal });
   await classifier.close();
   return Object.fromEntries([...scoredEvaluations(judged)].map(([task, found]) => [task, found.accuracyPercent]));
 }

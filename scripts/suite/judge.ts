@@ -5,15 +5,16 @@
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { imageBatches } from "../../dist/data/batches.js";
+import { exampleBatches } from "../../dist/data/batches.js";
 import { openDataset } from "../../dist/data/dataset.js";
-import { requireLabels } from "../../dist/data/pixels.js";
+import { requireLabels } from "../../dist/data/examples.js";
 import { parsePreprocessing } from "../../dist/data/preprocessing.js";
 import {
+  clipVisionModel,
   createClassifier,
   type Engine,
   type Head,
-  type LabelledPixels,
+  type LabelledExamples,
   loadHead,
   loadPixels,
 } from "../../dist/index.js";
@@ -49,7 +50,7 @@ export interface JudgeOptions {
 
 export async function createJudge(engine: Engine, options: JudgeOptions): Promise<Judge> {
   const { tower, tasks } = options;
-  const stores = new Map<string, LabelledPixels>();
+  const stores = new Map<string, LabelledExamples>();
   const heads: Head[] = [];
   for (const task of tasks) {
     const store = await readSplit(options, task);
@@ -64,8 +65,7 @@ export async function createJudge(engine: Engine, options: JudgeOptions): Promis
     );
   }
   const classifier = await createClassifier(engine, {
-    config: tower.config,
-    normalization: NORMALIZATION,
+    model: clipVisionModel(tower.config, NORMALIZATION),
     heads,
     batchSize: BATCH,
   });
@@ -76,8 +76,8 @@ export async function createJudge(engine: Engine, options: JudgeOptions): Promis
     if (store === undefined || classes === undefined) throw new Error(`no task ${task} among ${tasks.join(", ")}`);
     const first = heads.slice(0, index).reduce((sum, head) => sum + head.classes, 0);
     const totals = { correct: 0, loss: 0, entropy: 0 };
-    for (const { imagesBHWC, first: start, valid: count } of imageBatches(store, BATCH)) {
-      const logits = await classifier.logits(imagesBHWC);
+    for (const { inputs, first: start, valid: count } of exampleBatches(store, BATCH)) {
+      const logits = await classifier.logits(inputs);
       const columns = logits.length / BATCH;
       for (let row = 0; row < count; row++) {
         const own = logits.subarray(row * columns + first, row * columns + first + classes);
@@ -102,7 +102,7 @@ function addRow(totals: { correct: number; loss: number; entropy: number }, logi
   totals.entropy += logits.reduce((sum, value) => sum - Math.exp(value - logSum) * (value - logSum), 0);
 }
 
-async function readSplit({ suiteDir, towerDir, split }: JudgeOptions, task: string): Promise<LabelledPixels> {
+async function readSplit({ suiteDir, towerDir, split }: JudgeOptions, task: string): Promise<LabelledExamples> {
   const preprocessorPath = join(towerDir, "base", "preprocessor_config.json");
   const preprocessing = parsePreprocessing(JSON.parse(await readFile(preprocessorPath, "utf8")), preprocessorPath);
   const dataset = await openDataset({ path: join(suiteDir, "tasks", task), split, where: `task ${task}` });

@@ -2,7 +2,7 @@
  * Heads as class prototypes: the mean feature of each class minus the mean of all classes, normalised. B images, E features,
  * C classes.
  */
-import { type ClipVisionConfig, createClassifier, type Engine, type Head } from "../../dist/index.js";
+import { type ClipVisionConfig, clipVisionModel, createClassifier, type Engine, type Head } from "../../dist/index.js";
 import { createRng, permutation } from "../../src/runtime/rng.js";
 import type { RawPixels } from "./raw-pixels.js";
 import { NORMALIZATION } from "./towers.js";
@@ -39,8 +39,7 @@ export async function towerFeatures(
     bias: new Float32Array(size),
   };
   const classifier = await createClassifier(engine, {
-    config,
-    normalization: NORMALIZATION,
+    model: clipVisionModel(config, NORMALIZATION),
     heads: [identity],
     batchSize: BATCH,
   });
@@ -51,7 +50,7 @@ export async function towerFeatures(
     // The classifier takes full batches: what fills the last one is cut off again.
     const images = new Uint8Array(BATCH * imageSize);
     images.set(pixels.images.subarray(first * imageSize, (first + BATCH) * imageSize));
-    const logits = await classifier.logits(images);
+    const logits = await classifier.logits(new Map([["images", images]]));
     features.set(logits.subarray(0, (pixels.count - first) * size), first * size);
   }
   await classifier.close();

@@ -5,6 +5,7 @@
  */
 import {
   type ClipVisionConfig,
+  clipVisionModel,
   clipVisionTensors,
   type Engine,
   fineTuneProgram,
@@ -73,8 +74,7 @@ export async function fineTune(run: FineTuneRun): Promise<Trained> {
   copyOut(state.parameters, trained);
   const executable = await run.engine.compile(
     fineTuneProgram({
-      config: run.config,
-      normalization: NORMALIZATION,
+      model: clipVisionModel(run.config, NORMALIZATION),
       tasks: run.tasks.map(({ name, pixels, images }) => ({ name, images, classes: pixels.classes.length })),
       labelSmoothing: run.labelSmoothing,
       logitScale: run.logitScale,

@@ -2,9 +2,10 @@
  * The files that belong to a model besides its config and weights (tokenizer, processors, code, chat templates, modules, licence), found before the work
  * and copied byte for byte at its end. Which they are, by name, is in companion-names.ts; here are links, sizes and kinds of files.
  */
-import { mkdir, open, readdir, stat } from "node:fs/promises";
+import { open, readdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { makeFolder } from "../runtime/make-folder.js";
 import { printable } from "../runtime/printable.js";
 import { openRegular } from "../runtime/regular-file.js";
 import {
@@ -88,7 +89,7 @@ export async function findCompanions(
 export async function copyCompanions(files: readonly Companion[], folder: string): Promise<void> {
   for (const { name, path } of files) {
     const target = join(folder, ...name.split("/"));
-    await mkdir(dirname(target), { recursive: true });
+    await makeFolder(dirname(target));
     const from = await openRegular(path, "a file of the model");
     const to = await open(target, "wx").catch(async (error: unknown) => {
       await from.close();

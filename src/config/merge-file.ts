@@ -112,7 +112,7 @@ export function looksLikeMergeFile(text: string): boolean {
 
 /** Reads a merge file. Throws ConfigError with every mistake in it. */
 export async function readMergeFile(file: string): Promise<MergeFile> {
-  const yaml = await readYamlFile(file, "a merge file");
+  const yaml = await readYamlFile(file, "a merge file", { aliases: true });
   const forms = plainForms(yaml);
   const parsed = mergeFileSchema.safeParse(forms.value);
   if (!parsed.success) {

@@ -92,7 +92,7 @@ export interface Trial {
 /** Reads a sweep file; `config` in the result is absolute. @throws ConfigError with every mistake */
 export async function openSweep(file: string, cwd: string): Promise<Sweep> {
   const absolute = path.resolve(cwd, file);
-  const { value, locate } = await readYamlFile(absolute, "a sweep file", file);
+  const { value, locate } = await readYamlFile(absolute, "a sweep file", { label: file });
   const parsed = sweepSchema.safeParse(value);
   if (!parsed.success) {
     const lines = parsed.error.issues.map(

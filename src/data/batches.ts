@@ -1,26 +1,21 @@
 /**
- * Batches of images. Adaptation gets `UnlabelledBatch`, which has no labels in it; training and evaluation with
- * labels say so in the type. Batches are copies: a view would drag the whole split along when it is sent to the
- * engine's worker. B batch, H, W, C height, width, channels.
+ * Batches of examples. Adaptation gets them without labels; training with labels says so in the type.
  */
-import type { LabelledPixels, UnlabelledPixels } from "./pixels.js";
+import type { ExampleStore, ExampleValues, LabelledExamples } from "./examples.js";
 import { batchIndices } from "./sampler.js";
 
 export interface UnlabelledBatch {
-  /** uint8 [B, H, W, C]. */
-  readonly imagesBHWC: Uint8Array;
-  /** B. */
+  /** The inputs of a model, by name. */
+  readonly inputs: ReadonlyMap<string, ExampleValues>;
   readonly count: number;
 }
 
-export interface LabelledBatch {
-  readonly imagesBHWC: Uint8Array;
+export interface LabelledBatch extends UnlabelledBatch {
   /** [B], indices into the classes. */
   readonly labelsB: Int32Array;
-  readonly count: number;
 }
 
-/** Which batch: the same request always gives the same images. */
+/** Which batch: the same request always gives the same examples. */
 export interface BatchPlace {
   readonly seed: number;
   readonly task: string;
@@ -29,39 +24,33 @@ export interface BatchPlace {
   readonly batchSize: number;
 }
 
-/** Batch `step` of the images alone. Throws DataError when the split is empty. */
-export function unlabelledBatch(pixels: UnlabelledPixels, place: BatchPlace): UnlabelledBatch {
-  const indices = batchIndices({ ...place, size: pixels.size });
-  return { imagesBHWC: gatherImages(pixels, indices), count: indices.length };
+/** Batch `step` of the examples alone. Throws DataError when the split is empty. */
+export function unlabelledBatch(store: ExampleStore, place: BatchPlace): UnlabelledBatch {
+  const indices = batchIndices({ ...place, size: store.size });
+  return { inputs: store.gather(indices), count: indices.length };
 }
 
-/** Batch `step` with labels; the same images as `unlabelledBatch`. Throws DataError when the split is empty. */
-export function labelledBatch(pixels: LabelledPixels, place: BatchPlace): LabelledBatch {
-  return gatherLabelled(pixels, batchIndices({ ...place, size: pixels.size }));
+/** Batch `step` with labels; the same examples as `unlabelledBatch`. Throws DataError when the split is empty. */
+export function labelledBatch(store: LabelledExamples, place: BatchPlace): LabelledBatch {
+  const indices = batchIndices({ ...place, size: store.size });
+  const labelsB = Int32Array.from(indices, (index) => store.labels[index] ?? -1);
+  return { inputs: store.gather(indices), labelsB, count: indices.length };
 }
 
 /**
- * Every image once, in order, in batches of exactly `batchSize`: only the first `valid` of a batch count, and the rest repeat the last one, so that
- * every batch has the same shape. `first` is the index of the batch's first image.
+ * Every example once, in order, in batches of exactly `batchSize`: only the first `valid` of a batch count, and the rest repeat the last one, so that
+ * every batch has the same shape. `first` is the index of the batch's first example.
  */
-export function* imageBatches(
-  pixels: UnlabelledPixels,
+export function* exampleBatches(
+  store: ExampleStore,
   batchSize: number,
-): Generator<{ readonly imagesBHWC: Uint8Array; readonly first: number; readonly valid: number }> {
-  for (let first = 0; first < pixels.size; first += batchSize) {
-    const indices = Uint32Array.from({ length: batchSize }, (_, offset) => Math.min(first + offset, pixels.size - 1));
-    yield { imagesBHWC: gatherImages(pixels, indices), first, valid: Math.min(batchSize, pixels.size - first) };
+): Generator<{
+  readonly inputs: ReadonlyMap<string, ExampleValues>;
+  readonly first: number;
+  readonly valid: number;
+}> {
+  for (let first = 0; first < store.size; first += batchSize) {
+    const indices = Uint32Array.from({ length: batchSize }, (_, offset) => Math.min(first + offset, store.size - 1));
+    yield { inputs: store.gather(indices), first, valid: Math.min(batchSize, store.size - first) };
   }
-}
-
-function gatherLabelled(pixels: LabelledPixels, indices: Uint32Array): LabelledBatch {
-  const labelsB = Int32Array.from(indices, (index) => pixels.labels[index] ?? -1);
-  return { imagesBHWC: gatherImages(pixels, indices), labelsB, count: indices.length };
-}
-
-function gatherImages({ images, height, width, channels }: UnlabelledPixels, indices: Uint32Array): Uint8Array {
-  const imageBytes = height * width * channels;
-  const imagesBHWC = new Uint8Array(indices.length * imageBytes);
-  for (const [position, index] of indices.entries()) images.copy(index, imagesBHWC, position * imageBytes);
-  return imagesBHWC;
 }

@@ -44,7 +44,7 @@ export function readmeFiles(
 function configsOf(readme: string): readonly Config[] {
   const head = headText(readme);
   if (head === undefined) return [];
-  const parsed = headSchema.safeParse(parseYaml(head, "README.md", DataError).value);
+  const parsed = headSchema.safeParse(parseYaml(head, "README.md", { Failure: DataError }).value);
   return parsed.success ? parsed.data.configs : [];
 }
 

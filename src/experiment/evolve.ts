@@ -58,7 +58,7 @@ export async function evolveRow(
   };
   const onVal = silent({ ...config, data }, experiment, path.basename(file, ".json"), options);
   return withSession(onVal, { ...options, log: () => {} }, async ({ inputs, evaluation }) => {
-    const pixels = await loadLabelled(inputs, inputs.judged, judgedOn, options.cacheDir);
+    const examples = await loadLabelled(inputs, inputs.judged, judgedOn, options.cacheDir);
     const findings = new Map<string, unknown>();
     const candidates: Candidate[] = [];
     let { seconds } = kept;
@@ -75,7 +75,7 @@ export async function evolveRow(
         const chosen = chooseMethod(row.method ?? "", settings);
         const judgeOn = await prepareMethod(onVal, inputs, chosen, { ...evaluation, findings });
         const val = (await judgeOn(evaluation)).row.average;
-        const judged = (await judgeOn({ ...evaluation, pixels })).row.average;
+        const judged = (await judgeOn({ ...evaluation, examples })).row.average;
         candidates.push({ settings, val, judged });
         seconds += (performance.now() - started) / 1000;
         await writeFileAtomic(file, `${JSON.stringify({ candidates, seconds })}\n`);

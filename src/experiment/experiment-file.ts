@@ -147,7 +147,7 @@ export interface Experiment extends z.output<typeof experimentSchema> {
 /** An experiment by its file, or by its name in `experimentsDir`. Paths in the result are absolute. Throws ConfigError with every mistake. */
 export async function openExperiment(nameOrPath: string, experimentsDir: string, cwd: string): Promise<Experiment> {
   const file = await findFile(nameOrPath, experimentsDir, cwd);
-  const { value, locate } = await readYamlFile(file, "an experiment");
+  const { value, locate } = await readYamlFile(file, "an experiment", { aliases: true });
   const parsed = experimentSchema.safeParse(value);
   if (!parsed.success) {
     const problems = parsed.error.issues.map(

@@ -151,10 +151,10 @@ async function judgeOnBoth(
   const started = performance.now();
   const chosen = chooseMethod(row.method ?? "", settings);
   return withSession(config, { ...options, log: () => {} }, async ({ inputs, evaluation }) => {
-    const pixels = await loadLabelled(inputs, inputs.judged, judgedSplit, options.cacheDir);
+    const examples = await loadLabelled(inputs, inputs.judged, judgedSplit, options.cacheDir);
     const judge = await prepareMethod(config, inputs, chosen, evaluation);
     const val = await judge(evaluation);
-    const judged = await judge({ ...evaluation, pixels });
+    const judged = await judge({ ...evaluation, examples });
     const candidate = { settings, val: val.row.average, judged: judged.row.average };
     return { candidates: [candidate], seconds: (performance.now() - started) / 1000 };
   });

@@ -3,8 +3,10 @@
  * takes one coefficient per tensor and task, so all granularities run the same graph.
  * Source: AdaMerging (task-wise and layer-wise, a "layer" is one parameter tensor), aTLAS (blocks).
  */
+import type { Bundle } from "../checkpoint/bundle.js";
 import { ConfigError } from "../errors.js";
-import { blockPlace, lastBlocks } from "./depth.js";
+import type { Model, ModelTensor } from "../model/family.js";
+import { mergeableTensors } from "./merged-weights.js";
 
 export type Granularity = "task-wise" | "block-wise" | "layer-wise" | "groups";
 
@@ -28,11 +30,27 @@ export interface Grouping {
   readonly groupOf: readonly number[];
 }
 
+/** What a grouping asks of a tensor. */
+export type GroupedTensor = Pick<ModelTensor, "name" | "block" | "stack" | "part" | "fusedAs">;
+
 const REST = "rest";
 
+/** Groups those of a model's tensors that a bundle has task vectors of. Throws ConfigError as `groupTensors`. */
+export function groupMergeable(
+  bundle: Bundle,
+  { tensors }: Pick<Model, "tensors">,
+  options: GroupingOptions,
+): Grouping {
+  const merged = new Set(mergeableTensors(bundle));
+  return groupTensors(
+    tensors.filter(({ name }) => merged.has(name)),
+    options,
+  );
+}
+
 /** Assigns each tensor to a group. Throws ConfigError when a pattern of `groups` takes no tensor. */
-export function groupTensors(tensors: readonly string[], options: GroupingOptions): Grouping {
-  const nameOf = namer(options, tensors);
+export function groupTensors(tensors: readonly GroupedTensor[], options: GroupingOptions): Grouping {
+  const nameOf = namer(options);
   const indices = new Map<string, number>();
   const groupOf = tensors.map((tensor) => {
     const name = nameOf(tensor);
@@ -44,28 +62,26 @@ export function groupTensors(tensors: readonly string[], options: GroupingOption
     for (const { name, match } of options.groups) {
       if (indices.has(name)) continue;
       throw new ConfigError(
-        `groups: the group ${name} (${match.join(", ")}) takes no tensor; earlier groups win, and names look like ${tensors[0] ?? "(none)"}`,
+        `groups: the group ${name} (${match.join(", ")}) takes no tensor; earlier groups win, and names look like ${tensors[0]?.name ?? "(none)"}`,
       );
     }
   }
-  return { groups: [...indices.keys()], tensors, groupOf };
+  return { groups: [...indices.keys()], tensors: tensors.map(({ name }) => name), groupOf };
 }
 
-function namer(
-  { granularity, groups, shareQkv }: GroupingOptions,
-  tensors: readonly string[],
-): (tensor: string) => string {
+function namer({ granularity, groups, shareQkv }: GroupingOptions): (tensor: GroupedTensor) => string {
   switch (granularity) {
     case "task-wise":
       return () => "all";
     case "block-wise":
-      return blockGroup(lastBlocks(tensors).size > 1);
+      return blockGroup;
     case "layer-wise":
-      return shareQkv ? withSharedQkv : (tensor) => tensor;
+      // open_clip fuses q, k and v into one `in_proj` tensor, which is one layer in the paper.
+      return ({ name, fusedAs }) => (shareQkv ? (fusedAs ?? name) : name);
     case "groups": {
       const matchers = groups.map(({ name, match }) => ({ name, patterns: match.map(globToRegExp) }));
       return (tensor) =>
-        matchers.find(({ patterns }) => patterns.some((pattern) => pattern.test(tensor)))?.name ?? REST;
+        matchers.find(({ patterns }) => patterns.some((pattern) => pattern.test(tensor.name)))?.name ?? REST;
     }
     default:
       return granularity satisfies never;
@@ -73,17 +89,8 @@ function namer(
 }
 
 /** Embeddings and the first norm form `embeddings`; the last norm and the projection form `output`. Of several stacks, each has blocks of its own. */
-function blockGroup(hasStacks: boolean): (tensor: string) => string {
-  return (tensor) => {
-    const place = blockPlace(tensor);
-    if (place !== undefined) return `${hasStacks ? place.stack : "block"}.${place.block}`;
-    return tensor.includes(".embeddings.") || tensor.includes(".pre_layrnorm.") ? "embeddings" : "output";
-  };
-}
-
-/** open_clip fuses q, k and v into one `in_proj` tensor, which is one layer in the paper. */
-function withSharedQkv(tensor: string): string {
-  return tensor.replace(/\.self_attn\.[qkv]_proj\./, ".self_attn.qkv_proj.");
+function blockGroup({ block, stack = "block", part }: GroupedTensor): string {
+  return block === undefined ? part : `${stack}.${block}`;
 }
 
 /** `*` matches any run of characters (dots included), `?` one; everything else itself. */

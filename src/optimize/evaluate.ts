@@ -1,17 +1,16 @@
 /**
- * Accuracy of a model on labelled images, and how sure it is of unlabelled ones. One compiled forward serves every task: all heads are applied to the same
- * features, and each task reads its own columns. B images, C classes of one task, A classes of all tasks together.
+ * Accuracy of a model on labelled examples, and how sure it is of unlabelled ones. One compiled forward serves every task: all heads are applied to
+ * the same features, and each task reads its own columns. B examples, C classes of one task, A classes of all tasks together.
  */
 
-import { imageBatches } from "../data/batches.js";
-import { isLabelled, type LabelledPixels, type PixelStore, type UnlabelledPixels } from "../data/pixels.js";
-import type { Engine, Executable, Program, TensorSource, TensorSpec } from "../engine/program.js";
+import { exampleBatches } from "../data/batches.js";
+import { type ExampleStore, type ExampleValues, isLabelled, type LabelledExamples } from "../data/examples.js";
+import type { Engine, Executable, Program } from "../engine/program.js";
 import { tf } from "../engine/tf.js";
 import { assert, NumericError } from "../errors.js";
-import type { ClipVisionConfig } from "../model/clip-config.js";
-import { clipVisionFeatures, clipVisionTensors, type Normalization } from "../model/clip-vision.js";
+import type { Model } from "../model/family.js";
 import { type Head, headLogits } from "../model/heads.js";
-import { headSources, headSpecs, lookup } from "./step-program.js";
+import { headSources, headSpecs, lookup, weightName, weightSources, weightSpecs } from "./step-program.js";
 
 /** What predictions say by themselves, without the true classes. */
 export interface UnlabelledEvaluation {
@@ -40,79 +39,72 @@ export interface EvaluateOptions {
 
 /** A compiled forward with replaceable weights. */
 export interface Classifier {
-  /** Sets every tensor of the tower. */
+  /** Sets every tensor of the model. */
   setWeights(weights: ReadonlyMap<string, Float32Array>): Promise<void>;
-  /** Evaluates `task` on the first `limit` images, or on all of them; against their labels where they have some. */
-  evaluate(task: string, pixels: LabelledPixels, options?: EvaluateOptions): Promise<Evaluation>;
-  evaluate(task: string, pixels: PixelStore, options?: EvaluateOptions): Promise<Evaluation | UnlabelledEvaluation>;
-  /** Logits [N, C] of the task's head for the first `limit` images, or for all. */
-  taskLogits(task: string, pixels: UnlabelledPixels, options?: EvaluateOptions): Promise<Float32Array>;
-  /** Softmax [N, C] of the task's logits for every image, float32. */
-  probabilities(task: string, pixels: UnlabelledPixels): Promise<Float32Array>;
-  /** Logits [B, A] of one batch of images, uint8 [B, H, W, C]. */
-  logits(imagesBHWC: Uint8Array): Promise<Float32Array>;
+  /** Evaluates `task` on the first `limit` examples, or on all of them; against their labels where they have some. */
+  evaluate(task: string, store: LabelledExamples, options?: EvaluateOptions): Promise<Evaluation>;
+  evaluate(task: string, store: ExampleStore, options?: EvaluateOptions): Promise<Evaluation | UnlabelledEvaluation>;
+  /** Logits [N, C] of the task's head for the first `limit` examples, or for all. */
+  taskLogits(task: string, store: ExampleStore, options?: EvaluateOptions): Promise<Float32Array>;
+  /** Softmax [N, C] of the task's logits for every example, float32. */
+  probabilities(task: string, store: ExampleStore): Promise<Float32Array>;
+  /** Logits [B, A] of one batch of examples: the model's inputs by name. */
+  logits(inputs: ReadonlyMap<string, ExampleValues>): Promise<Float32Array>;
   close(): Promise<void>;
 }
 
 /** As Guo et al. 2017 (arXiv:1706.04599). */
 const CALIBRATION_BINS = 15;
-const INPUT_IMAGES = "images";
 const OUTPUT_LOGITS = "logits";
 
 export interface ClassifierOptions {
-  readonly config: ClipVisionConfig;
-  readonly normalization: Normalization;
+  readonly model: Model;
   readonly heads: readonly Head[];
   readonly batchSize: number;
 }
 
-/** Compiles the forward of the tower with all heads. */
+/** Compiles the forward of the model with all heads. */
 export async function createClassifier(engine: Engine, options: ClassifierOptions): Promise<Classifier> {
   const executable = await engine.compile(classifyProgram(options));
   await executable.bind(new Map(headSources(options.heads)));
-  const taskLogits: Classifier["taskLogits"] = (task, pixels, how = {}) =>
-    logitsOf(executable, options, task, pixels, how);
-  async function evaluate(task: string, pixels: LabelledPixels, how?: EvaluateOptions): Promise<Evaluation>;
+  const taskLogits: Classifier["taskLogits"] = (task, store, how = {}) =>
+    logitsOf(executable, options, task, store, how);
+  async function evaluate(task: string, store: LabelledExamples, how?: EvaluateOptions): Promise<Evaluation>;
   async function evaluate(
     task: string,
-    pixels: PixelStore,
+    store: ExampleStore,
     how?: EvaluateOptions,
   ): Promise<Evaluation | UnlabelledEvaluation>;
-  async function evaluate(task: string, pixels: PixelStore, how: EvaluateOptions = {}) {
-    const logitsNC = await taskLogits(task, pixels, how);
-    return judgePixels(task, logitsNC, columnsOf(options.heads, task).classes, pixels);
+  async function evaluate(task: string, store: ExampleStore, how: EvaluateOptions = {}) {
+    const logitsNC = await taskLogits(task, store, how);
+    return judgeExamples(task, logitsNC, columnsOf(options.heads, task).classes, store);
   }
   return {
-    setWeights: (weights) => executable.bind(weightSources(options.config, weights)),
+    setWeights: (weights) => executable.bind(new Map(weightSources(options.model, weights))),
     evaluate,
     taskLogits,
-    probabilities: async (task, pixels) =>
-      softmaxRows(await taskLogits(task, pixels), columnsOf(options.heads, task).classes),
-    logits: (imagesBHWC) => batchLogits(executable, imagesBHWC),
+    probabilities: async (task, store) =>
+      softmaxRows(await taskLogits(task, store), columnsOf(options.heads, task).classes),
+    logits: (inputs) => batchLogits(executable, inputs),
     close: () => executable.close(),
   };
 }
 
-async function batchLogits(executable: Executable, imagesBHWC: Uint8Array): Promise<Float32Array> {
-  const logits = (await executable.run(new Map([[INPUT_IMAGES, imagesBHWC]]))).get(OUTPUT_LOGITS);
+async function batchLogits(executable: Executable, inputs: ReadonlyMap<string, ExampleValues>): Promise<Float32Array> {
+  const logits = (await executable.run(inputs)).get(OUTPUT_LOGITS);
   assert(logits !== undefined, "the classifier has no logits");
   return logits;
 }
 
-/** Frozen: `weights/<name>` and the heads. Input: `images` uint8 [B, H, W, C]. Output: `logits` [B, A]. */
-export function classifyProgram({ config, normalization, heads, batchSize }: ClassifierOptions): Program {
-  const weights = clipVisionTensors(config).map(({ name, shape }): [string, TensorSpec] => [
-    `weights/${name}`,
-    { shape, dtype: "float32" },
-  ]);
-  const side = config.imageSize;
+/** Frozen: `weights/<name>` and the heads. Inputs: those of the model for B examples. Output: `logits` [B, A]. */
+export function classifyProgram({ model, heads, batchSize }: ClassifierOptions): Program {
   return {
     name: "classify",
-    frozen: new Map([...weights, ...headSpecs(heads)]),
-    inputs: new Map([[INPUT_IMAGES, { shape: [batchSize, side, side, config.channels], dtype: "uint8" }]]),
+    frozen: new Map([...weightSpecs(model), ...headSpecs(heads)]),
+    inputs: model.inputs(batchSize),
     build: (tensors) => {
       const get = lookup(tensors);
-      const featuresBE = clipVisionFeatures(config, normalization, (name) => get(`weights/${name}`), get(INPUT_IMAGES));
+      const featuresBE = model.features((name) => get(weightName(name)), get);
       const logits = heads.map(({ task, logitScale }) =>
         headLogits(featuresBE, get(`head/${task}/weight`), get(`head/${task}/bias`), logitScale),
       );
@@ -121,35 +113,22 @@ export function classifyProgram({ config, normalization, heads, batchSize }: Cla
   };
 }
 
-function weightSources(
-  config: ClipVisionConfig,
-  weights: ReadonlyMap<string, Float32Array>,
-): Map<string, TensorSource> {
-  return new Map(
-    clipVisionTensors(config).map(({ name }) => {
-      const values = weights.get(name);
-      assert(values !== undefined, `no weights for ${name}`);
-      return [`weights/${name}`, { kind: "memory", values }];
-    }),
-  );
-}
-
-/** Logits [N, C] of the task's own head for the first `limit` images. */
+/** Logits [N, C] of the task's own head for the first `limit` examples. */
 async function logitsOf(
   executable: Executable,
   { heads, batchSize }: ClassifierOptions,
   task: string,
-  pixels: UnlabelledPixels,
+  store: ExampleStore,
   { limit, signal }: EvaluateOptions,
 ): Promise<Float32Array> {
   const { firstColumn, columns, classes } = columnsOf(heads, task);
-  const images = Math.min(limit ?? pixels.size, pixels.size);
-  const logitsNC = new Float32Array(images * classes);
-  for (const { imagesBHWC, first, valid } of imageBatches(pixels, batchSize)) {
-    if (first >= images) break;
+  const examples = Math.min(limit ?? store.size, store.size);
+  const logitsNC = new Float32Array(examples * classes);
+  for (const { inputs, first, valid } of exampleBatches(store, batchSize)) {
+    if (first >= examples) break;
     signal?.throwIfAborted();
-    const logits = await batchLogits(executable, imagesBHWC);
-    for (let row = 0; row < Math.min(valid, images - first); row++) {
+    const logits = await batchLogits(executable, inputs);
+    for (let row = 0; row < Math.min(valid, examples - first); row++) {
       const begin = row * columns + firstColumn;
       logitsNC.set(logits.subarray(begin, begin + classes), (first + row) * classes);
     }
@@ -157,14 +136,14 @@ async function logitsOf(
   return logitsNC;
 }
 
-/** What logits [N, C] of the first N images are worth: against their labels where they have some. Throws NumericError as `judgeLogits`. */
-export function judgePixels(
+/** What logits [N, C] of the first N examples are worth: against their labels where they have some. Throws NumericError as `judgeLogits`. */
+export function judgeExamples(
   task: string,
   logitsNC: Float32Array,
   classes: number,
-  pixels: PixelStore,
+  store: ExampleStore,
 ): Evaluation | UnlabelledEvaluation {
-  if (isLabelled(pixels)) return judgeLogits(task, logitsNC, classes, pixels.labels);
+  if (isLabelled(store)) return judgeLogits(task, logitsNC, classes, store.labels);
   const images = logitsNC.length / classes;
   const predictions = new Int32Array(images);
   let entropy = 0;

@@ -1,12 +1,12 @@
 /**
- * A step in several passes: each sees an equal part of every task's images, and losses and gradients are averaged in float64. Since losses
- * are means over images, that is the whole step's result but for rounding. T tasks, B images of each in the whole step, S passes.
+ * A step in several passes: each sees an equal part of every task's examples, and losses and gradients are averaged in float64. Since losses
+ * are means over examples, that is the whole step's result but for rounding. T tasks, B examples of each in the whole step, S passes.
  */
 import type { Executable, TensorValues } from "../engine/program.js";
 import { assert } from "../errors.js";
-import { STEP_INPUT_COEFFICIENTS, STEP_INPUT_IMAGES } from "./step-program.js";
+import { isStepTargets, STEP_INPUT_COEFFICIENTS } from "./step-program.js";
 
-/** `pass` is compiled for B / S images of each task; the result takes the inputs of the whole step. */
+/** `pass` is compiled for B / S examples of each task; the result takes the inputs of the whole step. */
 export function microBatched(pass: Executable, tasks: number, passes: number): Executable {
   if (passes === 1) return pass;
   return {
@@ -29,8 +29,8 @@ export function microBatched(pass: Executable, tasks: number, passes: number): E
 
   function partOf(name: string, values: TensorValues, index: number): TensorValues {
     if (name === STEP_INPUT_COEFFICIENTS) return values;
-    // Images lie task after task; targets are of one task each.
-    const blocks = name === STEP_INPUT_IMAGES ? tasks : 1;
+    // Examples lie task after task; targets are of one task each.
+    const blocks = isStepTargets(name) ? 1 : tasks;
     const block = values.length / blocks;
     const part = block / passes;
     assert(Number.isInteger(part), `${name} cannot be split into ${passes} parts`);

@@ -1,39 +1,37 @@
 /**
- * What merging methods ask of models on unlabelled images: Gram matrices of the linear layers' inputs, the diagonal of the Fisher
- * information, and the gradient of the entropy. Each is a compiled program; sums over images are float64. B images, C classes, I inputs of a layer.
+ * What merging methods ask of models on unlabelled examples: Gram matrices of the linear layers' inputs, the diagonal of the Fisher
+ * information, and the gradient of the entropy. Each is a compiled program; sums over examples are float64. B examples, C classes, I inputs of a layer.
  */
-import { imageBatches } from "../data/batches.js";
-import { selectPixels, type UnlabelledPixels } from "../data/pixels.js";
+import { exampleBatches } from "../data/batches.js";
+import { type ExampleStore, type ExampleValues, selectExamples } from "../data/examples.js";
 import { drawnIndices } from "../data/sampler.js";
-import type { Engine, Executable, Program, TensorSource, TensorSpec } from "../engine/program.js";
+import type { Engine, Executable, Program, TensorSpec } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
-import type { ModelProbe, Weights } from "../merge/methods/method.js";
-import type { ClipVisionConfig } from "../model/clip-config.js";
-import { clipVisionFeatures, clipVisionTensors, type Normalization } from "../model/clip-vision.js";
+import type { ModelProbe } from "../merge/methods/method.js";
+import type { Model } from "../model/family.js";
 import { type Head, headLogits } from "../model/heads.js";
 import { meanEntropy } from "../objective/entropy.js";
 import type { Classifier } from "./evaluate.js";
-import { headSources, headSpecs, lookup } from "./step-program.js";
+import { headSources, headSpecs, lookup, weightName, weightSources, weightSpecs } from "./step-program.js";
 
 export interface ModelProbeOptions {
-  readonly config: ClipVisionConfig;
-  readonly normalization: Normalization;
+  readonly model: Model;
   readonly heads: readonly Head[];
   readonly classifier: Classifier;
-  /** The images of each task, read when they are first asked for. */
-  readonly pixels: () => Promise<ReadonlyMap<string, UnlabelledPixels>>;
-  /** Of the images that are drawn. */
+  /** The examples of each task, read when they are first asked for. */
+  readonly stores: () => Promise<ReadonlyMap<string, ExampleStore>>;
+  /** Of the examples that are drawn. */
   readonly seed: number;
   readonly signal: AbortSignal;
 }
 
-/** Images of a Gram matrix's pass: all of them count, so the batch must divide their number. */
+/** Examples of a Gram matrix's pass: all of them count, so the batch must divide their number. */
 const MOST_BATCH = 32;
-/** Backward passes of one image in one run: what a run costs besides, such as handing over its results, is shared. */
+/** Backward passes of one example in one run: what a run costs besides, such as handing over its results, is shared. */
 const CLASSES_PER_PASS = 4;
 
-/** A probe of models of this tower. Close it with the engine. */
+/** A probe of such models. Close it with the engine. */
 export function createModelProbe(engine: Engine, options: ModelProbeOptions): ModelProbe {
   const programs = new Map<string, Promise<Executable>>();
   const compiled = (key: string, program: () => Program): Promise<Executable> => {
@@ -41,30 +39,30 @@ export function createModelProbe(engine: Engine, options: ModelProbeOptions): Mo
     programs.set(key, found);
     return found;
   };
-  const draw = async (task: number, examples: number): Promise<UnlabelledPixels> => {
+  const draw = async (task: number, examples: number): Promise<ExampleStore> => {
     const name = options.heads[task]?.task ?? "";
-    const store = (await options.pixels()).get(name);
-    assert(store !== undefined, `no images of task ${name}`);
-    return selectPixels(store, drawnIndices(store.size, examples, { seed: options.seed, task: name }));
+    const store = (await options.stores()).get(name);
+    assert(store !== undefined, `no examples of task ${name}`);
+    return selectExamples(store, drawnIndices(store.size, examples, { seed: options.seed, task: name }));
   };
   return {
     grams: async (task, weights, examples, tensors) => {
       const store = await draw(task, examples);
       const batchSize = largestDivisor(store.size, MOST_BATCH);
-      const linear = linearLayers(options.config).filter((name) => tensors.includes(name));
+      const linear = linearLayers(options.model).filter(({ name }) => tensors.includes(name));
       if (linear.length === 0) return new Map();
-      const layers = new Set(linear.map(sharedWith));
+      const layers = new Set(linear.map(({ input }) => input));
       const key = `grams ${batchSize} ${[...layers].join()}`;
       const executable = await compiled(key, () => gramProgram(options, batchSize, layers));
-      await executable.bind(weightSources(options.config, weights));
+      await executable.bind(new Map(weightSources(options.model, weights)));
       const sums = new Map<string, Float64Array>();
-      for (const { imagesBHWC } of imageBatches(store, batchSize)) {
+      for (const { inputs } of exampleBatches(store, batchSize)) {
         options.signal.throwIfAborted();
-        for (const [name, values] of await executable.run(new Map([["images", imagesBHWC]]))) addTo(sums, name, values);
+        for (const [name, values] of await executable.run(inputs)) addTo(sums, name, values);
       }
       return new Map(
-        linear.map((name) => {
-          const gram = sums.get(sharedWith(name));
+        linear.map(({ name, input }) => {
+          const gram = sums.get(input);
           assert(gram !== undefined, `no Gram matrix of ${name}`);
           return [name, gram];
         }),
@@ -77,9 +75,9 @@ export function createModelProbe(engine: Engine, options: ModelProbeOptions): Mo
       await options.classifier.setWeights(weights);
       const probabilitiesNC = await options.classifier.probabilities(head.task, store);
       const executable = await compiled(`fisher ${head.task}`, () => fisherProgram(options, head));
-      await executable.bind(new Map([...weightSources(options.config, weights), ...headSources([head])]));
+      await executable.bind(new Map([...weightSources(options.model, weights), ...headSources([head])]));
       const sums = new Map<string, Float64Array>();
-      for (const { imagesBHWC, first } of imageBatches(store, 1)) {
+      for (const { inputs: example, first } of exampleBatches(store, 1)) {
         const own = probabilitiesNC.subarray(first * head.classes, (first + 1) * head.classes);
         const chosen = likelyClasses(own, coverage);
         for (let from = 0; from < chosen.length; from += CLASSES_PER_PASS) {
@@ -91,11 +89,7 @@ export function createModelProbe(engine: Engine, options: ModelProbeOptions): Mo
             classesPC[pass * head.classes + index] = 1;
             sharesP[pass] = own[index] ?? 0;
           }
-          const inputs = new Map<string, Float32Array | Uint8Array>([
-            ["images", imagesBHWC],
-            ["classes", classesPC],
-            ["shares", sharesP],
-          ]);
+          const inputs = new Map<string, ExampleValues>([...example, ["classes", classesPC], ["shares", sharesP]]);
           for (const [name, values] of await executable.run(inputs)) addTo(sums, name, values);
         }
       }
@@ -109,11 +103,11 @@ export function createModelProbe(engine: Engine, options: ModelProbeOptions): Mo
       const batchSize = largestDivisor(store.size, MOST_BATCH);
       const key = `entropy ${head.task} ${batchSize}`;
       const executable = await compiled(key, () => entropyProgram(options, head, batchSize));
-      await executable.bind(new Map([...weightSources(options.config, weights), ...headSources([head])]));
+      await executable.bind(new Map([...weightSources(options.model, weights), ...headSources([head])]));
       const sums = new Map<string, Float64Array>();
-      for (const { imagesBHWC } of imageBatches(store, batchSize)) {
+      for (const { inputs } of exampleBatches(store, batchSize)) {
         options.signal.throwIfAborted();
-        for (const [name, values] of await executable.run(new Map([["images", imagesBHWC]]))) addTo(sums, name, values);
+        for (const [name, values] of await executable.run(inputs)) addTo(sums, name, values);
       }
       for (const sum of sums.values()) divide(sum, store.size / batchSize);
       return sums;
@@ -152,41 +146,19 @@ function largestDivisor(count: number, most: number): number {
   return 1;
 }
 
-function weightSources(config: ClipVisionConfig, weights: Weights): Map<string, TensorSource> {
-  return new Map(
-    clipVisionTensors(config).map(({ name }) => {
-      const values = weights.get(name);
-      assert(values !== undefined, `no weights for ${name}`);
-      return [`weights/${name}`, { kind: "memory", values }];
-    }),
-  );
-}
-
-function weightSpecs(config: ClipVisionConfig): [string, TensorSpec][] {
-  return clipVisionTensors(config).map(({ name, shape }) => [`weights/${name}`, { shape, dtype: "float32" }]);
-}
-
-function imageSpec({ imageSize, channels }: ClipVisionConfig, count: number): TensorSpec {
-  return { shape: [count, imageSize, imageSize, channels], dtype: "uint8" };
-}
-
 /**
  * Layers that get the same input (query, key and value) share an output, named by the first of them. All tokens count, those of the last block
  * too, as in the published code.
  */
-function gramProgram(
-  { config, normalization }: ModelProbeOptions,
-  batchSize: number,
-  layers: ReadonlySet<string>,
-): Program {
+function gramProgram({ model }: ModelProbeOptions, batchSize: number, layers: ReadonlySet<string>): Program {
   return {
     name: "grams",
-    frozen: new Map(weightSpecs(config)),
-    inputs: new Map([["images", imageSpec(config, batchSize)]]),
+    frozen: new Map(weightSpecs(model)),
+    inputs: model.inputs(batchSize),
     build: (tensors) => {
       const get = lookup(tensors);
       const grams = new Map<string, Tensor>();
-      clipVisionFeatures(config, normalization, (name) => get(`weights/${name}`), get("images"), {
+      model.features((name) => get(weightName(name)), get, {
         wholeLastBlock: true,
         input: (weight, x) => {
           if (!layers.has(weight)) return;
@@ -199,50 +171,43 @@ function gramProgram(
   };
 }
 
-/** The layer whose input this layer's is. */
-function sharedWith(weight: string): string {
-  return weight.replace(/\.(k|v)_proj\.weight$/, ".q_proj.weight");
+/** Weights of linear layers, each with the first layer that has the same input. */
+function linearLayers({ tensors }: Model): { readonly name: string; readonly input: string }[] {
+  return tensors.flatMap(({ name, sharesInput }) => (sharesInput === undefined ? [] : [{ name, input: sharesInput }]));
 }
 
-/** Weights of linear layers: all matrices but the positions' embeddings. */
-function linearLayers(config: ClipVisionConfig): string[] {
-  return clipVisionTensors(config).flatMap(({ name, shape }) =>
-    shape.length === 2 && !name.endsWith(".position_embedding.weight") ? [name] : [],
-  );
-}
-
-/** Input: `images` [B, H, W, C]. Outputs by tensor: the gradient of the mean entropy over the batch. */
-function entropyProgram({ config, normalization }: ModelProbeOptions, head: Head, batchSize: number): Program {
-  const names = clipVisionTensors(config).map(({ name }) => name);
+/** Inputs: those of the model. Outputs by tensor: the gradient of the mean entropy over the batch. */
+function entropyProgram({ model }: ModelProbeOptions, head: Head, batchSize: number): Program {
+  const names = model.tensors.map(({ name }) => name);
   return {
     name: `entropy gradient of ${head.task}`,
-    frozen: new Map([...weightSpecs(config), ...headSpecs([head])]),
-    inputs: new Map([["images", imageSpec(config, batchSize)]]),
+    frozen: new Map([...weightSpecs(model), ...headSpecs([head])]),
+    inputs: model.inputs(batchSize),
     build: (tensors) => {
       const get = lookup(tensors);
       const entropy = (...weights: Tensor[]): Tensor => {
         const byName = new Map(names.map((name, index): [string, Tensor] => [name, weights[index] ?? get(name)]));
-        const features = clipVisionFeatures(config, normalization, lookup(byName), get("images"));
+        const features = model.features(lookup(byName), get);
         const [weight, bias] = [get(`head/${head.task}/weight`), get(`head/${head.task}/bias`)];
         return meanEntropy(headLogits(features, weight, bias, head.logitScale), { form: "log_softmax" });
       };
-      const { grads } = tf.valueAndGrads(entropy)(names.map((name) => get(`weights/${name}`)));
+      const { grads } = tf.valueAndGrads(entropy)(names.map((name) => get(weightName(name))));
       return new Map(names.flatMap((name, index): [string, Tensor][] => [[name, grads[index] ?? tf.scalar(0)]]));
     },
   };
 }
 
 /**
- * Inputs: one image, `classes` [P, C] with 1 for one class of each pass and 0 for the others, `shares` [P]. Outputs by tensor: the sum over
+ * Inputs: those of the model for one example, `classes` [P, C] with 1 for one class of each pass and 0 for the others, `shares` [P]. Outputs by tensor: the sum over
  * passes of share (d log p(class) / d weight)^2.
  */
-function fisherProgram({ config, normalization }: ModelProbeOptions, head: Head): Program {
-  const names = clipVisionTensors(config).map(({ name }) => name);
+function fisherProgram({ model }: ModelProbeOptions, head: Head): Program {
+  const names = model.tensors.map(({ name }) => name);
   return {
     name: `fisher of ${head.task}`,
-    frozen: new Map([...weightSpecs(config), ...headSpecs([head])]),
+    frozen: new Map([...weightSpecs(model), ...headSpecs([head])]),
     inputs: new Map<string, TensorSpec>([
-      ["images", imageSpec(config, 1)],
+      ...model.inputs(1),
       ["classes", { shape: [CLASSES_PER_PASS, head.classes], dtype: "float32" }],
       ["shares", { shape: [CLASSES_PER_PASS], dtype: "float32" }],
     ]),
@@ -250,12 +215,12 @@ function fisherProgram({ config, normalization }: ModelProbeOptions, head: Head)
       const get = lookup(tensors);
       const logProbability = (classC: Tensor, weights: readonly Tensor[]): Tensor => {
         const byName = new Map(names.map((name, index): [string, Tensor] => [name, weights[index] ?? get(name)]));
-        const features = clipVisionFeatures(config, normalization, lookup(byName), get("images"));
+        const features = model.features(lookup(byName), get);
         const [weight, bias] = [get(`head/${head.task}/weight`), get(`head/${head.task}/bias`)];
         const logitsBC = headLogits(features, weight, bias, head.logitScale);
         return tf.sum(tf.mul(tf.logSoftmax(logitsBC), tf.reshape(classC, [1, head.classes])));
       };
-      const own = names.map((name) => get(`weights/${name}`));
+      const own = names.map((name) => get(weightName(name)));
       const shares = tf.unstack(get("shares"));
       const passes = tf.unstack(get("classes")).map((classC) => {
         const { grads } = tf.valueAndGrads((...weights: Tensor[]) => logProbability(classC, weights))(own);

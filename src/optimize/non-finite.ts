@@ -1,19 +1,18 @@
 /**
- * Where a step left the finite numbers: which merged tensor, or which part of the tower for which tasks. Compiled and run only after a
+ * Where a step left the finite numbers: which merged tensor, or which part of the model for which tasks. Compiled and run only after a
  * loss came out as NaN or infinite, with the inputs of that step; the gradient cannot tell, since NaN reaches all of it.
- * K task vectors, N merged tensors, P parts, T tasks with images, B images each.
+ * K task vectors, N merged tensors, P parts, T tasks with examples, B examples each.
  */
 import type { Engine, Program, TensorSpec, TensorValues } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
 import { mergeableTensors } from "../merge/merged-weights.js";
-import { clipVisionFeatures } from "../model/clip-vision.js";
 import { microBatched } from "./micro-batches.js";
 import {
+  isStepTargets,
   lookup,
   mergedWeights,
   STEP_INPUT_COEFFICIENTS,
-  STEP_INPUT_IMAGES,
   type StepProgramOptions,
   stepSources,
   stepSpecs,
@@ -31,7 +30,7 @@ export interface SuspectStep {
 }
 
 /**
- * A sentence that says where the numbers stop to be finite in a step with these inputs (coefficients [N, K] and images), and which
+ * A sentence that says where the numbers stop to be finite in a step with these inputs (coefficients [N, K] and examples), and which
  * coefficient there is the largest.
  */
 export async function locateNonFinite(
@@ -42,7 +41,7 @@ export async function locateNonFinite(
   const probe = await engine.compile(probeProgram(options, parts));
   try {
     await probe.bind(stepSources(options));
-    const wanted = new Map([...inputs].filter(([name]) => [STEP_INPUT_COEFFICIENTS, STEP_INPUT_IMAGES].includes(name)));
+    const wanted = new Map([...inputs].filter(([name]) => !isStepTargets(name)));
     const outputs = await microBatched(probe, options.heads.length, passes).run(wanted);
     const coefficientsNK = inputs.get(STEP_INPUT_COEFFICIENTS);
     assert(coefficientsNK instanceof Float32Array, "a step without coefficients");
@@ -98,14 +97,13 @@ function largestCoefficient(
  * `parts` [P, T] in the order of the computation. Fills `parts` with the names of the parts when it is built.
  */
 function probeProgram(options: SuspectStep["options"], parts: string[]): Program {
-  const { bundle, config, heads, imagesPerTask } = options;
-  const side = config.imageSize;
+  const { bundle, model, heads, examplesPerTask } = options;
   return {
     name: "non-finite-probe",
     frozen: stepSpecs(options),
     inputs: new Map<string, TensorSpec>([
       [STEP_INPUT_COEFFICIENTS, { shape: [mergeableTensors(bundle).length, bundle.tasks.length], dtype: "float32" }],
-      [STEP_INPUT_IMAGES, { shape: [heads.length * imagesPerTask, side, side, config.channels], dtype: "uint8" }],
+      ...model.inputs(heads.length * examplesPerTask),
     ]),
     build: (tensors) => {
       const get = lookup(tensors);
@@ -115,12 +113,10 @@ function probeProgram(options: SuspectStep["options"], parts: string[]): Program
         parts.push(part);
         rows.push(markPerTask(values, heads.length));
       };
-      const features = clipVisionFeatures(config, options.normalization, weights, get(STEP_INPUT_IMAGES), {
-        part: observe,
-      });
+      const features = model.features(weights, get, { part: observe });
       parts.push("the heads");
       rows.push(
-        tf.concat(heads.map((head, index) => markPerTask(taskLogits(head, index, imagesPerTask, features, get), 1))),
+        tf.concat(heads.map((head, index) => markPerTask(taskLogits(head, index, examplesPerTask, features, get), 1))),
       );
       return new Map([
         [OUTPUT_WEIGHTS, tf.concat(bundle.tensors.map(({ name }) => markPerTask(weights(name), 1)))],

@@ -1,10 +1,11 @@
 /** What a step sees: the next batches of every task, one after another, and their targets where the objective has some. */
 import { unlabelledBatch } from "../data/batches.js";
-import type { UnlabelledPixels } from "../data/pixels.js";
+import type { ExampleStore, ExampleValues } from "../data/examples.js";
 import { batchIndices } from "../data/sampler.js";
-import { STEP_INPUT_IMAGES, stepTargets } from "./step-program.js";
+import { assert } from "../errors.js";
+import { stepTargets } from "./step-program.js";
 
-/** Target probabilities of every image of a split. */
+/** Target probabilities of every example of a split. */
 export interface Targets {
   readonly classes: number;
   /** [N, C]. */
@@ -12,36 +13,52 @@ export interface Targets {
 }
 
 export interface StepPlace {
-  readonly imagesPerTask: number;
+  readonly examplesPerTask: number;
   readonly seed: number;
   /** From 0. */
   readonly step: number;
 }
 
-/** Inputs of the compiled step by name, a pure function of its arguments; targets follow the images' order. */
+/** Inputs of the compiled step by name, a pure function of its arguments; targets follow the examples' order. */
 export function stepInputs(
-  pixels: ReadonlyMap<string, UnlabelledPixels>,
+  stores: ReadonlyMap<string, ExampleStore>,
   targets: ReadonlyMap<string, Targets>,
-  { imagesPerTask, seed, step }: StepPlace,
-): Map<string, Float32Array | Uint8Array> {
-  const place = { seed, step, batchSize: imagesPerTask };
-  const batches = [...pixels].map(([task, store]) => unlabelledBatch(store, { ...place, task }).imagesBHWC);
-  const images = new Uint8Array(batches.reduce((total, batch) => total + batch.length, 0));
-  let offset = 0;
-  for (const batch of batches) {
-    images.set(batch, offset);
-    offset += batch.length;
-  }
-  const inputs = new Map<string, Float32Array | Uint8Array>([[STEP_INPUT_IMAGES, images]]);
+  { examplesPerTask, seed, step }: StepPlace,
+): Map<string, ExampleValues> {
+  const place = { seed, step, batchSize: examplesPerTask };
+  const batches = [...stores].map(([task, store]) => unlabelledBatch(store, { ...place, task }).inputs);
+  const names = [...(batches[0]?.keys() ?? [])];
+  const inputs = new Map(
+    names.map((name): [string, ExampleValues] => [name, joined(batches.map((batch) => batch.get(name)))]),
+  );
   for (const [task, { classes, valuesNC }] of targets) {
     const size = valuesNC.length / classes;
     const rows = batchIndices({ ...place, task, size });
-    const own = new Float32Array(imagesPerTask * classes);
+    const own = new Float32Array(examplesPerTask * classes);
     for (const [position, row] of rows.entries())
       own.set(valuesNC.subarray(row * classes, (row + 1) * classes), position * classes);
     inputs.set(stepTargets(task), own);
   }
   return inputs;
+}
+
+/** One after another, in an array of their type. */
+function joined(parts: readonly (ExampleValues | undefined)[]): ExampleValues {
+  const [first] = parts;
+  assert(first !== undefined, "a step without examples");
+  const length = parts.reduce((total, part) => total + (part?.length ?? 0), 0);
+  const values = first instanceof Uint8Array ? new Uint8Array(length) : emptyOf(first, length);
+  let offset = 0;
+  for (const part of parts) {
+    assert(part?.constructor === first.constructor, "stores of different kinds in one step");
+    values.set(part, offset);
+    offset += part.length;
+  }
+  return values;
+}
+
+function emptyOf(values: ExampleValues, length: number): ExampleValues {
+  return values instanceof Int32Array ? new Int32Array(length) : new Float32Array(length);
 }
 
 /** One-hot targets from labels. */

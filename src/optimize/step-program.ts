@@ -1,6 +1,6 @@
 /**
- * The step of AdaMerging as a program: merge once, one forward over all tasks' images, the objective per task, and the
- * gradient of the per-tensor coefficients. K task vectors, N merged tensors, T tasks with images, B images each.
+ * The step of AdaMerging as a program: merge once, one forward over all tasks' examples, the objective per task, and the
+ * gradient of the per-tensor coefficients. K task vectors, N merged tensors, T tasks with examples, B examples each.
  */
 import type { Bundle } from "../checkpoint/bundle.js";
 import { addWeighted } from "../engine/ops/add-weighted.js";
@@ -8,20 +8,18 @@ import type { Program, TensorSource, TensorSpec } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
 import { mergeableTensors } from "../merge/merged-weights.js";
-import type { ClipVisionConfig } from "../model/clip-config.js";
-import { clipVisionFeatures, type Normalization } from "../model/clip-vision.js";
+import type { Model } from "../model/family.js";
 import { type Head, headLogits } from "../model/heads.js";
 import { taskVectorParts } from "./task-vector-parts.js";
 
 export interface StepProgramOptions {
   readonly bundle: Bundle;
-  readonly config: ClipVisionConfig;
-  readonly normalization: Normalization;
+  readonly model: Model;
   readonly heads: readonly Head[];
-  readonly imagesPerTask: number;
+  readonly examplesPerTask: number;
   /** Scalar loss of one task from its logits [B, C] and, with `targets`, from its target probabilities [B, C]. */
   readonly loss: (logitsBC: Tensor, targetsBC?: Tensor) => Tensor;
-  /** Whether the step is given target probabilities for its images. */
+  /** Whether the step is given target probabilities for its examples. */
   readonly targets?: boolean;
   /** Weight of each task's loss in the minimised sum. */
   readonly taskWeight: number;
@@ -33,41 +31,42 @@ export interface StepProgramOptions {
 export type FrozenOptions = Pick<StepProgramOptions, "bundle" | "heads" | "maxTensorBytes">;
 
 export const STEP_INPUT_COEFFICIENTS = "coefficients";
-export const STEP_INPUT_IMAGES = "images";
+const TARGETS = "targets/";
 /** Name of a task's targets. */
-export const stepTargets = (task: string): string => `targets/${task}`;
+export const stepTargets = (task: string): string => `${TARGETS}${task}`;
+/** Whether the input of this name is some task's targets. */
+export const isStepTargets = (name: string): boolean => name.startsWith(TARGETS);
 export const STEP_OUTPUT_LOSSES = "task_losses";
 export const STEP_OUTPUT_GRADIENT = "gradient";
 
 /**
- * Inputs: `coefficients` float32 [N, K], `images` uint8 [T * B, H, W, C] in task order, with targets `targets/<task>` float32
+ * Inputs: `coefficients` float32 [N, K], those of the model for T * B examples in task order, with targets `targets/<task>` float32
  * [B, C] for each task. Outputs: `task_losses` [T] in nats,
  * `gradient` [N, K] of taskWeight * sum(task_losses).
  */
 export function stepProgram(options: StepProgramOptions): Program {
-  const { bundle, config, heads, imagesPerTask, taskWeight } = options;
+  const { bundle, model, heads, examplesPerTask, taskWeight } = options;
   const merged = mergeableTensors(bundle);
   const tasks = bundle.tasks.length;
-  const side = config.imageSize;
   return {
     name: "merge-step",
     frozen: stepSpecs(options),
     inputs: new Map<string, TensorSpec>([
       [STEP_INPUT_COEFFICIENTS, { shape: [merged.length, tasks], dtype: "float32" }],
-      [STEP_INPUT_IMAGES, { shape: [heads.length * imagesPerTask, side, side, config.channels], dtype: "uint8" }],
+      ...model.inputs(heads.length * examplesPerTask),
       ...(options.targets === true ? heads : []).map(({ task, classes }): [string, TensorSpec] => [
         stepTargets(task),
-        { shape: [imagesPerTask, classes], dtype: "float32" },
+        { shape: [examplesPerTask, classes], dtype: "float32" },
       ]),
     ]),
     build: (tensors) => {
       const get = lookup(tensors);
       const losses = (coefficientsNK: Tensor): Tensor => {
         const weights = mergedWeights(options, get, coefficientsNK);
-        const features = clipVisionFeatures(config, options.normalization, weights, get(STEP_INPUT_IMAGES));
+        const features = model.features(weights, get);
         return tf.stack(
           heads.map((head, index) => {
-            const logits = taskLogits(head, index, imagesPerTask, features, get);
+            const logits = taskLogits(head, index, examplesPerTask, features, get);
             return options.targets === true ? options.loss(logits, get(stepTargets(head.task))) : options.loss(logits);
           }),
         );
@@ -108,6 +107,26 @@ export function stepSpecs({ bundle, heads, maxTensorBytes }: FrozenOptions): Map
   }
   for (const [name, spec] of headSpecs(heads)) specs.set(name, spec);
   return specs;
+}
+
+/** Name of a tensor that is given as a model's weight, not merged in the graph. */
+export const weightName = (name: string): string => `weights/${name}`;
+
+/** Specs of a model's weights, by the names of `weightName`. */
+export function weightSpecs({ tensors }: Pick<Model, "tensors">): [string, TensorSpec][] {
+  return tensors.map(({ name, shape }) => [weightName(name), { shape, dtype: "float32" }]);
+}
+
+/** Values of a model's weights, by the names of `weightName`. */
+export function weightSources(
+  { tensors }: Pick<Model, "tensors">,
+  weights: ReadonlyMap<string, Float32Array>,
+): [string, TensorSource][] {
+  return tensors.map(({ name }) => {
+    const values = weights.get(name);
+    assert(values !== undefined, `no weights for ${name}`);
+    return [weightName(name), { kind: "memory", values }];
+  });
 }
 
 /** Specs of the heads' tensors: `head/<task>/weight` [C, E] and `head/<task>/bias` [C]. */
@@ -154,15 +173,15 @@ export function mergedWeights(
   return lookup(weights);
 }
 
-/** Logits [B, C] of the images of one task, out of the features of all. */
+/** Logits [B, C] of the examples of one task, out of the features of all. */
 export function taskLogits(
   head: Head,
   index: number,
-  imagesPerTask: number,
+  examplesPerTask: number,
   features: Tensor,
   get: (name: string) => Tensor,
 ): Tensor {
-  const own = tf.slice(features, [index * imagesPerTask, 0], [imagesPerTask, head.featureSize]);
+  const own = tf.slice(features, [index * examplesPerTask, 0], [examplesPerTask, head.featureSize]);
   return headLogits(own, get(`head/${head.task}/weight`), get(`head/${head.task}/bias`), head.logitScale);
 }
 

@@ -3,6 +3,7 @@
  * Per step: constrain, run the compiled step on the next images of every task, sum the gradient over groups, Adam.
  * Source: AdaMerging (Yang et al. 2024), algorithm 1. K tasks, L groups, N tensors.
  */
+import type { ExampleValues } from "../data/examples.js";
 import type { Executable } from "../engine/program.js";
 import { assert, NumericError, UserError } from "../errors.js";
 import {
@@ -21,7 +22,7 @@ import { type EndEvent, type EvaluationEvent, evaluationEvent, type TaskScore, t
 import { learningRateAt, type ScheduleOptions } from "./schedule.js";
 import { STEP_INPUT_COEFFICIENTS, STEP_OUTPUT_GRADIENT, STEP_OUTPUT_LOSSES } from "./step-program.js";
 
-type StepInputs = ReadonlyMap<string, Float32Array | Uint8Array>;
+type StepInputs = ReadonlyMap<string, ExampleValues>;
 
 export interface TrainOptions {
   /** The compiled `stepProgram`, with its frozen tensors bound. */
@@ -199,7 +200,7 @@ async function trainStep(options: TrainOptions, state: TrainState, judged: Train
   const step = state.step + 1;
   const changeKL = constrain(state.rawKL, tasks.length, constraint);
   const valuesKL = fromStart(changeKL, state.startKL, tasks.length);
-  const inputs = new Map<string, Float32Array | Uint8Array>([
+  const inputs = new Map<string, ExampleValues>([
     [STEP_INPUT_COEFFICIENTS, toTensorCoefficients(valuesKL, grouping, tasks.length)],
     ...options.inputsAt(state.step),
   ]);

@@ -5,9 +5,8 @@ import type { Hub } from "../checkpoint/hub/request.js";
 import type { RunConfig } from "../config/schema.js";
 import { openSuite } from "../data/suite.js";
 import { CheckpointError } from "../errors.js";
-import { parseClipConfig } from "../model/clip-config.js";
-import { openBase } from "../model/clip-models.js";
-import { clipVisionTensors } from "../model/clip-vision.js";
+import { openBase } from "../model/clip/models.js";
+import { familyOf } from "../model/families.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { requireFilePlace } from "../runtime/output-place.js";
 import { readBytes } from "../runtime/regular-file.js";
@@ -62,7 +61,9 @@ export async function convertCoefficients(
   const tasks = chosenTasks(suite, "tasks", config.tasks) ?? suite.tasks;
   const configPath = path.join(suite.base, "config.json");
   const { config: baseConfig } = await openBase(suite.base);
-  const tensors = clipVisionTensors(parseClipConfig(baseConfig, configPath)).map(({ name }) => name);
+  const tensors = familyOf(baseConfig)
+    .tensors(baseConfig, configPath)
+    .map(({ name }) => name);
   const blocks = blocksOf(tensors);
   const names = tasks.map(({ name }) => name);
   const record = await readRecord(options.from, names, blocks);

@@ -2,9 +2,8 @@
 import { statfs } from "node:fs/promises";
 import { freemem } from "node:os";
 import { dirname } from "node:path";
-import type { ExpectedTensor } from "../checkpoint/preflight.js";
 import type { RunConfig } from "../config/schema.js";
-import type { ClipVisionConfig } from "../model/clip-config.js";
+import type { Model } from "../model/family.js";
 import type { TrainEvent } from "../optimize/events.js";
 import { estimateStepBytes, microBatches } from "../optimize/step-memory.js";
 import { bytesText } from "../track/byte-progress.js";
@@ -12,8 +11,7 @@ import { duration } from "../track/terminal.js";
 
 /** The models of a run, compared and fit to be merged; nothing has been computed. */
 export interface ComparedModels {
-  readonly tower: ClipVisionConfig;
-  readonly tensors: readonly ExpectedTensor[];
+  readonly model: Pick<Model, "tensors" | "valuesPerExample">;
   /** Merged. */
   readonly tasks: number;
 }
@@ -41,17 +39,17 @@ const SUGGESTED_SHARE = 0.8;
 
 /** Throws ConfigError when memory_gb is too small for a step. */
 export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheDir: string): Promise<FitNeeds> {
-  const { tower, tensors, tasks } = models;
-  const imagesPerTask = config.data.batch_size * config.data.batches_per_task;
+  const { model, tasks } = models;
+  const examplesPerTask = config.data.batch_size * config.data.batches_per_task;
   const isHalf = config.task_vectors.dtype === "float16";
-  const size = { config: tower, tasks, isHalf };
-  const passes = microBatches(config.memory_gb * 1e9, imagesPerTask, { ...size, adaptedTasks: tasks });
-  const elements = tensors.reduce((sum, { shape }) => sum + shape.reduce((product, dim) => product * dim, 1), 0);
+  const size = { model, tasks, isHalf };
+  const passes = microBatches(config.memory_gb * 1e9, examplesPerTask, { ...size, adaptedTasks: tasks });
+  const elements = model.tensors.reduce((sum, { shape }) => sum + shape.reduce((product, dim) => product * dim, 1), 0);
   return {
-    memoryBytes: estimateStepBytes({ ...size, images: (imagesPerTask * tasks) / passes }),
+    memoryBytes: estimateStepBytes({ ...size, examples: (examplesPerTask * tasks) / passes }),
     freeMemoryBytes: freemem(),
     passes,
-    imagesPerStep: imagesPerTask * tasks,
+    imagesPerStep: examplesPerTask * tasks,
     bundleBytes: elements * (F32_BYTES + tasks * (isHalf ? F16_BYTES : F32_BYTES)),
     modelBytes: config.save_model ? elements * F32_BYTES : 0,
     freeCacheBytes: await freeBytes(cacheDir),

@@ -54,15 +54,15 @@ async function gradientOf(
   config: RunConfig,
   session: Session,
   cacheDir: string,
-  imagesPerTask: number,
+  examplesPerTask: number,
   stop: AbortSignal,
 ) {
   const { engine, inputs } = session;
   const tasks = inputs.bundle.tasks.length;
-  const { pixels, targets } = await loadLearningData(config, session, cacheDir, stop);
+  const { examples, targets } = await loadLearningData(config, session, cacheDir, stop);
   const step = await compileStep(engine, inputs, config);
-  // The same images at every evaluation.
-  const sample = stepInputs(pixels, targets, { imagesPerTask, seed: config.seed, step: 0 });
+  // The same examples at every evaluation.
+  const sample = stepInputs(examples, targets, { examplesPerTask, seed: config.seed, step: 0 });
   return {
     step,
     at: async (valuesKL: CoefficientMatrix): Promise<CoefficientMatrix> => {

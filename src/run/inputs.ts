@@ -2,13 +2,11 @@
  * Everything a run reads: suite, checkpoints, bundle, heads and images, checked against one another before any
  * computation starts.
  */
-import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { buildBundle } from "../checkpoint/build-bundle.js";
 import type { Bundle } from "../checkpoint/bundle.js";
-import { type Checkpoint, MAX_CONFIG_BYTES } from "../checkpoint/checkpoint.js";
-import { parseConfig } from "../checkpoint/config-text.js";
+import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import { derivationWarnings } from "../checkpoint/derivation.js";
 import type { Hub } from "../checkpoint/hub/request.js";
 import { compareCheckpoints, type Expert, failOnProblems } from "../checkpoint/preflight.js";
@@ -18,25 +16,16 @@ import { nearest } from "../config/nearest.js";
 import type { RunConfig } from "../config/schema.js";
 import type { ChosenCorruption } from "../data/corruptions/registry.js";
 import { openDataset } from "../data/dataset.js";
-import {
-  type LabelledPixels,
-  loadPixels,
-  requireLabels,
-  type UnlabelledPixels,
-  withoutLabels,
-} from "../data/pixels.js";
-import { type Preprocessing, parsePreprocessing } from "../data/preprocessing.js";
+import type { Encoder } from "../data/encoder.js";
+import { type ExampleStore, type LabelledExamples, requireLabels, withoutLabels } from "../data/examples.js";
 import { openSuite, type Suite, type SuiteTask } from "../data/suite.js";
-import { CheckpointError, ConfigError } from "../errors.js";
-import { type Grouping, groupTensors } from "../merge/groups.js";
-import { mergeableTensors } from "../merge/merged-weights.js";
+import { ConfigError } from "../errors.js";
+import { type Grouping, groupMergeable } from "../merge/groups.js";
 import { processingOf } from "../merge/task-vector-processings.js";
-import { type ClipVisionConfig, parseClipConfig } from "../model/clip-config.js";
-import { clipVisionLayout } from "../model/clip-layout.js";
-import { aroundTower, openBase, openExpert } from "../model/clip-models.js";
-import { clipVisionTensors, PROJECTION_TENSOR } from "../model/clip-vision.js";
+import { aroundTower, openBase, openExpert } from "../model/clip/models.js";
+import { familyOf } from "../model/families.js";
+import type { Model } from "../model/family.js";
 import type { Head } from "../model/heads.js";
-import { readText } from "../runtime/regular-file.js";
 import { together } from "../runtime/together.js";
 import type { ComparedModels } from "./fit-needs.js";
 import { planSavedModel, type SavedModel } from "./saved-model.js";
@@ -48,8 +37,9 @@ export interface Inputs {
   /** The merged tasks, in the order of the config. */
   readonly tasks: readonly SuiteTask[];
   readonly base: Checkpoint;
-  readonly tower: ClipVisionConfig;
-  readonly preprocessing: Preprocessing;
+  readonly model: Model;
+  /** Of the examples that the model takes. */
+  readonly encoder: Encoder;
   /** What the merged model is saved as, where that was asked for. */
   readonly saved: SavedModel | undefined;
   readonly bundle: Bundle;
@@ -90,26 +80,23 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   const base = await openBase(suite.base);
   // A base that is one file has its configs beside it.
   const folder = (await stat(suite.base)).isDirectory() ? suite.base : dirname(suite.base);
-  const tower = parseClipConfig(base.config, join(folder, "config.json"));
-  const preprocessing = await readPreprocessing(folder, tower);
+  const { model, encoder } = await familyOf(base.config).open({ config: base.config, folder });
+  const { layout, projection } = model;
   const experts = await Promise.all(
     tasks.map(async ({ name, expert }) => ({ task: name, checkpoint: await openExpert(expert, base) })),
   );
   const pickled = pytorchNotice([base, ...experts.map(({ checkpoint }) => checkpoint)]);
   if (pickled !== undefined) log(`notice: ${pickled}`);
   // Experts are saved as CLIPVisionModel too, which has no projection.
-  const tensors = clipVisionTensors(tower).map((tensor) => ({
-    ...tensor,
-    isOptional: tensor.name === PROJECTION_TENSOR,
-  }));
-  failOnProblems(await compareCheckpoints(base, experts, tensors, clipVisionLayout));
-  for (const model of [base, ...experts.map(({ checkpoint }) => checkpoint)]) {
-    const around = aroundTower(model);
+  const tensors = model.tensors.map((tensor) => ({ ...tensor, isOptional: tensor.name === projection }));
+  failOnProblems(await compareCheckpoints(base, experts, tensors, layout));
+  for (const checkpoint of [base, ...experts.map((expert) => expert.checkpoint)]) {
+    const around = aroundTower(checkpoint);
     if (around !== undefined) log(`notice: ${around}`);
   }
-  const unprojected = withoutProjection(experts);
+  const unprojected = withoutProjection(experts, model);
   if (unprojected !== undefined) log(`notice: ${unprojected}`);
-  await onCompared?.({ tower, tensors, tasks: tasks.length });
+  await onCompared?.({ model, tasks: tasks.length });
   const names = tensors.map(({ name }) => name);
   const saved = options.isSaved === true ? await planSavedModel(suite.base, names) : undefined;
   for (const said of saved?.notices ?? []) log(`notice: ${said}`);
@@ -118,20 +105,20 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
     base,
     experts,
     tensors,
-    layout: clipVisionLayout,
+    layout,
     cacheDir,
     ...(processing === undefined ? {} : { processing }),
     dtype: config.task_vectors.dtype === "float16" ? "F16" : "F32",
   });
   log(`bundle: ${tasks.length} task vectors of ${built.tensors.length} tensors (${built.path})`);
   for (const warning of await derivationWarnings(built)) log(`warning: ${warning}`);
-  const bundle = config.merge_projection ? built : withBaseProjection(built);
+  const bundle = config.merge_projection ? built : withBaseProjection(built, model);
   const cacheBytes = config.data.pixel_cache_gb * 1e9;
   const notice = noticesOnce(log);
-  const context = { suite, base, tower, preprocessing, hub, cacheBytes, notice };
+  const context = { suite, base, model, encoder, hub, cacheBytes, notice };
   const all = await loadHeads(config, [...new Set([...tasks, ...judged])], context, options);
   const headsOf = (some: readonly SuiteTask[]) => some.flatMap(({ name }) => all.get(name) ?? []);
-  const grouping = groupTensors(mergeableTensors(bundle), {
+  const grouping = groupMergeable(bundle, model, {
     granularity: config.granularity,
     groups: config.groups,
     shareQkv: config.share_qkv,
@@ -140,8 +127,8 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
     suite,
     tasks,
     base,
-    tower,
-    preprocessing,
+    model,
+    encoder,
     saved,
     bundle,
     grouping,
@@ -191,20 +178,21 @@ function corruptionOf({ data }: RunConfig): ChosenCorruption | undefined {
 }
 
 /** Which experts have no projection where others do, in a sentence; undefined where all are alike. */
-function withoutProjection(experts: readonly Expert[]): string | undefined {
+function withoutProjection(experts: readonly Expert[], { projection }: Pick<Model, "projection">): string | undefined {
+  if (projection === undefined) return undefined;
   const has = ({ checkpoint }: Expert) =>
-    checkpoint.isPartial || [...checkpoint.tensors.keys()].some((name) => name.endsWith(PROJECTION_TENSOR));
+    checkpoint.isPartial || [...checkpoint.tensors.keys()].some((name) => name.endsWith(projection));
   const lacking = experts.filter((expert) => !has(expert)).map(({ task }) => task);
   if (lacking.length === 0 || lacking.length === experts.length) return undefined;
-  return `the experts of ${lacking.join(", ")} have no ${PROJECTION_TENSOR}: they count as having the base's, and the others' changes of it are merged`;
+  return `the experts of ${lacking.join(", ")} have no ${projection}: they count as having the base's, and the others' changes of it are merged`;
 }
 
 /** The projection is left as the base has it, as FusionBench does. */
-export function withBaseProjection(bundle: Bundle): Bundle {
+export function withBaseProjection(bundle: Bundle, { projection }: Pick<Model, "projection">): Bundle {
   return {
     ...bundle,
     tensors: bundle.tensors.map((tensor) => {
-      if (tensor.name !== PROJECTION_TENSOR) return tensor;
+      if (tensor.name !== projection) return tensor;
       const { taskVectors: _, scales: __, ...baseOnly } = tensor;
       return baseOnly;
     }),
@@ -229,52 +217,37 @@ export function chosenTasks(
   });
 }
 
-/** The preprocessing beside the base, checked against the tower: preprocessor_config.json or, as a CLIPProcessor of transformers 5 saves it, processor_config.json. */
-async function readPreprocessing(folder: string, tower: ClipVisionConfig): Promise<Preprocessing> {
-  const [own, whole] = [join(folder, "preprocessor_config.json"), join(folder, "processor_config.json")];
-  const file = !existsSync(own) && existsSync(whole) ? whole : own;
-  const json = parseConfig(await readText(file, "the preprocessing of the base", MAX_CONFIG_BYTES), file);
-  const isNested = file === whole && typeof json === "object" && json !== null && "image_processor" in json;
-  const parsed = parsePreprocessing(isNested ? json.image_processor : json, file);
-  if (parsed.height !== tower.imageSize || parsed.width !== tower.imageSize) {
-    throw new CheckpointError(
-      `${file}: expected images of ${tower.imageSize}x${tower.imageSize} (image_size of config.json), found ${parsed.width}x${parsed.height}`,
-    );
-  }
-  return parsed;
-}
-
-/** The labelled images of `tasks` in a split. Throws DataError for a split without labels. */
+/** The labelled examples of `tasks` in a split. Throws DataError for a split without labels. */
 export function loadLabelled(
   inputs: Inputs,
   tasks: readonly SuiteTask[],
   split: string,
   cacheDir: string,
   stop?: AbortSignal,
-): Promise<Map<string, LabelledPixels>> {
-  const { preprocessing, corruption, cacheBytes, notice } = inputs;
-  const load = async (task: SuiteTask, signal: AbortSignal): Promise<LabelledPixels> => {
+): Promise<Map<string, LabelledExamples>> {
+  const { encoder, corruption, cacheBytes, notice } = inputs;
+  const load = async (task: SuiteTask, signal: AbortSignal): Promise<LabelledExamples> => {
     const source = await taskDataset(task, split, inputs.hub);
     const dataset = await openDataset({ ...source, classes: task.classes, notice });
     return requireLabels(
-      await loadPixels(dataset, preprocessing, { cacheDir, cacheBytes, corruption, signal }),
+      await encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal }),
       `task ${task.name}`,
     );
   };
   return loadAll(tasks, load, stop);
 }
 
-/** The images of every merged task in a split, their labels left behind. */
+/** The examples of every merged task in a split, their labels left behind. */
 export function loadUnlabelled(
   inputs: Inputs,
   split: string,
   cacheDir: string,
   stop?: AbortSignal,
-): Promise<Map<string, UnlabelledPixels>> {
-  const { preprocessing, corruption, cacheBytes, notice } = inputs;
-  const load = async (task: SuiteTask, signal: AbortSignal): Promise<UnlabelledPixels> => {
+): Promise<Map<string, ExampleStore>> {
+  const { encoder, corruption, cacheBytes, notice } = inputs;
+  const load = async (task: SuiteTask, signal: AbortSignal): Promise<ExampleStore> => {
     const dataset = await openDataset({ ...(await taskDataset(task, split, inputs.hub)), notice });
-    return withoutLabels(await loadPixels(dataset, preprocessing, { cacheDir, cacheBytes, corruption, signal }));
+    return withoutLabels(await encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal }));
   };
   return loadAll(inputs.tasks, load, stop);
 }

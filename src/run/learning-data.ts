@@ -1,9 +1,9 @@
 /**
- * The images that a fit learns from and, for objectives with targets, what is known of each: its label, or what the task's own
+ * The examples that a fit learns from and, for objectives with targets, what is known of each: its label, or what the task's own
  * expert predicts. Labels are read for the one objective that names them and for nothing else.
  */
 import type { RunConfig } from "../config/schema.js";
-import { type LabelledPixels, type PixelStore, selectPixels } from "../data/pixels.js";
+import { type ExampleStore, type LabelledExamples, selectExamples } from "../data/examples.js";
 import { drawnIndices } from "../data/sampler.js";
 import type { Executable } from "../engine/program.js";
 import { type ObjectiveSpec, objectives } from "../objective/objectives.js";
@@ -28,7 +28,7 @@ export async function prepareLearning(
   return { step, data };
 }
 
-/** Images of the config's adapt_split with the targets of its objective. Throws DataError when labels are needed and missing. */
+/** Examples of the config's adapt_split with the targets of its objective. Throws DataError when labels are needed and missing. */
 export async function loadLearningData(
   config: RunConfig,
   session: Session,
@@ -37,37 +37,37 @@ export async function loadLearningData(
 ): Promise<LearningData> {
   const split = config.data.adapt_split;
   const objective: ObjectiveSpec = objectives[config.objective.name];
-  const pixels = limited(config, await loadUnlabelled(session.inputs, split, cacheDir, stop));
+  const examples = limited(config, await loadUnlabelled(session.inputs, split, cacheDir, stop));
   switch (objective.targets) {
     case "none":
-      return { pixels, targets: new Map() };
+      return { examples, targets: new Map() };
     case "labels":
       return {
-        pixels,
+        examples,
         targets: labelsOf(
           session.inputs,
           limited(config, await loadLabelled(session.inputs, session.inputs.tasks, split, cacheDir, stop)),
         ),
       };
     case "expert":
-      return { pixels, targets: await expertPredictions(session, pixels) };
+      return { examples, targets: await expertPredictions(session, examples) };
     default:
       return objective.targets satisfies never;
   }
 }
 
-/** Of each task only as many images as the config allows. */
-function limited<Store extends PixelStore>(
+/** Of each task only as many examples as the config allows. */
+function limited<Store extends ExampleStore>(
   { seed, data: { adapt_limit: limit } }: RunConfig,
   stores: ReadonlyMap<string, Store>,
 ): ReadonlyMap<string, Store> {
   if (limit === null) return stores;
   return new Map(
-    [...stores].map(([task, store]) => [task, selectPixels(store, drawnIndices(store.size, limit, { seed, task }))]),
+    [...stores].map(([task, store]) => [task, selectExamples(store, drawnIndices(store.size, limit, { seed, task }))]),
   );
 }
 
-function labelsOf(inputs: Inputs, stores: ReadonlyMap<string, LabelledPixels>): Map<string, Targets> {
+function labelsOf(inputs: Inputs, stores: ReadonlyMap<string, LabelledExamples>): Map<string, Targets> {
   return new Map(
     inputs.heads.map(({ task, classes }): [string, Targets] => [
       task,
@@ -76,16 +76,16 @@ function labelsOf(inputs: Inputs, stores: ReadonlyMap<string, LabelledPixels>): 
   );
 }
 
-/** One forward of each expert over the images of its own task. */
+/** One forward of each expert over the examples of its own task. */
 async function expertPredictions(
   { inputs, evaluation }: Session,
-  pixels: LearningData["pixels"],
+  examples: LearningData["examples"],
 ): Promise<Map<string, Targets>> {
   const { classifier } = evaluation;
   const targets = new Map<string, Targets>();
   for (const [task, head] of inputs.heads.entries()) {
     await classifier.setWeights(await expertWeights(inputs, task));
-    const store = pixels.get(head.task);
+    const store = examples.get(head.task);
     if (store !== undefined)
       targets.set(head.task, { classes: head.classes, valuesNC: await classifier.probabilities(head.task, store) });
   }

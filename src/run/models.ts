@@ -4,25 +4,25 @@
  */
 
 import type { RunConfig } from "../config/schema.js";
-import type { PixelStore } from "../data/pixels.js";
+import type { ExampleStore } from "../data/examples.js";
 import { assert, ConfigError } from "../errors.js";
 import { toTensorCoefficients, uniformCoefficients } from "../merge/coefficients.js";
 import { mergeBundle } from "../merge/merge-bundle.js";
 import { mergedTensors } from "../merge/merged-weights.js";
 import type { ModelProbe } from "../merge/methods/method.js";
 import { processingOf } from "../merge/task-vector-processings.js";
-import { openExpert } from "../model/clip-models.js";
-import { type Classifier, type Evaluation, judgePixels, type UnlabelledEvaluation } from "../optimize/evaluate.js";
+import { openExpert } from "../model/clip/models.js";
+import { type Classifier, type Evaluation, judgeExamples, type UnlabelledEvaluation } from "../optimize/evaluate.js";
 import type { TaskScore } from "../optimize/events.js";
 import { type ResultRow, resultRow } from "../report/summary.js";
 import { type ChosenMethod, chooseMethod, type Reference } from "./choose-method.js";
 import type { Inputs } from "./inputs.js";
-import { towerWeights } from "./tower-weights.js";
+import { modelWeights } from "./tower-weights.js";
 
 export interface EvaluateOptions {
   readonly classifier: Classifier;
   /** By task; those without labels are judged by entropy. */
-  readonly pixels: ReadonlyMap<string, PixelStore>;
+  readonly examples: ReadonlyMap<string, ExampleStore>;
   readonly limit: number | undefined;
   /** For merging methods that look at images. */
   readonly probe?: ModelProbe;
@@ -59,13 +59,13 @@ export async function evaluateMerged(
 
 async function evaluateWeights(
   weights: ReadonlyMap<string, Float32Array>,
-  { classifier, pixels, limit, signal }: EvaluateOptions,
+  { classifier, examples, limit, signal }: EvaluateOptions,
   tasks: readonly string[],
 ): Promise<Evaluations> {
   await classifier.setWeights(weights);
   const results = new Map<string, Evaluation | UnlabelledEvaluation>();
   for (const task of tasks) {
-    const store = pixels.get(task);
+    const store = examples.get(task);
     if (store !== undefined) results.set(task, await classifier.evaluate(task, store, { limit, signal }));
   }
   return results;
@@ -161,14 +161,14 @@ async function evaluateEach(
 /** The mean of the models' logits on every image, summed in float64. */
 async function evaluateEnsemble(
   models: readonly (() => Promise<ReadonlyMap<string, Float32Array>>)[],
-  { classifier, pixels, limit, signal }: EvaluateOptions,
+  { classifier, examples, limit, signal }: EvaluateOptions,
   names: readonly string[],
 ): Promise<Evaluations> {
   const sums = new Map<string, Float64Array>();
   for (const model of models) {
     await classifier.setWeights(await model());
     for (const name of names) {
-      const store = pixels.get(name);
+      const store = examples.get(name);
       if (store === undefined) continue;
       const logits = await classifier.taskLogits(name, store, { limit, signal });
       const sum = sums.get(name) ?? new Float64Array(logits.length);
@@ -178,10 +178,10 @@ async function evaluateEnsemble(
   }
   const results = new Map<string, Evaluation | UnlabelledEvaluation>();
   for (const [name, sum] of sums) {
-    const store = pixels.get(name);
+    const store = examples.get(name);
     if (store === undefined) continue;
     const classes = sum.length / Math.min(limit ?? store.size, store.size);
-    results.set(name, judgePixels(name, Float32Array.from(sum), classes, store));
+    results.set(name, judgeExamples(name, Float32Array.from(sum), classes, store));
   }
   return results;
 }
@@ -195,17 +195,17 @@ async function collect(
 }
 
 /** The suite's model trained on all tasks at once. Throws ConfigError when it has none. */
-async function multitaskWeights({ suite, tower, base }: Inputs): Promise<Map<string, Float32Array>> {
+async function multitaskWeights({ suite, model, base }: Inputs): Promise<Map<string, Float32Array>> {
   if (suite.multitask === undefined)
     throw new ConfigError(
       `${suite.path}: multitask: expected the directory of a multi-task model, found none; the method multi_task needs it`,
     );
-  return towerWeights(await openExpert(suite.multitask, base), base, tower);
+  return modelWeights(await openExpert(suite.multitask, base), base, model);
 }
 
 /** An expert as its files have it, whatever is done to its task vector: every tensor of the tower, those that it lacks from the base. */
-export async function expertWeights({ tasks, tower, base }: Inputs, task: number): Promise<Map<string, Float32Array>> {
-  return towerWeights(await openExpert(tasks[task]?.expert ?? "", base), base, tower);
+export async function expertWeights({ tasks, model, base }: Inputs, task: number): Promise<Map<string, Float32Array>> {
+  return modelWeights(await openExpert(tasks[task]?.expert ?? "", base), base, model);
 }
 
 /** A row of the table from evaluations, of the tasks that have one: accuracies, or entropies unless all have labels. */

@@ -3,7 +3,7 @@
  * is begun. What is built for it (task vectors, decoded images, heads) stays in the cache, where the fit finds it.
  */
 import type { RunConfig } from "../config/schema.js";
-import { imageBatches } from "../data/batches.js";
+import { exampleBatches } from "../data/batches.js";
 import type { Executable } from "../engine/program.js";
 import { assert } from "../errors.js";
 import { STEP_INPUT_COEFFICIENTS } from "../optimize/step-program.js";
@@ -13,7 +13,7 @@ import { type FitNeeds, fitNeeds, needsLines } from "./fit-needs.js";
 import { prepareLearning } from "./learning-data.js";
 import { perTensor } from "./models.js";
 import { evaluationBatch, type Session, type SessionOptions, withSession } from "./session.js";
-import { towerWeights } from "./tower-weights.js";
+import { modelWeights } from "./tower-weights.js";
 import { trainOptions } from "./training.js";
 
 export interface FitPlan {
@@ -56,13 +56,13 @@ export async function planSession(config: RunConfig, session: Session, cacheDir:
   await step.close();
   const evaluationSeconds = await timedEvaluation(session, config);
   const { steps } = config;
-  const { tower, bundle, tasks, grouping, suite } = inputs;
+  const { model, tasks, grouping, suite } = inputs;
   return {
     suite: suite.name,
     tasks: tasks.map(({ name }) => name),
     coefficients: tasks.length * grouping.groups.length,
     steps,
-    needs: await fitNeeds(config, { tower, tensors: bundle.tensors, tasks: tasks.length }, cacheDir),
+    needs: await fitNeeds(config, { model, tasks: tasks.length }, cacheDir),
     stepSeconds,
     evaluationSeconds,
     totalSeconds: totalSeconds({ stepSeconds, evaluationSeconds }, config),
@@ -97,16 +97,16 @@ async function timedStep(step: Executable, training: TrainOptions, coefficientsN
 }
 
 async function timedEvaluation({ inputs, evaluation }: Session, config: RunConfig): Promise<number> {
-  const { classifier, pixels, limit } = evaluation;
-  const sizes = [...pixels.values()].map(({ size }) => Math.min(size, limit ?? size));
+  const { classifier, examples, limit } = evaluation;
+  const sizes = [...examples.values()].map(({ size }) => Math.min(size, limit ?? size));
   const batchSize = evaluationBatch(config.data);
   const batches = sizes.reduce((sum, size) => sum + Math.ceil(size / batchSize), 0);
-  const [store] = pixels.values();
-  const [batch] = store === undefined ? [] : imageBatches(store, batchSize);
-  assert(batch !== undefined, "no judged images");
-  await classifier.setWeights(await towerWeights(inputs.base, inputs.base, inputs.tower));
-  await classifier.logits(batch.imagesBHWC);
+  const [store] = examples.values();
+  const [batch] = store === undefined ? [] : exampleBatches(store, batchSize);
+  assert(batch !== undefined, "no judged examples");
+  await classifier.setWeights(await modelWeights(inputs.base, inputs.base, inputs.model));
+  await classifier.logits(batch.inputs);
   const started = performance.now();
-  await classifier.logits(batch.imagesBHWC);
+  await classifier.logits(batch.inputs);
   return (batches * (performance.now() - started)) / 1000;
 }

@@ -4,30 +4,28 @@
  * labels of that split then are in the head: accuracy on the same split would be flattered, and is warned of. E features, N images.
  */
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
+import type { LabelledExamples } from "../data/examples.js";
 import type { PrototypesRecipe } from "../data/head-recipes.js";
-import type { LabelledPixels } from "../data/pixels.js";
-import type { Preprocessing } from "../data/preprocessing.js";
 import type { SuiteTask } from "../data/suite.js";
 import type { Engine } from "../engine/program.js";
 import { DataError } from "../errors.js";
-import type { ClipVisionConfig } from "../model/clip-config.js";
-import { openExpert } from "../model/clip-models.js";
+import { openExpert } from "../model/clip/models.js";
+import type { Model } from "../model/family.js";
 import type { Head } from "../model/heads.js";
 import { classPrototypes } from "../model/prototypes.js";
 import { createClassifier } from "../optimize/evaluate.js";
 import { keepHead, keptHeadPath, readKeptHead } from "./kept-heads.js";
-import { towerWeights, weightHashes } from "./tower-weights.js";
+import { modelWeights, weightHashes } from "./tower-weights.js";
 
 /** Part of every key: raise it when other prototypes come from the same files. */
 const VERSION = 1;
-/** Images per forward: enough for the cores, little memory for the largest tower. */
+/** Examples per forward: enough for the cores, little memory for the largest model. */
 const FEATURE_BATCH = 64;
 
-/** What the features of a suite's images depend on, but for weights and images. */
+/** What the features of a suite's examples depend on, but for weights and examples. */
 export interface PrototypeContext {
   readonly base: Checkpoint;
-  readonly tower: ClipVisionConfig;
-  readonly preprocessing: Preprocessing;
+  readonly model: Model;
   /** The suite's, for a head whose own cannot be fitted: one image per class. */
   readonly logitScale: number | undefined;
   readonly cacheDir: string;
@@ -37,8 +35,8 @@ export interface PrototypeContext {
 export interface PrototypeTask {
   readonly task: SuiteTask;
   readonly recipe: PrototypesRecipe;
-  /** The images of the recipe's split, uncorrupted. */
-  readonly pixels: LabelledPixels;
+  /** The examples of the recipe's split, uncorrupted. */
+  readonly examples: LabelledExamples;
 }
 
 /**
@@ -46,33 +44,33 @@ export interface PrototypeTask {
  * logit scale on.
  */
 export async function prototypeHead(
-  { task, recipe, pixels }: PrototypeTask,
-  { base, tower, preprocessing, logitScale, cacheDir, log }: PrototypeContext,
+  { task, recipe, examples }: PrototypeTask,
+  { base, model, logitScale, cacheDir, log }: PrototypeContext,
   engine: () => Promise<Engine>,
 ): Promise<Head> {
-  requireEveryClass(task, pixels);
+  requireEveryClass(task, examples);
   const own = recipe.model === "base" ? base : await openExpert(task.expert, base);
-  const facts = [VERSION, recipe.model, tower, preprocessing, logitScale ?? null, task.classes];
-  const contents = [pixels.fingerprint, [...pixels.labels], await weightHashes(own, base, tower)];
+  const facts = [VERSION, recipe.model, ...model.facts, logitScale ?? null, task.classes];
+  const contents = [examples.fingerprint, [...examples.labels], await weightHashes(own, base, model)];
   const path = keptHeadPath(cacheDir, [...facts, ...contents]);
-  const shape = { task: task.name, classes: task.classes.length, featureSize: tower.projectionSize };
+  const shape = { task: task.name, classes: task.classes.length, featureSize: model.featureSize };
   const kept = await readKeptHead(path, shape);
   if (kept !== undefined) return kept;
   log(
-    `head of ${task.name}: prototypes of ${pixels.size} labelled images (${pixels.name}, features of the ${recipe.model})`,
+    `head of ${task.name}: prototypes of ${examples.size} labelled images (${examples.name}, features of the ${recipe.model})`,
   );
-  const weights = await towerWeights(own, base, tower);
-  const featuresNE = await imageFeatures(await engine(), { tower, preprocessing }, weights, pixels);
-  const make = (scale?: number) => classPrototypes(featuresNE, pixels.labels, task.classes.length, scale);
+  const weights = await modelWeights(own, base, model);
+  const featuresNE = await exampleFeatures(await engine(), model, weights, examples);
+  const make = (scale?: number) => classPrototypes(featuresNE, examples.labels, task.classes.length, scale);
   const made = make() ?? (logitScale === undefined ? undefined : make(logitScale));
   if (made === undefined)
     throw new DataError(
-      `task ${task.name}: ${pixels.name}: expected a class with at least 2 images to fit the head's logit scale on, found 1 image per class; add images, or set logit_scale in the suite's file`,
+      `task ${task.name}: ${examples.name}: expected a class with at least 2 images to fit the head's logit scale on, found 1 image per class; add images, or set logit_scale in the suite's file`,
     );
   return keepHead(path, { ...shape, logitScale: made.logitScale, weight: made.weightCE, bias: made.biasC });
 }
 
-function requireEveryClass(task: SuiteTask, { labels, name }: LabelledPixels): void {
+function requireEveryClass(task: SuiteTask, { labels, name }: LabelledExamples): void {
   const seen = new Set(labels);
   const empty = task.classes.filter((_, label) => !seen.has(label));
   if (empty.length === 0) return;
@@ -81,26 +79,25 @@ function requireEveryClass(task: SuiteTask, { labels, name }: LabelledPixels): v
   );
 }
 
-/** Normalised features [N, E] of all images: a classifier whose head is the identity returns them as logits. */
-async function imageFeatures(
+/** Normalised features [N, E] of all examples: a classifier whose head is the identity returns them as logits. */
+async function exampleFeatures(
   engine: Engine,
-  { tower, preprocessing }: Pick<PrototypeContext, "tower" | "preprocessing">,
+  model: Model,
   weights: ReadonlyMap<string, Float32Array>,
-  pixels: LabelledPixels,
+  examples: LabelledExamples,
 ): Promise<Float32Array> {
-  const size = tower.projectionSize;
+  const size = model.featureSize;
   const weight = new Float32Array(size * size);
   for (let e = 0; e < size; e++) weight[e * size + e] = 1;
   const identity = { classes: size, featureSize: size, logitScale: 1, weight, bias: new Float32Array(size) };
   const task = "features";
   const classifier = await createClassifier(engine, {
-    config: tower,
-    normalization: preprocessing,
+    model,
     heads: [{ task, ...identity }],
-    batchSize: Math.min(FEATURE_BATCH, pixels.size),
+    batchSize: Math.min(FEATURE_BATCH, examples.size),
   });
   await classifier.setWeights(weights);
-  const featuresNE = await classifier.taskLogits(task, pixels);
+  const featuresNE = await classifier.taskLogits(task, examples);
   await classifier.close();
   return featuresNE;
 }

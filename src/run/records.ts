@@ -6,7 +6,7 @@ import { arch, cpus, platform, release } from "node:os";
 import { versions } from "node:process";
 import { decisiveSettings } from "../config/flat.js";
 import type { RunConfig } from "../config/schema.js";
-import type { UnlabelledPixels } from "../data/pixels.js";
+import type { ExampleStore } from "../data/examples.js";
 import type { Engine } from "../engine/program.js";
 import { type CoefficientMatrix, type Constraint, rowsOf } from "../merge/coefficients.js";
 import type { CoefficientsRecord } from "../track/coefficients-file.js";
@@ -50,7 +50,7 @@ export function predictionsRecord(split: string, judged: readonly Judged[]): Pre
 export function inputFingerprints(
   config: RunConfig,
   inputs: Inputs,
-  pixels: ReadonlyMap<string, UnlabelledPixels>,
+  examples: ReadonlyMap<string, ExampleStore>,
 ): InputFingerprints {
   const heads = createHash("sha256");
   for (const { task, logitScale, weight, bias } of inputs.heads)
@@ -59,7 +59,7 @@ export function inputFingerprints(
     "task vectors": inputs.bundle.fingerprint,
     heads: heads.digest("hex"),
     ...Object.fromEntries(
-      [...pixels].map(([task, { fingerprint }]) => [`images of ${task}`, fingerprint ?? "unknown"]),
+      [...examples].map(([task, { fingerprint }]) => [`images of ${task}`, fingerprint ?? "unknown"]),
     ),
     ...Object.fromEntries([...decisiveSettings(config)].map(([key, text]) => [SETTING + key, text])),
   };

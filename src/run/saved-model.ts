@@ -12,9 +12,9 @@ import { sameShape } from "../checkpoint/preflight.js";
 import { modelFolder, readModelText, statingDtype, visionTowerConfig } from "../checkpoint/saved-config.js";
 import type { StoredTensor } from "../checkpoint/stored-tensor.js";
 import { CheckpointError } from "../errors.js";
-import { parseClipTextConfig } from "../model/clip-config.js";
-import { clipTextLayout } from "../model/clip-layout.js";
-import { clipTextTensors, tokenTable } from "../model/clip-text.js";
+import { parseClipTextConfig } from "../model/clip/config.js";
+import { clipTextLayout } from "../model/clip/layout.js";
+import { clipTextTensors, tokenTable } from "../model/clip/text.js";
 
 /** Integers that files of transformers before 4.31 have; every version loads them. */
 const POSITION_IDS = /^(?:vision|text)_model\.(?:.*\.)?position_ids$/;

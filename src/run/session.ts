@@ -1,7 +1,7 @@
 /** What fits and evaluations share: the engine, the inputs, the labelled images and the compiled classifier. */
 import type { Hub } from "../checkpoint/hub/request.js";
 import type { RunConfig } from "../config/schema.js";
-import type { PixelStore } from "../data/pixels.js";
+import type { ExampleStore } from "../data/examples.js";
 import { createEngine } from "../engine/create-engine.js";
 import type { Engine } from "../engine/program.js";
 import { type Classifier, createClassifier } from "../optimize/evaluate.js";
@@ -30,7 +30,7 @@ export interface Session {
 }
 
 /** By task. */
-type Pixels = ReadonlyMap<string, PixelStore>;
+type Pixels = ReadonlyMap<string, ExampleStore>;
 
 /** Opens a session, gives it to `work` and closes it whatever happens. */
 export async function withSession<T>(
@@ -42,23 +42,21 @@ export async function withSession<T>(
   const { engine, reason } = await createEngine(config);
   options.log(`engine: ${reason}`);
   try {
-    // The engine compiles in a thread of its own while images are read.
+    // The engine compiles in a thread of its own while examples are read.
     const compiled = () =>
       createClassifier(engine, {
-        config: inputs.tower,
-        normalization: inputs.preprocessing,
+        model: inputs.model,
         heads: [...new Map([...inputs.heads, ...inputs.judgedHeads].map((head) => [head.task, head])).values()],
         batchSize: evaluationBatch(config.data),
       });
-    const read = (stop: AbortSignal) => judgedPixels(config, inputs, options.cacheDir, stop);
-    const [classifier, pixels] = await together<[Classifier, Pixels]>([compiled, read], options.signal);
+    const read = (stop: AbortSignal) => judgedExamples(config, inputs, options.cacheDir, stop);
+    const [classifier, examples] = await together<[Classifier, Pixels]>([compiled, read], options.signal);
     let unlabelled: ReturnType<typeof loadUnlabelled> | undefined;
     const probe = createModelProbe(engine, {
-      config: inputs.tower,
-      normalization: inputs.preprocessing,
+      model: inputs.model,
       heads: inputs.heads,
       classifier,
-      pixels: () => {
+      stores: () => {
         unlabelled ??= loadUnlabelled(inputs, config.data.adapt_split, options.cacheDir, options.signal);
         return unlabelled;
       },
@@ -66,7 +64,7 @@ export async function withSession<T>(
       signal: options.signal,
     });
     const limit = config.data.eval_limit ?? undefined;
-    const evaluation = { classifier, pixels, limit, probe, signal: options.signal };
+    const evaluation = { classifier, examples, limit, probe, signal: options.signal };
     const result = await work({ engine, inputs, evaluation });
     await classifier.close();
     return result;
@@ -81,7 +79,7 @@ export function evaluationBatch({ eval_batch_size, eval_limit }: RunConfig["data
 }
 
 /** What evaluations look at: the judged tasks' labelled images or, without an eval_split, the images that are adapted on. */
-function judgedPixels(config: RunConfig, inputs: Inputs, cacheDir: string, stop: AbortSignal): Promise<Pixels> {
+function judgedExamples(config: RunConfig, inputs: Inputs, cacheDir: string, stop: AbortSignal): Promise<Pixels> {
   const { adapt_split, eval_split } = config.data;
   if (eval_split === null) return loadUnlabelled(inputs, adapt_split, cacheDir, stop);
   return loadLabelled(inputs, inputs.judged, eval_split, cacheDir, stop);

@@ -1,8 +1,8 @@
 /** The frozen classifiers of a suite's tasks: read from files, or made as suite.yaml says. */
 import type { RunConfig } from "../config/schema.js";
 import { openDataset } from "../data/dataset.js";
+import { requireLabels } from "../data/examples.js";
 import { type PrototypesRecipe, prototypesOf, zeroShotOf } from "../data/head-recipes.js";
-import { loadPixels, requireLabels } from "../data/pixels.js";
 import type { SuiteTask } from "../data/suite.js";
 import { createEngine } from "../engine/create-engine.js";
 import type { Engine } from "../engine/program.js";
@@ -16,12 +16,12 @@ import { type ZeroShotTask, zeroShotHeads } from "./zero-shot-heads.js";
 export async function loadHeads(
   config: RunConfig,
   tasks: readonly SuiteTask[],
-  context: Pick<Inputs, "suite" | "base" | "tower" | "preprocessing" | "hub" | "cacheBytes" | "notice">,
+  context: Pick<Inputs, "suite" | "base" | "model" | "encoder" | "hub" | "cacheBytes" | "notice">,
   { cacheDir, log, signal }: Pick<InputOptions, "cacheDir" | "log" | "signal">,
 ): Promise<Map<string, Head>> {
-  const { suite, base, tower, preprocessing } = context;
+  const { suite, base, model } = context;
   const { logitScale } = suite;
-  const featureSize = tower.projectionSize;
+  const { featureSize } = model;
   let started: Promise<Engine> | undefined;
   const engine = () => {
     started ??= createEngine(config).then((choice) => choice.engine);
@@ -41,9 +41,9 @@ export async function loadHeads(
         heads.set(task.name, await loadHead(task.head, { ...shape, logitScale }));
       } else if (recipe !== undefined) {
         warnOfLabels(config, task, recipe, log);
-        const pixels = await recipePixels(task, recipe, context, cacheDir, signal);
-        const made = { base, tower, preprocessing, logitScale, cacheDir, log };
-        heads.set(task.name, await prototypeHead({ task, recipe, pixels }, made, engine));
+        const examples = await recipeExamples(task, recipe, context, cacheDir, signal);
+        const made = { base, model, logitScale, cacheDir, log };
+        heads.set(task.name, await prototypeHead({ task, recipe, examples }, made, engine));
       }
     }
     return heads;
@@ -65,17 +65,14 @@ function warnOfLabels(
     );
 }
 
-/** The images as they are: a corruption is of what the merged model meets, not of what its head was made from. */
-async function recipePixels(
+/** The examples as they are: a corruption is of what the merged model meets, not of what its head was made from. */
+async function recipeExamples(
   task: SuiteTask,
   { split }: PrototypesRecipe,
-  { preprocessing, hub, cacheBytes, notice }: Pick<Inputs, "preprocessing" | "hub" | "cacheBytes" | "notice">,
+  { encoder, hub, cacheBytes, notice }: Pick<Inputs, "encoder" | "hub" | "cacheBytes" | "notice">,
   cacheDir: string,
   signal: AbortSignal | undefined,
 ) {
   const dataset = await openDataset({ ...(await taskDataset(task, split, hub)), classes: task.classes, notice });
-  return requireLabels(
-    await loadPixels(dataset, preprocessing, { cacheDir, cacheBytes, signal }),
-    `task ${task.name}: head`,
-  );
+  return requireLabels(await encoder.open(dataset, { cacheDir, cacheBytes, signal }), `task ${task.name}: head`);
 }

@@ -12,10 +12,10 @@ import { requireFinite, tensorPlace } from "../checkpoint/task-vectors.js";
 import { type ClipTokenizer, openClipTokenizer } from "../data/clip-tokenizer.js";
 import type { Engine, Executable, Program, TensorSource, TensorSpec } from "../engine/program.js";
 import { assert, CheckpointError } from "../errors.js";
-import type { NamedShape } from "../model/clip-block.js";
-import { type ClipTextConfig, parseClipTextConfig } from "../model/clip-config.js";
-import { clipTextLayout } from "../model/clip-layout.js";
-import { clipTextFeatures, clipTextTensors, embedPrompts, tokenTable } from "../model/clip-text.js";
+import { type ClipTextConfig, parseClipTextConfig } from "../model/clip/config.js";
+import { clipTextLayout } from "../model/clip/layout.js";
+import { clipTextFeatures, clipTextTensors, embedPrompts, tokenTable } from "../model/clip/text.js";
+import type { NamedShape } from "../model/family.js";
 import { lookup } from "../optimize/step-program.js";
 
 /** Prompts per forward: enough for the cores; the widest tower at full length takes some 100 MB. */

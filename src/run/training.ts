@@ -1,6 +1,6 @@
 /** From a config to what the trainer takes: the compiled step with its frozen tensors, the schedule and the images. */
 import type { RunConfig } from "../config/schema.js";
-import type { UnlabelledPixels } from "../data/pixels.js";
+import type { ExampleStore } from "../data/examples.js";
 import type { Engine, Executable } from "../engine/program.js";
 import { type ObjectiveSpec, objectives } from "../objective/objectives.js";
 import { microBatched } from "../optimize/micro-batches.js";
@@ -31,17 +31,15 @@ export async function compileStep(engine: Engine, inputs: Inputs, config: RunCon
 
 /** What the step's program is made of but for the objective, and its passes. */
 function stepOf(engine: Engine, inputs: Inputs, config: RunConfig): SuspectStep {
-  const { bundle, heads, tower, preprocessing } = inputs;
+  const { bundle, heads, model } = inputs;
   const passes = passesOf(config, inputs);
-  const imagesPerPass = imagesPerTask(config) / passes;
   return {
     engine,
     options: {
       bundle,
-      config: tower,
-      normalization: preprocessing,
+      model,
       heads,
-      imagesPerTask: imagesPerPass,
+      examplesPerTask: examplesPerTask(config) / passes,
       maxTensorBytes: engine.maxTensorBytes,
     },
     passes,
@@ -49,9 +47,9 @@ function stepOf(engine: Engine, inputs: Inputs, config: RunConfig): SuspectStep 
 }
 
 /** Passes of a step: 1, or more to stay inside the config's memory_gb. */
-function passesOf(config: RunConfig, { bundle, heads, tower }: Inputs): number {
-  return microBatches(config.memory_gb * 1e9, imagesPerTask(config), {
-    config: tower,
+function passesOf(config: RunConfig, { bundle, heads, model }: Inputs): number {
+  return microBatches(config.memory_gb * 1e9, examplesPerTask(config), {
+    model,
     tasks: bundle.tasks.length,
     adaptedTasks: heads.length,
     isHalf: config.task_vectors.dtype === "float16",
@@ -60,12 +58,12 @@ function passesOf(config: RunConfig, { bundle, heads, tower }: Inputs): number {
 
 /** What is learned from: unlabelled images and, where the objective has them, targets of each. */
 export interface LearningData {
-  readonly pixels: ReadonlyMap<string, UnlabelledPixels>;
+  readonly examples: ReadonlyMap<string, ExampleStore>;
   readonly targets: ReadonlyMap<string, Targets>;
 }
 
 /** All batches of a task go through one forward. */
-function imagesPerTask({ data }: RunConfig): number {
+function examplesPerTask({ data }: RunConfig): number {
   return data.batch_size * data.batches_per_task;
 }
 
@@ -79,11 +77,11 @@ export function trainOptions(
   config: RunConfig,
   engine: Engine,
   inputs: Inputs,
-  { pixels, targets }: LearningData,
+  { examples, targets }: LearningData,
   { step, evaluate, gradientCosine, signal }: Pick<TrainOptions, "step" | "evaluate" | "gradientCosine" | "signal">,
 ): TrainOptions {
   const { optimizer, seed, steps } = config;
-  const images = imagesPerTask(config);
+  const perTask = examplesPerTask(config);
   return {
     step,
     tasks: inputs.bundle.tasks,
@@ -98,11 +96,11 @@ export function trainOptions(
       warmupSteps: optimizer.warmup_steps,
       steps,
     },
-    adaptedTasks: [...pixels.keys()],
-    inputsAt: (step) => stepInputs(pixels, targets, { imagesPerTask: images, seed, step }),
-    imagesPerStep: images * pixels.size,
+    adaptedTasks: [...examples.keys()],
+    inputsAt: (step) => stepInputs(examples, targets, { examplesPerTask: perTask, seed, step }),
+    imagesPerStep: perTask * examples.size,
     passesPerStep: passesOf(config, inputs),
-    taskWeight: taskWeight(config, pixels.size),
+    taskWeight: taskWeight(config, examples.size),
     evaluateEvery: config.data.eval_every,
     checkpointEvery: config.checkpoint_every,
     evaluate,

@@ -11,7 +11,7 @@ import { encodeFloat16 } from "../../src/checkpoint/float16.js";
 import { divideByScales, taskVectorScales, widenTaskVector } from "../../src/checkpoint/half-task-vectors.js";
 import { towerName, towerTensors } from "../../src/checkpoint/layout/tower-names.js";
 import { compareCheckpoints, failOnProblems } from "../../src/checkpoint/preflight.js";
-import { clipVisionLayout } from "../../src/model/clip-layout.js";
+import { clipVisionLayout } from "../../src/model/clip/layout.js";
 import { randomArray } from "../support/random.js";
 
 interface Stored {

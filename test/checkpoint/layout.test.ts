@@ -6,7 +6,7 @@ import { respelled, unwrappedNames } from "../../src/checkpoint/layout/plain-nam
 import { isDerived } from "../../src/checkpoint/layout/tensor-layout.js";
 import { saysTied, tiedSource, tieOf } from "../../src/checkpoint/layout/ties.js";
 import { towerName, towerTensors } from "../../src/checkpoint/layout/tower-names.js";
-import { clipTextLayout, clipVisionLayout } from "../../src/model/clip-layout.js";
+import { clipTextLayout, clipVisionLayout } from "../../src/model/clip/layout.js";
 
 type Shapes = Readonly<Record<string, readonly number[]>>;
 const shapes = (tensors: Shapes) => new Map(Object.entries(tensors));

@@ -17,6 +17,7 @@ const BOMB = Array.from({ length: 9 }, (_, i) =>
   i === 0 ? "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" : `a${i}: &a${i} [${`*a${i - 1}, `.repeat(10)}]\n`,
 ).join("");
 const ALIAS = "alias *a0: write the value out instead";
+const TOO_MUCH = [BOMB, 5, "alias *a3: expected aliases for at most 100000 values"] as const;
 const DEEP = "expected values inside each other some 100 levels deep at most, found more";
 
 describe("refused, with the line", () => {
@@ -42,8 +43,8 @@ describe("refused, with the line", () => {
     ],
   ])("%s", (_, text, message) => {
     const started = performance.now();
-    expect(() => parseYaml(text, "f.yaml", DataError)).toThrow(DataError);
-    expect(() => parseYaml(text, "f.yaml", DataError)).toThrow(message);
+    expect(() => parseYaml(text, "f.yaml", { Failure: DataError })).toThrow(DataError);
+    expect(() => parseYaml(text, "f.yaml", { Failure: DataError })).toThrow(message);
     // The fault would be minutes, or no end.
     expect(performance.now() - started).toBeLessThan(10_000);
   });
@@ -90,9 +91,12 @@ describe("all files are read with it", async () => {
     "experiment.yaml": () => openExperiment(path("experiment.yaml"), folder, folder),
     "config.yaml": () => readRun(folder),
   };
+  const takesAliases = new Set(["merge.yaml", "experiment.yaml"]);
+  // What makes the folder that of a run.
+  await writeFile(path("status.json"), "{}");
   it.each(Object.entries(readers))("%s", async (name, read) => {
     for (const [text, line, problem] of [
-      [BOMB, 2, ALIAS],
+      ...(takesAliases.has(name) ? [TOO_MUCH] : [[BOMB, 2, ALIAS] as const]),
       [`a: 1\nb: ${"[".repeat(100_000)}`, 2, DEEP],
       ["a: 1\n---\nb: 1\n", 2, "expected one YAML document"],
     ] as const) {
@@ -111,5 +115,35 @@ describe("all files are read with it", async () => {
     expect(ask("configs: &a0 [*a0]")).toThrow(DataError);
     expect(ask("configs: &a0 [*a0]")).toThrow(`README.md:3: ${ALIAS}`);
     expect(ask(`configs: ${"[".repeat(100_000)}`)).toThrow(`README.md:3: ${DEEP}`);
+  });
+});
+
+describe("aliases, for readers that take them", () => {
+  const read = (text: string) => parseYaml(text, "f.yaml", { aliases: true });
+
+  it("stand for the last value of their name before them", () => {
+    const { value, locate } = read("a: &x {b: [1]}\nc: *x\nd: &x 2\ne: [*x, *x]\n");
+    expect(JSON.parse(JSON.stringify(value))).toEqual({ a: { b: [1] }, c: { b: [1] }, d: 2, e: [2, 2] });
+    expect(locate(["c", "b", 0])).toBe("f.yaml:1");
+    expect(locate(["e", 1])).toBe("f.yaml:4");
+  });
+
+  it.each([
+    ["a bomb", BOMB, /^f\.yaml:5: alias \*a3: expected aliases for at most 100000 values, 100 inside each other;/],
+    ["themselves", "a: &a [1, *a]\n", /^f\.yaml:1: alias \*a: stands inside of &a itself$/],
+    ["nothing", "a: *a\n", /^f\.yaml:1: /],
+    [
+      "a chain",
+      Array.from({ length: 200 }, (_, i) => `a${i}: &a${i} [${i === 0 ? "x" : `*a${i - 1}`}]\n`).join(""),
+      /^f\.yaml:\d+: alias \*a\d+: expected aliases for at most/,
+    ],
+  ])("%s is refused", (_, text, message) => {
+    expect(() => read(text)).toThrow(message);
+  });
+
+  it("are taken in experiments, as the shipped ones have them", async () => {
+    const root = join(import.meta.dirname, "..", "..");
+    const file = join(root, "experiments", "mini8-main.yaml");
+    expect((await openExperiment(file, root, root)).rows.length).toBeGreaterThan(30);
   });
 });

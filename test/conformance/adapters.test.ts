@@ -8,10 +8,10 @@ import { readTaskVectors } from "../../src/checkpoint/bundle.js";
 import { type Checkpoint, openCheckpoint, saveCheckpoint } from "../../src/checkpoint/checkpoint.js";
 import { compareCheckpoints } from "../../src/checkpoint/preflight.js";
 import { createTfjsEngine } from "../../src/engine/tfjs-engine.js";
-import { clipVisionLayout } from "../../src/model/clip-layout.js";
-import { openBase, openExpert } from "../../src/model/clip-models.js";
-import { clipVisionTensors } from "../../src/model/clip-vision.js";
-import { towerWeights } from "../../src/run/tower-weights.js";
+import { clipVisionLayout } from "../../src/model/clip/layout.js";
+import { openBase, openExpert } from "../../src/model/clip/models.js";
+import { clipVisionTensors } from "../../src/model/clip/vision.js";
+import { modelWeights } from "../../src/run/tower-weights.js";
 import { relativeError } from "../support/random.js";
 import { CONFORMANCE, readFixture } from "./fixture.js";
 import { towerConfig } from "./problem.js";
@@ -69,7 +69,7 @@ describe("base + delta equals merge_and_unload", () => {
 it("a linearised adapter is the change of weights that its expansion is", async () => {
   const expert = await openExpert(adapter("linearized"), base);
   expect(expert.tensors.size).toBe(4);
-  const weights = await towerWeights(expert, base, await towerConfig(BASE));
+  const weights = await modelWeights(expert, base, { tensors: await tensors(), layout: clipVisionLayout });
   const read = async (name: string) => weights.get(name) ?? new Float32Array();
   const found = await towerFeatures(BASE, read, await createTfjsEngine("cpu"));
   const expected = (await readFixture("adapters/linearized/expected.safetensors")).floats("features_f64");

@@ -8,11 +8,10 @@ import { afterAll, describe, expect, it } from "vitest";
 import { loadRunConfig } from "../../src/config/load.js";
 import type { RunConfig } from "../../src/config/schema.js";
 import { createOnnxEngine } from "../../src/engine/onnx-engine.js";
-import { groupTensors } from "../../src/merge/groups.js";
-import { mergeableTensors } from "../../src/merge/merged-weights.js";
+import { groupMergeable } from "../../src/merge/groups.js";
 import { objectives } from "../../src/objective/objectives.js";
 import type { TrainEvent } from "../../src/optimize/events.js";
-import { STEP_INPUT_IMAGES, stepProgram, stepSources } from "../../src/optimize/step-program.js";
+import { stepProgram, stepSources } from "../../src/optimize/step-program.js";
 import { initTrainState, type TrainOptions, type TrainResult, train } from "../../src/optimize/train.js";
 import { withBaseProjection } from "../../src/run/inputs.js";
 import { constraintOf } from "../../src/run/records.js";
@@ -52,12 +51,12 @@ async function presetConfig(preset: string, granularity: string): Promise<RunCon
 }
 
 async function fitOptions(problem: Problem, fixture: FixtureArrays, config: RunConfig): Promise<TrainOptions> {
-  const bundle = config.merge_projection ? problem.bundle : withBaseProjection(problem.bundle);
+  const bundle = config.merge_projection ? problem.bundle : withBaseProjection(problem.bundle, problem.model);
   const step = await onnx.compile(
     stepProgram({
       ...problem,
       bundle,
-      imagesPerTask: IMAGES_PER_TASK,
+      examplesPerTask: IMAGES_PER_TASK,
       taskWeight: 1,
       loss: (logits) => objectives.entropy.loss(logits, config.objective),
     }),
@@ -69,14 +68,14 @@ async function fitOptions(problem: Problem, fixture: FixtureArrays, config: RunC
   return {
     step,
     tasks,
-    grouping: groupTensors(mergeableTensors(bundle), { granularity, groups: [], shareQkv }),
+    grouping: groupMergeable(bundle, problem.model, { granularity, groups: [], shareQkv }),
     constraint: constraintOf(config),
     initial: config.coefficients.initial,
     restartEvery: 0,
     adam: { ...optimizer, weightDecay },
     schedule: { schedule, learningRate, warmupSteps, steps },
     adaptedTasks: tasks,
-    inputsAt: (index) => new Map([[STEP_INPUT_IMAGES, imagesAt(fixture, tasks, index)]]),
+    inputsAt: (index) => new Map([["images", imagesAt(fixture, tasks, index)]]),
     imagesPerStep: tasks.length * IMAGES_PER_TASK,
     passesPerStep: 1,
     taskWeight: 1,

@@ -7,9 +7,9 @@ import { type Checkpoint, saveCheckpoint } from "../../src/checkpoint/checkpoint
 import { compareCheckpoints } from "../../src/checkpoint/preflight.js";
 import { writeSafetensors } from "../../src/checkpoint/safetensors.js";
 import { createTfjsEngine } from "../../src/engine/tfjs-engine.js";
-import { clipVisionLayout } from "../../src/model/clip-layout.js";
-import { openBase, openExpert } from "../../src/model/clip-models.js";
-import { clipVisionTensors } from "../../src/model/clip-vision.js";
+import { clipVisionLayout } from "../../src/model/clip/layout.js";
+import { openBase, openExpert } from "../../src/model/clip/models.js";
+import { clipVisionTensors } from "../../src/model/clip/vision.js";
 import { relativeError } from "../support/random.js";
 import { CONFORMANCE, readFixture } from "./fixture.js";
 import { towerConfig } from "./problem.js";

@@ -2,8 +2,9 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
+import type { ExampleStore } from "../../src/data/examples.js";
 import { rowsInMemory } from "../../src/data/image-rows.js";
-import type { UnlabelledPixels } from "../../src/data/pixels.js";
+import { imageExamples } from "../../src/data/pixels.js";
 import { createEngine } from "../../src/engine/create-engine.js";
 import type { Engine } from "../../src/engine/program.js";
 import { mergeBundle } from "../../src/merge/merge-bundle.js";
@@ -21,22 +22,22 @@ let probe: ModelProbe;
 beforeAll(async () => {
   problem = await loadProblem();
   ({ engine } = await createEngine({ engine: "onnx", device: "cpu", threads: 1 }));
-  const { config, normalization, heads } = problem;
+  const { config, model, heads } = problem;
   const arrays = await readFixture("step/fixture.safetensors");
-  const pixels = new Map(
-    heads.map(({ task }): [string, UnlabelledPixels] => {
+  const stores = new Map(
+    heads.map(({ task }): [string, ExampleStore] => {
       const values = arrays.bytes(`pixels.${task}`);
       const side = config.imageSize;
       const size = values.length / (side * side * 3);
       const images = rowsInMemory(values, side * side * 3);
-      return [task, { name: task, size, height: side, width: side, channels: 3, images }];
+      return [task, imageExamples(task, size, images, side * side * 3)];
     }),
   );
-  const classifier = await createClassifier(engine, { config, normalization, heads, batchSize: 4 });
+  const classifier = await createClassifier(engine, { model, heads, batchSize: 4 });
   const signal = new AbortController().signal;
   probe = createModelProbe(engine, {
-    ...{ config, normalization, heads, classifier, signal, seed: 0 },
-    pixels: async () => pixels,
+    ...{ model, heads, classifier, signal, seed: 0 },
+    stores: async () => stores,
   });
 });
 afterAll(() => engine.close());

@@ -5,9 +5,11 @@ import { join } from "node:path";
 import { buildBundle } from "../../src/checkpoint/build-bundle.js";
 import type { Bundle, TaskVectorDtype } from "../../src/checkpoint/bundle.js";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
-import { type ClipVisionConfig, parseClipConfig } from "../../src/model/clip-config.js";
-import { clipVisionLayout } from "../../src/model/clip-layout.js";
-import { clipVisionTensors, type Normalization } from "../../src/model/clip-vision.js";
+import { type ClipVisionConfig, parseClipConfig } from "../../src/model/clip/config.js";
+import { clipVisionLayout } from "../../src/model/clip/layout.js";
+import type { Normalization } from "../../src/model/clip/vision.js";
+import { clipVisionModel } from "../../src/model/clip/vision-model.js";
+import type { Model } from "../../src/model/family.js";
 import { type Head, loadHead } from "../../src/model/heads.js";
 import { CONFORMANCE, readStepDescription, type StepDescription } from "./fixture.js";
 
@@ -15,6 +17,7 @@ export interface Problem {
   readonly description: StepDescription;
   readonly config: ClipVisionConfig;
   readonly normalization: Normalization;
+  readonly model: Model;
   readonly bundle: Bundle;
   readonly heads: readonly Head[];
 }
@@ -42,11 +45,13 @@ export async function loadProblem(dtype: TaskVectorDtype = "F32"): Promise<Probl
       checkpoint: await openCheckpoint(join(CONFORMANCE, "step", folder)),
     })),
   );
+  const normalization = await normalizationOf(description.base);
+  const model = clipVisionModel(config, normalization);
   const cacheDir = await mkdtemp(join(tmpdir(), "adamerge-conformance-"));
   const bundle = await buildBundle({
     base,
     experts,
-    tensors: clipVisionTensors(config),
+    tensors: model.tensors,
     layout: clipVisionLayout,
     cacheDir,
     dtype,
@@ -60,7 +65,7 @@ export async function loadProblem(dtype: TaskVectorDtype = "F32"): Promise<Probl
       }),
     ),
   );
-  return { description, config, normalization: await normalizationOf(description.base), bundle, heads };
+  return { description, config, normalization, model, bundle, heads };
 }
 
 /** Rows [N, K] of the fixture's tensor order, in the bundle's order. */

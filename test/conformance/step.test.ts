@@ -14,7 +14,6 @@ import { objectives } from "../../src/objective/objectives.js";
 import { microBatched } from "../../src/optimize/micro-batches.js";
 import {
   STEP_INPUT_COEFFICIENTS,
-  STEP_INPUT_IMAGES,
   STEP_OUTPUT_GRADIENT,
   STEP_OUTPUT_LOSSES,
   stepProgram,
@@ -38,12 +37,12 @@ async function compile(
   engine: Engine,
   form: Form,
   of: Problem = problem,
-  imagesPerTask = IMAGES_PER_TASK,
+  examplesPerTask = IMAGES_PER_TASK,
 ): Promise<Executable> {
   const executable = await engine.compile(
     stepProgram({
       ...of,
-      imagesPerTask,
+      examplesPerTask,
       taskWeight: 1,
       loss: (logits) =>
         objectives.entropy.loss(logits, { form: form === "epsilon" ? "epsilon" : "log_softmax", epsilon: 1e-8 }),
@@ -65,7 +64,7 @@ async function step(executable: Executable | undefined, coefficientsNK: Float32A
   const outputs = await executable?.run(
     new Map<string, Float32Array | Uint8Array>([
       [STEP_INPUT_COEFFICIENTS, coefficientsNK],
-      [STEP_INPUT_IMAGES, images],
+      ["images", images],
     ]),
   );
   const losses = outputs?.get(STEP_OUTPUT_LOSSES) ?? new Float32Array();
@@ -90,7 +89,7 @@ function fixtureMatrix(name: string, granularity: Granularity): Float64Array {
 }
 
 function groupingOf(granularity: Granularity): Grouping {
-  return groupTensors(mergeableTensors(problem.bundle), { granularity, groups: [], shareQkv: false });
+  return groupTensors(problem.model.tensors, { granularity, groups: [], shareQkv: false });
 }
 
 describe.each(granularities)("gradient, %s", (granularity, prefix) => {
@@ -173,7 +172,7 @@ describe("task vectors in float16", () => {
     const half = await loadProblem("F16");
     const program = stepProgram({
       ...half,
-      imagesPerTask: IMAGES_PER_TASK,
+      examplesPerTask: IMAGES_PER_TASK,
       taskWeight: 1,
       loss: (logits) => objectives.entropy.loss(logits, { form: "log_softmax", epsilon: 0 }),
     });

@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync, rmSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { imageBatches, labelledBatch, unlabelledBatch } from "../../src/data/batches.js";
+import { exampleBatches, labelledBatch, unlabelledBatch } from "../../src/data/batches.js";
 import type { ImageDataset } from "../../src/data/dataset.js";
-import { isLabelled, loadPixels, type PixelStore, requireLabels, withoutLabels } from "../../src/data/pixels.js";
+import { type ExampleStore, isLabelled, requireLabels, withoutLabels } from "../../src/data/examples.js";
+import { loadPixels } from "../../src/data/pixels.js";
 import { parsePreprocessing } from "../../src/data/preprocessing.js";
 import { batchIndices } from "../../src/data/sampler.js";
 import { DataError } from "../../src/errors.js";
@@ -34,12 +35,10 @@ async function dataset(values: readonly number[], labels?: readonly number[]) {
 const colours = (bytes: Uint8Array) =>
   Array.from({ length: bytes.length / IMAGE_BYTES }, (_, n) => bytes[n * IMAGE_BYTES]);
 
-const coloursOf = ({ images, size }: PixelStore) =>
-  Array.from({ length: size }, (_, index) => {
-    const image = new Uint8Array(IMAGE_BYTES + 1);
-    images.copy(index, image, 1);
-    return image[1];
-  });
+const imagesOf = (inputs: ReadonlyMap<string, ArrayLike<number>>) => Uint8Array.from(inputs.get("images") ?? []);
+
+const coloursOf = (store: ExampleStore) =>
+  colours(imagesOf(store.gather(Uint32Array.from({ length: store.size }, (_, index) => index))));
 
 describe("loadPixels", () => {
   it("decodes in order, with and without labels", async () => {
@@ -176,33 +175,33 @@ describe("batches", () => {
     const pixels = await load();
     const indices = [...batchIndices({ ...place, size: 5 })];
     const unlabelled = unlabelledBatch(pixels, place);
-    expect(Object.keys(unlabelled)).toEqual(["imagesBHWC", "count"]);
-    expect(colours(unlabelled.imagesBHWC)).toEqual(indices.map((index) => 10 + index));
+    expect(Object.keys(unlabelled)).toEqual(["inputs", "count"]);
+    expect(colours(imagesOf(unlabelled.inputs))).toEqual(indices.map((index) => 10 + index));
     const labelled = labelledBatch(pixels, place);
-    expect(labelled.imagesBHWC).toEqual(unlabelled.imagesBHWC);
+    expect(labelled.inputs).toEqual(unlabelled.inputs);
     expect([...labelled.labelsB]).toEqual(indices.map((index) => pixels.labels[index]));
     expect(labelled.count).toBe(4);
   });
 
   it("are copies, so that sending one does not send the split", async () => {
-    const { imagesBHWC } = unlabelledBatch(await load(), place);
-    expect(imagesBHWC.buffer.byteLength).toBe(4 * IMAGE_BYTES);
+    const images = unlabelledBatch(await load(), place).inputs.get("images");
+    expect(images?.buffer.byteLength).toBe(4 * IMAGE_BYTES);
   });
 
   it("of an evaluation go through the split in order, the last one filled up", async () => {
-    const batches = [...imageBatches(await load(), 2)];
+    const batches = [...exampleBatches(await load(), 2)];
     expect(batches.map(({ first, valid }) => [first, valid])).toEqual([
       [0, 2],
       [2, 2],
       [4, 1],
     ]);
-    expect(batches.map(({ imagesBHWC }) => colours(imagesBHWC))).toEqual([
+    expect(batches.map(({ inputs }) => colours(imagesOf(inputs)))).toEqual([
       [10, 11],
       [12, 13],
       [14, 14],
     ]);
-    const [only] = [...imageBatches(await load(), 8)];
-    expect([only?.valid, only?.imagesBHWC.length]).toEqual([5, 8 * IMAGE_BYTES]);
+    const [only] = [...exampleBatches(await load(), 8)];
+    expect([only?.valid, only?.inputs.get("images")?.length]).toEqual([5, 8 * IMAGE_BYTES]);
   });
 
   it("of a split without labels cannot leak them", async () => {

@@ -17,7 +17,6 @@ import { objectives } from "../../src/objective/objectives.js";
 import { createClassifier } from "../../src/optimize/evaluate.js";
 import {
   STEP_INPUT_COEFFICIENTS,
-  STEP_INPUT_IMAGES,
   STEP_OUTPUT_GRADIENT,
   STEP_OUTPUT_LOSSES,
   stepProgram,
@@ -75,7 +74,7 @@ describe("the merging step on webgpu", () => {
     const executable = await engine.compile(
       stepProgram({
         ...of,
-        imagesPerTask: IMAGES_PER_TASK,
+        examplesPerTask: IMAGES_PER_TASK,
         taskWeight: 1,
         loss: (logits) => objectives.entropy.loss(logits, options),
       }),
@@ -83,10 +82,7 @@ describe("the merging step on webgpu", () => {
     await executable.bind(stepSources(of));
     const inputs = new Map<string, Float32Array | Uint8Array>([
       [STEP_INPUT_COEFFICIENTS, Float32Array.from(toBundleOrder(fixture.floats("layer.lambda"), problem))],
-      [
-        STEP_INPUT_IMAGES,
-        Uint8Array.from(problem.description.tasks.flatMap((task) => [...fixture.bytes(`pixels.${task}`)])),
-      ],
+      ["images", Uint8Array.from(problem.description.tasks.flatMap((task) => [...fixture.bytes(`pixels.${task}`)]))],
     ]);
     const results = [];
     for (let run = 0; run < runs; run++) {
@@ -138,13 +134,13 @@ describe("the merging step on webgpu", () => {
 
   it("evaluates, also after the weights on the device are replaced", async (context) => {
     needsDriver(context);
-    const { config, normalization, heads, bundle } = problem;
+    const { config, model, heads, bundle } = problem;
     const size = config.imageSize ** 2 * config.channels;
     const images = fixture.bytes(`pixels.${problem.description.tasks[0]}`).slice(0, 2 * size);
     const logits = async (provider: "cpu" | "webgpu") => {
       const engine = createOnnxEngine({ provider, threads: 1 });
       engines.push(engine);
-      const classifier = await createClassifier(engine, { config, normalization, heads, batchSize: 2 });
+      const classifier = await createClassifier(engine, { model, heads, batchSize: 2 });
       const found: Float32Array[] = [];
       for (const coefficient of [0, 0.3]) {
         const coefficientsNK = new Float32Array(mergeableTensors(bundle).length * bundle.tasks.length).fill(
@@ -153,7 +149,7 @@ describe("the merging step on webgpu", () => {
         const weights = new Map<string, Float32Array>();
         for await (const { name, values } of mergedTensors(bundle, coefficientsNK)) weights.set(name, values);
         await classifier.setWeights(weights);
-        found.push(await classifier.logits(Uint8Array.from(images)));
+        found.push(await classifier.logits(new Map([["images", Uint8Array.from(images)]])));
       }
       await classifier.close();
       return found;

@@ -6,8 +6,9 @@ import { createHash } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
+import type { ExampleStore } from "../../src/data/examples.js";
 import { rowsInMemory } from "../../src/data/image-rows.js";
-import type { UnlabelledPixels } from "../../src/data/pixels.js";
+import { imageExamples } from "../../src/data/pixels.js";
 import { createOnnxEngine } from "../../src/engine/onnx-engine.js";
 import type { Engine } from "../../src/engine/program.js";
 import { traceProgram } from "../../src/engine/trace/trace-program.js";
@@ -17,7 +18,7 @@ import { createClassifier } from "../../src/optimize/evaluate.js";
 import { fineTuneProgram } from "../../src/optimize/fine-tune-program.js";
 import { createModelProbe } from "../../src/optimize/model-probe.js";
 import { locateNonFinite } from "../../src/optimize/non-finite.js";
-import { STEP_INPUT_COEFFICIENTS, STEP_INPUT_IMAGES, stepProgram } from "../../src/optimize/step-program.js";
+import { STEP_INPUT_COEFFICIENTS, stepProgram } from "../../src/optimize/step-program.js";
 import { loadProblem } from "../conformance/problem.js";
 
 const FILE = join(import.meta.dirname, "graphs.json");
@@ -50,7 +51,7 @@ it("are the recorded ones", async () => {
     for (const [objective, spec] of Object.entries<ObjectiveSpec>(objectives)) {
       const program = stepProgram({
         ...of,
-        imagesPerTask: IMAGES_PER_TASK,
+        examplesPerTask: IMAGES_PER_TASK,
         taskWeight: 1,
         maxTensorBytes,
         targets: spec.targets !== "none",
@@ -59,24 +60,24 @@ it("are the recorded ones", async () => {
       note(`step ${objective}${name}`, traceProgram(program).onnx);
     }
   }
-  const { config, normalization, heads, bundle } = problem;
+  const { config, model, heads, bundle } = problem;
   const tasks = heads.map(({ task, classes }) => ({ name: task, classes, images: IMAGES_PER_TASK }));
   for (const trainHeads of [false, true]) {
     const anchors = trainHeads ? {} : { anchors: { images: 2, weight: 1 } };
-    const options = { config, normalization, tasks, labelSmoothing: 0.1, logitScale: 10, trainHeads, ...anchors };
+    const options = { model, tasks, labelSmoothing: 0.1, logitScale: 10, trainHeads, ...anchors };
     note(`fine-tune${trainHeads ? " with heads" : ""}`, traceProgram(fineTuneProgram(options)).onnx);
   }
-  const classifier = await createClassifier(recording, { config, normalization, heads, batchSize: 4 });
+  const classifier = await createClassifier(recording, { model, heads, batchSize: 4 });
   const imageBytes = config.imageSize ** 2 * config.channels;
-  const pixels = new Map(
-    heads.map(({ task }): [string, UnlabelledPixels] => {
+  const stores = new Map(
+    heads.map(({ task }): [string, ExampleStore] => {
       const images = rowsInMemory(new Uint8Array(2 * imageBytes), imageBytes);
-      return [task, { name: task, size: 2, height: config.imageSize, width: config.imageSize, channels: 3, images }];
+      return [task, imageExamples(task, 2, images, imageBytes)];
     }),
   );
   const probe = createModelProbe(recording, {
-    ...{ config, normalization, heads, classifier, seed: 0, signal: new AbortController().signal },
-    pixels: async () => pixels,
+    ...{ model, heads, classifier, seed: 0, signal: new AbortController().signal },
+    stores: async () => stores,
   });
   const weights = new Map<string, Float32Array>();
   const zeros = new Float32Array(bundle.tensors.length * bundle.tasks.length);
@@ -86,9 +87,9 @@ it("are the recorded ones", async () => {
   await probe.entropyGradient(0, weights, 2);
   const inputs = new Map<string, Float32Array | Uint8Array>([
     [STEP_INPUT_COEFFICIENTS, zeros.fill(Number.NaN)],
-    [STEP_INPUT_IMAGES, new Uint8Array(heads.length * IMAGES_PER_TASK * imageBytes)],
+    ["images", new Uint8Array(heads.length * IMAGES_PER_TASK * imageBytes)],
   ]);
-  const options = { bundle, config, normalization, heads, imagesPerTask: IMAGES_PER_TASK, maxTensorBytes: undefined };
+  const options = { bundle, model, heads, examplesPerTask: IMAGES_PER_TASK, maxTensorBytes: undefined };
   await locateNonFinite({ engine: recording, options, passes: 1 }, inputs);
 
   const found = Object.fromEntries([...graphs].toSorted(([a], [b]) => (a < b ? -1 : 1)));

@@ -64,7 +64,11 @@ it("LiNeS scales the last block of every stack by alpha + beta", async () => {
 
 it("block-wise groups of two stacks are not shared", () => {
   const options = { granularity: "block-wise", groups: [], shareQkv: false } as const;
-  const names = ["encoder.block.0.w", "encoder.block.1.w", "decoder.block.0.w"];
-  expect(groupTensors(names, options).groups).toEqual(["encoder.block.0", "encoder.block.1", "decoder.block.0"]);
-  expect(groupTensors(names.slice(0, 2), options).groups).toEqual(["block.0", "block.1"]);
+  const tensors = ["encoder.block.0.w", "encoder.block.1.w", "decoder.block.0.w"].map((name) => {
+    const { stack, block } = blockPlace(name) ?? expect.fail(name);
+    return { name, stack, block, part: "block" } as const;
+  });
+  expect(groupTensors(tensors, options).groups).toEqual(["encoder.block.0", "encoder.block.1", "decoder.block.0"]);
+  const alone = tensors.slice(0, 2).map(({ stack: _, ...tensor }) => tensor);
+  expect(groupTensors(alone, options).groups).toEqual(["block.0", "block.1"]);
 });

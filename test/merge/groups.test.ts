@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { type Granularity, groupTensors } from "../../src/merge/groups.js";
-import { parseClipConfig } from "../../src/model/clip-config.js";
-import { clipVisionTensors } from "../../src/model/clip-vision.js";
+import { parseClipConfig } from "../../src/model/clip/config.js";
+import { clipVisionTensors } from "../../src/model/clip/vision.js";
 
 const config = parseClipConfig({ num_hidden_layers: 12, hidden_size: 768 }, "config.json");
-const tensors = clipVisionTensors(config).map(({ name }) => name);
+const tensors = clipVisionTensors(config);
 const group = (
   granularity: Granularity,
   extra: { shareQkv?: boolean; groups?: { name: string; match: string[] }[] } = {},
@@ -38,7 +38,7 @@ describe("granularities of CLIP ViT-B/32", () => {
       ],
     });
     expect(groups).toEqual(["rest", "norms", "mlp"]);
-    const of = (name: string) => groups[groupOf[tensors.indexOf(name)] ?? -1];
+    const of = (name: string) => groups[groupOf[tensors.findIndex((tensor) => tensor.name === name)] ?? -1];
     expect(of("vision_model.encoder.layers.3.layer_norm1.bias")).toBe("norms");
     expect(of("vision_model.encoder.layers.3.mlp.fc2.bias")).toBe("mlp");
     expect(of("visual_projection.weight")).toBe("rest");

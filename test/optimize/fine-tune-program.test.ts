@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
 import { createOnnxEngine } from "../../src/engine/onnx-engine.js";
 import type { TensorValues } from "../../src/engine/program.js";
-import { clipVisionTensors } from "../../src/model/clip-vision.js";
+import { clipVisionModel } from "../../src/model/clip/vision-model.js";
 import { type FineTuneOptions, fineTuneProgram } from "../../src/optimize/fine-tune-program.js";
 import { createRng } from "../../src/runtime/rng.js";
 import { CONFORMANCE } from "../conformance/fixture.js";
@@ -28,8 +28,7 @@ const inputs = new Map<string, TensorValues>();
 beforeAll(async () => {
   const config = await towerConfig(TOWER);
   options = {
-    config,
-    normalization: await normalizationOf(TOWER),
+    model: clipVisionModel(config, await normalizationOf(TOWER)),
     tasks: TASKS,
     labelSmoothing: 0.1,
     logitScale: 3,
@@ -37,7 +36,7 @@ beforeAll(async () => {
     anchors: ANCHORS,
   };
   const checkpoint = await openCheckpoint(join(CONFORMANCE, TOWER));
-  for (const { name } of clipVisionTensors(config)) inputs.set(`weights/${name}`, await checkpoint.readFloat32(name));
+  for (const { name } of options.model.tensors) inputs.set(`weights/${name}`, await checkpoint.readFloat32(name));
   TASKS.forEach(({ name, classes }, index) => {
     inputs.set(`head/${name}/weight`, Float32Array.from(randomArray(classes * config.projectionSize, 10 + index)));
     inputs.set(`head/${name}/bias`, Float32Array.from(randomArray(classes, 20 + index)));
@@ -108,7 +107,7 @@ it("an anchor's loss is the squared distance to its features: quadratic in them,
 it("frozen heads have no gradient, and without anchors there is no loss of theirs", async () => {
   const { anchors: _anchors, ...plain } = options;
   const executable = await engine.compile(fineTuneProgram({ ...plain, trainHeads: false }));
-  const size = options.config.imageSize ** 2 * options.config.channels;
+  const size = (inputs.get("images")?.length ?? 0) / (IMAGES + ANCHORS.images);
   const { anchors, ...own } = Object.fromEntries(inputs);
   expect(anchors).toBeDefined();
   const images = inputs.get("images")?.slice(0, IMAGES * size) ?? new Uint8Array();

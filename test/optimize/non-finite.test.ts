@@ -39,7 +39,7 @@ function inputsWith(changed: Readonly<Record<string, number>>) {
 }
 
 const locate = (changed: Readonly<Record<string, number>>, passes = 1, engine = onnx) => {
-  const options = { ...problem, imagesPerTask: IMAGES / passes };
+  const options = { ...problem, examplesPerTask: IMAGES / passes };
   return locateNonFinite({ engine, options, passes }, inputsWith(changed));
 };
 const everyTask = () => problem.heads.map(({ task }) => task).join(", ");
@@ -73,7 +73,7 @@ describe("locateNonFinite", () => {
     const [head, ...others] = problem.heads;
     if (head === undefined) expect.fail("a head");
     const broken = { ...head, logitScale: 3e38, weight: head.weight.map(() => 100) };
-    const options = { ...problem, heads: [...others, broken], imagesPerTask: IMAGES };
+    const options = { ...problem, heads: [...others, broken], examplesPerTask: IMAGES };
     expect(await locateNonFinite({ engine: onnx, options, passes: 1 }, inputsWith({}))).toBe(
       `the numbers are not finite from the heads on, for the images of ${head.task}`,
     );
@@ -105,7 +105,10 @@ describe("a fit whose loss is NaN", () => {
   const options: TrainOptions = {
     step,
     tasks: ["a", "b"],
-    grouping: groupTensors(["x.weight", "y.weight"], { granularity: "layer-wise", groups: [], shareQkv: false }),
+    grouping: groupTensors(
+      ["x.weight", "y.weight"].map((name) => ({ name, part: "output" })),
+      { granularity: "layer-wise", groups: [], shareQkv: false },
+    ),
     constraint: { kind: "none" },
     initial: 0.5,
     restartEvery: 0,

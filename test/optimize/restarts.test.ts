@@ -51,7 +51,10 @@ const options: TrainOptions = {
     },
   },
   tasks: ["a", "b", "c"],
-  grouping: groupTensors(["x.weight", "y.weight"], { granularity: "layer-wise", groups: [], shareQkv: false }),
+  grouping: groupTensors(
+    ["x.weight", "y.weight"].map((name) => ({ name, part: "output" })),
+    { granularity: "layer-wise", groups: [], shareQkv: false },
+  ),
   constraint: { kind: "none" },
   initial: 0.3,
   restartEvery: 4,

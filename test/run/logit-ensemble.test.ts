@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { loadRunConfig } from "../../src/config/load.js";
 import type { RunConfig } from "../../src/config/schema.js";
-import { isLabelled } from "../../src/data/pixels.js";
+import { isLabelled } from "../../src/data/examples.js";
 import { mergedTensors } from "../../src/merge/merged-weights.js";
 import { chooseMethod } from "../../src/run/choose-method.js";
 import { judgeMethod, perTensor, scoredEvaluations } from "../../src/run/models.js";
@@ -30,9 +30,9 @@ it("of one expert is that expert, and of two the mean of both", async () => {
   await inSession("mnist, letters", folder, async ({ inputs, evaluation }, config) => {
     const { evaluations } = await judgeMethod(config, inputs, chooseMethod("logit_ensemble"), evaluation);
     const scored = scoredEvaluations(evaluations);
-    const { classifier, pixels } = evaluation;
+    const { classifier, examples } = evaluation;
     for (const [task, own] of scored) {
-      const store = pixels.get(task);
+      const store = examples.get(task);
       if (store === undefined || !isLabelled(store)) throw new Error(`no images of ${task}`);
       const logits: Float32Array[] = [];
       for (const expert of [0, 1]) {

@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseRunConfig } from "../../src/config/load.js";
-import { clipVisionTensors } from "../../src/model/clip-vision.js";
+import { clipVisionModel } from "../../src/model/clip/vision-model.js";
 import { estimateOnce, type FitNeeds, fitNeeds, needsLines } from "../../src/run/fit-needs.js";
 import { ROOT, runCli, temporaryFolder } from "../support/cli.js";
 
@@ -19,7 +19,8 @@ const TOWER = {
   activation: "quick_gelu",
   layerNormEpsilon: 1e-5,
 } as const;
-const MODELS = { tower: TOWER, tensors: clipVisionTensors(TOWER), tasks: 8 };
+const NORMALIZATION = { rescaleFactor: 1, mean: [0, 0, 0], std: [1, 1, 1] } as const;
+const MODELS = { model: clipVisionModel(TOWER, NORMALIZATION), tasks: 8 };
 
 describe("what a fit needs", () => {
   it("is counted from the tower: bytes of the bundle and the model, images, passes", async () => {

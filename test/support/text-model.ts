@@ -2,8 +2,8 @@
 import { cp, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeSafetensors } from "../../src/checkpoint/safetensors-writer.js";
-import { parseClipTextConfig } from "../../src/model/clip-config.js";
-import { clipTextTensors, tokenTable } from "../../src/model/clip-text.js";
+import { parseClipTextConfig } from "../../src/model/clip/config.js";
+import { clipTextTensors, tokenTable } from "../../src/model/clip/text.js";
 import { ROOT } from "./cli.js";
 import { randomArray } from "./random.js";
 

@@ -3,10 +3,9 @@
 import { derivationRatios } from "../../checkpoint/derivation.js";
 import { towerTensors } from "../../checkpoint/layout/tower-names.js";
 import type { RunConfig } from "../../config/schema.js";
-import { isLabelled, type PixelStore, selectPixels } from "../../data/pixels.js";
+import { type ExampleStore, isLabelled, selectExamples } from "../../data/examples.js";
 import { drawnIndices } from "../../data/sampler.js";
-import { clipVisionLayout } from "../../model/clip-layout.js";
-import { openExpert } from "../../model/clip-models.js";
+import { openExpert } from "../../model/clip/models.js";
 import { chooseMethod } from "../choose-method.js";
 import type { Inputs } from "../inputs.js";
 import { judgeMethod } from "../models.js";
@@ -32,10 +31,10 @@ const LEAST_GAIN = 0.25;
 export async function expertFacts(config: RunConfig, session: Session): Promise<readonly ExpertFacts[]> {
   const { inputs, evaluation } = session;
   const distances = await derivationRatios(inputs.bundle);
-  const pixels = new Map<string, PixelStore>();
-  for (const [task, store] of evaluation.pixels)
-    pixels.set(task, selectPixels(store, drawnIndices(store.size, JUDGED_IMAGES, { seed: 0, task })));
-  const some = { ...evaluation, pixels };
+  const examples = new Map<string, ExampleStore>();
+  for (const [task, store] of evaluation.examples)
+    examples.set(task, selectExamples(store, drawnIndices(store.size, JUDGED_IMAGES, { seed: 0, task })));
+  const some = { ...evaluation, examples };
   const accuracies = async (method: string) =>
     (await judgeMethod(config, inputs, chooseMethod(method), some)).row.tasks;
   const isJudged = config.data.eval_split !== null;
@@ -44,7 +43,7 @@ export async function expertFacts(config: RunConfig, session: Session): Promise<
   const facts: ExpertFacts[] = [];
   for (const [index, { name, expert: path }] of inputs.tasks.entries()) {
     const [own, ofBase] = [expert[name], base[name]];
-    const store = pixels.get(name);
+    const store = examples.get(name);
     const constant = store !== undefined && isLabelled(store) ? largestShare(store.labels) : undefined;
     facts.push({
       name,
@@ -80,12 +79,12 @@ function largestShare(labels: Int32Array): number {
 
 /** By content hashes; tensors of another dtype than the base's count as different. */
 async function comparedTensors(
-  { base, bundle }: Inputs,
+  { base, bundle, model }: Inputs,
   path: string,
 ): Promise<Pick<ExpertFacts, "tensors" | "equal" | "fromBase">> {
   const own = await openExpert(path, base);
   const [ownNames, baseNames] = [own, base].map(
-    ({ tensors, path: of }) => towerTensors(clipVisionLayout, tensors.keys(), of).names,
+    ({ tensors, path: of }) => towerTensors(model.layout, tensors.keys(), of).names,
   );
   let [equal, fromBase] = [0, 0];
   for (const { name } of bundle.tensors) {

@@ -11,7 +11,7 @@ import { nearest } from "../../config/nearest.js";
 import type { RunConfig } from "../../config/schema.js";
 import { prototypesOf } from "../../data/head-recipes.js";
 import { ConfigError, DataError, UserError } from "../../errors.js";
-import { expertConfig, openBase } from "../../model/clip-models.js";
+import { expertConfig, openBase } from "../../model/clip/models.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
 import { makeFolder } from "../../runtime/make-folder.js";
 import { requireFilePlace } from "../../runtime/output-place.js";

@@ -4,8 +4,8 @@
  * query, key and value as rows of one tensor and the projection the other way round. Source: open_clip's model.py and transformer.py, and
  * transformers' conversion script of CLIP.
  */
-import { commonNames } from "../checkpoint/layout/common-names.js";
-import type { OtherName, OtherNaming, TowerLayout } from "../checkpoint/layout/tensor-layout.js";
+import { commonNames } from "../../checkpoint/layout/common-names.js";
+import type { OtherName, OtherNaming, TowerLayout } from "../../checkpoint/layout/tensor-layout.js";
 
 const VISION = "vision_model.";
 const BLOCK = "vision_model.encoder.layers.$1";

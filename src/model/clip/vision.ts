@@ -4,20 +4,13 @@
  * Radford et al. 2021. Names are the canonical Hugging Face ones, `pre_layrnorm` (sic) included.
  * B images, H W pixels, C channels, P patches (T = P + 1 tokens), D width, E features.
  */
-import type { Preprocessing } from "../data/preprocessing.js";
-import { linear } from "../engine/ops/linear.js";
-import { type Tensor, tf } from "../engine/tf.js";
-import { assert } from "../errors.js";
-import {
-  blockTensors,
-  clipBlock,
-  type NamedShape,
-  normTensors,
-  type TowerWatch,
-  towerLayers,
-  unitRows,
-} from "./clip-block.js";
-import type { ClipVisionConfig } from "./clip-config.js";
+import type { Preprocessing } from "../../data/preprocessing.js";
+import { linear } from "../../engine/ops/linear.js";
+import { type Tensor, tf } from "../../engine/tf.js";
+import { assert } from "../../errors.js";
+import type { ModelTensor, ModelWatch } from "../family.js";
+import { blockTensors, normTensors, towerLayers, transformerBlock, unitRows } from "../transformer-block.js";
+import type { ClipVisionConfig } from "./config.js";
 
 /** How a pixel level becomes an input: (level * rescaleFactor - mean) / std, per channel. */
 export type Normalization = Pick<Preprocessing, "rescaleFactor" | "mean" | "std">;
@@ -26,18 +19,24 @@ const EMBEDDINGS = "vision_model.embeddings";
 /** The linear map from the class token to the features; FusionBench keeps it frozen. */
 export const PROJECTION_TENSOR = "visual_projection.weight";
 
-/** Every parameter tensor of the tower with its shape, in forward order: the order of "layers" everywhere in this project. */
-export function clipVisionTensors(config: ClipVisionConfig): NamedShape[] {
+/** Every parameter tensor of the tower with its shape and role, in forward order. */
+export function clipVisionTensors(config: ClipVisionConfig): ModelTensor[] {
   const { hiddenSize: width, patchSize, channels } = config;
   const positions = ((config.imageSize / patchSize) | 0) ** 2 + 1;
-  return [
+  const before = [
     { name: `${EMBEDDINGS}.class_embedding`, shape: [width] },
     { name: `${EMBEDDINGS}.position_embedding.weight`, shape: [positions, width] },
     { name: `${EMBEDDINGS}.patch_embedding.weight`, shape: [width, channels, patchSize, patchSize] },
     ...normTensors("vision_model.pre_layrnorm", width),
-    ...Array.from({ length: config.layers }, (_, index) => blockTensors(blockPrefix(index), config)).flat(),
+  ];
+  const behind = [
     ...normTensors("vision_model.post_layernorm", width),
-    { name: PROJECTION_TENSOR, shape: [config.projectionSize, width] },
+    { name: PROJECTION_TENSOR, shape: [config.projectionSize, width], sharesInput: PROJECTION_TENSOR },
+  ];
+  return [
+    ...before.map((tensor): ModelTensor => ({ ...tensor, part: "embeddings" })),
+    ...Array.from({ length: config.layers }, (_, index) => blockTensors(blockPrefix(index), index, config)).flat(),
+    ...behind.map((tensor): ModelTensor => ({ ...tensor, part: "output" })),
   ];
 }
 
@@ -54,7 +53,7 @@ export function clipVisionFeatures(
   normalization: Normalization,
   weights: (name: string) => Tensor,
   imagesBHWC: Tensor,
-  watch: TowerWatch = {},
+  watch: ModelWatch = {},
 ): Tensor {
   const layers = towerLayers(config, weights, watch);
   const { norm, observe } = layers;
@@ -65,7 +64,7 @@ export function clipVisionFeatures(
   for (let index = 0; index < config.layers; index++) {
     // Only the class token leaves the last block: there, the other tokens are keys and values and nothing else.
     const isCut = index === config.layers - 1 && watch.wholeLastBlock !== true;
-    hiddenBTD = clipBlock(layers, blockPrefix(index), hiddenBTD, { going: isCut ? classToken : undefined });
+    hiddenBTD = transformerBlock(layers, blockPrefix(index), hiddenBTD, { going: isCut ? classToken : undefined });
   }
   const classTokenBD = tf.reshape(classToken(hiddenBTD), [-1, config.hiddenSize]);
   const normalizedBD = norm("vision_model.post_layernorm", classTokenBD);

@@ -4,8 +4,8 @@
  * Source: transformers, models/clip/configuration_clip.py (defaults included: files omit values equal to them).
  */
 import { z } from "zod";
-import type { Activation } from "../engine/ops/activation.js";
-import { CheckpointError } from "../errors.js";
+import type { Activation } from "../../engine/ops/activation.js";
+import { CheckpointError } from "../../errors.js";
 
 /** Sizes that both towers have. */
 interface TowerConfig {

@@ -1,13 +1,13 @@
 /** The models of a suite, whatever their files: CLIP's tensors by canonical names (clip-layout.ts), also from open_clip's layout. */
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { applyAdapter, readAdapter } from "../checkpoint/adapter/adapter.js";
-import { type Checkpoint, openCheckpoint, readConfig, type StoredCheckpoint } from "../checkpoint/checkpoint.js";
-import { inCanonicalNames } from "../checkpoint/layout/other-naming.js";
-import { towerName, towerTensors } from "../checkpoint/layout/tower-names.js";
-import { refuseQuantised } from "../checkpoint/quantised.js";
-import { quote } from "../runtime/printable.js";
-import { clipVisionLayout } from "./clip-layout.js";
+import { applyAdapter, readAdapter } from "../../checkpoint/adapter/adapter.js";
+import { type Checkpoint, openCheckpoint, readConfig, type StoredCheckpoint } from "../../checkpoint/checkpoint.js";
+import { inCanonicalNames } from "../../checkpoint/layout/other-naming.js";
+import { towerName, towerTensors } from "../../checkpoint/layout/tower-names.js";
+import { refuseQuantised } from "../../checkpoint/quantised.js";
+import { quote } from "../../runtime/printable.js";
+import { clipVisionLayout } from "./layout.js";
 
 /** The pretrained model. One that is a file has its config beside it, under whatever name. Throws CheckpointError as `openCheckpoint`. */
 export async function openBase(path: string): Promise<Checkpoint> {

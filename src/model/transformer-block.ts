@@ -9,11 +9,7 @@ import { layerNorm } from "../engine/ops/layer-norm.js";
 import { linear } from "../engine/ops/linear.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
-
-export interface NamedShape {
-  readonly name: string;
-  readonly shape: readonly number[];
-}
+import type { ModelTensor, ModelWatch, NamedShape } from "./family.js";
 
 export interface BlockConfig {
   readonly hiddenSize: number;
@@ -21,16 +17,6 @@ export interface BlockConfig {
   readonly intermediateSize: number;
   readonly activation: Activation;
   readonly layerNormEpsilon: number;
-}
-
-/** Those who look into the forward pass while it is built. */
-export interface TowerWatch {
-  /** Told what comes out of each part, images first, by the prefix of its tensors. */
-  readonly part?: (prefix: string, values: Tensor) => void;
-  /** Told what goes into each linear layer [..., I], by the name of its weight [O, I]. */
-  readonly input?: (weight: string, x: Tensor) => void;
-  /** Computes all tokens of the last block, though only one of them leaves it. */
-  readonly wholeLastBlock?: boolean;
 }
 
 /** Layers of a tower, by the prefix of their tensors' names. */
@@ -55,29 +41,51 @@ export function normTensors(name: string, width: number): NamedShape[] {
   ];
 }
 
-/** A block's tensors in forward order. */
+/** The tensors of block number `block`, in forward order. */
 export function blockTensors(
   prefix: string,
+  block: number,
   { hiddenSize: width, intermediateSize: inner }: BlockConfig,
-): NamedShape[] {
-  const dense = (name: string, outputs: number, inputs: number): NamedShape[] => [
-    { name: `${name}.weight`, shape: [outputs, inputs] },
-    { name: `${name}.bias`, shape: [outputs] },
+): ModelTensor[] {
+  const attention = `${prefix}.self_attn`;
+  const dense = (name: string, outputs: number, inputs: number, more: LinearRole = {}): RoleInBlock[] => [
+    {
+      name: `${name}.weight`,
+      shape: [outputs, inputs],
+      sharesInput: `${more.input ?? name}.weight`,
+      ...fused(more, "weight"),
+    },
+    { name: `${name}.bias`, shape: [outputs], ...fused(more, "bias") },
   ];
-  return [
+  const asking = { input: `${attention}.q_proj`, fusedAs: `${attention}.qkv_proj` };
+  const tensors = [
     ...normTensors(`${prefix}.layer_norm1`, width),
-    ...["q_proj", "k_proj", "v_proj", "out_proj"].flatMap((part) => dense(`${prefix}.self_attn.${part}`, width, width)),
+    ...["q_proj", "k_proj", "v_proj"].flatMap((part) => dense(`${attention}.${part}`, width, width, asking)),
+    ...dense(`${attention}.out_proj`, width, width),
     ...normTensors(`${prefix}.layer_norm2`, width),
     ...dense(`${prefix}.mlp.fc1`, inner, width),
     ...dense(`${prefix}.mlp.fc2`, width, inner),
   ];
+  return tensors.map((tensor) => ({ ...tensor, block, part: "block" }));
+}
+
+type RoleInBlock = Omit<ModelTensor, "block" | "part">;
+
+/** Prefixes: of the first layer with the same input, of the layer of which this one is rows. */
+interface LinearRole {
+  readonly input?: string;
+  readonly fusedAs?: string;
+}
+
+function fused({ fusedAs }: LinearRole, kind: string): Pick<ModelTensor, "fusedAs"> {
+  return fusedAs === undefined ? {} : { fusedAs: `${fusedAs}.${kind}` };
 }
 
 /** `weights` are looked up by canonical name. */
 export function towerLayers(
   config: BlockConfig,
   weights: (name: string) => Tensor,
-  watch: TowerWatch = {},
+  watch: ModelWatch = {},
 ): TowerLayers {
   return {
     config,
@@ -92,7 +100,7 @@ export function towerLayers(
 }
 
 /** hidden [B, T, D] through the block called `prefix`: [B, Q, D]. */
-export function clipBlock(
+export function transformerBlock(
   layers: TowerLayers,
   prefix: string,
   hiddenBTD: Tensor,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { parseClipConfig, parseClipTextConfig } from "../../src/model/clip-config.js";
-import { clipTextTensors, tokenTable } from "../../src/model/clip-text.js";
-import { clipVisionTensors } from "../../src/model/clip-vision.js";
+import { parseClipConfig, parseClipTextConfig } from "../../../src/model/clip/config.js";
+import { clipTextTensors, tokenTable } from "../../../src/model/clip/text.js";
+import { clipVisionTensors } from "../../../src/model/clip/vision.js";
 
 const parameters = (json: unknown): number =>
   clipVisionTensors(parseClipConfig(json, "config.json"))

@@ -3,11 +3,12 @@
  * outside the graph (`embedPrompts`): a table of a hundred megabytes stays out of it, and an engine needs no gather.
  * Parity: transformers, models/clip/modeling_clip.py (CLIPTextModelWithProjection). B prompts, T tokens, D width, E features, V vocabulary.
  */
-import { linear } from "../engine/ops/linear.js";
-import { type Tensor, tf } from "../engine/tf.js";
-import { assert, CheckpointError } from "../errors.js";
-import { blockTensors, clipBlock, type NamedShape, normTensors, towerLayers, unitRows } from "./clip-block.js";
-import type { ClipTextConfig } from "./clip-config.js";
+import { linear } from "../../engine/ops/linear.js";
+import { type Tensor, tf } from "../../engine/tf.js";
+import { assert, CheckpointError } from "../../errors.js";
+import type { NamedShape } from "../family.js";
+import { blockTensors, normTensors, towerLayers, transformerBlock, unitRows } from "../transformer-block.js";
+import type { ClipTextConfig } from "./config.js";
 
 /** [V, D]. */
 export const TOKEN_EMBEDDING = "text_model.embeddings.token_embedding.weight";
@@ -25,7 +26,7 @@ export function clipTextTensors(config: ClipTextConfig): NamedShape[] {
   const { hiddenSize: width, layers, contextLength, projectionSize } = config;
   return [
     { name: POSITION_EMBEDDING, shape: [contextLength, width] },
-    ...Array.from({ length: layers }, (_, index) => blockTensors(blockPrefix(index), config)).flat(),
+    ...Array.from({ length: layers }, (_, index) => blockTensors(blockPrefix(index), index, config)).flat(),
     ...normTensors(FINAL_NORM, width),
     { name: TEXT_PROJECTION, shape: [projectionSize, width] },
   ];
@@ -60,7 +61,7 @@ export function clipTextFeatures(
     // Only the end leaves the last block, and it sees what its row of the mask says.
     const isLast = index === config.layers - 1;
     const options = isLast ? { going: atEnd, mask: endMask(endB1T, maskTT) } : { mask: maskTT };
-    hiddenBTD = clipBlock(layers, blockPrefix(index), hiddenBTD, options);
+    hiddenBTD = transformerBlock(layers, blockPrefix(index), hiddenBTD, options);
   }
   const endBD = tf.reshape(hiddenBTD, [batch, config.hiddenSize]);
   return unitRows(linear(layers.norm(FINAL_NORM, endBD), weights(TEXT_PROJECTION)));

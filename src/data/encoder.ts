@@ -1,0 +1,22 @@
+/** What turns the stored examples of a data set into those of one model: it belongs to a model as its preprocessor or tokenizer does. */
+import type { ChosenCorruption } from "./corruptions/registry.js";
+import type { ExampleStore, LabelledExamples } from "./examples.js";
+import type { ImageDataset } from "./image-dataset.js";
+
+export interface EncodeOptions {
+  /** Where encoded splits are kept; nothing is kept without it. */
+  readonly cacheDir?: string | undefined;
+  /** What all kept splits together may take on the disk, in bytes; those used longest ago go first. */
+  readonly cacheBytes?: number | undefined;
+  /** Only the first `limit` examples. */
+  readonly limit?: number | undefined;
+  /** Ends the encoding. */
+  readonly signal?: AbortSignal | undefined;
+  /** What is done to every example before it is encoded. */
+  readonly corruption?: ChosenCorruption | undefined;
+}
+
+export interface Encoder {
+  /** Encodes a split into the cache, or finds it there. Throws DataError naming the first example that cannot be read. */
+  open(dataset: ImageDataset, options: EncodeOptions): Promise<ExampleStore | LabelledExamples>;
+}

@@ -1,0 +1,66 @@
+/**
+ * The examples of one split, of whatever kind: what a model is given and, in a type of its own, their labels. Code that adapts without labels is
+ * given a store in which there are none.
+ */
+import { DataError } from "../errors.js";
+
+/** Values of one input of a model. */
+export type ExampleValues = Uint8Array | Int32Array | Float32Array;
+
+/** Examples without their labels: the only thing that adaptation on unlabelled data is given. */
+export interface ExampleStore {
+  /** For messages: data set and split. */
+  readonly name: string;
+  readonly size: number;
+  readonly classes?: readonly string[];
+  /** Why there are no labels, where the data set says so. */
+  readonly unlabelled?: string;
+  /** Hex SHA-256 of the examples as stored and of how they were read; known when there is a cache. */
+  readonly fingerprint?: string;
+  /**
+   * The inputs of a model for these examples, in their order, by name. Copies: a view would drag the whole split along when it is sent to the
+   * engine's worker. Throws DataError when a file of the cache is gone.
+   */
+  gather(indices: Uint32Array): ReadonlyMap<string, ExampleValues>;
+}
+
+export interface LabelledExamples extends ExampleStore {
+  /** [N], indices into the classes. */
+  readonly labels: Int32Array;
+}
+
+/** The examples at `indices`, not copied, with their labels where there are some. */
+export function selectExamples<Store extends ExampleStore>(store: Store, indices: Uint32Array): Store {
+  const labels = isLabelled(store) ? { labels: Int32Array.from(indices, (index) => store.labels[index] ?? -1) } : {};
+  return {
+    ...store,
+    size: indices.length,
+    gather: (wanted: Uint32Array) => store.gather(wanted.map((index) => indices[index] ?? 0)),
+    ...labels,
+  };
+}
+
+/** Whether a store carries labels. */
+export function isLabelled(store: ExampleStore): store is LabelledExamples {
+  return "labels" in store;
+}
+
+/** `store` with its labels. Throws DataError when it has none; `where` says what needs them. */
+export function requireLabels(store: ExampleStore, where: string): LabelledExamples {
+  if (isLabelled(store)) return store;
+  const why = store.unlabelled === undefined ? "" : `${store.unlabelled}; `;
+  throw new DataError(
+    `${where}: ${store.name}: expected labels, found an unlabelled split; ${why}choose a labelled split, add a label column or class folders, or do without: data.eval_split=null for a fit that measures no accuracy, data.eval_tasks for the tasks that have labels`,
+  );
+}
+
+/** The same examples (not copied) in an object that has no labels, not even hidden from the type. */
+export function withoutLabels({ name, size, classes, fingerprint, gather }: ExampleStore): ExampleStore {
+  return {
+    name,
+    size,
+    gather,
+    ...(classes === undefined ? {} : { classes }),
+    ...(fingerprint === undefined ? {} : { fingerprint }),
+  };
+}

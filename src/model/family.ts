@@ -1,0 +1,84 @@
+/**
+ * The seam between the merging of models and the models: what a family of encoders says of itself. Nothing outside of a family's folder
+ * knows an architecture. B examples, E features.
+ */
+import type { TowerLayout } from "../checkpoint/layout/tensor-layout.js";
+import type { Encoder } from "../data/encoder.js";
+import type { TensorSpec } from "../engine/program.js";
+import type { Tensor } from "../engine/tf.js";
+
+export interface NamedShape {
+  readonly name: string;
+  readonly shape: readonly number[];
+}
+
+/** A parameter tensor and what it is in its model, so that nobody has to read that from its name. */
+export interface ModelTensor extends NamedShape {
+  /** The repeated block that it is in, counted from 0; absent before the first and behind the last. */
+  readonly block?: number;
+  /** The list that the block is in, for models with several: `encoder.block` and `decoder.block`. */
+  readonly stack?: string;
+  /** `embeddings`: before the first block; `output`: behind the last. */
+  readonly part: "embeddings" | "block" | "output";
+  /**
+   * For the matrix [O, I] of a linear layer: the first linear layer that is given the same values (its own name, where it is the first).
+   * Query, key and value have one input.
+   */
+  readonly sharesInput?: string;
+  /** The tensor of which this one is rows where query, key and value are stored as one, as in open_clip. */
+  readonly fusedAs?: string;
+}
+
+/** Those who look into the forward pass while it is built. */
+export interface ModelWatch {
+  /** Told what comes out of each part, examples first, by the prefix of its tensors. */
+  readonly part?: (prefix: string, values: Tensor) => void;
+  /** Told what goes into each linear layer [..., I], by the name of its weight [O, I]. */
+  readonly input?: (weight: string, x: Tensor) => void;
+  /** Computes all tokens of the last block, though only one of them leaves it. */
+  readonly wholeLastBlock?: boolean;
+}
+
+/** An encoder whose sizes are known: a function from its tensors and examples to features. */
+export interface Model {
+  readonly featureSize: number;
+  /** What files call its tensors. */
+  readonly layout: TowerLayout;
+  /** Every parameter tensor in forward order: the order of "layers" everywhere in this project. */
+  readonly tensors: readonly ModelTensor[];
+  /** The tensor of the linear map to the features, where there is one that may be left as the base has it. */
+  readonly projection?: string;
+  /** Of `count` examples, by name: what a store of them gathers (data/examples.ts). */
+  readonly inputs: (count: number) => ReadonlyMap<string, TensorSpec>;
+  /** Features [B, E]. `weights` and `inputs` are looked up by name; inputs are float32 where they were uint8. */
+  readonly features: (
+    weights: (name: string) => Tensor,
+    inputs: (name: string) => Tensor,
+    watch?: ModelWatch,
+  ) => Tensor;
+  /** Values that one example keeps for the gradient, and passes through, at the peak of a step. */
+  readonly valuesPerExample: number;
+  /** All that features depend on besides weights and examples, as JSON: part of the keys of what is kept. */
+  readonly facts: readonly unknown[];
+}
+
+/** The files of a model folder. */
+export interface FamilyFiles {
+  /** Parsed config.json, not validated; undefined if there is none. */
+  readonly config: unknown;
+  readonly folder: string;
+}
+
+/** One entry of the registry in families.ts. */
+export interface ModelFamily {
+  readonly name: string;
+  readonly title: string;
+  /** What its examples are. */
+  readonly kind: "image";
+  /** `model_type` in the config.json of its models. */
+  readonly modelTypes: readonly string[];
+  /** The model with what encodes its examples. Throws CheckpointError or DataError for a file that is missing or does not fit. */
+  readonly open: (files: FamilyFiles) => Promise<{ readonly model: Model; readonly encoder: Encoder }>;
+  /** The tensors alone, from the config that stands at `where`. Throws CheckpointError. */
+  readonly tensors: (config: unknown, where: string) => readonly ModelTensor[];
+}
