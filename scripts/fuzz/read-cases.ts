@@ -2,7 +2,8 @@
  * The process that the fuzzer watches: makes case after case of a target, reads each whole, and reports a line of JSON for each. A case is a pure
  * function of target, seed and number. Arguments: target, seed, first case, when to end (ms since 1970), folder.
  */
-import { writeFileSync, writeSync } from "node:fs";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../../dist/errors.js";
 import * as library from "../../dist/index.js";
@@ -35,7 +36,8 @@ for (let number = Number(first); Date.now() < Number(end) && number < Number(fir
   const other = seeds[rng.nextInt(seeds.length)] ?? new Uint8Array();
   const content = (target.mutate ?? mutateBytes)(one, other, rng);
   writeFileSync(join(folder, "case"), content);
-  writeSync(1, `${JSON.stringify(await readCase(content))}\n`);
+  // Not writeSync: it fails when the pipe is full.
+  if (!process.stdout.write(`${JSON.stringify(await readCase(content))}\n`)) await once(process.stdout, "drain");
 }
 
 async function readCase(content: Uint8Array): Promise<CaseReport> {

@@ -40,7 +40,8 @@ export async function openCsv(path: string, where: string): Promise<CsvRows> {
   const start = await firstLine(chunks);
   const [delimiter, called] = DELIMITERS.find(([mark]) => start.line.includes(mark)) ?? DELIMITERS[0];
   const isPadded = start.line.split(delimiter).some((cell) => cell !== cell.trim());
-  const parser = Readable.from(joined(start.read, chunks)).pipe(
+  const text = Readable.from(joined(start.read, chunks));
+  const parser = text.pipe(
     parse({
       bom: true,
       delimiter,
@@ -52,7 +53,8 @@ export async function openCsv(path: string, where: string): Promise<CsvRows> {
       max_record_size: MAX_ROW_LENGTH,
     }),
   );
-  // A stream passes no error on to the one it is piped into.
+  // A stream passes no error on to the one it is piped into, and one that nobody hears ends the process.
+  text.once("error", (error) => parser.destroy(error));
   const records = parsed(parser, place);
   const header = await records.next();
   const columns = header.done === true ? [] : header.value.record;

@@ -2,7 +2,7 @@
  * An experiment: the rows of a table, each a method with its setting, over suites and sampler seeds. One YAML file in `experiments/` per table.
  * Reads and checks the file; runs nothing.
  */
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import { fileFolderName } from "../config/file-name.js";
@@ -199,8 +199,8 @@ async function findFile(nameOrPath: string, experimentsDir: string, cwd: string)
   const file = path.resolve(cwd, nameOrPath);
   if (
     isPath &&
-    (await readFile(file).then(
-      () => true,
+    (await stat(file).then(
+      (found) => !found.isDirectory(),
       () => false,
     ))
   )

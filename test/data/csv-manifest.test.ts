@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openDataset } from "../../src/data/dataset.js";
+import { DataError } from "../../src/errors.js";
 import { temporaryFolder, writeAt } from "./temporary-folder.js";
 
 const root = temporaryFolder();
@@ -69,4 +70,19 @@ describe("CSV manifests", () => {
     const set = await open(put("path,label\nimages/none.png,x\n"));
     await expect(set.encoded(0)).rejects.toThrow(/test\.csv:2 .*none\.png\): expected a readable image/);
   });
+});
+
+it("refuses a line of gigabytes when it is longer than any row, wherever it stands", async () => {
+  for (const [place, text] of [
+    ["first", "x".repeat(2_000_000)],
+    ["later", `path,label\n${"a.png,b\n".repeat(20_000)}"${"x".repeat(2_000_000)}`],
+    ["in a quote", `path,label\n"${"x".repeat(999)}${"\nx".repeat(1_000_000)}`],
+  ] as const) {
+    writeAt(root, `${place}/test.csv`, text);
+    const failure = await openDataset({ path: join(root, place), split: "test", where: "tasks.x" }).catch(
+      (error: unknown) => error,
+    );
+    expect(failure).toBeInstanceOf(DataError);
+    expect(String(failure)).toMatch(/test\.csv: .*(?:a longer one|Max Record Size)/);
+  }
 });

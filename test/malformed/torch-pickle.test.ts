@@ -231,6 +231,20 @@ describe("tensors", () => {
     );
   });
 
+  it("many views of two elements each that reach over the whole file are refused: reading would take it that many times", async () => {
+    const count = 400_000;
+    const far = tensor({ count, shape: [2], strides: [count - 1] });
+    const views = (most: number) =>
+      Array.from({ length: most }, (_, index) => `${op.text(`t${index}`)}${far}${op.setItem}`).join("");
+    const file = (most: number) =>
+      torchFile(`${op.start}${op.dict}${views(most)}${op.stop}`, new Uint8Array(4 * count));
+    expect((await cases.open(file(100))).tensors.size).toBe(100);
+    await cases.expectRefusal(
+      file(400),
+      /views that reach over at most 256 times the size of the file together, found more/,
+    );
+  });
+
   it("a billion dims of length 0 are an empty tensor", async () => {
     expect(await (await cases.open(torchFile(shapes([0, 1_000_000_000], [5, 9])))).readFloat32("t")).toEqual(
       new Float32Array(),
