@@ -75,6 +75,7 @@ describe("beside the tensors", () => {
 
   it("tokenizers come from where the file says, everything else from the base", async () => {
     const tokenizer = [
+      "tokenizer.json",
       "source.spm",
       "vocab.txt",
       "tekken.json",
@@ -89,6 +90,7 @@ describe("beside the tensors", () => {
         : `${place} ${name}`;
     for (const place of ["base", "other"])
       for (const name of [...tokenizer, ...own]) await put(place, name, textOf(place, name));
+    await put("two", "tokenizer.json", textOf("two", "tokenizer.json"));
     const said = await merge(`tokenizer_source: ${join(folder, "x", "other")}\n`);
     for (const name of tokenizer) expect(await readFile(join(folder, "out", name), "utf8")).toBe(textOf("other", name));
     for (const name of own) expect(await readFile(join(folder, "out", name), "utf8")).toBe(textOf("base", name));
