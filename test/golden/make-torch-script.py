@@ -11,6 +11,7 @@ import pathlib
 import tempfile
 import typing
 import warnings
+import zipfile
 
 import torch
 from safetensors.torch import save_file
@@ -113,3 +114,10 @@ with tempfile.TemporaryDirectory() as folder:
         exporter.save_pickle("model", "model.pkl", {"weight": torch.ones(3)})
     (refused / "package.pt").write_bytes(package.read_bytes())
 torch.export.save(torch.export.export(torch.nn.Linear(2, 3), (torch.ones(1, 2),)), refused / "exported.pt2")
+# Without the place of the library on the machine that made it, which the format notes with every operation.
+with zipfile.ZipFile(refused / "exported.pt2") as exported:
+    entries = [(entry.filename, exported.read(entry)) for entry in exported.infolist()]
+library = f"{pathlib.Path(torch.__file__).parent.parent}/".encode()
+with zipfile.ZipFile(refused / "exported.pt2", "w") as exported:
+    for name, content in entries:
+        exported.writestr(zipfile.ZipInfo(name), content.replace(library, b""))
