@@ -77,7 +77,7 @@ const rows: Row[] = [
     change: (folder) =>
       writeFile(join(folder, "s.yaml"), "config: c.yaml\nparameters: {optimizer.learningrate: [1e-3]}\n"),
     code: 2,
-    message: /s\.yaml: parameters\.optimizer\.learningrate: unknown key.*did you mean `optimizer\.learning_rate`/s,
+    message: /s\.yaml:2: parameters\.optimizer\.learningrate: unknown key.*did you mean `optimizer\.learning_rate`/s,
   },
   { name: "unknown experiment", args: ["reproduce", "mini8-finding"], code: 2, message: /Did you mean mini8-findings/ },
   { name: "wrong type", args: [...FIT, "steps=many"], code: 2, message: /steps.*expected.*found/s },
@@ -149,7 +149,7 @@ const rows: Row[] = [
     change: (folder) => writeFile(join(folder, "merge.yaml"), "models: [{model: suite/base}]\nmerge_method: tise\n"),
     args: ["merge", "merge.yaml", "--output", "merged"],
     code: 2,
-    message: /merge\.yaml: merge_method: expected one of linear, .*, found tise; did you mean ties\?/,
+    message: /merge\.yaml:2: merge_method: expected one of linear, .*, found tise; did you mean ties\?/,
   },
   {
     name: "merge file with a model that is not there",
@@ -192,7 +192,7 @@ const rows: Row[] = [
     name: "coefficients that are not JSON",
     args: ["eval", "c.yaml", "--coefficients", "c.yaml"],
     code: 3,
-    message: /c\.yaml: expected JSON/,
+    message: /c\.yaml: expected a coefficients\.json, found no JSON/,
   },
   {
     name: "coefficients of other tasks",
@@ -203,10 +203,21 @@ const rows: Row[] = [
   },
   {
     name: "output that is not empty",
+    args: ["merge", "c.yaml", "--coefficients", "k.json", "--output", "full"],
+    change: async (folder) => {
+      await otherTasks(folder);
+      await mkdir(join(folder, "full"));
+      await writeFile(join(folder, "full", "notes.txt"), "mine");
+    },
+    code: 2,
+    message: /full: expected a new or empty folder/,
+  },
+  {
+    name: "output that is an input",
     args: ["merge", "c.yaml", "--coefficients", "k.json", "--output", "suite"],
     change: otherTasks,
     code: 2,
-    message: /suite: expected a new or empty folder.*choose another --output/s,
+    message: /suite: expected a place apart from what is read, found one that holds the suite/,
   },
 ];
 

@@ -23,7 +23,7 @@ describe("beside the tensors", () => {
   const LINEAR = "models:\n  - {model: x/base}\n  - {model: x/two}\nmerge_method: linear\nparameters: {weight: 1}\n";
   const CONFIG =
     '{\r\n\t"rope_theta" : 1000000.0, "eps": 1e-05, "nan": NaN, "big": 12345678901234567890,\r\n\t"dtype": "float32", "a": "\\u00e9",' +
-    '\r\n\t"vision_config": {"torch_dtype": "float32", "x": 1.0}, "quantization_config": {"dtype": "float32"}\r\n}\r\n';
+    '\r\n\t"vision_config": {"torch_dtype": "float32", "x": 1.0}, "other_settings": {"dtype": "float32"}\r\n}\r\n';
   let base: string;
   const put = async (place: string, name: string, content = `${place} ${name}`) => {
     await mkdir(dirname(join(folder, "x", place, name)), { recursive: true });
@@ -75,6 +75,7 @@ describe("beside the tensors", () => {
 
   it("tokenizers come from where the file says, everything else from the base", async () => {
     const tokenizer = [
+      "tokenizer.json",
       "source.spm",
       "vocab.txt",
       "tekken.json",
@@ -82,11 +83,17 @@ describe("beside the tensors", () => {
       "tokenization_x.py",
     ];
     const own = ["modeling_x.py", "1_Pooling/config.json", "modules.json", "LICENSE", "video_preprocessor_config.json"];
-    for (const name of [...tokenizer, ...own]) await put("base", name);
-    for (const name of [...tokenizer, ...own]) await put("other", name);
+    // One vocabulary, or it would be refused.
+    const textOf = (place: string, name: string) =>
+      name === "tokenizer.json"
+        ? JSON.stringify({ place, model: { type: "BPE", vocab: { bee: 0, tree: 1 } } })
+        : `${place} ${name}`;
+    for (const place of ["base", "other"])
+      for (const name of [...tokenizer, ...own]) await put(place, name, textOf(place, name));
+    await put("two", "tokenizer.json", textOf("two", "tokenizer.json"));
     const said = await merge(`tokenizer_source: ${join(folder, "x", "other")}\n`);
-    for (const name of tokenizer) expect(await readFile(join(folder, "out", name), "utf8")).toBe(`other ${name}`);
-    for (const name of own) expect(await readFile(join(folder, "out", name), "utf8")).toBe(`base ${name}`);
+    for (const name of tokenizer) expect(await readFile(join(folder, "out", name), "utf8")).toBe(textOf("other", name));
+    for (const name of own) expect(await readFile(join(folder, "out", name), "utf8")).toBe(textOf("base", name));
     expect(said).toMatch(
       /notice: modeling_x\.py of .*base: code that comes with the model is copied, and runs for whoever/,
     );

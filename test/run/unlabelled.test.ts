@@ -71,7 +71,7 @@ describe("without labels", () => {
   });
 
   it("is what the error about missing labels points to, and takes no settings that need them", async () => {
-    const unjudged = configOf("a", "adapt");
+    const unjudged = configOf("unjudged", "adapt");
     await expect(fit(unjudged, { ...options(), overwrite: false, onEvent: () => {} })).rejects.toThrow(
       /task (mnist|letters): .*, split adapt: expected labels, found an unlabelled split; .*data\.eval_split=null/,
     );
