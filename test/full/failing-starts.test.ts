@@ -40,7 +40,7 @@ describe(`${ROUNDS} starts with an image that does not decode`, () => {
     for (let round = 0; round < ROUNDS; round++) {
       const { code, signal, stderr } = await runCli(folder, args);
       expect({ code, signal }, `round ${round}: ${stderr}`).toEqual({ code: 3, signal: null });
-      expect(stderr).toMatch(/^adamerge: .*\.png\)?: expected a whole image/m);
+      expect(stderr).toMatch(/^adamerge: .*\.png\)?: expected an encoded image, found 12 bytes of another form/m);
       expect(stderr).not.toMatch(/^\s+at /m);
     }
     const left = await readdir(join(folder, "cache", "pixels"));
