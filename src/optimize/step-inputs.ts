@@ -47,7 +47,7 @@ function joined(parts: readonly (ExampleValues | undefined)[]): ExampleValues {
   const [first] = parts;
   assert(first !== undefined, "a step without examples");
   const length = parts.reduce((total, part) => total + (part?.length ?? 0), 0);
-  const values = first instanceof Uint8Array ? new Uint8Array(length) : emptyOf(first, length);
+  const values = emptyOf(first, length);
   let offset = 0;
   for (const part of parts) {
     assert(part?.constructor === first.constructor, "stores of different kinds in one step");
@@ -58,6 +58,7 @@ function joined(parts: readonly (ExampleValues | undefined)[]): ExampleValues {
 }
 
 function emptyOf(values: ExampleValues, length: number): ExampleValues {
+  if (values instanceof Uint8Array) return new Uint8Array(length);
   return values instanceof Int32Array ? new Int32Array(length) : new Float32Array(length);
 }
 

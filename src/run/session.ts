@@ -30,7 +30,7 @@ export interface Session {
 }
 
 /** By task. */
-type Pixels = ReadonlyMap<string, ExampleStore>;
+type Examples = ReadonlyMap<string, ExampleStore>;
 
 /** Opens a session, gives it to `work` and closes it whatever happens. */
 export async function withSession<T>(
@@ -50,7 +50,7 @@ export async function withSession<T>(
         batchSize: evaluationBatch(config.data),
       });
     const read = (stop: AbortSignal) => judgedExamples(config, inputs, options.cacheDir, stop);
-    const [classifier, examples] = await together<[Classifier, Pixels]>([compiled, read], options.signal);
+    const [classifier, examples] = await together<[Classifier, Examples]>([compiled, read], options.signal);
     let unlabelled: ReturnType<typeof loadUnlabelled> | undefined;
     const probe = createModelProbe(engine, {
       model: inputs.model,
@@ -79,7 +79,7 @@ export function evaluationBatch({ eval_batch_size, eval_limit }: RunConfig["data
 }
 
 /** What evaluations look at: the judged tasks' labelled images or, without an eval_split, the images that are adapted on. */
-function judgedExamples(config: RunConfig, inputs: Inputs, cacheDir: string, stop: AbortSignal): Promise<Pixels> {
+function judgedExamples(config: RunConfig, inputs: Inputs, cacheDir: string, stop: AbortSignal): Promise<Examples> {
   const { adapt_split, eval_split } = config.data;
   if (eval_split === null) return loadUnlabelled(inputs, adapt_split, cacheDir, stop);
   return loadLabelled(inputs, inputs.judged, eval_split, cacheDir, stop);

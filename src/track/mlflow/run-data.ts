@@ -6,6 +6,7 @@ import path from "node:path";
 import { flatConfig } from "../../config/flat.js";
 import type { RunConfig } from "../../config/schema.js";
 import { readsLabels } from "../../objective/catalog.js";
+import { DOCUMENTS } from "../run-entries.js";
 import type { RunStatus } from "../run-folder.js";
 import type { LocalFile, MlflowMetric, MlflowStatus, MlflowText } from "./client.js";
 
@@ -88,18 +89,7 @@ export const MODEL_DIRECTORY = "model";
 
 /** Files of a finished run that are delivered, relative to the folder, without the merged model. */
 export async function artifactPaths(folder: string): Promise<string[]> {
-  const wanted = [
-    "config.yaml",
-    "environment.json",
-    "coefficients.json",
-    "predictions.json",
-    "summary.json",
-    "README.md",
-    "metrics.jsonl",
-    "trajectory.jsonl",
-    "task-vectors.json",
-    "report.html",
-  ];
+  const wanted = [...DOCUMENTS, "metrics.jsonl", "trajectory.jsonl", "task-vectors.json", "report.html"];
   const found: string[] = [];
   for (const name of wanted)
     if ((await stat(path.join(folder, name)).catch(() => undefined))?.isFile()) found.push(name);
