@@ -3,8 +3,12 @@ import type { Plugin } from "vitest/config";
 /** Files that start threads or processes or load WebAssembly, and what they start, relative to them. */
 const STARTED: readonly (readonly [file: string, started: string, built: string])[] = [
   ["/src/engine/onnx-engine.ts", "./onnx/session-worker.js", "../../dist/engine/onnx/session-worker.js"],
-  ["/src/data/parquet-shard.ts", "./parquet-worker.js", "../../dist/data/parquet-worker.js"],
-  ["/src/data/clip-tokenizer.ts", "./tokenizer-worker.js", "../../dist/data/tokenizer-worker.js"],
+  ["/src/data/readers/parquet-shard.ts", "./parquet-worker.js", "../../../dist/data/readers/parquet-worker.js"],
+  [
+    "/src/model/clip/tokenizer.ts",
+    "../../data/text/tokenizer-worker.js",
+    "../../../dist/data/text/tokenizer-worker.js",
+  ],
   ["/src/experiment/compute-cells.ts", "./cell-process.js", "../../dist/experiment/cell-process.js"],
   ["/src/experiment/sweep/run-sweep.ts", "./trial-process.js", "../../../dist/experiment/sweep/trial-process.js"],
   ["/src/run/merge-models/workers.ts", "./merge-worker.js", "../../../dist/run/merge-models/merge-worker.js"],

@@ -5,7 +5,7 @@ export { type Checkpoint, openCheckpoint, saveCheckpoint } from "./checkpoint/ch
 export { decodeFloat16, encodeFloat16 } from "./checkpoint/float16.js";
 export { readSafetensorsHeader, readTensorFloat32, writeSafetensors } from "./checkpoint/safetensors.js";
 export { type ExampleStore, type LabelledExamples, withoutLabels } from "./data/examples.js";
-export { loadPixels } from "./data/pixels.js";
+export { loadPixels } from "./data/image/pixels.js";
 export { openSuite, type Suite } from "./data/suite.js";
 export { createEngine, type EngineChoice } from "./engine/create-engine.js";
 export type { Engine, Executable, Program, TensorSource, TensorSpec, TensorValues } from "./engine/program.js";

@@ -8,7 +8,7 @@ import { writeSafetensors } from "../../dist/checkpoint/safetensors.js";
 import type { WritableTensor } from "../../dist/checkpoint/safetensors-writer.js";
 import type { RunConfig } from "../../dist/config/schema.js";
 import { exampleBatches } from "../../dist/data/batches.js";
-import { type Preprocessing, parsePreprocessing } from "../../dist/data/preprocessing.js";
+import { type Preprocessing, parsePreprocessing } from "../../dist/data/image/preprocessing.js";
 import { batchIndices } from "../../dist/data/sampler.js";
 import { type Inputs, loadInputs, loadLabelled } from "../../dist/run/inputs.js";
 

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import type { CommandModule } from "yargs";
 import { readByteRange, readSafetensorsHeader } from "../../dist/checkpoint/safetensors.js";
 import { openDataset } from "../../dist/data/dataset.js";
-import { parsePreprocessing, toPixels } from "../../dist/data/preprocessing.js";
+import { parsePreprocessing, toPixels } from "../../dist/data/image/preprocessing.js";
 import { openSuite } from "../../dist/data/suite.js";
 import { round } from "../bench/statistics.js";
 import { findPython } from "./find-python.js";

@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import sharp from "sharp";
 import { openDataset } from "../../dist/data/dataset.js";
-import { decodeImage } from "../../dist/data/decode-image.js";
+import { decodeImage } from "../../dist/data/image/decode-image.js";
 import { CheckpointError } from "../../dist/errors.js";
 import type { Rng } from "../../dist/index.js";
 import { openCheckpoint } from "../../dist/index.js";

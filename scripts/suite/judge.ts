@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { exampleBatches } from "../../dist/data/batches.js";
 import { openDataset } from "../../dist/data/dataset.js";
 import { requireLabels } from "../../dist/data/examples.js";
-import { parsePreprocessing } from "../../dist/data/preprocessing.js";
+import { parsePreprocessing } from "../../dist/data/image/preprocessing.js";
 import {
   clipVisionModel,
   createClassifier,

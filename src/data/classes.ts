@@ -3,7 +3,7 @@
  * same class, or accuracy is silently that of another problem.
  */
 import { DataError } from "../errors.js";
-import type { ImageDataset } from "./image-dataset.js";
+import type { ImageDataset } from "./readers/dataset-reader.js";
 
 /** Names shown in an error before the rest is only counted. */
 const MAX_SHOWN_NAMES = 5;

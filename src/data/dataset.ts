@@ -6,17 +6,17 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError } from "../errors.js";
 import { alignClasses, checkRange, type LabelMeaning } from "./classes.js";
-import { csvManifestReader } from "./csv-manifest.js";
-import type { ExifOrientation } from "./decode-image.js";
-import { listEntries } from "./file-names.js";
-import type { DatasetReader, ImageDataset } from "./image-dataset.js";
-import { imageFolderReader } from "./image-folder.js";
-import { parquetReader } from "./parquet-dataset.js";
-import { isImageName, isLeftover, PassedOver } from "./passed-over.js";
+import type { ExifOrientation } from "./image/decode-image.js";
+import { csvManifestReader } from "./readers/csv-manifest.js";
+import type { DatasetReader, ImageDataset } from "./readers/dataset-reader.js";
+import { listEntries } from "./readers/file-names.js";
+import { imageFolderReader } from "./readers/image-folder.js";
+import { parquetReader } from "./readers/parquet-dataset.js";
+import { isImageName, isLeftover, PassedOver } from "./readers/passed-over.js";
+import { webdatasetReader } from "./readers/webdataset.js";
 import { type SplitPart, takePart } from "./split-part.js";
-import { webdatasetReader } from "./webdataset.js";
 
-export type { DatasetReader, ImageDataset } from "./image-dataset.js";
+export type { DatasetReader, ImageDataset } from "./readers/dataset-reader.js";
 
 /** In the order in which they are tried. */
 export const datasetReaders = [

@@ -1,7 +1,8 @@
 /** What turns the stored examples of a data set into those of one model: it belongs to a model as its preprocessor or tokenizer does. */
-import type { ChosenCorruption } from "./corruptions/registry.js";
+
 import type { ExampleStore, LabelledExamples } from "./examples.js";
-import type { ImageDataset } from "./image-dataset.js";
+import type { ChosenCorruption } from "./image/corruptions/registry.js";
+import type { ImageDataset } from "./readers/dataset-reader.js";
 
 export interface EncodeOptions {
   /** Where encoded splits are kept; nothing is kept without it. */

@@ -4,8 +4,8 @@
  * image in common.
  */
 import { DataError } from "../errors.js";
-import type { ImageDataset } from "./image-dataset.js";
-import { firstsByBytes, repeatNotices } from "./repeated-images.js";
+import type { ImageDataset } from "./readers/dataset-reader.js";
+import { firstsByBytes, repeatNotices } from "./repeated-examples.js";
 
 export interface SplitPart {
   /** Images 0, n, 2n, ... are meant, */

@@ -11,8 +11,8 @@ import { fetchCommit } from "../checkpoint/hub/repository.js";
 import type { Hub } from "../checkpoint/hub/request.js";
 import { planSnapshot, type SnapshotPlan, type SnapshotRequest } from "../checkpoint/hub/snapshot.js";
 import type { OpenDatasetOptions } from "../data/dataset.js";
-import { datasetFiles } from "../data/dataset-files.js";
 import { zeroShotOf } from "../data/head-recipes.js";
+import { datasetFiles } from "../data/readers/dataset-files.js";
 import { headSplit, ownSplit, type Suite, type SuiteTask } from "../data/suite.js";
 import { HubError } from "../errors.js";
 

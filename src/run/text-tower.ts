@@ -9,12 +9,12 @@ import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { towerTensors } from "../checkpoint/layout/tower-names.js";
 import { refuseQuantised } from "../checkpoint/quantised.js";
 import { requireFinite, tensorPlace } from "../checkpoint/task-vectors.js";
-import { type ClipTokenizer, openClipTokenizer } from "../data/clip-tokenizer.js";
 import type { Engine, Executable, Program, TensorSource, TensorSpec } from "../engine/program.js";
 import { assert, CheckpointError } from "../errors.js";
 import { type ClipTextConfig, parseClipTextConfig } from "../model/clip/config.js";
 import { clipTextLayout } from "../model/clip/layout.js";
 import { clipTextFeatures, clipTextTensors, embedPrompts, tokenTable } from "../model/clip/text.js";
+import { type ClipTokenizer, openClipTokenizer } from "../model/clip/tokenizer.js";
 import type { NamedShape } from "../model/family.js";
 import { lookup } from "../optimize/step-program.js";
 

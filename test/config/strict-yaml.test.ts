@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { readMergeFile } from "../../src/config/merge-file.js";
 import { parseStrict, parseYaml } from "../../src/config/strict-yaml.js";
 import { openSweep } from "../../src/config/sweep.js";
-import { readmeFiles } from "../../src/data/readme-configs.js";
+import { readmeFiles } from "../../src/data/readers/readme-configs.js";
 import { openSuite } from "../../src/data/suite.js";
 import { ConfigError, DataError } from "../../src/errors.js";
 import { openExperiment } from "../../src/experiment/experiment-file.js";

@@ -25,7 +25,7 @@ export interface Problem {
 /** CLIP's own normalisation, as in the fixtures. */
 export async function normalizationOf(folder: string): Promise<Normalization> {
   const json: unknown = JSON.parse(await readFile(join(CONFORMANCE, folder, "preprocessor_config.json"), "utf8"));
-  const { parsePreprocessing } = await import("../../src/data/preprocessing.js");
+  const { parsePreprocessing } = await import("../../src/data/image/preprocessing.js");
   return parsePreprocessing(json, folder);
 }
 

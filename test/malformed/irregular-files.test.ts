@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { loadRunConfig } from "../../src/config/load.js";
-import { openClipTokenizer } from "../../src/data/clip-tokenizer.js";
 import { openDataset } from "../../src/data/dataset.js";
 import { UserError } from "../../src/errors.js";
+import { openClipTokenizer } from "../../src/model/clip/tokenizer.js";
 import { readCoefficients } from "../../src/track/coefficients-file.js";
 
 const root = mkdtempSync(join(tmpdir(), "adamerge-irregular-"));

@@ -3,7 +3,7 @@ import { cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
-import { openClipTokenizer } from "../../src/data/clip-tokenizer.js";
+import { openClipTokenizer } from "../../src/model/clip/tokenizer.js";
 import { classPrompts, type ZeroShotContext, zeroShotHeads } from "../../src/run/zero-shot-heads.js";
 import { type FakeHub, startFakeHub } from "../fake-hub/fake-hub.js";
 import { ROOT, temporaryFolder } from "../support/cli.js";

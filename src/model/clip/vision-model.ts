@@ -1,6 +1,6 @@
 /** The vision tower of CLIP as a `Model`: what the merging of models knows of it. Its forward pass is in vision.ts. */
 
-import type { Preprocessing } from "../../data/preprocessing.js";
+import type { Preprocessing } from "../../data/image/preprocessing.js";
 import type { Model } from "../family.js";
 import { transformerValues } from "../step-values.js";
 import type { ClipVisionConfig } from "./config.js";

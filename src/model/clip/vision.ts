@@ -4,7 +4,7 @@
  * Radford et al. 2021. Names are the canonical Hugging Face ones, `pre_layrnorm` (sic) included.
  * B images, H W pixels, C channels, P patches (T = P + 1 tokens), D width, E features.
  */
-import type { Preprocessing } from "../../data/preprocessing.js";
+import type { Preprocessing } from "../../data/image/preprocessing.js";
 import { linear } from "../../engine/ops/linear.js";
 import { type Tensor, tf } from "../../engine/tf.js";
 import { assert } from "../../errors.js";

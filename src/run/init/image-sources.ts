@@ -6,10 +6,10 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { datasetSplits, openDataset } from "../../data/dataset.js";
-import { presentFile } from "../../data/file-names.js";
-import type { ImageDataset } from "../../data/image-dataset.js";
-import { READ_FORMATS } from "../../data/passed-over.js";
-import { firstsByPixels, repeatNotices } from "../../data/repeated-images.js";
+import type { ImageDataset } from "../../data/readers/dataset-reader.js";
+import { presentFile } from "../../data/readers/file-names.js";
+import { READ_FORMATS } from "../../data/readers/passed-over.js";
+import { firstsByPixels, repeatNotices } from "../../data/repeated-examples.js";
 import { DataError } from "../../errors.js";
 import { printable } from "../../runtime/printable.js";
 import { createRng, permutation } from "../../runtime/rng.js";

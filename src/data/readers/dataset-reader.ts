@@ -1,0 +1,70 @@
+/**
+ * What every data set reader returns, and what a reader is. A data set is one split: encoded images in a fixed
+ * order, with labels when it has them. Not pixels: those are `pixels.ts`.
+ */
+import type { z } from "zod";
+import { explainIssue } from "../../config/issues.js";
+import { ConfigError } from "../../errors.js";
+import type { ExifOrientation } from "../image/decode-image.js";
+
+export interface ImageDataset {
+  /** The last part of the data set's path, for messages. */
+  readonly name: string;
+  readonly split: string;
+  /** Number of images, at least 1. */
+  readonly size: number;
+  /** Class names in the order of the labels, when the data set or the caller knows them. */
+  readonly classes?: readonly string[];
+  /** One class index per image, each >= 0; absent when the data set is unlabelled. */
+  readonly labels?: Int32Array;
+  /** The encoded bytes of one image. Throws DataError when they cannot be read. */
+  encoded(index: number): Promise<Uint8Array>;
+  /** Where an image is, for errors: a file, or a file and row. */
+  locate(index: number): string;
+  /** The images' own files, absolute, where each has one. */
+  readonly files?: readonly string[];
+  /** What was passed over or assumed, in sentences that begin with where: files, rows and columns that are not among the images. */
+  readonly notices?: readonly string[];
+  /** Why there are no labels: where they were expected, and what is there. */
+  readonly unlabelled?: string;
+  /** Classes without an image, with what their folders hold instead. */
+  readonly emptyClasses?: ReadonlyMap<string, string>;
+  /** Whether images are turned as their EXIF orientation says; they are if absent. */
+  readonly exifOrientation?: ExifOrientation;
+}
+
+export interface ReadRequest {
+  /** The directory of the data set. */
+  readonly path: string;
+  readonly split: string;
+  /** Who asks, e.g. `suite.yaml: tasks.mnist`; the beginning of errors. */
+  readonly where: string;
+  /** Not validated yet: the reader does it, with its own schema. */
+  readonly parameters: unknown;
+  /** Whether class numbers are to have names, wherever they are; else they are meant as the caller's. */
+  readonly namesWanted: boolean;
+}
+
+/** One entry of the registry in `dataset.ts`. */
+export interface DatasetReader {
+  readonly name: string;
+  readonly title: string;
+  /** What the reader expects to find, for the error when no reader recognises a directory. */
+  readonly layout: string;
+  readonly parameters: z.ZodType;
+  /** Whether `path` looks like this format for `split`; only looks at names. */
+  detect(path: string, split: string): Promise<boolean>;
+  /** Splits that the names in `path` show; none when all its images are one. Undefined where it is not this format. */
+  splits(path: string): Promise<readonly string[] | undefined>;
+  open(request: ReadRequest): Promise<ImageDataset>;
+}
+
+/** Validates a reader's parameters. Throws ConfigError that names each wrong one. */
+export function readerParameters<Schema extends z.ZodType>(schema: Schema, request: ReadRequest): z.output<Schema> {
+  const parsed = schema.safeParse(request.parameters ?? {});
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map((issue) =>
+    [...issue.path.map(String), explainIssue(issue, request.parameters)].join(": "),
+  );
+  throw new ConfigError(`${request.where}: parameters of the data set reader: ${problems.join("; ")}`);
+}
