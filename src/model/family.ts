@@ -6,6 +6,7 @@ import type { TowerLayout } from "../checkpoint/layout/tensor-layout.js";
 import type { Encoder } from "../data/encoder.js";
 import type { TensorSpec } from "../engine/program.js";
 import type { Tensor } from "../engine/tf.js";
+import type { ModelWeights } from "./model-weights.js";
 
 export interface NamedShape {
   readonly name: string;
@@ -27,6 +28,8 @@ export interface ModelTensor extends NamedShape {
   readonly sharesInput?: string;
   /** The tensor of which this one is rows where query, key and value are stored as one, as in open_clip. */
   readonly fusedAs?: string;
+  /** A table [V, D] of which the forward pass asks rows (ModelWeights.rows), never the whole: words, segments. */
+  readonly isTable?: boolean;
 }
 
 /** Those who look into the forward pass while it is built. */
@@ -48,16 +51,17 @@ export interface Model {
   readonly tensors: readonly ModelTensor[];
   /** The tensor of the linear map to the features, where there is one that may be left as the base has it. */
   readonly projection?: string;
-  /** Of `count` examples, by name: what a store of them gathers (data/examples.ts). */
-  readonly inputs: (count: number) => ReadonlyMap<string, TensorSpec>;
-  /** Features [B, E]. `weights` and `inputs` are looked up by name; inputs are float32 where they were uint8. */
-  readonly features: (
-    weights: (name: string) => Tensor,
-    inputs: (name: string) => Tensor,
-    watch?: ModelWatch,
-  ) => Tensor;
-  /** Values that one example keeps for the gradient, and passes through, at the peak of a step. */
-  readonly valuesPerExample: number;
+  /**
+   * The lengths that examples are padded to, in ascending order: each has a graph of its own, so that graphs stay static. Absent where all
+   * examples have one size.
+   */
+  readonly lengths?: readonly number[];
+  /** Of `count` examples, by name: what a store of them gathers (data/examples.ts). `length` is one of `lengths`; the last one if absent. */
+  readonly inputs: (count: number, length?: number) => ReadonlyMap<string, TensorSpec>;
+  /** Features [B, E] of examples of any of the lengths. Inputs are looked up by name; they are float32 where they were uint8. */
+  readonly features: (weights: ModelWeights, inputs: (name: string) => Tensor, watch?: ModelWatch) => Tensor;
+  /** Values that one example (of the last of the lengths if none is given) keeps for the gradient, and passes through, at the peak of a step. */
+  readonly valuesPerExample: (length?: number) => number;
   /** All that features depend on besides weights and examples, as JSON: part of the keys of what is kept. */
   readonly facts: readonly unknown[];
 }

@@ -1,7 +1,8 @@
 /**
- * The pre-LN transformer block of which both towers of CLIP are made, and its tensors' names: only what stands in front of
- * "layers.0" differs. Parity: transformers, models/clip/modeling_clip.py (CLIPEncoderLayer). B batch, T tokens, Q asking tokens, D width,
- * N heads.
+ * The transformer block of which all families here are made, with the norms in front of its two halves (pre-LN) or behind their sums (post-LN),
+ * with or without LayerScale; families differ in what they call its tensors. Parity: transformers, models/clip/modeling_clip.py
+ * (CLIPEncoderLayer), models/bert/modeling_bert.py (BertLayer), models/dinov2/modeling_dinov2.py (Dinov2Layer). B batch, T tokens, Q asking
+ * tokens, D width, N heads.
  */
 import { type Activation, activate } from "../engine/ops/activation.js";
 import { attention } from "../engine/ops/attention.js";
@@ -10,6 +11,7 @@ import { linear } from "../engine/ops/linear.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
 import type { ModelTensor, ModelWatch, NamedShape } from "./family.js";
+import type { ModelWeights } from "./model-weights.js";
 
 export interface BlockConfig {
   readonly hiddenSize: number;
@@ -19,9 +21,54 @@ export interface BlockConfig {
   readonly layerNormEpsilon: number;
 }
 
+/** What a family calls the layers of a block, after the block's prefix and a dot. */
+export interface BlockNames {
+  readonly norm1: string;
+  readonly query: string;
+  readonly key: string;
+  readonly value: string;
+  /** Behind the attention. */
+  readonly output: string;
+  readonly norm2: string;
+  /** The two layers of the MLP. */
+  readonly inner: string;
+  readonly outer: string;
+  /** LayerScale's vectors [D], whole names: what each half's output is multiplied by. */
+  readonly scale1?: string;
+  readonly scale2?: string;
+  /** The two halves, for those who look into the forward pass. */
+  readonly attention: string;
+  readonly mlp: string;
+}
+
+export interface BlockForm {
+  readonly names: BlockNames;
+  /** `before`: x + f(norm(x)); `after`: norm(x + f(x)). */
+  readonly norms: "before" | "after";
+}
+
+/** CLIP's. */
+export const preNormForm: BlockForm = {
+  names: {
+    norm1: "layer_norm1",
+    query: "self_attn.q_proj",
+    key: "self_attn.k_proj",
+    value: "self_attn.v_proj",
+    output: "self_attn.out_proj",
+    norm2: "layer_norm2",
+    inner: "mlp.fc1",
+    outer: "mlp.fc2",
+    attention: "self_attn",
+    mlp: "mlp",
+  },
+  norms: "before",
+};
+
 /** Layers of a tower, by the prefix of their tensors' names. */
 export interface TowerLayers {
   readonly config: BlockConfig;
+  readonly form: BlockForm;
+  readonly weights: ModelWeights;
   readonly norm: (name: string, x: Tensor) => Tensor;
   readonly dense: (name: string, x: Tensor, scale?: number) => Tensor;
   readonly observe: (part: string, values: Tensor) => void;
@@ -46,8 +93,9 @@ export function blockTensors(
   prefix: string,
   block: number,
   { hiddenSize: width, intermediateSize: inner }: BlockConfig,
+  { names, norms }: BlockForm = preNormForm,
 ): ModelTensor[] {
-  const attention = `${prefix}.self_attn`;
+  const at = (name: string): string => `${prefix}.${name}`;
   const dense = (name: string, outputs: number, inputs: number, more: LinearRole = {}): RoleInBlock[] => [
     {
       name: `${name}.weight`,
@@ -57,14 +105,22 @@ export function blockTensors(
     },
     { name: `${name}.bias`, shape: [outputs], ...fused(more, "bias") },
   ];
-  const asking = { input: `${attention}.q_proj`, fusedAs: `${attention}.qkv_proj` };
+  const asking = { input: at(names.query), fusedAs: at(`${names.attention}.qkv_proj`) };
+  const scale = (name: string | undefined): NamedShape[] =>
+    name === undefined ? [] : [{ name: at(name), shape: [width] }];
+  const half = (norm: string, layers: readonly RoleInBlock[]): RoleInBlock[] =>
+    norms === "before" ? [...normTensors(at(norm), width), ...layers] : [...layers, ...normTensors(at(norm), width)];
   const tensors = [
-    ...normTensors(`${prefix}.layer_norm1`, width),
-    ...["q_proj", "k_proj", "v_proj"].flatMap((part) => dense(`${attention}.${part}`, width, width, asking)),
-    ...dense(`${attention}.out_proj`, width, width),
-    ...normTensors(`${prefix}.layer_norm2`, width),
-    ...dense(`${prefix}.mlp.fc1`, inner, width),
-    ...dense(`${prefix}.mlp.fc2`, width, inner),
+    ...half(names.norm1, [
+      ...[names.query, names.key, names.value].flatMap((part) => dense(at(part), width, width, asking)),
+      ...dense(at(names.output), width, width),
+      ...scale(names.scale1),
+    ]),
+    ...half(names.norm2, [
+      ...dense(at(names.inner), inner, width),
+      ...dense(at(names.outer), width, inner),
+      ...scale(names.scale2),
+    ]),
   ];
   return tensors.map((tensor) => ({ ...tensor, block, part: "block" }));
 }
@@ -84,15 +140,19 @@ function fused({ fusedAs }: LinearRole, kind: string): Pick<ModelTensor, "fusedA
 /** `weights` are looked up by canonical name. */
 export function towerLayers(
   config: BlockConfig,
-  weights: (name: string) => Tensor,
+  weights: ModelWeights,
   watch: ModelWatch = {},
+  form: BlockForm = preNormForm,
 ): TowerLayers {
+  const { get } = weights;
   return {
     config,
-    norm: (name, x) => layerNorm(x, weights(`${name}.weight`), weights(`${name}.bias`), config.layerNormEpsilon),
+    form,
+    weights,
+    norm: (name, x) => layerNorm(x, get(`${name}.weight`), get(`${name}.bias`), config.layerNormEpsilon),
     dense: (name, x, scale = 1) => {
       watch.input?.(`${name}.weight`, x);
-      const [weight, bias] = [weights(`${name}.weight`), weights(`${name}.bias`)];
+      const [weight, bias] = [get(`${name}.weight`), get(`${name}.bias`)];
       return scale === 1 ? linear(x, weight, bias) : linear(x, tf.mul(weight, scale), tf.mul(bias, scale));
     },
     observe: (part, values) => watch.part?.(part, values),
@@ -106,20 +166,27 @@ export function transformerBlock(
   hiddenBTD: Tensor,
   { going = (xBTD) => xBTD, mask }: BlockOptions = {},
 ): Tensor {
-  const { config, norm, dense, observe } = layers;
-  const normalizedBTD = norm(`${prefix}.layer_norm1`, hiddenBTD);
-  const attended = selfAttention(layers, `${prefix}.self_attn`, going(normalizedBTD), normalizedBTD, mask);
-  const attendedBQD = tf.add(going(hiddenBTD), attended);
-  observe(`${prefix}.self_attn`, attendedBQD);
-  const inner = activate(config.activation, dense(`${prefix}.mlp.fc1`, norm(`${prefix}.layer_norm2`, attendedBQD)));
-  const outBQD = tf.add(attendedBQD, dense(`${prefix}.mlp.fc2`, inner));
-  observe(`${prefix}.mlp`, outBQD);
+  const { config, form, weights, norm, dense, observe } = layers;
+  const { names, norms } = form;
+  const at = (name: string): string => `${prefix}.${name}`;
+  const before = (name: string, x: Tensor): Tensor => (norms === "before" ? norm(at(name), x) : x);
+  const after = (name: string, x: Tensor): Tensor => (norms === "after" ? norm(at(name), x) : x);
+  const scaled = (name: string | undefined, x: Tensor): Tensor =>
+    name === undefined ? x : tf.mul(x, weights.get(at(name)));
+  const givenBTD = before(names.norm1, hiddenBTD);
+  const attended = scaled(names.scale1, selfAttention(layers, prefix, going(givenBTD), givenBTD, mask));
+  const attendedBQD = after(names.norm1, tf.add(going(hiddenBTD), attended));
+  observe(at(names.attention), attendedBQD);
+  const inner = activate(config.activation, dense(at(names.inner), before(names.norm2, attendedBQD)));
+  const outer = scaled(names.scale2, dense(at(names.outer), inner));
+  const outBQD = after(names.norm2, tf.add(attendedBQD, outer));
+  observe(at(names.mlp), outBQD);
   return outBQD;
 }
 
 /** What the tokens of askingBQD [B, Q, D] gather from those of xBTD [B, T, D]: [B, Q, D]. */
 function selfAttention(
-  { config, dense }: TowerLayers,
+  { config, form: { names }, dense }: TowerLayers,
   prefix: string,
   askingBQD: Tensor,
   xBTD: Tensor,
@@ -132,10 +199,10 @@ function selfAttention(
     return tf.transpose(tf.reshape(x, [batch, tokens, config.heads, headSize]), [0, 2, 1, 3]);
   };
   // The scores' 1 / sqrt(head size) goes into the query's weights, which are smaller than what they make.
-  const query = split(dense(`${prefix}.q_proj`, askingBQD, headSize ** -0.5));
-  const [key, value] = [split(dense(`${prefix}.k_proj`, xBTD)), split(dense(`${prefix}.v_proj`, xBTD))];
+  const query = split(dense(`${prefix}.${names.query}`, askingBQD, headSize ** -0.5));
+  const [key, value] = [split(dense(`${prefix}.${names.key}`, xBTD)), split(dense(`${prefix}.${names.value}`, xBTD))];
   const outBNQD = attention(query, key, value, mask);
-  return dense(`${prefix}.out_proj`, tf.reshape(tf.transpose(outBNQD, [0, 2, 1, 3]), askingBQD.shape));
+  return dense(`${prefix}.${names.output}`, tf.reshape(tf.transpose(outBNQD, [0, 2, 1, 3]), askingBQD.shape));
 }
 
 /** features [B, E] at length 1. */

@@ -10,6 +10,7 @@ import { tf } from "../engine/tf.js";
 import { assert, NumericError } from "../errors.js";
 import type { Model } from "../model/family.js";
 import { type Head, headLogits } from "../model/heads.js";
+import { plainWeights } from "../model/model-weights.js";
 import { headSources, headSpecs, lookup, weightName, weightSources, weightSpecs } from "./step-program.js";
 
 /** What predictions say by themselves, without the true classes. */
@@ -104,7 +105,10 @@ export function classifyProgram({ model, heads, batchSize }: ClassifierOptions):
     inputs: model.inputs(batchSize),
     build: (tensors) => {
       const get = lookup(tensors);
-      const featuresBE = model.features((name) => get(weightName(name)), get);
+      const featuresBE = model.features(
+        plainWeights((name) => get(weightName(name))),
+        get,
+      );
       const logits = heads.map(({ task, logitScale }) =>
         headLogits(featuresBE, get(`head/${task}/weight`), get(`head/${task}/bias`), logitScale),
       );

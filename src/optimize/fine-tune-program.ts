@@ -6,6 +6,7 @@ import type { Program, TensorSpec } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import type { Model } from "../model/family.js";
 import { headLogits } from "../model/heads.js";
+import { plainWeights } from "../model/model-weights.js";
 import { meanCrossEntropy } from "../objective/cross-entropy.js";
 import { lookup, weightName, weightSpecs } from "./step-program.js";
 
@@ -74,7 +75,10 @@ function taskLosses(
   { model, tasks, labelSmoothing, logitScale, anchors }: FineTuneOptions,
   get: (name: string) => Tensor,
 ): Tensor {
-  const features = model.features((name) => get(weightName(name)), get);
+  const features = model.features(
+    plainWeights((name) => get(weightName(name))),
+    get,
+  );
   let first = 0;
   const losses = tasks.map(({ name, images }) => {
     const own = tf.slice(features, [first, 0], [images, model.featureSize]);

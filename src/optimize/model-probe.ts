@@ -11,6 +11,7 @@ import { assert } from "../errors.js";
 import type { ModelProbe } from "../merge/methods/method.js";
 import type { Model } from "../model/family.js";
 import { type Head, headLogits } from "../model/heads.js";
+import { plainWeights } from "../model/model-weights.js";
 import { meanEntropy } from "../objective/entropy.js";
 import type { Classifier } from "./evaluate.js";
 import { headSources, headSpecs, lookup, weightName, weightSources, weightSpecs } from "./step-program.js";
@@ -158,14 +159,18 @@ function gramProgram({ model }: ModelProbeOptions, batchSize: number, layers: Re
     build: (tensors) => {
       const get = lookup(tensors);
       const grams = new Map<string, Tensor>();
-      model.features((name) => get(weightName(name)), get, {
-        wholeLastBlock: true,
-        input: (weight, x) => {
-          if (!layers.has(weight)) return;
-          const xMI = tf.reshape(x, [-1, x.shape.at(-1) ?? 1]);
-          grams.set(weight, tf.matMul(xMI, xMI, true, false));
+      model.features(
+        plainWeights((name) => get(weightName(name))),
+        get,
+        {
+          wholeLastBlock: true,
+          input: (weight, x) => {
+            if (!layers.has(weight)) return;
+            const xMI = tf.reshape(x, [-1, x.shape.at(-1) ?? 1]);
+            grams.set(weight, tf.matMul(xMI, xMI, true, false));
+          },
         },
-      });
+      );
       return grams;
     },
   };
@@ -187,7 +192,7 @@ function entropyProgram({ model }: ModelProbeOptions, head: Head, batchSize: num
       const get = lookup(tensors);
       const entropy = (...weights: Tensor[]): Tensor => {
         const byName = new Map(names.map((name, index): [string, Tensor] => [name, weights[index] ?? get(name)]));
-        const features = model.features(lookup(byName), get);
+        const features = model.features(plainWeights(lookup(byName)), get);
         const [weight, bias] = [get(`head/${head.task}/weight`), get(`head/${head.task}/bias`)];
         return meanEntropy(headLogits(features, weight, bias, head.logitScale), { form: "log_softmax" });
       };
@@ -215,7 +220,7 @@ function fisherProgram({ model }: ModelProbeOptions, head: Head): Program {
       const get = lookup(tensors);
       const logProbability = (classC: Tensor, weights: readonly Tensor[]): Tensor => {
         const byName = new Map(names.map((name, index): [string, Tensor] => [name, weights[index] ?? get(name)]));
-        const features = model.features(lookup(byName), get);
+        const features = model.features(plainWeights(lookup(byName)), get);
         const [weight, bias] = [get(`head/${head.task}/weight`), get(`head/${head.task}/bias`)];
         const logitsBC = headLogits(features, weight, bias, head.logitScale);
         return tf.sum(tf.mul(tf.logSoftmax(logitsBC), tf.reshape(classC, [1, head.classes])));

@@ -52,7 +52,7 @@ export async function locateNonFinite(
 }
 
 function describe(
-  { bundle, heads }: SuspectStep["options"],
+  { bundle, heads, model }: SuspectStep["options"],
   parts: readonly string[],
   outputs: ReadonlyMap<string, Float32Array>,
   coefficientsNK: Float32Array,
@@ -60,7 +60,7 @@ function describe(
   const isBad = (value: number): boolean => !Number.isFinite(value);
   const largestIn = (prefix: string): string =>
     largestCoefficient(prefix, mergeableTensors(bundle), bundle.tasks, coefficientsNK);
-  const tensor = bundle.tensors[outputs.get(OUTPUT_WEIGHTS)?.findIndex(isBad) ?? -1]?.name;
+  const tensor = wholeTensors({ bundle, model })[outputs.get(OUTPUT_WEIGHTS)?.findIndex(isBad) ?? -1];
   if (tensor !== undefined) return `the merged tensor ${tensor} is not finite${largestIn(tensor)}`;
   const badPT = outputs.get(OUTPUT_PARTS) ?? new Float32Array();
   const first = badPT.findIndex(isBad);
@@ -119,11 +119,17 @@ function probeProgram(options: SuspectStep["options"], parts: string[]): Program
         tf.concat(heads.map((head, index) => markPerTask(taskLogits(head, index, examplesPerTask, features, get), 1))),
       );
       return new Map([
-        [OUTPUT_WEIGHTS, tf.concat(bundle.tensors.map(({ name }) => markPerTask(weights(name), 1)))],
+        [OUTPUT_WEIGHTS, tf.concat(wholeTensors(options).map((name) => markPerTask(weights.get(name), 1)))],
         [OUTPUT_PARTS, tf.stack(rows)],
       ]);
     },
   };
+}
+
+/** Those of the bundle that are merged whole. What is not finite in a table shows in the first part that looks up its rows. */
+function wholeTensors({ bundle, model }: Pick<SuspectStep["options"], "bundle" | "model">): readonly string[] {
+  const tables = new Set(model.tensors.flatMap(({ name, isTable }) => (isTable === true ? [name] : [])));
+  return bundle.tensors.flatMap(({ name }) => (tables.has(name) ? [] : [name]));
 }
 
 /** [T]: 0 for each task whose part of the values is finite, NaN for the others; x - x is 0 for finite numbers alone. */

@@ -24,7 +24,7 @@ export function estimateStepBytes({ model, tasks, examples, isHalf }: StepSize):
   const largest = Math.max(...sizes);
   // The largest tensor's product, its gradient and, widened, the task vectors beside it.
   const merging = parameters + largest * (3 + (isHalf ? tasks : 0));
-  return PROCESS_BYTES + BYTES * (merging + examples * model.valuesPerExample);
+  return PROCESS_BYTES + BYTES * (merging + examples * model.valuesPerExample());
 }
 
 /**

@@ -10,6 +10,7 @@ import { assert } from "../errors.js";
 import { mergeableTensors } from "../merge/merged-weights.js";
 import type { Model } from "../model/family.js";
 import { type Head, headLogits } from "../model/heads.js";
+import type { ModelWeights } from "../model/model-weights.js";
 import { taskVectorParts } from "./task-vector-parts.js";
 
 export interface StepProgramOptions {
@@ -145,32 +146,47 @@ export function headSources(heads: readonly Head[]): [string, TensorSource][] {
   ]);
 }
 
-/** A weight lookup by canonical name, every tensor merged with its row of coefficients. */
+/** The model's weights, every tensor merged with its row of coefficients; of tables only the rows that are asked for. */
 export function mergedWeights(
-  { bundle, maxTensorBytes }: Omit<FrozenOptions, "heads">,
+  { bundle, model, maxTensorBytes }: Omit<FrozenOptions, "heads"> & Pick<StepProgramOptions, "model">,
   get: (name: string) => Tensor,
   coefficientsNK: Tensor,
-): (name: string) => Tensor {
-  const rows = tf.unstack(coefficientsNK, 0);
+): ModelWeights {
+  const tables = new Set(model.tensors.flatMap(({ name, isTable }) => (isTable === true ? [name] : [])));
+  const rowsOfCoefficients = tf.unstack(coefficientsNK, 0);
   const weights = new Map<string, Tensor>();
+  const lazy = new Map<string, (numbers: Tensor) => Tensor>();
   let row = 0;
   for (const tensor of bundle.tensors) {
     const { name, scales } = tensor;
     const parts = taskVectorParts(bundle, tensor, maxTensorBytes);
-    let merged = get(`base/${name}`);
-    if (parts.length > 0) {
-      const coefficientsK = rows[row];
+    const coefficientsK = parts.length === 0 ? undefined : rowsOfCoefficients[row++];
+    const merged = (some: (values: Tensor, axis: number) => Tensor): Tensor => {
+      let sum = some(get(`base/${name}`), 0);
+      if (parts.length === 0) return sum;
       assert(coefficientsK !== undefined, "fewer coefficient rows than merged tensors");
       const weightsK = scales === undefined ? coefficientsK : tf.mul(coefficientsK, get(`scales/${name}`));
       for (const { name: part, from, to } of parts) {
         const own = parts.length === 1 ? weightsK : tf.slice(weightsK, [from], [to - from]);
-        merged = addWeighted(merged, get(part), own);
+        sum = addWeighted(sum, some(get(part), 1), own);
       }
-      row += 1;
-    }
-    weights.set(name, merged);
+      return sum;
+    };
+    if (tables.has(name)) lazy.set(name, (numbers) => merged((values, axis) => tf.gather(values, numbers, axis)));
+    else
+      weights.set(
+        name,
+        merged((values) => values),
+      );
   }
-  return lookup(weights);
+  return {
+    get: lookup(weights),
+    rows: (name, numbers) => {
+      const rows = lazy.get(name);
+      assert(rows !== undefined, `no table ${name} in this program`);
+      return rows(numbers);
+    },
+  };
 }
 
 /** Logits [B, C] of the examples of one task, out of the features of all. */

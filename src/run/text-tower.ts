@@ -16,6 +16,7 @@ import { clipTextLayout } from "../model/clip/layout.js";
 import { clipTextFeatures, clipTextTensors, embedPrompts, tokenTable } from "../model/clip/text.js";
 import { type ClipTokenizer, openClipTokenizer } from "../model/clip/tokenizer.js";
 import type { NamedShape } from "../model/family.js";
+import { plainWeights } from "../model/model-weights.js";
 import { lookup } from "../optimize/step-program.js";
 
 /** Prompts per forward: enough for the cores; the widest tower at full length takes some 100 MB. */
@@ -196,7 +197,9 @@ function textProgram(config: ClipTextConfig, batch: number, tokens: number): Pro
     ]),
     build: (tensors) => {
       const get = lookup(tensors);
-      return new Map([[OUTPUT_FEATURES, clipTextFeatures(config, get, get(INPUT_EMBEDDED), get(INPUT_END))]]);
+      return new Map([
+        [OUTPUT_FEATURES, clipTextFeatures(config, plainWeights(get), get(INPUT_EMBEDDED), get(INPUT_END))],
+      ]);
     },
   };
 }

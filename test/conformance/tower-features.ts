@@ -1,6 +1,7 @@
 /** The product's vision tower on the images of a fixture, with weights from wherever. */
 import type { Engine, Program, TensorSource, TensorSpec } from "../../src/engine/program.js";
 import { clipVisionFeatures, clipVisionTensors } from "../../src/model/clip/vision.js";
+import { plainWeights } from "../../src/model/model-weights.js";
 import { lookup } from "../../src/optimize/step-program.js";
 import { readFixture } from "./fixture.js";
 import { normalizationOf, towerConfig } from "./problem.js";
@@ -26,7 +27,7 @@ export async function towerFeatures(
     inputs: new Map([["images", { shape: fixture.shape("pixels"), dtype: "uint8" }]]),
     build: (tensors) => {
       const get = lookup(tensors);
-      return new Map([["features", clipVisionFeatures(config, normalization, get, get("images"))]]);
+      return new Map([["features", clipVisionFeatures(config, normalization, plainWeights(get), get("images"))]]);
     },
   };
   const executable = await engine.compile(program);

@@ -7,6 +7,7 @@ import { linear } from "../../engine/ops/linear.js";
 import { type Tensor, tf } from "../../engine/tf.js";
 import { assert, CheckpointError } from "../../errors.js";
 import type { NamedShape } from "../family.js";
+import type { ModelWeights } from "../model-weights.js";
 import { blockTensors, normTensors, towerLayers, transformerBlock, unitRows } from "../transformer-block.js";
 import type { ClipTextConfig } from "./config.js";
 
@@ -46,14 +47,14 @@ function blockPrefix(index: number): string {
  */
 export function clipTextFeatures(
   config: ClipTextConfig,
-  weights: (name: string) => Tensor,
+  weights: ModelWeights,
   embeddedBTD: Tensor,
   endB1T: Tensor,
 ): Tensor {
   const [batch, tokens] = embeddedBTD.shape;
   assert(batch !== undefined && tokens !== undefined, "tokens without a batch dimension");
   const layers = towerLayers(config, weights);
-  const positionsTD = tf.slice(weights(POSITION_EMBEDDING), [0, 0], [tokens, config.hiddenSize]);
+  const positionsTD = tf.slice(weights.get(POSITION_EMBEDDING), [0, 0], [tokens, config.hiddenSize]);
   const maskTT = tf.tensor2d(causalMask(tokens), [tokens, tokens]);
   const atEnd = (xBTD: Tensor): Tensor => tf.matMul(endB1T, xBTD);
   let hiddenBTD = tf.add(embeddedBTD, positionsTD);
@@ -64,7 +65,7 @@ export function clipTextFeatures(
     hiddenBTD = transformerBlock(layers, blockPrefix(index), hiddenBTD, options);
   }
   const endBD = tf.reshape(hiddenBTD, [batch, config.hiddenSize]);
-  return unitRows(linear(layers.norm(FINAL_NORM, endBD), weights(TEXT_PROJECTION)));
+  return unitRows(linear(layers.norm(FINAL_NORM, endBD), weights.get(TEXT_PROJECTION)));
 }
 
 /** The row of each prompt's end, [B, 1, 1, T]. */

@@ -22,7 +22,7 @@ export function clipVisionModel(config: ClipVisionConfig, preprocessing: Normali
     inputs: (count) => new Map([[IMAGES, { shape: [count, side, side, channels], dtype: "uint8" }]]),
     features: (weights, inputs, watch) => clipVisionFeatures(config, preprocessing, weights, inputs(IMAGES), watch),
     // Besides the tokens the images: as they come, normalised, and as patches.
-    valuesPerExample: transformerValues(config, config.layers, tokens) + 3 * channels * side ** 2,
+    valuesPerExample: () => transformerValues(config, config.layers, tokens) + 3 * channels * side ** 2,
     facts: [config, preprocessing],
   };
 }

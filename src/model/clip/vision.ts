@@ -9,6 +9,7 @@ import { linear } from "../../engine/ops/linear.js";
 import { type Tensor, tf } from "../../engine/tf.js";
 import { assert } from "../../errors.js";
 import type { ModelTensor, ModelWatch } from "../family.js";
+import type { ModelWeights } from "../model-weights.js";
 import { blockTensors, normTensors, towerLayers, transformerBlock, unitRows } from "../transformer-block.js";
 import type { ClipVisionConfig } from "./config.js";
 
@@ -51,7 +52,7 @@ function blockPrefix(index: number): string {
 export function clipVisionFeatures(
   config: ClipVisionConfig,
   normalization: Normalization,
-  weights: (name: string) => Tensor,
+  weights: ModelWeights,
   imagesBHWC: Tensor,
   watch: ModelWatch = {},
 ): Tensor {
@@ -69,7 +70,7 @@ export function clipVisionFeatures(
   const classTokenBD = tf.reshape(classToken(hiddenBTD), [-1, config.hiddenSize]);
   const normalizedBD = norm("vision_model.post_layernorm", classTokenBD);
   watch.input?.(PROJECTION_TENSOR, normalizedBD);
-  const featuresBE = linear(normalizedBD, weights(PROJECTION_TENSOR));
+  const featuresBE = linear(normalizedBD, weights.get(PROJECTION_TENSOR));
   const unitBE = unitRows(featuresBE);
   observe(PROJECTION_TENSOR, unitBE);
   return unitBE;
@@ -84,7 +85,7 @@ function classToken(xBTD: Tensor): Tensor {
 function embed(
   config: ClipVisionConfig,
   { rescaleFactor, mean, std }: Normalization,
-  weights: (name: string) => Tensor,
+  weights: ModelWeights,
   imagesBHWC: Tensor,
 ): Tensor {
   const { hiddenSize, patchSize, channels, imageSize } = config;
@@ -102,7 +103,7 @@ function embed(
     batch * side * side,
     channels * patchSize * patchSize,
   ]);
-  const kernel = tf.reshape(weights(`${EMBEDDINGS}.patch_embedding.weight`), [
+  const kernel = tf.reshape(weights.get(`${EMBEDDINGS}.patch_embedding.weight`), [
     hiddenSize,
     channels * patchSize * patchSize,
   ]);
@@ -110,8 +111,8 @@ function embed(
   // A product with ones, since tfjs's gradient of tile is a slice and an addition per image.
   const classTokens = tf.mul(
     tf.ones([batch, 1, 1]),
-    tf.reshape(weights(`${EMBEDDINGS}.class_embedding`), [1, 1, hiddenSize]),
+    tf.reshape(weights.get(`${EMBEDDINGS}.class_embedding`), [1, 1, hiddenSize]),
   );
   const tokensBTD = tf.concat([classTokens, patchesBPD], 1);
-  return tf.add(tokensBTD, weights(`${EMBEDDINGS}.position_embedding.weight`));
+  return tf.add(tokensBTD, weights.get(`${EMBEDDINGS}.position_embedding.weight`));
 }
