@@ -3,7 +3,7 @@
  * same class, or accuracy is silently that of another problem.
  */
 import { DataError } from "../errors.js";
-import type { ImageDataset } from "./readers/dataset-reader.js";
+import type { Dataset } from "./readers/dataset-reader.js";
 
 /** Names shown in an error before the rest is only counted. */
 const MAX_SHOWN_NAMES = 5;
@@ -17,11 +17,11 @@ export type LabelMeaning = "name" | "number";
  * has no images of are fine. Throws DataError when it has others, or names that contradict its numbers.
  */
 export function alignClasses(
-  dataset: ImageDataset,
+  dataset: Dataset,
   classes: readonly string[],
   where: string,
   meaning: LabelMeaning = "name",
-): ImageDataset {
+): Dataset {
   const { labels } = dataset;
   if (labels === undefined) return { ...dataset, classes };
   if (meaning === "number") {
@@ -35,7 +35,7 @@ export function alignClasses(
 }
 
 /** Throws DataError when a label is not below the number of classes. */
-export function checkRange(dataset: ImageDataset, classCount: number, where: string): void {
+export function checkRange(dataset: Dataset, classCount: number, where: string): void {
   const index = dataset.labels?.findIndex((label) => label >= classCount) ?? -1;
   if (index < 0) return;
   throw new DataError(
@@ -45,7 +45,7 @@ export function checkRange(dataset: ImageDataset, classCount: number, where: str
 }
 
 /** Labels that are meant by number: the data set may call its classes otherwise, but not have the same names in another order, nor more of them. */
-function checkOrder({ classes: own, ...dataset }: ImageDataset, classes: readonly string[], where: string): void {
+function checkOrder({ classes: own, ...dataset }: Dataset, classes: readonly string[], where: string): void {
   if (own === undefined) return;
   const place = `${where}: ${dataset.name}, split ${dataset.split}`;
   if (own.length > classes.length)
@@ -64,7 +64,7 @@ function checkOrder({ classes: own, ...dataset }: ImageDataset, classes: readonl
 function matchNames(
   own: readonly string[],
   classes: readonly string[],
-  dataset: ImageDataset,
+  dataset: Dataset,
   where: string,
 ): readonly number[] {
   const positions = new Map(classes.map((name, position) => [name, position]));

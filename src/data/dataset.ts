@@ -8,7 +8,7 @@ import { DataError } from "../errors.js";
 import { alignClasses, checkRange, type LabelMeaning } from "./classes.js";
 import type { ExifOrientation } from "./image/decode-image.js";
 import { csvManifestReader } from "./readers/csv-manifest.js";
-import type { DatasetReader, ImageDataset } from "./readers/dataset-reader.js";
+import type { Dataset, DatasetReader } from "./readers/dataset-reader.js";
 import { listEntries } from "./readers/file-names.js";
 import { imageFolderReader } from "./readers/image-folder.js";
 import { parquetReader } from "./readers/parquet-dataset.js";
@@ -16,7 +16,7 @@ import { isImageName, isLeftover, PassedOver } from "./readers/passed-over.js";
 import { webdatasetReader } from "./readers/webdataset.js";
 import { type SplitPart, takePart } from "./split-part.js";
 
-export type { DatasetReader, ImageDataset } from "./readers/dataset-reader.js";
+export type { Dataset, DatasetReader } from "./readers/dataset-reader.js";
 
 /** In the order in which they are tried. */
 export const datasetReaders = [
@@ -88,7 +88,7 @@ export interface OpenDatasetOptions {
  * Opens one split. Only names, labels and metadata are read; images when asked for. Throws DataError when the directory
  * is missing, no reader recognises it, the split is absent, empty or of another size, or labels do not fit `classes`.
  */
-export async function openDataset(options: OpenDatasetOptions): Promise<ImageDataset> {
+export async function openDataset(options: OpenDatasetOptions): Promise<Dataset> {
   const { path, split, classes, where, part } = options;
   // A split becomes part of a path; it must stay inside the data set.
   if (!/^[\w][\w.-]*$/.test(split))
@@ -117,12 +117,12 @@ export async function openDataset(options: OpenDatasetOptions): Promise<ImageDat
   throw new DataError(`${where}: ${path}: expected split ${split} as ${layouts()}, found none`);
 }
 
-function turning({ exifOrientation }: OpenDatasetOptions): Pick<ImageDataset, "exifOrientation"> {
+function turning({ exifOrientation }: OpenDatasetOptions): Pick<Dataset, "exifOrientation"> {
   return exifOrientation === undefined ? {} : { exifOrientation };
 }
 
 /** Published numbers are of certain images; a split with another number of them is another split. */
-function checkSize(dataset: ImageDataset, { size, where, path }: OpenDatasetOptions): void {
+function checkSize(dataset: Dataset, { size, where, path }: OpenDatasetOptions): void {
   if (size === undefined || dataset.size === size) return;
   throw new DataError(
     `${where}: ${path}: expected ${size} images in split ${dataset.split} (\`images\` of the task), found ${dataset.size}; is it another data set, or an incomplete one? If it is meant, say so: \`images: {}\` in the suite`,

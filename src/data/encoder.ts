@@ -2,7 +2,7 @@
 
 import type { ExampleStore, LabelledExamples } from "./examples.js";
 import type { ChosenCorruption } from "./image/corruptions/registry.js";
-import type { ImageDataset } from "./readers/dataset-reader.js";
+import type { Dataset } from "./readers/dataset-reader.js";
 
 export interface EncodeOptions {
   /** Where encoded splits are kept; nothing is kept without it. */
@@ -19,5 +19,5 @@ export interface EncodeOptions {
 
 export interface Encoder {
   /** Encodes a split into the cache, or finds it there. Throws DataError naming the first example that cannot be read. */
-  open(dataset: ImageDataset, options: EncodeOptions): Promise<ExampleStore | LabelledExamples>;
+  open(dataset: Dataset, options: EncodeOptions): Promise<ExampleStore | LabelledExamples>;
 }

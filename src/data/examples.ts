@@ -17,11 +17,13 @@ export interface ExampleStore {
   readonly unlabelled?: string;
   /** Hex SHA-256 of the examples as stored and of how they were read; known when there is a cache. */
   readonly fingerprint?: string;
+  /** [N], the least length that each example must be padded to, where they differ: tokens of texts. */
+  readonly lengths?: Int32Array;
   /**
-   * The inputs of a model for these examples, in their order, by name. Copies: a view would drag the whole split along when it is sent to the
-   * engine's worker. Throws DataError when a file of the cache is gone.
+   * The inputs of a model for these examples, in their order, by name; padded to `length` where they have lengths. Copies: a view would drag the
+   * whole split along when it is sent to the engine's worker. Throws DataError when a file of the cache is gone.
    */
-  gather(indices: Uint32Array): ReadonlyMap<string, ExampleValues>;
+  gather(indices: Uint32Array, length?: number): ReadonlyMap<string, ExampleValues>;
 }
 
 export interface LabelledExamples extends ExampleStore {
@@ -32,11 +34,18 @@ export interface LabelledExamples extends ExampleStore {
 /** The examples at `indices`, not copied, with their labels where there are some. */
 export function selectExamples<Store extends ExampleStore>(store: Store, indices: Uint32Array): Store {
   const labels = isLabelled(store) ? { labels: Int32Array.from(indices, (index) => store.labels[index] ?? -1) } : {};
+  const own = store.lengths;
+  const lengths = own === undefined ? {} : { lengths: Int32Array.from(indices, (index) => own[index] ?? 0) };
   return {
     ...store,
     size: indices.length,
-    gather: (wanted: Uint32Array) => store.gather(wanted.map((index) => indices[index] ?? 0)),
+    gather: (wanted: Uint32Array, length?: number) =>
+      store.gather(
+        wanted.map((index) => indices[index] ?? 0),
+        length,
+      ),
     ...labels,
+    ...lengths,
   };
 }
 
@@ -55,12 +64,13 @@ export function requireLabels(store: ExampleStore, where: string): LabelledExamp
 }
 
 /** The same examples (not copied) in an object that has no labels, not even hidden from the type. */
-export function withoutLabels({ name, size, classes, fingerprint, gather }: ExampleStore): ExampleStore {
+export function withoutLabels({ name, size, classes, fingerprint, lengths, gather }: ExampleStore): ExampleStore {
   return {
     name,
     size,
     gather,
     ...(classes === undefined ? {} : { classes }),
     ...(fingerprint === undefined ? {} : { fingerprint }),
+    ...(lengths === undefined ? {} : { lengths }),
   };
 }

@@ -5,14 +5,14 @@
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { decodeImage } from "./image/decode-image.js";
-import type { ImageDataset } from "./readers/dataset-reader.js";
+import type { Dataset } from "./readers/dataset-reader.js";
 import { presentFile } from "./readers/file-names.js";
 
 /** As many as are decoded at once elsewhere (pixels.ts): the threads of Node's pool. */
 const CONCURRENCY = 4;
 
 /** For each image the first that has the same bytes: itself where there is none before. Files are read only where their sizes are equal. */
-export async function firstsByBytes(dataset: ImageDataset, signal?: AbortSignal): Promise<Int32Array> {
+export async function firstsByBytes(dataset: Dataset, signal?: AbortSignal): Promise<Int32Array> {
   const sizes = await fileSizes(dataset);
   const counts = new Map<number, number>();
   for (const size of sizes ?? []) counts.set(size, (counts.get(size) ?? 0) + 1);
@@ -33,7 +33,7 @@ export async function firstsByBytes(dataset: ImageDataset, signal?: AbortSignal)
 }
 
 /** The same by pixels, where bytes differ too: every image is decoded. Throws DataError for one that cannot be. */
-export async function firstsByPixels(dataset: ImageDataset, signal?: AbortSignal): Promise<Int32Array> {
+export async function firstsByPixels(dataset: Dataset, signal?: AbortSignal): Promise<Int32Array> {
   const byBytes = await firstsByBytes(dataset, signal);
   const digests = new Array<string>(dataset.size);
   let next = 0;
@@ -74,7 +74,7 @@ function firstOf(known: Map<string, number>, digest: string, index: number): num
 }
 
 /** Undefined where images have no files of their own, or one is not there: reading it says so. */
-async function fileSizes({ files }: ImageDataset): Promise<readonly number[] | undefined> {
+async function fileSizes({ files }: Dataset): Promise<readonly number[] | undefined> {
   if (files === undefined) return undefined;
   const sizes: number[] = [];
   for (const file of files) {

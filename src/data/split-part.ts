@@ -4,7 +4,7 @@
  * image in common.
  */
 import { DataError } from "../errors.js";
-import type { ImageDataset } from "./readers/dataset-reader.js";
+import type { Dataset } from "./readers/dataset-reader.js";
 import { firstsByBytes, repeatNotices } from "./repeated-examples.js";
 
 export interface SplitPart {
@@ -15,11 +15,7 @@ export interface SplitPart {
 }
 
 /** The part as a data set of its own; its images keep their order. Throws DataError when nothing is left. */
-export async function takePart(
-  dataset: ImageDataset,
-  { every, except }: SplitPart,
-  where: string,
-): Promise<ImageDataset> {
+export async function takePart(dataset: Dataset, { every, except }: SplitPart, where: string): Promise<Dataset> {
   const firsts = await firstsByBytes(dataset);
   const all = Array.from({ length: dataset.size }, (_, index) => index);
   const indices = all.filter((index) => ((firsts[index] ?? index) % every === 0) !== except);

@@ -73,16 +73,53 @@ export interface FamilyFiles {
   readonly folder: string;
 }
 
+/**
+ * What becomes one vector of the values that leave the last block: those of the first token, the mean over the tokens that are not padding, both
+ * one behind the other, what the model's own pooler or projection makes of the first token.
+ */
+export type Pooling = "cls" | "mean" | "cls_mean" | "pooler" | "projection";
+
+export interface FeatureChoice {
+  readonly pooling: Pooling;
+  /** Whether features are brought to length 1. */
+  readonly normalized: boolean;
+}
+
+/** The classifier on top of a model that was saved with one. */
+export interface ClassifierLayout {
+  /** The class of transformers, as in `architectures` of config.json. */
+  readonly architecture: string;
+  /** What it reads. */
+  readonly features: FeatureChoice;
+  /** Names of its layer in the file, without what wrappers put in front: weight [C, E] and bias [C]. */
+  readonly weight: string;
+  readonly bias: string;
+  /** The dense layer [H, E] between features and classes, where it has one of its own. */
+  readonly hidden?: { readonly weight: string; readonly bias: string; readonly activation: "tanh" | "relu" };
+}
+
 /** One entry of the registry in families.ts. */
 export interface ModelFamily {
   readonly name: string;
   readonly title: string;
   /** What its examples are. */
-  readonly kind: "image";
+  readonly kind: "image" | "text";
   /** `model_type` in the config.json of its models. */
   readonly modelTypes: readonly string[];
-  /** The model with what encodes its examples. Throws CheckpointError or DataError for a file that is missing or does not fit. */
-  readonly open: (files: FamilyFiles) => Promise<{ readonly model: Model; readonly encoder: Encoder }>;
+  /** What files call its tensors. */
+  readonly layout: TowerLayout;
+  /** What its features may be. */
+  readonly poolings: readonly Pooling[];
+  /** The heads that its fine-tuned models are saved with. */
+  readonly classifiers: readonly ClassifierLayout[];
+  /**
+   * The model with what encodes its examples. Without `features` they are those that the folder says (a sentence encoder's modules.json) or else
+   * the family's usual ones. Throws CheckpointError or DataError for a file that is missing or does not fit, and for features that it has not.
+   */
+  readonly open: (
+    files: FamilyFiles,
+    features?: FeatureChoice,
+  ) => Promise<{ readonly model: Model; readonly encoder: Encoder }>;
   /** The tensors alone, from the config that stands at `where`. Throws CheckpointError. */
   readonly tensors: (config: unknown, where: string) => readonly ModelTensor[];
 }

@@ -9,7 +9,7 @@ import { open, readdir, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError, UserError } from "../../errors.js";
 import { withAtomicFile } from "../../runtime/atomic-file.js";
-import type { ImageDataset } from "../readers/dataset-reader.js";
+import type { Dataset } from "../readers/dataset-reader.js";
 import { type ChosenCorruption, CORRUPTION_VERSION } from "./corruptions/registry.js";
 import { orientationOf } from "./formats/exif-orientation.js";
 import { type ImageRows, rowsInFile } from "./image-rows.js";
@@ -30,7 +30,7 @@ export interface CachedShape {
 
 /** The hash (hex) of the first `size` encoded images, of how they are turned, and of resize, crop, filter and corruption. Normalisation is not in the pixels. */
 export async function pixelCacheKey(
-  dataset: ImageDataset,
+  dataset: Dataset,
   preprocessing: Preprocessing,
   size: number,
   corruption?: ChosenCorruption,

@@ -5,7 +5,7 @@
 import { DataError } from "../../errors.js";
 import type { EncodeOptions, Encoder } from "../encoder.js";
 import type { ExampleStore, LabelledExamples } from "../examples.js";
-import type { ImageDataset } from "../readers/dataset-reader.js";
+import type { Dataset } from "../readers/dataset-reader.js";
 import { type ChosenCorruption, corrupt } from "./corruptions/registry.js";
 import { decodeImage } from "./decode-image.js";
 import { type ImageRows, rowsInMemory } from "./image-rows.js";
@@ -30,7 +30,7 @@ export function imageEncoder(preprocessing: Preprocessing): Encoder {
  * images are held in memory. Throws DataError naming the first image that does not decode, or when the split is too large for that.
  */
 export async function loadPixels(
-  dataset: ImageDataset,
+  dataset: Dataset,
   preprocessing: Preprocessing,
   options: EncodeOptions = {},
 ): Promise<ExampleStore | LabelledExamples> {
@@ -65,7 +65,7 @@ export function imageExamples(name: string, size: number, images: ImageRows, ima
 
 /** What the pixels of a split depend on. */
 interface Decoding {
-  readonly dataset: ImageDataset;
+  readonly dataset: Dataset;
   readonly preprocessing: Preprocessing;
   readonly size: number;
   readonly corruption: ChosenCorruption | undefined;

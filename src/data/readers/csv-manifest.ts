@@ -12,7 +12,7 @@ import { printable } from "../../runtime/printable.js";
 import { SPLIT_NAMES } from "../split-names.js";
 import { isSameName, nearColumn, shownColumns } from "./columns.js";
 import { type CsvRow, openCsv } from "./csv-rows.js";
-import { type DatasetReader, type ImageDataset, type ReadRequest, readerParameters } from "./dataset-reader.js";
+import { type Dataset, type DatasetReader, type ReadRequest, readerParameters } from "./dataset-reader.js";
 import { readImageFile } from "./example-file.js";
 import { namesLike, presentFile } from "./file-names.js";
 import { isLeftover } from "./passed-over.js";
@@ -51,7 +51,7 @@ interface Row {
   readonly line: number;
 }
 
-async function openManifest(request: ReadRequest): Promise<ImageDataset> {
+async function openManifest(request: ReadRequest): Promise<Dataset> {
   const { path, split, where } = request;
   const parameters = readerParameters(parametersSchema, request);
   const manifest = (await findManifest(path, split)) ?? join(path, COMMON_NAME);
@@ -63,7 +63,7 @@ async function openManifest(request: ReadRequest): Promise<ImageDataset> {
     );
   }
   const locate = (index: number) => `${manifest}:${rows[index]?.line} (${rows[index]?.file})`;
-  const dataset: ImageDataset = {
+  const dataset: Dataset = {
     name: basename(path),
     split,
     size: rows.length,

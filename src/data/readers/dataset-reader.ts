@@ -1,27 +1,29 @@
 /**
- * What every data set reader returns, and what a reader is. A data set is one split: encoded images in a fixed
- * order, with labels when it has them. Not pixels: those are `pixels.ts`.
+ * What every data set reader returns, and what a reader is. A data set is one split: examples as they are stored (encoded images, texts) in a fixed
+ * order, with labels when it has them. Not what a model is given: that is made by the encoder of its kind.
  */
 import type { z } from "zod";
 import { explainIssue } from "../../config/issues.js";
 import { ConfigError } from "../../errors.js";
 import type { ExifOrientation } from "../image/decode-image.js";
 
-export interface ImageDataset {
+export interface Dataset {
   /** The last part of the data set's path, for messages. */
   readonly name: string;
   readonly split: string;
-  /** Number of images, at least 1. */
+  /** Number of examples, at least 1. */
   readonly size: number;
   /** Class names in the order of the labels, when the data set or the caller knows them. */
   readonly classes?: readonly string[];
-  /** One class index per image, each >= 0; absent when the data set is unlabelled. */
+  /** One class index per example, each >= 0; absent when the data set is unlabelled. */
   readonly labels?: Int32Array;
-  /** The encoded bytes of one image. Throws DataError when they cannot be read. */
+  /** The bytes of one example: those of an image's file, or a text in UTF-8. Throws DataError when they cannot be read. */
   encoded(index: number): Promise<Uint8Array>;
-  /** Where an image is, for errors: a file, or a file and row. */
+  /** The second text of each example, where they are pairs. */
+  second?(index: number): Promise<Uint8Array>;
+  /** Where an example is, for errors: a file, or a file and row. */
   locate(index: number): string;
-  /** The images' own files, absolute, where each has one. */
+  /** The examples' own files, absolute, where each has one. */
   readonly files?: readonly string[];
   /** What was passed over or assumed, in sentences that begin with where: files, rows and columns that are not among the images. */
   readonly notices?: readonly string[];
@@ -56,7 +58,7 @@ export interface DatasetReader {
   detect(path: string, split: string): Promise<boolean>;
   /** Splits that the names in `path` show; none when all its images are one. Undefined where it is not this format. */
   splits(path: string): Promise<readonly string[] | undefined>;
-  open(request: ReadRequest): Promise<ImageDataset>;
+  open(request: ReadRequest): Promise<Dataset>;
 }
 
 /** Validates a reader's parameters. Throws ConfigError that names each wrong one. */

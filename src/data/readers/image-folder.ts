@@ -10,7 +10,7 @@ import { z } from "zod";
 import { DataError } from "../../errors.js";
 import { printable } from "../../runtime/printable.js";
 import { SPLIT_NAMES } from "../split-names.js";
-import { type DatasetReader, type ImageDataset, type ReadRequest, readerParameters } from "./dataset-reader.js";
+import { type Dataset, type DatasetReader, type ReadRequest, readerParameters } from "./dataset-reader.js";
 import { readImageFile } from "./example-file.js";
 import { foreignName, listEntries } from "./file-names.js";
 import { isImageName, isLeftover, PassedOver, READ_FORMATS } from "./passed-over.js";
@@ -45,7 +45,7 @@ interface Listing {
   readonly others: readonly string[];
 }
 
-async function openImageFolder(request: ReadRequest): Promise<ImageDataset> {
+async function openImageFolder(request: ReadRequest): Promise<Dataset> {
   readerParameters(parametersSchema, request);
   const { path, split, where } = request;
   const root = await splitRoot(path, split);
@@ -118,7 +118,7 @@ function folderDataset(found: {
   root: string;
   where: string;
   passed: PassedOver;
-}): ImageDataset {
+}): Dataset {
   const { files, passed } = found;
   if (files.length === 0)
     throw new DataError(

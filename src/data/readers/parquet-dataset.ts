@@ -7,7 +7,7 @@ import { basename } from "node:path";
 import { z } from "zod";
 import { DataError } from "../../errors.js";
 import { type ColumnChoice, nearColumn, shownColumns } from "./columns.js";
-import { type DatasetReader, type ImageDataset, type ReadRequest, readerParameters } from "./dataset-reader.js";
+import { type Dataset, type DatasetReader, type ReadRequest, readerParameters } from "./dataset-reader.js";
 import { checkShards, findParquetFiles, readCard } from "./parquet-files.js";
 import { readLabels } from "./parquet-labels.js";
 import { openShard, readColumn, type Shard } from "./parquet-shard.js";
@@ -52,7 +52,7 @@ interface RowGroup {
   readonly count: number;
 }
 
-async function openParquet(request: ReadRequest): Promise<ImageDataset> {
+async function openParquet(request: ReadRequest): Promise<Dataset> {
   const parameters = readerParameters(parametersSchema, request);
   const { path, split, where } = request;
   const { files, splits, configs } = await findParquetFiles(path, split, parameters.config);

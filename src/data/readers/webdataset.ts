@@ -10,7 +10,7 @@ import { DataError } from "../../errors.js";
 import { printable, quote } from "../../runtime/printable.js";
 import { openRegular, readExactly, readTextIfThere } from "../../runtime/regular-file.js";
 import { isImageExtension } from "../image/image-formats.js";
-import { type DatasetReader, type ImageDataset, type ReadRequest, readerParameters } from "./dataset-reader.js";
+import { type Dataset, type DatasetReader, type ReadRequest, readerParameters } from "./dataset-reader.js";
 import { isInLeftover, isLeftover, PassedOver } from "./passed-over.js";
 import { openTar, type TarEntry, type TarFile } from "./tar-entries.js";
 
@@ -52,7 +52,7 @@ interface Sample {
   readonly label: number | undefined;
 }
 
-async function openWebdataset(request: ReadRequest): Promise<ImageDataset> {
+async function openWebdataset(request: ReadRequest): Promise<Dataset> {
   readerParameters(parametersSchema, request);
   const { path, split, where } = request;
   const bySplit = await namesBySplit(path);

@@ -9,6 +9,7 @@ import { CheckpointError } from "../../errors.js";
 import { readText } from "../../runtime/regular-file.js";
 import type { ModelFamily } from "../family.js";
 import { type ClipVisionConfig, parseClipConfig } from "./config.js";
+import { clipVisionLayout } from "./layout.js";
 import type { Normalization } from "./vision.js";
 import { clipVisionModel } from "./vision-model.js";
 
@@ -21,6 +22,9 @@ export const clipFamily: ModelFamily = {
   title: "CLIP vision tower",
   kind: "image",
   modelTypes: ["clip", "clip_vision_model"],
+  layout: clipVisionLayout,
+  poolings: ["projection"],
+  classifiers: [],
   open: async ({ config: json, folder }) => {
     const config = parseClipConfig(json, join(folder, CONFIG));
     const preprocessing = await readPreprocessing(folder, config);

@@ -6,7 +6,7 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { datasetSplits, openDataset } from "../../data/dataset.js";
-import type { ImageDataset } from "../../data/readers/dataset-reader.js";
+import type { Dataset } from "../../data/readers/dataset-reader.js";
 import { presentFile } from "../../data/readers/file-names.js";
 import { READ_FORMATS } from "../../data/readers/passed-over.js";
 import { firstsByPixels, repeatNotices } from "../../data/repeated-examples.js";
@@ -112,7 +112,7 @@ interface OwnSplits {
 
 async function ofOwnSplits({ name, dataset, where, needsHead }: Place, own: readonly string[]): Promise<ImageSource> {
   const likeOf = ownSplitsLike(own, dataset, where);
-  const opened = new Map<string, ImageDataset>();
+  const opened = new Map<string, Dataset>();
   const notices = new Set<string>();
   const notice = (text: string) => notices.add(text);
   for (const split of new Set([likeOf.train ?? likeOf.test, likeOf.val ?? likeOf.test, likeOf.test])) {
@@ -242,7 +242,7 @@ async function ofCollection(place: Place, split: string | undefined): Promise<Im
  */
 async function divide(
   name: string,
-  { files = [], labels = new Int32Array(), emptyClasses }: ImageDataset,
+  { files = [], labels = new Int32Array(), emptyClasses }: Dataset,
   classes: readonly string[],
   shares: readonly (readonly [RunSplit, number])[],
   firsts: Int32Array,
@@ -278,7 +278,7 @@ function noneOf(name: string, label: string, there: string | undefined): DataErr
 }
 
 /** Numbers without names are their own names. */
-function classesOf(dataset: ImageDataset | undefined, where: string): Pick<ImageSource, "classes" | "areNumbers"> {
+function classesOf(dataset: Dataset | undefined, where: string): Pick<ImageSource, "classes" | "areNumbers"> {
   const { classes, labels } = dataset ?? {};
   if (labels === undefined) return { classes: undefined, areNumbers: false };
   const areNumbers = classes === undefined;

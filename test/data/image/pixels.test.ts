@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, rmSync, truncateSync, utimesSync, writeFileS
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { exampleBatches, labelledBatch, unlabelledBatch } from "../../../src/data/batches.js";
-import type { ImageDataset } from "../../../src/data/dataset.js";
+import type { Dataset } from "../../../src/data/dataset.js";
 import { type ExampleStore, isLabelled, requireLabels, withoutLabels } from "../../../src/data/examples.js";
 import { loadPixels } from "../../../src/data/image/pixels.js";
 import { parsePreprocessing } from "../../../src/data/image/preprocessing.js";
@@ -18,7 +18,7 @@ const IMAGE_BYTES = 4 * 4 * 3;
 async function dataset(values: readonly number[], labels?: readonly number[]) {
   const images = await Promise.all(values.map((value) => plainPng(value)));
   const reads = { count: 0 };
-  const opened: ImageDataset = {
+  const opened: Dataset = {
     name: "plain",
     split: "test",
     size: values.length,
