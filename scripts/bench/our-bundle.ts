@@ -6,7 +6,7 @@ import { clipVisionTensors } from "../../dist/index.js";
 import { taskVectorProcessings } from "../../dist/merge/task-vector-processings.js";
 import { parseClipConfig } from "../../dist/model/clip/config.js";
 import { clipVisionLayout } from "../../dist/model/clip/layout.js";
-import { openBase, openExpert } from "../../dist/model/clip/models.js";
+import { openBase, openExpert } from "../../dist/model/open-models.js";
 import { serve } from "./peer.js";
 
 const [folder = "", count = "0", dtype = "float32", processing = "none"] = process.argv.slice(2);

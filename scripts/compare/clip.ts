@@ -15,11 +15,11 @@ import { openSuite, type SuiteTask } from "../../dist/data/suite.js";
 import { createOnnxEngine } from "../../dist/engine/onnx-engine.js";
 import type { Engine } from "../../dist/engine/program.js";
 import { parseClipConfig } from "../../dist/model/clip/config.js";
+import { openClipTexts, openTextTower, textFeatures } from "../../dist/model/clip/text-tower.js";
 import { openClipTokenizer } from "../../dist/model/clip/tokenizer.js";
 import { clipVisionModel } from "../../dist/model/clip/vision-model.js";
 import { createClassifier } from "../../dist/optimize/evaluate.js";
-import { openTextTower, textFeatures } from "../../dist/run/text-tower.js";
-import { modelWeights } from "../../dist/run/tower-weights.js";
+import { modelWeights } from "../../dist/run/model-weights.js";
 import { classPrompts, zeroShotHeads } from "../../dist/run/zero-shot-heads.js";
 import { findPython } from "./find-python.js";
 import { finish } from "./finish.js";
@@ -240,6 +240,7 @@ async function compareHeads(
     described,
     {
       textModel: join(folder, "model"),
+      openTexts: openClipTexts,
       featureSize,
       logitScale: undefined,
       cacheDir: join(folder, "cache"),

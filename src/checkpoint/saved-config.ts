@@ -1,13 +1,12 @@
 /**
  * The config.json of a model that is saved: that of the model it comes from, byte for byte but for what would be wrong about the new tensors.
- * Source: transformers, configuration_utils.py (`dtype`, called `torch_dtype` before 4.56) and configuration_clip.py.
+ * Source: transformers, configuration_utils.py (`dtype`, called `torch_dtype` before 4.56).
  */
 import { lstat, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { CheckpointError } from "../errors.js";
 import { readText } from "../runtime/regular-file.js";
 import { MAX_CONFIG_BYTES, MODEL_NAME, PYTORCH_NAME } from "./checkpoint.js";
-import { type ConfigChange, configTextAt, editConfig, parseConfig } from "./config-text.js";
+import { type ConfigChange, editConfig, parseConfig } from "./config-text.js";
 import { requireInside } from "./inside-folder.js";
 
 /** What transformers calls the types of tensors. */
@@ -17,7 +16,7 @@ const TORCH_NAMES: ReadonlyMap<string, string> = new Map([
   ["F16", "float16"],
   ["BF16", "bfloat16"],
 ]);
-const DTYPE_KEYS = ["dtype", "torch_dtype"];
+export const DTYPE_KEYS = ["dtype", "torch_dtype"];
 /** A tower's or decoder's own settings; that of quantisation is about other types. */
 const PART = /(?<!^quantization)_config$/;
 
@@ -67,34 +66,8 @@ function partChanges(config: unknown, path: readonly string[], dtype: string): C
   ];
 }
 
-/**
- * The config of the vision tower alone, from that of a whole CLIP model: where the file has no text tower, the whole model's config would let
- * transformers make one up. The text is the tower's, with the size of the projection, which the whole model's own key decides.
- */
-export function visionTowerConfig(text: string, where: string): string {
-  const whole = parseConfig(text, where);
-  const tower = configTextAt(text, ["vision_config"], where);
-  if (tower === undefined || !tower.startsWith("{"))
-    throw new CheckpointError(`${where}: expected a vision_config, found none. Use the config.json of a CLIP model.`);
-  const [size, ...dtypes] = ["projection_dim", ...DTYPE_KEYS].map((key) => valueAt(whole, key));
-  const changes: ConfigChange[] = [
-    { path: ["architectures"], value: ["CLIPVisionModelWithProjection"] },
-    { path: ["model_type"], value: "clip_vision_model" },
-    ...(typeof size === "number" ? [{ path: ["projection_dim"], value: size }] : []),
-    ...dtypes.flatMap((dtype, index) =>
-      typeof dtype === "string" ? [{ path: [DTYPE_KEYS[index] ?? ""], value: dtype }] : [],
-    ),
-  ];
-  return `${editConfig(outdented(tower), changes, where)}\n`;
-}
-
-/** Lines of JSON begin with blanks of its layout alone: strings have no line breaks. */
-function outdented(text: string): string {
-  const indent = /\n([ \t]*)\}$/.exec(text)?.[1] ?? "";
-  return indent === "" ? text : text.replaceAll(`\n${indent}`, "\n");
-}
-
-function valueAt(config: unknown, key: string): unknown {
+/** What a parsed config says under a key. */
+export function valueAt(config: unknown, key: string): unknown {
   return has(config, key) ? config[key] : undefined;
 }
 

@@ -2,11 +2,14 @@
  * The seam between the merging of models and the models: what a family of encoders says of itself. Nothing outside of a family's folder
  * knows an architecture. B examples, E features.
  */
+import type { StoredCheckpoint } from "../checkpoint/checkpoint.js";
 import type { TowerLayout } from "../checkpoint/layout/tensor-layout.js";
 import type { Encoder } from "../data/encoder.js";
 import type { TensorSpec } from "../engine/program.js";
 import type { Tensor } from "../engine/tf.js";
 import type { ModelWeights } from "./model-weights.js";
+import type { SavedRest } from "./saved-rest.js";
+import type { TextEmbedder } from "./text-embedder.js";
 
 export interface NamedShape {
   readonly name: string;
@@ -98,6 +101,15 @@ export interface ClassifierLayout {
   readonly hidden?: { readonly weight: string; readonly bias: string; readonly activation: "tanh" | "relu" };
 }
 
+/** Canonical names of the tensors that share one place of a list; none for a place that another part of the model has. */
+export type Layer = readonly string[];
+
+export interface LayerOrders {
+  readonly fusionBench: readonly Layer[];
+  /** The authors' code. */
+  readonly official: readonly Layer[];
+}
+
 /** One entry of the registry in families.ts. */
 export interface ModelFamily {
   readonly name: string;
@@ -120,6 +132,15 @@ export interface ModelFamily {
     files: FamilyFiles,
     features?: FeatureChoice,
   ) => Promise<{ readonly model: Model; readonly encoder: Encoder }>;
+  /**
+   * What a merge of its models is saved with besides the merged tensors, from the base's files; everything that the base has if absent. `text` is
+   * that of its config.json, which stands at `where`.
+   */
+  readonly saved?: (base: StoredCheckpoint, text: string, where: string) => SavedRest;
+  /** Opens the model of a folder or file that embeds texts into the space of these features; absent where the family has none. */
+  readonly openTexts?: (path: string, features?: FeatureChoice) => Promise<TextEmbedder>;
+  /** The "layers" of other tools' coefficients, by position, for a model of these tensors; absent where no other tool knows the family. */
+  readonly layerOrders?: (tensors: readonly string[]) => LayerOrders;
   /** The tensors alone, from the config that stands at `where`. Throws CheckpointError. */
   readonly tensors: (config: unknown, where: string) => readonly ModelTensor[];
 }

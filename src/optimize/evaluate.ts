@@ -5,13 +5,14 @@
 
 import { exampleBatches } from "../data/batches.js";
 import { type ExampleStore, type ExampleValues, isLabelled, type LabelledExamples } from "../data/examples.js";
+import { lookup } from "../engine/lookup.js";
 import type { Engine, Executable, Program } from "../engine/program.js";
 import { tf } from "../engine/tf.js";
 import { assert, NumericError } from "../errors.js";
 import type { Model } from "../model/family.js";
 import { type Head, headLogits } from "../model/heads.js";
 import { plainWeights } from "../model/model-weights.js";
-import { headSources, headSpecs, lookup, weightName, weightSources, weightSpecs } from "./step-program.js";
+import { headSources, headSpecs, weightName, weightSources, weightSpecs } from "./step-program.js";
 
 /** What predictions say by themselves, without the true classes. */
 export interface UnlabelledEvaluation {

@@ -2,13 +2,15 @@
  * One fine-tuning step of a model as a program: cross-entropy on labelled examples under fixed heads, with the gradient
  * of every weight. Makes the experts of the shipped suites. B images, T label sets trained together.
  */
+
+import { lookup } from "../engine/lookup.js";
 import type { Program, TensorSpec } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import type { Model } from "../model/family.js";
 import { headLogits } from "../model/heads.js";
 import { plainWeights } from "../model/model-weights.js";
 import { meanCrossEntropy } from "../objective/cross-entropy.js";
-import { lookup, weightName, weightSpecs } from "./step-program.js";
+import { weightName, weightSpecs } from "./step-program.js";
 
 export interface FineTuneOptions {
   readonly model: Model;

@@ -5,6 +5,7 @@
 import { exampleBatches } from "../data/batches.js";
 import { type ExampleStore, type ExampleValues, selectExamples } from "../data/examples.js";
 import { drawnIndices } from "../data/sampler.js";
+import { lookup } from "../engine/lookup.js";
 import type { Engine, Executable, Program, TensorSpec } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
@@ -14,7 +15,7 @@ import { type Head, headLogits } from "../model/heads.js";
 import { plainWeights } from "../model/model-weights.js";
 import { meanEntropy } from "../objective/entropy.js";
 import type { Classifier } from "./evaluate.js";
-import { headSources, headSpecs, lookup, weightName, weightSources, weightSpecs } from "./step-program.js";
+import { headSources, headSpecs, weightName, weightSources, weightSpecs } from "./step-program.js";
 
 export interface ModelProbeOptions {
   readonly model: Model;

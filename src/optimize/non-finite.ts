@@ -3,6 +3,8 @@
  * loss came out as NaN or infinite, with the inputs of that step; the gradient cannot tell, since NaN reaches all of it.
  * K task vectors, N merged tensors, P parts, T tasks with examples, B examples each.
  */
+
+import { lookup } from "../engine/lookup.js";
 import type { Engine, Program, TensorSpec, TensorValues } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
@@ -10,7 +12,6 @@ import { mergeableTensors } from "../merge/merged-weights.js";
 import { microBatched } from "./micro-batches.js";
 import {
   isStepTargets,
-  lookup,
   mergedWeights,
   STEP_INPUT_COEFFICIENTS,
   type StepProgramOptions,

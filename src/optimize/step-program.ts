@@ -3,6 +3,7 @@
  * gradient of the per-tensor coefficients. K task vectors, N merged tensors, T tasks with examples, B examples each.
  */
 import type { Bundle } from "../checkpoint/bundle.js";
+import { lookup } from "../engine/lookup.js";
 import { addWeighted } from "../engine/ops/add-weighted.js";
 import type { Program, TensorSource, TensorSpec } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
@@ -199,15 +200,6 @@ export function taskLogits(
 ): Tensor {
   const own = tf.slice(features, [index * examplesPerTask, 0], [examplesPerTask, head.featureSize]);
   return headLogits(own, get(`head/${head.task}/weight`), get(`head/${head.task}/bias`), head.logitScale);
-}
-
-/** A function from names to tensors that fails on an unknown name. */
-export function lookup(tensors: ReadonlyMap<string, Tensor>): (name: string) => Tensor {
-  return (name) => {
-    const tensor = tensors.get(name);
-    assert(tensor !== undefined, `no tensor ${name} in this program`);
-    return tensor;
-  };
 }
 
 function first(tensors: readonly Tensor[]): Tensor {

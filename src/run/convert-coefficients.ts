@@ -5,12 +5,12 @@ import type { Hub } from "../checkpoint/hub/request.js";
 import type { RunConfig } from "../config/schema.js";
 import { openSuite } from "../data/suite.js";
 import { CheckpointError } from "../errors.js";
-import { openBase } from "../model/clip/models.js";
 import { familyOf } from "../model/families.js";
+import type { LayerOrders, ModelFamily } from "../model/family.js";
+import { openBase } from "../model/open-models.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { requireFilePlace } from "../runtime/output-place.js";
 import { readBytes } from "../runtime/regular-file.js";
-import { blocksOf, fusionBenchLayers, officialLayers } from "../track/coefficient-formats/layer-orders.js";
 import { mergekitText } from "../track/coefficient-formats/mergekit.js";
 import { looksLikeNpy, npyBytes, parseNpy } from "../track/coefficient-formats/npy.js";
 import {
@@ -61,12 +61,11 @@ export async function convertCoefficients(
   const tasks = chosenTasks(suite, "tasks", config.tasks) ?? suite.tasks;
   const configPath = path.join(suite.base, "config.json");
   const { config: baseConfig } = await openBase(suite.base);
-  const tensors = familyOf(baseConfig)
-    .tensors(baseConfig, configPath)
-    .map(({ name }) => name);
-  const blocks = blocksOf(tensors);
+  const family = familyOf(baseConfig, configPath);
+  const tensors = family.tensors(baseConfig, configPath).map(({ name }) => name);
+  const orders = (): LayerOrders => ordersOf(family, tensors, options.from);
   const names = tasks.map(({ name }) => name);
-  const record = await readRecord(options.from, names, blocks);
+  const record = await readRecord(options.from, names, orders);
   const expertOf = (task: string): string => {
     const found = tasks.find(({ name }) => name === task);
     if (found !== undefined) return nameForMergekit(found.expert);
@@ -78,10 +77,10 @@ export async function convertCoefficients(
       await write(coefficientsText(record));
       break;
     case "fusionbench":
-      await write(npyBytes(fusionBenchArray(record, fusionBenchLayers(blocks), options.from)));
+      await write(npyBytes(fusionBenchArray(record, orders().fusionBench, options.from)));
       break;
     case "official":
-      await write(officialText(record, officialLayers(blocks), options.from));
+      await write(officialText(record, orders().official, options.from));
       break;
     case "mergekit": {
       const known = record.groups.length === 1 ? tensors : tensors.filter((name) => record.groupOf[name] !== undefined);
@@ -105,7 +104,19 @@ function nameForMergekit(path: string): string {
 /** A number per task and tensor: some megabytes. */
 const MAX_BYTES = 1_000_000_000;
 
-async function readRecord(file: string, tasks: readonly string[], blocks: number): Promise<CoefficientsRecord> {
+/** Throws CheckpointError for a family whose layers no other tool has. */
+function ordersOf({ layerOrders, title }: ModelFamily, tensors: readonly string[], file: string): LayerOrders {
+  if (layerOrders !== undefined) return layerOrders(tensors);
+  throw new CheckpointError(
+    `${file}: expected coefficients as coefficients.json or for mergekit, which name their tensors, since no order of layers is known for ${title}`,
+  );
+}
+
+async function readRecord(
+  file: string,
+  tasks: readonly string[],
+  orders: () => LayerOrders,
+): Promise<CoefficientsRecord> {
   const bytes = await readBytes(file, "a file of coefficients", MAX_BYTES).catch((cause: unknown) => {
     throw new CheckpointError(
       `${file}: expected a file of coefficients (${cause instanceof Error ? cause.message : cause})`,
@@ -114,12 +125,12 @@ async function readRecord(file: string, tasks: readonly string[], blocks: number
       },
     );
   });
-  if (looksLikeNpy(bytes)) return recordOfArray(parseNpy(bytes, file), tasks, fusionBenchLayers(blocks), file);
+  if (looksLikeNpy(bytes)) return recordOfArray(parseNpy(bytes, file), tasks, orders().fusionBench, file);
   if (bytes[0] === 0x50 && bytes[1] === 0x4b)
     throw new CheckpointError(
       `${file}: expected coefficients as .json, .npy or a list, found a file of torch.save; write it as .npy: numpy.save("weights.npy", torch.load(FILE).numpy())`,
     );
   const text = Buffer.from(bytes).toString("utf8");
   if (text.trimStart().startsWith("{")) return parseCoefficients(text, file);
-  return recordOfOfficial(text, tasks, officialLayers(blocks), file);
+  return recordOfOfficial(text, tasks, orders().official, file);
 }

@@ -22,10 +22,10 @@ import { openSuite, type Suite, type SuiteTask } from "../data/suite.js";
 import { ConfigError } from "../errors.js";
 import { type Grouping, groupMergeable } from "../merge/groups.js";
 import { processingOf } from "../merge/task-vector-processings.js";
-import { aroundTower, openBase, openExpert } from "../model/clip/models.js";
 import { familyOf } from "../model/families.js";
 import type { Model } from "../model/family.js";
 import type { Head } from "../model/heads.js";
+import { aroundTower, openBase, openExpert } from "../model/open-models.js";
 import { together } from "../runtime/together.js";
 import type { ComparedModels } from "./fit-needs.js";
 import { planSavedModel, type SavedModel } from "./saved-model.js";
@@ -80,18 +80,19 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   const base = await openBase(suite.base);
   // A base that is one file has its configs beside it.
   const folder = (await stat(suite.base)).isDirectory() ? suite.base : dirname(suite.base);
-  const { model, encoder } = await familyOf(base.config).open({ config: base.config, folder });
+  const family = familyOf(base.config, suite.base);
+  const { model, encoder } = await family.open({ config: base.config, folder });
   const { layout, projection } = model;
   const experts = await Promise.all(
     tasks.map(async ({ name, expert }) => ({ task: name, checkpoint: await openExpert(expert, base) })),
   );
   const pickled = pytorchNotice([base, ...experts.map(({ checkpoint }) => checkpoint)]);
   if (pickled !== undefined) log(`notice: ${pickled}`);
-  // Experts are saved as CLIPVisionModel too, which has no projection.
+  // Experts are saved as towers alone too, which have no projection.
   const tensors = model.tensors.map((tensor) => ({ ...tensor, isOptional: tensor.name === projection }));
   failOnProblems(await compareCheckpoints(base, experts, tensors, layout));
   for (const checkpoint of [base, ...experts.map((expert) => expert.checkpoint)]) {
-    const around = aroundTower(checkpoint);
+    const around = aroundTower(checkpoint, family);
     if (around !== undefined) log(`notice: ${around}`);
   }
   const unprojected = withoutProjection(experts, model);

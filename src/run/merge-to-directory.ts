@@ -100,14 +100,15 @@ export async function writeMergedModel(
   const saved = inputs.saved ?? (await planSavedModel(suite.base, names));
   const coefficientsNK = tensorCoefficients(record, inputs, path);
   const rowOfTensor = new Map(inputs.grouping.tensors.map((name, index) => [name, index]));
-  const byName = new Map(bundle.tensors.map((tensor) => [tensor.name, tensor]));
+  const savedName = (name: string): string => saved.names.get(name) ?? name;
+  const byName = new Map(bundle.tensors.map((tensor) => [savedName(tensor.name), tensor]));
   await saveCheckpoint(directory, {
     config: saved.config,
     companions: saved.companions,
     readme: cardOf(inputs, config, record, rows),
     replace,
     specs: [
-      ...bundle.tensors.map(({ name, shape }) => ({ name, shape, dtype: "F32" })),
+      ...bundle.tensors.map(({ name, shape }) => ({ name: savedName(name), shape, dtype: "F32" })),
       ...[...saved.copied].map(([name, { shape, dtype }]) => ({ name, shape, dtype })),
     ],
     data: async (name) => {
@@ -115,7 +116,7 @@ export async function writeMergedModel(
       if (copied !== undefined) return readStoredBytes(copied);
       const tensor = byName.get(name);
       if (tensor === undefined) throw new CheckpointError(`${directory}: no tensor ${name}`);
-      return readMergedTensor(bundle, tensor, coefficientsNK, rowOfTensor.get(name) ?? 0);
+      return readMergedTensor(bundle, tensor, coefficientsNK, rowOfTensor.get(tensor.name) ?? 0);
     },
   });
 }
@@ -133,7 +134,7 @@ function headText(tasks: readonly SuiteTask[]): string | undefined {
       : [`The heads of these tasks are class prototypes of labelled images of a split: ${prototypes.join(", ")}.`]),
     ...(zeroShot.length === 0
       ? []
-      : [`The heads of these tasks are a CLIP text tower's features of the classes' names: ${zeroShot.join(", ")}.`]),
+      : [`The heads of these tasks are text features of the classes' names: ${zeroShot.join(", ")}.`]),
   ];
   return sentences.length === 0 ? undefined : sentences.join(" ");
 }

@@ -11,13 +11,13 @@ import { mergeBundle } from "../merge/merge-bundle.js";
 import { mergedTensors } from "../merge/merged-weights.js";
 import type { ModelProbe } from "../merge/methods/method.js";
 import { processingOf } from "../merge/task-vector-processings.js";
-import { openExpert } from "../model/clip/models.js";
+import { openExpert } from "../model/open-models.js";
 import { type Classifier, type Evaluation, judgeExamples, type UnlabelledEvaluation } from "../optimize/evaluate.js";
 import type { TaskScore } from "../optimize/events.js";
 import { type ResultRow, resultRow } from "../report/summary.js";
 import { type ChosenMethod, chooseMethod, type Reference } from "./choose-method.js";
 import type { Inputs } from "./inputs.js";
-import { modelWeights } from "./tower-weights.js";
+import { modelWeights } from "./model-weights.js";
 
 export interface EvaluateOptions {
   readonly classifier: Classifier;

@@ -11,9 +11,9 @@ import type { TrainOptions } from "../optimize/train.js";
 import { duration } from "../track/terminal.js";
 import { type FitNeeds, fitNeeds, needsLines } from "./fit-needs.js";
 import { prepareLearning } from "./learning-data.js";
+import { modelWeights } from "./model-weights.js";
 import { perTensor } from "./models.js";
 import { evaluationBatch, type Session, type SessionOptions, withSession } from "./session.js";
-import { modelWeights } from "./tower-weights.js";
 import { trainOptions } from "./training.js";
 
 export interface FitPlan {

@@ -9,13 +9,13 @@ import type { PrototypesRecipe } from "../data/head-recipes.js";
 import type { SuiteTask } from "../data/suite.js";
 import type { Engine } from "../engine/program.js";
 import { DataError } from "../errors.js";
-import { openExpert } from "../model/clip/models.js";
 import type { Model } from "../model/family.js";
 import type { Head } from "../model/heads.js";
+import { openExpert } from "../model/open-models.js";
 import { classPrototypes } from "../model/prototypes.js";
 import { createClassifier } from "../optimize/evaluate.js";
 import { keepHead, keptHeadPath, readKeptHead } from "./kept-heads.js";
-import { modelWeights, weightHashes } from "./tower-weights.js";
+import { modelWeights, weightHashes } from "./model-weights.js";
 
 /** Part of every key: raise it when other prototypes come from the same files. */
 const VERSION = 1;

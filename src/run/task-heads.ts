@@ -6,7 +6,11 @@ import { type PrototypesRecipe, prototypesOf, zeroShotOf } from "../data/head-re
 import type { SuiteTask } from "../data/suite.js";
 import { createEngine } from "../engine/create-engine.js";
 import type { Engine } from "../engine/program.js";
+import { CheckpointError } from "../errors.js";
+import { familyOf } from "../model/families.js";
+import type { ModelFamily } from "../model/family.js";
 import { type Head, loadHead } from "../model/heads.js";
+import type { TextEmbedder } from "../model/text-embedder.js";
 import type { InputOptions, Inputs } from "./inputs.js";
 import { prototypeHead } from "./prototype-heads.js";
 import { taskDataset } from "./suite-sources.js";
@@ -33,7 +37,9 @@ export async function loadHeads(
       const recipe = zeroShotOf(task.head);
       return recipe === undefined ? [] : [{ task, recipe }];
     });
-    const heads = await zeroShotHeads(zeroShot, { textModel, featureSize, logitScale, cacheDir, log, signal }, engine);
+    const openTexts = (path: string) => openTextModel(familyOf(base.config, base.path), path);
+    const zeroShotContext = { textModel, openTexts, featureSize, logitScale, cacheDir, log, signal };
+    const heads = await zeroShotHeads(zeroShot, zeroShotContext, engine);
     for (const task of tasks) {
       const recipe = prototypesOf(task.head);
       if (typeof task.head === "string") {
@@ -50,6 +56,14 @@ export async function loadHeads(
   } finally {
     await (await started)?.close();
   }
+}
+
+/** Throws CheckpointError for a family that embeds no texts. */
+function openTextModel({ openTexts, title }: ModelFamily, path: string): Promise<TextEmbedder> {
+  if (openTexts !== undefined) return openTexts(path);
+  throw new CheckpointError(
+    `${path}: expected a model that embeds texts for zero-shot heads, found a base of the kind ${title}, which embeds none; give the files of stored heads, or prototypes`,
+  );
 }
 
 /** Labels that are in the head flatter accuracy on their split. */

@@ -1,25 +1,27 @@
 /**
  * Zero-shot heads (Radford et al. 2021, section 3.1.2): the row of a class is the mean over templates of the normalised text features of its
  * name in them, at length 1; logits = exp(logit scale) * cosine. Built once and kept under `<cache>/heads`, named by the hash of what went in:
- * the text tower's weights, the tokens of all prompts, the scale. C classes, P prompts, E features.
+ * the embedding model's weights, the tokens of all prompts, the scale. C classes, P prompts, E features.
  */
 import { CLASS_SLOT, type ZeroShotRecipe } from "../data/head-recipes.js";
 import type { SuiteTask } from "../data/suite.js";
 import type { Engine } from "../engine/program.js";
 import { CheckpointError } from "../errors.js";
 import type { Head } from "../model/heads.js";
+import type { TextEmbedder } from "../model/text-embedder.js";
 import { keepHead, keptHeadPath, readKeptHead } from "./kept-heads.js";
-import { openTextTower, type TextTower, textFeatures } from "./text-tower.js";
 
 /** Part of every key: raise it when other heads come from the same files. */
 const VERSION = 1;
 
 export interface ZeroShotContext {
-  /** Folder or file of the model with the text tower. */
+  /** Folder or file of the model that embeds texts. */
   readonly textModel: string;
-  /** Of the vision tower. */
+  /** Of the family of the base. */
+  readonly openTexts: (path: string) => Promise<TextEmbedder>;
+  /** Of the model. */
   readonly featureSize: number;
-  /** The suite's, for a text tower that was saved without its own. */
+  /** The suite's, for a model that was saved without its own. */
   readonly logitScale: number | undefined;
   readonly cacheDir: string;
   readonly log: (line: string) => void;
@@ -38,8 +40,8 @@ interface Planned extends ZeroShotTask {
 }
 
 /**
- * Heads by task, from the cache if they are there. Throws CheckpointError for a model without text tower or tokenizer, with features of another
- * size than the vision tower's, and without a logit scale.
+ * Heads by task, from the cache if they are there. Throws CheckpointError for a model that embeds no texts, with features of another size than the
+ * model's, and without a logit scale.
  */
 export async function zeroShotHeads(
   tasks: readonly ZeroShotTask[],
@@ -49,18 +51,18 @@ export async function zeroShotHeads(
   const heads = new Map<string, Head>();
   if (tasks.length === 0) return heads;
   const { featureSize, cacheDir } = context;
-  const text = await openTextTower(context.textModel);
+  const text = await context.openTexts(context.textModel);
   requireFeatureSize(text, featureSize);
   const logitScale = text.logitScale ?? context.logitScale;
   if (logitScale === undefined)
     throw new CheckpointError(
-      `${text.path}: expected a tensor logit_scale, which a whole CLIP model has, found none; set logit_scale in suite.yaml (100 for CLIP's own)`,
+      `${text.path}: expected the model's logit scale (a tensor logit_scale), found none; set logit_scale in suite.yaml: ${text.usualScale}`,
     );
-  const facts = ["zero-shot", VERSION, text.config, await text.hashes(), logitScale];
+  const facts = ["zero-shot", VERSION, ...text.facts, await text.hashes(), logitScale];
   const missing: Planned[] = [];
   for (const { task, recipe } of tasks) {
     const texts = classPrompts(task, recipe);
-    const tokens = await text.tokenizer.encode(texts.flat());
+    const tokens = await text.tokens(texts.flat());
     const { length } = recipe.templates;
     const promptsC = texts.map((_, index) => tokens.slice(index * length, (index + 1) * length));
     const path = keptHeadPath(cacheDir, [...facts, promptsC]);
@@ -81,17 +83,17 @@ export function classPrompts(
   return (names ?? classes).map((name) => templates.map((template) => template.split(CLASS_SLOT).join(name)));
 }
 
-function requireFeatureSize({ path, config }: TextTower, featureSize: number): void {
-  if (config.projectionSize === featureSize) return;
+function requireFeatureSize({ path, featureSize: found }: TextEmbedder, featureSize: number): void {
+  if (found === featureSize) return;
   throw new CheckpointError(
-    `${path}: expected a text tower with features of the vision tower's size, ${featureSize}, found ${config.projectionSize} (projection_dim); name the CLIP model that the vision tower belongs to as text_model`,
+    `${path}: expected text features of the size of the model's, ${featureSize}, found ${found}; name the model that the base belongs to as text_model`,
   );
 }
 
 /** All prompts of all tasks go through the tower together, each once. */
 async function makeHeads(
   tasks: readonly Planned[],
-  text: TextTower,
+  text: TextEmbedder,
   logitScale: number,
   { featureSize, log, signal }: ZeroShotContext,
   engine: () => Promise<Engine>,
@@ -100,7 +102,7 @@ async function makeHeads(
   const prompts: (readonly number[])[] = [];
   for (const { task, recipe, promptsC } of tasks) {
     log(
-      `head of ${task.name}: zero-shot, ${task.classes.length} classes x ${recipe.templates.length} templates (text tower of ${text.path})`,
+      `head of ${task.name}: zero-shot, ${task.classes.length} classes x ${recipe.templates.length} templates (texts embedded by ${text.path})`,
     );
     for (const ids of promptsC.flat()) {
       const key = ids.join();
@@ -109,7 +111,7 @@ async function makeHeads(
       prompts.push(ids);
     }
   }
-  const featuresPE = await textFeatures(await engine(), text, prompts, { log, signal });
+  const featuresPE = await text.features(await engine(), prompts, { log, signal });
   const featuresOf = (ids: readonly number[]) => {
     const row = rows.get(ids.join()) ?? 0;
     return featuresPE.subarray(row * featureSize, (row + 1) * featureSize);

@@ -9,9 +9,9 @@ import { type Checkpoint, openCheckpoint, saveCheckpoint } from "../../src/check
 import { compareCheckpoints } from "../../src/checkpoint/preflight.js";
 import { createTfjsEngine } from "../../src/engine/tfjs-engine.js";
 import { clipVisionLayout } from "../../src/model/clip/layout.js";
-import { openBase, openExpert } from "../../src/model/clip/models.js";
 import { clipVisionTensors } from "../../src/model/clip/vision.js";
-import { modelWeights } from "../../src/run/tower-weights.js";
+import { openBase, openExpert } from "../../src/model/open-models.js";
+import { modelWeights } from "../../src/run/model-weights.js";
 import { relativeError } from "../support/random.js";
 import { CONFORMANCE, readFixture } from "./fixture.js";
 import { towerConfig } from "./problem.js";

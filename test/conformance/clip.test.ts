@@ -10,12 +10,12 @@ import type { Engine } from "../../src/engine/program.js";
 import { createTfjsEngine } from "../../src/engine/tfjs-engine.js";
 import { parseClipConfig, parseClipTextConfig } from "../../src/model/clip/config.js";
 import { clipTextTensors, tokenTable } from "../../src/model/clip/text.js";
+import { openClipTexts, openTextTower, textFeatures } from "../../src/model/clip/text-tower.js";
 import { openClipTokenizer } from "../../src/model/clip/tokenizer.js";
 import { clipVisionModel } from "../../src/model/clip/vision-model.js";
 import type { Head } from "../../src/model/heads.js";
 import { createClassifier } from "../../src/optimize/evaluate.js";
-import { openTextTower, textFeatures } from "../../src/run/text-tower.js";
-import { modelWeights } from "../../src/run/tower-weights.js";
+import { modelWeights } from "../../src/run/model-weights.js";
 import { type ZeroShotContext, zeroShotHeads } from "../../src/run/zero-shot-heads.js";
 import { relativeError } from "../support/random.js";
 import { CONFORMANCE, readFixture } from "./fixture.js";
@@ -132,6 +132,7 @@ describe.each(engines)("on %s", (_, open) => {
     const cacheDir = await mkdtemp(join(tmpdir(), "adamerge-clip-"));
     const context: ZeroShotContext = {
       textModel: CLIP,
+      openTexts: openClipTexts,
       featureSize: 16,
       logitScale: undefined,
       cacheDir,
@@ -142,7 +143,7 @@ describe.each(engines)("on %s", (_, open) => {
       expect(relativeError(head.weight, fixture.floats(`head.${name}`))).toBeLessThan(1e-5);
       expect(head.logitScale).toBeCloseTo(Math.exp(3), 5);
     }
-    expect(lines).toContain(`head of land: zero-shot, 3 classes x 3 templates (text tower of ${CLIP})`);
+    expect(lines).toContain(`head of land: zero-shot, 3 classes x 3 templates (texts embedded by ${CLIP})`);
     expect(await readdir(join(cacheDir, "heads"))).toHaveLength(3);
     const again = await zeroShotHeads(made, context, () => Promise.reject(new Error("an engine was asked for")));
     expect(again).toEqual(heads);

@@ -1,8 +1,9 @@
 /** The product's vision tower on the images of a fixture, with weights from wherever. */
+
+import { lookup } from "../../src/engine/lookup.js";
 import type { Engine, Program, TensorSource, TensorSpec } from "../../src/engine/program.js";
 import { clipVisionFeatures, clipVisionTensors } from "../../src/model/clip/vision.js";
 import { plainWeights } from "../../src/model/model-weights.js";
-import { lookup } from "../../src/optimize/step-program.js";
 import { readFixture } from "./fixture.js";
 import { normalizationOf, towerConfig } from "./problem.js";
 

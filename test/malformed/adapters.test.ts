@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Checkpoint } from "../../src/checkpoint/checkpoint.js";
 import { type WritableTensor, writeSafetensors } from "../../src/checkpoint/safetensors-writer.js";
 import { CheckpointError } from "../../src/errors.js";
-import { openBase, openExpert } from "../../src/model/clip/models.js";
+import { openBase, openExpert } from "../../src/model/open-models.js";
 
 const CONFORMANCE = join(import.meta.dirname, "..", "conformance");
 const SOUND = join(CONFORMANCE, "adapters", "plain");

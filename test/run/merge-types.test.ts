@@ -11,7 +11,7 @@ import { encodeFloat16 } from "../../src/checkpoint/float16.js";
 import { type WritableTensor, writeSafetensors } from "../../src/checkpoint/safetensors-writer.js";
 import { readMergeFile } from "../../src/config/merge-file.js";
 import { CheckpointError, ConfigError } from "../../src/errors.js";
-import { openBase, openExpert } from "../../src/model/clip/models.js";
+import { openBase, openExpert } from "../../src/model/open-models.js";
 import { mergeModels } from "../../src/run/merge-models/merge-models.js";
 
 let folder = "";

@@ -1,8 +1,10 @@
 /** Suites whose heads a text tower makes: in an evaluation, a fit, a merge, an experiment and a download; and what can be wrong with them. */
+
 import { cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
+import { openClipTexts } from "../../src/model/clip/text-tower.js";
 import { openClipTokenizer } from "../../src/model/clip/tokenizer.js";
 import { classPrompts, type ZeroShotContext, zeroShotHeads } from "../../src/run/zero-shot-heads.js";
 import { type FakeHub, startFakeHub } from "../fake-hub/fake-hub.js";
@@ -60,7 +62,7 @@ describe("a suite with zero-shot heads", () => {
     expect(merged.stderr).not.toContain("zero-shot");
     expect(merged.code).toBe(0);
     expect(await readFile(join(folder, "merged", "README.md"), "utf8")).toContain(
-      "a CLIP text tower's features of the classes' names: mnist, letters",
+      "text features of the classes' names: mnist, letters",
     );
     expect(await readFile(join(folder, "merged", "model.safetensors"))).toEqual(
       await readFile(join(folder, path, "model", "model.safetensors")),
@@ -102,7 +104,9 @@ describe("a suite with zero-shot heads", () => {
     await again();
     expect(await heads()).toBe(before);
     await writeTextModel(text, { features: FEATURES, without: "logit_scale" });
-    expect(await again()).toContain("expected a tensor logit_scale, which a whole CLIP model has");
+    expect(await again()).toContain(
+      "expected the model's logit scale (a tensor logit_scale), found none; set logit_scale in suite.yaml: 100 for CLIP's own",
+    );
     await writeTextModel(text, { features: FEATURES });
   });
 
@@ -136,6 +140,7 @@ describe("zero-shot heads", () => {
       [{ task, recipe }],
       {
         textModel,
+        openTexts: openClipTexts,
         featureSize: FEATURES,
         logitScale: undefined,
         cacheDir: join(folder, "c"),
@@ -170,9 +175,9 @@ describe("zero-shot heads", () => {
 
   it.each([
     [
-      "a text tower of another size than the vision tower's",
+      "text features of another size than the model's",
       { features: 8 },
-      "expected a text tower with features of the vision tower's size, 64, found 8 (projection_dim)",
+      "expected text features of the size of the model's, 64, found 8",
     ],
     [
       "a missing projection",

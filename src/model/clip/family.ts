@@ -9,7 +9,10 @@ import { CheckpointError } from "../../errors.js";
 import { readText } from "../../runtime/regular-file.js";
 import type { ModelFamily } from "../family.js";
 import { type ClipVisionConfig, parseClipConfig } from "./config.js";
+import { clipLayerOrders } from "./layer-orders.js";
 import { clipVisionLayout } from "./layout.js";
+import { savedClip } from "./saved.js";
+import { openClipTexts } from "./text-tower.js";
 import type { Normalization } from "./vision.js";
 import { clipVisionModel } from "./vision-model.js";
 
@@ -30,6 +33,9 @@ export const clipFamily: ModelFamily = {
     const preprocessing = await readPreprocessing(folder, config);
     return { model: clipVisionModel(config, preprocessing), encoder: imageEncoder(preprocessing) };
   },
+  saved: savedClip,
+  openTexts: openClipTexts,
+  layerOrders: clipLayerOrders,
   tensors: (json, where) => clipVisionModel(parseClipConfig(json, where), NOT_NORMALISED).tensors,
 };
 

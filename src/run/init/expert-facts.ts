@@ -5,7 +5,7 @@ import { towerTensors } from "../../checkpoint/layout/tower-names.js";
 import type { RunConfig } from "../../config/schema.js";
 import { type ExampleStore, isLabelled, selectExamples } from "../../data/examples.js";
 import { drawnIndices } from "../../data/sampler.js";
-import { openExpert } from "../../model/clip/models.js";
+import { openExpert } from "../../model/open-models.js";
 import { chooseMethod } from "../choose-method.js";
 import type { Inputs } from "../inputs.js";
 import { judgeMethod } from "../models.js";

@@ -11,7 +11,8 @@ import { nearest } from "../../config/nearest.js";
 import type { RunConfig } from "../../config/schema.js";
 import { prototypesOf } from "../../data/head-recipes.js";
 import { ConfigError, DataError, UserError } from "../../errors.js";
-import { expertConfig, openBase } from "../../model/clip/models.js";
+import { familyOf } from "../../model/families.js";
+import { expertConfig, openBase } from "../../model/open-models.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
 import { makeFolder } from "../../runtime/make-folder.js";
 import { requireFilePlace } from "../../runtime/output-place.js";
@@ -123,13 +124,16 @@ function checkNames({ experts, images, heads, zeroShot, classes }: InitRequest):
 async function lookAtAll(request: InitRequest, signal: AbortSignal): Promise<{ suite: InitSuite; assumed: string[] }> {
   const problems: UserError[] = [];
   const tasks: InitTask[] = [];
+  // A base that is on the hub is not there yet: of the experts only what all families have in common is looked at then.
+  const opened = (await isHere(request.base)) ? await openBase(request.base) : undefined;
+  const { layout } = familyOf(opened?.config, request.base);
   for (const { name, path } of request.experts) {
     const pathOf = (given: readonly Named[]) => given.find((one) => one.name === name)?.path;
     try {
       const file = pathOf(request.heads);
       const isZeroShot = request.zeroShot.includes(name);
       const images = await lookAtImages(name, pathOf(request.images) ?? "", file === undefined && !isZeroShot, signal);
-      const ownConfig = (await isHere(path)) ? await expertConfig(path) : undefined;
+      const ownConfig = (await isHere(path)) ? await expertConfig(path, layout) : undefined;
       const classesFile = pathOf(request.classes);
       const head = await lookAtHead({ images, file, isZeroShot, classesFile, expertConfig: ownConfig });
       tasks.push({ name, expert: path, images, head });
@@ -138,7 +142,6 @@ async function lookAtAll(request: InitRequest, signal: AbortSignal): Promise<{ s
       problems.push(error);
     }
   }
-  if (await isHere(request.base)) await openBase(request.base);
   const [first] = problems;
   if (first !== undefined) {
     if (problems.length === 1) throw first;

@@ -1,12 +1,12 @@
 /**
  * Coefficients in the forms of other tools. FusionBench: `weights=FILE` with an array [T tasks, L layers] (task-wise [T]), here as .npy. The authors' code: a Python
  * list of rows [1, lambda_1, .., lambda_T], a row for each layer (task-wise one row); the 1 is the base's. Both know tasks and layers by
- * position only, so the names of the tasks must be given. See layer-orders.ts.
+ * position only, so the names of the tasks must be given; which layer stands where, the family of the models says.
  */
 import { CheckpointError } from "../../errors.js";
+import type { Layer } from "../../model/family.js";
 import { parseBoundedJson } from "../../runtime/bounded-json.js";
 import type { CoefficientsRecord } from "../coefficients-file.js";
-import type { Layer } from "./layer-orders.js";
 import type { NpyArray } from "./npy.js";
 
 /** What the authors' code gives to the tensors of the text tower: their coefficients stay where they started. */

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { fusionBenchLayers, officialLayers } from "../../../src/track/coefficient-formats/layer-orders.js";
+import { fusionBenchLayers, officialLayers } from "../../../src/model/clip/layer-orders.js";
 import { mergekitText } from "../../../src/track/coefficient-formats/mergekit.js";
 import { npyBytes, parseNpy } from "../../../src/track/coefficient-formats/npy.js";
 import {

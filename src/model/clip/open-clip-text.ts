@@ -2,7 +2,7 @@
  * CLIP's text tower in the layout of OpenAI's code and open_clip, by the names of transformers: what is copied beside a merged vision tower. Nothing
  * is read or copied here. Source: open_clip's model.py and transformer.py (state dict names), and transformers' conversion script of CLIP.
  */
-import { itemBytes, rowsOf, type StoredTensor, transposed } from "./stored-tensor.js";
+import { itemBytes, rowsOf, type StoredTensor, transposed } from "../../checkpoint/stored-tensor.js";
 
 const TABLE = "token_embedding.weight";
 /** What else tells the layout, beside the table of tokens; a text tower of another kind has other names. */

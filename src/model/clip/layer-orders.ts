@@ -4,11 +4,15 @@
  * blocks, query, key and value as one, and six of the text tower that nothing is learned for (kept at the initial value).
  */
 
-/** Our names that share one place; none for the text tower's. */
-export type Layer = readonly string[];
+import type { Layer, LayerOrders } from "../family.js";
 
-/** A tower's tensors say how many blocks it has. */
-export function blocksOf(tensors: Iterable<string>): number {
+/** Both orders for a tower of these tensors, which say how many blocks it has. */
+export function clipLayerOrders(tensors: readonly string[]): LayerOrders {
+  const blocks = blocksOf(tensors);
+  return { fusionBench: fusionBenchLayers(blocks), official: officialLayers(blocks) };
+}
+
+function blocksOf(tensors: Iterable<string>): number {
   let most = -1;
   for (const name of tensors) most = Math.max(most, Number(/\.encoder\.layers\.(\d+)\./.exec(name)?.[1] ?? -1));
   return most + 1;

@@ -5,19 +5,20 @@
  */
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
-import { towerTensors } from "../checkpoint/layout/tower-names.js";
-import { refuseQuantised } from "../checkpoint/quantised.js";
-import { requireFinite, tensorPlace } from "../checkpoint/task-vectors.js";
-import type { Engine, Executable, Program, TensorSource, TensorSpec } from "../engine/program.js";
-import { assert, CheckpointError } from "../errors.js";
-import { type ClipTextConfig, parseClipTextConfig } from "../model/clip/config.js";
-import { clipTextLayout } from "../model/clip/layout.js";
-import { clipTextFeatures, clipTextTensors, embedPrompts, tokenTable } from "../model/clip/text.js";
-import { type ClipTokenizer, openClipTokenizer } from "../model/clip/tokenizer.js";
-import type { NamedShape } from "../model/family.js";
-import { plainWeights } from "../model/model-weights.js";
-import { lookup } from "../optimize/step-program.js";
+import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.js";
+import { towerTensors } from "../../checkpoint/layout/tower-names.js";
+import { refuseQuantised } from "../../checkpoint/quantised.js";
+import { requireFinite, tensorPlace } from "../../checkpoint/task-vectors.js";
+import { lookup } from "../../engine/lookup.js";
+import type { Engine, Executable, Program, TensorSource, TensorSpec } from "../../engine/program.js";
+import { assert, CheckpointError } from "../../errors.js";
+import type { NamedShape } from "../family.js";
+import { plainWeights } from "../model-weights.js";
+import type { TextEmbedder, TextFeatureOptions } from "../text-embedder.js";
+import { type ClipTextConfig, parseClipTextConfig } from "./config.js";
+import { clipTextLayout } from "./layout.js";
+import { clipTextFeatures, clipTextTensors, embedPrompts, tokenTable } from "./text.js";
+import { type ClipTokenizer, openClipTokenizer } from "./tokenizer.js";
 
 /** Prompts per forward: enough for the cores; the widest tower at full length takes some 100 MB. */
 const BATCH = 64;
@@ -104,9 +105,20 @@ async function readLogitScale(
   return Math.exp(value);
 }
 
-export interface TextFeatureOptions {
-  readonly log: (line: string) => void;
-  readonly signal?: AbortSignal | undefined;
+/** The text tower as what embeds texts. Throws as `openTextTower`. */
+export async function openClipTexts(path: string): Promise<TextEmbedder> {
+  const tower = await openTextTower(path);
+  const { config, tokenizer, logitScale, hashes } = tower;
+  return {
+    path,
+    featureSize: config.projectionSize,
+    logitScale,
+    usualScale: "100 for CLIP's own",
+    facts: [config],
+    hashes,
+    tokens: (texts) => tokenizer.encode(texts),
+    features: (engine, prompts, options) => textFeatures(engine, tower, prompts, options),
+  };
 }
 
 /** Normalised features [P, E] of prompts, each the numbers of its tokens. */

@@ -1,0 +1,53 @@
+/** The models of a suite, whatever their files: the tensors of their family by canonical names, also from the layouts of other code. */
+import { stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { applyAdapter, readAdapter } from "../checkpoint/adapter/adapter.js";
+import { type Checkpoint, openCheckpoint, readConfig, type StoredCheckpoint } from "../checkpoint/checkpoint.js";
+import { inCanonicalNames } from "../checkpoint/layout/other-naming.js";
+import type { TowerLayout } from "../checkpoint/layout/tensor-layout.js";
+import { towerName, towerTensors } from "../checkpoint/layout/tower-names.js";
+import { refuseQuantised } from "../checkpoint/quantised.js";
+import { quote } from "../runtime/printable.js";
+import { familyOf } from "./families.js";
+
+/** The pretrained model. One that is a file has its config beside it, under whatever name. Throws CheckpointError as `openCheckpoint`. */
+export async function openBase(path: string): Promise<Checkpoint> {
+  const plain = await openPlain(path);
+  const isFile = plain.config === undefined && !(await stat(path)).isDirectory();
+  const config = isFile ? await readConfig(dirname(path)) : plain.config;
+  return { ...inCanonicalNames(plain, familyOf(config, path).layout), config };
+}
+
+/** A model fine-tuned from the base, or a LoRA adapter of it. Throws CheckpointError as `openCheckpoint`. */
+export async function openExpert(path: string, base: Checkpoint): Promise<Checkpoint> {
+  const { layout } = familyOf(base.config, base.path);
+  const adapter = await readAdapterOf(path, layout);
+  if (adapter === undefined) return inCanonicalNames(await openPlain(path), layout);
+  return applyAdapter(adapter, base, layout);
+}
+
+/** Looks at an expert whose base is not there yet: its config.json. Throws what `openExpert` does for the expert's own files. */
+export async function expertConfig(path: string, layout: TowerLayout): Promise<unknown> {
+  return (await readAdapterOf(path, layout)) === undefined ? (await openCheckpoint(path)).config : undefined;
+}
+
+async function openPlain(path: string): Promise<StoredCheckpoint> {
+  const checkpoint = await openCheckpoint(path);
+  refuseQuantised(checkpoint);
+  return checkpoint;
+}
+
+function readAdapterOf(path: string, layout: TowerLayout): ReturnType<typeof readAdapter> {
+  return readAdapter(path, (name) => towerName(layout, name));
+}
+
+/** What is in a model's files around its tower, in a sentence; undefined where there is nothing. */
+export function aroundTower(
+  { tensors, path }: Checkpoint,
+  { layout, title }: { readonly layout: TowerLayout; readonly title: string },
+): string | undefined {
+  const { around } = towerTensors(layout, tensors.keys(), path);
+  if (around.length === 0) return undefined;
+  const more = around.length > 3 ? ` and ${around.length - 3} more` : "";
+  return `${path}: left out what is around the ${title}: ${around.slice(0, 3).map(quote).join(", ")}${more}`;
+}

@@ -1,0 +1,25 @@
+/** What embeds texts into the space of a model's features: zero-shot heads are made of it. P texts, E features. */
+import type { Engine } from "../engine/program.js";
+
+export interface TextFeatureOptions {
+  readonly log: (line: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface TextEmbedder {
+  /** Of the model, for messages. */
+  readonly path: string;
+  readonly featureSize: number;
+  /** By which cosines are multiplied; undefined for a model that was saved without its own. */
+  readonly logitScale: number | undefined;
+  /** What to set where there is none, for a person. */
+  readonly usualScale: string;
+  /** All that features depend on besides weights and tokens, as JSON: part of the keys of heads that are kept. */
+  readonly facts: readonly unknown[];
+  /** Name and content hash of every tensor. */
+  hashes(): Promise<readonly (readonly [string, string | undefined])[]>;
+  /** The tokens of each text. */
+  tokens(texts: readonly string[]): Promise<readonly (readonly number[])[]>;
+  /** Features [P, E] of length 1 of texts, each the numbers of its tokens. */
+  features(engine: Engine, tokensP: readonly (readonly number[])[], options: TextFeatureOptions): Promise<Float32Array>;
+}
