@@ -1,6 +1,6 @@
 /**
  * Opening a checkpoint: a Hugging Face folder (config.json, and model.safetensors, pytorch_model.bin or their shards) or one file of tensors.
- * Only headers are read here; values come tensor by tensor. Saving is in save-checkpoint.ts, models of suites are opened by clip-models.ts.
+ * Only headers are read here; values come tensor by tensor. Saving is in save-checkpoint.ts, models of suites are opened by model/open-models.ts.
  */
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";

@@ -7,7 +7,7 @@ import { CheckpointError } from "../errors.js";
 import { quote } from "../runtime/printable.js";
 import type { Checkpoint } from "./checkpoint.js";
 import { isFloatDtype, READ_DTYPES } from "./decode-floats.js";
-import type { TowerLayout } from "./layout/tensor-layout.js";
+import type { TowerLayout, TowerNames } from "./layout/tensor-layout.js";
 import { towerTensors } from "./layout/tower-names.js";
 
 export interface Expert {
@@ -49,8 +49,8 @@ const ARCHITECTURE_FIELDS = [
 
 /**
  * Compares a base and its experts with each other and with the tensors of the model. Returns all problems, none if
- * they can be merged. A tensor that no expert has is not a problem: it is taken from the base (as the visual
- * projection is when experts are vision towers). Reads every used tensor once, for the content hashes.
+ * they can be merged. A tensor that no expert has is not a problem: it is taken from the base (as a projection
+ * is when experts are towers alone). Reads every used tensor once, for the content hashes.
  */
 export async function compareCheckpoints(
   base: Checkpoint,
@@ -70,7 +70,7 @@ export async function compareCheckpoints(
     if (isOther) problems.push(...anotherModel(checkpoint, expectedTensors.length, layout, problems));
     const required = inSomeExpert.filter(({ name, isOptional }) => isOptional !== true || names.has(name));
     compareTensors(checkpoint, names, isOther ? [] : required, expectedTensors, problems);
-    compareConfigs(base, checkpoint, problems);
+    compareConfigs(base, checkpoint, layout, problems);
   }
   if (base.config === undefined) {
     problems.push({
@@ -194,9 +194,14 @@ function compareTensors(
   }
 }
 
-function compareConfigs(base: Checkpoint, expert: Checkpoint, problems: CheckpointProblem[]): void {
-  const baseFields = visionFields(base.config);
-  const expertFields = visionFields(expert.config);
+function compareConfigs(
+  base: Checkpoint,
+  expert: Checkpoint,
+  { tower }: TowerLayout,
+  problems: CheckpointProblem[],
+): void {
+  const baseFields = towerFields(base.config, tower);
+  const expertFields = towerFields(expert.config, tower);
   for (const field of ARCHITECTURE_FIELDS) {
     const expected = baseFields.get(field);
     const found = expertFields.get(field);
@@ -218,10 +223,10 @@ function shown(value: unknown): string {
   return json.length > 80 ? quote(json) : json;
 }
 
-/** The fields of a vision tower's config, or of the `vision_config` in that of a whole CLIP model. */
-function visionFields(config: unknown): ReadonlyMap<string, unknown> {
+/** The fields of a tower's config, or of the section about the tower in that of a whole model. */
+function towerFields(config: unknown, { section }: TowerNames): ReadonlyMap<string, unknown> {
   if (typeof config !== "object" || config === null) return new Map();
-  const nested = "vision_config" in config ? config.vision_config : undefined;
+  const nested: unknown = section === undefined ? undefined : Reflect.get(config, section);
   return new Map(Object.entries(typeof nested === "object" && nested !== null ? nested : config));
 }
 

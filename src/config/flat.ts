@@ -19,7 +19,7 @@ export function flatConfig(config: RunConfig): Map<string, string> {
 /** Settings that change no number of a run; the suite's contents have fingerprints of their own. */
 const FREE_KEYS: ReadonlySet<string> = new Set([
   ...["suite", "checkpoint_every", "save_report", "save_model", "log_model"],
-  "data.pixel_cache_gb",
+  "data.cache_gb",
 ]);
 
 /** The keys of `flatConfig` that change a run's numbers. */

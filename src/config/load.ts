@@ -6,6 +6,7 @@ import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { ConfigError } from "../errors.js";
 import { readTextIfThere } from "../runtime/regular-file.js";
+import { withPresentKeys } from "./former-keys.js";
 import { explainIssue } from "./issues.js";
 import { nearest } from "./nearest.js";
 import { applyOverrides } from "./overrides.js";
@@ -61,7 +62,7 @@ export async function loadRunConfig(
 
 /** Validates one object as a whole configuration, e.g. one built by a program. @throws ConfigError with every problem. */
 export function parseRunConfig(value: unknown): RunConfig {
-  const result = runConfigSchema.safeParse(value);
+  const result = runConfigSchema.safeParse(withPresentKeys(value));
   if (result.success) return result.data;
   throw problemsError(
     result.error.issues.map((issue) => {

@@ -2,6 +2,7 @@
  * Overrides on the command line, Hydra's habit: `optimizer.learning_rate=1e-2` sets, `~optimizer` resets a
  * key or a section to its default. The schema is closed, so there is no `+key=` to add one.
  */
+import { presentKey } from "./former-keys.js";
 import { configKeys, unknownKeyText } from "./keys.js";
 import { applyLayer, type Problem, resetKey, type Settings } from "./settings.js";
 import { readYamlValue } from "./yaml.js";
@@ -18,14 +19,14 @@ export function applyOverrides(settings: Settings, overrides: readonly string[],
 
 function applyOverride(settings: Settings, override: string, cwd: string): string | undefined {
   if (override.startsWith("~")) {
-    const path = override.slice(1);
+    const path = presentKey(override.slice(1));
     if (!configKeys.has(path)) return unknownKeyText(path);
     resetKey(settings, path);
     return undefined;
   }
   const cut = override.indexOf("=");
   if (cut < 1) return "expected key=value or ~key, found neither";
-  const path = override.slice(0, cut);
+  const path = presentKey(override.slice(0, cut));
   if (path.startsWith("+")) {
     return `keys cannot be added; write ${path.replace(/^\++/, "")}=... to set one of those that \`adamerge config show\` lists`;
   }

@@ -23,7 +23,7 @@ const decayRate = z.number().min(0).lt(1);
 const group = z
   .strictObject({
     name: z.string().min(1).describe("Name of the group, shown in coefficients.json"),
-    match: z.array(z.string().min(1)).min(1).describe("Glob patterns over tensor names, e.g. vision_model.*.mlp.*"),
+    match: z.array(z.string().min(1)).min(1).describe("Glob patterns over tensor names, e.g. *.mlp.*"),
   })
   .describe("One named group of tensors that share a coefficient per task");
 
@@ -149,11 +149,11 @@ const data = z.strictObject({
     .default(0)
     .describe("Judged images per task on which evaluations compare the gradients of objective and labelled loss"),
   eval_limit: positiveInt.nullable().default(null).describe("Images per task to evaluate on; null: all"),
-  pixel_cache_gb: z
+  cache_gb: z
     .number()
     .gt(0)
     .default(64)
-    .describe("Disk that decoded images of all runs may take, in GB; those used longest ago go first"),
+    .describe("Disk that encoded examples of all runs may take, in GB; those used longest ago go first"),
 });
 
 /** The whole configuration of one run. `suite` is the only key without a default. */
@@ -192,7 +192,11 @@ export const runConfigSchema = z
     merge_projection: z
       .boolean()
       .default(true)
-      .describe("true: the visual projection is merged too; false: it is the base's"),
+      .describe("true: the projection to the features is merged too, where the model has one; false: it is the base's"),
+    freeze: z
+      .array(z.string().min(1))
+      .default([])
+      .describe("Glob patterns over tensor names: these stay as the base has them, e.g. embeddings.*"),
     task_vectors: taskVectors.prefault({}).describe("What is done to the task vectors before merging"),
     coefficients: coefficients.prefault({}).describe("The merging coefficients"),
     objective: objective.prefault({}).describe("What the coefficients minimise"),

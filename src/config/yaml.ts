@@ -2,6 +2,7 @@
  * Run configs and overrides in YAML, as settings with line numbers, and problems. What YAML may be is in strict-yaml.ts.
  */
 import { isCollection, isMap, isNode, isScalar } from "yaml";
+import { presentKey } from "./former-keys.js";
 import { configKeys, unknownKeyText } from "./keys.js";
 import type { Problem, Setting } from "./settings.js";
 import { parseStrict, plainValue } from "./strict-yaml.js";
@@ -36,7 +37,7 @@ export function readYamlLayer(text: string, label: string, directory: string): Y
     if (!isMap(node)) return;
     for (const pair of node.items) {
       const name = isScalar(pair.key) ? String(pair.key.value) : "";
-      const path = prefix + name;
+      const path = presentKey(prefix + name);
       if (path === "extends") {
         bases.push(...readExtends(pair.value, where, problems));
         continue;
@@ -44,6 +45,8 @@ export function readYamlLayer(text: string, label: string, directory: string): Y
       const key = configKeys.get(path);
       if (key === undefined || name.includes("."))
         problems.push({ where: where(pair.key), text: unknownKeyText(path) });
+      else if (settings.has(path))
+        problems.push({ where: where(pair.key), text: `expected \`${path}\` once, found it by a former name too` });
       else if (key.isSection && isMap(pair.value)) walk(pair.value, `${path}.`);
       else settings.set(path, settingOf(pair.value, where(pair.key), where, directory));
     }

@@ -94,7 +94,7 @@ function blockGroup({ block, stack = "block", part }: GroupedTensor): string {
 }
 
 /** `*` matches any run of characters (dots included), `?` one; everything else itself. */
-function globToRegExp(glob: string): RegExp {
+export function globToRegExp(glob: string): RegExp {
   const escaped = glob.replace(/[.+^${}()|[\]\\]/g, "\\$&");
   return new RegExp(`^${escaped.replace(/\*/g, ".*").replace(/\?/g, ".")}$`);
 }

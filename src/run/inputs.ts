@@ -20,6 +20,7 @@ import { type ExampleStore, type LabelledExamples, requireLabels, withoutLabels 
 import type { ChosenCorruption } from "../data/image/corruptions/registry.js";
 import { openSuite, type Suite, type SuiteTask } from "../data/suite.js";
 import { ConfigError } from "../errors.js";
+import { frozenBundle, withFrozen } from "../merge/frozen.js";
 import { type Grouping, groupMergeable } from "../merge/groups.js";
 import { processingOf } from "../merge/task-vector-processings.js";
 import { familyOf } from "../model/families.js";
@@ -113,8 +114,9 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   });
   log(`bundle: ${tasks.length} task vectors of ${built.tensors.length} tensors (${built.path})`);
   for (const warning of await derivationWarnings(built)) log(`warning: ${warning}`);
-  const bundle = config.merge_projection ? built : withBaseProjection(built, model);
-  const cacheBytes = config.data.pixel_cache_gb * 1e9;
+  const merged = config.merge_projection ? built : withBaseProjection(built, model);
+  const bundle = withFrozen(merged, config.freeze);
+  const cacheBytes = config.data.cache_gb * 1e9;
   const notice = noticesOnce(log);
   const context = { suite, base, model, encoder, hub, cacheBytes, notice };
   const all = await loadHeads(config, [...new Set([...tasks, ...judged])], context, options);
@@ -190,14 +192,7 @@ function withoutProjection(experts: readonly Expert[], { projection }: Pick<Mode
 
 /** The projection is left as the base has it, as FusionBench does. */
 export function withBaseProjection(bundle: Bundle, { projection }: Pick<Model, "projection">): Bundle {
-  return {
-    ...bundle,
-    tensors: bundle.tensors.map((tensor) => {
-      if (tensor.name !== projection) return tensor;
-      const { taskVectors: _, scales: __, ...baseOnly } = tensor;
-      return baseOnly;
-    }),
-  };
+  return frozenBundle(bundle, (name) => name === projection);
 }
 
 /** The suite's tasks of these names; undefined when none are named. */

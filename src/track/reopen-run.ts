@@ -5,6 +5,7 @@
 import { stat } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
+import { decisiveSettings } from "../config/flat.js";
 import { parseRunConfig } from "../config/load.js";
 import type { RunConfig } from "../config/schema.js";
 import { parseYaml } from "../config/strict-yaml.js";
@@ -115,7 +116,8 @@ export async function isRunFolder(folder: string): Promise<boolean> {
   return true;
 }
 
-function refuseOtherInputs(folder: string, before: InputFingerprints, after: InputFingerprints): void {
+function refuseOtherInputs(folder: string, recorded: InputFingerprints, after: InputFingerprints): void {
+  const before = withDefaults(recorded);
   const changed = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(
     (key) => before[key] !== after[key],
   );
@@ -131,6 +133,13 @@ function refuseOtherInputs(folder: string, before: InputFingerprints, after: Inp
   throw new ConfigError(
     `${path.join(folder, "config.yaml")}: expected the settings that the run began with, found ${shown.join(", ")}; ${advice}`,
   );
+}
+
+/** A key that is younger than the run had its default, whatever the run did. */
+function withDefaults(recorded: InputFingerprints): InputFingerprints {
+  const defaults = [...decisiveSettings(parseRunConfig({ suite: "." }))].map(([key, text]) => [SETTING + key, text]);
+  const hasSettings = Object.keys(recorded).some((key) => key.startsWith(SETTING));
+  return hasSettings ? { ...Object.fromEntries(defaults), ...recorded } : recorded;
 }
 
 /** Keeps the lines that `keep` wants; a last line that a kill cut off is dropped. */

@@ -39,6 +39,8 @@ export interface TowerNames {
   readonly beside: readonly string[];
   /** The rest of a whole model, which is left out. */
   readonly rest: RegExp;
+  /** The key of config.json under which a whole model has the tower's settings. */
+  readonly section?: string;
 }
 
 /** A tensor of another naming: under which canonical names its values are. */

@@ -1,4 +1,4 @@
-/** The activations of CLIP towers, by their names in config.json. */
+/** Activations of transformers, by their names in config.json. */
 
 import { type Tensor, tf } from "../tf.js";
 import { isTracing } from "../trace/backend.js";
@@ -17,7 +17,7 @@ export function activate(name: Activation, x: Tensor): Tensor {
   return name === "quick_gelu" ? fusedQuickGelu(x) : fusedGelu(x);
 }
 
-/** x * sigmoid(1.702 x), the approximation that OpenAI's CLIP was trained with. Plain ops, tfjs's gradient. */
+/** x * sigmoid(1.702 x), the approximation of Hendrycks and Gimpel 2016 (section 2). Plain ops, tfjs's gradient. */
 export function plainQuickGelu(x: Tensor): Tensor {
   return tf.mul(x, tf.sigmoid(tf.mul(x, tf.scalar(QUICK_GELU_SLOPE))));
 }

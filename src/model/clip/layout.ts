@@ -50,6 +50,7 @@ export const clipVisionLayout: TowerLayout = {
     sign: "embeddings.patch_embedding.weight",
     beside: ["visual_projection.weight"],
     rest: /^(?:text_model\.|text_projection\b|logit_scale$)/,
+    section: "vision_config",
   },
   otherNamings: [openClip],
 };

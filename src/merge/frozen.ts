@@ -1,0 +1,34 @@
+/** Tensors that stay as the base has them: their task vectors are left out of the bundle, and nothing is learned for them. */
+import type { Bundle } from "../checkpoint/bundle.js";
+import { nearest } from "../config/nearest.js";
+import { ConfigError } from "../errors.js";
+import { quote } from "../runtime/printable.js";
+import { globToRegExp } from "./groups.js";
+
+/** A bundle without the task vectors of tensors whose names match one of the patterns. Throws ConfigError for a pattern that matches none. */
+export function withFrozen(bundle: Bundle, patterns: readonly string[]): Bundle {
+  const names = bundle.tensors.map(({ name }) => name);
+  const expressions = patterns.map((pattern, index) => {
+    const expression = globToRegExp(pattern);
+    if (names.some((name) => expression.test(name))) return expression;
+    const close = nearest(pattern, names);
+    throw new ConfigError(
+      `freeze.${index}: expected a pattern that some tensor matches, found ${quote(pattern)}; names look like ${close ?? names[0] ?? "(none)"}`,
+    );
+  });
+  return patterns.length === 0
+    ? bundle
+    : frozenBundle(bundle, (name) => expressions.some((expression) => expression.test(name)));
+}
+
+/** A bundle without the task vectors of some of its tensors. */
+export function frozenBundle(bundle: Bundle, isFrozen: (name: string) => boolean): Bundle {
+  return {
+    ...bundle,
+    tensors: bundle.tensors.map((tensor) => {
+      if (!isFrozen(tensor.name)) return tensor;
+      const { taskVectors: _, scales: __, ...baseOnly } = tensor;
+      return baseOnly;
+    }),
+  };
+}
