@@ -26,11 +26,12 @@ import {
   stepSources,
   type TensorSource,
 } from "../../dist/index.js";
+import { headSources } from "../../dist/model/head-program.js";
 import { meanEntropy } from "../../dist/objective/entropy.js";
 import { classifyProgram } from "../../dist/optimize/evaluate.js";
 import { microBatched } from "../../dist/optimize/micro-batches.js";
 import { microBatches } from "../../dist/optimize/step-memory.js";
-import { headSources, STEP_OUTPUT_GRADIENT, STEP_OUTPUT_LOSSES } from "../../dist/optimize/step-program.js";
+import { STEP_OUTPUT_GRADIENT, STEP_OUTPUT_LOSSES } from "../../dist/optimize/step-program.js";
 import { mapFile } from "../../dist/runtime/mmap.js";
 import { serve } from "./peer.js";
 import { SHAPES, type ShapeName } from "./shapes.js";

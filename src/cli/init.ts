@@ -42,7 +42,8 @@ export const initVerb = defineVerb({
         "NAME=PATH of an expert's classifier (safetensors or a state dict of PyTorch), or NAME=zero-shot: made of the classes' names; without: class prototypes from the labels",
     },
     "text-model": {
-      describe: "The CLIP model whose text tower makes zero-shot heads, or org/name on the hub (default: the base)",
+      describe:
+        "The model that embeds the names of classes for zero-shot heads, or org/name on the hub (default: the base)",
       type: "string",
       requiresArg: true,
     },

@@ -1,6 +1,7 @@
 /**
- * Heads that a suite describes instead of naming their file: class prototypes of labelled images (run/prototype-heads.ts), or a CLIP
- * text tower's features of the classes' names (run/zero-shot-heads.ts). The schema of that part of suite.yaml.
+ * Heads that a suite describes instead of naming their file: class prototypes of labelled examples (run/prototype-heads.ts), features of the
+ * classes' names (run/zero-shot-heads.ts), or the classifier that an expert was saved with (run/classifier-heads.ts). The schema of that part of
+ * suite.yaml.
  */
 import { z } from "zod";
 import { splitName } from "./split-names.js";
@@ -9,7 +10,7 @@ import { splitName } from "./split-names.js";
 export const CLASS_SLOT = "{}";
 
 export const prototypesSchema = z.strictObject({
-  split: splitName.describe("Split whose labelled images make the head; judge on another"),
+  split: splitName.describe("Split whose labelled examples make the head; judge on another"),
   model: z
     .enum(["expert", "base"])
     .default("expert")
@@ -35,10 +36,23 @@ export const zeroShotSchema = z.strictObject({
 
 export const prototypesHeadSchema = z.strictObject({ prototypes: prototypesSchema });
 export const zeroShotHeadSchema = z.strictObject({ zero_shot: zeroShotSchema });
+export const classifierHeadSchema = z.strictObject({
+  classifier: z
+    .enum(["expert"])
+    .describe("expert: the classifier that the task's expert was saved with, as *ForSequenceClassification"),
+});
 
 export type PrototypesRecipe = z.output<typeof prototypesSchema>;
 export type ZeroShotRecipe = z.output<typeof zeroShotSchema>;
-export type HeadRecipe = z.output<typeof prototypesHeadSchema> | z.output<typeof zeroShotHeadSchema>;
+export type HeadRecipe =
+  | z.output<typeof prototypesHeadSchema>
+  | z.output<typeof zeroShotHeadSchema>
+  | z.output<typeof classifierHeadSchema>;
+
+/** Whether a task's head is the classifier that its expert was saved with. */
+export function isClassifier(head: string | HeadRecipe): boolean {
+  return typeof head !== "string" && "classifier" in head;
+}
 
 /** How a task's head is made of labelled images; undefined where it is not. */
 export function prototypesOf(head: string | HeadRecipe): PrototypesRecipe | undefined {

@@ -3,7 +3,7 @@
  * that a task is but its expert, so that many suites share it.
  */
 import { z } from "zod";
-import { prototypesHeadSchema, zeroShotHeadSchema } from "./head-recipes.js";
+import { classifierHeadSchema, prototypesHeadSchema, zeroShotHeadSchema } from "./head-recipes.js";
 import { splitName } from "./split-names.js";
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9_-]*$/, "a name of small letters, digits, dashes and _");
@@ -54,7 +54,10 @@ const images = z
   .optional()
   .describe("Images that the data set's own splits have; one with another number is not this data set");
 const head = z
-  .union([text, prototypesHeadSchema, zeroShotHeadSchema], "a path or a section with prototypes or zero_shot")
+  .union(
+    [text, prototypesHeadSchema, zeroShotHeadSchema, classifierHeadSchema],
+    "a path or a section with prototypes, zero_shot or classifier",
+  )
   .describe("File of the task's frozen classifier (safetensors or PyTorch), or a section that says what it is made of");
 const classes = z.array(text).min(2).describe("Class names in the order of the head's rows");
 const licence = text.optional().describe("Licence of the data (SPDX identifier where there is one)");
@@ -102,7 +105,7 @@ export const suiteSchema = z.strictObject({
   multitask: text.optional().describe("Directory of a model trained on all tasks, a reference row of the tables"),
   text_model: text
     .optional()
-    .describe("CLIP model whose text tower makes zero-shot heads, or org/name on the hub; the base if absent"),
+    .describe("Model that embeds the names of classes for zero-shot heads, or org/name on the hub; the base if absent"),
   logit_scale: z.number().positive().optional().describe("Logit scale of heads that do not carry their own"),
   tasks: z.array(taskSchema).min(1).describe("In the order in which tasks appear everywhere"),
   splits: splitsSchema.prefault({}).describe("Names of the data sets' splits"),

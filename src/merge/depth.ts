@@ -1,11 +1,11 @@
 /**
  * How deep a tensor lies, from the names that the common model families give their repeated blocks. A model may have several stacks of them
- * (encoder and decoder, vision and text): what is in front of the block's number tells one from another.
+ * (encoder and decoder, two towers): what is in front of the block's number tells one from another.
  */
 
 import type { TensorPlace } from "../config/merge-setting.js";
 
-/** Names of lists of blocks in transformers, timm, open_clip and GPT-style checkpoints; the first in a name is the outermost. */
+/** Names of lists of blocks in transformers, timm, OpenAI-style and GPT-style checkpoints; the first in a name is the outermost. */
 const BLOCK = /(?:^|\.)(?:layers?|blocks?|resblocks|stages|h)\.(\d+)\./;
 
 export interface BlockPlace {

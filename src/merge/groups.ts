@@ -76,7 +76,7 @@ function namer({ granularity, groups, shareQkv }: GroupingOptions): (tensor: Gro
     case "block-wise":
       return blockGroup;
     case "layer-wise":
-      // open_clip fuses q, k and v into one `in_proj` tensor, which is one layer in the paper.
+      // The paper's own code has q, k and v fused in one tensor, which is one layer there.
       return ({ name, fusedAs }) => (shareQkv ? (fusedAs ?? name) : name);
     case "groups": {
       const matchers = groups.map(({ name, match }) => ({ name, patterns: match.map(globToRegExp) }));

@@ -29,7 +29,7 @@ export interface ModelTensor extends NamedShape {
    * Query, key and value have one input.
    */
   readonly sharesInput?: string;
-  /** The tensor of which this one is rows where query, key and value are stored as one, as in open_clip. */
+  /** The tensor of which this one is rows where query, key and value are stored as one. */
   readonly fusedAs?: string;
   /** A table [V, D] of which the forward pass asks rows (ModelWeights.rows), never the whole: words, segments. */
   readonly isTable?: boolean;

@@ -1,5 +1,6 @@
 /**
- * Frozen per-task classifiers over normalised features: logits = scale * features headT + bias.
+ * Frozen per-task classifiers over features: logits = scale * features headT + bias, with a dense layer in between where a fine-tuned model was
+ * saved with one.
  * On disk: a safetensors file (or a state dict of PyTorch) with `weight` [C, E] (rows of length 1: text embeddings or class prototypes),
  * optional `bias` [C], and either `logit_scale` ([] or [1]) or the suite's scale. C classes, E features.
  */
@@ -9,12 +10,23 @@ import { linear } from "../engine/ops/linear.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { CheckpointError } from "../errors.js";
 
+/** A dense layer between features and classes, H wide: activation(features weightT + bias). */
+export interface HiddenLayer {
+  readonly size: number;
+  /** Row-major [H, E]. */
+  readonly weight: Float32Array;
+  /** [H] */
+  readonly bias: Float32Array;
+  readonly activation: "tanh" | "relu";
+}
+
 export interface Head {
   readonly task: string;
   readonly classes: number;
   readonly featureSize: number;
   readonly logitScale: number;
-  /** Row-major [C, E]. */
+  readonly hidden?: HiddenLayer;
+  /** Row-major [C, E], or [C, H] with a hidden layer. */
   readonly weight: Float32Array;
   /** [C], added after scaling; zeros when the file has none. */
   readonly bias: Float32Array;

@@ -10,7 +10,7 @@
  * so rows come from the expert unless asked otherwise: fine-tuning has moved the classes, and merging moves features towards it.
  */
 
-/** CLIP's own limit on its logit scale: classes that separate perfectly would ask for infinity. */
+/** The limit on the logit scale of contrastive training (Radford et al. 2021, section 2.5): classes that separate perfectly would ask for infinity. */
 const MAX_LOGIT_SCALE = 100;
 const MIN_LOGIT_SCALE = 0.1;
 /** Images that the scale is fitted on: a number has converged long before, and 1000 classes cost a second. */

@@ -10,9 +10,10 @@ import type { Engine, Executable, Program } from "../engine/program.js";
 import { tf } from "../engine/tf.js";
 import { assert, NumericError } from "../errors.js";
 import type { Model } from "../model/family.js";
-import { type Head, headLogits } from "../model/heads.js";
+import { applyHead, headSources, headSpecs } from "../model/head-program.js";
+import type { Head } from "../model/heads.js";
 import { plainWeights } from "../model/model-weights.js";
-import { headSources, headSpecs, weightName, weightSources, weightSpecs } from "./step-program.js";
+import { weightName, weightSources, weightSpecs } from "./step-program.js";
 
 /** What predictions say by themselves, without the true classes. */
 export interface UnlabelledEvaluation {
@@ -110,9 +111,7 @@ export function classifyProgram({ model, heads, batchSize }: ClassifierOptions):
         plainWeights((name) => get(weightName(name))),
         get,
       );
-      const logits = heads.map(({ task, logitScale }) =>
-        headLogits(featuresBE, get(`head/${task}/weight`), get(`head/${task}/bias`), logitScale),
-      );
+      const logits = heads.map((head) => applyHead(head, featuresBE, get));
       return new Map([[OUTPUT_LOGITS, tf.concat(logits, 1)]]);
     },
   };

@@ -7,7 +7,7 @@ import { lookup } from "../engine/lookup.js";
 import type { Program, TensorSpec } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import type { Model } from "../model/family.js";
-import { headLogits } from "../model/heads.js";
+import { applyHead, headSpecs } from "../model/head-program.js";
 import { plainWeights } from "../model/model-weights.js";
 import { meanCrossEntropy } from "../objective/cross-entropy.js";
 import { weightName, weightSpecs } from "./step-program.js";
@@ -35,10 +35,7 @@ export function fineTuneProgram(options: FineTuneOptions): Program {
   const images = tasks.reduce((sum, task) => sum + task.images, 0);
   const anchors = options.anchors ?? { images: 0, weight: 0 };
   const weights = weightSpecs(model);
-  const heads = tasks.flatMap(({ name, classes }): [string, TensorSpec][] => [
-    [`head/${name}/weight`, { shape: [classes, model.featureSize], dtype: "float32" }],
-    [`head/${name}/bias`, { shape: [classes], dtype: "float32" }],
-  ]);
+  const heads = headSpecs(tasks.map(({ name: task, classes }) => ({ task, classes, featureSize: model.featureSize })));
   const trained = [...weights, ...(options.trainHeads ? heads : [])].map(([name]) => name);
   return {
     name: "fine-tune",
@@ -86,7 +83,7 @@ function taskLosses(
     const own = tf.slice(features, [first, 0], [images, model.featureSize]);
     const labels = tf.slice(get("labels"), [first], [images]);
     first += images;
-    const logits = headLogits(own, get(`head/${name}/weight`), get(`head/${name}/bias`), logitScale);
+    const logits = applyHead({ task: name, logitScale }, own, get);
     return meanCrossEntropy(logits, labels, labelSmoothing);
   });
   if (anchors !== undefined && anchors.images > 0) {

@@ -11,11 +11,12 @@ import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
 import type { ModelProbe } from "../merge/methods/method.js";
 import type { Model } from "../model/family.js";
-import { type Head, headLogits } from "../model/heads.js";
+import { applyHead, headSources, headSpecs } from "../model/head-program.js";
+import type { Head } from "../model/heads.js";
 import { plainWeights } from "../model/model-weights.js";
 import { meanEntropy } from "../objective/entropy.js";
 import type { Classifier } from "./evaluate.js";
-import { headSources, headSpecs, weightName, weightSources, weightSpecs } from "./step-program.js";
+import { weightName, weightSources, weightSpecs } from "./step-program.js";
 
 export interface ModelProbeOptions {
   readonly model: Model;
@@ -194,8 +195,7 @@ function entropyProgram({ model }: ModelProbeOptions, head: Head, batchSize: num
       const entropy = (...weights: Tensor[]): Tensor => {
         const byName = new Map(names.map((name, index): [string, Tensor] => [name, weights[index] ?? get(name)]));
         const features = model.features(plainWeights(lookup(byName)), get);
-        const [weight, bias] = [get(`head/${head.task}/weight`), get(`head/${head.task}/bias`)];
-        return meanEntropy(headLogits(features, weight, bias, head.logitScale), { form: "log_softmax" });
+        return meanEntropy(applyHead(head, features, get), { form: "log_softmax" });
       };
       const { grads } = tf.valueAndGrads(entropy)(names.map((name) => get(weightName(name))));
       return new Map(names.flatMap((name, index): [string, Tensor][] => [[name, grads[index] ?? tf.scalar(0)]]));
@@ -222,8 +222,7 @@ function fisherProgram({ model }: ModelProbeOptions, head: Head): Program {
       const logProbability = (classC: Tensor, weights: readonly Tensor[]): Tensor => {
         const byName = new Map(names.map((name, index): [string, Tensor] => [name, weights[index] ?? get(name)]));
         const features = model.features(plainWeights(lookup(byName)), get);
-        const [weight, bias] = [get(`head/${head.task}/weight`), get(`head/${head.task}/bias`)];
-        const logitsBC = headLogits(features, weight, bias, head.logitScale);
+        const logitsBC = applyHead(head, features, get);
         return tf.sum(tf.mul(tf.logSoftmax(logitsBC), tf.reshape(classC, [1, head.classes])));
       };
       const own = names.map((name) => get(weightName(name)));

@@ -10,7 +10,8 @@ import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
 import { mergeableTensors } from "../merge/merged-weights.js";
 import type { Model } from "../model/family.js";
-import { type Head, headLogits } from "../model/heads.js";
+import { applyHead, headSources, headSpecs } from "../model/head-program.js";
+import type { Head } from "../model/heads.js";
 import type { ModelWeights } from "../model/model-weights.js";
 import { taskVectorParts } from "./task-vector-parts.js";
 
@@ -131,22 +132,6 @@ export function weightSources(
   });
 }
 
-/** Specs of the heads' tensors: `head/<task>/weight` [C, E] and `head/<task>/bias` [C]. */
-export function headSpecs(heads: readonly Head[]): [string, TensorSpec][] {
-  return heads.flatMap((head): [string, TensorSpec][] => [
-    [`head/${head.task}/weight`, { shape: [head.classes, head.featureSize], dtype: "float32" }],
-    [`head/${head.task}/bias`, { shape: [head.classes], dtype: "float32" }],
-  ]);
-}
-
-/** Values of the heads' tensors. */
-export function headSources(heads: readonly Head[]): [string, TensorSource][] {
-  return heads.flatMap((head): [string, TensorSource][] => [
-    [`head/${head.task}/weight`, { kind: "memory", values: head.weight }],
-    [`head/${head.task}/bias`, { kind: "memory", values: head.bias }],
-  ]);
-}
-
 /** The model's weights, every tensor merged with its row of coefficients; of tables only the rows that are asked for. */
 export function mergedWeights(
   { bundle, model, maxTensorBytes }: Omit<FrozenOptions, "heads"> & Pick<StepProgramOptions, "model">,
@@ -199,7 +184,7 @@ export function taskLogits(
   get: (name: string) => Tensor,
 ): Tensor {
   const own = tf.slice(features, [index * examplesPerTask, 0], [examplesPerTask, head.featureSize]);
-  return headLogits(own, get(`head/${head.task}/weight`), get(`head/${head.task}/bias`), head.logitScale);
+  return applyHead(head, own, get);
 }
 
 function first(tensors: readonly Tensor[]): Tensor {

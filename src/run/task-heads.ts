@@ -2,11 +2,12 @@
 import type { RunConfig } from "../config/schema.js";
 import { openDataset } from "../data/dataset.js";
 import { requireLabels } from "../data/examples.js";
-import { type PrototypesRecipe, prototypesOf, zeroShotOf } from "../data/head-recipes.js";
+import { isClassifier, type PrototypesRecipe, prototypesOf, zeroShotOf } from "../data/head-recipes.js";
 import type { SuiteTask } from "../data/suite.js";
 import { createEngine } from "../engine/create-engine.js";
 import type { Engine } from "../engine/program.js";
 import { CheckpointError } from "../errors.js";
+import { readClassifier } from "../model/classifiers.js";
 import { familyOf } from "../model/families.js";
 import type { ModelFamily } from "../model/family.js";
 import { type Head, loadHead } from "../model/heads.js";
@@ -25,6 +26,7 @@ export async function loadHeads(
 ): Promise<Map<string, Head>> {
   const { suite, base, model } = context;
   const { logitScale } = suite;
+  const family = familyOf(base.config, base.path);
   const { featureSize } = model;
   let started: Promise<Engine> | undefined;
   const engine = () => {
@@ -37,7 +39,7 @@ export async function loadHeads(
       const recipe = zeroShotOf(task.head);
       return recipe === undefined ? [] : [{ task, recipe }];
     });
-    const openTexts = (path: string) => openTextModel(familyOf(base.config, base.path), path);
+    const openTexts = (path: string) => openTextModel(family, path);
     const zeroShotContext = { textModel, openTexts, featureSize, logitScale, cacheDir, log, signal };
     const heads = await zeroShotHeads(zeroShot, zeroShotContext, engine);
     for (const task of tasks) {
@@ -45,6 +47,9 @@ export async function loadHeads(
       if (typeof task.head === "string") {
         const shape = { task: task.name, classes: task.classes.length, featureSize };
         heads.set(task.name, await loadHead(task.head, { ...shape, logitScale }));
+      } else if (isClassifier(task.head)) {
+        const shape = { task: task.name, classes: task.classes.length, featureSize };
+        heads.set(task.name, await readClassifier(task.expert, family, shape));
       } else if (recipe !== undefined) {
         warnOfLabels(config, task, recipe, log);
         const examples = await recipeExamples(task, recipe, context, cacheDir, signal);

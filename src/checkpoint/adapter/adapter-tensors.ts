@@ -30,7 +30,7 @@ export interface Factors {
 }
 
 export interface AdapterTensors {
-  /** By the base's name of the weight that they change; canonical for a vision tower. */
+  /** By the base's name of the weight that they change; canonical for a tower. */
   readonly factors: ReadonlyMap<string, Factors>;
   /** Tensors in the place of the base's, by the same names. */
   readonly replaced: ReadonlyMap<string, StoredTensor>;

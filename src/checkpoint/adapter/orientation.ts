@@ -8,7 +8,7 @@ import type { Factors } from "./adapter-tensors.js";
 
 type Shapes = ReadonlyMap<string, { readonly shape: readonly number[] }>;
 
-/** Names of GPT-2's layers, which are Conv1D there; CLIP's code has some of them too, as linear layers. */
+/** Names of GPT-2's layers, which are Conv1D there; other code has some of them too, as linear layers. */
 const CONV1D_LAYERS = new Set(["c_attn", "q_attn", "c_proj", "c_fc"]);
 
 /**

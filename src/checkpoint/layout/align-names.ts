@@ -4,7 +4,7 @@
  * alone and in a whole model, or a model and what a training loop wraps around it.
  *
  * A prefix is exchanged for all names that have it or for none, and a list of blocks has its counterparts in one list: the twelfth block of a text tower
- * never stands in for one that the vision tower lacks.
+ * never stands in for one that the first tower lacks.
  */
 import { CheckpointError } from "../../errors.js";
 import { quote } from "../../runtime/printable.js";

@@ -16,7 +16,7 @@ import {
   type PickledValue,
 } from "./pickled-values.js";
 
-/** The code of a traced CLIP has less than one megabyte. */
+/** The code of a traced model has less than one megabyte. */
 const MAX_CODE_BYTES = 20_000_000;
 /** Modules nest some ten deep. */
 const MAX_DEPTH = 64;

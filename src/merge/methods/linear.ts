@@ -31,7 +31,7 @@ export const taskArithmetic = defineMethod({
   title: "Task arithmetic",
   paper: "https://arxiv.org/abs/2212.04089",
   parameters: z.strictObject({
-    scale: z.number().default(0.3).describe("Weight of every task vector; the papers' for eight CLIP tasks is 0.3"),
+    scale: z.number().default(0.3).describe("Weight of every task vector; the papers' for eight image tasks is 0.3"),
   }),
   unit: "element",
   prepare: async ({ source }, { scale }) => weightedSum(source.tasks.map(() => scale)),

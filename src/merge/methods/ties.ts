@@ -14,7 +14,7 @@ const parameters = z.strictObject({
     .enum(["sum", "mean"])
     .default("sum")
     .describe(
-      "Of the elements that agree with the elected sign: sum (the papers' for CLIP) or mean (the paper's for T5)",
+      "Of the elements that agree with the elected sign: sum (the papers' for images) or mean (the paper's for T5)",
     ),
   scale: z.number().default(0.3).describe("Weight of the merged task vector; 0.3 goes with sum, 1 with mean"),
 });

@@ -42,7 +42,7 @@ export function heatMapFigure({ coefficients }: RunReport): Figure | undefined {
 
 /** A tensor's name without what all names of a tower share. */
 function shortName(group: string): string {
-  return group.replace(/^(vision_model|text_model|model)\./, "").replace(/^encoder\.layers\./, "");
+  return group.replace(/^\w*model\./, "").replace(/^encoder\.layers?\./, "");
 }
 
 /** The mean coefficient of each task by depth. */
