@@ -110,6 +110,16 @@ export interface LayerOrders {
   readonly official: readonly Layer[];
 }
 
+/** How names of classes become heads in a family. */
+export interface FamilyTexts {
+  /** The prompt for classes of which nothing is known, with `{}` where a name goes. */
+  readonly prompt: string;
+  /** By which cosines are multiplied where no model says so. */
+  readonly logitScale: number;
+  /** Opens the model of a folder or file. */
+  readonly open: (path: string, features?: FeatureChoice) => Promise<TextEmbedder>;
+}
+
 /** One entry of the registry in families.ts. */
 export interface ModelFamily {
   readonly name: string;
@@ -137,8 +147,8 @@ export interface ModelFamily {
    * that of its config.json, which stands at `where`.
    */
   readonly saved?: (base: StoredCheckpoint, text: string, where: string) => SavedRest;
-  /** Opens the model of a folder or file that embeds texts into the space of these features; absent where the family has none. */
-  readonly openTexts?: (path: string, features?: FeatureChoice) => Promise<TextEmbedder>;
+  /** What embeds texts into the space of its features; absent where nothing does. */
+  readonly texts?: FamilyTexts;
   /** The "layers" of other tools' coefficients, by position, for a model of these tensors; absent where no other tool knows the family. */
   readonly layerOrders?: (tensors: readonly string[]) => LayerOrders;
   /** The tensors alone, from the config that stands at `where`. Throws CheckpointError. */

@@ -34,7 +34,8 @@ export const clipFamily: ModelFamily = {
     return { model: clipVisionModel(config, preprocessing), encoder: imageEncoder(preprocessing) };
   },
   saved: savedClip,
-  openTexts: openClipTexts,
+  // The prompt of Radford et al. 2021, section 3.1.4, and the scale at the end of that training.
+  texts: { prompt: "a photo of a {}.", logitScale: 100, open: openClipTexts },
   layerOrders: clipLayerOrders,
   tensors: (json, where) => clipVisionModel(parseClipConfig(json, where), NOT_NORMALISED).tensors,
 };

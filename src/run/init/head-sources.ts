@@ -1,12 +1,10 @@
 /** The classifier of each expert as `adamerge init` finds it: a file with the order of its classes, or a head to be made. C classes. */
 import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.js";
-import { CLASS_SLOT, type HeadRecipe } from "../../data/head-recipes.js";
+import type { HeadRecipe } from "../../data/head-recipes.js";
 import { CheckpointError, DataError } from "../../errors.js";
+import type { ModelFamily } from "../../model/family.js";
 import { readText } from "../../runtime/regular-file.js";
 import type { ImageSource } from "./image-sources.js";
-
-/** CLIP's prompt for data sets of which nothing is known (Radford et al. 2021, section 3.1.4). */
-const TEMPLATE = `a photo of a ${CLASS_SLOT}.`;
 
 export interface HeadSource {
   /** Absolute path of a file, or how the head is made. */
@@ -18,8 +16,6 @@ export interface HeadSource {
   readonly assumed: readonly string[];
 }
 
-/** CLIP's logit scale at the end of its training. */
-const CLIP_LOGIT_SCALE = 100;
 /** Rows of length 1 up to rounding in float16. */
 const UNIT_TOLERANCE = 0.01;
 
@@ -27,22 +23,24 @@ export interface HeadRequest {
   readonly images: ImageSource;
   /** The head's file; undefined: a head is made. */
   readonly file: string | undefined;
-  /** Of the classes' names, by CLIP's text tower; else of labelled images, as prototypes. */
+  /** Of the classes' names; else of labelled examples, as prototypes. */
   readonly isZeroShot: boolean;
   /** A text file with a class a line, in the order of the head's rows. */
   readonly classesFile: string | undefined;
   /** The expert's config.json, which may name classes. */
   readonly expertConfig: unknown;
+  /** Of the base. */
+  readonly family: Pick<ModelFamily, "title" | "texts">;
 }
 
 /** Throws CheckpointError for a file that is no head, DataError when its classes and those of the images are not the same. */
 export async function lookAtHead(request: HeadRequest): Promise<HeadSource> {
-  const { images, file, isZeroShot, classesFile, expertConfig } = request;
+  const { images, file, isZeroShot, classesFile, expertConfig, family } = request;
   const { name } = images;
   // Numbers that nothing names say how many classes there are at least, not what they are called.
   const found = images.areNumbers ? undefined : images.classes;
   const listed = classesFile === undefined ? undefined : await readClasses(classesFile, name);
-  if (isZeroShot) return zeroShotHead(name, listed, found, expertConfig);
+  if (isZeroShot) return zeroShotHead(name, family, listed, found, expertConfig);
   if (file === undefined) {
     const split = images.headSplit ?? "adapt";
     const classes = listed ?? images.classes ?? [];
@@ -70,7 +68,7 @@ export async function lookAtHead(request: HeadRequest): Promise<HeadSource> {
     throw new DataError(
       `${name}: expected ${rows} classes (rows of ${file}), found ${order.classes.length} in ${classesFile ?? "the images"}`,
     );
-  const scale = await scaleOf(name, checkpoint);
+  const scale = await scaleOf(name, checkpoint, family);
   return {
     head: file,
     classes: order.classes,
@@ -82,10 +80,15 @@ export async function lookAtHead(request: HeadRequest): Promise<HeadSource> {
 /** Classes as they are called, underscores as blanks: what a text tower makes of names is better the more they are language. */
 function zeroShotHead(
   name: string,
+  { texts, title }: HeadRequest["family"],
   listed: readonly string[] | undefined,
   found: readonly string[] | undefined,
   expertConfig: unknown,
 ): HeadSource {
+  if (texts === undefined)
+    throw new DataError(
+      `--head ${name}=zero-shot: expected a base that embeds texts, found a ${title}; give --head ${name}=FILE, or labels to make a head of`,
+    );
   const classes = listed ?? found ?? classesOfConfig(expertConfig);
   if (classes === undefined)
     throw new DataError(
@@ -94,10 +97,10 @@ function zeroShotHead(
   requireSame(name, classes, found, "the list of classes");
   const names = classes.map((one) => one.replaceAll("_", " "));
   return {
-    head: { zero_shot: { templates: [TEMPLATE], names } },
+    head: { zero_shot: { templates: [texts.prompt], names } },
     classes,
     logitScale: undefined,
-    assumed: [`${name}: the prompt is "${TEMPLATE}"; others under templates in suite.yaml, and the names in it`],
+    assumed: [`${name}: the prompt is "${texts.prompt}"; others under templates in suite.yaml, and the names in it`],
   };
 }
 
@@ -178,6 +181,7 @@ function requireSame(
 async function scaleOf(
   name: string,
   head: Checkpoint,
+  { texts, title }: HeadRequest["family"],
 ): Promise<{ readonly logitScale: number | undefined; readonly assumed: readonly string[] }> {
   if (head.tensors.has("logit_scale")) return { logitScale: undefined, assumed: [] };
   const [rows = 0, size = 0] = head.tensors.get("weight")?.shape ?? [];
@@ -186,7 +190,7 @@ async function scaleOf(
     Math.hypot(...weight.subarray(row * size, (row + 1) * size)),
   );
   const areUnit = lengths.every((length) => Math.abs(length - 1) < UNIT_TOLERANCE);
-  const logitScale = areUnit ? CLIP_LOGIT_SCALE : 1;
-  const why = areUnit ? "its rows have length 1 (CLIP's scale)" : "its rows carry the scale";
+  const logitScale = areUnit ? (texts?.logitScale ?? 1) : 1;
+  const why = areUnit ? `its rows have length 1 (usual for a ${title})` : "its rows carry the scale";
   return { logitScale, assumed: [`${name}: the head has no logit_scale; ${logitScale}, since ${why}`] };
 }

@@ -126,16 +126,16 @@ async function lookAtAll(request: InitRequest, signal: AbortSignal): Promise<{ s
   const tasks: InitTask[] = [];
   // A base that is on the hub is not there yet: of the experts only what all families have in common is looked at then.
   const opened = (await isHere(request.base)) ? await openBase(request.base) : undefined;
-  const { layout } = familyOf(opened?.config, request.base);
+  const family = familyOf(opened?.config, request.base);
   for (const { name, path } of request.experts) {
     const pathOf = (given: readonly Named[]) => given.find((one) => one.name === name)?.path;
     try {
       const file = pathOf(request.heads);
       const isZeroShot = request.zeroShot.includes(name);
       const images = await lookAtImages(name, pathOf(request.images) ?? "", file === undefined && !isZeroShot, signal);
-      const ownConfig = (await isHere(path)) ? await expertConfig(path, layout) : undefined;
+      const ownConfig = (await isHere(path)) ? await expertConfig(path, family.layout) : undefined;
       const classesFile = pathOf(request.classes);
-      const head = await lookAtHead({ images, file, isZeroShot, classesFile, expertConfig: ownConfig });
+      const head = await lookAtHead({ images, file, isZeroShot, classesFile, expertConfig: ownConfig, family });
       tasks.push({ name, expert: path, images, head });
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
