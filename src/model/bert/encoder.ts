@@ -67,7 +67,7 @@ export function textEncoderFeatures(
   const maskBT = inputs(MASK);
   const [batch, tokens] = maskBT.shape;
   assert(batch !== undefined && tokens !== undefined, "a mask of something else than [B, T]");
-  const layers = towerLayers(config, weights, withoutPadding(watch, maskBT), names.form);
+  const layers = towerLayers(config, weights, watch, names.form);
   const embedded = embed(encoder, weights, inputs, tokens);
   let hiddenBTD = layers.norm(names.embeddingsNorm, embedded);
   layers.observe(names.embeddings, hiddenBTD);
@@ -99,16 +99,4 @@ function embed(
   // Two segments are a line between two rows: no gathering.
   const segmentsBT1 = tf.expandDims(inputs(SEGMENTS), -1);
   return tf.add(placedBTD, tf.mul(segmentsBT1, tf.sub(row(1), row(0))));
-}
-
-/** Those who look at the inputs of layers are given zeros for padding, which add nothing to a Gram matrix. */
-function withoutPadding(watch: ModelWatch, maskBT: Tensor): ModelWatch {
-  const { input } = watch;
-  if (input === undefined) return watch;
-  const [, tokens] = maskBT.shape;
-  return {
-    ...watch,
-    input: (weight, x) =>
-      input(weight, x.shape.length === 3 && x.shape[1] === tokens ? tf.mul(x, tf.expandDims(maskBT, -1)) : x),
-  };
 }
