@@ -1,5 +1,5 @@
 /** What a step sees: the next batches of every task, one after another, and their targets where the objective has some. */
-import { unlabelledBatch } from "../data/batches.js";
+import { commonLength } from "../data/batches.js";
 import type { ExampleStore, ExampleValues } from "../data/examples.js";
 import { batchIndices } from "../data/sampler.js";
 import { assert } from "../errors.js";
@@ -17,23 +17,31 @@ export interface StepPlace {
   readonly seed: number;
   /** From 0. */
   readonly step: number;
+  /** Those that the model pads its examples to; absent where all have one size. */
+  readonly lengths?: readonly number[] | undefined;
+}
+
+/** The length that all examples of a step are padded to: the smallest that holds each of them. Undefined where all have one size. */
+export function stepLength(stores: ReadonlyMap<string, ExampleStore>, place: StepPlace): number | undefined {
+  return place.lengths === undefined ? undefined : commonLength(place.lengths, stepExamples(stores, place));
 }
 
 /** Inputs of the compiled step by name, a pure function of its arguments; targets follow the examples' order. */
 export function stepInputs(
   stores: ReadonlyMap<string, ExampleStore>,
   targets: ReadonlyMap<string, Targets>,
-  { examplesPerTask, seed, step }: StepPlace,
+  place: StepPlace,
 ): Map<string, ExampleValues> {
-  const place = { seed, step, batchSize: examplesPerTask };
-  const batches = [...stores].map(([task, store]) => unlabelledBatch(store, { ...place, task }).inputs);
+  const { examplesPerTask } = place;
+  const length = stepLength(stores, place);
+  const batches = stepExamples(stores, place).map(({ store, indices }) => store.gather(indices, length));
   const names = [...(batches[0]?.keys() ?? [])];
   const inputs = new Map(
     names.map((name): [string, ExampleValues] => [name, joined(batches.map((batch) => batch.get(name)))]),
   );
   for (const [task, { classes, valuesNC }] of targets) {
     const size = valuesNC.length / classes;
-    const rows = batchIndices({ ...place, task, size });
+    const rows = batchIndices({ ...placeOf(place, task), size });
     const own = new Float32Array(examplesPerTask * classes);
     for (const [position, row] of rows.entries())
       own.set(valuesNC.subarray(row * classes, (row + 1) * classes), position * classes);
@@ -41,6 +49,19 @@ export function stepInputs(
   }
   return inputs;
 }
+
+/** What each task's batch of a step is made of. */
+function stepExamples(stores: ReadonlyMap<string, ExampleStore>, place: StepPlace) {
+  return [...stores].map(([task, store]) => ({
+    store,
+    indices: batchIndices({ ...placeOf(place, task), size: store.size }),
+  }));
+}
+
+const placeOf = ({ seed, step, examplesPerTask }: StepPlace, task: string) => ({
+  ...{ seed, step, task },
+  batchSize: examplesPerTask,
+});
 
 /** One after another, in an array of their type. */
 function joined(parts: readonly (ExampleValues | undefined)[]): ExampleValues {
