@@ -25,10 +25,10 @@ export interface BatchPlace {
   readonly batchSize: number;
 }
 
-/** Batch `step` of the examples alone. Throws DataError when the split is empty. */
-export function unlabelledBatch(store: ExampleStore, place: BatchPlace): UnlabelledBatch {
+/** Batch `step` of the examples alone, padded to `length` where they have lengths. Throws DataError when the split is empty. */
+export function unlabelledBatch(store: ExampleStore, place: BatchPlace, length?: number): UnlabelledBatch {
   const indices = batchIndices({ ...place, size: store.size });
-  return { inputs: store.gather(indices), count: indices.length };
+  return { inputs: store.gather(indices, length), count: indices.length };
 }
 
 /** Batch `step` with labels; the same examples as `unlabelledBatch`. Throws DataError when the split is empty. */

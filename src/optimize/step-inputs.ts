@@ -1,5 +1,5 @@
 /** What a step sees: the next batches of every task, one after another, and their targets where the objective has some. */
-import { commonLength } from "../data/batches.js";
+import { type BatchPlace, commonLength, unlabelledBatch } from "../data/batches.js";
 import type { ExampleStore, ExampleValues } from "../data/examples.js";
 import { batchIndices } from "../data/sampler.js";
 import { assert } from "../errors.js";
@@ -23,7 +23,12 @@ export interface StepPlace {
 
 /** The length that all examples of a step are padded to: the smallest that holds each of them. Undefined where all have one size. */
 export function stepLength(stores: ReadonlyMap<string, ExampleStore>, place: StepPlace): number | undefined {
-  return place.lengths === undefined ? undefined : commonLength(place.lengths, stepExamples(stores, place));
+  if (place.lengths === undefined) return undefined;
+  const batches = [...stores].map(([task, store]) => ({
+    store,
+    indices: batchIndices({ ...placeOf(place, task), size: store.size }),
+  }));
+  return commonLength(place.lengths, batches);
 }
 
 /** Inputs of the compiled step by name, a pure function of its arguments; targets follow the examples' order. */
@@ -34,7 +39,7 @@ export function stepInputs(
 ): Map<string, ExampleValues> {
   const { examplesPerTask } = place;
   const length = stepLength(stores, place);
-  const batches = stepExamples(stores, place).map(({ store, indices }) => store.gather(indices, length));
+  const batches = [...stores].map(([task, store]) => unlabelledBatch(store, placeOf(place, task), length).inputs);
   const names = [...(batches[0]?.keys() ?? [])];
   const inputs = new Map(
     names.map((name): [string, ExampleValues] => [name, joined(batches.map((batch) => batch.get(name)))]),
@@ -50,18 +55,9 @@ export function stepInputs(
   return inputs;
 }
 
-/** What each task's batch of a step is made of. */
-function stepExamples(stores: ReadonlyMap<string, ExampleStore>, place: StepPlace) {
-  return [...stores].map(([task, store]) => ({
-    store,
-    indices: batchIndices({ ...placeOf(place, task), size: store.size }),
-  }));
+function placeOf({ seed, step, examplesPerTask }: StepPlace, task: string): BatchPlace {
+  return { seed, step, task, batchSize: examplesPerTask };
 }
-
-const placeOf = ({ seed, step, examplesPerTask }: StepPlace, task: string) => ({
-  ...{ seed, step, task },
-  batchSize: examplesPerTask,
-});
 
 /** One after another, in an array of their type. */
 function joined(parts: readonly (ExampleValues | undefined)[]): ExampleValues {
