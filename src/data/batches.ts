@@ -100,9 +100,16 @@ export function* exampleBatches(
   batchSize: number,
   options: BatchOptions = {},
 ): Generator<ExampleBatch> {
-  for (const places of examplePlaces(store, batchSize, options)) {
-    const { indices, length } = places;
-    const filled = Uint32Array.from({ length: batchSize }, (_, row) => indices[Math.min(row, indices.length - 1)] ?? 0);
-    yield { ...places, inputs: store.gather(filled, length) };
-  }
+  for (const places of examplePlaces(store, batchSize, options))
+    yield { ...places, inputs: filledBatch(store, places, batchSize) };
+}
+
+/** The inputs of exactly `batchSize` examples: these, and the last of them again and again. */
+export function filledBatch(
+  store: ExampleStore,
+  { indices, length }: ExamplePlaces,
+  batchSize: number,
+): ReadonlyMap<string, ExampleValues> {
+  const filled = Uint32Array.from({ length: batchSize }, (_, row) => indices[Math.min(row, indices.length - 1)] ?? 0);
+  return store.gather(filled, length);
 }

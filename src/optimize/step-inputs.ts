@@ -31,6 +31,19 @@ export function stepLength(stores: ReadonlyMap<string, ExampleStore>, place: Ste
   return commonLength(place.lengths, batches);
 }
 
+/** The longest that any step over these examples can have. Undefined where all have one size. */
+export function longestLength(
+  lengths: readonly number[] | undefined,
+  stores: ReadonlyMap<string, ExampleStore>,
+): number | undefined {
+  if (lengths === undefined) return undefined;
+  const whole = [...stores.values()].map((store) => ({
+    store,
+    indices: Uint32Array.from({ length: store.size }, (_, index) => index),
+  }));
+  return commonLength(lengths, whole);
+}
+
 /** Inputs of the compiled step by name, a pure function of its arguments; targets follow the examples' order. */
 export function stepInputs(
   stores: ReadonlyMap<string, ExampleStore>,
