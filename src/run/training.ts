@@ -108,6 +108,7 @@ export function trainOptions(
       warmupSteps: optimizer.warmup_steps,
       steps,
     },
+    objective: config.objective.name,
     adaptedTasks: [...examples.keys()],
     inputsAt: (step) => stepInputs(examples, targets, { examplesPerTask: perTask, seed, step, lengths }),
     imagesPerStep: perTask * examples.size,

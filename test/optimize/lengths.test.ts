@@ -154,6 +154,7 @@ describe("a fit", () => {
     const step = await compiledStep(onnx);
     const parameters = problem.bundle.tensors.map(({ name }) => ({ name, part: "output" as const }));
     const options: TrainOptions = {
+      objective: "entropy",
       ...{ step, tasks: problem.bundle.tasks, adaptedTasks: problem.bundle.tasks },
       grouping: groupTensors(parameters, { granularity: "layer-wise", groups: [], shareQkv: false }),
       ...{ constraint: { kind: "none" }, initial: 0.3, restartEvery: 0 },
