@@ -59,6 +59,8 @@ export interface Model {
    * examples have one size.
    */
   readonly lengths?: readonly number[];
+  /** The input [B, T] that is 1 for what an example has of its length and 0 behind that; there is one where there are lengths. */
+  readonly mask?: string;
   /** Of `count` examples, by name: what a store of them gathers (data/examples.ts). `length` is one of `lengths`; the last one if absent. */
   readonly inputs: (count: number, length?: number) => ReadonlyMap<string, TensorSpec>;
   /** Features [B, E] of examples of any of the lengths. Inputs are looked up by name; they are float32 where they were uint8. */
