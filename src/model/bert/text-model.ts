@@ -19,6 +19,7 @@ export function textModel(
     layout,
     tensors: textEncoderTensors(encoder),
     lengths,
+    mask: MASK,
     inputs: (count, length = longest) => {
       const shape = [count, length];
       return new Map([
