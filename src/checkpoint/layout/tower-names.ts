@@ -59,7 +59,8 @@ function placeOf({ prefix, sign }: TowerNames, names: readonly (readonly [string
   for (const [plain, name] of names) {
     if (plain !== sign && !plain.endsWith(`.${sign}`)) continue;
     const front = plain.slice(0, -sign.length);
-    const place = front === prefix || front.endsWith(`.${prefix}`) ? front.slice(0, -prefix.length) : front;
+    const place =
+      front === prefix || front.endsWith(`.${prefix}`) ? front.slice(0, front.length - prefix.length) : front;
     places.set(place, name);
   }
   const [first, second] = places;
