@@ -3,8 +3,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { applyAdapter, readAdapter } from "../../src/checkpoint/adapter/adapter.js";
 import { buildBundle } from "../../src/checkpoint/build-bundle.js";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
+import { towerName } from "../../src/checkpoint/layout/tower-names.js";
 import { compareCheckpoints } from "../../src/checkpoint/preflight.js";
 import { createOnnxEngine } from "../../src/engine/onnx-engine.js";
 import type { Engine } from "../../src/engine/program.js";
@@ -20,7 +22,9 @@ import {
   stepProgram,
   stepSources,
 } from "../../src/optimize/step-program.js";
+import { modelWeights } from "../../src/run/tower-weights.js";
 import { relativeError } from "../support/random.js";
+import { readFixture } from "./fixture.js";
 import { featuresOf, fixtureOf, folderOf, openModel } from "./image-encoders.js";
 
 const onnx = createOnnxEngine({ provider: "cpu", threads: 1 });
@@ -90,6 +94,21 @@ describe.each(["vit-classifier", "deit-classifier", "dinov2-classifier", "regist
     });
     expect(relativeError(logits, fixture.floats("logits"))).toBeLessThan(1e-5);
   });
+});
+
+it("a LoRA adapter made by transformers 5 changes what merge_and_unload changes", async () => {
+  const { model, checkpoint } = await openModel("vit-classifier");
+  const adapter = await readAdapter(folderOf("vit-adapter"), (name) => towerName(model.layout, name));
+  if (adapter === undefined) throw new Error("no adapter");
+  const expert = applyAdapter(adapter, checkpoint, model.layout);
+  const weights = await modelWeights(expert, checkpoint, model);
+  const read = async (name: string) => weights.get(name) ?? new Float32Array();
+  const adapted = { ...checkpoint, readFloat32: async (name: string) => read(name.replace(/^vit\./, "")) };
+  const images = (await fixtureOf("vit-classifier")).bytes("pixels");
+  const found = await featuresOf({ model, checkpoint: adapted }, images, onnx);
+  const expected = (await readFixture("image-encoders/vit-adapter/expected.safetensors")).floats("cls");
+  expect(relativeError(found, expected)).toBeLessThan(1e-5);
+  expect(expert.tensors.size).toBe(2 * 4);
 });
 
 describe.each(["vit-classifier", "registers-classifier"])("%s: one step of merging", (name) => {

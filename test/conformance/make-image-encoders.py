@@ -11,6 +11,7 @@ import re
 import numpy as np
 import torch
 import transformers
+from peft import LoraConfig, get_peft_model
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 from torch.func import functional_call
@@ -181,8 +182,50 @@ def preprocessing(seed):
     save_arrays(OUT / "preprocessing.safetensors", **arrays)
 
 
+def positions(seed):
+    """Grids of one channel, interpolated as DINOv2 does (without antialiasing) and as DINOv2 with registers (with it)."""
+    rng = np.random.default_rng(seed)
+    arrays = {}
+    for rows, columns, new_rows, new_columns in ((7, 7, 4, 5), (3, 3, 5, 8), (16, 16, 13, 16), (5, 5, 1, 2)):
+        name = f"{rows}x{columns}-{new_rows}x{new_columns}"
+        grid = torch.from_numpy(rng.standard_normal((1, 1, rows, columns)))
+        arrays[f"{name}.table"] = grid.reshape(-1)
+        for antialias in (False, True):
+            size = (new_rows, new_columns)
+            found = torch.nn.functional.interpolate(grid, size=size, mode="bicubic", align_corners=False, antialias=antialias)
+            arrays[f"{name}.{'antialiased' if antialias else 'plain'}"] = found.reshape(-1)
+    save_arrays(OUT / "positions.safetensors", **arrays)
+
+
+def adapter(seed):
+    """Of transformers 5, whose modules have other names than its files."""
+    rng = np.random.default_rng(seed)
+    folder, base = OUT / "vit-adapter", OUT / "vit-classifier"
+    model = transformers.ViTForImageClassification.from_pretrained(base).eval()
+    settings = LoraConfig(r=2, lora_alpha=3, target_modules=["q_proj", "o_proj", "fc1", "fc2"], modules_to_save=["classifier"])
+    adapted = get_peft_model(model, settings)
+    with torch.no_grad():
+        for value in adapted.parameters():
+            if value.requires_grad:
+                value.add_(torch.from_numpy((0.1 * rng.standard_normal(value.shape)).astype(np.float32)))
+    adapted.save_pretrained(folder)
+    (folder / "README.md").unlink()
+    (folder / "adapter_model.safetensors").chmod(0o644)
+    # peft notes where the base was on this machine.
+    file = folder / "adapter_config.json"
+    file.write_text(file.read_text().replace(str(base), "../vit-classifier"))
+    merged = adapted.merge_and_unload().double()
+    pixels = load_file(base / "fixture.safetensors")["pixels"]
+    with torch.no_grad():
+        hidden = merged.vit(normalise(pixels, processor_of("vit", (16, 16)), torch.float64)).last_hidden_state
+    save_arrays(folder / "expected.safetensors", cls=hidden[:, 0])
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     for seed, name in enumerate(MODELS):
         make(name, 100 + seed)
     preprocessing(200)
+    positions(300)
+    torch.manual_seed(0)
+    adapter(400)
