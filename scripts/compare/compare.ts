@@ -2,6 +2,7 @@
 import yargs from "yargs";
 import { clipCommand } from "./clip.js";
 import { fusionbenchCommand } from "./fusionbench.js";
+import { imageEncoderCommand } from "./image-encoder.js";
 import { preprocessingCommand } from "./preprocessing.js";
 import { savedModelsCommand } from "./saved-models.js";
 
@@ -12,6 +13,7 @@ await yargs(process.argv.slice(2))
   )
   .command(clipCommand)
   .command(fusionbenchCommand)
+  .command(imageEncoderCommand)
   .command(preprocessingCommand)
   .command(savedModelsCommand)
   .demandCommand(1, "Name what to compare with.")

@@ -79,8 +79,8 @@ export interface FamilyFiles {
 }
 
 /**
- * What becomes one vector of the values that leave the last block: those of the first token, the mean over the tokens that are not padding, both
- * one behind the other, what the model's own pooler or projection makes of the first token.
+ * What becomes one vector of the values that leave the last block: those of the first token, the mean over the tokens that are not padding (of an
+ * image: over its patches), both one behind the other, what the model's own pooler or projection makes of the first token.
  */
 export type Pooling = "cls" | "mean" | "cls_mean" | "pooler" | "projection";
 
@@ -136,6 +136,8 @@ export interface ModelFamily {
   readonly poolings: readonly Pooling[];
   /** The heads that its fine-tuned models are saved with. */
   readonly classifiers: readonly ClassifierLayout[];
+  /** Heads that are known and not read, with what they are, by the class of transformers: to be refused by name. */
+  readonly unreadClassifiers?: ReadonlyMap<string, string>;
   /**
    * The model with what encodes its examples. Without `features` they are those that the folder says (a sentence encoder's modules.json) or else
    * the family's usual ones. Throws CheckpointError or DataError for a file that is missing or does not fit, and for features that it has not.
