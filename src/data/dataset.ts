@@ -121,7 +121,9 @@ export async function openDataset(options: OpenDatasetOptions): Promise<Dataset>
     if (dataset.classes !== undefined) checkRange(dataset, dataset.classes.length, where);
     return dataset;
   }
-  throw new DataError(`${where}: ${path}: expected split ${split} as ${layouts(kind)}, found none${await splitsThere(path, kind)}`);
+  throw new DataError(
+    `${where}: ${path}: expected split ${split} as ${layouts(kind)}, found none${await splitsThere(path, kind)}`,
+  );
 }
 
 async function splitsThere(path: string, kind: ExampleKind): Promise<string> {

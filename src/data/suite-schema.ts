@@ -30,7 +30,9 @@ const datasetSchema = z.strictObject({
       "Its own names of splits, by the names that runs use: {adapt: train, val: train, test: test}; or a fixed part of one: {of: train, every: 10}",
     ),
   image_column: text.optional().describe("Column of the images, if not found by itself"),
-  text_column: text.optional().describe("Column of the texts, if not found by itself; of the first texts where they are pairs"),
+  text_column: text
+    .optional()
+    .describe("Column of the texts, if not found by itself; of the first texts where they are pairs"),
   pair_column: text.optional().describe("Column of the other texts of pairs, if not found by itself"),
   label_column: text.optional().describe("Column of the labels, if not found by itself"),
   labels: z
@@ -52,7 +54,9 @@ const dataset = z
   .union([text, datasetSchema], "a path or a section with path")
   .describe("Directory of the data set, or org/name on the hub; or a section with path, config, splits");
 const counts = z.partialRecord(splitName, z.int().min(1)).optional();
-const examples = counts.describe("Examples that the data set's own splits have; one with another number is not this data set");
+const examples = counts.describe(
+  "Examples that the data set's own splits have; one with another number is not this data set",
+);
 const images = counts.describe("The same as `examples`, by its former name");
 const head = z
   .union(
@@ -115,7 +119,9 @@ const poolings = ["cls", "mean", "cls_mean", "pooler", "projection"] as const;
 export const featuresSchema = z.strictObject({
   pooling: z
     .enum(poolings)
-    .describe("Features are the first token's (cls), the mean over the tokens, both, or what the model's pooler or projection makes"),
+    .describe(
+      "Features are the first token's (cls), the mean over the tokens, both, or what the model's pooler or projection makes",
+    ),
   normalize: z.boolean().default(false).describe("Whether features are brought to length 1"),
 });
 
@@ -137,7 +143,11 @@ export const suiteSchema = z.strictObject({
   features: featuresSchema
     .optional()
     .describe("What of the encoder's output heads read, where the base's folder does not say it or says it otherwise"),
-  max_length: z.int().min(1).optional().describe("Tokens that texts are cut at; the most that the model takes if absent"),
+  max_length: z
+    .int()
+    .min(1)
+    .optional()
+    .describe("Tokens that texts are cut at; the most that the model takes if absent"),
   tasks: z.array(taskSchema).min(1).describe("In the order in which tasks appear everywhere"),
   splits: splitsSchema.prefault({}).describe("Names of the data sets' splits"),
 });

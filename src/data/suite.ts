@@ -13,7 +13,12 @@ import type { ExifOrientation } from "./image/decode-image.js";
 import type { SplitPart } from "./split-part.js";
 import { checkedYaml } from "./suite-issues.js";
 import { checkPaths, findSuiteFile, locateOnHub, type WantedPath } from "./suite-paths.js";
-import { type DatasetDescription, type FeaturesDescription, suiteSchema, type TaskDescription } from "./suite-schema.js";
+import {
+  type DatasetDescription,
+  type FeaturesDescription,
+  suiteSchema,
+  type TaskDescription,
+} from "./suite-schema.js";
 import { type WholeTask, wholeTask } from "./task-definition.js";
 
 export interface SuiteTask {

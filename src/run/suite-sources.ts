@@ -78,7 +78,11 @@ export async function datasetDirectory(task: SuiteTask, split: string, hub: Hub 
 }
 
 /** Where and how a task's split is read; downloaded if need be. Throws HubError. */
-export async function taskDataset(task: SuiteTask, split: string, hub: Hub | undefined): Promise<Omit<OpenDatasetOptions, "kind">> {
+export async function taskDataset(
+  task: SuiteTask,
+  split: string,
+  hub: Hub | undefined,
+): Promise<Omit<OpenDatasetOptions, "kind">> {
   const { name, part } = ownSplit(task, split);
   return {
     path: await datasetDirectory(task, split, hub),

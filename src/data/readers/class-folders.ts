@@ -157,7 +157,11 @@ async function folderDataset(found: {
 }
 
 /** Of kinds that may be empty. */
-async function emptyNotices(files: readonly string[], root: string, { columns }: ExampleKind): Promise<readonly string[]> {
+async function emptyNotices(
+  files: readonly string[],
+  root: string,
+  { columns }: ExampleKind,
+): Promise<readonly string[]> {
   if (columns.holding !== "texts") return [];
   const empty: string[] = [];
   for (const file of files) if ((await stat(file).catch(() => undefined))?.size === 0) empty.push(file);

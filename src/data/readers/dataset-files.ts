@@ -9,7 +9,14 @@ import type { ChooseFiles } from "../../checkpoint/hub/snapshot.js";
 import { kindOf } from "../kinds.js";
 import { SPLIT_NAMES } from "../split-names.js";
 import { isExampleName } from "./example-file.js";
-import { announceAll, chooseSplitFiles, PARQUET, README_NAME, type SplitChoice, type SplitQuestion } from "./split-files.js";
+import {
+  announceAll,
+  chooseSplitFiles,
+  PARQUET,
+  README_NAME,
+  type SplitChoice,
+  type SplitQuestion,
+} from "./split-files.js";
 import { TABLE_EXTENSIONS } from "./table-rows.js";
 import { archivesOf, CLASS_NAMES_FILE, SHARD_COUNT_FILE } from "./webdataset.js";
 
@@ -46,10 +53,7 @@ export function datasetFiles({
 }
 
 /** The tables of a split, where a repository of texts has no parquet; else the choice there was. */
-async function orTables(
-  parquet: SplitChoice,
-  question: Omit<SplitQuestion, "extensions">,
-): Promise<SplitChoice> {
+async function orTables(parquet: SplitChoice, question: Omit<SplitQuestion, "extensions">): Promise<SplitChoice> {
   const { names } = question;
   const hasOthers = names.some(
     (name) => /\.(?:parquet|tar|zip|tar\.gz|tgz)$/.test(name) || isExampleName(name, kindOf("image")),

@@ -55,7 +55,9 @@ function parsedRow(json: string, place: string, maxLength: number): ReadonlyMap<
     throw new DataError(`${expected} of at most ${maxLength} characters, found ${json.length}`);
   const shown = `${printable(json.slice(0, SHOWN_LETTERS).trimEnd())}${json.length > SHOWN_LETTERS ? " ..." : ""}`;
   if (json.trimStart().startsWith("["))
-    throw new DataError(`${expected}, found a list: ${shown}; write its objects a line each, e.g. with \`jq -c '.[]'\``);
+    throw new DataError(
+      `${expected}, found a list: ${shown}; write its objects a line each, e.g. with \`jq -c '.[]'\``,
+    );
   let value: unknown;
   try {
     value = parseBoundedJson(json);

@@ -31,7 +31,9 @@ export async function manifestLabels(
   const { columns, labelNames, labelNumbers, manifest, where, split, place } = rows;
   const areTexts = request.kind.columns.inManifests === "texts";
   const hasNumbers =
-    areTexts && labelNames.some((name) => NUMBER.test(name)) && labelNames.every((name) => NUMBER.test(name) || HIDDEN.test(name));
+    areTexts &&
+    labelNames.some((name) => NUMBER.test(name)) &&
+    labelNames.every((name) => NUMBER.test(name) || HIDDEN.test(name));
   const isHidden = labelNames.map((name) => areTexts && HIDDEN.test(name) && (hasNumbers || labelNames.length === 1));
   const isLacking = (number: number) => number < 0 || isHidden[number] === true;
   const lacking = labelNumbers.findIndex(isLacking);
@@ -42,7 +44,9 @@ export async function manifestLabels(
       );
     const hidden = (labelNumbers[lacking] ?? -1) >= 0;
     const why =
-      columns.label === undefined ? `columns ${columns.found}` : `${hidden ? "only -1" : "nothing"} in column ${columns.label}`;
+      columns.label === undefined
+        ? `columns ${columns.found}`
+        : `${hidden ? "only -1" : "nothing"} in column ${columns.label}`;
     return { unlabelled: `${manifest}: expected a column of labels (${LABEL_COLUMN}), found ${why}` };
   }
   const own = labelNames.filter((_, number) => isHidden[number] !== true);

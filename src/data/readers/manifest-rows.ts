@@ -85,8 +85,7 @@ export async function readManifests(manifests: readonly string[], reading: Readi
     columns = await readOne(manifest, reading, columns, gathered);
   }
   if (columns === undefined) throw new TypeError("a split was read from no file");
-  const place = (index: number) =>
-    `${starts.findLast(([start]) => start <= index)?.[1]}:${gathered.lines[index]}`;
+  const place = (index: number) => `${starts.findLast(([start]) => start <= index)?.[1]}:${gathered.lines[index]}`;
   const { known, seconds, ...rest } = gathered;
   return {
     ...rest,
@@ -107,7 +106,9 @@ async function readOne(
   const { where, split, kind } = reading;
   const table = await openTable(manifest, where, kind.columns.maxRowLength);
   if (table.columns.length === 0)
-    throw new DataError(`${where}: ${manifest}: expected at least 1 ${kind.one} of split ${split}, found an empty file`);
+    throw new DataError(
+      `${where}: ${manifest}: expected at least 1 ${kind.one} of split ${split}, found an empty file`,
+    );
   const columns = manifestColumns(table.columns, manifest, {
     ...reading,
     ...(first === undefined ? {} : { example: first.example, pair: first.pair, label: first.label }),
@@ -116,7 +117,8 @@ async function readOne(
   const [withoutSplit, empty] = [counter(), counter()];
   for await (const row of table.rows) {
     const { values, line } = row;
-    const label = columns.label === undefined ? "" : labelText(values.get(columns.label), `${where}: ${manifest}:${line}`);
+    const label =
+      columns.label === undefined ? "" : labelText(values.get(columns.label), `${where}: ${manifest}:${line}`);
     if (label !== "" && !known.has(label)) known.set(label, known.size);
     if (columns.split !== undefined) {
       const own = String(values.get(columns.split) ?? "").trim();

@@ -7,7 +7,14 @@
 import { basename } from "node:path";
 import { DataError } from "../../errors.js";
 import type { ExampleKind } from "../kind.js";
-import { type ColumnChoice, chooseExamples, type ExampleColumns, nearExamples, nearLabels, shownColumns } from "./columns.js";
+import {
+  type ColumnChoice,
+  chooseExamples,
+  type ExampleColumns,
+  nearExamples,
+  nearLabels,
+  shownColumns,
+} from "./columns.js";
 import { type Dataset, type DatasetReader, type ReadRequest, readerParameters } from "./dataset-reader.js";
 import { readLabels } from "./parquet-labels.js";
 import { openShard, readColumn, type Shard } from "./parquet-shard.js";
@@ -80,7 +87,11 @@ async function openParquet(request: ReadRequest): Promise<Dataset> {
   const label = chooseLabelColumn(first, kind, examples.column, parameters.label_column);
   const { column, pair } = examples;
   const labelColumn = label.column;
-  for (const shard of shards) requireColumns(shard, [column, pair, labelColumn].flatMap((name) => name ?? []));
+  for (const shard of shards)
+    requireColumns(
+      shard,
+      [column, pair, labelColumn].flatMap((name) => name ?? []),
+    );
   const locate = (index: number) => {
     const group = groupOf(groups, index);
     return `${group.shard.path}: row ${group.fileStart + index - group.start}`;
@@ -211,7 +222,11 @@ function readExamples(
 }
 
 /** Only groups are read whose statistics do not say that their least text is longer than none. */
-async function emptyNotices(groups: readonly RowGroup[], column: string, kind: ExampleKind): Promise<readonly string[]> {
+async function emptyNotices(
+  groups: readonly RowGroup[],
+  column: string,
+  kind: ExampleKind,
+): Promise<readonly string[]> {
   let [count, first] = [0, ""];
   for (const group of groups) {
     if (!mayHaveEmpty(group, column)) continue;

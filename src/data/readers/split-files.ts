@@ -72,8 +72,7 @@ export async function chooseSplitFiles(question: SplitQuestion): Promise<SplitCh
   if (files.length > 0) return { files: files.toSorted(), splits, configs: [], usedReadme: false };
   const readme = await question.readme();
   const described = readme === undefined ? undefined : readmeFiles(readme, question);
-  if (described !== undefined)
-    return { ...described, files: inOneForm(described.files, extensions), usedReadme: true };
+  if (described !== undefined) return { ...described, files: inOneForm(described.files, extensions), usedReadme: true };
   return { files: [], splits, configs: inConfig.length === 0 ? configs : [], usedReadme: false };
 }
 
@@ -134,10 +133,11 @@ function placeOf(name: string, extensions: readonly string[]): readonly Placed[]
   // `<split>/0000.parquet` without a config.
   if (NUMBER_NAME.test(file) && config !== DEFAULT_CONFIG)
     return [{ name, folder: outer, config: DEFAULT_CONFIG, split: outer }];
-  return [{ name, folder: outer, config, split: splitOf(file, extensions) }];
+  return [{ name, folder: outer, config, split: splitName(file, extensions) }];
 }
 
-function splitOf(name: string, extensions: readonly string[]): string {
+/** The split that a file is of, by its name in its folder. */
+export function splitName(name: string, extensions: readonly string[]): string {
   const extension = extensionOf(name, extensions) ?? "";
   return name
     .replace(SHARD_NAME, "")

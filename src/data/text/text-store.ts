@@ -33,10 +33,10 @@ export function textStore(mostBytes: number = MAX_HELD_BYTES): TextStore {
         );
       for (let done = 0; done < bytes.length; ) {
         const at = start + done;
-        const chunk = (chunks[Math.floor(at / CHUNK_BYTES)] ??= new Uint8Array(CHUNK_BYTES));
         const offset = at % CHUNK_BYTES;
+        if (offset === 0) chunks.push(new Uint8Array(CHUNK_BYTES));
         const part = bytes.subarray(done, done + CHUNK_BYTES - offset);
-        chunk.set(part, offset);
+        chunks.at(-1)?.set(part, offset);
         done += part.length;
       }
       ends.push(start + bytes.length);

@@ -3,7 +3,7 @@ import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.js"
 import { CLASS_SLOT, type HeadRecipe } from "../../data/head-recipes.js";
 import { CheckpointError, DataError } from "../../errors.js";
 import { readText } from "../../runtime/regular-file.js";
-import type { ImageSource } from "./image-sources.js";
+import type { ExampleSource } from "./example-sources.js";
 
 /** CLIP's prompt for data sets of which nothing is known (Radford et al. 2021, section 3.1.4). */
 const TEMPLATE = `a photo of a ${CLASS_SLOT}.`;
@@ -24,7 +24,7 @@ const CLIP_LOGIT_SCALE = 100;
 const UNIT_TOLERANCE = 0.01;
 
 export interface HeadRequest {
-  readonly images: ImageSource;
+  readonly images: ExampleSource;
   /** The head's file; undefined: a head is made. */
   readonly file: string | undefined;
   /** Of the classes' names, by CLIP's text tower; else of labelled images, as prototypes. */
