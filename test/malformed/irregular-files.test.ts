@@ -38,7 +38,7 @@ const CASES: readonly [string, string, (folder: string) => void, (folder: string
   ["coefficients", "c.json", () => {}, (folder) => readCoefficients(join(folder, "c.json"))],
   ["a config", "c.yaml", () => {}, (folder) => loadRunConfig("c.yaml", [], { cwd: folder, presetsDir: folder })],
 ];
-const ARCHIVES = join(import.meta.dirname, "..", "data", "webdataset");
+const ARCHIVES = join(import.meta.dirname, "..", "data", "readers", "webdataset");
 function openArchives(path: string) {
   return openDataset({ kind: "image", path, split: "ustar", where: "tasks.x" });
 }

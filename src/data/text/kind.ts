@@ -11,6 +11,8 @@ export const MAX_TEXT_BYTES = 10_000_000;
 const MARK = [0xef, 0xbb, 0xbf];
 /** Bytes shown of what is no UTF-8. */
 const SHOWN_BYTES = 4;
+/** A letter has four bytes at most. */
+const LONGEST_BEGINNING = 3;
 
 export const textKind: ExampleKind = {
   name: "text",
@@ -80,11 +82,11 @@ function requireText(bytes: Uint8Array, where: string): Uint8Array {
   const at = firstForeign(bytes);
   const shown = Array.from(bytes.subarray(at, at + SHOWN_BYTES), (byte) => byte.toString(16).padStart(2, "0"));
   throw new DataError(
-    `${where}: expected a text in UTF-8, found ${shown.length === 0 ? "it cut off in a letter" : `the bytes ${shown.join(" ")}`} at byte ${at}; save it as UTF-8, e.g. with \`iconv -f latin1 -t utf8\``,
+    `${where}: expected a text in UTF-8, found the bytes ${shown.join(" ")} at byte ${at}; save it as UTF-8, e.g. with \`iconv -f latin1 -t utf8\``,
   );
 }
 
-/** How many bytes at the beginning are UTF-8: found by halves. */
+/** How many bytes at the beginning are whole letters of UTF-8: found by halves. */
 function firstForeign(bytes: Uint8Array): number {
   const isValid = (length: number) => {
     try {
@@ -100,5 +102,8 @@ function firstForeign(bytes: Uint8Array): number {
     if (isValid(middle)) valid = middle;
     else foreign = middle;
   }
-  return valid;
+  // What begins a letter that then does not go on is foreign too.
+  for (const whole of [valid, valid - 1, valid - 2])
+    if (decodeUtf8(bytes.subarray(0, whole)) !== undefined) return whole;
+  return Math.max(0, valid - LONGEST_BEGINNING);
 }
