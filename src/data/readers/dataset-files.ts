@@ -20,6 +20,9 @@ import {
 import { TABLE_EXTENSIONS } from "./table-rows.js";
 import { archivesOf, CLASS_NAMES_FILE, SHARD_COUNT_FILE } from "./webdataset.js";
 
+/** Images that the README of a data set of texts shows. */
+const MOST_FIGURES = 20;
+
 /** Chooses the files of `splits` (names in the data set) of one config. */
 export function datasetFiles({
   config,
@@ -44,7 +47,11 @@ export function datasetFiles({
       const beside = archives.length === 0 ? [] : [CLASS_NAMES_FILE, `${split}/${SHARD_COUNT_FILE}`];
       for (const name of beside) if (names.includes(name)) files.add(name);
       if (choice.files.length + archives.length === 0)
-        absent.push(`${absentSplit(split, config, choice)}${otherForms(names)}`);
+        absent.push(
+          choice === parquet
+            ? `parquet files${absentSplit(split, config, choice)}${otherForms(names)}`
+            : `files${absentSplit(split, config, choice)}`,
+        );
       if (!announceAll(choice.files) || choice.usedReadme) certain = false;
       if (config === undefined && choice.files.some((name) => !/^(?:data\/)?[^/]+$/.test(name))) certain = false;
     }
@@ -55,10 +62,9 @@ export function datasetFiles({
 /** The tables of a split, where a repository of texts has no parquet; else the choice there was. */
 async function orTables(parquet: SplitChoice, question: Omit<SplitQuestion, "extensions">): Promise<SplitChoice> {
   const { names } = question;
-  const hasOthers = names.some(
-    (name) => /\.(?:parquet|tar|zip|tar\.gz|tgz)$/.test(name) || isExampleName(name, kindOf("image")),
-  );
-  if (hasOthers) return parquet;
+  const images = names.filter((name) => isExampleName(name, kindOf("image"))).length;
+  const hasOthers = names.some((name) => /\.(?:parquet|tar|zip|tar\.gz|tgz)$/.test(name));
+  if (hasOthers || images > MOST_FIGURES) return parquet;
   const tables = await chooseSplitFiles({ ...question, extensions: TABLE_EXTENSIONS });
   const splits = tables.splits.filter((name) => SPLIT_NAMES.has(name.toLowerCase()));
   return tables.files.length + splits.length > 0 ? { ...tables, splits } : parquet;
@@ -77,7 +83,7 @@ function absentSplit(
   config: string | undefined,
   { splits, configs }: { readonly splits: readonly string[]; readonly configs: readonly string[] },
 ): string {
-  const named = `parquet files of split ${split}${config === undefined ? "" : ` of config ${config}`}`;
+  const named = ` of split ${split}${config === undefined ? "" : ` of config ${config}`}`;
   if (configs.length > 0) return `${named} (its configs are ${configs.join(", ")}; say which under dataset.config)`;
   return splits.length > 0 ? `${named} (its splits are ${splits.join(", ")}; map them under dataset.splits)` : named;
 }
