@@ -12,13 +12,14 @@ import { openCheckpoint } from "../../dist/checkpoint/checkpoint.js";
 import { readByteRange, readSafetensorsHeader } from "../../dist/checkpoint/safetensors.js";
 import { toPixels } from "../../dist/data/image/preprocessing.js";
 import { readPreprocessing } from "../../dist/data/image/read-preprocessing.js";
+import { lookup } from "../../dist/engine/lookup.js";
 import { createOnnxEngine } from "../../dist/engine/onnx-engine.js";
 import type { Engine, TensorSource, TensorSpec } from "../../dist/engine/program.js";
 import { familyOf } from "../../dist/model/families.js";
 import type { FeatureChoice } from "../../dist/model/family.js";
 import { plainWeights } from "../../dist/model/model-weights.js";
-import { lookup, weightName, weightSources, weightSpecs } from "../../dist/optimize/step-program.js";
-import { modelWeights } from "../../dist/run/tower-weights.js";
+import { weightName, weightSources, weightSpecs } from "../../dist/optimize/step-program.js";
+import { modelWeights } from "../../dist/run/model-weights.js";
 import { findPython } from "./find-python.js";
 import { finish } from "./finish.js";
 
@@ -87,7 +88,7 @@ const isAsked = ({ ours_to_transformers }: Errors): boolean => ours_to_transform
 async function compareAll(engine: Engine, place: string, folder: string) {
   const expected = await openCheckpoint(join(folder, "expected.safetensors"));
   const checkpoint = await openCheckpoint(place);
-  const family = familyOf(checkpoint.config);
+  const family = familyOf(checkpoint.config, place);
   const preprocessing = await readPreprocessing(place);
   const names = z.array(z.string()).parse(JSON.parse(await readFile(join(folder, "images.json"), "utf8")));
   const ours = await Promise.all(

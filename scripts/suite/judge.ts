@@ -105,6 +105,11 @@ function addRow(totals: { correct: number; loss: number; entropy: number }, logi
 async function readSplit({ suiteDir, towerDir, split }: JudgeOptions, task: string): Promise<LabelledExamples> {
   const preprocessorPath = join(towerDir, "base", "preprocessor_config.json");
   const preprocessing = parsePreprocessing(JSON.parse(await readFile(preprocessorPath, "utf8")), preprocessorPath);
-  const dataset = await openDataset({ path: join(suiteDir, "tasks", task), split, where: `task ${task}` });
+  const dataset = await openDataset({
+    kind: "image",
+    path: join(suiteDir, "tasks", task),
+    split,
+    where: `task ${task}`,
+  });
   return requireLabels(await loadPixels(dataset, preprocessing), `task ${task}`);
 }

@@ -224,7 +224,7 @@ export function loadLabelled(
   const { encoder, corruption, cacheBytes, notice } = inputs;
   const load = async (task: SuiteTask, signal: AbortSignal): Promise<LabelledExamples> => {
     const source = await taskDataset(task, split, inputs.hub);
-    const dataset = await openDataset({ ...source, classes: task.classes, notice });
+    const dataset = await openDataset({ ...source, kind: encoder.kind, classes: task.classes, notice });
     return requireLabels(
       await encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal }),
       `task ${task.name}`,
@@ -242,7 +242,7 @@ export function loadUnlabelled(
 ): Promise<Map<string, ExampleStore>> {
   const { encoder, corruption, cacheBytes, notice } = inputs;
   const load = async (task: SuiteTask, signal: AbortSignal): Promise<ExampleStore> => {
-    const dataset = await openDataset({ ...(await taskDataset(task, split, inputs.hub)), notice });
+    const dataset = await openDataset({ ...(await taskDataset(task, split, inputs.hub)), kind: encoder.kind, notice });
     return withoutLabels(await encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal }));
   };
   return loadAll(inputs.tasks, load, stop);

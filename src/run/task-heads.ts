@@ -101,6 +101,11 @@ async function recipeExamples(
   cacheDir: string,
   signal: AbortSignal | undefined,
 ) {
-  const dataset = await openDataset({ ...(await taskDataset(task, split, hub)), classes: task.classes, notice });
+  const dataset = await openDataset({
+    ...(await taskDataset(task, split, hub)),
+    kind: encoder.kind,
+    classes: task.classes,
+    notice,
+  });
   return requireLabels(await encoder.open(dataset, { cacheDir, cacheBytes, signal }), `task ${task.name}: head`);
 }

@@ -2,12 +2,13 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.js";
+import { lookup } from "../../src/engine/lookup.js";
 import type { Engine, TensorSource, TensorSpec } from "../../src/engine/program.js";
 import { familyOf } from "../../src/model/families.js";
 import type { FeatureChoice, Model, ModelFamily, ModelWatch } from "../../src/model/family.js";
 import { plainWeights } from "../../src/model/model-weights.js";
-import { lookup, weightName, weightSources, weightSpecs } from "../../src/optimize/step-program.js";
-import { modelWeights } from "../../src/run/tower-weights.js";
+import { weightName, weightSources, weightSpecs } from "../../src/optimize/step-program.js";
+import { modelWeights } from "../../src/run/model-weights.js";
 import { CONFORMANCE, readFixture } from "./fixture.js";
 
 export const folderOf = (name: string): string => join(CONFORMANCE, "image-encoders", name);
@@ -22,7 +23,7 @@ export interface OpenedModel {
 export async function openModel(name: string, features?: FeatureChoice): Promise<OpenedModel> {
   const folder = folderOf(name);
   const config: unknown = JSON.parse(await readFile(join(folder, "config.json"), "utf8"));
-  const family = familyOf(config);
+  const family = familyOf(config, folder);
   const { model } = await family.open({ config, folder }, features);
   return { family, model, checkpoint: await openCheckpoint(folder) };
 }

@@ -19,6 +19,7 @@ async function dataset(values: readonly number[], labels?: readonly number[]) {
   const images = await Promise.all(values.map((value) => plainPng(value)));
   const reads = { count: 0 };
   const opened: Dataset = {
+    kind: "image",
     name: "plain",
     split: "test",
     size: values.length,

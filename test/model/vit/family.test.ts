@@ -121,9 +121,11 @@ describe("names", () => {
 
 describe("opening", () => {
   it("finds the family by model_type", () => {
-    expect(familyOf({ model_type: "vit" })).toBe(vitFamily);
-    expect(familyOf({ model_type: "dinov2_with_registers" })).toBe(dinov2Family);
-    expect(familyOf({ model_type: "deit" }).unreadClassifiers?.has("DeiTForImageClassificationWithTeacher")).toBe(true);
+    expect(familyOf({ model_type: "vit" }, "here")).toBe(vitFamily);
+    expect(familyOf({ model_type: "dinov2_with_registers" }, "here")).toBe(dinov2Family);
+    expect(
+      familyOf({ model_type: "deit" }, "here").unreadClassifiers?.has("DeiTForImageClassificationWithTeacher"),
+    ).toBe(true);
   });
 
   it("features are part of the facts, and so is the size of the images", async () => {
@@ -155,7 +157,7 @@ describe("opening", () => {
       const json: object = JSON.parse(await readFile(file, "utf8"));
       await writeFile(file, JSON.stringify({ ...json, ...size }));
       const { config } = await openCheckpoint(join(folder, name));
-      return familyOf(config).open({ config, folder: join(folder, name) });
+      return familyOf(config, name).open({ config, folder: join(folder, name) });
     };
     const exact = { height: 24, width: 24 };
     await expect(copy("vit", { size: exact })).rejects.toThrow(/expected images of 16x16 .*found 24x24/);
