@@ -4,6 +4,8 @@ import { clipCommand } from "./clip.js";
 import { fusionbenchCommand } from "./fusionbench.js";
 import { preprocessingCommand } from "./preprocessing.js";
 import { savedModelsCommand } from "./saved-models.js";
+import { textEncoderCommand } from "./text-encoder.js";
+import { textFitCommand } from "./text-fit.js";
 
 await yargs(process.argv.slice(2))
   .scriptName("npm run compare --")
@@ -14,6 +16,8 @@ await yargs(process.argv.slice(2))
   .command(fusionbenchCommand)
   .command(preprocessingCommand)
   .command(savedModelsCommand)
+  .command(textEncoderCommand)
+  .command(textFitCommand)
   .demandCommand(1, "Name what to compare with.")
   .strict()
   .help()
