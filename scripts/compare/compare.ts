@@ -5,6 +5,8 @@ import { fusionbenchCommand } from "./fusionbench.js";
 import { imageEncoderCommand } from "./image-encoder.js";
 import { preprocessingCommand } from "./preprocessing.js";
 import { savedModelsCommand } from "./saved-models.js";
+import { textEncoderCommand } from "./text-encoder.js";
+import { textFitCommand } from "./text-fit.js";
 
 await yargs(process.argv.slice(2))
   .scriptName("npm run compare --")
@@ -16,6 +18,8 @@ await yargs(process.argv.slice(2))
   .command(imageEncoderCommand)
   .command(preprocessingCommand)
   .command(savedModelsCommand)
+  .command(textEncoderCommand)
+  .command(textFitCommand)
   .demandCommand(1, "Name what to compare with.")
   .strict()
   .help()
