@@ -21,13 +21,18 @@ export function expressionOf(pattern: Pattern): RegExp {
   if ("String" in pattern) return new RegExp(escaped(pattern.String), "gu");
   requireSmall(pattern.Regex);
   try {
-    const { pattern: compiled } = new SplitPreTokenizer({ type: "Split", pattern, behavior: "Isolated", invert: false });
+    const { pattern: compiled } = new SplitPreTokenizer({
+      type: "Split",
+      pattern,
+      behavior: "Isolated",
+      invert: false,
+    });
     if (compiled !== null) return compiled;
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new StepError(`the regular expression ${quote(pattern.Regex)}: ${reason}`, { cause });
+    throw new StepError(`expected a regular expression, found ${quote(pattern.Regex)} (${reason})`, { cause });
   }
-  throw new StepError(`the regular expression ${quote(pattern.Regex)}`);
+  throw new StepError(`expected a regular expression, found ${quote(pattern.Regex)}`);
 }
 
 /** Compiling an expression can take all memory, which no thread survives; how long matching takes is bounded by the thread. */

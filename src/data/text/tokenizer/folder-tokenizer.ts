@@ -40,7 +40,10 @@ const fileSchema = z.looseObject({
   pre_tokenizer: z.unknown(),
   post_processor: z.unknown(),
   model: z.unknown(),
-  padding: z.looseObject({ pad_id: z.int().min(0) }).nullish().catch(undefined),
+  padding: z
+    .looseObject({ pad_id: z.int().min(0) })
+    .nullish()
+    .catch(undefined),
 });
 /** Keys of tokenizer_config.json that count more than tokenizer.json. */
 const settingsSchema = z.looseObject({
@@ -85,7 +88,7 @@ export function folderTokenizer({ json, settings: given, where }: TokenizerFiles
     return { encode, padId };
   } catch (cause) {
     if (!(cause instanceof StepError)) throw cause;
-    throw new CheckpointError(`${where}: expected a tokenizer that is known (${cause.message}); ${advice}`, { cause });
+    throw new CheckpointError(`${where}: ${cause.message}; ${advice}`, { cause });
   }
 }
 

@@ -98,7 +98,8 @@ function prepend(json: unknown): Normalize {
 
 function replace(json: unknown): Normalize {
   const { pattern, content } = parsed(replaceSchema, json, "normalizer");
-  if ("String" in pattern && pattern.String === "") throw new StepError("normalizer: Replace: an empty pattern");
+  if ("String" in pattern && pattern.String === "")
+    throw new StepError("expected a pattern that the normalizer replaces, found an empty one");
   const expression = expressionOf(pattern);
   // A function, since "$&" in a replacing string has a meaning.
   return (text) => text.replace(expression, () => content);

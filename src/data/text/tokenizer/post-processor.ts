@@ -88,7 +88,8 @@ function template(json: unknown): Template {
     if ("Sequence" in item) return { text: item.Sequence.id, segment: item.Sequence.type_id };
     const { id, type_id: segment } = item.SpecialToken;
     const ids = specials.get(id);
-    if (ids === undefined) throw new StepError(`post_processor: ${quote(id)} is not among its special_tokens`);
+    if (ids === undefined)
+      throw new StepError(`expected the special_tokens of the post_processor to have ${quote(id)}, found none`);
     return { ids, segment };
   };
   return { single: single.map(part), pair: pair.map(part) };
@@ -110,7 +111,7 @@ function withEnds(json: unknown, separators: 1 | 2): Template {
 function sequence(json: unknown): Template {
   const { processors } = parsed(sequenceSchema, json, "post_processor");
   const own = processors.filter(({ type }) => type !== "ByteLevel");
-  if (own.length > 1) throw new StepError(`post_processor: expected one besides ByteLevel, found ${own.length}`);
+  if (own.length > 1) throw new StepError(`expected one post_processor besides ByteLevel, found ${own.length}`);
   return own[0] === undefined ? PLAIN : makeStep(own[0], "post_processor", kinds);
 }
 

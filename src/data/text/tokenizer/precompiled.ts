@@ -21,7 +21,9 @@ export function charsMap(base64: string): (text: string) => string {
   const view = new DataView(bytes.buffer);
   const trieBytes = bytes.length < 4 ? 0 : view.getUint32(0, true);
   if (bytes.length < 8 || trieBytes % 4 !== 0 || trieBytes < 4 || 4 + trieBytes > bytes.length)
-    throw new StepError(`precompiled_charsmap: ${bytes.length} bytes that are no map of characters`);
+    throw new StepError(
+      `expected sentencepiece's map of characters as precompiled_charsmap, found ${bytes.length} other bytes`,
+    );
   const units = Uint32Array.from({ length: trieBytes / 4 }, (_, index) => view.getUint32(4 + 4 * index, true));
   const replacements = bytes.subarray(4 + trieBytes);
   const known = new Map<string, string | undefined>();
@@ -59,7 +61,7 @@ function firstMatch(units: Uint32Array, key: Uint8Array): number | undefined {
     place ^= byte;
     const unit = units[place] ?? 0;
     // The label of a leaf has its highest bit set, so that it is no byte.
-    if (((unit & 0x800000ff) >>> 0) !== byte) return undefined;
+    if ((unit & 0x800000ff) >>> 0 !== byte) return undefined;
     place ^= offset(unit);
     if (((unit >>> 8) & 1) === 1) return (units[place] ?? 0) & 0x7fffffff;
   }

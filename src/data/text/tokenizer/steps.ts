@@ -7,7 +7,7 @@ const typed = z.looseObject({ type: z.string() });
 /** A kind of step: what its JSON makes. Throws StepError. */
 export type MakeStep<Step> = (json: unknown) => Step;
 
-/** What is wrong with a step; the reader of the files says where. The message completes "expected ... (message)". */
+/** What is wrong with a step: "expected ..., found ...". The reader of the files says where, and what to do. */
 export class StepError extends Error {
   override readonly name = "StepError";
 }
@@ -17,7 +17,7 @@ export function makeStep<Step>(json: unknown, what: string, kinds: ReadonlyMap<s
   const { type } = parsed(typed, json, what);
   const make = kinds.get(type);
   if (make === undefined)
-    throw new StepError(`no ${what} ${quote(type)} is known; there are ${[...kinds.keys()].join(", ")}`);
+    throw new StepError(`expected a ${what} of the types ${[...kinds.keys()].join(", ")}, found ${quote(type)}`);
   return make(json);
 }
 
@@ -26,5 +26,6 @@ export function parsed<Schema extends z.ZodType>(schema: Schema, json: unknown, 
   const result = schema.safeParse(json);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
-  throw new StepError([what, ...(issue?.path ?? []).map(String), issue?.message].join(": "));
+  const place = [what, ...(issue?.path ?? []).map(String)].join(".");
+  throw new StepError(`expected another value of ${quote(place)}, found one that does not fit (${issue?.message})`);
 }

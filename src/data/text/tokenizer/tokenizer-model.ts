@@ -60,15 +60,18 @@ function wordPiece(json: unknown): TokenizerModel {
   const settings = parsed(wordPieceSchema, json, "model");
   const model = new WordPiece({ ...settings, type: "WordPiece" });
   if (model.unk_token_id === undefined)
-    throw new StepError(`model: the unknown token ${quote(settings.unk_token)} is not in the vocabulary`);
+    throw new StepError(`expected the unknown token ${quote(settings.unk_token)} in the vocabulary, found none`);
   return fromLibrary(model);
 }
 
 function bpe(json: unknown): TokenizerModel {
   const settings = parsed(bpeSchema, json, "model");
-  if (settings.dropout) throw new StepError(`model: BPE with dropout ${settings.dropout} gives other tokens each time`);
+  if (settings.dropout)
+    throw new StepError(`expected BPE without dropout, which gives other tokens each time, found ${settings.dropout}`);
   if (settings.continuing_subword_prefix)
-    throw new StepError("model: BPE with continuing_subword_prefix is not supported");
+    throw new StepError(
+      `expected BPE without continuing_subword_prefix, found ${quote(settings.continuing_subword_prefix)}`,
+    );
   const merges = settings.merges.map(pairOf);
   const { continuing_subword_prefix: _prefix, end_of_word_suffix: suffix, unk_token: unknown, ...rest } = settings;
   const model = new BPE({
@@ -92,7 +95,7 @@ function bpe(json: unknown): TokenizerModel {
 function pairOf(merge: string | readonly [string, string]): [string, string] {
   if (typeof merge !== "string") return [merge[0], merge[1]];
   const space = merge.indexOf(" ");
-  if (space < 0) throw new StepError(`model: merges: expected two tokens, found ${quote(merge)}`);
+  if (space < 0) throw new StepError(`expected two tokens in each of the merges, found ${quote(merge)}`);
   return [merge.slice(0, space), merge.slice(space + 1)];
 }
 
@@ -100,7 +103,7 @@ function unigram(json: unknown): TokenizerModel {
   const settings = parsed(unigramSchema, json, "model");
   const { vocab, unk_id } = settings;
   if (typeof unk_id === "number" && unk_id >= vocab.length)
-    throw new StepError(`model: unk_id ${unk_id} is not in the vocabulary of ${vocab.length}`);
+    throw new StepError(`expected unk_id in the vocabulary of ${vocab.length} tokens, found ${unk_id}`);
   // Without an unknown token the library is given one that no text has.
   const known = typeof unk_id === "number" ? vocab : [...vocab, UNKNOWN];
   const model = new Unigram({ ...settings, type: "Unigram", vocab: known, unk_id: unk_id ?? vocab.length }, "");
@@ -114,7 +117,7 @@ function unigram(json: unknown): TokenizerModel {
         if (id !== undefined) return [id];
         if (bytes !== undefined) return Array.from(Buffer.from(token), (byte) => bytes[byte] ?? 0);
         if (typeof unk_id === "number") return [unk_id];
-        throw new StepError(`no token for ${quote(token)}, and none for what is unknown`);
+        throw new StepError(`expected a token for ${quote(token)} or for what is unknown, found none`);
       }),
   };
 }
@@ -135,7 +138,8 @@ function fromLibrary(model: LibraryModel): TokenizerModel {
     tokens: (word) =>
       model([word]).map((token) => {
         const id = idOf(token) ?? model.unk_token_id;
-        if (id === undefined) throw new StepError(`no token for ${quote(token)}, and none for what is unknown`);
+        if (id === undefined)
+          throw new StepError(`expected a token for ${quote(token)} or for what is unknown, found none`);
         return id;
       }),
   };
