@@ -14,6 +14,8 @@ export interface EncodeOptions {
   readonly limit?: number | undefined;
   /** Ends the encoding. */
   readonly signal?: AbortSignal | undefined;
+  /** Is told what was cut. */
+  readonly notice?: ((text: string) => void) | undefined;
   /** What is done to every example before it is encoded. */
   readonly corruption?: ChosenCorruption | undefined;
 }

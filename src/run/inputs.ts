@@ -237,7 +237,7 @@ export function loadLabelled(
     const source = await taskDataset(task, split, inputs.hub);
     const dataset = await openDataset({ ...source, kind: encoder.kind, classes: task.classes, notice });
     return requireLabels(
-      await encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal }),
+      await encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal, notice }),
       `task ${task.name}`,
     );
   };
@@ -254,7 +254,7 @@ export function loadUnlabelled(
   const { encoder, corruption, cacheBytes, notice } = inputs;
   const load = async (task: SuiteTask, signal: AbortSignal): Promise<ExampleStore> => {
     const dataset = await openDataset({ ...(await taskDataset(task, split, inputs.hub)), kind: encoder.kind, notice });
-    return withoutLabels(await encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal }));
+    return withoutLabels(await encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal, notice }));
   };
   return loadAll(inputs.tasks, load, stop);
 }
