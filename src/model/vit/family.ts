@@ -66,7 +66,8 @@ function family({ types, ...parts }: FamilyParts): ModelFamily {
     ...parts,
     kind: "image",
     modelTypes: types,
-    layout: vitLayout(types[0]),
+    // With the pooler: whether features are read from it is not known before a model is opened.
+    layout: vitLayout(types[0], parts.poolings.includes("pooler")),
     open: async ({ config: json, folder }, features = USUAL) => {
       const where = join(folder, CONFIG);
       const config = parseVitConfig(types, json, where);
