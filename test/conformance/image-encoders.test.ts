@@ -1,4 +1,7 @@
-/** ViT, DeiT and DINOv2 against transformers on random weights: features, classifiers, one step of merging (make-image-encoders.py). */
+/**
+ * ViT, DeiT and DINOv2 against transformers on random weights: features, classifiers, one step of merging
+ * (make-image-encoders.py).
+ */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

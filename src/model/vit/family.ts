@@ -1,7 +1,7 @@
 /**
- * ViT, DeiT and DINOv2 as families: the files of a folder to a model and the encoder of its images, and the classifiers that their fine-tuned models
- * are saved with. Features are the class token after the last norm, not normalised, unless others are asked for: what ViT's and DeiT's classifiers read,
- * and what DINOv2 calls its output.
+ * ViT, DeiT and DINOv2 as families: the files of a folder to a model and the encoder of its images, and the classifiers
+ * that their fine-tuned models are saved with. Features are the class token after the last norm, not normalised, unless
+ * others are asked for: what ViT's and DeiT's classifiers read, and what DINOv2 calls its output.
  */
 import { join } from "node:path";
 import { imageEncoder } from "../../data/image/pixels.js";
