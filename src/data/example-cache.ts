@@ -1,34 +1,49 @@
 /**
- * The disk cache of encoded splits, of whatever kind: files named by a hash of what went in, so that nothing goes stale. A file is its content
- * followed by the SHA-256 of it; one that does not verify counts as absent. Files appear whole, so that two writers do no harm, and those that
- * were used longest ago make room for new ones.
+ * The disk cache of encoded splits, of whatever kind. A file's name is a hash of the examples as stored and of all that their encoding depends on, so
+ * that nothing goes stale. A file is its content followed by the SHA-256 of it; one that does not verify counts as absent. Files appear whole, so that
+ * two writers do no harm, and those that were used longest ago make room for new ones. Each kind has a folder, and files with its name at their end.
  */
 import { createHash } from "node:crypto";
 import { open, readdir, rm, stat, utimes } from "node:fs/promises";
-import { dirname, extname, join } from "node:path";
+import { join } from "node:path";
 import { DataError, UserError } from "../errors.js";
 import { withAtomicFile } from "../runtime/atomic-file.js";
 
+/** Some 400,000 images of 224 x 224: test and training images of the eight public tasks. */
+export const DEFAULT_CACHE_BYTES = 64e9;
+/** What is encoded before it is written, and what is read at a time to verify: it bounds memory, for each split that is loaded at once. */
+export const CHUNK_BYTES = 2 ** 24;
 const DIGEST_BYTES = 32;
-/** What is read at a time to verify: it bounds memory, for each split that is loaded at once. */
-const CHUNK_BYTES = 2 ** 24;
 
-/** The length of the content of the file at `path`; undefined when there is none that verifies, or one of another length than `expected`. */
-export async function cachedContent(path: string, expected?: number): Promise<number | undefined> {
-  const length = await verifiedLength(path, expected);
+export interface CachePlace {
+  readonly cacheDir: string;
+  /** Of the examples: `pixels`, `tokens`. */
+  readonly kind: string;
+  /** Hex. */
+  readonly key: string;
+}
+
+export function cacheFile({ cacheDir, kind, key }: CachePlace): string {
+  return join(cacheDir, kind, `${key}.${kind}`);
+}
+
+/** How many bytes the content of the file has, if it is there and verifies. It counts as used then. */
+export async function findCached(place: CachePlace): Promise<number | undefined> {
+  const path = cacheFile(place);
+  const length = await verifiedLength(path);
   if (length === undefined) return undefined;
   const now = new Date();
-  // Says that it was used; a folder that refuses is read all the same.
+  // A folder that refuses is read all the same.
   await utimes(path, now, now).catch(() => {});
   return length;
 }
 
-async function verifiedLength(path: string, expected: number | undefined): Promise<number | undefined> {
+async function verifiedLength(path: string): Promise<number | undefined> {
   const file = await open(path).catch(() => undefined);
   if (file === undefined) return undefined;
   try {
     const length = (await file.stat()).size - DIGEST_BYTES;
-    if (length < 0 || (expected !== undefined && length !== expected)) return undefined;
+    if (length < 0) return undefined;
     const hash = createHash("sha256");
     const chunk = new Uint8Array(Math.min(CHUNK_BYTES, length));
     let position = 0;
@@ -49,51 +64,64 @@ async function verifiedLength(path: string, expected: number | undefined): Promi
 }
 
 /**
- * Writes what `chunks` yields and its hash; false when the disk refuses (full, read-only), which is no reason to stop. Files of the same ending
- * beside it that were used longest ago go until all together have at most `mostBytes`. `bytes`: those of the content, where they are known before.
+ * Writes the file piece by piece. False when the disk refuses (full, read-only), which is no reason to stop. Files that were used longest ago go until
+ * all together have at most `mostBytes`: before anything is written where `expectedBytes` says how long the content will be, else before the
+ * file gets its name.
  */
-export async function writeCached(
-  path: string,
-  { mostBytes, bytes }: { readonly mostBytes: number; readonly bytes?: number },
-  chunks: () => AsyncIterable<Uint8Array>,
+export async function fillCache(
+  place: CachePlace,
+  { mostBytes, expectedBytes }: { readonly mostBytes: number; readonly expectedBytes?: number },
+  write: (append: (content: Uint8Array) => Promise<void>) => Promise<void>,
 ): Promise<boolean> {
   try {
-    if (bytes !== undefined) await makeRoom(path, mostBytes - bytes);
-    await withAtomicFile(path, async (file) => {
+    if (expectedBytes !== undefined) await makeRoom(place.cacheDir, mostBytes - expectedBytes);
+    await withAtomicFile(cacheFile(place), async (file) => {
       const hash = createHash("sha256");
-      for await (const chunk of chunks()) {
-        hash.update(chunk);
-        await file.writeFile(chunk);
-      }
+      let written = 0;
+      await write(async (content) => {
+        hash.update(content);
+        await file.writeFile(content);
+        written += content.byteLength;
+      });
       await file.writeFile(hash.digest());
+      if (expectedBytes === undefined) await makeRoom(place.cacheDir, mostBytes - written);
     });
-    if (bytes === undefined) await makeRoom(path, mostBytes - (await stat(path)).size);
     return true;
   } catch (error) {
     // Of an example, not of the disk.
-    if (error instanceof DataError || !(error instanceof UserError)) throw error;
+    if (error instanceof DataError || !isOfDisk(error)) throw error;
     return false;
   }
 }
 
-/** Deletes other files of the ending of `path` until the rest have at most `mostBytes`. Who has one open reads on. */
-async function makeRoom(path: string, mostBytes: number): Promise<void> {
-  const folder = dirname(path);
-  const names = await readdir(folder).catch(() => []);
-  const files = await Promise.all(
-    names
-      .map((name) => join(folder, name))
-      .filter((other) => extname(other) === extname(path) && other !== path)
-      .map(async (other) => {
-        // Another process may have made room meanwhile.
-        const found = await stat(other).catch(() => undefined);
-        return { path: other, sizeBytes: found?.size ?? 0, usedMs: found?.mtimeMs ?? 0 };
-      }),
-  );
+/** What `withAtomicFile` makes of a system error is a plain UserError. */
+function isOfDisk(error: unknown): boolean {
+  return error instanceof UserError && error.constructor === UserError;
+}
+
+/** Deletes files of all kinds until the rest have at most `mostBytes`. Who has one open reads on. */
+async function makeRoom(cacheDir: string, mostBytes: number): Promise<void> {
+  const folders = await readdir(cacheDir, { withFileTypes: true }).catch(() => []);
+  const kinds = folders.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  const files = (await Promise.all(kinds.map((kind) => filesOf(join(cacheDir, kind), `.${kind}`)))).flat();
   let total = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  for (const { path: oldest, sizeBytes } of files.toSorted((a, b) => a.usedMs - b.usedMs)) {
+  for (const { path, sizeBytes } of files.toSorted((a, b) => a.usedMs - b.usedMs)) {
     if (total <= mostBytes) return;
-    await rm(oldest, { force: true });
+    await rm(path, { force: true });
     total -= sizeBytes;
   }
+}
+
+async function filesOf(folder: string, suffix: string) {
+  const names = await readdir(folder).catch(() => []);
+  return Promise.all(
+    names
+      .filter((name) => name.endsWith(suffix))
+      .map(async (name) => {
+        const path = join(folder, name);
+        // Another process may have made room meanwhile.
+        const found = await stat(path).catch(() => undefined);
+        return { path, sizeBytes: found?.size ?? 0, usedMs: found?.mtimeMs ?? 0 };
+      }),
+  );
 }

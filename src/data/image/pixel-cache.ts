@@ -1,21 +1,19 @@
 /**
- * Decoded splits in the disk cache (example-cache.ts). The key is a hash of all encoded images and of what the pixels depend on, so that a changed
- * data set or preprocessing is another file and nothing goes stale.
+ * Decoded splits in the cache of examples. The key is a hash of all encoded images and of what the pixels depend on, so
+ * a changed data set or preprocessing is another file and nothing goes stale. The content of a file is the pixels.
  */
 import { createHash } from "node:crypto";
-import { join } from "node:path";
-import { cachedContent, writeCached } from "../example-cache.js";
+import type { ChosenCorruption } from "../corruption.js";
+import { CHUNK_BYTES, cacheFile, fillCache, findCached } from "../example-cache.js";
 import type { Dataset } from "../readers/dataset-reader.js";
-import { type ChosenCorruption, CORRUPTION_VERSION } from "./corruptions/registry.js";
+import { CORRUPTION_VERSION } from "./corruptions/registry.js";
 import { orientationOf } from "./formats/exif-orientation.js";
 import { type ImageRows, rowsInFile } from "./image-rows.js";
 import type { Preprocessing } from "./preprocessing.js";
 
 /** Part of every key: raise it when decoding or resizing changes what pixels come out. */
 const CACHE_VERSION = 2;
-/** What is decoded before it is written: it bounds memory, for each split that is loaded at once. */
-const CHUNK_BYTES = 2 ** 24;
-const SUFFIX = ".pixels";
+const KIND = "pixels";
 
 /** Of the images in a file. */
 export interface CachedShape {
@@ -51,8 +49,9 @@ export async function readPixelCache(
   key: string,
   { count, imageBytes }: CachedShape,
 ): Promise<ImageRows | undefined> {
-  const path = cachePath(cacheDir, key);
-  return (await cachedContent(path, count * imageBytes)) === undefined ? undefined : rowsInFile(path, imageBytes);
+  const place = { cacheDir, kind: KIND, key };
+  if ((await findCached(place)) !== count * imageBytes) return undefined;
+  return rowsInFile(cacheFile(place), imageBytes);
 }
 
 /**
@@ -66,15 +65,11 @@ export async function fillPixelCache(
   mostBytes: number,
   decode: (first: number, count: number) => Promise<Uint8Array>,
 ): Promise<ImageRows | undefined> {
-  const path = cachePath(cacheDir, key);
+  const place = { cacheDir, kind: KIND, key };
   const perChunk = Math.max(1, Math.floor(CHUNK_BYTES / imageBytes));
-  async function* chunks(): AsyncGenerator<Uint8Array> {
-    for (let first = 0; first < count; first += perChunk) yield await decode(first, Math.min(perChunk, count - first));
-  }
-  const isWritten = await writeCached(path, { mostBytes, bytes: count * imageBytes }, chunks);
-  return isWritten ? rowsInFile(path, imageBytes) : undefined;
-}
-
-function cachePath(cacheDir: string, key: string): string {
-  return join(cacheDir, "pixels", `${key}${SUFFIX}`);
+  const isFilled = await fillCache(place, { mostBytes, expectedBytes: count * imageBytes }, async (append) => {
+    for (let first = 0; first < count; first += perChunk)
+      await append(await decode(first, Math.min(perChunk, count - first)));
+  });
+  return isFilled ? rowsInFile(cacheFile(place), imageBytes) : undefined;
 }

@@ -1,177 +1,240 @@
 /**
- * Texts of a split as examples of a model: tokens by the model's own tokenizer, made once and kept (token-cache.ts), and padded on the right when a
- * batch is gathered. N texts, B of a batch, T tokens that they are padded to.
+ * Texts as the examples of a model: a split is tokenized once, by the model's own tokenizer, and kept in a cache file keyed by content, from which
+ * batches are read. N examples, B of a batch, T tokens.
  */
 import { createHash } from "node:crypto";
-import { CheckpointError, DataError } from "../../errors.js";
+import { DataError } from "../../errors.js";
+import { readAt } from "../../runtime/open-files.js";
+import { type ChosenCorruption, chosenCorruption } from "../corruption.js";
 import type { EncodeOptions, Encoder } from "../encoder.js";
+import { cacheFile, DEFAULT_CACHE_BYTES, fillCache, findCached } from "../example-cache.js";
 import type { ExampleStore, ExampleValues, LabelledExamples } from "../examples.js";
+import { paddedLength } from "../lengths.js";
 import type { Dataset } from "../readers/dataset-reader.js";
+import { TEXT_CORRUPTION_VERSION, textCorruptions } from "./corruptions/registry.js";
+import { readTexts } from "./read-texts.js";
 import { type TextTokenizer, TOKENIZER_VERSION } from "./text-tokenizer.js";
 import {
-  fillTokenCache,
-  packed,
-  readTokenCache,
-  segmentOf,
-  type TokenChunk,
+  idBytesOf,
+  lengthsOf,
+  rowsOf,
+  type TokenFormat,
   type TokenRows,
-  tokenOf,
+  tokensInFile,
   tokensInMemory,
-} from "./token-cache.js";
+} from "./token-rows.js";
+import type { TokenBatch } from "./tokenizer-protocol.js";
 
-/** Texts that go to the tokenizer's thread at once: some milliseconds of work, and little memory. */
-const TEXTS_AT_ONCE = 512;
-/** Some billion tokens. */
-const DEFAULT_CACHE_BYTES = 64e9;
-
-/** What programs call the inputs of a text model, [B, T] each. */
-export interface TextInputs {
-  readonly tokens: string;
-  /** 1 for tokens, 0 for padding. */
-  readonly mask: string;
-  /** 0 for the first text of a pair and 1 for the second; absent for models without segments. */
-  readonly segments?: string;
-}
-
-export interface TextEncoderOptions {
+/** What a model says of the texts that it takes. */
+export interface TextModel {
   readonly tokenizer: TextTokenizer;
-  /** Numbers of tokens are below it. */
-  readonly vocabularySize: number;
-  /** What texts are padded to, in ascending order; they are cut at the last one. */
+  /** The lengths that texts are padded to, ascending; what is longer than the last one is cut. */
   readonly lengths: readonly number[];
-  readonly inputs: TextInputs;
+  /** Rows of the model's table of words. */
+  readonly vocabularySize: number;
+  /** Where that is said, for messages: "config.json". */
+  readonly vocabularySource: string;
+  /** Whether the model is given `token_type_ids`. */
+  readonly hasSegments: boolean;
+  /** The token that pads; that of the tokenizer, or else 0, if absent. */
+  readonly padId?: number | undefined;
 }
 
-/** The encoder of texts for a model with this tokenizer. */
-export function textEncoder(options: TextEncoderOptions): Encoder {
-  return { kind: "text", open: (dataset, how) => openTexts(dataset, options, how) };
+/** Part of every key: raise it when what a file holds changes. */
+const CACHE_VERSION = 1;
+const KIND = "tokens";
+/** Texts that the thread is given at once: it bounds memory, and how long one request may take. */
+const BATCH_TEXTS = 512;
+
+export function textEncoder(model: TextModel): Encoder {
+  return { kind: "text", open: (dataset, options) => loadTokens(dataset, model, options) };
+}
+
+/** What the tokens of a split depend on. */
+interface Encoding {
+  readonly dataset: Dataset;
+  readonly model: TextModel;
+  /** For messages. */
+  readonly name: string;
+  /** Tokens of each text at most. */
+  readonly most: number;
+  readonly corruption: ChosenCorruption | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly format: TokenFormat;
 }
 
 /**
- * Encodes a split into the cache, or finds it there. Without a cache, or with one whose disk refuses, tokens are held in memory. Throws DataError naming
- * the first text that cannot be read, CheckpointError for a tokenizer whose tokens the model does not know.
+ * Tokenizes a split into the cache, or finds it there. A cache file that is damaged is made anew; without a cache, or with one whose disk refuses,
+ * tokens are held in memory. Throws DataError naming the first text that is not UTF-8 or has a token that the model does not know.
  */
-async function openTexts(
+async function loadTokens(
   dataset: Dataset,
-  options: TextEncoderOptions,
-  how: EncodeOptions,
+  model: TextModel,
+  options: EncodeOptions,
 ): Promise<ExampleStore | LabelledExamples> {
-  const size = Math.min(dataset.size, how.limit ?? dataset.size);
+  const { limit, corruption, signal, maxLength, cacheDir, cacheBytes = DEFAULT_CACHE_BYTES } = options;
+  const size = Math.min(dataset.size, limit ?? dataset.size);
   const name = `${dataset.name}, split ${dataset.split}`;
-  if (size < 1) throw new DataError(`${name}: expected at least 1 text, found a limit of ${how.limit}`);
-  if (how.corruption !== undefined)
-    throw new DataError(
-      `${name}: data.corruption: expected a corruption of texts, found ${how.corruption.name}, which is one of images`,
-    );
-  const most = longestOf(options);
-  const encode = () => encoded(dataset, options, size, how.signal);
-  const { rows, fingerprint } = await cachedRows(dataset, options, size, how, encode);
-  if (rows.cut > 0)
-    how.notice?.(`${name}: ${rows.cut} of ${size} texts are longer than ${most} tokens and were cut there`);
+  if (size < 1) throw new DataError(`${name}: expected at least 1 text, found a limit of ${limit}`);
+  if (corruption !== undefined) chosenCorruption(textCorruptions, corruption, "texts");
+  const most = Math.min(model.lengths.at(-1) ?? 0, maxLength ?? Number.POSITIVE_INFINITY);
+  const format: TokenFormat = {
+    count: size,
+    idBytes: idBytesOf(model.vocabularySize),
+    hasSegments: model.hasSegments,
+  };
+  const encoding: Encoding = { dataset, model, name, most, corruption, signal, format };
+  const key = cacheDir === undefined ? undefined : await tokenCacheKey(encoding);
+  const kept = key === undefined || cacheDir === undefined ? undefined : { cacheDir, kind: KIND, key };
+  const found = kept === undefined ? undefined : await rowsFromCache(kept, format);
+  const { tokens, cut } = found ?? (await encode(encoding, kept, cacheBytes));
+  if (cut.texts > 0)
+    options.notice?.(`${name}: cut ${cut.texts} of ${size} texts after ${most} tokens; the longest has ${cut.longest}`);
   const { classes, labels, unlabelled } = dataset;
-  const store = {
-    name,
-    size,
-    lengths: rows.lengths,
-    gather: (indices: Uint32Array, length: number = most) => gather(rows, indices, length, options),
+  const base = {
+    ...textExamples(name, tokens, model),
     ...(classes === undefined ? {} : { classes }),
     ...(unlabelled === undefined ? {} : { unlabelled }),
-    ...(fingerprint === undefined ? {} : { fingerprint }),
+    ...(key === undefined ? {} : { fingerprint: key }),
   } as const;
-  return labels === undefined ? store : { ...store, labels: labels.slice(0, size) };
+  return labels === undefined ? base : { ...base, labels: labels.slice(0, size) };
 }
 
-function longestOf({ lengths }: TextEncoderOptions): number {
-  return lengths.at(-1) ?? 0;
+/** Tokens as the examples of a model: `input_ids`, `attention_mask` and, where the model has segments, `token_type_ids`, [B, T], padded on the right. */
+function textExamples(
+  name: string,
+  tokens: TokenRows,
+  { lengths, hasSegments, padId, tokenizer }: TextModel,
+): ExampleStore {
+  const pad = padId ?? tokenizer.padId ?? 0;
+  return {
+    name,
+    size: tokens.lengths.length,
+    lengths: tokens.lengths,
+    gather: (indices, length) => {
+      const needed = indices.reduce((longest, index) => Math.max(longest, tokens.lengths[index] ?? 0), 0);
+      const width = length ?? paddedLength(lengths, needed);
+      if (needed > width)
+        throw new DataError(
+          `${name}: expected a length of at least ${needed} tokens, found ${width}: a bug, please report it`,
+        );
+      const ids = new Int32Array(indices.length * width).fill(pad);
+      const mask = new Uint8Array(indices.length * width);
+      const segments = hasSegments ? new Uint8Array(indices.length * width) : undefined;
+      for (const [position, index] of indices.entries()) {
+        tokens.copy(index, position * width, ids, segments);
+        mask.fill(1, position * width, position * width + (tokens.lengths[index] ?? 0));
+      }
+      const values: [string, ExampleValues][] = [
+        ["input_ids", ids],
+        ["attention_mask", mask],
+      ];
+      if (segments !== undefined) values.push(["token_type_ids", segments]);
+      return new Map(values);
+    },
+  };
 }
 
-async function cachedRows(
-  dataset: Dataset,
-  options: TextEncoderOptions,
-  size: number,
-  { cacheDir, cacheBytes = DEFAULT_CACHE_BYTES }: EncodeOptions,
-  encode: () => AsyncIterable<TokenChunk>,
-): Promise<{ readonly rows: TokenRows; readonly fingerprint?: string }> {
-  if (cacheDir === undefined) return { rows: await tokensInMemory(encode) };
-  const key = await tokenCacheKey(dataset, options, size);
-  const rows =
-    (await readTokenCache(cacheDir, key)) ??
-    (await fillTokenCache(cacheDir, key, cacheBytes, encode)) ??
-    (await tokensInMemory(encode));
-  return { rows, fingerprint: key };
-}
-
-/** The hash (hex) of the first `size` texts and of what their tokens depend on. */
-async function tokenCacheKey(
-  dataset: Dataset,
-  { tokenizer, lengths }: TextEncoderOptions,
-  size: number,
-): Promise<string> {
-  const facts = [TOKENIZER_VERSION, tokenizer.fingerprint, lengths.at(-1), size, dataset.second !== undefined];
+/** The hash (hex) of the texts and of all that their tokens depend on. */
+async function tokenCacheKey({ dataset, model, most, corruption, format }: Encoding): Promise<string> {
+  const corrupted = corruption === undefined ? [] : [TEXT_CORRUPTION_VERSION, corruption];
+  const facts = [CACHE_VERSION, TOKENIZER_VERSION, model.tokenizer.fingerprint, most, format, ...corrupted];
   const hash = createHash("sha256").update(JSON.stringify(facts));
-  for (let index = 0; index < size; index++)
+  for (let index = 0; index < format.count; index++) {
     // The length keeps the borders between texts apart.
-    for (const text of [await dataset.encoded(index), await dataset.second?.(index)])
-      if (text !== undefined) hash.update(`;${text.byteLength};`).update(text);
+    const text = await dataset.encoded(index);
+    hash.update(`;${text.byteLength};`).update(text);
+    const second = await dataset.second?.(index);
+    if (second !== undefined) hash.update(`,${second.byteLength};`).update(second);
+  }
   return hash.digest("hex");
 }
 
-async function* encoded(
-  dataset: Dataset,
-  options: TextEncoderOptions,
-  size: number,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<TokenChunk> {
-  const { tokenizer, vocabularySize } = options;
-  for (let first = 0; first < size; first += TEXTS_AT_ONCE) {
-    signal?.throwIfAborted();
-    const places = Array.from({ length: Math.min(TEXTS_AT_ONCE, size - first) }, (_, offset) => first + offset);
-    const texts: string[] = [];
-    const seconds: string[] = [];
-    for (const index of places) {
-      texts.push(decoded(await dataset.encoded(index), dataset.locate(index)));
-      if (dataset.second !== undefined) seconds.push(decoded(await dataset.second(index), dataset.locate(index)));
+/** Texts that were cut, and what the longest of them would have had. */
+interface Cut {
+  texts: number;
+  longest: number;
+}
+
+interface Encoded {
+  readonly tokens: TokenRows;
+  readonly cut: Cut;
+}
+
+type Place = Parameters<typeof findCached>[0];
+
+/** The last eight bytes of a file say what was cut. */
+const CUT_BYTES = 8;
+
+async function rowsFromCache(place: Place, format: TokenFormat): Promise<Encoded | undefined> {
+  const length = await findCached(place);
+  if (length === undefined || length < CUT_BYTES) return undefined;
+  const path = cacheFile(place);
+  const tokens = tokensInFile(path, length - CUT_BYTES, format);
+  return tokens === undefined ? undefined : { tokens, cut: readCut(path, length) };
+}
+
+function readCut(path: string, length: number): Cut {
+  const bytes = Buffer.alloc(CUT_BYTES);
+  readAt(path, bytes, length - CUT_BYTES);
+  return { texts: bytes.readInt32LE(0), longest: bytes.readInt32LE(4) };
+}
+
+async function encode(encoding: Encoding, place: Place | undefined, mostBytes: number): Promise<Encoded> {
+  const { format } = encoding;
+  const cut: Cut = { texts: 0, longest: 0 };
+  const lengths = new Int32Array(format.count);
+  const run = async (append: (content: Uint8Array) => Promise<void>) => {
+    Object.assign(cut, { texts: 0, longest: 0 });
+    for (let first = 0; first < format.count; first += BATCH_TEXTS) {
+      const batch = await tokenBatch(encoding, first, Math.min(BATCH_TEXTS, format.count - first));
+      count(batch, cut);
+      lengths.set(batch.lengths, first);
+      await append(rowsOf(batch, format));
     }
-    const pairs = dataset.second === undefined ? undefined : seconds;
-    const { ids, segments, lengths, wholeLengths } = await tokenizer.encode(texts, longestOf(options), pairs);
-    const unknown = ids.find((id) => id < 0 || id >= vocabularySize);
-    if (unknown !== undefined)
-      throw new CheckpointError(
-        `${tokenizer.file}: token ${unknown}: expected one of the model's ${vocabularySize} (vocab_size of config.json); take the tokenizer files of that model`,
+  };
+  if (place !== undefined) {
+    const isFilled = await fillCache(place, { mostBytes }, async (append) => {
+      await run(append);
+      await append(lengthsOf(lengths));
+      await append(lengthsOf(Int32Array.of(cut.texts, cut.longest)));
+    });
+    const found = isFilled ? await rowsFromCache(place, format) : undefined;
+    if (found !== undefined) return found;
+  }
+  const chunks: Uint8Array[] = [];
+  await run(async (content) => {
+    chunks.push(content);
+  });
+  return { tokens: tokensInMemory(Buffer.concat(chunks), lengths, format), cut };
+}
+
+function count({ lengths, wholeLengths }: TokenBatch, cut: Cut): void {
+  for (const [index, length] of lengths.entries()) {
+    const whole = wholeLengths[index] ?? 0;
+    if (whole > length) cut.texts += 1;
+    if (whole > length) cut.longest = Math.max(cut.longest, whole);
+  }
+}
+
+/** Tokens of examples `first` .. `first + count - 1`. */
+async function tokenBatch(encoding: Encoding, first: number, count: number): Promise<TokenBatch> {
+  const { dataset, model, most, corruption, signal } = encoding;
+  signal?.throwIfAborted();
+  const { texts, seconds } = await readTexts(dataset, corruption, first, count);
+  const batch = await model.tokenizer.encode(texts, most, seconds);
+  requireKnown(encoding, batch, first);
+  return batch;
+}
+
+function requireKnown({ dataset, model }: Encoding, { ids, lengths }: TokenBatch, first: number): void {
+  let at = 0;
+  for (const [position, length] of lengths.entries()) {
+    const strange = ids.subarray(at, at + length).find((id) => id >= model.vocabularySize);
+    at += length;
+    if (strange !== undefined)
+      throw new DataError(
+        `${dataset.locate(first + position)}: expected tokens below the model's vocab_size ${model.vocabularySize} (${model.vocabularySource}), found ${strange} from ${model.tokenizer.file}; take the tokenizer files that belong to the model`,
       );
-    const cut = wholeLengths.filter((whole, text) => whole > (lengths[text] ?? 0)).length;
-    yield { tokens: Uint32Array.from(ids, (id, at) => packed(id, segments[at] ?? 0)), lengths, cut };
   }
-}
-
-function decoded(bytes: Uint8Array, where: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (cause) {
-    throw new DataError(`${where}: expected a text in UTF-8, found other bytes; convert it to UTF-8`, { cause });
-  }
-}
-
-function gather(
-  rows: TokenRows,
-  indices: Uint32Array,
-  length: number,
-  { tokenizer, inputs }: TextEncoderOptions,
-): ReadonlyMap<string, ExampleValues> {
-  const tokensBT = new Int32Array(indices.length * length).fill(tokenizer.padId ?? 0);
-  const maskBT = new Uint8Array(indices.length * length);
-  const segmentsBT = new Uint8Array(indices.length * length);
-  for (const [row, index] of indices.entries()) {
-    const own = rows.at(index);
-    if (own.length > length)
-      throw new RangeError(`text ${index} has ${own.length} tokens, and was to be padded to ${length}`);
-    for (const [position, value] of own.entries()) {
-      const at = row * length + position;
-      tokensBT[at] = tokenOf(value);
-      segmentsBT[at] = segmentOf(value);
-      maskBT[at] = 1;
-    }
-  }
-  const segments = inputs.segments === undefined ? [] : ([[inputs.segments, segmentsBT]] as const);
-  return new Map<string, ExampleValues>([[inputs.tokens, tokensBT], [inputs.mask, maskBT], ...segments]);
 }

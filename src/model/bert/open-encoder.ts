@@ -1,9 +1,10 @@
 /** The encoder of the examples of a text model: the folder's own tokenizer, with the lengths that the model's graphs have. */
+import { join } from "node:path";
 import type { Encoder } from "../../data/encoder.js";
 import { textEncoder } from "../../data/text/text-encoder.js";
 import { openTextTokenizer } from "../../data/text/text-tokenizer.js";
 import type { Model } from "../family.js";
-import { MASK, SEGMENTS, TOKENS } from "./encoder.js";
+import { SEGMENTS } from "./encoder.js";
 
 export interface EncoderWanted {
   readonly folder: string;
@@ -16,11 +17,11 @@ export interface EncoderWanted {
 
 /** Throws CheckpointError for a folder without a tokenizer that is read. */
 export async function openEncoder({ folder, vocabularySize, longest, model }: EncoderWanted): Promise<Encoder> {
-  const segments = model.inputs(1).has(SEGMENTS) ? { segments: SEGMENTS } : {};
   return textEncoder({
     tokenizer: await openTextTokenizer(folder),
     vocabularySize,
+    vocabularySource: join(folder, "config.json"),
     lengths: model.lengths ?? [longest],
-    inputs: { tokens: TOKENS, mask: MASK, ...segments },
+    hasSegments: model.inputs(1).has(SEGMENTS),
   });
 }
