@@ -28,7 +28,14 @@ async function written(source: ExampleSource, split: string) {
     examples: source,
     head: { ...head, classes: source.classes ?? [] },
   };
-  const suite = { name: "s", base: "/base", textModel: undefined, logitScale: undefined, tasks: [task] };
+  const suite = {
+    name: "s",
+    base: "/base",
+    textModel: undefined,
+    logitScale: undefined,
+    features: undefined,
+    tasks: [task],
+  };
   const files = initFiles(suite, "paper", directory, { absolute: false });
   for (const [name, text] of files) {
     mkdirSync(dirname(join(directory, name)), { recursive: true });
