@@ -11,9 +11,7 @@ const FOLDER = join(import.meta.dirname, "tokenizers");
 const texts = z.array(z.string()).parse(JSON.parse(readFileSync(join(FOLDER, "texts.json"), "utf8")));
 const expectedSchema = z.object({
   singles: z.array(z.string()),
-  pairs: z.array(
-    z.object({ first: z.number(), pair: z.boolean(), most: z.number().nullable(), digest: z.string() }),
-  ),
+  pairs: z.array(z.object({ first: z.number(), pair: z.boolean(), most: z.number().nullable(), digest: z.string() })),
 });
 
 const digest = (values: string): string => createHash("sha256").update(values).digest("hex").slice(0, 12);

@@ -32,14 +32,16 @@ describe.each([...textCorruptions.keys()])("%s", (name) => {
   });
 
   it("is refused beyond five severities", () => {
-    expect(() => of(name, 6)).toThrow(`data.corruption_severity: expected one of 1, 2, 3, 4, 5 with corruption ${name}, found 6`);
+    expect(() => of(name, 6)).toThrow(
+      `data.corruption_severity: expected one of 1, 2, 3, 4, 5 with corruption ${name}, found 6`,
+    );
   });
 });
 
 it("typing errors are in the documented shares of words, within them", () => {
   const shares = [1, 2, 3, 4, 5].map((severity) => changed(of("typos", severity)));
+  // A swap of two equal letters changes nothing.
   for (const [index, share] of [0.1, 0.2, 0.3, 0.45, 0.6].entries())
-    // A swap of two equal letters changes nothing.
     expect(Math.abs((shares[index] ?? 0) - share)).toBeLessThan(0.08);
   for (const [index, word] of of("typos", 5).split(" ").entries()) {
     const before = LONG.split(" ")[index] ?? "";
@@ -58,7 +60,9 @@ it("typing errors keep marks with their letters", () => {
 
 it("dropped words are in the documented shares, and one stays", () => {
   for (const [index, share] of [0.05, 0.1, 0.2, 0.3, 0.4].entries()) {
-    const left = of("dropped_words", index + 1).trim().split(/\s+/).length;
+    const left = of("dropped_words", index + 1)
+      .trim()
+      .split(/\s+/).length;
     expect(Math.abs(1 - left / 400 - share)).toBeLessThan(0.06);
   }
   for (let index = 0; index < 50; index++) expect(of("dropped_words", 5, "one two", index).trim()).not.toBe("");
