@@ -25,6 +25,7 @@ function texts(values: readonly (string | Uint8Array)[], seconds?: readonly stri
   const at = (index: number) => values[index] ?? "";
   return {
     name: "reviews",
+    kind: "text",
     split: "test",
     size: values.length,
     labels: Int32Array.from(values, (_, index) => index % 2),
