@@ -3,7 +3,8 @@
  * a family's an expert has, its classes, and its tensors as a head. C classes, E features, H width of a dense layer.
  */
 
-import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
+import { readAdapter } from "../checkpoint/adapter/adapter.js";
+import { type Checkpoint, checkpointOf, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { unwrappedNames } from "../checkpoint/layout/plain-names.js";
 import { requireFinite, tensorPlace } from "../checkpoint/task-vectors.js";
 import { CheckpointError } from "../errors.js";
@@ -33,9 +34,13 @@ export function findClassifier(
   for (const [architecture, why] of unreadClassifiers ?? [])
     if (architectures.includes(architecture))
       throw new CheckpointError(`${path}: the classifier of a ${architecture} is not read: ${why}`);
-  const layout = classifiers.find(({ architecture }) => architectures.includes(architecture));
-  if (layout === undefined) return undefined;
   const names = unwrappedNames(tensors.keys(), path);
+  // An adapter has no config of the model; its classifier was trained whole and lies beside the factors.
+  const layout =
+    config === undefined
+      ? classifiers.find((known) => namesOf(known).every((name) => names.has(name)))
+      : classifiers.find(({ architecture }) => architectures.includes(architecture));
+  if (layout === undefined) return undefined;
   const shape = tensors.get(names.get(layout.weight) ?? "")?.shape;
   const [classes] = shape ?? [];
   if (classes === undefined || shape?.length !== 2)
@@ -47,13 +52,24 @@ export function findClassifier(
   return { layout, classes, names: isNamed ? labels : undefined };
 }
 
+function namesOf({ weight, bias, hidden }: ClassifierLayout): readonly string[] {
+  return [weight, bias, ...(hidden === undefined ? [] : [hidden.weight, hidden.bias])];
+}
+
+/** What an expert's files hold besides or around the model: those of a checkpoint, or what a LoRA adapter has beside its factors. */
+export async function openWithClassifier(path: string): Promise<Checkpoint> {
+  const adapter = await readAdapter(path, (name) => name);
+  if (adapter === undefined) return openCheckpoint(path);
+  return checkpointOf(path, undefined, { tensors: adapter.replaced, format: adapter.format });
+}
+
 /** The head of an expert at `path` that was saved with one. Throws CheckpointError where it was not, or where it does not fit the task. */
 export async function readClassifier(
   path: string,
   family: Pick<ModelFamily, "classifiers" | "unreadClassifiers" | "title">,
   expected: { readonly task: string; readonly classes: number; readonly featureSize: number },
 ): Promise<Head> {
-  const checkpoint = await openCheckpoint(path);
+  const checkpoint = await openWithClassifier(path);
   const found = findClassifier(checkpoint, family);
   if (found === undefined)
     throw new CheckpointError(

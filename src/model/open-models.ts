@@ -8,7 +8,7 @@ import type { TowerLayout } from "../checkpoint/layout/tensor-layout.js";
 import { towerName, towerTensors } from "../checkpoint/layout/tower-names.js";
 import { refuseQuantised } from "../checkpoint/quantised.js";
 import { quote } from "../runtime/printable.js";
-import { type FoundClassifier, findClassifier } from "./classifiers.js";
+import { type FoundClassifier, findClassifier, openWithClassifier } from "./classifiers.js";
 import { familyOf } from "./families.js";
 import type { ModelFamily } from "./family.js";
 
@@ -35,10 +35,10 @@ export interface ExpertFiles {
   readonly classifier: FoundClassifier | undefined;
 }
 
-/** Looks at an expert whose base is not there yet; of an adapter nothing is known then. Throws what `openExpert` does for the expert's own files. */
-export async function lookAtExpert(path: string, family: ModelFamily): Promise<ExpertFiles | undefined> {
-  if ((await readAdapterOf(path, family.layout)) !== undefined) return undefined;
-  const checkpoint = await openCheckpoint(path);
+/** Looks at an expert whose base is not there yet; an adapter has no config. Throws what `openExpert` does for the expert's own files. */
+export async function lookAtExpert(path: string, family: ModelFamily): Promise<ExpertFiles> {
+  await readAdapterOf(path, family.layout);
+  const checkpoint = await openWithClassifier(path);
   return { config: checkpoint.config, classifier: findClassifier(checkpoint, family) };
 }
 
