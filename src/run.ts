@@ -1,6 +1,6 @@
 /**
  * A fit from beginning to end, as the method section of the paper has it: load the base, the task vectors and the frozen
- * heads; learn the coefficients by minimising the objective on unlabelled images; merge; judge. AdaMerging, Yang et al.
+ * heads; learn the coefficients by minimising the objective on unlabelled examples; merge; judge. AdaMerging, Yang et al.
  * 2024, arXiv:2310.02575. Other things one can do with a suite are in run/.
  */
 import type { RunConfig } from "./config/schema.js";
@@ -58,7 +58,7 @@ export interface FitResult {
   readonly judged: readonly Judged[];
   /** The last coefficients, constrained, [K][L]. */
   readonly coefficients: readonly (readonly number[])[];
-  /** Different images that the objective can have seen. */
+  /** Different examples that the objective can have seen. */
   readonly imagesUnique: number;
   readonly reason: "finished" | "interrupted";
 }
@@ -80,7 +80,7 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
     );
     const tracker = options.tracking && trackRun(folder.path, options.tracking, options.log);
     try {
-      await folder.writeEnvironment(environmentRecord(session.engine));
+      await folder.writeEnvironment(environmentRecord(session.engine, session.inputs.encoder.kind));
       const consumers = [folder.record, options.onEvent, estimateOnce(options.log), () => tracker?.notify()];
       const learned = await learn(config, { ...session, step, data }, options, consumers, folder, state);
       const judged =

@@ -19,7 +19,7 @@ export const evalVerb = defineVerb({
     method: { describe: "Method without learning; `adamerge methods` lists them", type: "string", requiresArg: true },
     set: { describe: "Settings of the method: key=value,key=value", type: "string", requiresArg: true },
     predictions: {
-      describe: "Write the predicted class of every image to this JSON file, a new one",
+      describe: "Write the predicted class of every example to this JSON file, a new one",
       type: "string",
       requiresArg: true,
     },

@@ -48,7 +48,7 @@ export const initVerb = defineVerb({
     head: {
       ...many,
       describe:
-        "NAME=PATH of an expert's classifier (safetensors or a state dict of PyTorch), or NAME=zero-shot: made of the classes' names; without: class prototypes from the labels",
+        "NAME=PATH of an expert's classifier (safetensors or a state dict of PyTorch), or NAME=zero-shot: made of the classes' names; without: the classifier that the expert was saved with, or else class prototypes from the labels",
     },
     "text-model": {
       describe:
@@ -223,6 +223,7 @@ async function report(
 
 function headText(head: HeadSource["head"] | undefined): string {
   if (typeof head === "string") return "file";
+  if (head !== undefined && "classifier" in head) return "classifier";
   return head !== undefined && "zero_shot" in head ? "zero-shot" : "prototypes";
 }
 

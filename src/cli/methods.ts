@@ -108,7 +108,7 @@ function methodText({ name, title, paper, unit, perTask, needsImages, settings }
     `${title} (${unit === BY_TENSOR ? `merge_method: ${name}` : name})`,
     paper,
     ...(perTask ? ["Makes one model for each task: the task must be known at inference."] : []),
-    ...(needsImages ? ["Looks at unlabelled images of every task: those of data.adapt_split."] : []),
+    ...(needsImages ? ["Looks at unlabelled examples of every task: those of data.adapt_split."] : []),
     ...settings.map(
       (setting) =>
         `  ${setting.name.padEnd(width)}  ${setting.description} (${setting.default === undefined ? "must be given" : `default ${setting.default}`})`,

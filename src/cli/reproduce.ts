@@ -34,7 +34,7 @@ export const reproduceVerb = defineVerb({
     ["reproduce mini8-findings", "Compute the table, or what is missing of it"],
     ["reproduce mini8-findings data.eval_limit=100 --dry-run", "What a smaller version would compute"],
     ["reproduce mini8-main --jobs 4", "On a machine with many cores: four models at the same time"],
-    ["reproduce clip-vit-b32-main --suite my-suite.yaml", "With models and images of one's own places"],
+    ["reproduce clip-vit-b32-main --suite my-suite.yaml", "With models and examples of one's own places"],
   ],
   async run({ experiment, overrides, suite, output, jobs, "dry-run": dryRun, search, quiet, json }, io) {
     requireJobs(jobs);

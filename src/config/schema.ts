@@ -105,17 +105,17 @@ const optimizer = z.strictObject({
 });
 
 const data = z.strictObject({
-  adapt_split: z.string().min(1).default("test").describe("Split whose images (never labels) the objective sees"),
+  adapt_split: z.string().min(1).default("test").describe("Split whose examples (never labels) the objective sees"),
   adapt_limit: positiveInt
     .nullable()
     .default(null)
-    .describe("Images per task that the objective sees, drawn by the seed; null: all of the split"),
+    .describe("Examples per task that the objective sees, drawn by the seed; null: all of the split"),
   eval_split: z
     .string()
     .min(1)
     .nullable()
     .default("test")
-    .describe("Split on which accuracy is measured; null: no labels, entropy on the images of adapt_split instead"),
+    .describe("Split on which accuracy is measured; null: no labels, entropy on the examples of adapt_split instead"),
   eval_tasks: z
     .array(z.string().min(1))
     .min(1)
@@ -138,22 +138,22 @@ const data = z.strictObject({
     ])
     .default("none")
     .describe(
-      "Done to all examples, adapted on and judged: of images as for the paper's robustness table, or of texts (typos, dropped_words, swapped_words)",
+      "Done to all examples, adapted on and judged; images: the paper's robustness table; texts: typos and the last two",
     ),
   corruption_severity: z
     .int()
     .min(1)
     .max(5)
     .default(4)
-    .describe("1 (mild) to 5, for images of Hendrycks and Dietterich; spatter has 4 and 5"),
-  batch_size: positiveInt.default(16).describe("Images per batch and task"),
+    .describe("1 (mild) to 5, for images those of Hendrycks and Dietterich; spatter has 4 and 5 only"),
+  batch_size: positiveInt.default(16).describe("Examples (images or texts) per batch and task"),
   batches_per_task: positiveInt.default(1).describe("Batches per task in one step; their losses are added"),
-  eval_batch_size: positiveInt.default(128).describe("Images per evaluation batch; does not change results"),
+  eval_batch_size: positiveInt.default(128).describe("Examples per evaluation batch; does not change results"),
   eval_every: count.default(0).describe("Steps between evaluations; 0: only at the end"),
   gradient_images: count
     .default(0)
-    .describe("Judged images per task on which evaluations compare the gradients of objective and labelled loss"),
-  eval_limit: positiveInt.nullable().default(null).describe("Images per task to evaluate on; null: all"),
+    .describe("Judged examples per task on which evaluations compare the gradients of objective and labelled loss"),
+  eval_limit: positiveInt.nullable().default(null).describe("Examples per task to evaluate on; null: all"),
   cache_gb: z
     .number()
     .gt(0)
@@ -183,7 +183,9 @@ export const runConfigSchema = z
       .number()
       .min(0)
       .default(0)
-      .describe("Memory a step may take besides mapped task vectors, in GB: its images are split to fit; 0: no limit"),
+      .describe(
+        "Memory a step may take besides mapped task vectors, in GB: its examples are split to fit; 0: no limit",
+      ),
     method: method.prefault({}).describe("The merging method"),
     granularity: z
       .enum(["task-wise", "block-wise", "layer-wise", "groups"])
@@ -206,12 +208,12 @@ export const runConfigSchema = z
     coefficients: coefficients.prefault({}).describe("The merging coefficients"),
     objective: objective.prefault({}).describe("What the coefficients minimise"),
     optimizer: optimizer.prefault({}).describe("How they are updated"),
-    data: data.prefault({}).describe("Images: splits, batches, evaluation"),
+    data: data.prefault({}).describe("Examples: splits, batches, evaluation"),
     steps: positiveInt.default(500).describe("Optimizer steps"),
     checkpoint_every: count
       .default(50)
       .describe("Steps between checkpoints to resume from; 0: only when a fit ends or is stopped"),
-    seed: z.int().min(0).max(MAX_SEED).default(0).describe("Seed of the order of the images"),
+    seed: z.int().min(0).max(MAX_SEED).default(0).describe("Seed of the order of the examples"),
     experiment: folderName
       .default("default")
       .describe("Folder of runs that belong together; the config file's name if not given"),

@@ -26,7 +26,7 @@ export function chosenCorruption<Entry extends NamedCorruption>(
   const entry = registry.get(name);
   if (entry === undefined)
     throw new ConfigError(
-      `data.corruption: expected one of ${examples} (${[...registry.keys()].join(", ")}) or none, found ${name}`,
+      `data.corruption: expected one for ${examples} (${[...registry.keys()].join(", ")}) or none, found ${name}`,
     );
   const { severities = [1, 2, 3, 4, 5] } = entry;
   if (!severities.includes(severity))

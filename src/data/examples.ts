@@ -3,12 +3,14 @@
  * given a store in which there are none.
  */
 import { DataError } from "../errors.js";
+import type { KindName } from "./kind.js";
 
 /** Values of one input of a model. */
 export type ExampleValues = Uint8Array | Int32Array | Float32Array;
 
 /** Examples without their labels: the only thing that adaptation on unlabelled data is given. */
 export interface ExampleStore {
+  readonly kind: KindName;
   /** For messages: data set and split. */
   readonly name: string;
   readonly size: number;
@@ -64,8 +66,9 @@ export function requireLabels(store: ExampleStore, where: string): LabelledExamp
 }
 
 /** The same examples (not copied) in an object that has no labels, not even hidden from the type. */
-export function withoutLabels({ name, size, classes, fingerprint, lengths, gather }: ExampleStore): ExampleStore {
+export function withoutLabels({ kind, name, size, classes, fingerprint, lengths, gather }: ExampleStore): ExampleStore {
   return {
+    kind,
     name,
     size,
     gather,

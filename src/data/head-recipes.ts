@@ -54,7 +54,7 @@ export function isClassifier(head: string | HeadRecipe): boolean {
   return typeof head !== "string" && "classifier" in head;
 }
 
-/** How a task's head is made of labelled images; undefined where it is not. */
+/** How a task's head is made of labelled examples; undefined where it is not. */
 export function prototypesOf(head: string | HeadRecipe): PrototypesRecipe | undefined {
   return typeof head !== "string" && "prototypes" in head ? head.prototypes : undefined;
 }

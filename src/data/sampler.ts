@@ -1,7 +1,7 @@
 /**
- * Which images make batch k: a pure function of (seed, task, k), so that resuming needs no sampler state.
+ * Which examples make batch k: a pure function of (seed, task, k), so that resuming needs no sampler state.
  * A split is walked through in a fresh random order per epoch; batch k takes positions k*B .. (k+1)*B - 1 of
- * the endless concatenation of those orders, so no image is dropped and a batch may cross an epoch's end.
+ * the endless concatenation of those orders, so no example is dropped and a batch may cross an epoch's end.
  */
 import { assert, DataError } from "../errors.js";
 import { createRng, permutation } from "../runtime/rng.js";
@@ -12,7 +12,7 @@ export interface BatchRequest {
   /** Counts from 0. */
   readonly step: number;
   readonly batchSize: number;
-  /** Images in the split. */
+  /** Examples in the split. */
   readonly size: number;
 }
 
@@ -27,7 +27,7 @@ export function batchIndices({ seed, task, step, batchSize, size }: BatchRequest
   assert(Number.isInteger(step) && step >= 0, `batch number ${step} is not a whole number >= 0`);
   assert(Number.isInteger(batchSize) && batchSize > 0, `batch size ${batchSize} is not a whole number > 0`);
   if (!(size > 0))
-    throw new DataError(`task ${task}: expected at least 1 image to draw batches from, found an empty split`);
+    throw new DataError(`task ${task}: expected at least 1 example to draw batches from, found an empty split`);
   const indices = new Uint32Array(batchSize);
   let position = step * batchSize;
   let filled = 0;
@@ -42,7 +42,7 @@ export function batchIndices({ seed, task, step, batchSize, size }: BatchRequest
   return indices;
 }
 
-/** Which `limit` of a split's images are used, ascending: drawn by seed and task; all of them when the split has no more. */
+/** Which `limit` of a split's examples are used, ascending: drawn by seed and task; all of them when the split has no more. */
 export function drawnIndices(
   size: number,
   limit: number,

@@ -49,7 +49,7 @@ const rowSchema = z
     setting: z
       .enum(["published", "val", "oracle"])
       .default("published")
-      .describe("Where these settings come from: the paper, a search on val, or a search on the judged images"),
+      .describe("Where these settings come from: the paper, a search on val, or a search on the judged examples"),
     published: z
       .boolean()
       .default(true)
@@ -99,7 +99,7 @@ const adaptationSchema = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe("Split whose unlabelled images the fits see; the split that is judged if not given"),
+    .describe("Split whose unlabelled examples the fits see; the split that is judged if not given"),
 });
 
 const searchSchema = z.strictObject({
@@ -108,7 +108,7 @@ const searchSchema = z.strictObject({
     .min(1)
     .default(12)
     .describe("Settings that a row may try, the same for all; a fit's steps are settings too"),
-  adapt_split: z.string().min(1).default("adapt").describe("Split whose unlabelled images the fits of a search see"),
+  adapt_split: z.string().min(1).default("adapt").describe("Split whose unlabelled examples the fits of a search see"),
   eval_split: z.string().min(1).default("val").describe("Split on which settings are chosen"),
 });
 

@@ -7,33 +7,33 @@ import type { Cell } from "./cells.js";
 export type NeedsClass =
   | "reference"
   | "no data"
-  | "unlabelled images"
+  | `unlabelled ${string}`
   | "labels for settings"
-  | "unlabelled images, labels for settings"
+  | `unlabelled ${string}, labels for settings`
   | "labels for training"
   | "task identity"
   | "oracle";
 
-export type LabelUse = "nothing" | "settings" | "training" | "settings on the judged images";
+export type LabelUse = "nothing" | "settings" | "training" | `settings on the judged ${string}`;
 
-/** The class of the row that a cell belongs to. */
-export function needsOf({ row, config }: Cell): NeedsClass {
+/** The class of the row that a cell belongs to; `examples`: what it is about, "images" or "texts". */
+export function needsOf({ row, config }: Cell, examples: string): NeedsClass {
   if (row.setting === "oracle") return "oracle";
   if (row.fit !== undefined) {
     if (readsLabels(config.objective.name)) return "labels for training";
-    return row.setting === "published" ? "unlabelled images" : "unlabelled images, labels for settings";
+    return row.setting === "published" ? `unlabelled ${examples}` : `unlabelled ${examples}, labels for settings`;
   }
   const chosen = chooseMethod(row.method ?? "", row.settings);
   if (chosen.kind === "reference") return "reference";
   if (chosen.method.perTask === true) return "task identity";
   if (chosen.method.needsImages === true)
-    return row.setting === "published" ? "unlabelled images" : "unlabelled images, labels for settings";
+    return row.setting === "published" ? `unlabelled ${examples}` : `unlabelled ${examples}, labels for settings`;
   return row.setting === "published" ? "no data" : "labels for settings";
 }
 
 /** What a cell used labels for. */
-export function labelsOf({ row, config }: Cell): LabelUse {
-  if (row.setting === "oracle") return "settings on the judged images";
+export function labelsOf({ row, config }: Cell, examples: string): LabelUse {
+  if (row.setting === "oracle") return `settings on the judged ${examples}`;
   if (row.fit !== undefined && readsLabels(config.objective.name)) return "training";
   return row.setting === "val" ? "settings" : "nothing";
 }

@@ -24,8 +24,9 @@ import { readResult } from "./results.js";
 import { searchKey, searchRow } from "./search.js";
 import { createBootstrap } from "./statistics.js";
 import { type DoneCell, summarize } from "./summarize.js";
-import { type ExperimentTable, LEGEND, labelOf, needsCells, tableCells, writeTable } from "./table-files.js";
+import { type ExperimentTable, labelOf, legendOf, needsCells, tableCells, writeTable } from "./table-files.js";
 import { tableLines } from "./table-lines.js";
+import { examplesOf } from "./table-row.js";
 
 export interface ReproduceOptions extends SessionOptions {
   /** Name or file of the experiment. */
@@ -104,7 +105,8 @@ export async function reproduce(options: ReproduceOptions): Promise<Reproduction
       points: curvePoints(result.rows),
       table: tableCells(result),
       needs: needsCells(result),
-      legend: LEGEND,
+      legend: legendOf(result),
+      examples: examplesOf(result.rows),
       file: await readFile(experiment.path, "utf8"),
     });
   }

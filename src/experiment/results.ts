@@ -1,4 +1,4 @@
-/** What is kept of one cell: accuracies, which images were right, the curve of a fit, and what it cost. One JSON file per cell. */
+/** What is kept of one cell: accuracies, which examples were right, the curve of a fit, and what it cost. One JSON file per cell. */
 import path from "node:path";
 import { z } from "zod";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
@@ -11,15 +11,17 @@ const resultSchema = z.object({
   /** Mean entropy of the predictions by task, and expected calibration error in percent. (Older results lack what is optional.) */
   entropyNats: z.record(z.string(), z.number()).optional(),
   calibrationPercent: z.record(z.string(), z.number()).optional(),
-  /** For each task one digit per image, 1 where the model was right. */
+  /** For each task one digit per example, 1 where the model was right. */
   hits: z.record(z.string(), z.string()),
-  /** Predicted class of every image, by task. */
+  /** Predicted class of every example, by task. */
   predictions: z.record(z.string(), z.array(z.int())),
   /** Evaluations along a fit. */
   curve: z.array(z.object({ step: z.int(), average: z.number(), tasks: z.record(z.string(), z.number()) })).optional(),
-  /** Unlabelled images shown to the objective, counted as often as they were shown. */
+  /** What was judged, "images" if absent. */
+  examples: z.string().optional(),
+  /** Unlabelled examples shown to the objective, counted as often as they were shown. */
   imagesPresented: z.number(),
-  /** How many of them are different images. */
+  /** How many of them are different. */
   imagesUnique: z.number().optional(),
   /** Stored beside one model. */
   extraBytes: z.number().optional(),

@@ -1,4 +1,5 @@
 /** Computes one cell: merges by a method, or fits, and judges the model. */
+import { kindOf } from "../data/kinds.js";
 import type { Evaluation } from "../optimize/evaluate.js";
 import type { TrainEvent } from "../optimize/events.js";
 import { type ChosenMethod, chooseMethod } from "../run/choose-method.js";
@@ -22,12 +23,13 @@ async function runMethod({ row, config }: Cell, options: SessionOptions): Promis
   const chosen = chooseMethod(row.method ?? "", row.settings);
   return withSession(config, options, async ({ inputs, evaluation }) => ({
     ...judgedFacts(await judgeMethod(config, inputs, chosen, evaluation)),
+    examples: kindOf(inputs.encoder.kind).many,
     ...imagesOf(chosen, inputs),
     extraBytes: extraBytesOf(chosen, inputs),
   }));
 }
 
-/** Of the methods that look at images: so many of each task, once. */
+/** Of the methods that look at examples: so many of each task, once. */
 function imagesOf(chosen: ChosenMethod, { tasks }: Inputs): Pick<CellResult, "imagesPresented" | "imagesUnique"> {
   const examples =
     chosen.kind === "merge" && chosen.method.needsImages === true ? Number(chosen.parameters.examples) : 0;
@@ -47,9 +49,9 @@ function extraBytesOf(chosen: ChosenMethod, { bundle }: Inputs): number {
 
 async function runFit({ config }: Cell, options: SessionOptions): Promise<Partial> {
   const curve: NonNullable<CellResult["curve"]> = [];
-  let [imagesPerStep, steps] = [0, 0];
+  let [imagesPerStep, steps, examples] = [0, 0, ""];
   const onEvent = (event: TrainEvent): void => {
-    if (event.type === "start") imagesPerStep = event.imagesPerStep;
+    if (event.type === "start") ({ imagesPerStep, examples } = event);
     if (event.type === "end") steps = event.step;
     if (event.type !== "evaluation" || event.labelled === undefined) return;
     const { accuracyPercent, averagePercent } = event.labelled;
@@ -65,6 +67,7 @@ async function runFit({ config }: Cell, options: SessionOptions): Promise<Partia
   return {
     ...judgedFacts(learned),
     curve,
+    examples,
     imagesPresented,
     imagesUnique: Math.min(imagesPresented, imagesUnique),
     extraBytes: 0,

@@ -8,7 +8,7 @@ import { bestStep, meanCurve } from "./fit-curves.js";
 import { labelsOf, needsOf } from "./needs.js";
 import type { CellResult } from "./results.js";
 import { type Bootstrap, deviation, mean, meanOf } from "./statistics.js";
-import type { TableRow } from "./table-row.js";
+import { examplesOf, type TableRow } from "./table-row.js";
 import type { Point } from "./vary.js";
 
 export interface DoneCell {
@@ -62,6 +62,7 @@ function summarizeRow(
   if (first === undefined) throw new RangeError("a row without results");
   const { row, adaptation } = first.cell;
   const results = entries.map(({ result }) => result);
+  const examples = examplesOf(results);
   const tasks = meanTasks(results);
   const values = Object.values(tasks);
   const averages = results.map((result) => mean(Object.values(result.tasks)));
@@ -75,7 +76,7 @@ function summarizeRow(
     method: row.name,
     point: Object.keys(row.point).length === 0 ? null : row.point,
     setting: row.setting,
-    class: needsOf(first.cell),
+    class: needsOf(first.cell, examples),
     adapted: adaptation?.name ?? null,
     average: mean(averages),
     interval: bootstrap(hits),
@@ -103,7 +104,8 @@ function summarizeRow(
       results.map((result) => result.calibrationPercent && mean(Object.values(result.calibrationPercent))),
     ),
     rank: null,
-    labels: labelsOf(first.cell),
+    labels: labelsOf(first.cell, examples),
+    ...(results.every((result) => result.examples === undefined) ? {} : { examples }),
     images: mean(results.map((result) => result.imagesPresented)),
     imagesUnique: meanOrNull(results.map((result) => result.imagesUnique)),
     extraBytes: meanOrNull(results.map((result) => result.extraBytes)),

@@ -5,7 +5,7 @@ import { markdownLine } from "../report/markdown.js";
 import { alignedText, type Cells, markdownText } from "../report/table.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { latexComment, latexText } from "./latex.js";
-import type { TableRow } from "./table-row.js";
+import { examplesOf, type TableRow } from "./table-row.js";
 import { pointText } from "./vary.js";
 
 /** What a row is called where one name must do. */
@@ -90,7 +90,7 @@ export function needsCells({ rows }: ExperimentTable): Cells {
     "class",
     "labels for",
     "evaluations",
-    "images shown",
+    `${examplesOf(rows)} shown`,
     "different",
     "extra KB",
     "entropy",
@@ -123,13 +123,17 @@ export function needsCells({ rows }: ExperimentTable): Cells {
 const whole = (value: number | null): string => (value === null ? "-" : Math.round(value).toString());
 
 /** How to read the columns. */
-export const LEGEND =
-  "Accuracies in percent. 95 %: bootstrap over images. normalized: over the expert's. over averaging: difference to weight averaging, paired. " +
-  "below: tasks below weight averaging. best step: of the mean curve, chosen on the judged images. rank: among rows that need the same, on as many suites. " +
-  "+/-: ours less the average that others report for this row.";
+export function legendOf({ rows }: ExperimentTable): string {
+  const examples = examplesOf(rows);
+  return (
+    `Accuracies in percent. 95 %: bootstrap over ${examples}. normalized: over the expert's. over averaging: difference to weight averaging, paired. ` +
+    `below: tasks below weight averaging. best step: of the mean curve, chosen on the judged ${examples}. rank: among rows that need the same, on as many suites. ` +
+    "+/-: ours less the average that others report for this row."
+  );
+}
 
 export function textOf(table: ExperimentTable): string {
-  return `${alignedText(tableCells(table))}\n\n${alignedText(needsCells(table))}\n\n${LEGEND}\n`;
+  return `${alignedText(tableCells(table))}\n\n${alignedText(needsCells(table))}\n\n${legendOf(table)}\n`;
 }
 
 export function markdownOf(table: ExperimentTable): string {
@@ -137,7 +141,7 @@ export function markdownOf(table: ExperimentTable): string {
     `# ${markdownLine(table.title)}`,
     markdownText(tableCells(table)),
     markdownText(needsCells(table)),
-    LEGEND,
+    legendOf(table),
   ];
   return `${parts.join("\n\n")}\n`;
 }

@@ -1,6 +1,6 @@
 /**
  * The lines of a table: for every row of an experiment the settings as they stand, and those that its search chose: the best on val and,
- * for comparison, the best on the judged images (oracle).
+ * for comparison, the best on the judged examples (oracle).
  */
 import { mergeMethods } from "../merge/methods/registry.js";
 import type { ChosenSettings } from "./chosen-settings.js";
@@ -46,7 +46,7 @@ export function tableLines(experiment: Experiment, chosen: ReadonlyMap<string, C
   });
 }
 
-/** Whether a row looks at unlabelled images: every fit, and some methods without learning. */
+/** Whether a row looks at unlabelled examples: every fit, and some methods without learning. */
 export function looksAtImages({
   method,
   fit,

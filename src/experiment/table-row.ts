@@ -13,7 +13,7 @@ export interface TableRow {
   readonly adapted: string | null;
   /** Percent: mean over tasks, suites and seeds. */
   readonly average: number;
-  /** 95 % bootstrap interval of the average over images. */
+  /** 95 % bootstrap interval of the average over examples. */
   readonly interval: readonly [number, number];
   /** Standard deviation of the average over suites and seeds, in points. */
   readonly deviation: number;
@@ -30,7 +30,7 @@ export interface TableRow {
   readonly tasksBelow: number | null;
   /** Of a fit: the average along its steps, as the mean over runs; null of others. */
   readonly curve: readonly { readonly step: number; readonly average: number }[] | null;
-  /** Of a fit: its best evaluated step, and how many points the end lies below it (chosen on the judged images, so an oracle's). */
+  /** Of a fit: its best evaluated step, and how many points the end lies below it (chosen on the judged examples, so an oracle's). */
   readonly best: { readonly step: number; readonly average: number; readonly regret: number } | null;
   readonly tasks: Readonly<Record<string, number>>;
   /** What others report, with ours less theirs in points: of the average, and of every task that they have. */
@@ -50,15 +50,23 @@ export interface TableRow {
   readonly rank: number | null;
   /** What labels were used for. */
   readonly labels: LabelUse;
-  /** Unlabelled images presented to the objective per run, and how many of them are different (null as above). */
+  /** What was judged, "images", "texts"; absent in results from before there were texts. */
+  readonly examples?: string;
+  /** Unlabelled examples presented to the objective per run, and how many of them are different (null as above). */
   readonly images: number;
   readonly imagesUnique: number | null;
   /** Stored beside one model; null as above. */
   readonly extraBytes: number | null;
   /** Of all runs of the row together. */
   readonly seconds: number;
-  /** What was searched to choose the settings: judgements on labelled images. */
+  /** What was searched to choose the settings: judgements on labelled examples. */
   readonly evaluations: number;
   /** Of the method, or what a search chose for a fit; defaults are left out. */
   readonly settings: Readonly<Record<string, unknown>>;
+}
+
+/** What these are about, for people: images where nothing says so, examples where they are of several kinds. */
+export function examplesOf(rows: readonly { readonly examples?: string | undefined }[]): string {
+  const [first = "images", ...others] = new Set(rows.map(({ examples = "images" }) => examples));
+  return others.length > 0 ? "examples" : first;
 }

@@ -116,6 +116,19 @@ export async function readClassifier(
   };
 }
 
+/** The tensors of an expert's classifier by their names in its files; none where it has none. Throws what `findClassifier` does. */
+export function classifierTensors(
+  checkpoint: Pick<Checkpoint, "config" | "tensors" | "path">,
+  family: Pick<ModelFamily, "classifiers" | "unreadClassifiers">,
+): ReadonlySet<string> {
+  const layout = findClassifier(checkpoint, family)?.layout;
+  if (layout === undefined) return new Set();
+  const names = unwrappedNames(checkpoint.tensors.keys(), checkpoint.path);
+  const { weight, bias, hidden } = layout;
+  const own = [weight, bias, ...(hidden === undefined ? [] : [hidden.weight, hidden.bias])];
+  return new Set(own.map((name) => names.get(name) ?? name));
+}
+
 function shownArchitecture(config: unknown): string {
   const [first] = listAt(config, "architectures");
   return typeof first === "string" ? `a ${quote(first)}` : "no architecture in config.json";

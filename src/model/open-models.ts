@@ -8,7 +8,7 @@ import type { TowerLayout } from "../checkpoint/layout/tensor-layout.js";
 import { towerName, towerTensors } from "../checkpoint/layout/tower-names.js";
 import { refuseQuantised } from "../checkpoint/quantised.js";
 import { quote } from "../runtime/printable.js";
-import { type FoundClassifier, findClassifier, openWithClassifier } from "./classifiers.js";
+import { classifierTensors, type FoundClassifier, findClassifier, openWithClassifier } from "./classifiers.js";
 import { familyOf } from "./families.js";
 import type { ModelFamily } from "./family.js";
 
@@ -52,12 +52,19 @@ function readAdapterOf(path: string, layout: TowerLayout): ReturnType<typeof rea
   return readAdapter(path, (name) => towerName(layout, name));
 }
 
-/** What is in a model's files around its tower, in a sentence; undefined where there is nothing. */
+/**
+ * What is in a model's files around its tower and is left out, in a sentence; undefined where there is nothing. `isHeadUsed`: its own classifier is a
+ * task's head.
+ */
 export function aroundTower(
-  { tensors, path }: Checkpoint,
-  { layout, title }: { readonly layout: TowerLayout; readonly title: string },
+  checkpoint: Checkpoint,
+  family: Pick<ModelFamily, "layout" | "title" | "classifiers" | "unreadClassifiers">,
+  { isHeadUsed = false } = {},
 ): string | undefined {
-  const { around } = towerTensors(layout, tensors.keys(), path);
+  const { tensors, path } = checkpoint;
+  const { layout, title } = family;
+  const used = isHeadUsed ? classifierTensors(checkpoint, family) : new Set<string>();
+  const around = towerTensors(layout, tensors.keys(), path).around.filter((name) => !used.has(name));
   if (around.length === 0) return undefined;
   const more = around.length > 3 ? ` and ${around.length - 3} more` : "";
   return `${path}: left out what is around the ${title}: ${around.slice(0, 3).map(quote).join(", ")}${more}`;

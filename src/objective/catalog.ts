@@ -7,13 +7,13 @@ export interface ObjectiveFacts {
   /** Of its values; null for a mere number. */
   readonly unit: "nats" | null;
   readonly paper: string;
-  /** What is known of each image: nothing, its label (one-hot targets), or what the task's own expert predicts for it. */
+  /** What is known of each example: nothing, its label (one-hot targets), or what the task's own expert predicts for it. */
   readonly targets: "none" | "labels" | "expert";
 }
 
 export const objectiveFacts = {
   entropy: {
-    title: "Entropy of the predictions on unlabelled images",
+    title: "Entropy of the predictions on unlabelled examples",
     label: "entropy",
     unit: "nats",
     paper: "https://arxiv.org/abs/2310.02575",
@@ -27,7 +27,7 @@ export const objectiveFacts = {
     targets: "none",
   },
   expert_divergence: {
-    title: "Divergence from the experts' own predictions on unlabelled images",
+    title: "Divergence from the experts' own predictions on unlabelled examples",
     label: "divergence from the experts",
     unit: "nats",
     paper: "https://arxiv.org/abs/1503.02531",

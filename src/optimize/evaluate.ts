@@ -5,6 +5,7 @@
 
 import { exampleBatches } from "../data/batches.js";
 import { type ExampleStore, type ExampleValues, isLabelled, type LabelledExamples } from "../data/examples.js";
+import { kindOf } from "../data/kinds.js";
 import { lookup } from "../engine/lookup.js";
 import type { Engine, Executable, Program } from "../engine/program.js";
 import { tf } from "../engine/tf.js";
@@ -21,7 +22,7 @@ export interface UnlabelledEvaluation {
   readonly images: number;
   /** Mean entropy of the predictions, in nats. */
   readonly entropyNats: number;
-  /** Predicted class per image, so that later comparisons can be paired. */
+  /** Predicted class per example, so that later comparisons can be paired. */
   readonly predictions: Int32Array;
 }
 
@@ -32,7 +33,7 @@ export interface Evaluation extends UnlabelledEvaluation {
   readonly lossNats: number;
   /** Expected calibration error in percent: how far confidence lies from accuracy, over 15 bins of confidence (Guo et al. 2017, equation 3). */
   readonly calibrationPercent: number;
-  /** 1 per image that was right, else 0. */
+  /** 1 per example that was right, else 0. */
   readonly hits: Uint8Array;
 }
 
@@ -148,23 +149,29 @@ export function judgeExamples(
   classes: number,
   store: ExampleStore,
 ): Evaluation | UnlabelledEvaluation {
-  if (isLabelled(store)) return judgeLogits(task, logitsNC, classes, store.labels);
+  if (isLabelled(store)) return judgeLogits(task, logitsNC, classes, store);
   const images = logitsNC.length / classes;
   const predictions = new Int32Array(images);
   let entropy = 0;
   for (let image = 0; image < images; image++) {
     const own = logitsNC.subarray(image * classes, (image + 1) * classes);
-    predictions[image] = predictedClass(task, own, image);
+    predictions[image] = predictedClass(task, own, store, image);
     entropy += entropyOf(own).entropyNats;
   }
   return { images, entropyNats: entropy / images, predictions };
 }
 
 /**
- * What logits [N, C] are worth for the first N labelled images: of one model, or a mean over several. Throws NumericError for a logit that is
+ * What logits [N, C] are worth for the first N labelled examples: of one model, or a mean over several. Throws NumericError for a logit that is
  * not a number.
  */
-export function judgeLogits(task: string, logitsNC: Float32Array, classes: number, labels: Int32Array): Evaluation {
+export function judgeLogits(
+  task: string,
+  logitsNC: Float32Array,
+  classes: number,
+  store: LabelledExamples,
+): Evaluation {
+  const { labels } = store;
   const images = logitsNC.length / classes;
   const predictions = new Int32Array(images);
   const hits = new Uint8Array(images);
@@ -173,7 +180,7 @@ export function judgeLogits(task: string, logitsNC: Float32Array, classes: numbe
   for (let image = 0; image < images; image++) {
     const own = logitsNC.subarray(image * classes, (image + 1) * classes);
     const label = labels[image] ?? -1;
-    const predicted = predictedClass(task, own, image);
+    const predicted = predictedClass(task, own, store, image);
     predictions[image] = predicted;
     if (predicted === label) {
       hits[image] = 1;
@@ -226,11 +233,11 @@ function softmax(logits: Float32Array): Float64Array {
   return weights.map((weight) => weight / total);
 }
 
-function predictedClass(task: string, logitsC: Float32Array, image: number): number {
+function predictedClass(task: string, logitsC: Float32Array, { kind }: ExampleStore, index: number): number {
   const predicted = argmax(logitsC);
   if (predicted >= 0) return predicted;
   throw new NumericError(
-    `task ${task}: the logits of image ${image} are not numbers; a weight or coefficient is NaN or infinite`,
+    `task ${task}: the logits of ${kindOf(kind).one} ${index} are not numbers; a weight or coefficient is NaN or infinite`,
   );
 }
 

@@ -17,6 +17,9 @@ export interface StartEvent {
   /** Steps of the whole fit; the first step event has step 1. */
   readonly steps: number;
   readonly trainableCoefficients: number;
+  /** What they are: "images", "texts". */
+  readonly examples: string;
+  /** Examples of whatever kind, as below: named when there were images alone. */
   readonly imagesPerStep: number;
   /** Parts of a step that run one after another to save memory. */
   readonly passesPerStep: number;
@@ -27,7 +30,7 @@ export interface StepEvent {
   readonly step: number;
   /** The minimised value: sum or mean over tasks, as configured. */
   readonly loss: number;
-  /** The objective of each task, mean over its images, in the order of `tasks`. */
+  /** The objective of each task, mean over its examples, in the order of `tasks`. */
   readonly taskLosses: readonly number[];
   /** L2 norm over the trainable coefficients. */
   readonly gradientNorm: number;

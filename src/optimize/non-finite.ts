@@ -33,11 +33,12 @@ export interface SuspectStep {
 
 /**
  * A sentence that says where the numbers stop to be finite in a step with these inputs (coefficients [N, K] and examples), and which
- * coefficient there is the largest.
+ * coefficient there is the largest. `examples`: what they are, for people ("images", "texts").
  */
 export async function locateNonFinite(
   { engine, options, passes }: SuspectStep,
   inputs: ReadonlyMap<string, TensorValues>,
+  examples = "examples",
 ): Promise<string> {
   const parts: string[] = [];
   const { heads, model, examplesPerTask } = options;
@@ -49,7 +50,7 @@ export async function locateNonFinite(
     const outputs = await microBatched(probe, heads.length, passes).run(wanted);
     const coefficientsNK = inputs.get(STEP_INPUT_COEFFICIENTS);
     assert(coefficientsNK instanceof Float32Array, "a step without coefficients");
-    return describe(options, parts, outputs, coefficientsNK);
+    return describe(options, parts, outputs, { coefficientsNK, examples });
   } finally {
     await probe.close();
   }
@@ -59,7 +60,7 @@ function describe(
   { bundle, heads, model }: SuspectStep["options"],
   parts: readonly string[],
   outputs: ReadonlyMap<string, Float32Array>,
-  coefficientsNK: Float32Array,
+  { coefficientsNK, examples }: { readonly coefficientsNK: Float32Array; readonly examples: string },
 ): string {
   const isBad = (value: number): boolean => !Number.isFinite(value);
   const largestIn = (prefix: string): string =>
@@ -72,7 +73,7 @@ function describe(
   const part = Math.floor(first / heads.length);
   const tasks = heads.filter((_, task) => isBad(badPT[part * heads.length + task] ?? 0)).map(({ task }) => task);
   const name = parts[part] ?? "";
-  return `the numbers are not finite from ${name} on, for the images of ${tasks.join(", ")}${largestIn(name)}`;
+  return `the numbers are not finite from ${name} on, for the ${examples} of ${tasks.join(", ")}${largestIn(name)}`;
 }
 
 /** The largest coefficient of the tensors whose names begin with `prefix`, for the end of a sentence; nothing where no tensor does. */

@@ -1,6 +1,6 @@
 /**
  * The optimisation of the coefficients: an async generator of events that knows no tracker, console or file.
- * Per step: constrain, run the compiled step on the next images of every task, sum the gradient over groups, Adam.
+ * Per step: constrain, run the compiled step on the next examples of every task, sum the gradient over groups, Adam.
  * Source: AdaMerging (Yang et al. 2024), algorithm 1. K tasks, L groups, N tensors.
  */
 import type { ExampleValues } from "../data/examples.js";
@@ -42,10 +42,12 @@ export interface TrainOptions {
   /** Tasks whose objective is minimised, in the order of the compiled step. */
   readonly adaptedTasks: readonly string[];
   /**
-   * The step's inputs but the coefficients (images, and targets where the objective has them) for a step counted from 0: a
+   * The step's inputs but the coefficients (examples, and targets where the objective has them) for a step counted from 0: a
    * pure function, so that nothing needs restoring.
    */
   readonly inputsAt: (step: number) => StepInputs;
+  /** What these are, for people: "images", "texts". */
+  readonly examples: string;
   readonly imagesPerStep: number;
   /** Parts of a step that run one after another to save memory. */
   readonly passesPerStep: number;
@@ -127,6 +129,7 @@ export async function* train(options: TrainOptions, from: TrainState): AsyncGene
     groups: grouping.groups,
     steps: schedule.steps,
     trainableCoefficients: from.rawKL.length,
+    examples: options.examples,
     imagesPerStep: options.imagesPerStep,
     passesPerStep: options.passesPerStep,
   };

@@ -18,6 +18,8 @@ export interface ExperimentReport {
   readonly needs: Cells;
   /** How to read the columns. */
   readonly legend: string;
+  /** What was judged: "images", "texts". */
+  readonly examples: string;
   /** Text of the experiment file. */
   readonly file: string;
 }
@@ -27,8 +29,9 @@ export async function writeExperimentReport(directory: string, report: Experimen
   const figures = path.join(directory, "figures");
   await makeFolder(figures);
   const legend = `<p class="lead">${escapeHtml(report.legend)}</p>`;
-  const ofTable = [averagesFigure(report.rows), tasksFigure(report.rows), stepsFigure(report.rows)];
-  const drawn = [...settingsCurves(report.points), ...ofTable];
+  const { examples } = report;
+  const ofTable = [averagesFigure(report.rows, examples), tasksFigure(report.rows), stepsFigure(report.rows, examples)];
+  const drawn = [...settingsCurves(report.points, examples), ...ofTable];
   const sections = [
     { id: "table", title: "Accuracy in percent", body: `${htmlTable(report.table)}\n${legend}` },
     ...(await figureSections(figures, drawn)),

@@ -20,6 +20,8 @@ export interface ModelCardInput {
   readonly base: string;
   readonly experts: readonly string[];
   readonly config: RunConfig;
+  /** What was adapted on and judged: "images", "texts". */
+  readonly examples: string;
   readonly coefficients: CoefficientsRecord;
   readonly rows: readonly ResultRow[];
   /** How heads were made from labels, if some were. */
@@ -33,7 +35,7 @@ const PAPER =
 
 /** The card's text. */
 export function modelCard(input: ModelCardInput): string {
-  const { config, coefficients, rows } = input;
+  const { config, coefficients, rows, examples } = input;
   const frontMatter = stringify({
     base_model: [input.base, ...input.experts].map(shownLine),
     base_model_relation: "merge",
@@ -45,8 +47,8 @@ export function modelCard(input: ModelCardInput): string {
     `A merge of ${coefficients.tasks.length} models fine-tuned from ${codeSpan(input.base)} ` +
       `(${coefficients.tasks.map(markdownLine).join(", ")}), made by adamerge ${input.version}.`,
     `## Method\n\n${methodText(config)}`,
-    `## Data\n\n${dataText(config)}${input.heads === undefined ? "" : `\n\n${input.heads}`}`,
-    ...(rows.length > 0 ? [resultsText(rows)] : []),
+    `## Data\n\n${dataText(config, examples)}${input.heads === undefined ? "" : `\n\n${input.heads}`}`,
+    ...(rows.length > 0 ? [resultsText(rows, examples)] : []),
     `## Coefficients\n\n${markdownText(coefficientCells(coefficients))}\n\n` +
       "All of them are in `coefficients.json`.",
     `## Configuration\n\n${codeBlock(shareableConfig(config), "yaml")}`,
@@ -87,27 +89,27 @@ function methodText(config: RunConfig): string {
   );
 }
 
-function resultsText(rows: readonly ResultRow[]): string {
+function resultsText(rows: readonly ResultRow[], examples: string): string {
   if (!isEntropy(rows)) return `## Accuracy\n\nIn percent.\n\n${markdownTable(rows)}`;
-  const what =
-    "Mean entropy of the predictions in nats, on the images adapted on. Lower is surer, which need not be better.";
+  const what = `Mean entropy of the predictions in nats, on the ${examples} adapted on. Lower is surer, which need not be better.`;
   return `## Entropy\n\n${what}\n\n${markdownTable(rows)}`;
 }
 
 /** Which split the coefficients saw and which one judged them; they must not be mistaken for one another. */
-export function dataText({ data, objective }: Pick<RunConfig, "data" | "objective">): string {
+export function dataText({ data, objective }: Pick<RunConfig, "data" | "objective">, examples: string): string {
   const labels = readsLabels(objective.name) ? "with their labels" : "no labels";
   const most = data.adapt_limit === null ? "" : `at most ${data.adapt_limit} per task, `;
-  const adapted = `Adapted on the images (${most}${labels}) of the ${codeSpan(data.adapt_split)} split`;
-  if (data.eval_split === null) return `${adapted}. **Its accuracy was not measured**: no labelled images were given.`;
+  const adapted = `Adapted on the ${examples} (${most}${labels}) of the ${codeSpan(data.adapt_split)} split`;
+  if (data.eval_split === null)
+    return `${adapted}. **Its accuracy was not measured**: no labelled ${examples} were given.`;
   const used = `${adapted}; accuracy measured on the ${codeSpan(data.eval_split)} split.`;
   if (data.adapt_split !== data.eval_split) return used;
   const how = readsLabels(objective.name)
     ? "with their labels: these numbers are an upper bound, not a result"
     : "test-time adaptation, as in the paper; no labels were used";
   return (
-    `${used}\n\n**The coefficients were fitted to the very images they are judged on** (${how}). ` +
-    "Do not compare these numbers with those of models that never saw the test images."
+    `${used}\n\n**The coefficients were fitted to the very ${examples} they are judged on** (${how}). ` +
+    `Do not compare these numbers with those of models that never saw the test ${examples}.`
   );
 }
 

@@ -6,7 +6,7 @@ import type { RunConfig } from "../config/schema.js";
 import { readJsonFileIfThere, readJsonLines } from "../runtime/json-file.js";
 import { type CoefficientsRecord, readCoefficients } from "../track/coefficients-file.js";
 import { readRun } from "../track/reopen-run.js";
-import { environmentKind, type RunStatus, type TrajectoryPoint } from "../track/run-folder.js";
+import { environmentKind, examplesOf, type RunStatus, type TrajectoryPoint } from "../track/run-folder.js";
 import { type Summary, summaryKind } from "./summary.js";
 
 /** One value of a curve. */
@@ -21,6 +21,8 @@ export interface RunReport {
   readonly config: RunConfig;
   readonly status: RunStatus;
   readonly environment: Readonly<Record<string, unknown>>;
+  /** What it learns from: "images", "texts". */
+  readonly examples: string;
   /** Only of a run that has finished. */
   readonly summary: Summary | undefined;
   readonly coefficients: CoefficientsRecord | undefined;
@@ -53,11 +55,13 @@ export async function readRunReport(folder: string, log: (line: string) => void)
   const file = (name: string) => path.join(folder, name);
   const hasCoefficients = (await stat(file(COEFFICIENTS_FILE)).catch(() => undefined)) !== undefined;
   const lines = (name: string) => readJsonLines(file(name), "a log of a run", log);
+  const environment = (await readJsonFileIfThere(file("environment.json"), environmentKind)) ?? {};
   return {
     folder,
     config,
     status,
-    environment: (await readJsonFileIfThere(file("environment.json"), environmentKind)) ?? {},
+    environment,
+    examples: examplesOf(environment),
     summary: await readJsonFileIfThere(file("summary.json"), summaryKind),
     coefficients: hasCoefficients ? await readCoefficients(file(COEFFICIENTS_FILE)) : undefined,
     trajectory: (await lines("trajectory.jsonl")).flatMap((line) => pointSchema.safeParse(line).data ?? []),

@@ -1,5 +1,5 @@
 /**
- * What a run comes down to: accuracies by method and task, in percent as in the papers' tables; where no image has a label, the entropies of the
+ * What a run comes down to: accuracies by method and task, in percent as in the papers' tables; where no example has a label, the entropies of the
  * predictions instead, and the rows say so.
  */
 import { z } from "zod";
@@ -9,7 +9,7 @@ import type { JsonKind } from "../runtime/json-file.js";
 export interface ResultRow {
   /** As shown in tables: `pretrained`, `task arithmetic 0.3`, `adamerging layer-wise`, ... */
   readonly method: string;
-  /** What the numbers are when they are not accuracies in percent: mean entropies of the predictions, in nats, on images without labels. */
+  /** What the numbers are when they are not accuracies in percent: mean entropies of the predictions, in nats, on examples without labels. */
   readonly measure?: "entropy_nats";
   /** Mean over the tasks. */
   readonly average: number;
@@ -63,7 +63,7 @@ export function resultRow(
   return { method, ...(measure === undefined ? {} : { measure }), average, tasks: Object.fromEntries(entries) };
 }
 
-/** Whether rows hold entropies: no image had a label. */
+/** Whether rows hold entropies: no example had a label. */
 export function isEntropy(rows: readonly ResultRow[]): boolean {
   return rows.some(({ measure }) => measure === "entropy_nats");
 }

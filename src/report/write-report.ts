@@ -51,10 +51,11 @@ export async function writeRunReport(folder: string, log: (line: string) => void
   return target;
 }
 
-function lead({ config, status, summary }: RunReport): string {
+function lead({ config, status, summary, examples: given }: RunReport): string {
   const { adapt_split, eval_split, adapt_limit } = config.data;
+  const examples = escapeHtml(given);
   const labels = readsLabels(config.objective.name) ? "with their labels" : "without their labels";
-  const most = adapt_limit === null ? "" : `at most ${adapt_limit} images per task of `;
+  const most = adapt_limit === null ? "" : `at most ${adapt_limit} ${examples} per task of `;
   const what =
     `${config.granularity} coefficients, ${config.objective.name.replaceAll("_", " ")}, ${status.step} of ${config.steps} steps` +
     `${summary === undefined ? "" : ` on ${summary.suite}`}; ${status.state}${status.error === undefined ? "" : `: ${status.error}`}`;
@@ -63,7 +64,7 @@ function lead({ config, status, summary }: RunReport): string {
     eval_split === null
       ? `<p class="warning">${learned}. Nothing was judged: without labels there are entropies, and no accuracies.</p>`
       : adapt_split === eval_split
-        ? `<p class="warning">Transductive: the coefficients were learned on ${most || "the images of "}<code>${escapeHtml(eval_split)}</code> that they are judged on, ${labels}${readsLabels(config.objective.name) ? ": an upper bound" : ", as the paper does"}.</p>`
+        ? `<p class="warning">Transductive: the coefficients were learned on ${most || `the ${examples} of `}<code>${escapeHtml(eval_split)}</code> that they are judged on, ${labels}${readsLabels(config.objective.name) ? ": an upper bound" : ", as the paper does"}.</p>`
         : `<p>${learned}, judged on <code>${escapeHtml(eval_split)}</code>.</p>`;
   return `<p class="lead">${escapeHtml(what)}</p>\n${adapted}`;
 }
@@ -74,7 +75,7 @@ function tableSection({ summary }: RunReport): Section[] {
   return [{ id: "table", title, body: htmlTable(resultCells(summary.rows), summary.rows.length - 1) }];
 }
 
-function costSection({ config, summary, metrics, environment }: RunReport): Section {
+function costSection({ config, summary, metrics, environment, examples }: RunReport): Section {
   const speeds = metrics.flatMap((line) => line["time/images_per_second"] ?? []).sort((a, b) => a - b);
   const steps = speeds.length;
   const { batch_size, batches_per_task } = config.data;
@@ -82,8 +83,8 @@ function costSection({ config, summary, metrics, environment }: RunReport): Sect
     ["quantity", "value"],
     ...(summary === undefined ? [] : [["wall time, evaluations included", `${summary.seconds.toFixed(1)} s`]]),
     ["steps", String(steps)],
-    ["images per task and step", String(batch_size * batches_per_task)],
-    ["images per second, median", (speeds[Math.floor(steps / 2)] ?? Number.NaN).toFixed(0)],
+    [`${examples} per task and step`, String(batch_size * batches_per_task)],
+    [`${examples} per second, median`, (speeds[Math.floor(steps / 2)] ?? Number.NaN).toFixed(0)],
     ...["engine", "device", "cpu", "os", "node"].flatMap((key) => {
       const value = environment[key];
       return typeof value === "string" ? [[key, value]] : [];

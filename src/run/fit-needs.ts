@@ -3,6 +3,8 @@ import { statfs } from "node:fs/promises";
 import { freemem } from "node:os";
 import { dirname } from "node:path";
 import type { RunConfig } from "../config/schema.js";
+import type { KindName } from "../data/kind.js";
+import { kindOf } from "../data/kinds.js";
 import type { Model } from "../model/family.js";
 import type { TrainEvent } from "../optimize/events.js";
 import { estimateStepBytes, microBatches } from "../optimize/step-memory.js";
@@ -12,6 +14,8 @@ import { duration } from "../track/terminal.js";
 /** The models of a run, compared and fit to be merged; nothing has been computed. */
 export interface ComparedModels {
   readonly model: Pick<Model, "tensors" | "valuesPerExample" | "lengths">;
+  /** Of the examples. */
+  readonly kind: KindName;
   /** Merged. */
   readonly tasks: number;
   /** For models with lengths: the longest that steps take; absent while the examples are not known. */
@@ -27,6 +31,8 @@ export interface FitNeeds {
   readonly isMost?: boolean;
   /** Parts of a step that run one after another. */
   readonly passes: number;
+  /** What the examples are, for people: "images", "texts". */
+  readonly examples: string;
   readonly imagesPerStep: number;
   /** Base and task vectors in the cache, which are mapped. */
   readonly bundleBytes: number;
@@ -44,7 +50,7 @@ const SUGGESTED_SHARE = 0.8;
 
 /** Throws ConfigError when memory_gb is too small for a step. */
 export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheDir: string): Promise<FitNeeds> {
-  const { model, tasks, longest } = models;
+  const { model, kind, tasks, longest } = models;
   const isMost = model.lengths !== undefined && longest === undefined;
   const examplesPerTask = config.data.batch_size * config.data.batches_per_task;
   const isHalf = config.task_vectors.dtype === "float16";
@@ -61,6 +67,7 @@ export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheD
     freeMemoryBytes: freemem(),
     ...(most === undefined ? {} : { longest: most, isMost }),
     passes,
+    examples: kindOf(kind).many,
     imagesPerStep: examplesPerTask * tasks,
     bundleBytes: elements * (F32_BYTES + tasks * (isHalf ? F16_BYTES : F32_BYTES)),
     modelBytes: config.save_model ? elements * F32_BYTES : 0,
@@ -71,19 +78,20 @@ export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheD
 
 /** Lines for people; warnings say what to do. */
 export function needsLines(needs: FitNeeds): readonly string[] {
-  const { memoryBytes, freeMemoryBytes, passes, imagesPerStep, bundleBytes, modelBytes, longest, isMost } = needs;
+  const { memoryBytes, freeMemoryBytes, passes, imagesPerStep, bundleBytes, modelBytes, longest, isMost, examples } =
+    needs;
   const about = isMost === true ? "at most" : "about";
   const padded = longest === undefined ? "" : `, padded to ${longest} at most`;
   const inPasses = passes > 1 ? ` in ${passes} passes` : "";
   const lines = [
-    `memory: ${about} ${bytesText(memoryBytes)} for a step of ${imagesPerStep} images${inPasses}${padded}, ${bytesText(freeMemoryBytes)} free; task vectors are mapped from the disk`,
+    `memory: ${about} ${bytesText(memoryBytes)} for a step of ${imagesPerStep} ${examples}${inPasses}${padded}, ${bytesText(freeMemoryBytes)} free; task vectors are mapped from the disk`,
     `disk: ${bytesText(bundleBytes)} of task vectors in the cache${free(needs.freeCacheBytes)}` +
       (modelBytes === 0 ? "" : `, ${bytesText(modelBytes)} for the merged model${free(needs.freeOutputBytes)}`),
   ];
   if (memoryBytes > freeMemoryBytes && isMost !== true) {
     const budget = Math.max(1, Math.floor((freeMemoryBytes * SUGGESTED_SHARE) / 1e9));
     lines.push(
-      `warning: a step needs more memory than is free; set memory_gb=${budget} to split its images, task_vectors.dtype=float16, or end other programs`,
+      `warning: a step needs more memory than is free; set memory_gb=${budget} to split its ${examples}, task_vectors.dtype=float16, or end other programs`,
     );
   }
   if (needs.freeOutputBytes !== undefined && modelBytes > needs.freeOutputBytes)

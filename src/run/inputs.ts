@@ -1,5 +1,5 @@
 /**
- * Everything a run reads: suite, checkpoints, bundle, heads and images, checked against one another before any
+ * Everything a run reads: suite, checkpoints, bundle, heads and examples, checked against one another before any
  * computation starts.
  */
 import { stat } from "node:fs/promises";
@@ -18,6 +18,7 @@ import type { ChosenCorruption } from "../data/corruption.js";
 import { openDataset } from "../data/dataset.js";
 import type { Encoder } from "../data/encoder.js";
 import { type ExampleStore, type LabelledExamples, requireLabels, withoutLabels } from "../data/examples.js";
+import { isClassifier } from "../data/head-recipes.js";
 import { openSuite, type Suite, type SuiteTask } from "../data/suite.js";
 import { ConfigError } from "../errors.js";
 import { frozenBundle, withFrozen } from "../merge/frozen.js";
@@ -51,9 +52,9 @@ export interface Inputs {
   readonly judged: readonly SuiteTask[];
   /** Of the judged tasks. */
   readonly judgedHeads: readonly Head[];
-  /** Of all images that are read. */
+  /** Of all examples that are read. */
   readonly corruption: ChosenCorruption | undefined;
-  /** What the cache of decoded images may take on the disk. */
+  /** What the cache of encoded examples may take on the disk. */
   readonly cacheBytes: number;
   /** Where the hub's data sets come from; undefined: the suite's data sets are directories. */
   readonly hub: Hub | undefined;
@@ -93,13 +94,10 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   // Experts are saved as towers alone too, which have no projection.
   const tensors = model.tensors.map((tensor) => ({ ...tensor, isOptional: tensor.name === projection }));
   failOnProblems(await compareCheckpoints(base, experts, tensors, layout));
-  for (const checkpoint of [base, ...experts.map((expert) => expert.checkpoint)]) {
-    const around = aroundTower(checkpoint, family);
-    if (around !== undefined) log(`notice: ${around}`);
-  }
+  for (const around of surroundings({ base, experts, tasks }, family)) log(`notice: ${around}`);
   const unprojected = withoutProjection(experts, model);
   if (unprojected !== undefined) log(`notice: ${unprojected}`);
-  await onCompared?.({ model, tasks: tasks.length });
+  await onCompared?.({ model, kind: encoder.kind, tasks: tasks.length });
   const names = tensors.map(({ name }) => name);
   const saved = options.isSaved === true ? await planSavedModel(suite.base, names) : undefined;
   for (const said of saved?.notices ?? []) log(`notice: ${said}`);
@@ -144,6 +142,19 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
     hub,
     notice,
   };
+}
+
+/** What is left out of models, in sentences. What is around a base is not, where the merged model is saved with all that is in it. */
+function surroundings(
+  { base, experts, tasks }: Pick<Inputs, "base" | "tasks"> & { readonly experts: readonly Expert[] },
+  family: ModelFamily,
+): readonly string[] {
+  const ofBase = family.saved === undefined ? undefined : aroundTower(base, family);
+  const ofExperts = experts.map(({ checkpoint }, index) => {
+    const head = tasks[index]?.head;
+    return aroundTower(checkpoint, family, { isHeadUsed: head !== undefined && isClassifier(head) });
+  });
+  return [ofBase, ...ofExperts].filter((sentence) => sentence !== undefined);
 }
 
 /** Those that suite.yaml names, if the family has them; undefined: those that the base's own files say. */

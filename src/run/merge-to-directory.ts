@@ -3,7 +3,8 @@ import { saveCheckpoint } from "../checkpoint/checkpoint.js";
 import { formerCheckpoint } from "../checkpoint/former-checkpoint.js";
 import { readStoredBytes } from "../checkpoint/stored-tensor.js";
 import type { RunConfig } from "../config/schema.js";
-import { prototypesOf, zeroShotOf } from "../data/head-recipes.js";
+import { isClassifier, prototypesOf, zeroShotOf } from "../data/head-recipes.js";
+import { kindOf } from "../data/kinds.js";
 import type { SuiteTask } from "../data/suite.js";
 import { CheckpointError } from "../errors.js";
 import { readMergedTensor } from "../merge/merged-weights.js";
@@ -121,17 +122,25 @@ export async function writeMergedModel(
   });
 }
 
-/** What heads were made of, labels above all; undefined: they are files. */
-function headText(tasks: readonly SuiteTask[]): string | undefined {
+/** Where heads are from, and what they were made of, labels above all; undefined: they are files. */
+function headText(tasks: readonly SuiteTask[], examples: string): string | undefined {
   const prototypes = tasks.flatMap(({ name, head }) => {
     const recipe = prototypesOf(head);
     return recipe === undefined ? [] : [`${name} (\`${recipe.split}\`, features of the ${recipe.model})`];
   });
+  const classifiers = tasks.flatMap(({ name, head }) => (isClassifier(head) ? [name] : []));
   const zeroShot = tasks.flatMap(({ name, head }) => (zeroShotOf(head) === undefined ? [] : [name]));
   const sentences = [
+    ...(classifiers.length === 0
+      ? []
+      : [
+          `The heads of these tasks are the classifiers that their experts were saved with, which are not in this model: ${classifiers.join(", ")}.`,
+        ]),
     ...(prototypes.length === 0
       ? []
-      : [`The heads of these tasks are class prototypes of labelled images of a split: ${prototypes.join(", ")}.`]),
+      : [
+          `The heads of these tasks are class prototypes of labelled ${examples} of a split: ${prototypes.join(", ")}.`,
+        ]),
     ...(zeroShot.length === 0
       ? []
       : [`The heads of these tasks are text features of the classes' names: ${zeroShot.join(", ")}.`]),
@@ -141,19 +150,21 @@ function headText(tasks: readonly SuiteTask[]): string | undefined {
 
 /** The model card of a merge of this suite. */
 export function cardOf(
-  { suite, tasks }: Inputs,
+  { suite, tasks, encoder }: Inputs,
   config: RunConfig,
   coefficients: CoefficientsRecord,
   rows: readonly ResultRow[],
 ): string {
+  const examples = kindOf(encoder.kind).many;
   return modelCard({
     name: `${suite.name} merged by adamerge`,
     base: `${suite.name}/base`,
     experts: tasks.map((task) => `${suite.name}/${task.name}`),
     config,
+    examples,
     coefficients,
     rows,
-    heads: headText(tasks),
+    heads: headText(tasks, examples),
     version: packageVersion(),
   });
 }

@@ -24,7 +24,7 @@ export interface EvaluateOptions {
   /** By task; those without labels are judged by entropy. */
   readonly examples: ReadonlyMap<string, ExampleStore>;
   readonly limit: number | undefined;
-  /** For merging methods that look at images. */
+  /** For merging methods that look at examples. */
   readonly probe?: ModelProbe;
   /** What one method found out about the whole model, for when it merges again with settings that do not change that. */
   readonly findings?: Map<string, unknown>;
@@ -82,7 +82,7 @@ export async function judgeMethod(
   return judge(options);
 }
 
-/** Merges once, for as many judgements (on other images) as one likes. */
+/** Merges once, for as many judgements (on other examples) as one likes. */
 export async function prepareMethod(
   { seed }: RunConfig,
   inputs: Inputs,
@@ -158,7 +158,7 @@ async function evaluateEach(
   return results;
 }
 
-/** The mean of the models' logits on every image, summed in float64. */
+/** The mean of the models' logits on every example, summed in float64. */
 async function evaluateEnsemble(
   models: readonly (() => Promise<ReadonlyMap<string, Float32Array>>)[],
   { classifier, examples, limit, signal }: EvaluateOptions,
@@ -229,11 +229,11 @@ export function rowOf(method: string, tasks: readonly string[], results: Evaluat
 const isScored = (evaluation: Evaluation | UnlabelledEvaluation): evaluation is Evaluation =>
   "accuracyPercent" in evaluation;
 
-/** Evaluations of labelled images, for code that has made sure of the labels. */
+/** Evaluations of labelled examples, for code that has made sure of the labels. */
 export function scoredEvaluations(evaluations: Evaluations): ReadonlyMap<string, Evaluation> {
   return new Map(
     [...evaluations].map(([task, evaluation]): [string, Evaluation] => {
-      assert(isScored(evaluation), `the images of ${task} have no labels`);
+      assert(isScored(evaluation), `the examples of ${task} have no labels`);
       return [task, evaluation];
     }),
   );

@@ -1,6 +1,6 @@
 /**
  * A fit tried and not run: everything is opened, compared and compiled as for a fit, one step and one evaluation batch are timed, and no run
- * is begun. What is built for it (task vectors, decoded images, heads) stays in the cache, where the fit finds it.
+ * is begun. What is built for it (task vectors, encoded examples, heads) stays in the cache, where the fit finds it.
  */
 import type { RunConfig } from "../config/schema.js";
 import { type ExampleBatch, examplePlaces, filledBatch } from "../data/batches.js";
@@ -25,7 +25,7 @@ export interface FitPlan {
   readonly needs: FitNeeds;
   /** One step, timed after one that warmed up. */
   readonly stepSeconds: number;
-  /** All judged images once, from one batch. */
+  /** All judged examples once, from one batch. */
   readonly evaluationSeconds: number;
   /** Steps and evaluations of the whole fit. */
   readonly totalSeconds: number;
@@ -55,13 +55,13 @@ export async function planSession(config: RunConfig, session: Session, cacheDir:
   await step.close();
   const evaluationSeconds = await timedEvaluation(session, config);
   const { steps } = config;
-  const { model, tasks, grouping, suite } = inputs;
+  const { model, encoder, tasks, grouping, suite } = inputs;
   return {
     suite: suite.name,
     tasks: tasks.map(({ name }) => name),
     coefficients: tasks.length * grouping.groups.length,
     steps,
-    needs: await fitNeeds(config, { model, tasks: tasks.length, longest }, cacheDir),
+    needs: await fitNeeds(config, { model, kind: encoder.kind, tasks: tasks.length, longest }, cacheDir),
     stepSeconds,
     evaluationSeconds,
     totalSeconds: totalSeconds({ stepSeconds, evaluationSeconds }, config),
@@ -83,7 +83,7 @@ export function planLines(plan: FitPlan): readonly string[] {
   return [
     `fit: ${coefficients} coefficients of ${tasks.length} tasks (${tasks.join(", ")})`,
     ...needsLines(plan.needs),
-    `time: about ${duration(plan.totalSeconds)} in all: ${steps} steps of ${stepSeconds.toPrecision(2)} s (one was timed), ${evaluationSeconds.toPrecision(2)} s for judging all images once`,
+    `time: about ${duration(plan.totalSeconds)} in all: ${steps} steps of ${stepSeconds.toPrecision(2)} s (one was timed), ${evaluationSeconds.toPrecision(2)} s for judging all ${plan.needs.examples} once`,
   ];
 }
 

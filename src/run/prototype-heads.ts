@@ -1,11 +1,12 @@
 /**
- * Heads of tasks that have no classifier but labelled images: class prototypes (model/prototypes.ts) from the features of the task's expert, or
- * of the base. Built once and kept under `<cache>/heads`, named by the hash of what went in: weights, images, labels, classes. The
- * labels of that split then are in the head: accuracy on the same split would be flattered, and is warned of. E features, N images.
+ * Heads of tasks that have no classifier but labelled examples: class prototypes (model/prototypes.ts) from the features of the task's expert, or
+ * of the base. Built once and kept under `<cache>/heads`, named by the hash of what went in: weights, examples, labels, classes. The
+ * labels of that split then are in the head: accuracy on the same split would be flattered, and is warned of. E features, N examples.
  */
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import type { LabelledExamples } from "../data/examples.js";
 import type { PrototypesRecipe } from "../data/head-recipes.js";
+import { kindOf } from "../data/kinds.js";
 import type { SuiteTask } from "../data/suite.js";
 import type { Engine } from "../engine/program.js";
 import { DataError } from "../errors.js";
@@ -24,7 +25,7 @@ const VERSION = 1;
 export interface PrototypeContext {
   readonly base: Checkpoint;
   readonly model: Model;
-  /** The suite's, for a head whose own cannot be fitted: one image per class. */
+  /** The suite's, for a head whose own cannot be fitted: one example per class. */
   readonly logitScale: number | undefined;
   readonly cacheDir: string;
   readonly log: (line: string) => void;
@@ -38,7 +39,7 @@ export interface PrototypeTask {
 }
 
 /**
- * The head of one task, from the cache if it is there. Throws DataError for a class without an image, and when no class has two images to fit the
+ * The head of one task, from the cache if it is there. Throws DataError for a class without an example, and when no class has two to fit the
  * logit scale on.
  */
 export async function prototypeHead(
@@ -55,7 +56,7 @@ export async function prototypeHead(
   const kept = await readKeptHead(path, shape);
   if (kept !== undefined) return kept;
   log(
-    `head of ${task.name}: prototypes of ${examples.size} labelled images (${examples.name}, features of the ${recipe.model})`,
+    `head of ${task.name}: prototypes of ${examples.size} labelled ${kindOf(examples.kind).many} (${examples.name}, features of the ${recipe.model})`,
   );
   const weights = await modelWeights(own, base, model);
   const featuresNE = await exampleFeatures(await engine(), model, weights, examples);
@@ -63,16 +64,16 @@ export async function prototypeHead(
   const made = make() ?? (logitScale === undefined ? undefined : make(logitScale));
   if (made === undefined)
     throw new DataError(
-      `task ${task.name}: ${examples.name}: expected a class with at least 2 images to fit the head's logit scale on, found 1 image per class; add images, or set logit_scale in the suite's file`,
+      `task ${task.name}: ${examples.name}: expected a class with at least 2 ${kindOf(examples.kind).many} to fit the head's logit scale on, found 1 ${kindOf(examples.kind).one} per class; add ${kindOf(examples.kind).many}, or set logit_scale in the suite's file`,
     );
   return keepHead(path, { ...shape, logitScale: made.logitScale, weight: made.weightCE, bias: made.biasC });
 }
 
-function requireEveryClass(task: SuiteTask, { labels, name }: LabelledExamples): void {
+function requireEveryClass(task: SuiteTask, { kind, labels, name }: LabelledExamples): void {
   const seen = new Set(labels);
   const empty = task.classes.filter((_, label) => !seen.has(label));
   if (empty.length === 0) return;
   throw new DataError(
-    `task ${task.name}: ${name}: expected an image of every class for the head's prototypes, found none of ${empty.slice(0, 5).join(", ")}${empty.length > 5 ? ` and ${empty.length - 5} more` : ""}; add images of them, or take the prototypes from another split (head.prototypes.split)`,
+    `task ${task.name}: ${name}: expected ${kindOf(kind).some} of every class for the head's prototypes, found none of ${empty.slice(0, 5).join(", ")}${empty.length > 5 ? ` and ${empty.length - 5} more` : ""}; add ${kindOf(kind).many} of them, or take the prototypes from another split (head.prototypes.split)`,
   );
 }

@@ -7,6 +7,8 @@ import { versions } from "node:process";
 import { decisiveSettings } from "../config/flat.js";
 import type { RunConfig } from "../config/schema.js";
 import type { ExampleStore } from "../data/examples.js";
+import type { KindName } from "../data/kind.js";
+import { kindOf } from "../data/kinds.js";
 import type { Engine } from "../engine/program.js";
 import { type CoefficientMatrix, type Constraint, rowsOf } from "../merge/coefficients.js";
 import type { CoefficientsRecord } from "../track/coefficients-file.js";
@@ -37,7 +39,7 @@ export function coefficientsRecord(config: RunConfig, inputs: Inputs, valuesKL: 
   };
 }
 
-/** The predicted class of every image, by method and task, so that two methods can be compared image by image. */
+/** The predicted class of every example, by method and task, so that two methods can be compared example by example. */
 export function predictionsRecord(split: string, judged: readonly Judged[]): PredictionsRecord {
   const methods = judged.map(({ row, evaluations }): [string, Record<string, number[]>] => [
     row.method,
@@ -59,7 +61,10 @@ export function inputFingerprints(
     "task vectors": inputs.bundle.fingerprint,
     heads: heads.digest("hex"),
     ...Object.fromEntries(
-      [...examples].map(([task, { fingerprint }]) => [`images of ${task}`, fingerprint ?? "unknown"]),
+      [...examples].map(([task, { kind, fingerprint }]) => [
+        `${kindOf(kind).many} of ${task}`,
+        fingerprint ?? "unknown",
+      ]),
     ),
     ...Object.fromEntries([...decisiveSettings(config)].map(([key, text]) => [SETTING + key, text])),
   };
@@ -75,14 +80,15 @@ export function packageVersion(): string {
   return /"version": "([^"]+)"/.exec(text)?.[1] ?? "unknown";
 }
 
-/** Engine, device, machine and the versions of what computes. */
-export function environmentRecord(engine: Engine): EnvironmentRecord {
+/** Engine, device, machine, kind of examples and the versions of what computes. */
+export function environmentRecord(engine: Engine, kind: KindName): EnvironmentRecord {
   return {
     node: versions.node,
     os: `${platform()} ${release()} ${arch()}`,
     cpu: `${cpus().length} x ${cpus()[0]?.model ?? "unknown"}`,
     engine: engine.name,
     device: engine.device,
+    examples: kindOf(kind).many,
     versions: { adamerge: packageVersion(), ...dependencyVersions(["onnxruntime-node", "@tensorflow/tfjs"]) },
   };
 }

@@ -1,4 +1,4 @@
-/** What fits and evaluations share: the engine, the inputs, the labelled images and the compiled classifier. */
+/** What fits and evaluations share: the engine, the inputs, the labelled examples and the compiled classifier. */
 import type { Hub } from "../checkpoint/hub/request.js";
 import type { RunConfig } from "../config/schema.js";
 import type { ExampleStore } from "../data/examples.js";
@@ -73,12 +73,12 @@ export async function withSession<T>(
   }
 }
 
-/** Images per batch of an evaluation: no more than are judged of a task, since every batch is filled up to this size. */
+/** Examples per batch of an evaluation: no more than are judged of a task, since every batch is filled up to this size. */
 export function evaluationBatch({ eval_batch_size, eval_limit }: RunConfig["data"]): number {
   return Math.min(eval_batch_size, eval_limit ?? eval_batch_size);
 }
 
-/** What evaluations look at: the judged tasks' labelled images or, without an eval_split, the images that are adapted on. */
+/** What evaluations look at: the judged tasks' labelled examples or, without an eval_split, the examples that are adapted on. */
 function judgedExamples(config: RunConfig, inputs: Inputs, cacheDir: string, stop: AbortSignal): Promise<Examples> {
   const { adapt_split, eval_split } = config.data;
   if (eval_split === null) return loadUnlabelled(inputs, adapt_split, cacheDir, stop);

@@ -1,6 +1,7 @@
-/** From a config to what the trainer takes: the compiled step with its frozen tensors, the schedule and the images. */
+/** From a config to what the trainer takes: the compiled step with its frozen tensors, the schedule and the examples. */
 import type { RunConfig } from "../config/schema.js";
 import type { ExampleStore } from "../data/examples.js";
+import { kindOf } from "../data/kinds.js";
 import type { Engine, Executable, Program } from "../engine/program.js";
 import { type ObjectiveSpec, objectives } from "../objective/objectives.js";
 import { compileByLength } from "../optimize/by-length.js";
@@ -66,7 +67,7 @@ function passesOf(config: RunConfig, { bundle, heads, model }: Inputs, longest: 
   });
 }
 
-/** What is learned from: unlabelled images and, where the objective has them, targets of each. */
+/** What is learned from: unlabelled examples and, where the objective has them, targets of each. */
 export interface LearningData {
   readonly examples: ReadonlyMap<string, ExampleStore>;
   readonly targets: ReadonlyMap<string, Targets>;
@@ -77,7 +78,7 @@ function examplesPerTask({ data }: RunConfig): number {
   return data.batch_size * data.batches_per_task;
 }
 
-/** The summed means of a task's batches are batches_per_task times the mean over all their images. */
+/** The summed means of a task's batches are batches_per_task times the mean over all their examples. */
 function taskWeight({ data, objective }: RunConfig, tasks: number): number {
   return data.batches_per_task / (objective.reduction === "mean" ? tasks : 1);
 }
@@ -94,6 +95,7 @@ export function trainOptions(
   const perTask = examplesPerTask(config);
   const { lengths } = inputs.model;
   const longest = longestLength(lengths, examples);
+  const { many } = kindOf(inputs.encoder.kind);
   return {
     step,
     tasks: inputs.bundle.tasks,
@@ -111,6 +113,7 @@ export function trainOptions(
     objective: config.objective.name,
     adaptedTasks: [...examples.keys()],
     inputsAt: (step) => stepInputs(examples, targets, { examplesPerTask: perTask, seed, step, lengths }),
+    examples: many,
     imagesPerStep: perTask * examples.size,
     passesPerStep: passesOf(config, inputs, longest),
     taskWeight: taskWeight(config, examples.size),
@@ -118,7 +121,7 @@ export function trainOptions(
     checkpointEvery: config.checkpoint_every,
     evaluate,
     gradientCosine,
-    locateNonFinite: (stepInputs) => locateNonFinite(stepOf(engine, inputs, config, longest), stepInputs),
+    locateNonFinite: (stepInputs) => locateNonFinite(stepOf(engine, inputs, config, longest), stepInputs, many),
     signal,
     clock: () => performance.now(),
   };

@@ -4,7 +4,7 @@
  */
 import pc from "picocolors";
 import { objectiveLabel } from "../objective/catalog.js";
-import type { EvaluationEvent, StepEvent, TrainEvent } from "../optimize/events.js";
+import type { EvaluationEvent, StartEvent, StepEvent, TrainEvent } from "../optimize/events.js";
 import { shownLine, shownText } from "../runtime/printable.js";
 import { type ConsoleStream, duration, ERASE_LINE } from "./terminal.js";
 
@@ -34,6 +34,7 @@ export function createConsole({ stream, color, everySteps }: ConsoleOptions): Fi
   const isTerminal = stream.isTTY === true;
   const colors = pc.createColors(color && isTerminal);
   let tasks: readonly string[] = [];
+  let examples = "";
   let steps = 0;
   let liveLine = "";
 
@@ -41,7 +42,7 @@ export function createConsole({ stream, color, everySteps }: ConsoleOptions): Fi
     stream.write(liveLine === "" ? `${line}\n` : `${ERASE_LINE}${line}\n${liveLine}`);
   };
   const showStep = (event: StepEvent) => {
-    const line = stepLine(event, tasks, steps);
+    const line = stepLine(event, { tasks, examples, steps });
     if (isTerminal) {
       // A line that wraps cannot be erased by one erase.
       liveLine = line.slice(0, (stream.columns ?? DEFAULT_COLUMNS) - 1);
@@ -58,10 +59,11 @@ export function createConsole({ stream, color, everySteps }: ConsoleOptions): Fi
       switch (event.type) {
         case "start":
           tasks = event.tasks.map(shownLine);
+          examples = event.examples;
           steps = event.steps;
           print(
             `${event.trainableCoefficients} coefficients: ${tasks.length} tasks x ${event.groups.length} groups; ` +
-              `${event.steps} steps of ${event.imagesPerStep} images, minimising ${objectiveLabel(event.objective)}` +
+              `${event.steps} steps of ${event.imagesPerStep} ${examples}, minimising ${objectiveLabel(event.objective)}` +
               (event.passesPerStep > 1 ? `, each in ${event.passesPerStep} passes to stay inside memory_gb` : ""),
           );
           break;
@@ -87,7 +89,10 @@ export function createConsole({ stream, color, everySteps }: ConsoleOptions): Fi
   };
 }
 
-function stepLine(event: StepEvent, tasks: readonly string[], steps: number): string {
+function stepLine(
+  event: StepEvent,
+  { tasks, examples, steps }: Pick<StartEvent, "tasks" | "examples" | "steps">,
+): string {
   const perTask = tasks
     .slice(0, MAX_TASKS_SHOWN)
     .map((task, index) => `${task} ${(event.taskLosses[index] ?? Number.NaN).toFixed(3)}`)
@@ -96,7 +101,7 @@ function stepLine(event: StepEvent, tasks: readonly string[], steps: number): st
   // The numbers that matter most come first: the end of the line is what a narrow terminal cuts.
   return (
     `step ${String(event.step).padStart(String(steps).length)}/${steps}  loss ${event.loss.toFixed(4)}  ` +
-    `${event.imagesPerSecond.toFixed(1)} images/s  ETA ${duration(event.secondsLeft)}  ${perTask}${more}`
+    `${event.imagesPerSecond.toFixed(1)} ${examples}/s  ETA ${duration(event.secondsLeft)}  ${perTask}${more}`
   );
 }
 

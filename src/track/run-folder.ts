@@ -48,6 +48,8 @@ export interface EnvironmentRecord {
   readonly cpu: string;
   readonly engine: string;
   readonly device: string;
+  /** What it learns from: "images", "texts". */
+  readonly examples: string;
   /** Package name to version, adamerge's own included. */
   readonly versions: Readonly<Record<string, string>>;
   readonly gitCommit?: string;
@@ -60,14 +62,19 @@ export const environmentKind = {
   advice: "put the file back, or delete it to do without",
 } as const;
 
-/** The predicted class of every image of a split, in the order of the data set. */
+/** What a run with this environment.json learned from, for people; those that do not say are from when there were images alone. */
+export function examplesOf({ examples }: Readonly<Record<string, unknown>>): string {
+  return typeof examples === "string" ? examples : "images";
+}
+
+/** The predicted class of every example of a split, in the order of the data set. */
 export interface PredictionsRecord {
   readonly split: string;
-  /** method -> task -> class index of each image. */
+  /** method -> task -> class index of each example. */
   readonly methods: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>>;
 }
 
-/** Fingerprints by what they are of: task vectors, heads, images of a task; and settings by `SETTING` and their key. */
+/** Fingerprints by what they are of: task vectors, heads, examples of a task; and settings by `SETTING` and their key. */
 export type InputFingerprints = Readonly<Record<string, string>>;
 
 /** In front of a setting's key. */

@@ -22,6 +22,7 @@ const plan: FitPlan = {
     memoryBytes: 1,
     freeMemoryBytes: 1,
     passes: 1,
+    examples: "images",
     imagesPerStep: 1,
     bundleBytes: 1,
     modelBytes: 1,

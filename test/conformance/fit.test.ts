@@ -76,6 +76,7 @@ async function fitOptions(problem: Problem, fixture: FixtureArrays, config: RunC
     schedule: { schedule, learningRate, warmupSteps, steps },
     adaptedTasks: tasks,
     inputsAt: (index) => new Map([["images", imagesAt(fixture, tasks, index)]]),
+    examples: "images",
     imagesPerStep: tasks.length * IMAGES_PER_TASK,
     passesPerStep: 1,
     objective: "entropy",

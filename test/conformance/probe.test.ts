@@ -76,7 +76,7 @@ describe.each([
 
   it("says that it needs images where there are none", async () => {
     await expect(merged(name, parameters, false)).rejects.toThrow(
-      `method ${name}: expected unlabelled images of every task, found none`,
+      `method ${name}: expected unlabelled examples of every task, found none`,
     );
   });
 });

@@ -23,7 +23,7 @@ const WORDS = 24;
 function texts(model: Model): ExampleStore {
   const named = model.inputs(1);
   return {
-    ...{ name: "texts", size: TOKENS.length, lengths: Int32Array.from(TOKENS) },
+    ...{ kind: "text", name: "texts", size: TOKENS.length, lengths: Int32Array.from(TOKENS) },
     gather: (indices, length = 0) => {
       const size = indices.length * length;
       const [ids, mask] = [new Int32Array(size).fill(1), new Uint8Array(size)];

@@ -8,7 +8,7 @@ const LENGTHS = [4, 8, 16];
 /** Example n is n again and again, as long as it is asked for. */
 function store(lengths: readonly number[]): ExampleStore {
   return {
-    ...{ name: "texts", size: lengths.length, lengths: Int32Array.from(lengths) },
+    ...{ kind: "text", name: "texts", size: lengths.length, lengths: Int32Array.from(lengths) },
     gather: (indices, length = 1) =>
       new Map([
         [

@@ -66,7 +66,7 @@ describe("batchIndices", () => {
   it("refuses an empty split", () => {
     const empty = { seed: 0, task: "mnist", step: 0, batchSize: 4, size: 0 };
     expect(() => batchIndices(empty)).toThrow(DataError);
-    expect(() => batchIndices(empty)).toThrow("task mnist: expected at least 1 image");
+    expect(() => batchIndices(empty)).toThrow("task mnist: expected at least 1 example");
     expect(() => batchIndices({ ...empty, step: -1, size: 4 })).toThrow("batch number");
     expect(() => batchIndices({ ...empty, batchSize: 0, size: 4 })).toThrow("batch size");
   });

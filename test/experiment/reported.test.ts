@@ -84,9 +84,9 @@ it("curves of others are drawn dashed beside ours, and only where there are some
     ],
   } as const;
   const reported = [{ by: "official log", curve: [[10, 69.66]] }] as const;
-  const drawn = JSON.stringify(stepsFigure([{ ...row, reported }])?.spec);
+  const drawn = JSON.stringify(stepsFigure([{ ...row, reported }], "images")?.spec);
   expect(drawn).toContain('{"label":"learned","of":"official log","step":10,"average":69.66}');
   expect(drawn).toContain('"strokeDash":{"field":"of"');
-  const plain = JSON.stringify(stepsFigure([{ ...row, reported: [{ by: "paper", curve: [] }] }])?.spec);
+  const plain = JSON.stringify(stepsFigure([{ ...row, reported: [{ by: "paper", curve: [] }] }], "images")?.spec);
   expect(plain).not.toContain("strokeDash");
 });

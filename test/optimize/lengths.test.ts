@@ -134,7 +134,7 @@ describe("a step", () => {
     const inputs = inputsOf(0);
     const row = mergeableTensors(problem.bundle).indexOf("dense.bias");
     inputs.get("coefficients")?.fill(Number.POSITIVE_INFINITY, 2 * row, 2 * row + 1);
-    expect(await locateNonFinite({ engine: onnx, options, passes: 1 }, inputs)).toContain(
+    expect(await locateNonFinite({ engine: onnx, options, passes: 1 }, inputs, "texts")).toContain(
       "tensor dense.bias is not finite",
     );
     expect(await locateNonFinite({ engine: onnx, options, passes: 1 }, inputsOf(0))).toContain("all layers are finite");
@@ -161,7 +161,7 @@ describe("a fit", () => {
       adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
       schedule: { schedule: "constant", learningRate: 0.05, warmupSteps: 0, steps: until },
       inputsAt: (at) => stepInputs(problem.stores, new Map(), place(at)),
-      ...{ imagesPerStep: 4, passesPerStep: 1, taskWeight: 1, evaluateEvery: 0, checkpointEvery: 0 },
+      ...{ examples: "texts", imagesPerStep: 4, passesPerStep: 1, taskWeight: 1, evaluateEvery: 0, checkpointEvery: 0 },
       evaluate: async () => [],
       signal: new AbortController().signal,
       clock: () => 0,

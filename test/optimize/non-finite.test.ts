@@ -40,7 +40,7 @@ function inputsWith(changed: Readonly<Record<string, number>>) {
 
 const locate = (changed: Readonly<Record<string, number>>, passes = 1, engine = onnx) => {
   const options = { ...problem, examplesPerTask: IMAGES / passes };
-  return locateNonFinite({ engine, options, passes }, inputsWith(changed));
+  return locateNonFinite({ engine, options, passes }, inputsWith(changed), "images");
 };
 const everyTask = () => problem.heads.map(({ task }) => task).join(", ");
 
@@ -74,7 +74,7 @@ describe("locateNonFinite", () => {
     if (head === undefined) expect.fail("a head");
     const broken = { ...head, logitScale: 3e38, weight: head.weight.map(() => 100) };
     const options = { ...problem, heads: [...others, broken], examplesPerTask: IMAGES };
-    expect(await locateNonFinite({ engine: onnx, options, passes: 1 }, inputsWith({}))).toBe(
+    expect(await locateNonFinite({ engine: onnx, options, passes: 1 }, inputsWith({}), "images")).toBe(
       `the numbers are not finite from the heads on, for the images of ${head.task}`,
     );
     expect(await locate({})).toBe("all layers are finite, the objective is not");
@@ -116,6 +116,7 @@ describe("a fit whose loss is NaN", () => {
     schedule: { schedule: "constant", learningRate: 0.1, warmupSteps: 0, steps: 10 },
     adaptedTasks: ["a", "b"],
     inputsAt: (index) => new Map([["step", Float32Array.of(index)]]),
+    examples: "images",
     imagesPerStep: 1,
     passesPerStep: 1,
     objective: "entropy",

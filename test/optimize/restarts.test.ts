@@ -62,6 +62,7 @@ const options: TrainOptions = {
   schedule: { schedule: "constant", learningRate: 0.05, warmupSteps: 0, steps: 10 },
   adaptedTasks: ["a", "b", "c"],
   inputsAt: () => new Map(),
+  examples: "images",
   imagesPerStep: 1,
   passesPerStep: 1,
   objective: "entropy",

@@ -339,9 +339,9 @@ describe("mistakes are named before anything is written", () => {
     ],
     ["per-task method", `${LIST}method: emr\n`, /emr makes a model for each task/],
     [
-      "method that looks at images",
+      "method that looks at examples",
       `${LIST}method: regmean\n`,
-      /regmean looks at images, which a merge file does not have/,
+      /regmean looks at examples, which a merge file does not have/,
     ],
     [
       "wrong dtype",

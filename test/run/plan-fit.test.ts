@@ -20,7 +20,7 @@ const TOWER = {
   layerNormEpsilon: 1e-5,
 } as const;
 const NORMALIZATION = { rescaleFactor: 1, mean: [0, 0, 0], std: [1, 1, 1] } as const;
-const MODELS = { model: clipVisionModel(TOWER, NORMALIZATION), tasks: 8 };
+const MODELS = { model: clipVisionModel(TOWER, NORMALIZATION), kind: "image", tasks: 8 } as const;
 
 describe("what a fit needs", () => {
   it("is counted from the tower: bytes of the bundle and the model, images, passes", async () => {
@@ -42,6 +42,7 @@ describe("what a fit needs", () => {
       memoryBytes: 1.6e9,
       freeMemoryBytes: 20e9,
       passes: 1,
+      examples: "images",
       imagesPerStep: 256,
       bundleBytes: 3.2e9,
       modelBytes: 0.4e9,
@@ -54,6 +55,7 @@ describe("what a fit needs", () => {
     ]);
     const scarce = needsLines({ ...needs, freeMemoryBytes: 1.4e9, freeOutputBytes: 0.1e9, passes: 2 });
     expect(scarce[0]).toContain("256 images in 2 passes");
+    expect(needsLines({ ...needs, examples: "texts" })[0]).toContain("for a step of 256 texts, 20.0 GB free");
     expect(scarce[2]).toMatch(/^warning: a step needs more memory than is free; set memory_gb=1 /);
     expect(scarce[3]).toMatch(/^warning: the merged model will not fit/);
   });
@@ -68,6 +70,7 @@ describe("what a fit needs", () => {
         tasks: ["a"],
         groups: ["all"],
         trainableCoefficients: 1,
+        examples: "images",
         imagesPerStep: 1,
         passesPerStep: 1,
       } as const;

@@ -67,7 +67,7 @@ export function tinyTexts(name: string, lengths: readonly number[], classes: num
     randomArray(length, index + 7 * name.length, 1, WORDS).map((word) => Math.floor(word)),
   );
   return {
-    ...{ name, size: lengths.length, lengths: Int32Array.from(lengths) },
+    ...{ kind: "text", name, size: lengths.length, lengths: Int32Array.from(lengths) },
     labels: Int32Array.from(lengths, (_, index) => index % classes),
     gather: (indices, length = 0) => {
       const [ids, mask] = [new Int32Array(indices.length * length), new Uint8Array(indices.length * length)];

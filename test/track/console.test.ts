@@ -33,6 +33,7 @@ const start: TrainEvent = {
   groups: ["g"],
   steps: 40,
   trainableCoefficients: 2,
+  examples: "images",
   imagesPerStep: 64,
   passesPerStep: 1,
 };

@@ -40,7 +40,8 @@ const config = parseRunConfig({ suite: "/suite", steps: 4, experiment: "e", name
 
 async function startRun(): Promise<RunFolder> {
   const folder = await createRunFolder({ root, experiment: "e", name: "n", config, overwrite: false, inputs: {}, now });
-  await folder.writeEnvironment({ node: "20", os: "linux", cpu: "x", engine: "onnx", device: "cpu", versions: {} });
+  const environment = { node: "20", os: "linux", cpu: "x", engine: "onnx", device: "cpu", versions: {} };
+  await folder.writeEnvironment({ ...environment, examples: "images" });
   const start: TrainEvent = {
     type: "start",
     objective: "entropy",
@@ -48,6 +49,7 @@ async function startRun(): Promise<RunFolder> {
     groups: ["g"],
     steps: 4,
     trainableCoefficients: 2,
+    examples: "images",
     imagesPerStep: 8,
     passesPerStep: 1,
   };
@@ -154,6 +156,7 @@ describe("delivery", () => {
       groups: ["g"],
       steps: 4,
       trainableCoefficients: 2,
+      examples: "images",
       imagesPerStep: 8,
       passesPerStep: 1,
     });

@@ -30,6 +30,7 @@ test("a run leaves its config, metrics, state, coefficients and summary", async 
     cpu: "y",
     engine: "onnx",
     device: "cpu",
+    examples: "images",
     versions: { adamerge: "0" },
   });
   const start = {
@@ -39,6 +40,7 @@ test("a run leaves its config, metrics, state, coefficients and summary", async 
     groups: ["g"],
     steps: 2,
     trainableCoefficients: 2,
+    examples: "images",
     imagesPerStep: 4,
     passesPerStep: 1,
   } as const;

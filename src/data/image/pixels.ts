@@ -54,6 +54,7 @@ export async function loadPixels(
 /** Images as the examples of a model: its input is called `images`, uint8 [B, H, W, C]. */
 export function imageExamples(name: string, size: number, images: ImageRows, imageBytes: number): ExampleStore {
   return {
+    kind: "image",
     name,
     size,
     gather: (indices) => {

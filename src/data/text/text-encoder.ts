@@ -108,6 +108,7 @@ function textExamples(
 ): ExampleStore {
   const pad = padId ?? tokenizer.padId ?? 0;
   return {
+    kind: "text",
     name,
     size: tokens.lengths.length,
     lengths: tokens.lengths,

@@ -105,7 +105,7 @@ function startFailure(reason: string): ConfigError {
 function deathOf(error: unknown): Error {
   if (error instanceof Error && "code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY")
     return new NumericError(
-      "the engine's worker thread ran out of memory; set memory_gb to split a step's images, or data.eval_batch_size lower",
+      "the engine's worker thread ran out of memory; set memory_gb to split a step's examples, or data.eval_batch_size lower",
     );
   return new NumericError(`the engine's worker thread died: ${messageOf(error)}`);
 }

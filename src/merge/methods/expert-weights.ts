@@ -2,11 +2,11 @@
 import { ConfigError } from "../../errors.js";
 import type { MergeContext, MergePiece, ModelProbe, Piece, Weights } from "./method.js";
 
-/** The context's probe. Throws ConfigError where there is none: when a merge has weights but no images. */
+/** The context's probe. Throws ConfigError where there is none: when a merge has weights but no examples. */
 export function requireProbe({ probe }: MergeContext, method: string): ModelProbe {
   if (probe !== undefined) return probe;
   throw new ConfigError(
-    `method ${method}: expected unlabelled images of every task, found none; it works on a suite only`,
+    `method ${method}: expected unlabelled examples of every task, found none; it works on a suite only`,
   );
 }
 

@@ -12,7 +12,7 @@ export const fisher = defineMethod({
   title: "Fisher merging",
   paper: "https://arxiv.org/abs/2111.09832",
   parameters: z.strictObject({
-    examples: z.int().min(1).default(256).describe("Unlabelled images of each task"),
+    examples: z.int().min(1).default(256).describe("Unlabelled examples of each task"),
     floor: z.number().gt(0).default(1e-6).describe("Least weight of an element, so that nothing is divided by 0"),
     coverage: z
       .number()

@@ -16,7 +16,7 @@ const parameters = z.strictObject({
   step_size: z.number().gt(0).default(0.1).describe("Of 2 / (t + 2), the step of iteration t counted from 0"),
   scale: z.number().default(0.3).describe("Weight of the task vectors, at the start and in every step"),
   granularity: z.enum(["model", "tensor"]).default("model").describe("What picks: the whole model, or every tensor"),
-  examples: z.int().min(1).default(100).describe("Unlabelled images of each task"),
+  examples: z.int().min(1).default(100).describe("Unlabelled examples of each task"),
 });
 type Settings = z.output<typeof parameters>;
 

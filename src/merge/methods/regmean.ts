@@ -24,7 +24,7 @@ const parameters = z.strictObject({
     .max(1)
     .default(0.95)
     .describe("What off-diagonal elements of the Gram matrices are multiplied with"),
-  examples: z.int().min(1).default(256).describe("Unlabelled images of each task"),
+  examples: z.int().min(1).default(256).describe("Unlabelled examples of each task"),
 });
 type Settings = z.output<typeof parameters>;
 

@@ -10,7 +10,7 @@ const NAMED_CELL = 12;
 const COLORS = { scheme: "viridis" } as const;
 
 /** Every coefficient: tasks against groups in the model's order. */
-export function heatMapFigure({ coefficients }: RunReport): Figure | undefined {
+export function heatMapFigure({ coefficients, examples }: RunReport): Figure | undefined {
   if (coefficients === undefined || coefficients.groups.length < 2) return undefined;
   const { tasks, groups, values } = coefficients;
   const cells = values.flatMap((row, k) =>
@@ -19,7 +19,7 @@ export function heatMapFigure({ coefficients }: RunReport): Figure | undefined {
   return {
     name: "coefficients",
     title: "Coefficients",
-    caption: `How much of each task vector goes into each of the ${groups.length} groups, in the model's order from the images to the features.`,
+    caption: `How much of each task vector goes into each of the ${groups.length} groups, in the model's order from the ${examples} to the features.`,
     spec: {
       width: { step: Math.max(NAMED_CELL, WIDTH / groups.length) },
       height: { step: CELL },

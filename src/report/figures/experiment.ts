@@ -23,7 +23,7 @@ const ROW_HEIGHT = 17;
 const LONG_LABELS = { axis: { labelLimit: 340 }, legend: { labelLimit: 340 } } as const;
 
 /** A dot with its interval for every row, in the order of the table. */
-export function averagesFigure(rows: readonly ExperimentFigureRow[]): Figure | undefined {
+export function averagesFigure(rows: readonly ExperimentFigureRow[], examples: string): Figure | undefined {
   if (rows.length < 2) return undefined;
   const values = rows.map(({ label, class: needs, average, interval: [low, high] }) => ({
     label,
@@ -37,8 +37,7 @@ export function averagesFigure(rows: readonly ExperimentFigureRow[]): Figure | u
   return {
     name: "averages",
     title: "Average accuracy",
-    caption:
-      "Mean over the tasks in percent, with the 95 % bootstrap interval over images. Colours are classes of equal needs: only rows of one colour compete.",
+    caption: `Mean over the tasks in percent, with the 95 % bootstrap interval over ${examples}. Colours are classes of equal needs: only rows of one colour compete.`,
     spec: {
       config: LONG_LABELS,
       width: WIDTH - 160,
@@ -110,7 +109,7 @@ export function tasksFigure(rows: readonly ExperimentFigureRow[]): Figure | unde
 }
 
 /** The average against the step, a line for every row that fits, and dashed what others report for it. */
-export function stepsFigure(rows: readonly ExperimentFigureRow[]): Figure | undefined {
+export function stepsFigure(rows: readonly ExperimentFigureRow[], examples: string): Figure | undefined {
   const fitted = rows.filter(({ curve }) => curve.length > 1);
   if (fitted.length === 0) return undefined;
   const ours = fitted.flatMap(({ label, curve }) => curve.map((point) => ({ label, of: "here", ...point })));
@@ -128,8 +127,8 @@ export function stepsFigure(rows: readonly ExperimentFigureRow[]): Figure | unde
     name: "steps",
     title: "Along the fits",
     caption:
-      "Average accuracy on the judged images against the step, as the mean over suites and seeds. Nothing was chosen by these curves." +
-      (theirs.length > 0 ? " Dashed: as others report it, on their checkpoints and images." : ""),
+      `Average accuracy on the judged ${examples} against the step, as the mean over suites and seeds. Nothing was chosen by these curves.` +
+      (theirs.length > 0 ? ` Dashed: as others report it, on their checkpoints and ${examples}.` : ""),
     spec: {
       config: LONG_LABELS,
       width: WIDTH,

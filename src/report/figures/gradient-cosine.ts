@@ -5,7 +5,7 @@ import type { RunReport } from "../run-report.js";
 import { WIDTH } from "./curves.js";
 
 /** Of runs with `data.gradient_images`. */
-export function gradientCosineFigure({ metrics, config }: RunReport): Figure | undefined {
+export function gradientCosineFigure({ metrics, config, examples }: RunReport): Figure | undefined {
   const values = metrics.flatMap((line) =>
     line["eval/gradient_cosine"] === undefined ? [] : [{ step: line.step ?? 0, cosine: line["eval/gradient_cosine"] }],
   );
@@ -15,7 +15,7 @@ export function gradientCosineFigure({ metrics, config }: RunReport): Figure | u
     name: "gradient-cosine",
     title: `Do ${objective} and errors fall together?`,
     caption:
-      `Cosine of two gradients in the coefficients, on the same ${config.data.gradient_images} images per task of \`${config.data.eval_split}\`: of the ${objective}, which the fit minimises, ` +
+      `Cosine of two gradients in the coefficients, on the same ${config.data.gradient_images} ${examples} per task of \`${config.data.eval_split}\`: of the ${objective}, which the fit minimises, ` +
       "and of the cross-entropy of the true classes, which it never sees. Above 0 a step that lowers the one lowers the other; below 0 it does not.",
     spec: {
       width: WIDTH,

@@ -17,17 +17,18 @@ export interface CurvePoint {
 }
 
 /** One figure for each setting that varies; several points of a curve at one value are joined by their mean. */
-export function settingsCurves(points: readonly CurvePoint[]): Figure[] {
+export function settingsCurves(points: readonly CurvePoint[], examples: string): Figure[] {
   const keys = [...new Set(points.map(({ key }) => key))];
   return keys.map((key) =>
     curveFigure(
       key,
       points.filter((point) => point.key === key),
+      examples,
     ),
   );
 }
 
-function curveFigure(key: string, points: readonly CurvePoint[]): Figure {
+function curveFigure(key: string, points: readonly CurvePoint[], examples: string): Figure {
   const parts = [...new Set(points.flatMap((point) => Object.keys(point.parts)))];
   const values = points.flatMap((point) => {
     const [low, high] = point.interval;
@@ -66,8 +67,7 @@ function curveFigure(key: string, points: readonly CurvePoint[]): Figure {
   return {
     name: `against-${key.replaceAll(/[^\w]+/g, "-")}`,
     title: `Against ${key}`,
-    caption:
-      "Average accuracy on the judged images; bars are 95 % bootstrap intervals over images. A line joins means where several models stand at one value.",
+    caption: `Average accuracy on the judged ${examples}; bars are 95 % bootstrap intervals over ${examples}. A line joins means where several models stand at one value.`,
     spec: {
       data: { values },
       facet: { column: { field: "part", type: "nominal", sort: null, title: null } },

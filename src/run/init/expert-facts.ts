@@ -4,6 +4,8 @@ import { derivationRatios } from "../../checkpoint/derivation.js";
 import { towerTensors } from "../../checkpoint/layout/tower-names.js";
 import type { RunConfig } from "../../config/schema.js";
 import { type ExampleStore, isLabelled, selectExamples } from "../../data/examples.js";
+import type { KindName } from "../../data/kind.js";
+import { kindOf } from "../../data/kinds.js";
 import { drawnIndices } from "../../data/sampler.js";
 import { openExpert } from "../../model/open-models.js";
 import { chooseMethod } from "../choose-method.js";
@@ -19,12 +21,12 @@ export interface ExpertFacts {
   readonly fromBase: number;
   /** Norm of the difference to the base over the base's, over the matrices. */
   readonly distance: number;
-  /** On at most 200 judged images: the expert, the base with the same head, and always naming the most frequent class. Undefined without labels. */
+  /** On at most 200 judged examples: the expert, the base with the same head, and always naming the most frequent class. Undefined without labels. */
   readonly accuracyPercent: { readonly expert: number; readonly base: number; readonly constant: number } | undefined;
 }
 
-/** Images per task that the experts are judged on: enough to see a wrong head. */
-const JUDGED_IMAGES = 200;
+/** Examples per task that the experts are judged on: enough to see a wrong head. */
+const JUDGED_EXAMPLES = 200;
 /** A good expert lies at least this far from a constant answer to perfection. */
 const LEAST_GAIN = 0.25;
 
@@ -33,7 +35,7 @@ export async function expertFacts(config: RunConfig, session: Session): Promise<
   const distances = await derivationRatios(inputs.bundle);
   const examples = new Map<string, ExampleStore>();
   for (const [task, store] of evaluation.examples)
-    examples.set(task, selectExamples(store, drawnIndices(store.size, JUDGED_IMAGES, { seed: 0, task })));
+    examples.set(task, selectExamples(store, drawnIndices(store.size, JUDGED_EXAMPLES, { seed: 0, task })));
   const some = { ...evaluation, examples };
   const accuracies = async (method: string) =>
     (await judgeMethod(config, inputs, chooseMethod(method), some)).row.tasks;
@@ -59,14 +61,15 @@ export async function expertFacts(config: RunConfig, session: Session): Promise<
 }
 
 /** A sentence for every expert that is hardly better than a constant answer: its head or its classes are not what they seem. */
-export function suspiciousExperts(experts: readonly ExpertFacts[]): readonly string[] {
+export function suspiciousExperts(experts: readonly ExpertFacts[], kind: KindName): readonly string[] {
+  const { many } = kindOf(kind);
   return experts.flatMap(({ name, accuracyPercent }) => {
     if (accuracyPercent === undefined) return [];
     const { expert, constant } = accuracyPercent;
     if (expert > constant + LEAST_GAIN * (100 - constant)) return [];
     return [
-      `the expert of ${name} with its head is right on ${expert.toFixed(1)} % of its own images, a constant answer on ${constant.toFixed(1)} %: ` +
-        `the head's rows may be in another order than the classes in suite.yaml (give --classes ${name}=FILE), or expert, head and images do not belong together`,
+      `the expert of ${name} with its head is right on ${expert.toFixed(1)} % of its own ${many}, a constant answer on ${constant.toFixed(1)} %: ` +
+        `the head's rows may be in another order than the classes in suite.yaml (give --classes ${name}=FILE), or expert, head and ${many} do not belong together`,
     ];
   });
 }

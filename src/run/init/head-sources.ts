@@ -39,21 +39,22 @@ export interface HeadRequest {
   readonly family: Pick<ModelFamily, "title" | "texts">;
 }
 
-/** Throws CheckpointError for a file that is no head, DataError when its classes and those of the images are not the same. */
+/** Throws CheckpointError for a file that is no head, DataError when its classes and those of the examples are not the same. */
 export async function lookAtHead(request: HeadRequest): Promise<HeadSource> {
   const { examples, file, isZeroShot, classesFile, expert, family } = request;
   const expertConfig = expert?.config;
-  const { name } = examples;
+  const { name, kind } = examples;
+  const { many } = kindOf(kind);
   // Numbers that nothing names say how many classes there are at least, not what they are called.
   const found = examples.areNumbers ? undefined : examples.classes;
   const listed = classesFile === undefined ? undefined : await readClasses(classesFile, name);
-  if (isZeroShot) return zeroShotHead(name, family, listed, found, expertConfig);
+  if (isZeroShot) return zeroShotHead(request, listed, found);
   if (file === undefined && expert?.classifier !== undefined)
     return classifierHead(name, expert.classifier, listed, found, examples);
   if (file === undefined) {
     const split = examples.headSplit ?? "adapt";
     const classes = listed ?? examples.classes ?? [];
-    requireSame(name, classes, found, "the list of classes");
+    requireSame(examples, classes, found, "the list of classes");
     const assumed =
       examples.areNumbers && listed === undefined
         ? [`${name}: its labels are numbers that nothing names; --classes ${name}=FILE gives them names`]
@@ -69,13 +70,13 @@ export async function lookAtHead(request: HeadRequest): Promise<HeadSource> {
   const [rows = 0] = weight.shape;
   if (found !== undefined && listed === undefined && found.length !== rows)
     throw new DataError(
-      `${name}: expected images of the head's ${rows} classes, found ${found.length} (${found.slice(0, 5).join(", ")}${found.length > 5 ? ", ..." : ""}); add images of what is missing, or give the head that belongs to these images`,
+      `${name}: expected ${many} of the head's ${rows} classes, found ${found.length} (${found.slice(0, 5).join(", ")}${found.length > 5 ? ", ..." : ""}); add ${many} of what is missing, or give the head that belongs to these ${many}`,
     );
   const order = classOrder(name, rows, listed, found, expertConfig);
-  requireSame(name, order.classes, found, classesFile === undefined ? "the expert's config.json" : classesFile);
+  requireSame(examples, order.classes, found, classesFile === undefined ? "the expert's config.json" : classesFile);
   if (order.classes.length !== rows)
     throw new DataError(
-      `${name}: expected ${rows} classes (rows of ${file}), found ${order.classes.length} in ${classesFile ?? "the images"}`,
+      `${name}: expected ${rows} classes (rows of ${file}), found ${order.classes.length} in ${classesFile ?? `the ${many}`}`,
     );
   const scale = await scaleOf(name, checkpoint, family);
   return {
@@ -92,15 +93,20 @@ function classifierHead(
   { layout, classes: rows, names }: FoundClassifier,
   listed: readonly string[] | undefined,
   found: readonly string[] | undefined,
-  { kind }: ExampleSource,
+  examples: ExampleSource,
 ): HeadSource {
-  const { many } = kindOf(kind);
+  const { many } = kindOf(examples.kind);
   const order = rowOrder(name, rows, listed ?? names, found);
   if (order.classes.length !== rows)
     throw new DataError(
       `${name}: expected ${rows} classes (rows of the expert's ${layout.weight}), found ${order.classes.length} in ${listed === undefined ? `the ${many}` : "the list of classes"}; give --classes ${name}=FILE (a name a line, in the order of the rows)`,
     );
-  requireSame(name, order.classes, found, listed === undefined ? "the expert's config.json" : "the list of classes");
+  requireSame(
+    examples,
+    order.classes,
+    found,
+    listed === undefined ? "the expert's config.json" : "the list of classes",
+  );
   return {
     head: { classifier: "expert" },
     classes: order.classes,
@@ -139,22 +145,21 @@ function rowOrder(
 
 /** Classes as they are called, underscores as blanks: what a text tower makes of names is better the more they are language. */
 function zeroShotHead(
-  name: string,
-  { texts, title }: HeadRequest["family"],
+  { examples, family: { texts, title }, expert }: HeadRequest,
   listed: readonly string[] | undefined,
   found: readonly string[] | undefined,
-  expertConfig: unknown,
 ): HeadSource {
+  const { name, kind } = examples;
   if (texts === undefined)
     throw new DataError(
       `--head ${name}=zero-shot: expected a base that embeds texts, found a ${title}; give --head ${name}=FILE, or labels to make a head of`,
     );
-  const classes = listed ?? found ?? labelsOf(expertConfig);
+  const classes = listed ?? found ?? labelsOf(expert?.config);
   if (classes === undefined)
     throw new DataError(
-      `--head ${name}=zero-shot: expected names of the classes, found none beside images without labels; give --classes ${name}=FILE (a name a line)`,
+      `--head ${name}=zero-shot: expected names of the classes, found none beside ${kindOf(kind).many} without labels; give --classes ${name}=FILE (a name a line)`,
     );
-  requireSame(name, classes, found, "the list of classes");
+  requireSame(examples, classes, found, "the list of classes");
   const names = classes.map((one) => one.replaceAll("_", " "));
   return {
     head: { zero_shot: { templates: [texts.prompt], names } },
@@ -209,7 +214,7 @@ async function readClasses(file: string, name: string): Promise<readonly string[
 }
 
 function requireSame(
-  name: string,
+  { name, kind }: ExampleSource,
   classes: readonly string[],
   found: readonly string[] | undefined,
   what: string,
@@ -218,12 +223,13 @@ function requireSame(
   const absent = classes.filter((one) => !found.includes(one));
   const unknown = found.filter((one) => !classes.includes(one));
   if (absent.length + unknown.length === 0) return;
+  const { many } = kindOf(kind);
   const parts = [
-    ...(absent.length > 0 ? [`no images of ${absent.slice(0, 5).join(", ")}`] : []),
-    ...(unknown.length > 0 ? [`images of ${unknown.slice(0, 5).join(", ")} that are not in it`] : []),
+    ...(absent.length > 0 ? [`no ${many} of ${absent.slice(0, 5).join(", ")}`] : []),
+    ...(unknown.length > 0 ? [`${many} of ${unknown.slice(0, 5).join(", ")} that are not in it`] : []),
   ];
   throw new DataError(
-    `${name}: expected images of the ${classes.length} classes in ${what}, found ${parts.join(" and ")}; name them alike`,
+    `${name}: expected ${many} of the ${classes.length} classes in ${what}, found ${parts.join(" and ")}; name them alike`,
   );
 }
 

@@ -281,7 +281,7 @@ async function check(suite: InitSuite, options: InitOptions): Promise<Checked> {
     };
     return await withSession(paper, { ...options, log }, async (session) => {
       const experts = await expertFacts(paper, session);
-      warnings.push(...suspiciousExperts(experts));
+      warnings.push(...suspiciousExperts(experts, session.inputs.encoder.kind));
       const plan = await planSession(paper, session, options.cacheDir);
       if (plan.totalSeconds <= LONG_FIT_SECONDS) return { experts, warnings, plan, preset: { preset: "paper" } };
       return { experts, warnings, ...shorterPlan(plan, quick) };

@@ -167,7 +167,7 @@ function methodOf({ path, method, parameters, locate }: MergeFile): PlannedMetho
     );
   if (found.needsImages === true)
     throw new ConfigError(
-      `${path}: method: ${method.name} looks at images, which a merge file does not have; \`adamerge eval --method ${method.name}\` merges a suite with it`,
+      `${path}: method: ${method.name} looks at examples, which a merge file does not have; \`adamerge eval --method ${method.name}\` merges a suite with it`,
     );
   const parsed = found.parameters.safeParse(parameters);
   if (!parsed.success) {

@@ -7,7 +7,7 @@ import { flatConfig } from "../../config/flat.js";
 import type { RunConfig } from "../../config/schema.js";
 import { readsLabels } from "../../objective/catalog.js";
 import { DOCUMENTS } from "../run-entries.js";
-import type { RunStatus } from "../run-folder.js";
+import { examplesOf, type RunStatus } from "../run-folder.js";
 import type { LocalFile, MlflowMetric, MlflowStatus, MlflowText } from "./client.js";
 
 /** mlflow/utils/validation.py: MAX_PARAM_VAL_LENGTH; longer values are in the artifact config.yaml. */
@@ -26,7 +26,7 @@ export function tagsOf(config: RunConfig, environment: Readonly<Record<string, u
     eval_split === null
       ? "not judged: no labels"
       : adapt_split === eval_split
-        ? "transductive: adapted on the images it is judged on"
+        ? `transductive: adapted on the ${examplesOf(environment)} it is judged on`
         : "inductive";
   const text = (key: string): MlflowText[] => {
     const value = environment[key];

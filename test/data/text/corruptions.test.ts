@@ -80,6 +80,6 @@ it("swapped words are the same words, blanks in their places", () => {
 it("names are of one kind only", () => {
   for (const name of textCorruptions.keys()) expect(corruptions.has(name)).toBe(false);
   expect(() => of("gaussian_noise", 3)).toThrow(
-    "data.corruption: expected one of texts (typos, dropped_words, swapped_words) or none, found gaussian_noise",
+    "data.corruption: expected one for texts (typos, dropped_words, swapped_words) or none, found gaussian_noise",
   );
 });

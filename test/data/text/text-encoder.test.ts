@@ -135,7 +135,7 @@ it("a corruption changes what is tokenized, and that of images is refused", asyn
   const ids = (store: typeof plain) => store.gather(Uint32Array.of(0), 32).get("input_ids")?.join();
   expect(ids(corrupted)).not.toBe(ids(plain));
   await expect(open(texts(["a"]), { corruption: { name: "contrast", severity: 1, seed: 0 } })).rejects.toThrow(
-    "data.corruption: expected one of texts (typos, dropped_words, swapped_words) or none, found contrast",
+    "data.corruption: expected one for texts (typos, dropped_words, swapped_words) or none, found contrast",
   );
 });
 
