@@ -15,7 +15,10 @@ const OWN: readonly (readonly [names: RegExp, folder: RegExp])[] = [
     /\b(?:Distil|Ro)?BERT|\bXLM|\bMiniLM|\bBert[A-Z]|\b(?:bert|roberta|distilbert)\b/,
     /^(?:model\/bert|data\/(?:image|text))\//,
   ],
-  [/\b(?:ViT(?!-[BLH]\/)|DeiT|DINO)(?:\b|v2|[A-Z])|\bDinov2|\b(?:vit|deit|dinov2)\b/, /^(?:model\/vit|data\/(?:image|text))\//],
+  [
+    /\b(?:ViT(?!-[BLH]\/)|DeiT|DINO)(?:\b|v2|[A-Z])|\bDinov2|\b(?:vit|deit|dinov2)\b/,
+    /^(?:model\/vit|data\/(?:image|text))\//,
+  ],
   [/pixel/i, /^(?:data\/image|model)\//],
 ];
 /** Lines that name one all the same. */

@@ -18,6 +18,7 @@ import {
 } from "../track/run-folder.js";
 import type { Inputs } from "./inputs.js";
 import type { Judged } from "./models.js";
+import { familyFingerprint, familyRecord } from "./outside-family.js";
 
 /** The constraint that a config describes. */
 export function constraintOf({ coefficients }: RunConfig): Constraint {
@@ -61,6 +62,7 @@ export function inputFingerprints(
     ...Object.fromEntries(
       [...examples].map(([task, { fingerprint }]) => [`images of ${task}`, fingerprint ?? "unknown"]),
     ),
+    ...familyFingerprint(inputs),
     ...Object.fromEntries([...decisiveSettings(config)].map(([key, text]) => [SETTING + key, text])),
   };
 }
@@ -76,7 +78,7 @@ export function packageVersion(): string {
 }
 
 /** Engine, device, machine and the versions of what computes. */
-export function environmentRecord(engine: Engine): EnvironmentRecord {
+export function environmentRecord(engine: Engine, inputs: Pick<Inputs, "base" | "suite">): EnvironmentRecord {
   return {
     node: versions.node,
     os: `${platform()} ${release()} ${arch()}`,
@@ -84,6 +86,7 @@ export function environmentRecord(engine: Engine): EnvironmentRecord {
     engine: engine.name,
     device: engine.device,
     versions: { adamerge: packageVersion(), ...dependencyVersions(["onnxruntime-node", "@tensorflow/tfjs"]) },
+    ...familyRecord(inputs),
   };
 }
 
