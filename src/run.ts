@@ -80,7 +80,7 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
     );
     const tracker = options.tracking && trackRun(folder.path, options.tracking, options.log);
     try {
-      await folder.writeEnvironment(environmentRecord(session.engine, session.inputs.encoder.kind));
+      await folder.writeEnvironment(environmentRecord(session.engine, session.inputs));
       const consumers = [folder.record, options.onEvent, estimateOnce(options.log), () => tracker?.notify()];
       const learned = await learn(config, { ...session, step, data }, options, consumers, folder, state);
       const judged =

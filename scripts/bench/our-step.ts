@@ -11,7 +11,6 @@ import { tf } from "../../dist/engine/tf.js";
 import { traceProgram } from "../../dist/engine/trace/trace-program.js";
 import {
   type Bundle,
-  clipVisionModel,
   createEngine,
   type Executable,
   type Head,
@@ -25,6 +24,7 @@ import {
   stepProgram,
   stepSources,
   type TensorSource,
+  type TensorValues,
 } from "../../dist/index.js";
 import { headSources } from "../../dist/model/head-program.js";
 import { meanEntropy } from "../../dist/objective/entropy.js";
@@ -34,27 +34,24 @@ import { microBatches } from "../../dist/optimize/step-memory.js";
 import { STEP_OUTPUT_GRADIENT, STEP_OUTPUT_LOSSES } from "../../dist/optimize/step-program.js";
 import { mapFile } from "../../dist/runtime/mmap.js";
 import { serve } from "./peer.js";
-import { SHAPES, type ShapeName } from "./shapes.js";
 import { headsOf } from "./synthetic-problem.js";
+import { type TowerName, towerOf } from "./towers.js";
 
-const NORMALIZATION = {
-  rescaleFactor: 1 / 255,
-  mean: [0.48145466, 0.4578275, 0.40821073],
-  std: [0.26862954, 0.26130258, 0.27577711],
-} as const;
 const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 };
 const START = 0.3;
 
 const [shapeName = "", bundlePath = "", inputsPath = "", device = "cpu", memoryGb = "0"] = process.argv.slice(2);
-const config = SHAPES[shapeName as ShapeName];
-const model = clipVisionModel(config, NORMALIZATION);
+const { model, length } = towerOf(shapeName as TowerName);
 const threads = 0;
 const { engine } = await createEngine({ engine: "onnx", device: device as "cpu", threads });
 
 interface Opened {
   readonly bundle: Bundle;
   readonly heads: readonly Head[];
-  readonly images: Uint8Array;
+  /** Of all tasks, one after another. */
+  readonly examples: number;
+  /** Of the model, by name. */
+  readonly inputs: ReadonlyMap<string, TensorValues>;
   readonly program: Program;
   readonly step: Executable;
   /** Of a step, to keep inside the memory budget. */
@@ -71,13 +68,21 @@ async function open(): Promise<Opened> {
   const weights = new Map<string, Float32Array>();
   for (const task of bundle.tasks) weights.set(task, await readTensorFloat32(file, `head/${task}`));
   const classes = file.tensors.get(`head/${bundle.tasks[0]}`)?.shape[0] ?? 0;
-  const stored = file.tensors.get("images");
-  if (stored === undefined) throw new Error(`${inputsPath} has no images`);
-  const images = new Uint8Array((await mapFile(inputsPath)).view(stored.byteOffset, stored.byteLength)).slice();
-  const heads = headsOf(config, classes, weights);
-  const imagesPerTask = (stored.shape[0] ?? 0) / heads.length;
-  const passes = microBatches(1e9 * Number(memoryGb), imagesPerTask, {
+  const mapped = await mapFile(inputsPath);
+  const inputs = new Map<string, TensorValues>();
+  let examples = 0;
+  for (const name of model.inputs(1, length).keys()) {
+    const stored = file.tensors.get(name);
+    if (stored === undefined) throw new Error(`${inputsPath} has no ${name}`);
+    const bytes = new Uint8Array(mapped.view(stored.byteOffset, stored.byteLength)).slice();
+    inputs.set(name, stored.dtype === "I32" ? new Int32Array(bytes.buffer) : bytes);
+    examples = stored.shape[0] ?? 0;
+  }
+  const heads = headsOf(model, classes, weights);
+  const examplesPerTask = examples / heads.length;
+  const passes = microBatches(1e9 * Number(memoryGb), examplesPerTask, {
     model,
+    longest: length,
     tasks: bundle.tasks.length,
     adaptedTasks: heads.length,
     isHalf: bundle.tensors.some(({ scales }) => scales !== undefined),
@@ -86,7 +91,8 @@ async function open(): Promise<Opened> {
     bundle,
     model,
     heads,
-    examplesPerTask: imagesPerTask / passes,
+    examplesPerTask: examplesPerTask / passes,
+    length,
     taskWeight: 1,
     maxTensorBytes: engine.maxTensorBytes,
     loss: (logitsBC) => meanEntropy(logitsBC, { form: "log_softmax" }),
@@ -96,15 +102,12 @@ async function open(): Promise<Opened> {
   const size = mergeableTensors(bundle).length * bundle.tasks.length;
   coefficients = new Float64Array(size).fill(START);
   adam = initAdam(size);
-  return { bundle, heads, images, program, step: microBatched(pass, heads.length, passes), passes };
+  return { bundle, heads, examples, inputs, program, step: microBatched(pass, heads.length, passes), passes };
 }
 
-async function runStep({ step, images }: Opened): Promise<Float32Array> {
+async function runStep({ step, inputs }: Opened): Promise<Float32Array> {
   const outputs = await step.run(
-    new Map<string, Float32Array | Uint8Array>([
-      ["coefficients", Float32Array.from(coefficients)],
-      ["images", images],
-    ]),
+    new Map<string, TensorValues>([["coefficients", Float32Array.from(coefficients)], ...inputs]),
   );
   const gradient = outputs.get(STEP_OUTPUT_GRADIENT) ?? new Float32Array();
   const updated = stepAdam(adam, coefficients, gradient, 1e-3, ADAM);
@@ -112,15 +115,14 @@ async function runStep({ step, images }: Opened): Promise<Float32Array> {
   return outputs.get(STEP_OUTPUT_LOSSES) ?? new Float32Array();
 }
 
-/** One forward over all images with merged weights in memory, as an evaluation does it batch after batch. */
-async function evaluate({ bundle, heads, images }: Opened): Promise<void> {
+/** One forward over all examples with merged weights in memory, as an evaluation does it batch after batch. */
+async function evaluate({ bundle, heads, examples, inputs }: Opened): Promise<void> {
   if (classifier === undefined) {
-    const batchSize = images.length / (config.imageSize ** 2 * config.channels);
-    classifier = await engine.compile(classifyProgram({ model, heads, batchSize }));
+    classifier = await engine.compile(classifyProgram({ model, heads, batchSize: examples }, length));
     const weights = bundle.tensors.map(({ name, base }): [string, TensorSource] => [`weights/${name}`, base]);
     await classifier.bind(new Map([...weights, ...headSources(heads)]));
   }
-  await classifier.run(new Map([["images", images]]));
+  await classifier.run(inputs);
 }
 
 /** Times one matrix product [rows, inner] x [inner, columns]; only one number of the result leaves the graph. */
@@ -150,7 +152,7 @@ async function gemm(rows: number, inner: number, columns: number, count: number)
 }
 
 /** Milliseconds per operator (`detailed`: and shapes of its inputs) of one step, by ONNX Runtime's own profiler in a session of its own. */
-async function profile({ program, bundle, heads, images }: Opened, detailed: boolean): Promise<Record<string, number>> {
+async function profile({ program, bundle, heads, inputs }: Opened, detailed: boolean): Promise<Record<string, number>> {
   const folder = await mkdtemp(join(tmpdir(), "adamerge-profile-"));
   const { onnx } = traceProgram(program, LACKS[device as keyof typeof LACKS]);
   const session = await ort.InferenceSession.create(onnx, {
@@ -166,8 +168,13 @@ async function profile({ program, bundle, heads, images }: Opened, detailed: boo
       source.kind === "memory" ? source.values : new Float32Array(mapped.view(source.byteOffset, source.byteLength));
     feeds[name] = new ort.Tensor("float32", values as Float32Array, [...(program.frozen.get(name)?.shape ?? [])]);
   }
-  const imagesShape = [...(program.inputs.get("images")?.shape ?? [])];
-  feeds.images = new ort.Tensor("uint8", images, imagesShape);
+  for (const [name, values] of inputs) {
+    const shape = [...(program.inputs.get(name)?.shape ?? [])];
+    feeds[name] =
+      values instanceof Int32Array
+        ? new ort.Tensor("int32", values, shape)
+        : new ort.Tensor("uint8", values as Uint8Array, shape);
+  }
   const shape = [...(program.inputs.get("coefficients")?.shape ?? [])];
   feeds.coefficients = new ort.Tensor("float32", Float32Array.from(coefficients), shape);
   const runs = 4;

@@ -8,14 +8,15 @@ import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import type { CommandModule } from "yargs";
 import { type Peer, startPeer } from "./peer.js";
-import { SHAPE_NAMES, SHAPES, type ShapeName } from "./shapes.js";
 import { median, round } from "./statistics.js";
 import { makeProblem, type Problem } from "./synthetic-problem.js";
 import { findTorch } from "./torch-environment.js";
+import { TOWER_NAMES, type TowerName, towerOf } from "./towers.js";
 
 interface StepArguments {
-  readonly model: ShapeName;
-  readonly batch: number;
+  readonly model: TowerName;
+  readonly batch: number | undefined;
+  readonly folder: string | undefined;
   readonly tasks: number;
   readonly classes: number;
   readonly rounds: number;
@@ -24,6 +25,7 @@ interface StepArguments {
   readonly device: string;
   readonly torchDevice: string;
   readonly python: string | undefined;
+  readonly torchCompile: boolean;
   readonly detailed: boolean;
   readonly json: string | undefined;
 }
@@ -40,8 +42,12 @@ export const stepCommand: CommandModule<object, StepArguments> = {
   describe: "One layer-wise step against PyTorch: time, memory, share of the machine's matrix-product limit",
   builder: (yargs) =>
     yargs
-      .option("model", { choices: SHAPE_NAMES, default: "mini" as ShapeName, describe: "The tower" })
-      .option("batch", { type: "number", default: 128, describe: "Images of all tasks together" })
+      .option("model", { choices: TOWER_NAMES, default: "mini" as TowerName, describe: "The tower" })
+      .option("folder", {
+        type: "string",
+        describe: "A model of these dimensions as the base (default: random weights)",
+      })
+      .option("batch", { type: "number", describe: "Examples of all tasks together (default: 128 images or 64 texts)" })
       .option("tasks", { type: "number", default: 8, describe: "Task vectors" })
       .option("classes", { type: "number", default: 100, describe: "Classes of each task" })
       .option("rounds", { type: "number", default: 5, describe: "Turns of each peer" })
@@ -57,19 +63,27 @@ export const stepCommand: CommandModule<object, StepArguments> = {
         type: "string",
         describe: "A Python with torch, numpy and safetensors (default: looked for)",
       })
+      .option("torch-compile", {
+        type: "boolean",
+        default: true,
+        describe: "PyTorch: try torch.compile too, for texts, and keep what is faster",
+      })
       .option("detailed", { type: "boolean", default: false, describe: "The profile by shapes too" })
       .option("json", { type: "string", describe: "Write the figures here" }) as never,
-  handler: async (options) => {
+  handler: async (given) => {
+    const options = { ...given, batch: given.batch ?? (towerOf(given.model).length === undefined ? 128 : 64) };
     const report = await measure(options);
     process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
     if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`);
   },
 };
 
-async function measure(options: StepArguments): Promise<Record<string, unknown>> {
-  const { model, batch, tasks, classes } = options;
+type Sized = StepArguments & { readonly batch: number };
+
+async function measure(options: Sized): Promise<Record<string, unknown>> {
+  const { model, batch, tasks, classes, folder } = options;
   if (batch % tasks !== 0) throw new Error(`--batch ${batch}: expected a multiple of --tasks ${tasks}`);
-  const problem = await makeProblem({ shape: model, tasks, images: batch, classes });
+  const problem = await makeProblem({ shape: model, tasks, images: batch, classes, folder });
   const ours = startOurs(options, problem);
   const torch = startTorch(options, problem);
   try {
@@ -88,12 +102,13 @@ function startTorch(options: StepArguments, { bundlePath, inputsPath }: Problem)
   const script = join(import.meta.dirname, "..", "compare", "step-torch.py");
   return startPeer("PyTorch", findTorch(options.python), [
     script,
-    ...["--shape", JSON.stringify(SHAPES[options.model]), "--bundle", bundlePath, "--inputs", inputsPath],
+    ...["--shape", JSON.stringify(towerOf(options.model).shape), "--bundle", bundlePath, "--inputs", inputsPath],
     ...["--style", options.style, "--device", options.torchDevice, "--threads", String(availableParallelism())],
+    ...(options.torchCompile ? ["--compile"] : []),
   ]);
 }
 
-async function alternate(options: StepArguments, ours: Peer, torch: Peer): Promise<Record<string, unknown>> {
+async function alternate(options: Sized, ours: Peer, torch: Peer): Promise<Record<string, unknown>> {
   // One after another: a peer that waits must not take the other's cores.
   const openedOurs = await ours.ask({ kind: "open" });
   const openedTorch = await torch.ask({ kind: "open" });
@@ -125,7 +140,12 @@ async function alternate(options: StepArguments, ours: Peer, torch: Peer): Promi
     what: "one layer-wise AdaMerging step: merge, forward, entropy, gradient of lambda, Adam",
     machine: { cpu: cpus()[0]?.model, cores: availableParallelism(), node: process.version, commit: commit() },
     options: { ...options, steps_per_round: count },
-    torch: { version: openedTorch.torch, threads: openedTorch.threads },
+    torch: {
+      version: openedTorch.torch,
+      threads: openedTorch.threads,
+      compiled: openedTorch.compiled,
+      tried_ms: openedTorch.triedMs,
+    },
     loss: { ours: openedOurs.loss, torch: openedTorch.loss },
     step_ms: { ours: round(median(times.ours)), torch: round(median(times.torch)) },
     ratio_vs_torch: round(median(times.ratios), 3),
@@ -138,7 +158,7 @@ async function alternate(options: StepArguments, ours: Peer, torch: Peer): Promi
       ours: round(Number(openedOurs.secondsToFirstStep), 2),
       torch: round(Number(openedTorch.secondsToFirstStep), 2),
     },
-    evaluation_images_per_second: {
+    evaluation_examples_per_second: {
       ours: round((1000 * options.batch) / median(evaluation.ours)),
       torch: round((1000 * options.batch) / median(evaluation.torch)),
     },

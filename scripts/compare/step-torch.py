@@ -2,7 +2,9 @@
 
 Strongest: one merge, one forward over all tasks' images, fused library calls (F.linear, F.layer_norm,
 scaled_dot_product_attention), autograd, tensors mapped from the same files that our side maps, images normalised
-beforehand, and the thread count that is fastest here. `--style per-task` merges and goes forward once for every task, as the
+beforehand, and the thread count that is fastest here. Of texts: the rows of the table of words are gathered from base and task
+vectors and merged, not the table; masks are made beforehand; with `--compile` the forward and backward pass of the encoder
+is also tried with torch.compile, and the faster of the two is kept. `--style per-task` merges and goes forward once for every task, as the
 official code does. Values are checked elsewhere (test/conformance); the losses of both sides are compared by the benchmark.
 
 Answers JSON lines on stdin with JSON lines on stdout: open, step, evaluate, gemm. Needs torch, numpy and safetensors.
@@ -17,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from safetensors import safe_open
 
+WORDS = "embeddings.word_embeddings.weight"
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -52,6 +55,34 @@ def features(p, shape, images):
     return e / e.norm(dim=-1, keepdim=True)
 
 
+def text_features(p, shape, texts):
+    """Words [B,T,D] in place of their table, masks [B,T] and [B,1,1,T] (added to scores) -> unit means [B,E], as BertModel."""
+    mask, unseen = texts
+    batch, width, heads = mask.shape[0], shape["hiddenSize"], shape["heads"]
+
+    def norm(x, name):
+        return F.layer_norm(x, (width,), p[f"{name}.weight"], p[f"{name}.bias"], shape["layerNormEpsilon"])
+
+    def linear(x, name):
+        return F.linear(x, p[f"{name}.weight"], p[f"{name}.bias"])
+
+    def split(x):
+        return x.view(batch, -1, heads, width // heads).transpose(1, 2)
+
+    positions = p["embeddings.position_embeddings.weight"][: mask.shape[1]]
+    x = p[WORDS] + positions + p["embeddings.token_type_embeddings.weight"][0]
+    x = norm(x, "embeddings.LayerNorm")
+    for index in range(shape["layers"]):
+        layer = f"encoder.layer.{index}"
+        q, k, v = (split(linear(x, f"{layer}.attention.self.{part}")) for part in ("query", "key", "value"))
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=unseen).transpose(1, 2).reshape(batch, -1, width)
+        x = norm(x + linear(mixed, f"{layer}.attention.output.dense"), f"{layer}.attention.output.LayerNorm")
+        h = F.gelu(linear(x, f"{layer}.intermediate.dense"))
+        x = norm(x + linear(h, f"{layer}.output.dense"), f"{layer}.output.LayerNorm")
+    e = (x * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
+    return e / e.norm(dim=-1, keepdim=True)
+
+
 def entropy(logits):
     log_p = F.log_softmax(logits, -1)
     return -(log_p.exp() * log_p).sum(-1).mean()
@@ -81,15 +112,42 @@ class Peer:
             self.base = {name: get(f"base/{name}") for name in names}
             self.tau = {name: get(f"task_vectors/{name}") for name in names}
         with safe_open(self.options.inputs, "pt") as file:
-            pixels = file.get_tensor("images").float().div(255).to(self.device)
             self.heads = [file.get_tensor(f"head/{task}").to(self.device) for task in self.tasks]
-        mean, std = (torch.tensor(x, device=self.device) for x in (MEAN, STD))
-        self.images = ((pixels - mean) / std).permute(0, 3, 1, 2).contiguous()
+            self.open_texts(file) if self.shape["kind"] == "text" else self.open_images(file)
+        self.features = text_features if self.shape["kind"] == "text" else features
         self.coefficients = torch.full((len(names), len(self.tasks)), 0.3, device=self.device, requires_grad=True)
         self.adam = torch.optim.Adam([self.coefficients], lr=1e-3)
         first = self.train_step()
         seconds = time.perf_counter() - STARTED
-        return {"torch": torch.__version__, "loss": first, "secondsToFirstStep": seconds, **self.choose_threads()}
+        chosen = {**self.choose_threads(), **self.choose_compiled()}
+        return {"torch": torch.__version__, "loss": first, "secondsToFirstStep": seconds, **chosen}
+
+    def open_images(self, file):
+        pixels = file.get_tensor("images").float().div(255).to(self.device)
+        mean, std = (torch.tensor(x, device=self.device) for x in (MEAN, STD))
+        self.examples = ((pixels - mean) / std).permute(0, 3, 1, 2).contiguous()
+        self.numbers = None
+
+    def open_texts(self, file):
+        if self.options.style != "fused":
+            raise ValueError("--style per-task is for images")
+        self.numbers = file.get_tensor("input_ids").long().to(self.device)
+        mask = file.get_tensor("attention_mask").float().to(self.device)
+        self.examples = (mask, (mask - 1)[:, None, None, :] * 1e9)
+
+    def choose_compiled(self):
+        """Whether torch.compile makes the encoder faster, by the best of a few steps each, after it has compiled."""
+        if not self.options.compile or self.shape["kind"] != "text":
+            return {"compiled": False}
+        plain = self.features
+        best_ms = {False: min(timed(self.train_step, 6, self.device))}
+        self.features = torch.compile(plain)
+        self.train_step()
+        best_ms[True] = min(timed(self.train_step, 6, self.device))
+        compiled = best_ms[True] < best_ms[False]
+        if not compiled:
+            self.features = plain
+        return {"compiled": compiled, "triedMs": {"eager": best_ms[False], "compiled": best_ms[True]}}
 
     def choose_threads(self):
         """The fastest of one thread per core and of fewer, by the best of a few steps each, of one when steps are long."""
@@ -106,20 +164,23 @@ class Peer:
         return {"threads": best}
 
     def merged(self):
-        return {
-            name: torch.addmv(
-                base.reshape(-1), self.tau[name].reshape(len(self.tasks), -1).T, self.coefficients[row]
-            ).view(base.shape)
-            for row, (name, base) in enumerate(self.base.items())
-        }
+        weights = {}
+        for row, (name, base) in enumerate(self.base.items()):
+            tau = self.tau[name]
+            if name == WORDS:
+                base, tau = F.embedding(self.numbers, base), tau.index_select(1, self.numbers.flatten())
+            flat = torch.addmv(base.reshape(-1), tau.reshape(len(self.tasks), -1).T, self.coefficients[row])
+            weights[name] = flat.view(base.shape)
+        return weights
 
     def train_step(self):
         self.adam.zero_grad()
-        batches = self.images.split(len(self.images) // len(self.tasks))
         if self.options.style == "fused":
-            all_features = features(self.merged(), self.shape, self.images).split(len(batches[0]))
+            together = self.features(self.merged(), self.shape, self.examples)
+            all_features = together.split(len(together) // len(self.tasks))
         else:
-            all_features = [features(self.merged(), self.shape, batch) for batch in batches]
+            batches = self.examples.split(len(self.examples) // len(self.tasks))
+            all_features = [self.features(self.merged(), self.shape, batch) for batch in batches]
         loss = sum(entropy(100 * f @ head.T) for f, head in zip(all_features, self.heads))
         loss.backward()
         self.adam.step()
@@ -127,7 +188,8 @@ class Peer:
 
     @torch.no_grad()
     def forward(self):
-        embedded = features(self.base, self.shape, self.images)
+        base = self.base if self.numbers is None else {**self.base, WORDS: F.embedding(self.numbers, self.base[WORDS])}
+        embedded = self.features(base, self.shape, self.examples)
         return [100 * embedded @ head.T for head in self.heads]
 
     def step(self, request):
@@ -148,6 +210,7 @@ def main():
     parser.add_argument("--bundle", required=True)
     parser.add_argument("--inputs", required=True)
     parser.add_argument("--style", choices=("fused", "per-task"), default="fused")
+    parser.add_argument("--compile", action="store_true", help="try torch.compile")
     parser.add_argument("--threads", type=int, default=2, help="the most that is tried")
     parser.add_argument("--device", default="cpu")
     peer = Peer(parser.parse_args())

@@ -12,6 +12,7 @@ import { configShowVerb } from "./config-show.js";
 import { doctorVerb } from "./doctor.js";
 import { evalVerb } from "./eval.js";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
+import { familyOption, loadFamilies } from "./families.js";
 import { fitVerb } from "./fit.js";
 import { initVerb } from "./init.js";
 import { inspectVerb } from "./inspect.js";
@@ -46,7 +47,7 @@ const verbs: readonly Verb[] = [
   configShowVerb,
   doctorVerb,
 ];
-const globalFlags = ["debug", "help", "offline", "version"];
+const globalFlags = ["debug", "family", "help", "offline", "version"];
 /** Help is laid out for this width, so that it reads the same everywhere. */
 const HELP_COLUMNS = 110;
 
@@ -73,6 +74,7 @@ export async function runCli(args: readonly string[], outer: CliIo): Promise<num
 function parse(args: readonly string[], version: string): Run | string {
   let run: Run | undefined;
   let text = "";
+  let families: readonly string[] = [];
   const parser = yargs()
     .scriptName("adamerge")
     .locale("en")
@@ -90,6 +92,10 @@ function parse(args: readonly string[], version: string): Run | string {
       type: "boolean",
       default: false,
       global: true,
+    })
+    .option("family", familyOption)
+    .middleware(({ family }) => {
+      families = (family ?? []).map(String);
     })
     .version(version)
     .alias("help", "h")
@@ -119,8 +125,12 @@ function parse(args: readonly string[], version: string): Run | string {
   parser.parse([...args], {}, (_error: unknown, _parsed: unknown, output: string) => {
     text = output;
   });
-  if (run !== undefined) return run;
-  return text;
+  const chosen = run;
+  if (chosen === undefined) return text;
+  return async (io) => {
+    await loadFamilies(families, io);
+    return chosen(io);
+  };
 }
 
 /** yargs's message in our words: what was expected, what was found, the nearest known word. */

@@ -5,6 +5,7 @@ import { ConfigError } from "../errors.js";
 import type { ResultRow } from "../report/summary.js";
 import { textTable } from "../report/table.js";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
+import { familyFlags } from "./families.js";
 import { type CliIo, loadCliConfig, printJson, workOptions } from "./io.js";
 import { defineVerb, jsonOption, overridesPositional, quietOption } from "./verb.js";
 
@@ -81,15 +82,16 @@ async function goOn(
   return show(await library.fit(config, { ...options, resume: runPath }), output, io);
 }
 
-function show(
+async function show(
   { runPath, table, reason }: Fitted,
   { quiet, json }: { quiet: boolean; json: boolean },
   io: CliIo,
-): number {
+): Promise<number> {
   if (json) printJson(io, { runPath, reason, rows: table });
   else if (quiet) io.stdout.write(`${runPath}\n`);
   else io.stdout.write(`${table.length > 0 ? `${textTable(table)}\n` : ""}run: ${runPath}\n`);
   if (reason === "finished") return EXIT_OK;
-  if (!quiet) io.stderr.write(`to go on: adamerge fit --resume ${runPath}\n`);
+  const words = ["adamerge fit --resume", runPath, ...(await familyFlags(io.cwd))];
+  if (!quiet) io.stderr.write(`to go on: ${words.join(" ")}\n`);
   return EXIT_INTERRUPTED;
 }

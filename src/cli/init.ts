@@ -8,6 +8,7 @@ import type { GivenExamples } from "../run/init/example-sources.js";
 import type { HeadSource } from "../run/init/head-sources.js";
 import type { InitFindings, Named } from "../run/init/init-suite.js";
 import { EXIT_OK } from "./exit-codes.js";
+import { familyFlags } from "./families.js";
 import { presetsDirectory, printJson, workOptions } from "./io.js";
 import { defineVerb, jsonOption, quietOption } from "./verb.js";
 
@@ -202,6 +203,7 @@ async function report(
     ...(["head", "adapt", "val", "test"] as const).map((split) => String(counts.get(split) ?? "-")),
   ]);
   const modelHeading = ["expert", "tensors changed", "as base", "lacking", "distance", "accuracy %", "base %"];
+  const families = (await familyFlags(cwd)).map((word) => ` ${word}`).join("");
   const where = (name: string) => path.relative(cwd, path.join(directory, name)) || name;
   return [
     alignedText([modelHeading, ...models]),
@@ -217,7 +219,7 @@ async function report(
     ...planLines(plan),
     "",
     `${dryRun ? "would write" : "wrote"} ${files.map(where).join(", ")}`,
-    ...(dryRun ? [] : [`next: adamerge fit ${where("config.yaml")}`]),
+    ...(dryRun ? [] : [`next: adamerge fit ${where("config.yaml")}${families}`]),
   ];
 }
 

@@ -11,6 +11,7 @@ export function showError(error: unknown, debug: boolean, stderr: ConsoleStream)
   stderr.write(`adamerge: ${shown.message}\n`);
   // The stack of where it was thrown, not of where it was explained.
   if (debug) stderr.write(`${thrown.stack}\n`);
+  if (debug && thrown.cause instanceof Error) stderr.write(`because of: ${thrown.cause.stack}\n`);
   if (shown instanceof UserError) return shown.exitCode;
   if (!debug) stderr.write("This is a bug in adamerge; please report it with what --debug adds.\n");
   return EXIT_FAILURE;

@@ -2,6 +2,7 @@
 import path from "node:path";
 import { execPath } from "node:process";
 import { EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
+import { familyFlags } from "./families.js";
 import { type CliIo, presetsDirectory, printJson, workOptions } from "./io.js";
 import { defineVerb, jobsOption, jsonOption, overridesPositional, quietOption, requireJobs } from "./verb.js";
 
@@ -54,7 +55,7 @@ export const sweepVerb = defineVerb({
       output: path.resolve(io.cwd, output),
       jobs,
       launcher,
-      trialCommand: trialCommand(io, path.resolve(io.cwd, sweep), overrides, path.resolve(io.cwd, output)),
+      trialCommand: await trialCommand(io, path.resolve(io.cwd, sweep), overrides, path.resolve(io.cwd, output)),
       dryRun,
       retryFailed,
     };
@@ -73,7 +74,16 @@ export const sweepVerb = defineVerb({
 });
 
 /** This program on one trial; the trial's number follows. */
-function trialCommand({ packageRoot }: CliIo, file: string, overrides: readonly string[], output: string): string[] {
+async function trialCommand(
+  { packageRoot }: CliIo,
+  file: string,
+  overrides: readonly string[],
+  output: string,
+): Promise<string[]> {
   const main = path.join(packageRoot, "dist", "cli", "main.js");
-  return [execPath, main, "sweep", file, ...overrides, "--output", output, "--launcher", "slurm", "--trial"];
+  const families = await familyFlags();
+  return [
+    ...[execPath, main, "sweep", file, ...overrides, ...families],
+    ...["--output", output, "--launcher", "slurm", "--trial"],
+  ];
 }

@@ -3,6 +3,7 @@
  * predictions instead, and the rows say so.
  */
 import { z } from "zod";
+import type { OutsideFamily } from "../model/families.js";
 import type { JsonKind } from "../runtime/json-file.js";
 
 /** Accuracies of one merged (or single) model, or entropies. */
@@ -25,6 +26,8 @@ export interface Summary {
   readonly device: string;
   /** Wall-clock time of the whole run. */
   readonly seconds: number;
+  /** Where the model's family is not one of the package. */
+  readonly outsideFamily?: OutsideFamily;
   readonly rows: readonly ResultRow[];
 }
 
@@ -39,6 +42,9 @@ export const summaryKind: JsonKind<Summary> = {
     engine: z.string(),
     device: z.string(),
     seconds: z.number(),
+    outsideFamily: z
+      .object({ name: z.string(), path: z.string().exactOptional(), sha256: z.string().exactOptional() })
+      .exactOptional(),
     rows: z.array(
       z.object({
         method: z.string(),

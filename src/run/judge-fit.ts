@@ -6,6 +6,7 @@ import type { CoefficientsRecord } from "../track/coefficients-file.js";
 import type { RunFolder } from "../track/run-folder.js";
 import { cardOf, writeMergedModel } from "./merge-to-directory.js";
 import { type Judged, judgeComparisons, judgeLearned, scoresOf } from "./models.js";
+import { familyRecord } from "./outside-family.js";
 import { predictionsRecord } from "./records.js";
 import type { Session } from "./session.js";
 
@@ -46,7 +47,9 @@ export async function judgeFit(
   const seconds = (performance.now() - started) / 1000;
   const rows = judged.map(({ row }) => row);
   await folder.writePredictions(predictionsRecord(judgedSplit(config), judged));
-  await folder.writeSummary({ suite: inputs.suite.name, engine: engine.name, device: engine.device, seconds, rows });
+  const { name: suite } = inputs.suite;
+  const where = { engine: engine.name, device: engine.device, ...familyRecord(inputs) };
+  await folder.writeSummary({ suite, ...where, seconds, rows });
   await folder.writeReadme(cardOf(inputs, config, record, rows));
   if (config.save_model) {
     const path = `${folder.path}/coefficients.json`;

@@ -13,6 +13,7 @@ import {
   type RunFolder,
   requireRunPlace,
 } from "../track/run-folder.js";
+import { requireFamily } from "./outside-family.js";
 import { type SuitePlaceOptions, suiteInputs } from "./suite-place.js";
 
 interface OpenOptions {
@@ -50,11 +51,14 @@ export async function requireFitPlace(
   await requireRunPlace({ ...place, overwrite: options.overwrite });
 }
 
-/** The config of a run to go on with and, when there is nothing left to do, its table. Throws ConfigError when there is no run. */
+/** The config of a run to go on with and, when there is nothing left to do, its table. Throws ConfigError when there is no run, or its family is not here. */
 export async function stoppedRun(
   runPath: string,
 ): Promise<{ readonly config: RunConfig; readonly finished: readonly ResultRow[] | undefined }> {
   const { config, status } = await readRun(runPath);
-  if (status.state !== "finished") return { config, finished: undefined };
+  if (status.state !== "finished") {
+    await requireFamily(runPath);
+    return { config, finished: undefined };
+  }
   return { config, finished: (await readJsonFile(path.join(runPath, "summary.json"), summaryKind)).rows };
 }

@@ -7,7 +7,6 @@ import { versions } from "node:process";
 import { decisiveSettings } from "../config/flat.js";
 import type { RunConfig } from "../config/schema.js";
 import type { ExampleStore } from "../data/examples.js";
-import type { KindName } from "../data/kind.js";
 import { kindOf } from "../data/kinds.js";
 import type { Engine } from "../engine/program.js";
 import { type CoefficientMatrix, type Constraint, rowsOf } from "../merge/coefficients.js";
@@ -20,6 +19,7 @@ import {
 } from "../track/run-folder.js";
 import type { Inputs } from "./inputs.js";
 import type { Judged } from "./models.js";
+import { familyFingerprint, familyRecord } from "./outside-family.js";
 
 /** The constraint that a config describes. */
 export function constraintOf({ coefficients }: RunConfig): Constraint {
@@ -66,6 +66,7 @@ export function inputFingerprints(
         fingerprint ?? "unknown",
       ]),
     ),
+    ...familyFingerprint(inputs),
     ...Object.fromEntries([...decisiveSettings(config)].map(([key, text]) => [SETTING + key, text])),
   };
 }
@@ -81,15 +82,19 @@ export function packageVersion(): string {
 }
 
 /** Engine, device, machine, kind of examples and the versions of what computes. */
-export function environmentRecord(engine: Engine, kind: KindName): EnvironmentRecord {
+export function environmentRecord(
+  engine: Engine,
+  inputs: Pick<Inputs, "base" | "suite" | "encoder">,
+): EnvironmentRecord {
   return {
     node: versions.node,
     os: `${platform()} ${release()} ${arch()}`,
     cpu: `${cpus().length} x ${cpus()[0]?.model ?? "unknown"}`,
     engine: engine.name,
     device: engine.device,
-    examples: kindOf(kind).many,
+    examples: kindOf(inputs.encoder.kind).many,
     versions: { adamerge: packageVersion(), ...dependencyVersions(["onnxruntime-node", "@tensorflow/tfjs"]) },
+    ...familyRecord(inputs),
   };
 }
 

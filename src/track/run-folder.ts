@@ -12,6 +12,7 @@ import { z } from "zod";
 import { formatConfig } from "../config/format.js";
 import type { RunConfig } from "../config/schema.js";
 import { assert, ConfigError } from "../errors.js";
+import type { OutsideFamily } from "../model/families.js";
 import type { StartEvent, TrainEvent } from "../optimize/events.js";
 import { withAdvice, writeFileAtomic } from "../runtime/atomic-file.js";
 import { acquireLock, type Lock, type LockOptions } from "../runtime/lock.js";
@@ -53,6 +54,8 @@ export interface EnvironmentRecord {
   /** Package name to version, adamerge's own included. */
   readonly versions: Readonly<Record<string, string>>;
   readonly gitCommit?: string;
+  /** Where the model's family is not one of the package. */
+  readonly outsideFamily?: OutsideFamily;
 }
 
 /** environment.json, for whoever reads it: its keys have changed over time. */

@@ -1,5 +1,6 @@
 /** One trial: a fit, begun or gone on with, up to the step at which trials are compared. */
 import { parseRunConfig } from "../../config/load.js";
+import { addFamilyModules } from "../../model/family-modules.js";
 import type { Tracking } from "../../run/tracking.js";
 import { fit, stoppedRun } from "../../run.js";
 
@@ -13,6 +14,8 @@ export interface TrialJob {
   readonly untilStep: number;
   readonly cacheDir: string;
   readonly tracking: Tracking | undefined;
+  /** Modules with families of models. */
+  readonly families: readonly string[];
 }
 
 export interface TrialOutcome {
@@ -27,6 +30,7 @@ export async function fitTrial(
   log: (line: string) => void = () => {},
 ): Promise<TrialOutcome> {
   const { resume, untilStep, cacheDir, tracking } = job;
+  await addFamilyModules(job.families);
   const pause = new AbortController();
   const config = resume === undefined ? parseRunConfig(job.config) : (await stoppedRun(resume)).config;
   const { reason } = await fit(config, {

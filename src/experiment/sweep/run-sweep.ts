@@ -9,6 +9,7 @@ import { openSweep, type Sweep } from "../../config/sweep.js";
 import { ConfigError } from "../../errors.js";
 import { createProcessPool, threadsOfEach } from "../../launch/process-pool.js";
 import { arrayScript, requireScriptable, submit, waitForJob } from "../../launch/slurm.js";
+import { familyModules } from "../../model/family-modules.js";
 import { writeSweepReport } from "../../report/sweep-report.js";
 import type { SessionOptions } from "../../run/session.js";
 import type { Tracking } from "../../run/tracking.js";
@@ -102,7 +103,8 @@ export async function runTrial(options: SweepOptions, index: number): Promise<Tr
   const resume = state === "paused" ? trial.folder : undefined;
   const tracked = await openTracking(sweep, path.join(options.output, sweep.name), options);
   const { cacheDir, signal, log, tracking = undefined } = { ...options, ...tracked };
-  return fitTrial({ config: trial.config, resume, untilStep: trial.config.steps, cacheDir, tracking }, signal, log);
+  const job = { config: trial.config, resume, untilStep: trial.config.steps, cacheDir, tracking };
+  return fitTrial({ ...job, families: familyModules() }, signal, log);
 }
 
 /** Submits the open trials as an array and waits for its end. Fills `states` in place. */
@@ -180,7 +182,7 @@ async function runTrials(
     const { cacheDir, tracking } = options;
     let died: string | undefined;
     try {
-      await pool.run({ config: trial.config, resume, untilStep, cacheDir, tracking });
+      await pool.run({ config: trial.config, resume, untilStep, cacheDir, tracking, families: familyModules() });
     } catch (error) {
       died = error instanceof Error ? error.message : String(error);
     }
