@@ -2,8 +2,11 @@
 import yargs from "yargs";
 import { clipCommand } from "./clip.js";
 import { fusionbenchCommand } from "./fusionbench.js";
+import { imageEncoderCommand } from "./image-encoder.js";
 import { preprocessingCommand } from "./preprocessing.js";
 import { savedModelsCommand } from "./saved-models.js";
+import { textEncoderCommand } from "./text-encoder.js";
+import { textFitCommand } from "./text-fit.js";
 
 await yargs(process.argv.slice(2))
   .scriptName("npm run compare --")
@@ -12,8 +15,11 @@ await yargs(process.argv.slice(2))
   )
   .command(clipCommand)
   .command(fusionbenchCommand)
+  .command(imageEncoderCommand)
   .command(preprocessingCommand)
   .command(savedModelsCommand)
+  .command(textEncoderCommand)
+  .command(textFitCommand)
   .demandCommand(1, "Name what to compare with.")
   .strict()
   .help()

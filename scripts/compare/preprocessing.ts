@@ -105,7 +105,7 @@ async function addSuiteImages(folder: string): Promise<readonly KindOfImage[]> {
   const list = join(folder, "kinds.json");
   const kinds: KindOfImage[] = JSON.parse(await readFile(list, "utf8"));
   for (const { name, dataset } of (await openSuite(join(ROOT, "datasets", "mini8"))).tasks) {
-    const images = await openDataset({ path: dataset, split: "test", where: name });
+    const images = await openDataset({ kind: "image", path: dataset, split: "test", where: name });
     for (let index = 0; index < IMAGES_PER_TASK; index++) {
       const file = `${name}-${index}.png`;
       await writeFile(join(folder, file), await images.encoded(index));

@@ -99,7 +99,7 @@ async function readDataset(folder: string, name: string, content: Uint8Array): P
   await mkdir(join(path, "test"), { recursive: true });
   if (!name.includes("/")) await rm(join(path, "test"), { recursive: true });
   await writeFile(join(path, name), content);
-  const dataset = await openDataset({ path, split: "test", where: "fuzz" });
+  const dataset = await openDataset({ kind: "image", path, split: "test", where: "fuzz" });
   for (let index = 0; index < dataset.size; index++) await dataset.encoded(index);
 }
 

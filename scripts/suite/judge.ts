@@ -76,12 +76,12 @@ export async function createJudge(engine: Engine, options: JudgeOptions): Promis
     if (store === undefined || classes === undefined) throw new Error(`no task ${task} among ${tasks.join(", ")}`);
     const first = heads.slice(0, index).reduce((sum, head) => sum + head.classes, 0);
     const totals = { correct: 0, loss: 0, entropy: 0 };
-    for (const { inputs, first: start, valid: count } of exampleBatches(store, BATCH)) {
+    for (const { inputs, indices } of exampleBatches(store, BATCH)) {
       const logits = await classifier.logits(inputs);
       const columns = logits.length / BATCH;
-      for (let row = 0; row < count; row++) {
+      for (const [row, index] of indices.entries()) {
         const own = logits.subarray(row * columns + first, row * columns + first + classes);
-        addRow(totals, own, store.labels[start + row] ?? 0);
+        addRow(totals, own, store.labels[index] ?? 0);
       }
     }
     return {
@@ -105,6 +105,11 @@ function addRow(totals: { correct: number; loss: number; entropy: number }, logi
 async function readSplit({ suiteDir, towerDir, split }: JudgeOptions, task: string): Promise<LabelledExamples> {
   const preprocessorPath = join(towerDir, "base", "preprocessor_config.json");
   const preprocessing = parsePreprocessing(JSON.parse(await readFile(preprocessorPath, "utf8")), preprocessorPath);
-  const dataset = await openDataset({ path: join(suiteDir, "tasks", task), split, where: `task ${task}` });
+  const dataset = await openDataset({
+    kind: "image",
+    path: join(suiteDir, "tasks", task),
+    split,
+    where: `task ${task}`,
+  });
   return requireLabels(await loadPixels(dataset, preprocessing), `task ${task}`);
 }

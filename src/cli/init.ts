@@ -1,9 +1,10 @@
-/** `adamerge init`: writes suite.yaml and config.yaml for a person's own models and images, after looking at them. */
+/** `adamerge init`: writes suite.yaml and config.yaml for a person's own models and data, after looking at them. */
 import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { parseReference } from "../checkpoint/hub/reference.js";
 import { ConfigError } from "../errors.js";
 import { alignedText } from "../report/table.js";
+import type { GivenExamples } from "../run/init/example-sources.js";
 import type { HeadSource } from "../run/init/head-sources.js";
 import type { InitFindings, Named } from "../run/init/init-suite.js";
 import { EXIT_OK } from "./exit-codes.js";
@@ -13,6 +14,8 @@ import { defineVerb, jsonOption, quietOption } from "./verb.js";
 const many = { type: "string", array: true, requiresArg: true, default: [] as string[] } as const;
 /** Files and folders that a folder of experts may hold. */
 const MODEL_FILE = /\.(safetensors|pt|pth|bin)$/;
+/** Files that a folder of data may hold. */
+const TABLE_FILE = /\.(?:(?:csv|tsv|jsonl|ndjson|json)(?:\.gz)?|parquet)$/;
 /** A folder with one of these is a model, not a folder of models. */
 const IN_A_MODEL = /^(config\.json|model.*\.safetensors.*|pytorch_model.*|(linearized_)?adapter_.*)$/;
 const DECIMALS = 1;
@@ -22,7 +25,7 @@ const ZERO_SHOT = "=zero-shot";
 export const initVerb = defineVerb({
   name: "init",
   usage: "[directory]",
-  describe: "Write a suite and a config for your own models and images, after checking them",
+  describe: "Write a suite and a config for your own models and data, after checking them",
   positionals: {
     directory: { describe: "Where suite.yaml and config.yaml are written", type: "string", default: "." },
   },
@@ -36,6 +39,12 @@ export const initVerb = defineVerb({
       ...many,
       describe: "NAME=PATH of an expert's images: a folder per class, a CSV (path,label), parquet, or without labels",
     },
+    texts: {
+      ...many,
+      describe:
+        "NAME=PATH of an expert's texts: CSV, TSV, JSON lines or parquet (text,label), a folder of .txt per class, or without labels",
+    },
+    data: { ...many, describe: "NAME=PATH of an expert's images or texts, whichever the base takes" },
     head: {
       ...many,
       describe:
@@ -69,7 +78,11 @@ export const initVerb = defineVerb({
       name: slug(args.name ?? path.basename(directory)) || "suite",
       base: await modelPath("--base", args.base, io.cwd),
       experts: await namedPaths("--expert", args.expert, io.cwd, MODEL_FILE, IN_A_MODEL),
-      images: await namedPaths("--images", args.images, io.cwd, /\.csv$/, undefined),
+      examples: [
+        ...withFlag("--images", await namedPaths("--images", args.images, io.cwd, /\.csv$/, undefined)),
+        ...withFlag("--texts", await namedPaths("--texts", args.texts, io.cwd, TABLE_FILE, undefined)),
+        ...withFlag("--data", await namedPaths("--data", args.data, io.cwd, TABLE_FILE, undefined)),
+      ],
       heads: await namedPaths("--head", files, io.cwd, MODEL_FILE, undefined),
       zeroShot: args.head.filter(isZeroShot).map((text) => taskName("--head", text.slice(0, -ZERO_SHOT.length))),
       ...(textModel === undefined ? {} : { textModel: await modelPath("--text-model", textModel, io.cwd) }),
@@ -127,6 +140,10 @@ async function namedPaths(
   return named;
 }
 
+function withFlag(flag: GivenExamples["flag"], named: readonly Named[]): readonly GivenExamples[] {
+  return named.map((one) => ({ ...one, flag }));
+}
+
 /** `NAME=zero-shot` */
 function isZeroShot(text: string): boolean {
   return text.endsWith(ZERO_SHOT) && text.length > ZERO_SHOT.length;
@@ -162,7 +179,7 @@ async function existing(flag: string, text: string, cwd: string): Promise<string
 }
 
 async function report(
-  { experts, images, heads, assumed, plan, files }: InitFindings,
+  { experts, examples, heads, assumed, plan, files }: InitFindings,
   directory: string,
   dryRun: boolean,
   cwd: string,
@@ -178,7 +195,7 @@ async function report(
     percent(accuracy?.expert),
     percent(accuracy?.base),
   ]);
-  const data = images.map(({ name, classes, counts }, index) => [
+  const data = examples.map(({ name, classes, counts }, index) => [
     name,
     classes === undefined ? "-" : String(classes.length),
     headText(heads[index]?.head),
@@ -189,7 +206,10 @@ async function report(
   return [
     alignedText([modelHeading, ...models]),
     "",
-    alignedText([["images", "classes", "head", "for head", "adapt", "val", "test"], ...data]),
+    alignedText([
+      [`${examples[0]?.kind ?? "example"}s`, "classes", "head", "for head", "adapt", "val", "test"],
+      ...data,
+    ]),
     "",
     "assumed:",
     ...groupedLines(assumed, experts.length).map((line) => `  ${line}`),
@@ -220,16 +240,19 @@ function groupedLines(lines: readonly string[], experts: number): readonly strin
 }
 
 /** Without the rows of manifests, counts as objects, and null for what is not known. */
-function forJson({ images, experts, ...rest }: InitFindings, directory: string): object {
+function forJson({ examples, experts, ...rest }: InitFindings, directory: string): object {
+  const described = examples.map(({ manifest: _, splits, counts, classes, ...source }) => ({
+    ...source,
+    classes: classes ?? null,
+    splits: splits === undefined ? null : Object.fromEntries(splits),
+    counts: Object.fromEntries(counts),
+  }));
   return {
     directory,
     ...rest,
     experts: experts.map((expert) => ({ ...expert, accuracyPercent: expert.accuracyPercent ?? null })),
-    images: images.map(({ manifest: _, splits, counts, classes, ...image }) => ({
-      ...image,
-      classes: classes ?? null,
-      splits: splits === undefined ? null : Object.fromEntries(splits),
-      counts: Object.fromEntries(counts),
-    })),
+    // Of images also under the name that they had before there were texts.
+    ...(examples.some(({ kind }) => kind === "image") ? { images: described } : {}),
+    examples: described,
   };
 }

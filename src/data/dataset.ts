@@ -7,12 +7,15 @@ import { join } from "node:path";
 import { DataError } from "../errors.js";
 import { alignClasses, checkRange, type LabelMeaning } from "./classes.js";
 import type { ExifOrientation } from "./image/decode-image.js";
-import { csvManifestReader } from "./readers/csv-manifest.js";
+import type { ExampleKind, KindName } from "./kind.js";
+import { kindOf } from "./kinds.js";
+import { classFolderReader } from "./readers/class-folders.js";
 import type { Dataset, DatasetReader } from "./readers/dataset-reader.js";
+import { isExampleName } from "./readers/example-file.js";
 import { listEntries } from "./readers/file-names.js";
-import { imageFolderReader } from "./readers/image-folder.js";
+import { manifestReader } from "./readers/manifest.js";
 import { parquetReader } from "./readers/parquet-dataset.js";
-import { isImageName, isLeftover, PassedOver } from "./readers/passed-over.js";
+import { isLeftover, PassedOver } from "./readers/passed-over.js";
 import { webdatasetReader } from "./readers/webdataset.js";
 import { type SplitPart, takePart } from "./split-part.js";
 
@@ -20,49 +23,52 @@ export type { Dataset, DatasetReader } from "./readers/dataset-reader.js";
 
 /** In the order in which they are tried. */
 export const datasetReaders = [
-  csvManifestReader,
+  manifestReader,
   parquetReader,
   webdatasetReader,
-  imageFolderReader,
+  classFolderReader,
 ] as const satisfies readonly DatasetReader[];
 
 /**
- * Splits that a data set's directory shows; none when its images are one collection. Throws DataError when it is no directory, or none that a reader
+ * Splits that a data set's directory shows; none when its examples are one collection. Throws DataError when it is no directory, or none that a reader
  * recognises.
  */
-export async function datasetSplits(path: string, where: string): Promise<readonly string[]> {
+export async function datasetSplits(path: string, kindName: KindName, where: string): Promise<readonly string[]> {
+  const kind = kindOf(kindName);
   const found = await stat(path).catch(() => undefined);
   if (found?.isDirectory() !== true)
     throw new DataError(
       `${where}: ${path}: expected the directory of a data set, found ${found === undefined ? "nothing there" : "a file"}; check the path`,
     );
   for (const reader of datasetReaders) {
-    const splits = await reader.splits(path);
+    const splits = await reader.splits(path, kind);
     if (splits !== undefined) return splits;
   }
   throw new DataError(
-    `${where}: ${path}: expected images as ${layouts()}, found none${await whatIsThere(path)}; check the path`,
+    `${where}: ${path}: expected ${kind.many} as ${layouts(kind)}, found none${await whatIsThere(path, kind)}; check the path`,
   );
 }
 
-function layouts(): string {
-  return datasetReaders.map(({ title, layout }) => `${title} (${layout})`).join(" or ");
+function layouts(kind: ExampleKind): string {
+  return datasetReaders.map(({ title, layout }) => `${title(kind)} (${layout(kind)})`).join(" or ");
 }
 
-/** Of a folder without images, and of those in it: its files by kind. */
-async function whatIsThere(path: string): Promise<string> {
+/** Of a folder without examples, and of those in it: its files by kind. */
+async function whatIsThere(path: string, kind: ExampleKind): Promise<string> {
   const passed = new PassedOver();
   for (const { name, isFolder } of await listEntries(path)) {
     if (!isFolder || isLeftover(name)) passed.add(name);
     else
       for (const inner of await listEntries(join(path, name)).catch(() => []))
         if (inner.isFolder) passed.addKind("folders in its folders", `${name}/${inner.name}`);
-        else if (!isImageName(inner.name)) passed.add(inner.name);
+        else if (!isExampleName(inner.name, kind)) passed.add(inner.name);
   }
   return passed.text === "" ? "" : ` (there are ${passed.text})`;
 }
 
 export interface OpenDatasetOptions {
+  /** What the examples are: what the model's encoder takes. */
+  readonly kind: KindName;
   /** The directory of the data set. */
   readonly path: string;
   readonly split: string;
@@ -72,7 +78,7 @@ export interface OpenDatasetOptions {
   readonly labels?: LabelMeaning | undefined;
   /** A part of the split instead of all of it. */
   readonly part?: SplitPart | undefined;
-  /** How many images the whole split must have. */
+  /** How many examples the whole split must have. */
   readonly size?: number | undefined;
   /** Who asks, e.g. `suite.yaml: tasks.mnist`; the beginning of errors. */
   readonly where: string;
@@ -85,11 +91,12 @@ export interface OpenDatasetOptions {
 }
 
 /**
- * Opens one split. Only names, labels and metadata are read; images when asked for. Throws DataError when the directory
+ * Opens one split. Only names, labels and metadata are read, and texts of tables by lines; other examples when asked for. Throws DataError when the directory
  * is missing, no reader recognises it, the split is absent, empty or of another size, or labels do not fit `classes`.
  */
 export async function openDataset(options: OpenDatasetOptions): Promise<Dataset> {
   const { path, split, classes, where, part } = options;
+  const kind = kindOf(options.kind);
   // A split becomes part of a path; it must stay inside the data set.
   if (!/^[\w][\w.-]*$/.test(split))
     throw new DataError(
@@ -104,27 +111,37 @@ export async function openDataset(options: OpenDatasetOptions): Promise<Dataset>
     throw new DataError(`${where}: ${path}: expected the directory of a data set, found ${found}; check the path`);
   }
   for (const reader of datasetReaders) {
-    if (!(await reader.detect(path, split))) continue;
-    const request = { path, split, where, parameters: options.parameters, namesWanted: classes === undefined };
+    if (!(await reader.detect(path, split, kind))) continue;
+    const request = { path, split, where, kind, parameters: options.parameters, classes };
     const whole = await reader.open(request);
-    checkSize(whole, options);
+    checkSize(whole, kind, options);
     const dataset = { ...(part === undefined ? whole : await takePart(whole, part, where)), ...turning(options) };
     for (const text of dataset.notices ?? []) options.notice?.(text);
     if (classes !== undefined) return alignClasses(dataset, classes, where, options.labels);
     if (dataset.classes !== undefined) checkRange(dataset, dataset.classes.length, where);
     return dataset;
   }
-  throw new DataError(`${where}: ${path}: expected split ${split} as ${layouts()}, found none`);
+  throw new DataError(
+    `${where}: ${path}: expected split ${split} as ${layouts(kind)}, found none${await splitsThere(path, kind)}`,
+  );
+}
+
+async function splitsThere(path: string, kind: ExampleKind): Promise<string> {
+  for (const reader of datasetReaders) {
+    const splits = (await reader.splits(path, kind)) ?? [];
+    if (splits.length > 0) return ` (there are ${splits.join(", ")})`;
+  }
+  return "";
 }
 
 function turning({ exifOrientation }: OpenDatasetOptions): Pick<Dataset, "exifOrientation"> {
   return exifOrientation === undefined ? {} : { exifOrientation };
 }
 
-/** Published numbers are of certain images; a split with another number of them is another split. */
-function checkSize(dataset: Dataset, { size, where, path }: OpenDatasetOptions): void {
+/** Published numbers are of certain examples; a split with another number of them is another split. */
+function checkSize(dataset: Dataset, { many, countKey }: ExampleKind, { size, where, path }: OpenDatasetOptions): void {
   if (size === undefined || dataset.size === size) return;
   throw new DataError(
-    `${where}: ${path}: expected ${size} images in split ${dataset.split} (\`images\` of the task), found ${dataset.size}; is it another data set, or an incomplete one? If it is meant, say so: \`images: {}\` in the suite`,
+    `${where}: ${path}: expected ${size} ${many} in split ${dataset.split} (\`${countKey}\` of the task), found ${dataset.size}; is it another data set, or an incomplete one? If it is meant, say so: \`${countKey}: {}\` in the suite`,
   );
 }

@@ -2,6 +2,7 @@
 
 import type { ExampleStore, LabelledExamples } from "./examples.js";
 import type { ChosenCorruption } from "./image/corruptions/registry.js";
+import type { KindName } from "./kind.js";
 import type { Dataset } from "./readers/dataset-reader.js";
 
 export interface EncodeOptions {
@@ -18,6 +19,8 @@ export interface EncodeOptions {
 }
 
 export interface Encoder {
+  /** What it encodes. */
+  readonly kind: KindName;
   /** Encodes a split into the cache, or finds it there. Throws DataError naming the first example that cannot be read. */
   open(dataset: Dataset, options: EncodeOptions): Promise<ExampleStore | LabelledExamples>;
 }

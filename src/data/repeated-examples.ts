@@ -1,17 +1,20 @@
 /**
- * Which images of a data set are the same: by their bytes, and where it matters by their pixels, since one picture can lie in two formats.
- * What divides a data set asks, so that no image is learned from in one part and judged in the other.
+ * Which examples of a data set are the same: by their bytes, and where it matters by what their kind says of them, since one picture can lie in two
+ * formats, and one text with and without a blank behind it. What divides a data set asks, so that no example is learned from in one part and judged
+ * in the other.
  */
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
-import { decodeImage } from "./image/decode-image.js";
+import { kindOf } from "./kinds.js";
 import type { Dataset } from "./readers/dataset-reader.js";
 import { presentFile } from "./readers/file-names.js";
 
-/** As many as are decoded at once elsewhere (pixels.ts): the threads of Node's pool. */
+/** As many images as are decoded at once elsewhere (pixels.ts): the threads of Node's pool. */
 const CONCURRENCY = 4;
+/** Between the two texts of a pair. */
+const SEPARATOR = "\0";
 
-/** For each image the first that has the same bytes: itself where there is none before. Files are read only where their sizes are equal. */
+/** For each example the first that has the same bytes: itself where there is none before. Files are read only where their sizes are equal. */
 export async function firstsByBytes(dataset: Dataset, signal?: AbortSignal): Promise<Int32Array> {
   const sizes = await fileSizes(dataset);
   const counts = new Map<number, number>();
@@ -21,19 +24,19 @@ export async function firstsByBytes(dataset: Dataset, signal?: AbortSignal): Pro
   for (let index = 0; index < dataset.size; index++) {
     signal?.throwIfAborted();
     if (sizes !== undefined && counts.get(sizes[index] ?? 0) === 1) continue;
-    firsts[index] = firstOf(
-      known,
-      createHash("sha256")
-        .update(await dataset.encoded(index))
-        .digest("base64"),
-      index,
-    );
+    firsts[index] = firstOf(known, await digestOfBytes(dataset, index), index);
   }
   return firsts;
 }
 
-/** The same by pixels, where bytes differ too: every image is decoded. Throws DataError for one that cannot be. */
-export async function firstsByPixels(dataset: Dataset, signal?: AbortSignal): Promise<Int32Array> {
+async function digestOfBytes(dataset: Dataset, index: number): Promise<string> {
+  const hash = createHash("sha256").update(await dataset.encoded(index));
+  if (dataset.second !== undefined) hash.update(SEPARATOR).update(await dataset.second(index));
+  return hash.digest("base64");
+}
+
+/** The same by content, where bytes differ too: every image is decoded. Throws DataError for an example that cannot be read. */
+export async function firstsByContent(dataset: Dataset, signal?: AbortSignal): Promise<Int32Array> {
   const byBytes = await firstsByBytes(dataset, signal);
   const digests = new Array<string>(dataset.size);
   let next = 0;
@@ -42,10 +45,9 @@ export async function firstsByPixels(dataset: Dataset, signal?: AbortSignal): Pr
       const index = next++;
       signal?.throwIfAborted();
       if (byBytes[index] !== index) continue;
-      const encoded = await dataset.encoded(index);
-      const image = await decodeImage(encoded, dataset.locate(index), dataset.exifOrientation);
-      const size = `${image.width} x ${image.height};`;
-      digests[index] = createHash("sha256").update(size).update(image.pixelsHWC).digest("base64");
+      const hash = createHash("sha256");
+      for (const part of await contentOf(dataset, index)) hash.update(part);
+      digests[index] = hash.digest("base64");
     }
   };
   await Promise.all(Array.from({ length: CONCURRENCY }, work));
@@ -56,14 +58,25 @@ export async function firstsByPixels(dataset: Dataset, signal?: AbortSignal): Pr
   return firsts;
 }
 
-/** The sentence about images that repeat others; none without such. */
-export function repeatNotices(place: string, firsts: Int32Array, labels: Int32Array | undefined): readonly string[] {
+async function contentOf(dataset: Dataset, index: number): Promise<readonly (string | Uint8Array)[]> {
+  const { content } = kindOf(dataset.kind);
+  const one = async (encoded: Uint8Array) => content(encoded, dataset.locate(index), dataset.exifOrientation);
+  const first = await one(await dataset.encoded(index));
+  return dataset.second === undefined ? first : [...first, SEPARATOR, ...(await one(await dataset.second(index)))];
+}
+
+/** The sentence about examples that repeat others; none without such. */
+export function repeatNotices(
+  place: string,
+  firsts: Int32Array,
+  { kind, labels }: Pick<Dataset, "kind" | "labels">,
+): readonly string[] {
   const repeats = [...firsts.keys()].filter((index) => firsts[index] !== index);
   if (repeats.length === 0) return [];
   const others = repeats.filter((index) => labels !== undefined && labels[index] !== labels[firsts[index] ?? index]);
   const contrary = others.length === 0 ? "" : `; ${others.length} of them with another label`;
   return [
-    `${place}: ${repeats.length} of ${firsts.length} images are the same as one before${contrary}: they stay in one split`,
+    `${place}: ${repeats.length} of ${firsts.length} ${kindOf(kind).many} are the same as one before${contrary}: they stay in one split`,
   ];
 }
 
@@ -73,7 +86,7 @@ function firstOf(known: Map<string, number>, digest: string, index: number): num
   return first;
 }
 
-/** Undefined where images have no files of their own, or one is not there: reading it says so. */
+/** Undefined where examples have no files of their own, or one is not there: reading it says so. */
 async function fileSizes({ files }: Dataset): Promise<readonly number[] | undefined> {
   if (files === undefined) return undefined;
   const sizes: number[] = [];

@@ -5,7 +5,7 @@ import { nearest } from "../config/nearest.js";
 import type { LocatedYaml } from "../config/strict-yaml.js";
 import { ConfigError } from "../errors.js";
 import { prototypesSchema, zeroShotSchema } from "./head-recipes.js";
-import { datasetKeys, partKeys, splitsSchema, taskSchema } from "./suite-schema.js";
+import { datasetKeys, featuresSchema, partKeys, splitsSchema, taskSchema } from "./suite-schema.js";
 
 /** The file as its schema has it. Throws ConfigError with every mistake. */
 export function checkedYaml<Schema extends z.ZodObject>(schema: Schema, yaml: LocatedYaml): z.output<Schema> {
@@ -56,6 +56,7 @@ function knownKeys(path: readonly PropertyKey[], schema: z.ZodObject): readonly 
   if (last === "zero_shot") return Object.keys(zeroShotSchema.shape);
   if (last === "dataset") return datasetKeys;
   if (path.at(-2) === "splits") return partKeys;
+  if (path[0] === "features") return Object.keys(featuresSchema.shape);
   if (path[0] === "tasks") return Object.keys(taskSchema.shape);
   return Object.keys(path[0] === "splits" ? splitsSchema.shape : schema.shape);
 }

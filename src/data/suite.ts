@@ -13,7 +13,12 @@ import type { ExifOrientation } from "./image/decode-image.js";
 import type { SplitPart } from "./split-part.js";
 import { checkedYaml } from "./suite-issues.js";
 import { checkPaths, findSuiteFile, locateOnHub, type WantedPath } from "./suite-paths.js";
-import { type DatasetDescription, suiteSchema, type TaskDescription } from "./suite-schema.js";
+import {
+  type DatasetDescription,
+  type FeaturesDescription,
+  suiteSchema,
+  type TaskDescription,
+} from "./suite-schema.js";
 import { type WholeTask, wholeTask } from "./task-definition.js";
 
 export interface SuiteTask {
@@ -30,14 +35,14 @@ export interface SuiteTask {
   readonly source: string | undefined;
   /** How the data set is read, if suite.yaml says more than where it is. */
   readonly reading?: DatasetReading;
-  /** Images of the data set's own splits, where the suite says how many there are. */
-  readonly images?: ReadonlyMap<string, number>;
+  /** Examples of the data set's own splits, where the suite says how many there are. */
+  readonly examples?: ReadonlyMap<string, number>;
 }
 
 export interface DatasetReading {
   /** The data set's own split by the name that runs use; the same name where there is none. */
   readonly splits: ReadonlyMap<string, OwnSplit>;
-  /** Of the reader: config, image_column, label_column. */
+  /** Of the reader: config, image_column, text_column, pair_column, label_column. */
   readonly parameters: Readonly<Record<string, string>>;
   /** What says which class a label means. */
   readonly labels: LabelMeaning;
@@ -49,6 +54,11 @@ export interface DatasetReading {
 export interface OwnSplit {
   readonly name: string;
   readonly part?: SplitPart;
+}
+
+export interface SuiteFeatures {
+  readonly pooling: FeaturesDescription["pooling"];
+  readonly normalized: boolean;
 }
 
 export interface Suite {
@@ -65,6 +75,10 @@ export interface Suite {
   /** Absolute path of the model with the text tower, or `hf://` URI until it is resolved; undefined: the base. */
   readonly textModel: string | undefined;
   readonly logitScale: number | undefined;
+  /** What heads read of the encoder's output, where suite.yaml says it: a FeatureChoice of model/family.ts. */
+  readonly features?: SuiteFeatures;
+  /** Tokens that texts are cut at. */
+  readonly maxLength?: number;
   readonly tasks: readonly SuiteTask[];
   readonly splits: { readonly adapt: string; readonly val: string; readonly test: string };
 }
@@ -76,7 +90,10 @@ export interface Suite {
 export async function openSuite(path: string): Promise<Suite> {
   const file = await findSuiteFile(resolve(path));
   const yaml = await readYamlFile(file, "a suite");
-  const { base, multitask, text_model, logit_scale, tasks, splits, ...own } = checkedYaml(suiteSchema, yaml);
+  const { base, multitask, text_model, logit_scale, features, max_length, tasks, splits, ...own } = checkedYaml(
+    suiteSchema,
+    yaml,
+  );
   checkNames(tasks, yaml);
   const whole = await Promise.all(tasks.map((task, index) => wholeTask(task, index, yaml, file)));
   for (const task of whole) checkClasses(task);
@@ -90,6 +107,8 @@ export async function openSuite(path: string): Promise<Suite> {
     multitask: multitask === undefined ? undefined : await locate(multitask, "model"),
     textModel: text_model === undefined ? undefined : await locate(text_model, "model"),
     logitScale: logit_scale,
+    ...(features === undefined ? {} : { features: { pooling: features.pooling, normalized: features.normalize } }),
+    ...(max_length === undefined ? {} : { maxLength: max_length }),
     tasks: await Promise.all(whole.map((task) => suiteTask(task, locate))),
     splits,
   };
@@ -111,7 +130,7 @@ async function suiteTask(
   task: WholeTask,
   locate: (text: string, type: RepositoryType) => Promise<string>,
 ): Promise<SuiteTask> {
-  const { dataset, head, images } = task;
+  const { dataset, head, examples } = task;
   const datasetPath = typeof dataset === "string" ? dataset : dataset.path;
   return {
     name: task.name,
@@ -123,7 +142,7 @@ async function suiteTask(
     licence: task.licence,
     source: task.source,
     ...(typeof dataset === "string" ? {} : { reading: readingOf(dataset) }),
-    ...(images === undefined ? {} : { images: new Map(entriesOf(images)) }),
+    ...(examples === undefined ? {} : { examples: new Map(entriesOf(examples)) }),
   };
 }
 
@@ -131,11 +150,13 @@ function readingOf({
   splits,
   config,
   image_column,
+  text_column,
+  pair_column,
   label_column,
   labels,
   exif_orientation,
 }: DatasetDescription): DatasetReading {
-  const parameters = Object.fromEntries(entriesOf({ config, image_column, label_column }));
+  const parameters = Object.fromEntries(entriesOf({ config, image_column, text_column, pair_column, label_column }));
   const named = entriesOf(splits ?? {}).map(([name, own]): [string, OwnSplit] => {
     if (typeof own === "string") return [name, { name: own }];
     const { of, every, except_every } = own;

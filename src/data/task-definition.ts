@@ -14,7 +14,7 @@ import {
   type TaskDescription,
 } from "./suite-schema.js";
 
-export interface WholeTask extends Omit<TaskDescription, "dataset" | "head" | "classes" | "definition"> {
+export interface WholeTask extends Omit<TaskDescription, "dataset" | "head" | "classes" | "definition" | "images"> {
   readonly dataset: string | DatasetDescription;
   readonly head: TaskDefinition["head"];
   readonly classes: readonly string[];
@@ -39,7 +39,9 @@ export async function wholeTask(
     if (dataset === undefined || head === undefined || classes === undefined)
       throw new TypeError(`${ownPlace([])}: the schema let a task without data set, head or classes through`);
     const folder = dirname(file);
-    return { ...task, dataset, head, classes, definition: undefined, folderOf: () => folder, place: ownPlace };
+    const { images, ...own } = task;
+    const examples = own.examples ?? images;
+    return { ...own, examples, dataset, head, classes, definition: undefined, folderOf: () => folder, place: ownPlace };
   }
   const path = resolve(dirname(file), task.definition);
   await access(path).catch((cause: unknown) => {
@@ -50,6 +52,7 @@ export async function wholeTask(
   });
   const yaml = await readYamlFile(path, "the definition of a task");
   const defined = checkedYaml(definitionSchema, yaml);
+  const ownCounts = task.examples ?? task.images;
   const isOwn = (key: PropertyKey | undefined) => key === "expert" || (key !== undefined && Reflect.has(task, key));
   return {
     name: task.name,
@@ -57,7 +60,7 @@ export async function wholeTask(
     title: task.title ?? defined.title,
     dataset: laidOver(dataset, defined.dataset),
     // The numbers are the defined data set's, also when it lies elsewhere.
-    images: task.images ?? (typeof dataset === "object" ? undefined : defined.images),
+    examples: ownCounts ?? (typeof dataset === "object" ? undefined : (defined.examples ?? defined.images)),
     head: head ?? defined.head,
     classes: classes ?? defined.classes,
     licence: task.licence ?? defined.licence,

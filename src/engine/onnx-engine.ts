@@ -7,7 +7,7 @@ import { type MappedFile, mapFile } from "../runtime/mmap.js";
 import type { BoundSource, FedTensor, SessionOptions } from "./onnx/session-protocol.js";
 import { type Send, startSessionThread } from "./onnx/session-thread.js";
 import type { Engine, Executable, Program, TensorSource, TensorSpec, TensorValues } from "./program.js";
-import { checkBinding, checkInputs } from "./program-checks.js";
+import { checkBinding, checkInputs, checkShared } from "./program-checks.js";
 import { traceProgram } from "./trace/trace-program.js";
 
 /** ONNX operators for which a provider has no kernel, so that ONNX Runtime would run them on the CPU and copy to and fro. */
@@ -26,19 +26,28 @@ const WEBGPU_BINDING_BYTES = 128 * 2 ** 20;
 export function createOnnxEngine(options: SessionOptions): Engine {
   const calls = startSessionThread(WORKER);
   const files = openFiles();
+  const loaded = new WeakMap<Executable, Loaded>();
   let sessions = 0;
   return {
     name: "onnx",
     device: options.provider,
     ...(options.provider === "webgpu" ? { maxTensorBytes: WEBGPU_BINDING_BYTES } : {}),
-    compile: async (program) => {
+    compile: async (program, beside) => {
       sessions += 1;
       const session = sessions;
+      const other = beside === undefined ? undefined : loaded.get(beside);
+      checkShared(program, beside, other?.program);
       const { onnx } = traceProgram(program, LACKS[options.provider]);
-      await explained(program, calls.send({ kind: "load", session, onnx, options })).catch((error: unknown) => {
-        throw namingDevice(error, program, options.provider);
-      });
-      return executable(program, session, calls.send, files);
+      const shared = other === undefined ? {} : { beside: other.session };
+      await explained(program, calls.send({ kind: "load", session, onnx, options, ...shared })).catch(
+        (error: unknown) => {
+          throw namingDevice(error, program, options.provider);
+        },
+      );
+      const bound = other?.bound ?? { unbound: new Set(program.frozen.keys()), mapped: new Map(), sessions: 0 };
+      const compiled = executable(program, session, calls.send, files, bound);
+      loaded.set(compiled, { program, session, bound });
+      return compiled;
     },
     close: async () => {
       await calls.close();
@@ -79,11 +88,24 @@ function openFiles(): OpenFiles {
   };
 }
 
-/** This session's own files are closed with it, all others with the engine. */
-function executable(program: Program, session: number, send: Send, files: OpenFiles): Executable {
-  const unbound = new Set(program.frozen.keys());
-  const mapped = new Map<string, MappedFile>();
+/** What is bound to one session, or to several that share it. */
+interface BoundFrozen {
+  readonly unbound: Set<string>;
+  readonly mapped: Map<string, MappedFile>;
+  sessions: number;
+}
+
+interface Loaded {
+  readonly program: Program;
+  readonly session: number;
+  readonly bound: BoundFrozen;
+}
+
+/** The files of what is bound are closed with the last session that shares it, all others with the engine. */
+function executable(program: Program, session: number, send: Send, files: OpenFiles, bound: BoundFrozen): Executable {
+  const { unbound, mapped } = bound;
   let closed: Promise<void> | undefined;
+  bound.sessions += 1;
   const place = async (source: TensorSource): Promise<BoundSource> => {
     if (source.kind === "memory") return source;
     const file = mapped.get(source.path) ?? (await files.map(source.path));
@@ -114,6 +136,8 @@ function executable(program: Program, session: number, send: Send, files: OpenFi
     },
     close: () => {
       closed ??= send({ kind: "release", session }).then(() => {
+        bound.sessions -= 1;
+        if (bound.sessions > 0) return;
         for (const file of mapped.values()) files.close(file);
         mapped.clear();
       });

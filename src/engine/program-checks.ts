@@ -1,6 +1,7 @@
 /** Checks of what is given to a compiled program against what the program declares; the same for every engine. */
-import { ConfigError } from "../errors.js";
+import { assert, ConfigError } from "../errors.js";
 import {
+  type Executable,
   type InputType,
   type Program,
   sizeOf,
@@ -38,4 +39,13 @@ export function checkInputs(program: Program, inputs: ReadonlyMap<string, Tensor
   for (const name of inputs.keys()) {
     if (!program.inputs.has(name)) throw new ConfigError(`program ${program.name}: has no input ${name}`);
   }
+}
+
+/** `other` is the program of `beside`, where this engine has compiled it: its frozen tensors must have the same names and shapes. */
+export function checkShared(program: Program, beside: Executable | undefined, other: Program | undefined): void {
+  if (beside === undefined) return;
+  assert(other !== undefined, `program ${program.name} shares tensors with one of another engine`);
+  const of = ({ frozen }: Program): string =>
+    JSON.stringify([...frozen].map(([name, { dtype, shape }]) => [name, dtype, shape]));
+  assert(of(program) === of(other), `programs ${program.name} and ${other.name} have different frozen tensors`);
 }

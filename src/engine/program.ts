@@ -47,7 +47,11 @@ export interface Engine {
   readonly device: string;
   /** The most bytes that a frozen tensor may have there; no limit where it is absent. */
   readonly maxTensorBytes?: number;
-  compile(program: Program): Promise<Executable>;
+  /**
+   * `beside` is an executable of this engine whose frozen tensors are called the same and have the same shapes: both share what is bound to either,
+   * before and after, so that several programs over one model keep one copy of it.
+   */
+  compile(program: Program, beside?: Executable): Promise<Executable>;
   close(): Promise<void>;
 }
 

@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 import { decodeFloat16 } from "../checkpoint/float16.js";
 import { ConfigError } from "../errors.js";
 import type { Engine, Executable, Program, TensorSource, TensorSpec, TensorValues } from "./program.js";
-import { checkBinding, checkInputs } from "./program-checks.js";
+import { checkBinding, checkInputs, checkShared } from "./program-checks.js";
 import { type Tensor, tf } from "./tf.js";
 
 export type TfjsBackend = "cpu" | "wasm" | "tensorflow";
@@ -15,10 +15,18 @@ export type TfjsBackend = "cpu" | "wasm" | "tensorflow";
 /** Readies a tfjs backend. Throws ConfigError when `tensorflow` is asked for and neither of its packages is installed. */
 export async function createTfjsEngine(backend: TfjsBackend): Promise<Engine> {
   await ready(backend);
+  const boundTo = new WeakMap<Executable, BoundTensors>();
   return {
     name: "tfjs",
     device: `tfjs-${backend}`,
-    compile: async (program) => eager(program, backend),
+    compile: async (program, beside) => {
+      const shared = beside === undefined ? undefined : boundTo.get(beside);
+      checkShared(program, beside, shared?.program);
+      const bound = shared ?? { program, tensors: new Map(), users: 0 };
+      const executable = eager(program, backend, bound);
+      boundTo.set(executable, bound);
+      return executable;
+    },
     close: async () => {},
   };
 }
@@ -49,8 +57,18 @@ function loadNativeBinding(): void {
   );
 }
 
-function eager(program: Program, backend: TfjsBackend): Executable {
-  const bound = new Map<string, Tensor>();
+/** The frozen tensors of one program, or of several that share them: freed with the last. */
+interface BoundTensors {
+  /** The first. */
+  readonly program: Program;
+  readonly tensors: Map<string, Tensor>;
+  users: number;
+}
+
+function eager(program: Program, backend: TfjsBackend, shared: BoundTensors): Executable {
+  const bound = shared.tensors;
+  let isClosed = false;
+  shared.users += 1;
   return {
     bind: async (frozen) => {
       await tf.setBackend(backend);
@@ -75,6 +93,10 @@ function eager(program: Program, backend: TfjsBackend): Executable {
       return results;
     },
     close: async () => {
+      if (isClosed) return;
+      isClosed = true;
+      shared.users -= 1;
+      if (shared.users > 0) return;
       for (const tensor of bound.values()) tensor.dispose();
       bound.clear();
     },

@@ -23,13 +23,16 @@ const UNNAMED = /^LABEL_\d+$/;
 
 /**
  * The classifier of an expert by its config.json and tensors; undefined for a model without one, or whose class is none of the family's. Throws
- * CheckpointError for a config that names a classifier whose tensors are not there.
+ * CheckpointError for a classifier that is refused by name, and for a config that names a classifier whose tensors are not there.
  */
 export function findClassifier(
   { config, tensors, path }: Pick<Checkpoint, "config" | "tensors" | "path">,
-  { classifiers }: Pick<ModelFamily, "classifiers">,
+  { classifiers, unreadClassifiers }: Pick<ModelFamily, "classifiers" | "unreadClassifiers">,
 ): FoundClassifier | undefined {
   const architectures: readonly unknown[] = listAt(config, "architectures");
+  for (const [architecture, why] of unreadClassifiers ?? [])
+    if (architectures.includes(architecture))
+      throw new CheckpointError(`${path}: the classifier of a ${architecture} is not read: ${why}`);
   const layout = classifiers.find(({ architecture }) => architectures.includes(architecture));
   if (layout === undefined) return undefined;
   const names = unwrappedNames(tensors.keys(), path);
@@ -47,7 +50,7 @@ export function findClassifier(
 /** The head of an expert at `path` that was saved with one. Throws CheckpointError where it was not, or where it does not fit the task. */
 export async function readClassifier(
   path: string,
-  family: Pick<ModelFamily, "classifiers" | "title">,
+  family: Pick<ModelFamily, "classifiers" | "unreadClassifiers" | "title">,
   expected: { readonly task: string; readonly classes: number; readonly featureSize: number },
 ): Promise<Head> {
   const checkpoint = await openCheckpoint(path);

@@ -59,6 +59,8 @@ export interface Model {
    * examples have one size.
    */
   readonly lengths?: readonly number[];
+  /** The input [B, T] that is 1 for what an example has of its length and 0 behind that; there is one where there are lengths. */
+  readonly mask?: string;
   /** Of `count` examples, by name: what a store of them gathers (data/examples.ts). `length` is one of `lengths`; the last one if absent. */
   readonly inputs: (count: number, length?: number) => ReadonlyMap<string, TensorSpec>;
   /** Features [B, E] of examples of any of the lengths. Inputs are looked up by name; they are float32 where they were uint8. */
@@ -77,8 +79,8 @@ export interface FamilyFiles {
 }
 
 /**
- * What becomes one vector of the values that leave the last block: those of the first token, the mean over the tokens that are not padding, both
- * one behind the other, what the model's own pooler or projection makes of the first token.
+ * What becomes one vector of the values that leave the last block: those of the first token, the mean over the tokens that are not padding (of an
+ * image: over its patches), both one behind the other, what the model's own pooler or projection makes of the first token.
  */
 export type Pooling = "cls" | "mean" | "cls_mean" | "pooler" | "projection";
 
@@ -110,6 +112,16 @@ export interface LayerOrders {
   readonly official: readonly Layer[];
 }
 
+/** How names of classes become heads in a family. */
+export interface FamilyTexts {
+  /** The prompt for classes of which nothing is known, with `{}` where a name goes. */
+  readonly prompt: string;
+  /** By which cosines are multiplied where no model says so. */
+  readonly logitScale: number;
+  /** Opens the model of a folder or file. */
+  readonly open: (path: string, features?: FeatureChoice) => Promise<TextEmbedder>;
+}
+
 /** One entry of the registry in families.ts. */
 export interface ModelFamily {
   readonly name: string;
@@ -124,6 +136,8 @@ export interface ModelFamily {
   readonly poolings: readonly Pooling[];
   /** The heads that its fine-tuned models are saved with. */
   readonly classifiers: readonly ClassifierLayout[];
+  /** Heads that are known and not read, with what they are, by the class of transformers: to be refused by name. */
+  readonly unreadClassifiers?: ReadonlyMap<string, string>;
   /**
    * The model with what encodes its examples. Without `features` they are those that the folder says (a sentence encoder's modules.json) or else
    * the family's usual ones. Throws CheckpointError or DataError for a file that is missing or does not fit, and for features that it has not.
@@ -137,8 +151,8 @@ export interface ModelFamily {
    * that of its config.json, which stands at `where`.
    */
   readonly saved?: (base: StoredCheckpoint, text: string, where: string) => SavedRest;
-  /** Opens the model of a folder or file that embeds texts into the space of these features; absent where the family has none. */
-  readonly openTexts?: (path: string, features?: FeatureChoice) => Promise<TextEmbedder>;
+  /** What embeds texts into the space of its features; absent where nothing does. */
+  readonly texts?: FamilyTexts;
   /** The "layers" of other tools' coefficients, by position, for a model of these tensors; absent where no other tool knows the family. */
   readonly layerOrders?: (tensors: readonly string[]) => LayerOrders;
   /** The tensors alone, from the config that stands at `where`. Throws CheckpointError. */

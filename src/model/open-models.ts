@@ -8,7 +8,9 @@ import type { TowerLayout } from "../checkpoint/layout/tensor-layout.js";
 import { towerName, towerTensors } from "../checkpoint/layout/tower-names.js";
 import { refuseQuantised } from "../checkpoint/quantised.js";
 import { quote } from "../runtime/printable.js";
+import { type FoundClassifier, findClassifier } from "./classifiers.js";
 import { familyOf } from "./families.js";
+import type { ModelFamily } from "./family.js";
 
 /** The pretrained model. One that is a file has its config beside it, under whatever name. Throws CheckpointError as `openCheckpoint`. */
 export async function openBase(path: string): Promise<Checkpoint> {
@@ -26,9 +28,18 @@ export async function openExpert(path: string, base: Checkpoint): Promise<Checkp
   return applyAdapter(adapter, base, layout);
 }
 
-/** Looks at an expert whose base is not there yet: its config.json. Throws what `openExpert` does for the expert's own files. */
-export async function expertConfig(path: string, layout: TowerLayout): Promise<unknown> {
-  return (await readAdapterOf(path, layout)) === undefined ? (await openCheckpoint(path)).config : undefined;
+/** An expert by itself. */
+export interface ExpertFiles {
+  readonly config: unknown;
+  /** That it was saved with. */
+  readonly classifier: FoundClassifier | undefined;
+}
+
+/** Looks at an expert whose base is not there yet; of an adapter nothing is known then. Throws what `openExpert` does for the expert's own files. */
+export async function lookAtExpert(path: string, family: ModelFamily): Promise<ExpertFiles | undefined> {
+  if ((await readAdapterOf(path, family.layout)) !== undefined) return undefined;
+  const checkpoint = await openCheckpoint(path);
+  return { config: checkpoint.config, classifier: findClassifier(checkpoint, family) };
 }
 
 async function openPlain(path: string): Promise<StoredCheckpoint> {

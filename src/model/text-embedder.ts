@@ -12,8 +12,6 @@ export interface TextEmbedder {
   readonly featureSize: number;
   /** By which cosines are multiplied; undefined for a model that was saved without its own. */
   readonly logitScale: number | undefined;
-  /** What to set where there is none, for a person. */
-  readonly usualScale: string;
   /** All that features depend on besides weights and tokens, as JSON: part of the keys of heads that are kept. */
   readonly facts: readonly unknown[];
   /** Name and content hash of every tensor. */

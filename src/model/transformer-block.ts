@@ -1,8 +1,8 @@
 /**
  * The transformer block of which all families here are made, with the norms in front of its two halves (pre-LN) or behind their sums (post-LN),
- * with or without LayerScale; families differ in what they call its tensors. Parity: transformers, models/clip/modeling_clip.py
- * (CLIPEncoderLayer), models/bert/modeling_bert.py (BertLayer), models/dinov2/modeling_dinov2.py (Dinov2Layer). B batch, T tokens, Q asking
- * tokens, D width, N heads.
+ * with or without LayerScale, with a plain MLP or a gated one (SwiGLU); families differ in what they call its tensors. Parity: transformers,
+ * models/clip/modeling_clip.py (CLIPEncoderLayer), models/bert/modeling_bert.py (BertLayer), models/vit/modeling_vit.py (ViTLayer),
+ * models/dinov2/modeling_dinov2.py (Dinov2Layer, Dinov2SwiGLUFFN). B batch, T tokens, Q asking tokens, D width, I inner width, N heads.
  */
 import { type Activation, activate } from "../engine/ops/activation.js";
 import { attention } from "../engine/ops/attention.js";
@@ -45,6 +45,11 @@ export interface BlockForm {
   readonly names: BlockNames;
   /** `before`: x + f(norm(x)); `after`: norm(x + f(x)). */
   readonly norms: "before" | "after";
+  /**
+   * SwiGLU (Shazeer 2020): the inner layer is [2 I, D], gates before values, and silu(gate) * value is what the outer one is given. The config's
+   * activation has no part in it.
+   */
+  readonly isGated?: boolean;
 }
 
 /** CLIP's. */
@@ -93,7 +98,7 @@ export function blockTensors(
   prefix: string,
   block: number,
   { hiddenSize: width, intermediateSize: inner }: BlockConfig,
-  { names, norms }: BlockForm = preNormForm,
+  { names, norms, isGated }: BlockForm = preNormForm,
 ): ModelTensor[] {
   const at = (name: string): string => `${prefix}.${name}`;
   const dense = (name: string, outputs: number, inputs: number, more: LinearRole = {}): RoleInBlock[] => [
@@ -117,7 +122,7 @@ export function blockTensors(
       ...scale(names.scale1),
     ]),
     ...half(names.norm2, [
-      ...dense(at(names.inner), inner, width),
+      ...dense(at(names.inner), isGated === true ? 2 * inner : inner, width),
       ...dense(at(names.outer), width, inner),
       ...scale(names.scale2),
     ]),
@@ -167,7 +172,7 @@ export function transformerBlock(
   { going = (xBTD) => xBTD, mask }: BlockOptions = {},
 ): Tensor {
   const { config, form, weights, norm, dense, observe } = layers;
-  const { names, norms } = form;
+  const { names, norms, isGated } = form;
   const at = (name: string): string => `${prefix}.${name}`;
   const before = (name: string, x: Tensor): Tensor => (norms === "before" ? norm(at(name), x) : x);
   const after = (name: string, x: Tensor): Tensor => (norms === "after" ? norm(at(name), x) : x);
@@ -177,11 +182,19 @@ export function transformerBlock(
   const attended = scaled(names.scale1, selfAttention(layers, prefix, going(givenBTD), givenBTD, mask));
   const attendedBQD = after(names.norm1, tf.add(going(hiddenBTD), attended));
   observe(at(names.attention), attendedBQD);
-  const inner = activate(config.activation, dense(at(names.inner), before(names.norm2, attendedBQD)));
+  const innerBQI = dense(at(names.inner), before(names.norm2, attendedBQD));
+  const inner = isGated === true ? gated(innerBQI, config.intermediateSize) : activate(config.activation, innerBQI);
   const outer = scaled(names.scale2, dense(at(names.outer), inner));
   const outBQD = after(names.norm2, tf.add(attendedBQD, outer));
   observe(at(names.mlp), outBQD);
   return outBQD;
+}
+
+/** silu(gate) * value of gates and values one behind the other: [B, Q, 2 I] -> [B, Q, I]. */
+function gated(x: Tensor, inner: number): Tensor {
+  const half = (start: number): Tensor => tf.slice(x, [0, 0, start], [-1, -1, inner]);
+  const gate = half(0);
+  return tf.mul(tf.mul(gate, tf.sigmoid(gate)), half(inner));
 }
 
 /** What the tokens of askingBQD [B, Q, D] gather from those of xBTD [B, T, D]: [B, Q, D]. */

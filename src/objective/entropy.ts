@@ -9,9 +9,18 @@ export type EntropyForm = { readonly form: "log_softmax" } | { readonly form: "e
 
 /** Mean over the batch of the entropy of softmax(logitsBC): a scalar, in nats. */
 export function meanEntropy(logitsBC: Tensor, options: EntropyForm): Tensor {
+  return tf.neg(tf.mean(negativeEntropies(logitsBC, options)));
+}
+
+/** As `meanEntropy`, but the sum over the batch, each example times its weight [B]. */
+export function weightedEntropy(logitsBC: Tensor, weightsB: Tensor, options: EntropyForm): Tensor {
+  return tf.neg(tf.sum(tf.mul(weightsB, negativeEntropies(logitsBC, options))));
+}
+
+function negativeEntropies(logitsBC: Tensor, options: EntropyForm): Tensor {
   const logProbabilities = tf.logSoftmax(logitsBC, -1);
   const probabilities = tf.exp(logProbabilities);
   const logs =
     options.form === "log_softmax" ? logProbabilities : tf.log(tf.add(probabilities, tf.scalar(options.epsilon)));
-  return tf.neg(tf.mean(tf.sum(tf.mul(probabilities, logs), -1)));
+  return tf.sum(tf.mul(probabilities, logs), -1);
 }

@@ -10,7 +10,7 @@ export interface ObjectiveOptions {
 }
 
 export interface ObjectiveSpec extends ObjectiveFacts {
-  /** Scalar loss of one task in nats, mean over its images; `targetsBC` are probabilities where the objective has targets. */
+  /** Scalar loss of one task in the objective's unit, mean over its images; `targetsBC` are probabilities where the objective has targets. */
   readonly loss: (logitsBC: Tensor, options: ObjectiveOptions, targetsBC?: Tensor) => Tensor;
 }
 

@@ -13,6 +13,7 @@ import type { Model } from "../model/family.js";
 import { applyHead, headSources, headSpecs } from "../model/head-program.js";
 import type { Head } from "../model/heads.js";
 import { plainWeights } from "../model/model-weights.js";
+import { compileByLength } from "./by-length.js";
 import { weightName, weightSources, weightSpecs } from "./step-program.js";
 
 /** What predictions say by themselves, without the true classes. */
@@ -66,9 +67,10 @@ export interface ClassifierOptions {
   readonly batchSize: number;
 }
 
-/** Compiles the forward of the model with all heads. */
+/** Compiles the forward of the model with all heads; for a model with lengths, each when its first examples come. */
 export async function createClassifier(engine: Engine, options: ClassifierOptions): Promise<Classifier> {
-  const executable = await engine.compile(classifyProgram(options));
+  const { model, batchSize } = options;
+  const executable = await compileByLength(engine, model, batchSize, (length) => classifyProgram(options, length));
   await executable.bind(new Map(headSources(options.heads)));
   const taskLogits: Classifier["taskLogits"] = (task, store, how = {}) =>
     logitsOf(executable, options, task, store, how);
@@ -99,12 +101,12 @@ async function batchLogits(executable: Executable, inputs: ReadonlyMap<string, E
   return logits;
 }
 
-/** Frozen: `weights/<name>` and the heads. Inputs: those of the model for B examples. Output: `logits` [B, A]. */
-export function classifyProgram({ model, heads, batchSize }: ClassifierOptions): Program {
+/** Frozen: `weights/<name>` and the heads. Inputs: those of the model for B examples of this length. Output: `logits` [B, A]. */
+export function classifyProgram({ model, heads, batchSize }: ClassifierOptions, length?: number): Program {
   return {
     name: "classify",
     frozen: new Map([...weightSpecs(model), ...headSpecs(heads)]),
-    inputs: model.inputs(batchSize),
+    inputs: model.inputs(batchSize, length),
     build: (tensors) => {
       const get = lookup(tensors);
       const featuresBE = model.features(
@@ -120,7 +122,7 @@ export function classifyProgram({ model, heads, batchSize }: ClassifierOptions):
 /** Logits [N, C] of the task's own head for the first `limit` examples. */
 async function logitsOf(
   executable: Executable,
-  { heads, batchSize }: ClassifierOptions,
+  { model, heads, batchSize }: ClassifierOptions,
   task: string,
   store: ExampleStore,
   { limit, signal }: EvaluateOptions,
@@ -128,13 +130,12 @@ async function logitsOf(
   const { firstColumn, columns, classes } = columnsOf(heads, task);
   const examples = Math.min(limit ?? store.size, store.size);
   const logitsNC = new Float32Array(examples * classes);
-  for (const { inputs, first, valid } of exampleBatches(store, batchSize)) {
-    if (first >= examples) break;
+  for (const { inputs, indices } of exampleBatches(store, batchSize, { lengths: model.lengths, limit })) {
     signal?.throwIfAborted();
     const logits = await batchLogits(executable, inputs);
-    for (let row = 0; row < Math.min(valid, examples - first); row++) {
+    for (const [row, index] of indices.entries()) {
       const begin = row * columns + firstColumn;
-      logitsNC.set(logits.subarray(begin, begin + classes), (first + row) * classes);
+      logitsNC.set(logits.subarray(begin, begin + classes), index * classes);
     }
   }
   return logitsNC;

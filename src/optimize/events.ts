@@ -3,12 +3,15 @@
  * report and tracker read them. Order: start, then step, evaluation and checkpoint events, then end. The evaluation of the last
  * step comes after the end, from whoever judges the merged model.
  */
+import type { ObjectiveName } from "../objective/catalog.js";
 import type { TrainState } from "./train.js";
 
 export type TrainEvent = StartEvent | StepEvent | EvaluationEvent | CheckpointEvent | EndEvent;
 
 export interface StartEvent {
   readonly type: "start";
+  /** What is minimised: losses of steps are its values, in its unit. */
+  readonly objective: ObjectiveName;
   readonly tasks: readonly string[];
   readonly groups: readonly string[];
   /** Steps of the whole fit; the first step event has step 1. */
@@ -23,9 +26,9 @@ export interface StepEvent {
   readonly type: "step";
   readonly step: number;
   /** The minimised value: sum or mean over tasks, as configured. */
-  readonly lossNats: number;
+  readonly loss: number;
   /** The objective of each task, mean over its images, in the order of `tasks`. */
-  readonly taskLossNats: readonly number[];
+  readonly taskLosses: readonly number[];
   /** L2 norm over the trainable coefficients. */
   readonly gradientNorm: number;
   readonly learningRate: number;

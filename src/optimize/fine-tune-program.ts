@@ -2,8 +2,8 @@
  * One fine-tuning step of a model as a program: cross-entropy on labelled examples under fixed heads, with the gradient
  * of every weight. Makes the experts of the shipped suites. B images, T label sets trained together.
  */
-
 import { lookup } from "../engine/lookup.js";
+import { valueAndGradients } from "../engine/ops/gradients.js";
 import type { Program, TensorSpec } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import type { Model } from "../model/family.js";
@@ -20,6 +20,8 @@ export interface FineTuneOptions {
   readonly logitScale: number;
   /** Whether the heads are trained with the tower (pretraining) or frozen (experts). */
   readonly trainHeads: boolean;
+  /** What the examples are padded to, for models with lengths. */
+  readonly length?: number;
   /** Images of other domains whose features shall stay what they were; none by default. */
   readonly anchors?: { readonly images: number; readonly weight: number };
 }
@@ -43,7 +45,7 @@ export function fineTuneProgram(options: FineTuneOptions): Program {
     inputs: new Map<string, TensorSpec>([
       ...weights,
       ...heads,
-      ...model.inputs(images + anchors.images),
+      ...model.inputs(images + anchors.images, options.length),
       ["labels", { shape: [images], dtype: "int32" }],
       ...(anchors.images > 0
         ? [["anchors", { shape: [anchors.images, model.featureSize], dtype: "float32" }] as const]
@@ -61,10 +63,10 @@ export function fineTuneProgram(options: FineTuneOptions): Program {
       };
       const taskShares = tasks.map((task) => task.images / images);
       const shares = tf.tensor1d(anchors.images > 0 ? [...taskShares, anchors.weight] : taskShares);
-      const { value, grads } = tf.valueAndGrads(losses)(trained.map(lookup(tensors)), shares);
+      const { value, gradients } = valueAndGradients(losses, trained.map(lookup(tensors)), shares);
       return new Map([
         ["losses", value],
-        ...grads.map((gradient, index): [string, Tensor] => [`gradient/${trained[index]}`, gradient]),
+        ...gradients.map((gradient, index): [string, Tensor] => [`gradient/${trained[index]}`, gradient]),
       ]);
     },
   };

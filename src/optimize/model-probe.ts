@@ -1,22 +1,20 @@
 /**
  * What merging methods ask of models on unlabelled examples: Gram matrices of the linear layers' inputs, the diagonal of the Fisher
- * information, and the gradient of the entropy. Each is a compiled program; sums over examples are float64. B examples, C classes, I inputs of a layer.
+ * information, and the gradient of the entropy. Each is a compiled program (probe-programs.ts); sums over examples are float64. C classes, P passes.
  */
 import { exampleBatches } from "../data/batches.js";
 import { type ExampleStore, type ExampleValues, selectExamples } from "../data/examples.js";
 import { drawnIndices } from "../data/sampler.js";
-import { lookup } from "../engine/lookup.js";
-import type { Engine, Executable, Program, TensorSpec } from "../engine/program.js";
-import { type Tensor, tf } from "../engine/tf.js";
+import type { Engine, Executable, Program } from "../engine/program.js";
 import { assert } from "../errors.js";
 import type { ModelProbe } from "../merge/methods/method.js";
 import type { Model } from "../model/family.js";
-import { applyHead, headSources, headSpecs } from "../model/head-program.js";
+import { headSources } from "../model/head-program.js";
 import type { Head } from "../model/heads.js";
-import { plainWeights } from "../model/model-weights.js";
-import { meanEntropy } from "../objective/entropy.js";
+import { compileByLength } from "./by-length.js";
 import type { Classifier } from "./evaluate.js";
-import { weightName, weightSources, weightSpecs } from "./step-program.js";
+import { CLASSES_PER_PASS, COUNTED, entropyProgram, fisherProgram, gramProgram, rowsOf } from "./probe-programs.js";
+import { weightSources } from "./step-program.js";
 
 export interface ModelProbeOptions {
   readonly model: Model;
@@ -29,16 +27,16 @@ export interface ModelProbeOptions {
   readonly signal: AbortSignal;
 }
 
-/** Examples of a Gram matrix's pass: all of them count, so the batch must divide their number. */
+/** Examples of a Gram matrix's pass. */
 const MOST_BATCH = 32;
-/** Backward passes of one example in one run: what a run costs besides, such as handing over its results, is shared. */
-const CLASSES_PER_PASS = 4;
 
 /** A probe of such models. Close it with the engine. */
 export function createModelProbe(engine: Engine, options: ModelProbeOptions): ModelProbe {
+  const { model } = options;
+  const { lengths } = model;
   const programs = new Map<string, Promise<Executable>>();
-  const compiled = (key: string, program: () => Program): Promise<Executable> => {
-    const found = programs.get(key) ?? engine.compile(program());
+  const compiled = (key: string, examples: number, program: (length?: number) => Program): Promise<Executable> => {
+    const found = programs.get(key) ?? compileByLength(engine, model, examples, program);
     programs.set(key, found);
     return found;
   };
@@ -48,26 +46,44 @@ export function createModelProbe(engine: Engine, options: ModelProbeOptions): Mo
     assert(store !== undefined, `no examples of task ${name}`);
     return selectExamples(store, drawnIndices(store.size, examples, { seed: options.seed, task: name }));
   };
+  /** All examples of a batch count, so it divides their number; not so for models with lengths, which count themselves. */
+  const batchOf = ({ size }: ExampleStore): number =>
+    lengths === undefined ? largestDivisor(size, MOST_BATCH) : Math.min(size, MOST_BATCH);
+  /** Every output summed over all batches. */
+  const summed = async (
+    executable: Executable,
+    store: ExampleStore,
+    batchSize: number,
+  ): Promise<Map<string, Float64Array>> => {
+    const sums = new Map<string, Float64Array>();
+    for (const { inputs, indices } of exampleBatches(store, batchSize, { lengths })) {
+      options.signal.throwIfAborted();
+      const counted = Float32Array.from({ length: batchSize }, (_, row) => (row < indices.length ? 1 : 0));
+      const given = lengths === undefined ? inputs : new Map([...inputs, [COUNTED, counted]]);
+      for (const [name, values] of await executable.run(given)) addTo(sums, name, values);
+    }
+    return sums;
+  };
   return {
     grams: async (task, weights, examples, tensors) => {
       const store = await draw(task, examples);
-      const batchSize = largestDivisor(store.size, MOST_BATCH);
-      const linear = linearLayers(options.model).filter(({ name }) => tensors.includes(name));
+      const batchSize = batchOf(store);
+      const linear = linearLayers(model).filter(({ name }) => tensors.includes(name));
       if (linear.length === 0) return new Map();
       const layers = new Set(linear.map(({ input }) => input));
       const key = `grams ${batchSize} ${[...layers].join()}`;
-      const executable = await compiled(key, () => gramProgram(options, batchSize, layers));
-      await executable.bind(new Map(weightSources(options.model, weights)));
-      const sums = new Map<string, Float64Array>();
-      for (const { inputs } of exampleBatches(store, batchSize)) {
-        options.signal.throwIfAborted();
-        for (const [name, values] of await executable.run(inputs)) addTo(sums, name, values);
+      const executable = await compiled(key, batchSize, (length) => gramProgram({ model, batchSize, length }, layers));
+      await executable.bind(new Map(weightSources(model, weights)));
+      const sums = await summed(executable, store, batchSize);
+      for (const layer of layers) {
+        const [gram, rows] = [sums.get(layer), sums.get(rowsOf(layer))?.[0]];
+        if (gram !== undefined && rows !== undefined) divide(gram, rows);
       }
+      // A layer that the features do not use has no inputs.
       return new Map(
-        linear.map(({ name, input }) => {
+        linear.flatMap(({ name, input }): [string, Float64Array][] => {
           const gram = sums.get(input);
-          assert(gram !== undefined, `no Gram matrix of ${name}`);
-          return [name, gram];
+          return gram === undefined ? [] : [[name, gram]];
         }),
       );
     },
@@ -77,20 +93,23 @@ export function createModelProbe(engine: Engine, options: ModelProbeOptions): Mo
       const store = await draw(task, examples);
       await options.classifier.setWeights(weights);
       const probabilitiesNC = await options.classifier.probabilities(head.task, store);
-      const executable = await compiled(`fisher ${head.task}`, () => fisherProgram(options, head));
-      await executable.bind(new Map([...weightSources(options.model, weights), ...headSources([head])]));
+      const program = (length?: number) => fisherProgram({ model, length }, head);
+      const executable = await compiled(`fisher ${head.task}`, 1, program);
+      await executable.bind(new Map([...weightSources(model, weights), ...headSources([head])]));
       const sums = new Map<string, Float64Array>();
-      for (const { inputs: example, first } of exampleBatches(store, 1)) {
-        const own = probabilitiesNC.subarray(first * head.classes, (first + 1) * head.classes);
+      for (const { inputs: example, indices } of exampleBatches(store, 1, { lengths })) {
+        const [index] = indices;
+        assert(index !== undefined, "a batch without an example");
+        const own = probabilitiesNC.subarray(index * head.classes, (index + 1) * head.classes);
         const chosen = likelyClasses(own, coverage);
         for (let from = 0; from < chosen.length; from += CLASSES_PER_PASS) {
           options.signal.throwIfAborted();
           const passes = chosen.slice(from, from + CLASSES_PER_PASS);
           const classesPC = new Float32Array(CLASSES_PER_PASS * head.classes);
           const sharesP = new Float32Array(CLASSES_PER_PASS);
-          for (const [pass, index] of passes.entries()) {
-            classesPC[pass * head.classes + index] = 1;
-            sharesP[pass] = own[index] ?? 0;
+          for (const [pass, chosenClass] of passes.entries()) {
+            classesPC[pass * head.classes + chosenClass] = 1;
+            sharesP[pass] = own[chosenClass] ?? 0;
           }
           const inputs = new Map<string, ExampleValues>([...example, ["classes", classesPC], ["shares", sharesP]]);
           for (const [name, values] of await executable.run(inputs)) addTo(sums, name, values);
@@ -103,16 +122,14 @@ export function createModelProbe(engine: Engine, options: ModelProbeOptions): Mo
       const head = options.heads[task];
       assert(head !== undefined, `no head of task ${task}`);
       const store = await draw(task, examples);
-      const batchSize = largestDivisor(store.size, MOST_BATCH);
+      const batchSize = batchOf(store);
       const key = `entropy ${head.task} ${batchSize}`;
-      const executable = await compiled(key, () => entropyProgram(options, head, batchSize));
-      await executable.bind(new Map([...weightSources(options.model, weights), ...headSources([head])]));
-      const sums = new Map<string, Float64Array>();
-      for (const { inputs } of exampleBatches(store, batchSize)) {
-        options.signal.throwIfAborted();
-        for (const [name, values] of await executable.run(inputs)) addTo(sums, name, values);
-      }
-      for (const sum of sums.values()) divide(sum, store.size / batchSize);
+      const program = (length?: number) => entropyProgram({ model, batchSize, length }, head);
+      const executable = await compiled(key, batchSize, program);
+      await executable.bind(new Map([...weightSources(model, weights), ...headSources([head])]));
+      const sums = await summed(executable, store, batchSize);
+      // The program gives means over batches, or for models with lengths sums over examples.
+      for (const sum of sums.values()) divide(sum, lengths === undefined ? store.size / batchSize : store.size);
       return sums;
     },
   };
@@ -149,98 +166,7 @@ function largestDivisor(count: number, most: number): number {
   return 1;
 }
 
-/**
- * Layers that get the same input (query, key and value) share an output, named by the first of them. All tokens count, those of the last block
- * too, as in the published code.
- */
-function gramProgram({ model }: ModelProbeOptions, batchSize: number, layers: ReadonlySet<string>): Program {
-  return {
-    name: "grams",
-    frozen: new Map(weightSpecs(model)),
-    inputs: model.inputs(batchSize),
-    build: (tensors) => {
-      const get = lookup(tensors);
-      const grams = new Map<string, Tensor>();
-      model.features(
-        plainWeights((name) => get(weightName(name))),
-        get,
-        {
-          wholeLastBlock: true,
-          input: (weight, x) => {
-            if (!layers.has(weight)) return;
-            const xMI = tf.reshape(x, [-1, x.shape.at(-1) ?? 1]);
-            grams.set(weight, tf.matMul(xMI, xMI, true, false));
-          },
-        },
-      );
-      return grams;
-    },
-  };
-}
-
 /** Weights of linear layers, each with the first layer that has the same input. */
 function linearLayers({ tensors }: Model): { readonly name: string; readonly input: string }[] {
   return tensors.flatMap(({ name, sharesInput }) => (sharesInput === undefined ? [] : [{ name, input: sharesInput }]));
-}
-
-/** Inputs: those of the model. Outputs by tensor: the gradient of the mean entropy over the batch. */
-function entropyProgram({ model }: ModelProbeOptions, head: Head, batchSize: number): Program {
-  const names = model.tensors.map(({ name }) => name);
-  return {
-    name: `entropy gradient of ${head.task}`,
-    frozen: new Map([...weightSpecs(model), ...headSpecs([head])]),
-    inputs: model.inputs(batchSize),
-    build: (tensors) => {
-      const get = lookup(tensors);
-      const entropy = (...weights: Tensor[]): Tensor => {
-        const byName = new Map(names.map((name, index): [string, Tensor] => [name, weights[index] ?? get(name)]));
-        const features = model.features(plainWeights(lookup(byName)), get);
-        return meanEntropy(applyHead(head, features, get), { form: "log_softmax" });
-      };
-      const { grads } = tf.valueAndGrads(entropy)(names.map((name) => get(weightName(name))));
-      return new Map(names.flatMap((name, index): [string, Tensor][] => [[name, grads[index] ?? tf.scalar(0)]]));
-    },
-  };
-}
-
-/**
- * Inputs: those of the model for one example, `classes` [P, C] with 1 for one class of each pass and 0 for the others, `shares` [P]. Outputs by tensor: the sum over
- * passes of share (d log p(class) / d weight)^2.
- */
-function fisherProgram({ model }: ModelProbeOptions, head: Head): Program {
-  const names = model.tensors.map(({ name }) => name);
-  return {
-    name: `fisher of ${head.task}`,
-    frozen: new Map([...weightSpecs(model), ...headSpecs([head])]),
-    inputs: new Map<string, TensorSpec>([
-      ...model.inputs(1),
-      ["classes", { shape: [CLASSES_PER_PASS, head.classes], dtype: "float32" }],
-      ["shares", { shape: [CLASSES_PER_PASS], dtype: "float32" }],
-    ]),
-    build: (tensors) => {
-      const get = lookup(tensors);
-      const logProbability = (classC: Tensor, weights: readonly Tensor[]): Tensor => {
-        const byName = new Map(names.map((name, index): [string, Tensor] => [name, weights[index] ?? get(name)]));
-        const features = model.features(plainWeights(lookup(byName)), get);
-        const logitsBC = applyHead(head, features, get);
-        return tf.sum(tf.mul(tf.logSoftmax(logitsBC), tf.reshape(classC, [1, head.classes])));
-      };
-      const own = names.map((name) => get(weightName(name)));
-      const shares = tf.unstack(get("shares"));
-      const passes = tf.unstack(get("classes")).map((classC) => {
-        const { grads } = tf.valueAndGrads((...weights: Tensor[]) => logProbability(classC, weights))(own);
-        return grads;
-      });
-      return new Map(
-        names.map((name, index): [string, Tensor] => {
-          const terms = passes.map((grads, pass) => {
-            const [gradient, share] = [grads[index], shares[pass]];
-            assert(gradient !== undefined && share !== undefined, "a pass without a gradient");
-            return tf.mul(share, tf.square(gradient));
-          });
-          return [name, tf.addN(terms)];
-        }),
-      );
-    },
-  };
 }

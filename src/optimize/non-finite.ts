@@ -9,6 +9,7 @@ import type { Engine, Program, TensorSpec, TensorValues } from "../engine/progra
 import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
 import { mergeableTensors } from "../merge/merged-weights.js";
+import { lengthOf } from "./by-length.js";
 import { microBatched } from "./micro-batches.js";
 import {
   isStepTargets,
@@ -26,7 +27,7 @@ const OUTPUT_PARTS = "parts";
 /** The step under suspicion: what its program was made of, and how many passes it takes. */
 export interface SuspectStep {
   readonly engine: Engine;
-  readonly options: Omit<StepProgramOptions, "loss" | "taskWeight" | "targets">;
+  readonly options: Omit<StepProgramOptions, "loss" | "taskWeight" | "targets" | "length">;
   readonly passes: number;
 }
 
@@ -39,11 +40,13 @@ export async function locateNonFinite(
   inputs: ReadonlyMap<string, TensorValues>,
 ): Promise<string> {
   const parts: string[] = [];
-  const probe = await engine.compile(probeProgram(options, parts));
+  const { heads, model, examplesPerTask } = options;
+  const wanted = new Map([...inputs].filter(([name]) => !isStepTargets(name)));
+  const length = lengthOf(model, heads.length * examplesPerTask * passes, wanted);
+  const probe = await engine.compile(probeProgram({ ...options, length }, parts));
   try {
     await probe.bind(stepSources(options));
-    const wanted = new Map([...inputs].filter(([name]) => !isStepTargets(name)));
-    const outputs = await microBatched(probe, options.heads.length, passes).run(wanted);
+    const outputs = await microBatched(probe, heads.length, passes).run(wanted);
     const coefficientsNK = inputs.get(STEP_INPUT_COEFFICIENTS);
     assert(coefficientsNK instanceof Float32Array, "a step without coefficients");
     return describe(options, parts, outputs, coefficientsNK);
@@ -97,14 +100,14 @@ function largestCoefficient(
  * The forward pass of a step, with 0 for what is finite and NaN for what is not: `weights`, one of every tensor of the bundle, and
  * `parts` [P, T] in the order of the computation. Fills `parts` with the names of the parts when it is built.
  */
-function probeProgram(options: SuspectStep["options"], parts: string[]): Program {
-  const { bundle, model, heads, examplesPerTask } = options;
+function probeProgram(options: Omit<StepProgramOptions, "loss" | "taskWeight">, parts: string[]): Program {
+  const { bundle, model, heads, examplesPerTask, length } = options;
   return {
     name: "non-finite-probe",
     frozen: stepSpecs(options),
     inputs: new Map<string, TensorSpec>([
       [STEP_INPUT_COEFFICIENTS, { shape: [mergeableTensors(bundle).length, bundle.tasks.length], dtype: "float32" }],
-      ...model.inputs(heads.length * examplesPerTask),
+      ...model.inputs(heads.length * examplesPerTask, length),
     ]),
     build: (tensors) => {
       const get = lookup(tensors);

@@ -1,5 +1,5 @@
 /** What a step sees: the next batches of every task, one after another, and their targets where the objective has some. */
-import { unlabelledBatch } from "../data/batches.js";
+import { type BatchPlace, commonLength, unlabelledBatch } from "../data/batches.js";
 import type { ExampleStore, ExampleValues } from "../data/examples.js";
 import { batchIndices } from "../data/sampler.js";
 import { assert } from "../errors.js";
@@ -17,29 +17,59 @@ export interface StepPlace {
   readonly seed: number;
   /** From 0. */
   readonly step: number;
+  /** Those that the model pads its examples to; absent where all have one size. */
+  readonly lengths?: readonly number[] | undefined;
+}
+
+/** The length that all examples of a step are padded to: the smallest that holds each of them. Undefined where all have one size. */
+export function stepLength(stores: ReadonlyMap<string, ExampleStore>, place: StepPlace): number | undefined {
+  if (place.lengths === undefined) return undefined;
+  const batches = [...stores].map(([task, store]) => ({
+    store,
+    indices: batchIndices({ ...placeOf(place, task), size: store.size }),
+  }));
+  return commonLength(place.lengths, batches);
+}
+
+/** The longest that any step over these examples can have. Undefined where all have one size. */
+export function longestLength(
+  lengths: readonly number[] | undefined,
+  stores: ReadonlyMap<string, ExampleStore>,
+): number | undefined {
+  if (lengths === undefined) return undefined;
+  const whole = [...stores.values()].map((store) => ({
+    store,
+    indices: Uint32Array.from({ length: store.size }, (_, index) => index),
+  }));
+  return commonLength(lengths, whole);
 }
 
 /** Inputs of the compiled step by name, a pure function of its arguments; targets follow the examples' order. */
 export function stepInputs(
   stores: ReadonlyMap<string, ExampleStore>,
   targets: ReadonlyMap<string, Targets>,
-  { examplesPerTask, seed, step }: StepPlace,
+  place: StepPlace,
 ): Map<string, ExampleValues> {
-  const place = { seed, step, batchSize: examplesPerTask };
-  const batches = [...stores].map(([task, store]) => unlabelledBatch(store, { ...place, task }).inputs);
+  const { examplesPerTask } = place;
+  const length = stepLength(stores, place);
+  const batches = [...stores].map(([task, store]) => unlabelledBatch(store, placeOf(place, task), length).inputs);
   const names = [...(batches[0]?.keys() ?? [])];
   const inputs = new Map(
     names.map((name): [string, ExampleValues] => [name, joined(batches.map((batch) => batch.get(name)))]),
   );
   for (const [task, { classes, valuesNC }] of targets) {
     const size = valuesNC.length / classes;
-    const rows = batchIndices({ ...place, task, size });
+    const rows = batchIndices({ ...placeOf(place, task), size });
     const own = new Float32Array(examplesPerTask * classes);
     for (const [position, row] of rows.entries())
       own.set(valuesNC.subarray(row * classes, (row + 1) * classes), position * classes);
     inputs.set(stepTargets(task), own);
   }
   return inputs;
+}
+
+function placeOf({ seed, step, examplesPerTask }: StepPlace, task: string): BatchPlace {
+  return { seed, step, task, batchSize: examplesPerTask };
 }
 
 /** One after another, in an array of their type. */

@@ -9,22 +9,32 @@ import type { Model } from "../model/family.js";
 const BYTES = 4;
 /** Node, ONNX Runtime and the examples of a small suite. */
 const PROCESS_BYTES = 300e6;
+
 export interface StepSize {
-  readonly model: Pick<Model, "tensors" | "valuesPerExample">;
+  readonly model: Pick<Model, "tensors" | "valuesPerExample" | "lengths">;
   readonly tasks: number;
   readonly examples: number;
+  /** Of the model's lengths, the longest that steps take; the last one if absent. */
+  readonly longest?: number | undefined;
   /** Whether task vectors are widened from float16 in the step. */
   readonly isHalf: boolean;
 }
 
 /** Estimated peak of anonymous memory of a process that runs the step, in bytes; mapped task vectors are not in it. */
-export function estimateStepBytes({ model, tasks, examples, isHalf }: StepSize): number {
+export function estimateStepBytes({ model, tasks, examples, longest, isHalf }: StepSize): number {
   const sizes = model.tensors.map(({ shape }) => shape.reduce((product, dim) => product * dim, 1));
   const parameters = sizes.reduce((sum, size) => sum + size, 0);
   const largest = Math.max(...sizes);
   // The largest tensor's product, its gradient and, widened, the task vectors beside it.
   const merging = parameters + largest * (3 + (isHalf ? tasks : 0));
-  return PROCESS_BYTES + BYTES * (merging + examples * model.valuesPerExample());
+  return PROCESS_BYTES + BYTES * (merging + examples * valuesPerExample(model, longest));
+}
+
+/** A program keeps the memory of its largest run, and each length up to the longest has a program of its own. */
+function valuesPerExample({ valuesPerExample: of, lengths }: StepSize["model"], longest?: number): number {
+  if (lengths === undefined) return of();
+  const used = lengths.filter((length) => length <= (longest ?? Number.POSITIVE_INFINITY));
+  return used.reduce((sum, length) => sum + of(length), 0);
 }
 
 /**

@@ -20,6 +20,8 @@ export interface StepProgramOptions {
   readonly model: Model;
   readonly heads: readonly Head[];
   readonly examplesPerTask: number;
+  /** What the examples are padded to, for models with lengths. */
+  readonly length?: number | undefined;
   /** Scalar loss of one task from its logits [B, C] and, with `targets`, from its target probabilities [B, C]. */
   readonly loss: (logitsBC: Tensor, targetsBC?: Tensor) => Tensor;
   /** Whether the step is given target probabilities for its examples. */
@@ -44,7 +46,7 @@ export const STEP_OUTPUT_GRADIENT = "gradient";
 
 /**
  * Inputs: `coefficients` float32 [N, K], those of the model for T * B examples in task order, with targets `targets/<task>` float32
- * [B, C] for each task. Outputs: `task_losses` [T] in nats,
+ * [B, C] for each task. Outputs: `task_losses` [T] in the objective's unit,
  * `gradient` [N, K] of taskWeight * sum(task_losses).
  */
 export function stepProgram(options: StepProgramOptions): Program {
@@ -56,7 +58,7 @@ export function stepProgram(options: StepProgramOptions): Program {
     frozen: stepSpecs(options),
     inputs: new Map<string, TensorSpec>([
       [STEP_INPUT_COEFFICIENTS, { shape: [merged.length, tasks], dtype: "float32" }],
-      ...model.inputs(heads.length * examplesPerTask),
+      ...model.inputs(heads.length * examplesPerTask, options.length),
       ...(options.targets === true ? heads : []).map(({ task, classes }): [string, TensorSpec] => [
         stepTargets(task),
         { shape: [examplesPerTask, classes], dtype: "float32" },

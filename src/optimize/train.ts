@@ -17,6 +17,7 @@ import {
 } from "../merge/coefficients.js";
 import type { Grouping } from "../merge/groups.js";
 import { fromStart, gradientOfChange, RESTARTED_CHANGE } from "../merge/restarts.js";
+import type { ObjectiveName } from "../objective/catalog.js";
 import { type AdamOptions, type AdamState, initAdam, stepAdam } from "./adam.js";
 import { type EndEvent, type EvaluationEvent, evaluationEvent, type TaskScore, type TrainEvent } from "./events.js";
 import { learningRateAt, type ScheduleOptions } from "./schedule.js";
@@ -36,6 +37,8 @@ export interface TrainOptions {
   readonly restartEvery: number;
   readonly adam: AdamOptions;
   readonly schedule: ScheduleOptions;
+  /** What the compiled step minimises. */
+  readonly objective: ObjectiveName;
   /** Tasks whose objective is minimised, in the order of the compiled step. */
   readonly adaptedTasks: readonly string[];
   /**
@@ -119,6 +122,7 @@ export async function* train(options: TrainOptions, from: TrainState): AsyncGene
   const started = clock();
   yield {
     type: "start",
+    objective: options.objective,
     tasks: options.adaptedTasks,
     groups: grouping.groups,
     steps: schedule.steps,
@@ -157,7 +161,7 @@ export async function* train(options: TrainOptions, from: TrainState): AsyncGene
       if (state.step > keptStep) yield { type: "checkpoint", step: state.step, state };
       break;
     }
-    const { next, taskLossNats, gradientNorm, learningRate, valuesKL } = outcome;
+    const { next, taskLosses, gradientNorm, learningRate, valuesKL } = outcome;
     judged = state;
     state = next;
     const stepMs = Math.max(clock() - stepStarted, 0.001);
@@ -165,8 +169,8 @@ export async function* train(options: TrainOptions, from: TrainState): AsyncGene
     yield {
       type: "step",
       step: state.step,
-      lossNats: options.taskWeight * taskLossNats.reduce((a, b) => a + b, 0),
-      taskLossNats,
+      loss: options.taskWeight * taskLosses.reduce((a, b) => a + b, 0),
+      taskLosses,
       gradientNorm,
       learningRate,
       coefficientMeans: meansPerTask(valuesKL, tasks.length),
@@ -226,7 +230,7 @@ async function trainStep(options: TrainOptions, state: TrainState, judged: Train
       rawKL: updated.parameters,
       adam: updated.state,
     } satisfies TrainState,
-    taskLossNats: [...losses],
+    taskLosses: [...losses],
     gradientNorm: Math.hypot(...gradientKL),
     learningRate,
     valuesKL,

@@ -11,15 +11,20 @@ import { duration } from "../track/terminal.js";
 
 /** The models of a run, compared and fit to be merged; nothing has been computed. */
 export interface ComparedModels {
-  readonly model: Pick<Model, "tensors" | "valuesPerExample">;
+  readonly model: Pick<Model, "tensors" | "valuesPerExample" | "lengths">;
   /** Merged. */
   readonly tasks: number;
+  /** For models with lengths: the longest that steps take; absent while the examples are not known. */
+  readonly longest?: number | undefined;
 }
 
 export interface FitNeeds {
   /** Estimated peak of the process besides mapped task vectors, and what the machine has left for it. */
   readonly memoryBytes: number;
   readonly freeMemoryBytes: number;
+  /** What examples are padded to at most in these bytes, for models with lengths; and whether they may turn out to be shorter. */
+  readonly longest?: number;
+  readonly isMost?: boolean;
   /** Parts of a step that run one after another. */
   readonly passes: number;
   readonly imagesPerStep: number;
@@ -39,15 +44,22 @@ const SUGGESTED_SHARE = 0.8;
 
 /** Throws ConfigError when memory_gb is too small for a step. */
 export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheDir: string): Promise<FitNeeds> {
-  const { model, tasks } = models;
+  const { model, tasks, longest } = models;
+  const isMost = model.lengths !== undefined && longest === undefined;
   const examplesPerTask = config.data.batch_size * config.data.batches_per_task;
   const isHalf = config.task_vectors.dtype === "float16";
   const size = { model, tasks, isHalf };
-  const passes = microBatches(config.memory_gb * 1e9, examplesPerTask, { ...size, adaptedTasks: tasks });
+  const budgetBytes = config.memory_gb * 1e9;
+  // Examples that are not known may all be short: only what is too much for those is certain.
+  const least = isMost ? model.lengths[0] : longest;
+  const passes = microBatches(budgetBytes, examplesPerTask, { ...size, longest: least, adaptedTasks: tasks });
+  const memoryBytes = estimateStepBytes({ ...size, longest, examples: (examplesPerTask * tasks) / passes });
+  const most = longest ?? model.lengths?.at(-1);
   const elements = model.tensors.reduce((sum, { shape }) => sum + shape.reduce((product, dim) => product * dim, 1), 0);
   return {
-    memoryBytes: estimateStepBytes({ ...size, examples: (examplesPerTask * tasks) / passes }),
+    memoryBytes: isMost && budgetBytes > 0 ? Math.min(memoryBytes, budgetBytes) : memoryBytes,
     freeMemoryBytes: freemem(),
+    ...(most === undefined ? {} : { longest: most, isMost }),
     passes,
     imagesPerStep: examplesPerTask * tasks,
     bundleBytes: elements * (F32_BYTES + tasks * (isHalf ? F16_BYTES : F32_BYTES)),
@@ -59,14 +71,16 @@ export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheD
 
 /** Lines for people; warnings say what to do. */
 export function needsLines(needs: FitNeeds): readonly string[] {
-  const { memoryBytes, freeMemoryBytes, passes, imagesPerStep, bundleBytes, modelBytes } = needs;
+  const { memoryBytes, freeMemoryBytes, passes, imagesPerStep, bundleBytes, modelBytes, longest, isMost } = needs;
+  const about = isMost === true ? "at most" : "about";
+  const padded = longest === undefined ? "" : `, padded to ${longest} at most`;
   const inPasses = passes > 1 ? ` in ${passes} passes` : "";
   const lines = [
-    `memory: about ${bytesText(memoryBytes)} for a step of ${imagesPerStep} images${inPasses}, ${bytesText(freeMemoryBytes)} free; task vectors are mapped from the disk`,
+    `memory: ${about} ${bytesText(memoryBytes)} for a step of ${imagesPerStep} images${inPasses}${padded}, ${bytesText(freeMemoryBytes)} free; task vectors are mapped from the disk`,
     `disk: ${bytesText(bundleBytes)} of task vectors in the cache${free(needs.freeCacheBytes)}` +
       (modelBytes === 0 ? "" : `, ${bytesText(modelBytes)} for the merged model${free(needs.freeOutputBytes)}`),
   ];
-  if (memoryBytes > freeMemoryBytes) {
+  if (memoryBytes > freeMemoryBytes && isMost !== true) {
     const budget = Math.max(1, Math.floor((freeMemoryBytes * SUGGESTED_SHARE) / 1e9));
     lines.push(
       `warning: a step needs more memory than is free; set memory_gb=${budget} to split its images, task_vectors.dtype=float16, or end other programs`,

@@ -7,7 +7,7 @@ import { judgedSplit } from "../config/judged-split.js";
 import type { RunConfig } from "../config/schema.js";
 import { assert } from "../errors.js";
 import { type CoefficientMatrix, toGroupGradient, toTensorCoefficients } from "../merge/coefficients.js";
-import { stepInputs } from "../optimize/step-inputs.js";
+import { longestLength, stepInputs } from "../optimize/step-inputs.js";
 import { STEP_INPUT_COEFFICIENTS, STEP_OUTPUT_GRADIENT } from "../optimize/step-program.js";
 import { together } from "../runtime/together.js";
 import { loadLearningData } from "./learning-data.js";
@@ -60,9 +60,10 @@ async function gradientOf(
   const { engine, inputs } = session;
   const tasks = inputs.bundle.tasks.length;
   const { examples, targets } = await loadLearningData(config, session, cacheDir, stop);
-  const step = await compileStep(engine, inputs, config);
+  const { lengths } = inputs.model;
+  const step = await compileStep(engine, inputs, config, longestLength(lengths, examples));
   // The same examples at every evaluation.
-  const sample = stepInputs(examples, targets, { examplesPerTask, seed: config.seed, step: 0 });
+  const sample = stepInputs(examples, targets, { examplesPerTask, seed: config.seed, step: 0, lengths });
   return {
     step,
     at: async (valuesKL: CoefficientMatrix): Promise<CoefficientMatrix> => {

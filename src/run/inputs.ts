@@ -24,7 +24,7 @@ import { frozenBundle, withFrozen } from "../merge/frozen.js";
 import { type Grouping, groupMergeable } from "../merge/groups.js";
 import { processingOf } from "../merge/task-vector-processings.js";
 import { familyOf } from "../model/families.js";
-import type { Model } from "../model/family.js";
+import type { FeatureChoice, Model, ModelFamily } from "../model/family.js";
 import type { Head } from "../model/heads.js";
 import { aroundTower, openBase, openExpert } from "../model/open-models.js";
 import { together } from "../runtime/together.js";
@@ -82,7 +82,8 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   // A base that is one file has its configs beside it.
   const folder = (await stat(suite.base)).isDirectory() ? suite.base : dirname(suite.base);
   const family = familyOf(base.config, suite.base);
-  const { model, encoder } = await family.open({ config: base.config, folder });
+  const files = { config: base.config, folder };
+  const { model, encoder } = await family.open(files, featuresOf(suite, family));
   const { layout, projection } = model;
   const experts = await Promise.all(
     tasks.map(async ({ name, expert }) => ({ task: name, checkpoint: await openExpert(expert, base) })),
@@ -143,6 +144,16 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
     hub,
     notice,
   };
+}
+
+/** Those that suite.yaml names, if the family has them; undefined: those that the base's own files say. */
+function featuresOf({ features, path }: Suite, { poolings, title }: ModelFamily): FeatureChoice | undefined {
+  if (features === undefined) return undefined;
+  const pooling = poolings.find((known) => known === features.pooling);
+  if (pooling !== undefined) return { pooling, normalized: features.normalized };
+  throw new ConfigError(
+    `${path}: features.pooling: expected one of ${poolings.join(", ")}, which a ${title} has, found ${features.pooling}`,
+  );
 }
 
 /** A split is opened for learning, for judging and for its head: what is said of it is said once. */
@@ -224,7 +235,7 @@ export function loadLabelled(
   const { encoder, corruption, cacheBytes, notice } = inputs;
   const load = async (task: SuiteTask, signal: AbortSignal): Promise<LabelledExamples> => {
     const source = await taskDataset(task, split, inputs.hub);
-    const dataset = await openDataset({ ...source, classes: task.classes, notice });
+    const dataset = await openDataset({ ...source, kind: encoder.kind, classes: task.classes, notice });
     return requireLabels(
       await encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal }),
       `task ${task.name}`,
@@ -242,7 +253,7 @@ export function loadUnlabelled(
 ): Promise<Map<string, ExampleStore>> {
   const { encoder, corruption, cacheBytes, notice } = inputs;
   const load = async (task: SuiteTask, signal: AbortSignal): Promise<ExampleStore> => {
-    const dataset = await openDataset({ ...(await taskDataset(task, split, inputs.hub)), notice });
+    const dataset = await openDataset({ ...(await taskDataset(task, split, inputs.hub)), kind: encoder.kind, notice });
     return withoutLabels(await encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal }));
   };
   return loadAll(inputs.tasks, load, stop);

@@ -7,7 +7,7 @@ import { type ExampleStore, type LabelledExamples, selectExamples } from "../dat
 import { drawnIndices } from "../data/sampler.js";
 import type { Executable } from "../engine/program.js";
 import { type ObjectiveSpec, objectives } from "../objective/objectives.js";
-import { labelTargets, type Targets } from "../optimize/step-inputs.js";
+import { labelTargets, longestLength, type Targets } from "../optimize/step-inputs.js";
 import { together } from "../runtime/together.js";
 import { type Inputs, loadLabelled, loadUnlabelled } from "./inputs.js";
 import { expertWeights } from "./models.js";
@@ -21,6 +21,12 @@ export async function prepareLearning(
   cacheDir: string,
 ): Promise<{ readonly step: Executable; readonly data: LearningData }> {
   const { engine, inputs, evaluation } = session;
+  const { lengths } = inputs.model;
+  if (lengths !== undefined) {
+    // Nothing is compiled before the first step, and the examples say how long steps get.
+    const data = await loadLearningData(config, session, cacheDir);
+    return { step: await compileStep(engine, inputs, config, longestLength(lengths, data.examples)), data };
+  }
   const [step, data] = await together<[Executable, LearningData]>(
     [() => compileStep(engine, inputs, config), (stop) => loadLearningData(config, session, cacheDir, stop)],
     evaluation.signal,

@@ -3,9 +3,10 @@
  * is begun. What is built for it (task vectors, decoded images, heads) stays in the cache, where the fit finds it.
  */
 import type { RunConfig } from "../config/schema.js";
-import { exampleBatches } from "../data/batches.js";
+import { type ExampleBatch, examplePlaces, filledBatch } from "../data/batches.js";
 import type { Executable } from "../engine/program.js";
 import { assert } from "../errors.js";
+import { longestLength, stepLength } from "../optimize/step-inputs.js";
 import { STEP_INPUT_COEFFICIENTS } from "../optimize/step-program.js";
 import type { TrainOptions } from "../optimize/train.js";
 import { duration } from "../track/terminal.js";
@@ -14,7 +15,7 @@ import { prepareLearning } from "./learning-data.js";
 import { modelWeights } from "./model-weights.js";
 import { perTensor } from "./models.js";
 import { evaluationBatch, type Session, type SessionOptions, withSession } from "./session.js";
-import { trainOptions } from "./training.js";
+import { type LearningData, trainOptions } from "./training.js";
 
 export interface FitPlan {
   readonly suite: string;
@@ -48,11 +49,9 @@ export async function planSession(config: RunConfig, session: Session, cacheDir:
     gradientCosine: undefined,
     evaluate: () => Promise.resolve([]),
   });
-  const stepSeconds = await timedStep(
-    step,
-    training,
-    perTensor(inputs, () => config.coefficients.initial),
-  );
+  const longest = longestLength(inputs.model.lengths, data.examples);
+  const coefficientsNK = perTensor(inputs, () => config.coefficients.initial);
+  const stepSeconds = await timedSteps(step, training, coefficientsNK, lengthsOfSteps(config, inputs, data.examples));
   await step.close();
   const evaluationSeconds = await timedEvaluation(session, config);
   const { steps } = config;
@@ -62,7 +61,7 @@ export async function planSession(config: RunConfig, session: Session, cacheDir:
     tasks: tasks.map(({ name }) => name),
     coefficients: tasks.length * grouping.groups.length,
     steps,
-    needs: await fitNeeds(config, { model, tasks: tasks.length }, cacheDir),
+    needs: await fitNeeds(config, { model, tasks: tasks.length, longest }, cacheDir),
     stepSeconds,
     evaluationSeconds,
     totalSeconds: totalSeconds({ stepSeconds, evaluationSeconds }, config),
@@ -88,25 +87,73 @@ export function planLines(plan: FitPlan): readonly string[] {
   ];
 }
 
-async function timedStep(step: Executable, training: TrainOptions, coefficientsNK: Float32Array): Promise<number> {
-  const inputs = new Map([[STEP_INPUT_COEFFICIENTS, coefficientsNK], ...training.inputsAt(0)]);
-  await step.run(inputs);
+/** The first step of each length that steps have, and how many of the first steps have it. */
+interface StepsOfLength {
+  readonly first: number;
+  count: number;
+}
+
+/** Steps that stand for all of a fit. */
+const SAMPLED_STEPS = 200;
+
+function lengthsOfSteps(
+  config: RunConfig,
+  { model: { lengths } }: Session["inputs"],
+  examples: LearningData["examples"],
+): readonly StepsOfLength[] {
+  const { seed, steps, data } = config;
+  if (lengths === undefined) return [{ first: 0, count: 1 }];
+  const place = { seed, lengths, examplesPerTask: data.batch_size * data.batches_per_task };
+  const found = new Map<number, StepsOfLength>();
+  for (let step = 0; step < Math.min(steps, SAMPLED_STEPS); step++) {
+    const length = stepLength(examples, { ...place, step }) ?? 0;
+    const known = found.get(length);
+    if (known === undefined) found.set(length, { first: step, count: 1 });
+    else known.count += 1;
+  }
+  return [...found.values()];
+}
+
+/** The mean over steps, one of each length timed. */
+async function timedSteps(
+  step: Executable,
+  training: TrainOptions,
+  coefficientsNK: Float32Array,
+  lengths: readonly StepsOfLength[],
+): Promise<number> {
+  const steps = lengths.reduce((sum, { count }) => sum + count, 0);
+  let seconds = 0;
+  for (const { first, count } of lengths) {
+    const inputs = new Map([[STEP_INPUT_COEFFICIENTS, coefficientsNK], ...training.inputsAt(first)]);
+    seconds += ((await timed(() => step.run(inputs))) * count) / steps;
+  }
+  return seconds;
+}
+
+/** Seconds of the second time: the first warms up. */
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  await work();
   const started = performance.now();
-  await step.run(inputs);
+  await work();
   return (performance.now() - started) / 1000;
 }
 
 async function timedEvaluation({ inputs, evaluation }: Session, config: RunConfig): Promise<number> {
   const { classifier, examples, limit } = evaluation;
-  const sizes = [...examples.values()].map(({ size }) => Math.min(size, limit ?? size));
+  const { lengths } = inputs.model;
   const batchSize = evaluationBatch(config.data);
-  const batches = sizes.reduce((sum, size) => sum + Math.ceil(size / batchSize), 0);
-  const [store] = examples.values();
-  const [batch] = store === undefined ? [] : exampleBatches(store, batchSize);
-  assert(batch !== undefined, "no judged examples");
+  const alike = new Map<number | undefined, { readonly inputs: ExampleBatch["inputs"]; count: number }>();
+  for (const store of examples.values()) {
+    for (const places of examplePlaces(store, batchSize, { lengths, limit })) {
+      const known = alike.get(places.length);
+      if (known === undefined) alike.set(places.length, { inputs: filledBatch(store, places, batchSize), count: 1 });
+      else known.count += 1;
+    }
+  }
+  assert(alike.size > 0, "no judged examples");
   await classifier.setWeights(await modelWeights(inputs.base, inputs.base, inputs.model));
-  await classifier.logits(batch.inputs);
-  const started = performance.now();
-  await classifier.logits(batch.inputs);
-  return (batches * (performance.now() - started)) / 1000;
+  let seconds = 0;
+  for (const { inputs: batch, count } of alike.values())
+    seconds += (await timed(() => classifier.logits(batch))) * count;
+  return seconds;
 }

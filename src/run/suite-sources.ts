@@ -78,13 +78,17 @@ export async function datasetDirectory(task: SuiteTask, split: string, hub: Hub 
 }
 
 /** Where and how a task's split is read; downloaded if need be. Throws HubError. */
-export async function taskDataset(task: SuiteTask, split: string, hub: Hub | undefined): Promise<OpenDatasetOptions> {
+export async function taskDataset(
+  task: SuiteTask,
+  split: string,
+  hub: Hub | undefined,
+): Promise<Omit<OpenDatasetOptions, "kind">> {
   const { name, part } = ownSplit(task, split);
   return {
     path: await datasetDirectory(task, split, hub),
     split: name,
     part,
-    size: task.images?.get(name),
+    size: task.examples?.get(name),
     labels: task.reading?.labels,
     exifOrientation: task.reading?.exifOrientation,
     where: `task ${task.name}`,

@@ -40,7 +40,16 @@ export async function loadHeads(
       return recipe === undefined ? [] : [{ task, recipe }];
     });
     const openTexts = (path: string) => openTextModel(family, path);
-    const zeroShotContext = { textModel, openTexts, featureSize, logitScale, cacheDir, log, signal };
+    const zeroShotContext = {
+      textModel,
+      openTexts,
+      usualScale: family.texts?.logitScale,
+      featureSize,
+      logitScale,
+      cacheDir,
+      log,
+      signal,
+    };
     const heads = await zeroShotHeads(zeroShot, zeroShotContext, engine);
     for (const task of tasks) {
       const recipe = prototypesOf(task.head);
@@ -64,8 +73,8 @@ export async function loadHeads(
 }
 
 /** Throws CheckpointError for a family that embeds no texts. */
-function openTextModel({ openTexts, title }: ModelFamily, path: string): Promise<TextEmbedder> {
-  if (openTexts !== undefined) return openTexts(path);
+function openTextModel({ texts, title }: ModelFamily, path: string): Promise<TextEmbedder> {
+  if (texts !== undefined) return texts.open(path);
   throw new CheckpointError(
     `${path}: expected a model that embeds texts for zero-shot heads, found a base of the kind ${title}, which embeds none; give the files of stored heads, or prototypes`,
   );
@@ -92,6 +101,11 @@ async function recipeExamples(
   cacheDir: string,
   signal: AbortSignal | undefined,
 ) {
-  const dataset = await openDataset({ ...(await taskDataset(task, split, hub)), classes: task.classes, notice });
+  const dataset = await openDataset({
+    ...(await taskDataset(task, split, hub)),
+    kind: encoder.kind,
+    classes: task.classes,
+    notice,
+  });
   return requireLabels(await encoder.open(dataset, { cacheDir, cacheBytes, signal }), `task ${task.name}: head`);
 }

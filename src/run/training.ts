@@ -1,38 +1,48 @@
 /** From a config to what the trainer takes: the compiled step with its frozen tensors, the schedule and the images. */
 import type { RunConfig } from "../config/schema.js";
 import type { ExampleStore } from "../data/examples.js";
-import type { Engine, Executable } from "../engine/program.js";
+import type { Engine, Executable, Program } from "../engine/program.js";
 import { type ObjectiveSpec, objectives } from "../objective/objectives.js";
+import { compileByLength } from "../optimize/by-length.js";
 import { microBatched } from "../optimize/micro-batches.js";
 import { locateNonFinite, type SuspectStep } from "../optimize/non-finite.js";
-import { stepInputs, type Targets } from "../optimize/step-inputs.js";
+import { longestLength, stepInputs, type Targets } from "../optimize/step-inputs.js";
 import { microBatches } from "../optimize/step-memory.js";
 import { stepProgram, stepSources } from "../optimize/step-program.js";
 import type { TrainOptions } from "../optimize/train.js";
 import type { Inputs } from "./inputs.js";
 import { constraintOf } from "./records.js";
 
-/** Compiles the step of `config`, in as many passes as its memory needs, and binds the bundle and the heads to it. */
-export async function compileStep(engine: Engine, inputs: Inputs, config: RunConfig): Promise<Executable> {
-  const { heads } = inputs;
-  const { options, passes } = stepOf(engine, inputs, config);
+/**
+ * Compiles the step of `config`, in as many passes as its memory needs, and binds the bundle and the heads to it. For a model with lengths each is
+ * compiled when a step first has it, and `longest` is the longest that a step over the examples can have.
+ */
+export async function compileStep(
+  engine: Engine,
+  inputs: Inputs,
+  config: RunConfig,
+  longest?: number,
+): Promise<Executable> {
+  const { heads, model } = inputs;
+  const { options, passes } = stepOf(engine, inputs, config, longest);
   const objective: ObjectiveSpec = objectives[config.objective.name];
-  const step = await engine.compile(
+  const program = (length?: number): Program =>
     stepProgram({
       ...options,
+      length,
       taskWeight: taskWeight(config, heads.length),
       targets: objective.targets !== "none",
       loss: (logitsBC, targetsBC) => objective.loss(logitsBC, config.objective, targetsBC),
-    }),
-  );
+    });
+  const step = await compileByLength(engine, model, heads.length * options.examplesPerTask, program);
   await step.bind(stepSources(options));
   return microBatched(step, heads.length, passes);
 }
 
 /** What the step's program is made of but for the objective, and its passes. */
-function stepOf(engine: Engine, inputs: Inputs, config: RunConfig): SuspectStep {
+function stepOf(engine: Engine, inputs: Inputs, config: RunConfig, longest: number | undefined): SuspectStep {
   const { bundle, heads, model } = inputs;
-  const passes = passesOf(config, inputs);
+  const passes = passesOf(config, inputs, longest);
   return {
     engine,
     options: {
@@ -47,9 +57,9 @@ function stepOf(engine: Engine, inputs: Inputs, config: RunConfig): SuspectStep 
 }
 
 /** Passes of a step: 1, or more to stay inside the config's memory_gb. */
-function passesOf(config: RunConfig, { bundle, heads, model }: Inputs): number {
+function passesOf(config: RunConfig, { bundle, heads, model }: Inputs, longest: number | undefined): number {
   return microBatches(config.memory_gb * 1e9, examplesPerTask(config), {
-    model,
+    ...{ model, longest },
     tasks: bundle.tasks.length,
     adaptedTasks: heads.length,
     isHalf: config.task_vectors.dtype === "float16",
@@ -82,6 +92,8 @@ export function trainOptions(
 ): TrainOptions {
   const { optimizer, seed, steps } = config;
   const perTask = examplesPerTask(config);
+  const { lengths } = inputs.model;
+  const longest = longestLength(lengths, examples);
   return {
     step,
     tasks: inputs.bundle.tasks,
@@ -96,16 +108,17 @@ export function trainOptions(
       warmupSteps: optimizer.warmup_steps,
       steps,
     },
+    objective: config.objective.name,
     adaptedTasks: [...examples.keys()],
-    inputsAt: (step) => stepInputs(examples, targets, { examplesPerTask: perTask, seed, step }),
+    inputsAt: (step) => stepInputs(examples, targets, { examplesPerTask: perTask, seed, step, lengths }),
     imagesPerStep: perTask * examples.size,
-    passesPerStep: passesOf(config, inputs),
+    passesPerStep: passesOf(config, inputs, longest),
     taskWeight: taskWeight(config, examples.size),
     evaluateEvery: config.data.eval_every,
     checkpointEvery: config.checkpoint_every,
     evaluate,
     gradientCosine,
-    locateNonFinite: (stepInputs) => locateNonFinite(stepOf(engine, inputs, config), stepInputs),
+    locateNonFinite: (stepInputs) => locateNonFinite(stepOf(engine, inputs, config, longest), stepInputs),
     signal,
     clock: () => performance.now(),
   };

@@ -19,6 +19,8 @@ export interface ZeroShotContext {
   readonly textModel: string;
   /** Of the family of the base. */
   readonly openTexts: (path: string) => Promise<TextEmbedder>;
+  /** The logit scale that its models usually have, for a person. */
+  readonly usualScale?: number | undefined;
   /** Of the model. */
   readonly featureSize: number;
   /** The suite's, for a model that was saved without its own. */
@@ -56,7 +58,7 @@ export async function zeroShotHeads(
   const logitScale = text.logitScale ?? context.logitScale;
   if (logitScale === undefined)
     throw new CheckpointError(
-      `${text.path}: expected the model's logit scale (a tensor logit_scale), found none; set logit_scale in suite.yaml: ${text.usualScale}`,
+      `${text.path}: expected the model's logit scale (a tensor logit_scale), found none; set logit_scale in suite.yaml${context.usualScale === undefined ? "" : ` (usually ${context.usualScale})`}`,
     );
   const facts = ["zero-shot", VERSION, ...text.facts, await text.hashes(), logitScale];
   const missing: Planned[] = [];

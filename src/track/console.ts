@@ -3,6 +3,7 @@
  * file, CI) a plain line now and then. Writes to the stream it is given and keeps no other state.
  */
 import pc from "picocolors";
+import { objectiveLabel } from "../objective/catalog.js";
 import type { EvaluationEvent, StepEvent, TrainEvent } from "../optimize/events.js";
 import { shownLine, shownText } from "../runtime/printable.js";
 import { type ConsoleStream, duration, ERASE_LINE } from "./terminal.js";
@@ -60,7 +61,7 @@ export function createConsole({ stream, color, everySteps }: ConsoleOptions): Fi
           steps = event.steps;
           print(
             `${event.trainableCoefficients} coefficients: ${tasks.length} tasks x ${event.groups.length} groups; ` +
-              `${event.steps} steps of ${event.imagesPerStep} images` +
+              `${event.steps} steps of ${event.imagesPerStep} images, minimising ${objectiveLabel(event.objective)}` +
               (event.passesPerStep > 1 ? `, each in ${event.passesPerStep} passes to stay inside memory_gb` : ""),
           );
           break;
@@ -89,12 +90,12 @@ export function createConsole({ stream, color, everySteps }: ConsoleOptions): Fi
 function stepLine(event: StepEvent, tasks: readonly string[], steps: number): string {
   const perTask = tasks
     .slice(0, MAX_TASKS_SHOWN)
-    .map((task, index) => `${task} ${(event.taskLossNats[index] ?? Number.NaN).toFixed(3)}`)
+    .map((task, index) => `${task} ${(event.taskLosses[index] ?? Number.NaN).toFixed(3)}`)
     .join(" ");
   const more = tasks.length > MAX_TASKS_SHOWN ? " ..." : "";
   // The numbers that matter most come first: the end of the line is what a narrow terminal cuts.
   return (
-    `step ${String(event.step).padStart(String(steps).length)}/${steps}  loss ${event.lossNats.toFixed(4)}  ` +
+    `step ${String(event.step).padStart(String(steps).length)}/${steps}  loss ${event.loss.toFixed(4)}  ` +
     `${event.imagesPerSecond.toFixed(1)} images/s  ETA ${duration(event.secondsLeft)}  ${perTask}${more}`
   );
 }

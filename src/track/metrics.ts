@@ -1,14 +1,22 @@
 /** Train events as flat named numbers, the names W&B, TensorBoard and MLflow users know (`train/loss`). */
-import type { TrainEvent } from "../optimize/events.js";
+import type { ObjectiveName } from "../objective/catalog.js";
+import type { StartEvent, TrainEvent } from "../optimize/events.js";
 
 /** One line of metrics.jsonl: `step` and the metrics of one event. */
 export type Metrics = { readonly step: number } & Readonly<Record<string, number>>;
 
+/** What the values of each task are called under which an objective is minimised, `train/entropy/<task>`; and the name for all of them until 0.1. */
+export const objectiveMetric = (name: ObjectiveName): string => `train/${name}`;
+export const FORMER_OBJECTIVE_METRIC = "train/entropy";
+
 /**
- * The metrics of an event, or undefined for one that has none. `tasks` are the names of the start event.
- * Losses and entropies in nats, accuracies in percent.
+ * The metrics of an event, or undefined for one that has none; `start` is the event that they began with. Losses in the objective's unit or, at
+ * evaluations, as entropies in nats, accuracies in percent.
  */
-export function metricsOf(event: TrainEvent, tasks: readonly string[]): Metrics | undefined {
+export function metricsOf(
+  event: TrainEvent,
+  { tasks, objective }: Pick<StartEvent, "tasks" | "objective">,
+): Metrics | undefined {
   switch (event.type) {
     case "start":
     case "checkpoint":
@@ -17,8 +25,8 @@ export function metricsOf(event: TrainEvent, tasks: readonly string[]): Metrics 
     case "step":
       return {
         step: event.step,
-        "train/loss": event.lossNats,
-        ...perTask("train/entropy", tasks, event.taskLossNats),
+        "train/loss": event.loss,
+        ...perTask(objectiveMetric(objective), tasks, event.taskLosses),
         ...perTask("lambda/mean", tasks, event.coefficientMeans),
         "train/gradient_norm": event.gradientNorm,
         "train/learning_rate": event.learningRate,

@@ -11,8 +11,8 @@ import path from "node:path";
 import { z } from "zod";
 import { formatConfig } from "../config/format.js";
 import type { RunConfig } from "../config/schema.js";
-import { ConfigError } from "../errors.js";
-import type { TrainEvent } from "../optimize/events.js";
+import { assert, ConfigError } from "../errors.js";
+import type { StartEvent, TrainEvent } from "../optimize/events.js";
 import { withAdvice, writeFileAtomic } from "../runtime/atomic-file.js";
 import { acquireLock, type Lock, type LockOptions } from "../runtime/lock.js";
 import { makeFolder } from "../runtime/make-folder.js";
@@ -162,12 +162,12 @@ export async function runFolderAt({ folder, status: first, inputs, lock, now }: 
     }
   };
   let status = first;
-  let tasks: readonly string[] = [];
+  let start: Pick<StartEvent, "tasks" | "objective"> | undefined;
   return {
     path: folder,
     writeEnvironment: (environment) => write("environment.json", jsonText(environment)),
     async record(event) {
-      if (event.type === "start") tasks = event.tasks;
+      if (event.type === "start") start = event;
       else status = { ...status, step: event.step };
       if (event.type === "checkpoint") {
         await lock.check();
@@ -180,7 +180,8 @@ export async function runFolderAt({ folder, status: first, inputs, lock, now }: 
         const point: TrajectoryPoint = { step: event.step, values: event.coefficients };
         await append(trajectory, "trajectory.jsonl", point);
       }
-      const values = metricsOf(event, tasks);
+      assert(start !== undefined, "an event of a fit before its start");
+      const values = metricsOf(event, start);
       if (values === undefined) return;
       await append(metrics, "metrics.jsonl", { time: now().toISOString(), ...values });
     },

@@ -34,7 +34,7 @@ const plan: FitPlan = {
 };
 const findings: InitFindings = {
   experts: [],
-  images: [],
+  examples: [],
   heads: [],
   assumed: ["a: one way", "b: one way", "b: another"],
   warnings: ["look out"],

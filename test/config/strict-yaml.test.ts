@@ -111,7 +111,12 @@ describe("all files are read with it", async () => {
 
   it("the head of a data set's README, where its files are looked up there", () => {
     const ask = (head: string) => () =>
-      readmeFiles(`---\nlicense: mit\n${head}\n---\nText.\n`, { names: [], split: "test", config: undefined });
+      readmeFiles(`---\nlicense: mit\n${head}\n---\nText.\n`, {
+        names: [],
+        extensions: ["parquet"],
+        split: "test",
+        config: undefined,
+      });
     expect(ask("configs: &a0 [*a0]")).toThrow(DataError);
     expect(ask("configs: &a0 [*a0]")).toThrow(`README.md:3: ${ALIAS}`);
     expect(ask(`configs: ${"[".repeat(100_000)}`)).toThrow(`README.md:3: ${DEEP}`);

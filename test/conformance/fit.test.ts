@@ -78,6 +78,7 @@ async function fitOptions(problem: Problem, fixture: FixtureArrays, config: RunC
     inputsAt: (index) => new Map([["images", imagesAt(fixture, tasks, index)]]),
     imagesPerStep: tasks.length * IMAGES_PER_TASK,
     passesPerStep: 1,
+    objective: "entropy",
     taskWeight: 1,
     evaluateEvery: 0,
     checkpointEvery: 0,
@@ -112,7 +113,7 @@ describe("fifty steps equal PyTorch's", () => {
     const losses: number[] = [];
     let next: IteratorResult<TrainEvent, TrainResult> = await events.next();
     while (!next.done) {
-      if (next.value.type === "step") losses.push(...next.value.taskLossNats);
+      if (next.value.type === "step") losses.push(...next.value.taskLosses);
       next = await events.next();
     }
     await options.step.close();

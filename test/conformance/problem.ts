@@ -7,10 +7,10 @@ import type { Bundle, TaskVectorDtype } from "../../src/checkpoint/bundle.js";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
 import { type ClipVisionConfig, parseClipConfig } from "../../src/model/clip/config.js";
 import { clipVisionLayout } from "../../src/model/clip/layout.js";
-import type { Normalization } from "../../src/model/clip/vision.js";
 import { clipVisionModel } from "../../src/model/clip/vision-model.js";
 import type { Model } from "../../src/model/family.js";
 import { type Head, loadHead } from "../../src/model/heads.js";
+import type { Normalization } from "../../src/model/patches.js";
 import { CONFORMANCE, readStepDescription, type StepDescription } from "./fixture.js";
 
 export interface Problem {

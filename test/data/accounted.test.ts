@@ -11,7 +11,7 @@ const put = (...names: string[]) => {
   for (const name of names) writeAt(root, name, name);
 };
 const open = (name: string, more: Partial<OpenDatasetOptions> = {}) =>
-  openDataset({ path: join(root, name), split: "train", where: "x", ...more });
+  openDataset({ kind: "image", path: join(root, name), split: "train", where: "x", ...more });
 const csv = (name: string, text: string | Uint8Array) => {
   put(`${name}/cat/0.png`, `${name}/dog/1.png`);
   writeAt(root, `${name}/train.csv`, text);
@@ -47,7 +47,7 @@ describe("folders", () => {
 
   it("without an image say what they have", async () => {
     put("heic/cat/0.heic", "heic/cat/1.heic", "heic/dog/0.heic", "heic/read.me");
-    await expect(datasetSplits(join(root, "heic"), "x")).rejects.toThrow(
+    await expect(datasetSplits(join(root, "heic"), "image", "x")).rejects.toThrow(
       "found none (there are 3 .heic, 1 .me (read.me)); check the path",
     );
     put("loose/train/0.heic");
@@ -134,7 +134,7 @@ describe("CSV files", () => {
       `${join(root, "parts/manifest.csv")}: passed over: 1 rows with nothing in column Split (the first in line 4)`,
     ]);
     expect((await open("parts")).labels).toBeUndefined();
-    expect(await datasetSplits(join(root, "parts"), "x")).toEqual(["train", "test"]);
+    expect(await datasetSplits(join(root, "parts"), "image", "x")).toEqual(["train", "test"]);
     await expect(open("parts", { split: "val" })).rejects.toThrow(
       "of split val, found none (its splits are train, test)",
     );
@@ -211,7 +211,7 @@ describe("archives", () => {
       "left out: 2 hidden or system entries (._4.png, ...)",
     ])
       expect(notice).toContain(part);
-    expect(await datasetSplits(join(root, "tar"), "x")).toEqual(["train"]);
+    expect(await datasetSplits(join(root, "tar"), "image", "x")).toEqual(["train"]);
     expect(readFileSync(join(root, "tar/train/0.tar")).length).toBe(1024 * (names.length + 1));
   });
 

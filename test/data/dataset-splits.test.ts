@@ -10,7 +10,7 @@ const root = temporaryFolder();
 const put = (...names: string[]) => {
   for (const name of names) writeAt(root, name, "path,label,split\nx.png,a,train\ny.png,b,extra\n");
 };
-const splits = (name: string) => datasetSplits(join(root, name), "--images x");
+const splits = (name: string) => datasetSplits(join(root, name), "image", "--images x");
 
 describe("splits of a data set", () => {
   it("are folders, CSV files, a column, or parquet files by name", async () => {
@@ -20,14 +20,14 @@ describe("splits of a data set", () => {
     expect(await splits("files")).toEqual(["test", "train"]);
     put("column/manifest.csv", "column/test.csv");
     expect(await splits("column")).toEqual(["train", "extra"]);
-    expect(await datasetSplits(join(MINI8, "tasks", "mnist"), "x")).toEqual(["adapt", "val", "test"]);
+    expect(await datasetSplits(join(MINI8, "tasks", "mnist"), "image", "x")).toEqual(["adapt", "val", "test"]);
   });
 
   it("are none where images are one collection, also beside a CSV of another kind", async () => {
     put("classes/a/1.png", "classes/b/1.png", "classes/prices.csv", "loose/1.png");
     expect(await splits("classes")).toEqual([]);
     expect(await splits("loose")).toEqual([]);
-    const opened = await openDataset({ path: join(root, "classes"), split: "all", where: "x" });
+    const opened = await openDataset({ kind: "image", path: join(root, "classes"), split: "all", where: "x" });
     expect(opened.files).toEqual(["a", "b"].map((name) => join(root, "classes", name, "1.png")));
   });
 

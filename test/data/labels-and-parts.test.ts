@@ -32,7 +32,7 @@ function write(name: string, labels: readonly (number | boolean)[], names?: read
 }
 
 const open = (name: string, more: Partial<OpenDatasetOptions> = {}) =>
-  openDataset({ path: join(root, name), split: "train", classes: HEAD, where: "task mood", ...more });
+  openDataset({ kind: "image", path: join(root, name), split: "train", classes: HEAD, where: "task mood", ...more });
 const labelsOf = async (name: string, more?: Partial<OpenDatasetOptions>) => [
   ...((await open(name, more)).labels ?? []),
 ];

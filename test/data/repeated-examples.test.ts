@@ -6,13 +6,13 @@ import { describe, expect, it } from "vitest";
 import { type OpenDatasetOptions, openDataset } from "../../src/data/dataset.js";
 import { pixelCacheKey } from "../../src/data/image/pixel-cache.js";
 import { parsePreprocessing } from "../../src/data/image/preprocessing.js";
-import { firstsByBytes, firstsByPixels } from "../../src/data/repeated-examples.js";
-import { lookAtImages } from "../../src/run/init/image-sources.js";
+import { firstsByBytes, firstsByContent } from "../../src/data/repeated-examples.js";
+import { lookAtExamples } from "../../src/run/init/example-sources.js";
 import { plainPng, temporaryFolder, writeAt } from "./temporary-folder.js";
 
 const root = temporaryFolder();
 const open = (name: string, more: Partial<OpenDatasetOptions> = {}) =>
-  openDataset({ path: join(root, name), split: "train", where: "x", ...more });
+  openDataset({ kind: "image", path: join(root, name), split: "train", where: "x", ...more });
 
 /** The same pixels in other bytes. */
 const asBmp = (value: number) => {
@@ -48,7 +48,7 @@ describe("images that repeat others", () => {
     ]);
     const dataset = await open("some");
     expect([...(await firstsByBytes(dataset))]).toEqual([0, 1, 2, 0, 4, 1]);
-    expect([...(await firstsByPixels(dataset))]).toEqual([0, 0, 2, 0, 2, 0]);
+    expect([...(await firstsByContent(dataset))]).toEqual([0, 0, 2, 0, 2, 0]);
   });
 
   it("go with the first of them into a part of a split", async () => {
@@ -92,10 +92,16 @@ describe("images that repeat others", () => {
       "dog/once more.png",
     ];
     writeAt(root, "all/all.csv", `path,label\n${rows.map((name) => `${name},${name.slice(0, 3)}\n`).join("")}`);
-    const source = await lookAtImages("pets", join(root, "all/all.csv"), true);
+    const source = await lookAtExamples(
+      { name: "pets", path: join(root, "all/all.csv"), flag: "--images" },
+      "image",
+      true,
+    );
     const splitsOf = (...names: string[]) =>
       new Set(
-        source.manifest?.filter(({ file }) => names.some((name) => file.endsWith(name))).map(({ split }) => split),
+        source.manifest
+          ?.filter(({ example }) => names.some((name) => example.endsWith(name)))
+          .map(({ split }) => split),
       );
     for (const same of [
       ["cat/0.png", "cat/again.png"],
@@ -113,7 +119,8 @@ describe("images that repeat others", () => {
 });
 
 describe("labels in one split only", () => {
-  const sourceOf = (name: string, needsHead: boolean) => lookAtImages("pets", join(root, name), needsHead);
+  const sourceOf = (name: string, needsHead: boolean) =>
+    lookAtExamples({ name: "pets", path: join(root, name), flag: "--images" }, "image", needsHead);
   const labelled = (split: string) => ["cat", "dog"].map((label, index) => [`${split}/${label}/0.png`, index] as const);
   const unlabelled = (split: string) => [0, 1].map((index) => [`${split}/${index}.png`, 9 + index] as const);
 

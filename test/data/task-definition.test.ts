@@ -47,7 +47,7 @@ describe("a task's definition", () => {
       classes: ["zero", "one"],
       licence: "MIT",
       source: "https://example.org",
-      images: new Map([
+      examples: new Map([
         ["train", 100],
         ["validation", 20],
       ]),
@@ -76,14 +76,14 @@ describe("a task's definition", () => {
     const [defined] = (await open()).tasks;
     expect(here).toEqual({ ...defined, dataset: join(root, "elsewhere") });
     const [own] = (await open(", dataset: { path: elsewhere, splits: { test: all } }")).tasks;
-    expect(own?.images).toBeUndefined();
+    expect(own?.examples).toBeUndefined();
     expect(own?.reading).toMatchObject({
       splits: new Map([["test", { name: "all" }]]),
       parameters: {},
       labels: "name",
     });
     const [counted] = (await open(", images: {}")).tasks;
-    expect(counted?.images?.size).toBe(0);
+    expect(counted?.examples?.size).toBe(0);
   });
 
   it("has paths relative to itself", async () => {

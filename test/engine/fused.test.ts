@@ -4,7 +4,7 @@
  */
 import { afterAll, describe, expect, it } from "vitest";
 import { createOnnxEngine } from "../../src/engine/onnx-engine.js";
-import { activate, plainGelu, plainQuickGelu } from "../../src/engine/ops/activation.js";
+import { activate, plainGelu, plainGeluTanh, plainQuickGelu } from "../../src/engine/ops/activation.js";
 import { addWeighted, plainAddWeighted } from "../../src/engine/ops/add-weighted.js";
 import { attention, plainAttention } from "../../src/engine/ops/attention.js";
 import { layerNorm, plainLayerNorm } from "../../src/engine/ops/layer-norm.js";
@@ -70,6 +70,34 @@ const rows: Row[] = [
     operator: "Gelu",
     fused: spread((x) => activate("gelu", x)),
     plain: spread((x) => plainGelu(x)),
+  },
+  {
+    name: "gelu_tanh",
+    shapes: [[4, 33]],
+    operator: "FastGelu",
+    fused: spread((x) => activate("gelu_tanh", x)),
+    plain: spread((x) => plainGeluTanh(x)),
+  },
+  {
+    name: "relu",
+    shapes: [[4, 33]],
+    operator: "Relu",
+    fused: spread((x) => activate("relu", x)),
+    plain: spread((x) => tf.relu(x)),
+  },
+  {
+    name: "rows of a table, some of them twice",
+    shapes: [[7, 4]],
+    operator: "ScatterElements",
+    fused: spread((x) => tf.gather(x, tf.tensor2d([6, 0, 6, 3, 6, 0], [2, 3], "int32"))),
+    plain: spread((x) => tf.gather(x, tf.tensor2d([6, 0, 6, 3, 6, 0], [2, 3], "int32"))),
+  },
+  {
+    name: "rows of tables",
+    shapes: [[2, 7, 4]],
+    operator: "ScatterElements",
+    fused: spread((x) => tf.gather(x, tf.tensor2d([6, 0, 6, 3, 6, 0], [2, 3], "int32"), 1)),
+    plain: spread((x) => tf.gather(x, tf.tensor2d([6, 0, 6, 3, 6, 0], [2, 3], "int32"), 1)),
   },
   {
     name: "attention",

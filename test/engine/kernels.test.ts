@@ -143,6 +143,9 @@ const rows: Row[] = [
   unary("Tile", (x) => tf.tile(x, [2, 1, 3])),
   unary("BroadcastTo", (x) => tf.broadcastTo(tf.slice(x, [0, 0, 0], [3, 1, 5]), [2, 3, 4, 5])),
   unary("GatherV2", (x) => tf.gather(x, tf.tensor1d([2, 0, 2, 1], "int32"), 1)),
+  unary("GatherV2", (x) => tf.gather(x, tf.tensor3d([2, 0, 2, 1, 1, 0], [3, 1, 2], "int32"), 0)),
+  unary("UnsortedSegmentSum", (x) => tf.unsortedSegmentSum(x, tf.tensor1d([3, 0, 3], "int32"), 5)),
+  unary("UnsortedSegmentSum", (x) => tf.unsortedSegmentSum(tf.sum(x, [1, 2]), tf.tensor1d([1, 1, 0], "int32"), 2)),
   unary(
     "OneHot",
     (x) => tf.add(tf.oneHot(tf.cast(tf.mul(tf.reshape(x, [60]), 3.9), "int32"), 4, 0.9, 0.025), 0),

@@ -32,15 +32,15 @@ describe("suites of the repository", () => {
     "%s opens, with names of its own and prompts that differ",
     async (_, file) => {
       const { tasks } = await suiteOf(file);
-      for (const { name, classes, head, images, reading } of tasks) {
+      for (const { name, classes, head, examples, reading } of tasks) {
         const zeroShot = zeroShotOf(head);
         const prompts = (zeroShot?.names ?? classes).flatMap((named) =>
           (zeroShot?.templates ?? ["{}"]).map((template) => template.replace("{}", named)),
         );
         expect(new Set(prompts).size, name).toBe(prompts.length);
-        // A part or another name of a split is of one whose images are counted.
-        for (const { name: own } of images === undefined ? [] : (reading?.splits.values() ?? []))
-          expect(images?.has(own), `${name}: ${own}`).toBe(true);
+        // A part or another name of a split is of one whose examples are counted.
+        for (const { name: own } of examples === undefined ? [] : (reading?.splits.values() ?? []))
+          expect(examples?.has(own), `${name}: ${own}`).toBe(true);
       }
     },
   );

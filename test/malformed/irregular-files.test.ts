@@ -13,7 +13,7 @@ import { readCoefficients } from "../../src/track/coefficients-file.js";
 const root = mkdtempSync(join(tmpdir(), "adamerge-irregular-"));
 afterAll(() => rmSync(root, { recursive: true }));
 
-const open = (path: string) => openDataset({ path, split: "test", where: "tasks.x" });
+const open = (path: string) => openDataset({ kind: "image", path, split: "test", where: "tasks.x" });
 const image = async (path: string) => (await open(path)).encoded(0);
 /** What is made in a folder of its own, at which path the pipe lies, and what opens it. */
 const CASES: readonly [string, string, (folder: string) => void, (folder: string) => Promise<unknown>][] = [
@@ -38,9 +38,9 @@ const CASES: readonly [string, string, (folder: string) => void, (folder: string
   ["coefficients", "c.json", () => {}, (folder) => readCoefficients(join(folder, "c.json"))],
   ["a config", "c.yaml", () => {}, (folder) => loadRunConfig("c.yaml", [], { cwd: folder, presetsDir: folder })],
 ];
-const ARCHIVES = join(import.meta.dirname, "..", "data", "webdataset");
+const ARCHIVES = join(import.meta.dirname, "..", "data", "readers", "webdataset");
 function openArchives(path: string) {
-  return openDataset({ path, split: "ustar", where: "tasks.x" });
+  return openDataset({ kind: "image", path, split: "ustar", where: "tasks.x" });
 }
 
 test.each(CASES)("%s that is a pipe or a device is refused", async (name, place, prepare, read) => {

@@ -118,6 +118,7 @@ describe("a fit whose loss is NaN", () => {
     inputsAt: (index) => new Map([["step", Float32Array.of(index)]]),
     imagesPerStep: 1,
     passesPerStep: 1,
+    objective: "entropy",
     taskWeight: 1,
     evaluateEvery: 0,
     checkpointEvery: 0,

@@ -64,6 +64,7 @@ const options: TrainOptions = {
   inputsAt: () => new Map(),
   imagesPerStep: 1,
   passesPerStep: 1,
+  objective: "entropy",
   taskWeight: 1,
   evaluateEvery: 0,
   checkpointEvery: 0,

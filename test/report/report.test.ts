@@ -5,6 +5,9 @@ import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
 import { formatConfig } from "../../src/config/format.js";
 import { parseRunConfig } from "../../src/config/load.js";
+import type { ObjectiveName } from "../../src/objective/catalog.js";
+import { objectiveFigure } from "../../src/report/figures/curves.js";
+import { readRunReport } from "../../src/report/run-report.js";
 import { writeRunReport } from "../../src/report/write-report.js";
 import { coefficientsText } from "../../src/track/coefficients-file.js";
 import { temporaryFolder } from "../support/cli.js";
@@ -18,12 +21,20 @@ beforeAll(async () => {
 });
 
 /** A run as a fit leaves it, or as it is after three steps without any evaluation. */
-async function makeRun(name: string, isOver: boolean): Promise<string> {
+async function makeRun(
+  name: string,
+  isOver: boolean,
+  objective: ObjectiveName = "entropy",
+  metric = `train/${objective}`,
+): Promise<string> {
   const folder = join(root, name);
   await mkdir(folder);
   const write = (file: string, content: unknown) =>
     writeFile(join(folder, file), typeof content === "string" ? content : JSON.stringify(content));
-  const config = parseRunConfig({ suite: "/suite", steps: STEPS, experiment: "e", name, output: "/runs" });
+  const config = parseRunConfig({
+    ...{ suite: "/suite", steps: STEPS, experiment: "e", name, output: "/runs" },
+    objective: { name: objective },
+  });
   await write("config.yaml", formatConfig(config));
   const time = "2024-01-02T03:04:05.000Z";
   await write("status.json", { state: isOver ? "finished" : "running", started: time, updated: time, step: STEPS });
@@ -32,7 +43,7 @@ async function makeRun(name: string, isOver: boolean): Promise<string> {
   const steps = Array.from({ length: isOver ? STEPS : 3 }, (_, index) => ({
     step: index + 1,
     "train/loss": 3 - index / 10,
-    ...perTask("train/entropy", [2 - index / 10, 1]),
+    ...perTask(metric, [2 - index / 10, 1]),
     "time/images_per_second": 100 + index,
   }));
   const evaluations = [0, 3, STEPS].map((step) => ({
@@ -114,6 +125,24 @@ describe("report.html", () => {
       const { channels } = await sharp(join(folder, "figures", `${name}.png`)).stats();
       expect(Math.max(...channels.map(({ stdev }) => stdev)), name).toBeGreaterThan(5);
     }
+  });
+
+  it.each([
+    ["normalized_entropy", "train/normalized_entropy", "normalised entropy", "normalised entropy"],
+    ["cross_entropy", "train/cross_entropy", "cross-entropy", "cross-entropy (nats)"],
+    // As runs of version 0.1 have it.
+    ["cross_entropy", "train/entropy", "cross-entropy", "cross-entropy (nats)"],
+  ] as const)("names what was minimised: %s under %s", async (name, metric, label, axis) => {
+    const run = await readRunReport(
+      await makeRun(`${name}-${metric.replace("/", "-")}`, false, name, metric),
+      () => {},
+    );
+    const figure = objectiveFigure(run);
+    expect(figure).toMatchObject({
+      title: `Objective: ${label}`,
+      spec: { data: { values: { length: 6 } }, encoding: { y: { title: axis } } },
+    });
+    expect(figure?.caption).toContain(`The ${label} of each task`);
   });
 
   it("of a run that goes on has what there is", async () => {

@@ -190,7 +190,7 @@ describe("fit", () => {
           "data.eval_every=0",
         ],
         (event) => {
-          if (event.type === "step") losses.push(event.lossNats);
+          if (event.type === "step") losses.push(event.loss);
         },
       );
       expect(coefficients.values.flat().some((value) => value !== 0.3)).toBe(true);

@@ -84,7 +84,9 @@ test("val is every tenth image, adapt the others, by name of the run", async () 
   const settings = { endpoint: hub.url, cacheDir: join(folder, "hub"), token: undefined, tokenPath: "", offline: true };
   const connected = { ...settings, fetch, signal: new AbortController().signal, log: () => {} };
   const sizes = await Promise.all(
-    ["adapt", "val", "test"].map(async (split) => (await openDataset(await taskDataset(task, split, connected))).size),
+    ["adapt", "val", "test"].map(
+      async (split) => (await openDataset({ kind: "image", ...(await taskDataset(task, split, connected)) })).size,
+    ),
   );
   expect(sizes).toEqual([900, 100, 1000]);
 });

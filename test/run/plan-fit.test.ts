@@ -62,8 +62,15 @@ describe("what a fit needs", () => {
     const told = (secondsLeft: number): string[] => {
       const lines: string[] = [];
       const consume = estimateOnce((line) => lines.push(line));
-      const step = { lossNats: 1, taskLossNats: [1], gradientNorm: 1, learningRate: 1, coefficientMeans: [0] };
-      const start = { tasks: ["a"], groups: ["all"], trainableCoefficients: 1, imagesPerStep: 1, passesPerStep: 1 };
+      const step = { loss: 1, taskLosses: [1], gradientNorm: 1, learningRate: 1, coefficientMeans: [0] };
+      const start = {
+        objective: "entropy",
+        tasks: ["a"],
+        groups: ["all"],
+        trainableCoefficients: 1,
+        imagesPerStep: 1,
+        passesPerStep: 1,
+      } as const;
       consume({ type: "start", steps: 10, ...start });
       for (let number = 1; number <= 10; number++)
         consume({ type: "step", step: number, ...step, imagesPerSecond: 1, secondsLeft: secondsLeft - number });

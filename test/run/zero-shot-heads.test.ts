@@ -105,7 +105,7 @@ describe("a suite with zero-shot heads", () => {
     expect(await heads()).toBe(before);
     await writeTextModel(text, { features: FEATURES, without: "logit_scale" });
     expect(await again()).toContain(
-      "expected the model's logit scale (a tensor logit_scale), found none; set logit_scale in suite.yaml: 100 for CLIP's own",
+      "expected the model's logit scale (a tensor logit_scale), found none; set logit_scale in suite.yaml (usually 100)",
     );
     await writeTextModel(text, { features: FEATURES });
   });

@@ -31,7 +31,7 @@ export async function writeImages(
   fileOf: (index: number, label: string) => string,
 ): Promise<readonly WrittenImage[]> {
   const { dataset: path, classes } = await mini8Task(task);
-  const dataset = await openDataset({ path, split, classes, where: task });
+  const dataset = await openDataset({ kind: "image", path, split, classes, where: task });
   const written: WrittenImage[] = [];
   for (const [index, from] of permutation(dataset.size, createRng("files", task)).subarray(0, count).entries()) {
     const label = classes[dataset.labels?.[from] ?? -1] ?? "";

@@ -16,8 +16,8 @@ function step(number: number): TrainEvent {
   return {
     type: "step",
     step: number,
-    lossNats: 1.5,
-    taskLossNats: [1, 0.5],
+    loss: 1.5,
+    taskLosses: [1, 0.5],
     gradientNorm: 1,
     learningRate: 1,
     coefficientMeans: [0, 0],
@@ -28,6 +28,7 @@ function step(number: number): TrainEvent {
 
 const start: TrainEvent = {
   type: "start",
+  objective: "entropy",
   tasks: ["a", "b"],
   groups: ["g"],
   steps: 40,
@@ -48,7 +49,7 @@ const end: TrainEvent = { type: "end", step: 40, reason: "finished", seconds: 37
 test("without a terminal: a line now and then, no control characters", () => {
   expect(show([start, step(1), step(2), step(3), evaluation, step(40), end], {}, true)).toBe(
     [
-      "2 coefficients: 2 tasks x 1 groups; 40 steps of 64 images",
+      "2 coefficients: 2 tasks x 1 groups; 40 steps of 64 images, minimising entropy (nats)",
       "step  1/40  loss 1.5000  12.3 images/s  ETA 2:05  a 1.000 b 0.500",
       "step  2/40  loss 1.5000  12.3 images/s  ETA 2:05  a 1.000 b 0.500",
       "a word",
@@ -64,7 +65,7 @@ test("on a terminal: one line, never wider than it, other lines above", () => {
   const text = show([start, step(1), step(2), end], { isTTY: true, columns: 30 });
   const erase = "\r\u001b[2K";
   expect(text).toBe(
-    "2 coefficients: 2 tasks x 1 groups; 40 steps of 64 images\n" +
+    "2 coefficients: 2 tasks x 1 groups; 40 steps of 64 images, minimising entropy (nats)\n" +
       `${erase}step  1/40  loss 1.5000  12.3${erase}step  2/40  loss 1.5000  12.3` +
       `${erase}a word\nstep  2/40  loss 1.5000  12.3\nfinished after step 40, 1:02:05\n`,
   );

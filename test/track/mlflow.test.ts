@@ -43,6 +43,7 @@ async function startRun(): Promise<RunFolder> {
   await folder.writeEnvironment({ node: "20", os: "linux", cpu: "x", engine: "onnx", device: "cpu", versions: {} });
   const start: TrainEvent = {
     type: "start",
+    objective: "entropy",
     tasks: ["a", "b"],
     groups: ["g"],
     steps: 4,
@@ -54,11 +55,11 @@ async function startRun(): Promise<RunFolder> {
   return folder;
 }
 
-const step = (number: number, lossNats = 1 / number): TrainEvent => ({
+const step = (number: number, loss = 1 / number): TrainEvent => ({
   type: "step",
   step: number,
-  lossNats,
-  taskLossNats: [0.25, 0.75],
+  loss,
+  taskLosses: [0.25, 0.75],
   gradientNorm: 0.5,
   learningRate: 1e-3,
   coefficientMeans: [0.3, 0.3],
@@ -148,6 +149,7 @@ describe("delivery", () => {
     expect(again.state?.step).toBe(2);
     await again.folder.record({
       type: "start",
+      objective: "entropy",
       tasks: ["a", "b"],
       groups: ["g"],
       steps: 4,

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { loadRunConfig, parseRunConfig } from "../../src/config/load.js";
 import { ConfigError } from "../../src/errors.js";
 import { coefficientsText, parseCoefficients } from "../../src/track/coefficients-file.js";
+import { metricsOf } from "../../src/track/metrics.js";
 import { createRunFolder } from "../../src/track/run-folder.js";
 
 const config = parseRunConfig({ suite: "/suite", steps: 2, experiment: "e", name: "n", output: "/runs" });
@@ -33,6 +34,7 @@ test("a run leaves its config, metrics, state, coefficients and summary", async 
   });
   const start = {
     type: "start",
+    objective: "entropy",
     tasks: ["a", "b"],
     groups: ["g"],
     steps: 2,
@@ -44,8 +46,8 @@ test("a run leaves its config, metrics, state, coefficients and summary", async 
   await run.record({
     type: "step",
     step: 1,
-    lossNats: 3,
-    taskLossNats: [1, 2],
+    loss: 3,
+    taskLosses: [1, 2],
     gradientNorm: 0.5,
     learningRate: 0.1,
     coefficientMeans: [0.3, 0.4],
@@ -112,6 +114,14 @@ test("a run leaves its config, metrics, state, coefficients and summary", async 
       "trajectory.jsonl",
     ].sort(),
   );
+});
+
+test("the minimised values are called after their objective", () => {
+  const event = { type: "step", step: 1, loss: 3, taskLosses: [1, 2], coefficientMeans: [0, 0] } as const;
+  const numbers = { gradientNorm: 1, learningRate: 1, imagesPerSecond: 1, secondsLeft: 1 };
+  const found = metricsOf({ ...event, ...numbers }, { tasks: ["a", "b"], objective: "expert_divergence" });
+  expect(found).toMatchObject({ "train/loss": 3, "train/expert_divergence/a": 1, "train/expert_divergence/b": 2 });
+  expect(Object.keys(found ?? {}).join()).not.toContain("entropy");
 });
 
 test("an existing run is refused with the choices, or replaced; other people's files stay", async () => {

@@ -37,10 +37,11 @@ export function towerTensors(layout: TowerLayout, names: Iterable<string>, path:
 export function towerName(layout: TowerLayout, name: string): string | undefined {
   const plain = respelled(layout, withoutWrappers(name));
   const { prefix, parts } = layout.tower;
-  const at = plain.indexOf(`.${prefix}`);
-  const inner = at < 0 ? plain : plain.slice(at + 1);
-  const isInner = parts.some((part) => inner.startsWith(prefix + part));
-  return canonicalOf(layout, isInner ? inner : plain);
+  const segments = plain.split(".");
+  const inner = segments
+    .map((_, index) => segments.slice(index).join("."))
+    .find((end) => parts.some((part) => end.startsWith(prefix + part)));
+  return canonicalOf(layout, inner ?? plain);
 }
 
 function canonicalOf(layout: TowerLayout, name: string): string | undefined {
@@ -59,7 +60,8 @@ function placeOf({ prefix, sign }: TowerNames, names: readonly (readonly [string
   for (const [plain, name] of names) {
     if (plain !== sign && !plain.endsWith(`.${sign}`)) continue;
     const front = plain.slice(0, -sign.length);
-    const place = front === prefix || front.endsWith(`.${prefix}`) ? front.slice(0, -prefix.length) : front;
+    const place =
+      front === prefix || front.endsWith(`.${prefix}`) ? front.slice(0, front.length - prefix.length) : front;
     places.set(place, name);
   }
   const [first, second] = places;

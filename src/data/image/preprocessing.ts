@@ -1,12 +1,13 @@
 /**
  * The image preprocessing that comes with a checkpoint (preprocessor_config.json), and its pixel part: decode,
  * resize, centre crop to uint8. Scaling and normalisation only parse here; they run inside the compiled graph.
- * Parity: transformers CLIPImageProcessor and ViTImageProcessor (slow, PIL-based). H, W, C height, width, channels.
+ * Parity: transformers' processors of CLIP, ViT, DeiT and BiT (processors.ts), with PIL. H, W, C height, width, channels.
  */
 import { z } from "zod";
 import { explainIssue } from "../../config/issues.js";
 import { DataError } from "../../errors.js";
 import { decodeImage } from "./decode-image.js";
+import { type Processor, processorOf } from "./processors.js";
 import { type ResampleFilter, type RgbImage, resample, type Size } from "./resample.js";
 
 export interface Preprocessing {
@@ -41,8 +42,14 @@ const exactSize = z.object({ height: side, width: side });
 const perChannel = z.tuple([z.number(), z.number(), z.number()]);
 const positivePerChannel = z.tuple([z.number().positive(), z.number().positive(), z.number().positive()]);
 
-/** Not strict: these files carry many keys that concern other libraries. */
+/** Not strict: these files carry many keys that concern other libraries. Those that change pixels in other ways must be off. */
 const fileSchema = z.object({
+  image_processor_type: z.string().nullish(),
+  feature_extractor_type: z.string().nullish(),
+  do_pad: z.literal(false).nullish(),
+  do_thumbnail: z.literal(false).nullish(),
+  do_align_long_axis: z.literal(false).nullish(),
+  do_flip_channel_order: z.literal(false).nullish(),
   do_resize: z.boolean().nullish(),
   size: z.union([side, exactSize, z.object({ shortest_edge: side, longest_edge: z.undefined().optional() })]).nullish(),
   resample: z.int().nullish(),
@@ -59,7 +66,7 @@ type PreprocessorFile = z.infer<typeof fileSchema>;
 
 /**
  * Reads the parsed JSON of a preprocessor_config.json; `where` is the file, for errors. Absent `do_*` keys mean
- * true as in transformers, but cropping only when `crop_size` is there. Throws DataError with every problem found.
+ * true as in transformers, but cropping, where the processor does not say, only when `crop_size` is there. Throws DataError with every problem found.
  */
 export function parsePreprocessing(json: unknown, where: string): Preprocessing {
   const parsed = fileSchema.safeParse(json);
@@ -67,14 +74,16 @@ export function parsePreprocessing(json: unknown, where: string): Preprocessing 
     const problems = parsed.error.issues.map((issue) => explain(issue, json));
     throw new DataError(problems.map((problem) => `${where}: ${problem}`).join("\n"));
   }
-  const file = parsed.data;
+  const processor = processorOf(parsed.data.image_processor_type ?? parsed.data.feature_extractor_type, where);
+  const said = Object.entries(parsed.data).filter(([, value]) => value !== null && value !== undefined);
+  const file: PreprocessorFile = { ...processor.defaults, ...Object.fromEntries(said) };
   const filter = filters.get(file.resample ?? 3);
   if (filter === undefined)
     throw new DataError(
       `${where}: resample: expected 0 (nearest), 2 (bilinear) or 3 (bicubic), found ${file.resample}`,
     );
   const crop = cropOf(file, where);
-  const resize = resizeOf(file, crop, where);
+  const resize = resizeOf(file, crop, processor, where);
   return { resize, crop, filter, ...outputSize(file, resize, crop, where), ...scaling(file, where) };
 }
 
@@ -93,14 +102,21 @@ function cropOf(file: PreprocessorFile, where: string): Size | undefined {
   return typeof file.crop_size === "number" ? { height: file.crop_size, width: file.crop_size } : file.crop_size;
 }
 
-function resizeOf(file: PreprocessorFile, crop: Size | undefined, where: string): Preprocessing["resize"] {
+function resizeOf(
+  file: PreprocessorFile,
+  crop: Size | undefined,
+  { numberMeans }: Processor,
+  where: string,
+): Preprocessing["resize"] {
   if (file.do_resize === false) return undefined;
   if (file.size == null)
     throw new DataError(`${where}: size: expected a size because do_resize is not false, found none`);
-  // A plain number means the shortest edge to processors that crop (CLIP), a square to those that do not (ViT).
+  // Files without a type: the shortest edge to processors that crop (CLIP), a square to those that do not (ViT).
   if (typeof file.size === "number") {
-    if (crop === undefined) return { kind: "exact", height: file.size, width: file.size };
-    return { kind: "shortest-edge", edge: file.size };
+    const isSquare = numberMeans === undefined ? crop === undefined : numberMeans === "square";
+    return isSquare
+      ? { kind: "exact", height: file.size, width: file.size }
+      : { kind: "shortest-edge", edge: file.size };
   }
   if ("shortest_edge" in file.size) return { kind: "shortest-edge", edge: file.size.shortest_edge };
   return { kind: "exact", ...file.size };

@@ -6,8 +6,10 @@ import type { z } from "zod";
 import { explainIssue } from "../../config/issues.js";
 import { ConfigError } from "../../errors.js";
 import type { ExifOrientation } from "../image/decode-image.js";
+import type { ExampleKind, KindName } from "../kind.js";
 
 export interface Dataset {
+  readonly kind: KindName;
   /** The last part of the data set's path, for messages. */
   readonly name: string;
   readonly split: string;
@@ -25,11 +27,11 @@ export interface Dataset {
   locate(index: number): string;
   /** The examples' own files, absolute, where each has one. */
   readonly files?: readonly string[];
-  /** What was passed over or assumed, in sentences that begin with where: files, rows and columns that are not among the images. */
+  /** What was passed over or assumed, in sentences that begin with where: files, rows and columns that are not among the examples. */
   readonly notices?: readonly string[];
   /** Why there are no labels: where they were expected, and what is there. */
   readonly unlabelled?: string;
-  /** Classes without an image, with what their folders hold instead. */
+  /** Classes without an example, with what their folders hold instead. */
   readonly emptyClasses?: ReadonlyMap<string, string>;
   /** Whether images are turned as their EXIF orientation says; they are if absent. */
   readonly exifOrientation?: ExifOrientation;
@@ -41,23 +43,26 @@ export interface ReadRequest {
   readonly split: string;
   /** Who asks, e.g. `suite.yaml: tasks.mnist`; the beginning of errors. */
   readonly where: string;
+  /** What the examples are. */
+  readonly kind: ExampleKind;
   /** Not validated yet: the reader does it, with its own schema. */
   readonly parameters: unknown;
-  /** Whether class numbers are to have names, wherever they are; else they are meant as the caller's. */
-  readonly namesWanted: boolean;
+  /** The caller's classes; without them class numbers are to have names, wherever they are. */
+  readonly classes: readonly string[] | undefined;
 }
 
 /** One entry of the registry in `dataset.ts`. */
 export interface DatasetReader {
   readonly name: string;
-  readonly title: string;
+  title(kind: ExampleKind): string;
   /** What the reader expects to find, for the error when no reader recognises a directory. */
-  readonly layout: string;
-  readonly parameters: z.ZodType;
+  layout(kind: ExampleKind): string;
+  /** What suite.yaml may say of it; validated by the reader. */
+  parameters(kind: ExampleKind): z.ZodType;
   /** Whether `path` looks like this format for `split`; only looks at names. */
-  detect(path: string, split: string): Promise<boolean>;
-  /** Splits that the names in `path` show; none when all its images are one. Undefined where it is not this format. */
-  splits(path: string): Promise<readonly string[] | undefined>;
+  detect(path: string, split: string, kind: ExampleKind): Promise<boolean>;
+  /** Splits that the names in `path` show; none when all its examples are one. Undefined where it is not this format. */
+  splits(path: string, kind: ExampleKind): Promise<readonly string[] | undefined>;
   open(request: ReadRequest): Promise<Dataset>;
 }
 

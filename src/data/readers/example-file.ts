@@ -1,11 +1,14 @@
-/** The bytes of an image that lies in a file of its own, named by a folder or by a row of a manifest. */
+/** Examples that lie in files of their own, named by a folder or by a row of a manifest. */
 import { DataError } from "../../errors.js";
 import { readBytes } from "../../runtime/regular-file.js";
+import type { ExampleKind } from "../kind.js";
 
-/** The largest that decode (some 180 million pixels of 4 channels of 16 bits, uncompressed) fit in. */
-const MAX_IMAGE_BYTES = 1_500_000_000;
+/** Whether a file is an example by its name. */
+export function isExampleName(name: string, { files }: ExampleKind): boolean {
+  return files.hasExtension(/\.([^.]*)$/.exec(name)?.[1] ?? "");
+}
 
 /** Throws DataError that names the file for one that is missing, no regular one, or too large. */
-export function readImageFile(path: string): Promise<Uint8Array> {
-  return readBytes(path, "an image", MAX_IMAGE_BYTES, DataError);
+export function readExampleFile(path: string, { some, files }: ExampleKind): Promise<Uint8Array> {
+  return readBytes(path, some, files.maxBytes, DataError);
 }

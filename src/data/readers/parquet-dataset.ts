@@ -1,41 +1,46 @@
 /**
- * Image data sets as the Hugging Face hub stores them: parquet shards with an image column (a struct with the
- * encoded `bytes`, or plain binary) and an optional column of labels (parquet-labels.ts). Labels are read at once, images one row group at
- * a time. Paths beside the bytes are not followed.
+ * Data sets as the Hugging Face hub stores them: parquet shards with a column of examples (images: a struct with the encoded `bytes`, or
+ * plain binary; texts, and for pairs a second column of them) and an optional column of labels (parquet-labels.ts). Labels are read at once,
+ * examples one row group at a time. Paths beside bytes are not followed. A row without an example is an error where it is read: passing it over
+ * would make another split of it.
  */
 import { basename } from "node:path";
-import { z } from "zod";
 import { DataError } from "../../errors.js";
-import { type ColumnChoice, nearColumn, shownColumns } from "./columns.js";
+import type { ExampleKind } from "../kind.js";
+import {
+  type ColumnChoice,
+  chooseExamples,
+  type ExampleColumns,
+  nearExamples,
+  nearLabels,
+  shownColumns,
+} from "./columns.js";
 import { type Dataset, type DatasetReader, type ReadRequest, readerParameters } from "./dataset-reader.js";
-import { checkShards, findParquetFiles, readCard } from "./parquet-files.js";
 import { readLabels } from "./parquet-labels.js";
 import { openShard, readColumn, type Shard } from "./parquet-shard.js";
+import { emptyTexts } from "./passed-over.js";
+import { checkShards, findSplitFiles, PARQUET, readCard } from "./split-files.js";
+import { tableParameters } from "./table-parameters.js";
 
-/** Row groups whose images stay in memory: random access within a shard without holding the split. */
+/** Row groups whose examples stay in memory: random access within a shard without holding the split. */
 const MAX_KEPT_GROUPS = 4;
 
-const parametersSchema = z.strictObject({
-  config: z.string().min(1).optional().describe("Config of a data set that has several, by its folder or its README"),
-  image_column: z.string().min(1).optional().describe("Column of the images; found by itself when it is image or img"),
-  label_column: z
-    .string()
-    .min(1)
-    .optional()
-    .describe("Column of the labels; found by itself when it is label or the only class column"),
-});
+function parametersOf(kind: ExampleKind) {
+  const labels = "Column of the labels; found by itself when it is label or the only class column";
+  return tableParameters(kind, { usual: kind.columns.usualInParquet, labels, hasConfigs: true });
+}
 
 export const parquetReader: DatasetReader = {
   name: "parquet",
-  title: "Hugging Face parquet image data set",
-  layout: "data/<split>-00000-of-00001.parquet, <split>*.parquet, or the same in the folder of a config",
-  parameters: parametersSchema,
+  title: ({ one }) => `Hugging Face parquet ${one} data set`,
+  layout: () => "data/<split>-00000-of-00001.parquet, <split>*.parquet, or the same in the folder of a config",
+  parameters: parametersOf,
   detect: async (path, split) => {
-    const { files, splits, configs } = await findParquetFiles(path, split);
+    const { files, splits, configs } = await findSplitFiles(path, split, { extensions: PARQUET });
     return files.length > 0 || splits.length > 0 || configs.length > 0;
   },
   splits: async (path) => {
-    const { files, splits } = await findParquetFiles(path, NO_SPLIT);
+    const { files, splits } = await findSplitFiles(path, NO_SPLIT, { extensions: PARQUET });
     return files.length + splits.length > 0 ? splits : undefined;
   },
   open: openParquet,
@@ -53,9 +58,12 @@ interface RowGroup {
 }
 
 async function openParquet(request: ReadRequest): Promise<Dataset> {
-  const parameters = readerParameters(parametersSchema, request);
-  const { path, split, where } = request;
-  const { files, splits, configs } = await findParquetFiles(path, split, parameters.config);
+  const { path, split, where, kind } = request;
+  const parameters = readerParameters(parametersOf(kind), request);
+  const { files, splits, configs } = await findSplitFiles(path, split, {
+    extensions: PARQUET,
+    config: parameters.config,
+  });
   if (files.length === 0)
     throw new DataError(
       configs.length > 0
@@ -73,22 +81,35 @@ async function openParquet(request: ReadRequest): Promise<Dataset> {
     throw new DataError(
       `${where}: ${files.join(", ")}: expected at least 1 row, found an empty split; download it again`,
     );
-  const image = chooseImageColumn(first, parameters.image_column);
-  const label = chooseLabelColumn(first, image.column, parameters.label_column);
-  const [imageColumn, labelColumn] = [image.column, label.column];
-  for (const shard of shards) requireColumns(shard, [imageColumn, ...(labelColumn === undefined ? [] : [labelColumn])]);
+  const { option, pairOption } = kind.columns;
+  const asked = { column: parameters[option], pair: pairOption === undefined ? undefined : parameters[pairOption] };
+  const examples = chooseColumns(first, kind, asked);
+  const label = chooseLabelColumn(first, kind, examples.column, parameters.label_column);
+  const { column, pair } = examples;
+  const labelColumn = label.column;
+  for (const shard of shards)
+    requireColumns(
+      shard,
+      [column, pair, labelColumn].flatMap((name) => name ?? []),
+    );
   const locate = (index: number) => {
     const group = groupOf(groups, index);
     return `${group.shard.path}: row ${group.fileStart + index - group.start}`;
   };
-  const readGroup = keepRecent((group: RowGroup) => readImages(group, imageColumn));
-  const encoded = async (index: number) => {
-    const group = groupOf(groups, index);
-    const images = await readGroup(group);
-    return imageBytes(images[index - group.start], `${locate(index)}, column ${imageColumn}`);
+  const reading = (of: string) => {
+    const readGroup = keepRecent((group: RowGroup) => readExamples(group, of, kind));
+    return async (index: number) => {
+      const group = groupOf(groups, index);
+      const values = await readGroup(group);
+      return kind.fromValue(values[index - group.start], `${locate(index)}, column ${of}`);
+    };
   };
-  const notices = [image, label].flatMap(({ notice }) => (notice === undefined ? [] : [`${first.path}: ${notice}`]));
-  const found = { name: basename(path), split, size, encoded, locate, notices };
+  const encoded = reading(column);
+  const second = pair === undefined ? {} : { second: reading(pair) };
+  const notices = [examples, label].flatMap(({ notice }) => (notice === undefined ? [] : [`${first.path}: ${notice}`]));
+  if (kind.columns.holding === "texts")
+    for (const of of [column, pair]) if (of !== undefined) notices.push(...(await emptyNotices(groups, of, kind)));
+  const found = { kind: kind.name, name: basename(path), split, size, encoded, ...second, locate, notices };
   const expected = `${first.path}: expected a column of labels (label)`;
   if (labelColumn === undefined) return { ...found, unlabelled: `${expected}, found columns ${label.found}` };
   const names = first.features.get(labelColumn)?.names;
@@ -100,27 +121,44 @@ async function openParquet(request: ReadRequest): Promise<Dataset> {
     readme,
     config: parameters.config,
     locate,
-    namesWanted: request.namesWanted,
+    namesWanted: request.classes === undefined,
   });
   if (read === undefined)
     return { ...found, unlabelled: `${expected}, found none in any row of column ${labelColumn}` };
   return { ...found, ...read };
 }
 
-function chooseImageColumn(shard: Shard, asked: string | undefined): ColumnChoice & { readonly column: string } {
-  if (asked !== undefined) return { column: asked, found: "" };
-  const typed = [...shard.features].filter(([, feature]) => feature._type === "Image").map(([name]) => name);
-  const usual =
-    ["image", "img"].find((name) => shard.columns.includes(name)) ?? (typed.length === 1 ? typed[0] : undefined);
-  if (usual !== undefined) return { column: usual, found: "" };
-  const near = nearColumn(shard.byteColumns, "image", "dataset.image_column");
-  if (near.column !== undefined) return { ...near, column: near.column };
+function chooseColumns(
+  shard: Shard,
+  kind: ExampleKind,
+  asked: { readonly column: string | undefined; readonly pair: string | undefined },
+): ExampleColumns & { readonly column: string } {
+  const { usualInParquet: usual, feature, holding, option } = kind.columns;
+  if (asked.column !== undefined)
+    return { column: asked.column, found: "", ...(asked.pair === undefined ? {} : { pair: asked.pair }) };
+  const able = shard.holding[holding];
+  const [likeliest = kind.name] = usual;
+  const choose = (): ExampleColumns => {
+    // Texts can be pairs, and lists of tokens be called as texts are.
+    if (feature === undefined) return chooseExamples(able, kind, usual, asked);
+    const typed = [...shard.features].filter(([, { _type }]) => _type === feature).map(([name]) => name);
+    const known = usual.find((name) => shard.columns.includes(name)) ?? (typed.length === 1 ? typed[0] : undefined);
+    return known === undefined ? nearExamples(able, kind) : { column: known, found: "" };
+  };
+  const chosen = choose();
+  if (chosen.column !== undefined) return { ...chosen, column: chosen.column };
+  const found = feature === undefined && able.length > 0 ? chosen.found : shownColumns(shard.columns);
   throw new DataError(
-    `${shard.path}: expected a column of images named image, found ${shownColumns(shard.columns)}; give its name as image_column`,
+    `${shard.path}: expected a column of ${kind.many} named ${likeliest}, found ${found}; give its name as ${option}`,
   );
 }
 
-function chooseLabelColumn(shard: Shard, imageColumn: string, asked: string | undefined): ColumnChoice {
+function chooseLabelColumn(
+  shard: Shard,
+  kind: ExampleKind,
+  exampleColumn: string,
+  asked: string | undefined,
+): ColumnChoice {
   if (asked !== undefined || shard.columns.includes("label")) return { column: asked ?? "label", found: "" };
   const typed = [...shard.features].filter(([, feature]) => feature._type === "ClassLabel").map(([name]) => name);
   const [only] = typed;
@@ -128,7 +166,7 @@ function chooseLabelColumn(shard: Shard, imageColumn: string, asked: string | un
   const found = shownColumns(shard.columns);
   if (typed.length > 1)
     return { column: undefined, found: `${found}: say with dataset.label_column which of ${shownColumns(typed)}` };
-  return nearColumn(shard.columns, "label", "dataset.label_column", imageColumn);
+  return nearLabels(shard.columns, kind, exampleColumn);
 }
 
 function requireColumns(shard: Shard, names: readonly string[]): void {
@@ -158,7 +196,7 @@ function rowGroups(shards: readonly Shard[]): readonly RowGroup[] {
 function groupOf(groups: readonly RowGroup[], index: number): RowGroup {
   const group = groups.findLast(({ start }) => start <= index);
   if (group === undefined || index >= group.start + group.count || !Number.isInteger(index))
-    throw new RangeError(`image ${index} is not in the split`);
+    throw new RangeError(`example ${index} is not in the split`);
   return group;
 }
 
@@ -175,15 +213,41 @@ function keepRecent<Key, Value>(read: (key: Key) => Promise<Value>): (key: Key) 
   };
 }
 
-function readImages({ shard, fileStart, count }: RowGroup, column: string): Promise<readonly unknown[]> {
-  return readColumn(shard, column, fileStart, fileStart + count);
+function readExamples(
+  { shard, fileStart, count }: RowGroup,
+  column: string,
+  { columns }: ExampleKind,
+): Promise<readonly unknown[]> {
+  return readColumn(shard, column, fileStart, fileStart + count, { asBytes: columns.holding === "texts" });
 }
 
-function imageBytes(value: unknown, where: string): Uint8Array {
-  const bytes = typeof value === "object" && value !== null && "bytes" in value ? value.bytes : value;
-  if (bytes instanceof Uint8Array) return bytes;
-  const found = bytes == null ? "none (null)" : `a ${typeof bytes}`;
-  throw new DataError(
-    `${where}: expected the bytes of an image, found ${found}; store the images inside the parquet file`,
-  );
+/** Only groups are read whose statistics do not say that their least text is longer than none. */
+async function emptyNotices(
+  groups: readonly RowGroup[],
+  column: string,
+  kind: ExampleKind,
+): Promise<readonly string[]> {
+  let [count, first] = [0, ""];
+  for (const group of groups) {
+    if (!mayHaveEmpty(group, column)) continue;
+    for (const [row, value] of (await readExamples(group, column, kind)).entries()) {
+      if (!(value instanceof Uint8Array) || value.length > 0) continue;
+      first ||= `in row ${group.fileStart + row}`;
+      count += 1;
+    }
+  }
+  return emptyTexts(`${groups[0]?.shard.path}, column ${column}`, count, first);
+}
+
+function mayHaveEmpty({ shard, fileStart }: RowGroup, column: string): boolean {
+  let start = 0;
+  for (const { num_rows, columns } of shard.metadata.row_groups) {
+    if (start === fileStart && Number(num_rows) > 0) {
+      const chunk = columns.find(({ meta_data }) => meta_data?.path_in_schema[0] === column);
+      const least = chunk?.meta_data?.statistics?.min_value;
+      return !((typeof least === "string" || least instanceof Uint8Array) && least.length > 0);
+    }
+    start += Number(num_rows);
+  }
+  return true;
 }

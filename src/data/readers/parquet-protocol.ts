@@ -9,6 +9,8 @@ export type ParquetRequest =
       readonly column: string;
       readonly rowStart: number;
       readonly rowEnd: number;
+      /** Texts as the bytes that are stored: decoding would hide what is no UTF-8. */
+      readonly asBytes?: boolean;
     };
 
 export type ParquetAnswer = FileMetaData | readonly unknown[];

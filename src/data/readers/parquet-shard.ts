@@ -1,6 +1,6 @@
 /**
- * One parquet file of an image data set: its columns, what the Hugging Face metadata says about them, and the
- * values of a column. Knows nothing of images, labels or the other shards. Decoding is done by a thread of its own
+ * One parquet file of a data set: its columns, what the Hugging Face metadata says about them, and the
+ * values of a column. Knows nothing of examples, labels or the other shards. Decoding is done by a thread of its own
  * (`parquet-worker.ts`), which is ended when a damaged file makes it loop.
  */
 import { stat } from "node:fs/promises";
@@ -34,8 +34,8 @@ export interface Shard {
   readonly metadata: FileMetaData;
   /** Top-level columns, in the order of the file. */
   readonly columns: readonly string[];
-  /** Those that can hold encoded images: structs, and bytes that are not said to be text. */
-  readonly byteColumns: readonly string[];
+  /** Those that can hold encoded files (structs, and bytes that are not said to be text), and those of texts (bytes that are, or may be). */
+  readonly holding: { readonly bytes: readonly string[]; readonly texts: readonly string[] };
   readonly features: ReadonlyMap<string, Feature>;
 }
 
@@ -47,19 +47,27 @@ export async function openShard(path: string): Promise<Shard> {
   const [root, ...elements] = metadata.schema;
   // The schema is a tree in depth-first order; top-level columns are found by skipping what is below each.
   const columns: string[] = [];
-  const byteColumns: string[] = [];
+  const holding = { bytes: [] as string[], texts: [] as string[] };
   for (let at = 0; at < elements.length && columns.length < (root?.num_children ?? 0); at++) {
     const element = elements[at];
-    columns.push(element?.name ?? "");
-    if ((element?.num_children ?? 0) > 0 || isBytes(element)) byteColumns.push(element?.name ?? "");
+    const name = element?.name ?? "";
+    columns.push(name);
+    if ((element?.num_children ?? 0) > 0 || isBytes(element)) holding.bytes.push(name);
+    if ((element?.num_children ?? 0) === 0 && (isBytes(element) || isText(element))) holding.texts.push(name);
     for (let below = element?.num_children ?? 0; below > 0 && at < elements.length; below--)
       below += elements[++at]?.num_children ?? 0;
   }
-  return { path, metadata, columns, byteColumns, features: readFeatures(metadata) };
+  return { path, metadata, columns, holding, features: readFeatures(metadata) };
 }
 
 function isBytes(element: FileMetaData["schema"][number] | undefined): boolean {
   return element?.type === "BYTE_ARRAY" && element.converted_type === undefined && element.logical_type === undefined;
+}
+
+function isText(element: FileMetaData["schema"][number] | undefined): boolean {
+  return (
+    element?.type === "BYTE_ARRAY" && (element.converted_type === "UTF8" || element.logical_type?.type === "STRING")
+  );
 }
 
 /** Numbers of rows become sizes of arrays: they must be numbers of rows, and those of the groups those of the file. */
@@ -94,14 +102,15 @@ function readFeatures(metadata: FileMetaData): ReadonlyMap<string, Feature> {
   return features;
 }
 
-/** Values of `column` in rows `rowStart` .. `rowEnd - 1`. Throws DataError when they cannot be read. */
+/** Values of `column` in rows `rowStart` .. `rowEnd - 1`; texts as their bytes where that is asked. Throws DataError when they cannot be read. */
 export async function readColumn(
   { path }: Shard,
   column: string,
   rowStart: number,
   rowEnd: number,
+  { asBytes = false }: { readonly asBytes?: boolean } = {},
 ): Promise<readonly unknown[]> {
-  const values = await decoded(path, { kind: "column", path, column, rowStart, rowEnd }, rowEnd - rowStart);
+  const values = await decoded(path, { kind: "column", path, column, rowStart, rowEnd, asBytes }, rowEnd - rowStart);
   if ("schema" in values) throw new TypeError(`${path}: the decoder answered metadata for rows`);
   if (values.length !== rowEnd - rowStart)
     throw new DataError(

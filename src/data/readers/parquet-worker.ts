@@ -40,20 +40,25 @@ answerRequests<ParquetRequest, ParquetAnswer>(async (request) => {
       known.set(path, metadata);
       return { answer: metadata };
     }
-    const { column, rowStart, rowEnd } = request;
+    const { column, rowStart, rowEnd, asBytes } = request;
     beginAllowance(0);
     const metadata = known.get(path) ?? (await parquetMetadataAsync(buffer));
     known.set(path, metadata);
     beginAllowance(rowEnd - rowStart);
-    // utf8 would decode plain binary columns, which are images here, as text.
+    // utf8 would decode plain binary columns as text.
     const options = { file: buffer, metadata, columns: [column], rowStart, rowEnd, utf8: false, compressors };
-    const rows = await parquetReadObjects(options);
+    const parsers = asBytes === true ? { parsers: { stringFromBytes: storedBytes } } : {};
+    const rows = await parquetReadObjects({ ...options, ...parsers });
     const values = rows.map((row: Readonly<Record<string, unknown>>) => row[column]);
     return { answer: values, moved: buffersOf(values) };
   } finally {
     await file.close();
   }
 });
+
+function storedBytes(bytes: Uint8Array): Uint8Array {
+  return bytes;
+}
 
 /** The buffers behind binary values, each once. */
 function buffersOf(values: readonly unknown[]): readonly ArrayBuffer[] {

@@ -1,12 +1,9 @@
 /**
- * Which files of a data set are images by their names, which are leftovers of systems and tools, and the sentence that accounts for all
- * that is not read: nothing is left out in silence.
+ * Which files of a data set are leftovers of systems and tools, and the sentence that accounts for all that is not read: nothing is left out in
+ * silence.
  */
 import { quote } from "../../runtime/printable.js";
-import { isImageExtension } from "../image/image-formats.js";
 
-/** For messages. */
-export const READ_FORMATS = "png, jpg, webp, gif, tif, bmp, ppm, pgm, pbm";
 /** Beside hidden names: what macOS, Windows, NAS and archivers leave in folders. */
 const LEFTOVERS: ReadonlySet<string> = new Set([
   "__macosx",
@@ -20,10 +17,6 @@ const LEFTOVERS: ReadonlySet<string> = new Set([
 ]);
 const MOST_KINDS = 8;
 
-export function isImageName(name: string): boolean {
-  return isImageExtension(/\.([^.]*)$/.exec(name)?.[1] ?? "");
-}
-
 /** Hidden (`.DS_Store`, `._x.jpg`, `.ipynb_checkpoints`), or made by a system beside a person's files. */
 export function isLeftover(name: string): boolean {
   return name.startsWith(".") || LEFTOVERS.has(name.toLowerCase());
@@ -32,6 +25,12 @@ export function isLeftover(name: string): boolean {
 /** Whether a path with slashes is, or lies in, a leftover. */
 export function isInLeftover(path: string): boolean {
   return path.split("/").some((part) => part !== "." && part !== ".." && isLeftover(part));
+}
+
+/** The sentence about texts without a letter, which are kept; none where there are none. `first` is where the first is. */
+export function emptyTexts(place: string, count: number, first: string): readonly string[] {
+  if (count === 0) return [];
+  return [`${place}: ${count} empty ${count === 1 ? "text" : "texts"}, kept (the first ${first})`];
 }
 
 interface Kind {
@@ -45,7 +44,7 @@ export class PassedOver {
   private leftovers = 0;
   private firstLeftover = "";
 
-  /** A file that is no image by its name, or a leftover. */
+  /** A file that is no example by its name, or a leftover. */
   add(name: string): void {
     if (isInLeftover(name)) {
       this.firstLeftover ||= name;

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { parseStrict, parseYaml, plainValue } from "../../config/strict-yaml.js";
 import { DataError } from "../../errors.js";
 import { type Glob, parseGlob } from "./glob.js";
-import type { ParquetChoice, ParquetQuestion } from "./parquet-files.js";
+import type { SplitChoice, SplitQuestion } from "./split-files.js";
 
 /** A card's head is a few kilobytes; those with thousands of configs have some megabytes. */
 export const MAX_README_LENGTH = 10_000_000;
@@ -28,14 +28,14 @@ type Config = z.infer<typeof configSchema>;
 /** The choice that the README makes; undefined when it describes no configs, or not the one that is meant. Throws DataError for YAML that is broken. */
 export function readmeFiles(
   readme: string,
-  { names, split, config }: Pick<ParquetQuestion, "names" | "split" | "config">,
-): Omit<ParquetChoice, "usedReadme"> | undefined {
+  { names, extensions, split, config }: Omit<SplitQuestion, "readme">,
+): Omit<SplitChoice, "usedReadme"> | undefined {
   const configs = configsOf(readme);
   const known = configs.map(({ config_name }) => config_name);
   const meant = chosenConfig(configs, config);
   if (meant === undefined) return known.length === 0 ? undefined : { files: [], splits: [], configs: known };
   const bySplit = splitPatterns(meant);
-  const candidates = names.filter((name) => name.endsWith(".parquet"));
+  const candidates = names.filter((name) => extensions.some((extension) => name.endsWith(`.${extension}`)));
   const { paths, globs } = sorted(bySplit.get(split) ?? [], candidates);
   const files = candidates.filter((name) => paths.has(name) || globs.some((glob) => glob.fits(name)));
   return { files: files.toSorted(), splits: [...bySplit.keys()], configs: [] };

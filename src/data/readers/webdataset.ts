@@ -1,7 +1,7 @@
 /**
- * WebDatasets, as the CLIP benchmark's repositories (`clip-benchmark/wds_*`) have them: tar archives `<split>/0.tar`, `<split>/1.tar`, ..., in
- * which an image `<key>.jpg` and its label `<key>.cls` (a number) follow one another; names of classes in `classnames.txt`. Archives are
- * looked through once for the places of the images; images are read when asked for.
+ * WebDatasets, as the benchmark repositories `clip-benchmark/wds_*` have them: tar archives `<split>/0.tar`, `<split>/1.tar`, ..., in which an
+ * example `<key>.<ending of its kind>` and its label `<key>.cls` (a number) follow one another; names of classes in `classnames.txt`. Archives are
+ * looked through once for the places of the examples; these are read when asked for.
  */
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -9,7 +9,7 @@ import { z } from "zod";
 import { DataError } from "../../errors.js";
 import { printable, quote } from "../../runtime/printable.js";
 import { openRegular, readExactly, readTextIfThere } from "../../runtime/regular-file.js";
-import { isImageExtension } from "../image/image-formats.js";
+import type { ExampleKind } from "../kind.js";
 import { type Dataset, type DatasetReader, type ReadRequest, readerParameters } from "./dataset-reader.js";
 import { isInLeftover, isLeftover, PassedOver } from "./passed-over.js";
 import { openTar, type TarEntry, type TarFile } from "./tar-entries.js";
@@ -27,9 +27,9 @@ const parametersSchema = z.strictObject({});
 
 export const webdatasetReader: DatasetReader = {
   name: "webdataset",
-  title: "WebDataset",
-  layout: `<split>/*.tar, with ${CLASS_NAMES_FILE}`,
-  parameters: parametersSchema,
+  title: () => "WebDataset",
+  layout: () => `<split>/*.tar, with ${CLASS_NAMES_FILE}`,
+  parameters: () => parametersSchema,
   detect: async (path) => (await namesBySplit(path)).size > 0,
   splits: async (path) => {
     const splits = [...(await namesBySplit(path)).keys()];
@@ -48,13 +48,13 @@ export function archivesOf(names: readonly string[], split: string): readonly st
 interface Sample {
   readonly archive: string;
   readonly name: string;
-  readonly image: TarEntry;
+  readonly example: TarEntry;
   readonly label: number | undefined;
 }
 
 async function openWebdataset(request: ReadRequest): Promise<Dataset> {
   readerParameters(parametersSchema, request);
-  const { path, split, where } = request;
+  const { path, split, where, kind } = request;
   const bySplit = await namesBySplit(path);
   const archives = bySplit.get(split);
   if (archives === undefined)
@@ -64,29 +64,31 @@ async function openWebdataset(request: ReadRequest): Promise<Dataset> {
   await checkCount(join(path, split), archives.length, where);
   const samples: Sample[] = [];
   const passed = new PassedOver();
-  for (const archive of archives) samples.push(...(await samplesOf(join(path, ...archive.split("/")), passed)));
+  for (const archive of archives) samples.push(...(await samplesOf(join(path, ...archive.split("/")), kind, passed)));
   for (const name of await readdir(join(path, split)))
     if (!archives.includes(`${split}/${name}`) && name !== SHARD_COUNT_FILE) passed.add(name);
   if (samples.length === 0)
     throw new DataError(
-      `${where}: ${join(path, split)}: expected at least 1 image in ${archives.length} archives, found ${passed.text || "none"}`,
+      `${where}: ${join(path, split)}: expected at least 1 ${kind.one} in ${archives.length} archives, found ${passed.text || "none"}`,
     );
   const sampleAt = (index: number): Sample => {
     const sample = samples[index];
-    if (sample === undefined) throw new RangeError(`image ${index} is not in the split`);
+    if (sample === undefined) throw new RangeError(`example ${index} is not in the split`);
     return sample;
   };
-  const labels = labelsOf(samples, where);
+  const labels = labelsOf(samples, kind, where);
   const classes = await classNames(path);
+  const locate = (index: number) => `${sampleAt(index).archive}: ${printable(sampleAt(index).name)}`;
   return {
+    kind: kind.name,
     name: basename(path),
     split,
     size: samples.length,
-    encoded: async (index) => readBytes(sampleAt(index)),
-    locate: (index) => `${sampleAt(index).archive}: ${printable(sampleAt(index).name)}`,
+    encoded: async (index) => kind.files.fromBytes(await readBytes(sampleAt(index), kind), locate(index)),
+    locate,
     notices: passed.notices(join(path, split)),
     ...(labels === undefined
-      ? { unlabelled: `${join(path, split)}: expected a .${LABEL_EXTENSION} beside each image, found none` }
+      ? { unlabelled: `${join(path, split)}: expected a .${LABEL_EXTENSION} beside each ${kind.one}, found none` }
       : {}),
     ...(labels === undefined || classes === undefined ? {} : { classes }),
     ...(labels === undefined ? {} : { labels }),
@@ -117,23 +119,23 @@ async function checkCount(folder: string, count: number, where: string): Promise
   );
 }
 
-/** The images of an archive in its order, each with the label of the same key; `passed` counts what else is in it. */
-async function samplesOf(archive: string, passed: PassedOver): Promise<readonly Sample[]> {
+/** The examples of an archive in its order, each with the label of the same key; `passed` counts what else is in it. */
+async function samplesOf(archive: string, kind: ExampleKind, passed: PassedOver): Promise<readonly Sample[]> {
   const tar = await openTar(archive);
   try {
     const samples: Sample[] = [];
-    let current: { key: string; image?: TarEntry; label?: number; labelName?: string } | undefined;
+    let current: { key: string; example?: TarEntry; label?: number; labelName?: string } | undefined;
     const finish = () => {
-      if (current?.image !== undefined)
-        samples.push({ archive, name: current.image.name, image: current.image, label: current.label });
+      if (current?.example !== undefined)
+        samples.push({ archive, name: current.example.name, example: current.example, label: current.label });
       else if (current?.labelName !== undefined)
-        passed.addKind(`.${LABEL_EXTENSION} without an image before or after`, current.labelName);
+        passed.addKind(`.${LABEL_EXTENSION} without ${kind.some} before or after`, current.labelName);
     };
     for await (const entry of tar.entries()) {
       // What is no UTF-8 was replaced: two names could have become one.
       if (entry.name.includes("\ufffd"))
         throw new DataError(
-          `${archive}: expected names in UTF-8, found the member ${quote(entry.name)} in another encoding; pack the images anew under other names`,
+          `${archive}: expected names in UTF-8, found the member ${quote(entry.name)} in another encoding; pack the ${kind.many} anew under other names`,
         );
       const [, key, extension] = /^((?:.*\/)?[^/.]+)\.([^/]+)$/.exec(entry.name) ?? [];
       if (key === undefined || extension === undefined || isInLeftover(entry.name)) {
@@ -147,10 +149,11 @@ async function samplesOf(archive: string, passed: PassedOver): Promise<readonly 
       if (extension === LABEL_EXTENSION) {
         current.label = await readLabel(tar, entry);
         current.labelName = entry.name;
-      } else if (!isImageExtension(extension)) passed.add(entry.name);
+      } else if (!kind.files.hasExtension(extension)) passed.add(entry.name);
       else {
-        if (current.image !== undefined) passed.addKind("images beside another of the same key", current.image.name);
-        current.image = entry;
+        const { example } = current;
+        if (example !== undefined) passed.addKind(`${kind.many} beside another of the same key`, example.name);
+        current.example = entry;
       }
     }
     finish();
@@ -172,12 +175,12 @@ async function readLabel(tar: TarFile, entry: TarEntry): Promise<number> {
 }
 
 /** All labels, or undefined when there are none. */
-function labelsOf(samples: readonly Sample[], where: string): Int32Array | undefined {
+function labelsOf(samples: readonly Sample[], { many }: ExampleKind, where: string): Int32Array | undefined {
   const lacking = samples.find(({ label }) => label === undefined);
   if (lacking === undefined) return Int32Array.from(samples, ({ label }) => label ?? -1);
   if (samples.every(({ label }) => label === undefined)) return undefined;
   throw new DataError(
-    `${where}: ${lacking.archive}: ${lacking.name}: expected a label (.${LABEL_EXTENSION}) as other images have, found none`,
+    `${where}: ${lacking.archive}: ${lacking.name}: expected a label (.${LABEL_EXTENSION}) as other ${many} have, found none`,
   );
 }
 
@@ -189,11 +192,15 @@ async function classNames(path: string): Promise<readonly string[] | undefined> 
   return names;
 }
 
-async function readBytes({ archive, image }: Sample): Promise<Uint8Array> {
+async function readBytes({ archive, name, example }: Sample, { some, files }: ExampleKind): Promise<Uint8Array> {
+  if (example.sizeBytes > files.maxBytes)
+    throw new DataError(
+      `${archive}: ${name}: expected ${some} of at most ${files.maxBytes} bytes, found ${example.sizeBytes}`,
+    );
   const file = await openRegular(archive, "a tar archive", DataError);
   try {
-    const bytes = new Uint8Array(image.sizeBytes);
-    await readExactly(file, bytes, image.offset, archive, DataError);
+    const bytes = new Uint8Array(example.sizeBytes);
+    await readExactly(file, bytes, example.offset, archive, DataError);
     return bytes;
   } finally {
     await file.close();

@@ -30,13 +30,18 @@ const TYPE_CODES: Readonly<Record<OnnxType, number>> = {
 /** AttributeProto.AttributeType */
 const ATTRIBUTE_FLOAT = 1;
 const ATTRIBUTE_INT = 2;
+const ATTRIBUTE_STRING = 3;
 const ATTRIBUTE_INTS = 7;
 
 const IR_VERSION = 8;
 /** 17 is the first opset with LayerNormalization and the last in which reductions other than sum take axes as attributes. */
 const OPSET_VERSION = 17;
 
-export type Attribute = { readonly float: number } | { readonly int: number } | { readonly ints: readonly number[] };
+export type Attribute =
+  | { readonly float: number }
+  | { readonly int: number }
+  | { readonly ints: readonly number[] }
+  | { readonly string: string };
 
 export interface OnnxNode {
   readonly op: string;
@@ -154,6 +159,8 @@ function encodeNode(node: OnnxNode): Field[] {
 function encodeAttribute(name: string, value: Attribute): Field[] {
   if ("float" in value) return [stringField(1, name), floatField(2, value.float), integerField(20, ATTRIBUTE_FLOAT)];
   if ("int" in value) return [stringField(1, name), integerField(3, value.int), integerField(20, ATTRIBUTE_INT)];
+  if ("string" in value)
+    return [stringField(1, name), stringField(4, value.string), integerField(20, ATTRIBUTE_STRING)];
   return [stringField(1, name), ...value.ints.map((int) => integerField(8, int)), integerField(20, ATTRIBUTE_INTS)];
 }
 

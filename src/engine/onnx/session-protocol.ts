@@ -29,7 +29,14 @@ export interface FedTensor {
 }
 
 export type Request =
-  | { readonly kind: "load"; readonly session: number; readonly onnx: Uint8Array; readonly options: SessionOptions }
+  | {
+      readonly kind: "load";
+      readonly session: number;
+      readonly onnx: Uint8Array;
+      readonly options: SessionOptions;
+      /** The session whose bound tensors this one shares. */
+      readonly beside?: number;
+    }
   | { readonly kind: "bind"; readonly session: number; readonly tensors: readonly BoundTensor[] }
   | { readonly kind: "run"; readonly session: number; readonly inputs: readonly FedTensor[] }
   | { readonly kind: "release"; readonly session: number }

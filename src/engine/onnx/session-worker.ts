@@ -12,11 +12,17 @@ import type { InputType, TensorValues } from "../program.js";
 import { createDeviceCopier, type DeviceCopier } from "./device-tensors.js";
 import type { BoundSource, BoundTensor, Envelope, Reply, Request, SessionOptions } from "./session-protocol.js";
 
+/** Frozen tensors of one session, or of several that share them: released with the last. */
+interface Bound {
+  readonly tensors: Map<string, ort.Tensor>;
+  /** Where they are kept on a device. */
+  readonly copier?: DeviceCopier;
+  sessions: number;
+}
+
 interface Loaded {
   readonly session: ort.InferenceSession;
-  readonly bound: Map<string, ort.Tensor>;
-  /** Where frozen tensors are kept on a device. */
-  readonly copier?: DeviceCopier;
+  readonly bound: Bound;
 }
 
 const sessions = new Map<number, Loaded>();
@@ -27,7 +33,7 @@ ort.env.logLevel = "fatal";
 /** ONNX Runtime writes its warnings over the progress line, and errors that are thrown and explained a second time. */
 const LOG_FATAL = 4;
 
-async function load(onnx: Uint8Array, { provider, threads }: SessionOptions): Promise<Loaded> {
+async function load(onnx: Uint8Array, { provider, threads }: SessionOptions, shared?: Bound): Promise<Loaded> {
   const sessionOptions: ort.InferenceSession.SessionOptions = {
     // Shapes never change, so that buffers of exactly their sizes are found again in every run; the default rounds them up.
     executionProviders: [provider === "webgpu" ? { name: provider, storageBufferCacheMode: "simple" } : provider],
@@ -42,11 +48,10 @@ async function load(onnx: Uint8Array, { provider, threads }: SessionOptions): Pr
     ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
   };
   const session = await ort.InferenceSession.create(onnx, sessionOptions);
-  return {
-    session,
-    bound: new Map(),
-    ...(provider === "webgpu" ? { copier: createDeviceCopier(sessionOptions) } : {}),
-  };
+  const copier = provider === "webgpu" && shared === undefined ? { copier: createDeviceCopier(sessionOptions) } : {};
+  const bound = shared ?? { tensors: new Map(), ...copier, sessions: 0 };
+  bound.sessions += 1;
+  return { session, bound };
 }
 
 function valuesOf(source: BoundSource, dtype: InputType): TensorValues {
@@ -68,14 +73,14 @@ async function handle(request: Request): Promise<ReadonlyMap<string, Float32Arra
     return new Map();
   }
   if (request.kind === "load") {
-    sessions.set(request.session, await load(request.onnx, request.options));
+    const shared = request.beside === undefined ? undefined : loadedAs(request.beside).bound;
+    sessions.set(request.session, await load(request.onnx, request.options, shared));
     return new Map();
   }
-  const loaded = sessions.get(request.session);
-  assert(loaded !== undefined, `no session ${request.session} in the engine's worker`);
+  const loaded = loadedAs(request.session);
   switch (request.kind) {
     case "bind":
-      for (const tensor of request.tensors) await bind(loaded, tensor);
+      for (const tensor of request.tensors) await bind(loaded.bound, tensor);
       return new Map();
     case "run":
       return run(loaded, request.inputs);
@@ -87,27 +92,35 @@ async function handle(request: Request): Promise<ReadonlyMap<string, Float32Arra
   }
 }
 
-async function release(session: number, { bound, copier, session: native }: Loaded): Promise<void> {
+function loadedAs(session: number): Loaded {
+  const loaded = sessions.get(session);
+  assert(loaded !== undefined, `no session ${session} in the engine's worker`);
+  return loaded;
+}
+
+async function release(session: number, { bound, session: native }: Loaded): Promise<void> {
   sessions.delete(session);
-  for (const tensor of bound.values()) tensor.dispose();
-  bound.clear();
-  await copier?.close();
+  bound.sessions -= 1;
+  if (bound.sessions === 0) {
+    for (const tensor of bound.tensors.values()) tensor.dispose();
+    bound.tensors.clear();
+    await bound.copier?.close();
+  }
   await native.release();
 }
 
-async function bind(loaded: Loaded, { name, dtype, shape, source }: BoundTensor): Promise<void> {
+async function bind({ tensors, copier }: Bound, { name, dtype, shape, source }: BoundTensor): Promise<void> {
   const values = valuesOf(source, dtype);
-  const { bound, copier } = loaded;
   const tensor = copier === undefined ? ortTensor(dtype, values, shape) : await copier.copy(dtype, shape, values);
-  bound.get(name)?.dispose();
-  bound.set(name, tensor);
+  tensors.get(name)?.dispose();
+  tensors.set(name, tensor);
 }
 
 async function run(
   { session, bound }: Loaded,
   inputs: Extract<Request, { kind: "run" }>["inputs"],
 ): Promise<ReadonlyMap<string, Float32Array>> {
-  const feeds: Record<string, ort.Tensor> = Object.fromEntries(bound);
+  const feeds: Record<string, ort.Tensor> = Object.fromEntries(bound.tensors);
   for (const { name, dtype, shape, values } of inputs) feeds[name] = ortTensor(dtype, values, shape);
   const results = await session.run(feeds);
   const outputs = new Map<string, Float32Array>();

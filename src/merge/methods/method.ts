@@ -39,7 +39,8 @@ export type MergePiece = (piece: Piece, task?: number) => Float32Array | Promise
 export interface ModelProbe {
   /**
    * X^T X [I, I] of the inputs X of the linear layers among `tensors`, over all tokens of the first `examples` images of task `task`, for the
-   * model with these weights. Float64, row-major.
+   * model with these weights. Float64, row-major. Where examples differ in length, padding is left out and it is the mean over what is left, as in
+   * the code of RegMean's authors (who count padding), so that tasks of long texts do not outweigh the others.
    */
   grams(
     task: number,

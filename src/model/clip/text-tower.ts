@@ -113,7 +113,6 @@ export async function openClipTexts(path: string): Promise<TextEmbedder> {
     path,
     featureSize: config.projectionSize,
     logitScale,
-    usualScale: "100 for CLIP's own",
     facts: [config],
     hashes,
     tokens: (texts) => tokenizer.encode(texts),

@@ -2,13 +2,11 @@
 
 import type { Preprocessing } from "../../data/image/preprocessing.js";
 import type { Model } from "../family.js";
+import { IMAGES, type Normalization } from "../patches.js";
 import { transformerValues } from "../step-values.js";
 import type { ClipVisionConfig } from "./config.js";
 import { clipVisionLayout } from "./layout.js";
-import { clipVisionFeatures, clipVisionTensors, type Normalization, PROJECTION_TENSOR } from "./vision.js";
-
-/** The one input: pixel levels, uint8 [B, H, W, C]. */
-const IMAGES = "images";
+import { clipVisionFeatures, clipVisionTensors, PROJECTION_TENSOR } from "./vision.js";
 
 /** `preprocessing` is all that is done to an image before; of it the forward pass normalises. */
 export function clipVisionModel(config: ClipVisionConfig, preprocessing: Normalization | Preprocessing): Model {

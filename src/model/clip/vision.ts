@@ -4,17 +4,13 @@
  * Radford et al. 2021. Names are the canonical Hugging Face ones, `pre_layrnorm` (sic) included.
  * B images, H W pixels, C channels, P patches (T = P + 1 tokens), D width, E features.
  */
-import type { Preprocessing } from "../../data/image/preprocessing.js";
 import { linear } from "../../engine/ops/linear.js";
 import { type Tensor, tf } from "../../engine/tf.js";
-import { assert } from "../../errors.js";
 import type { ModelTensor, ModelWatch } from "../family.js";
 import type { ModelWeights } from "../model-weights.js";
+import { classToken, embedPatches, forEachImage, type Normalization, patchGrid } from "../patches.js";
 import { blockTensors, normTensors, towerLayers, transformerBlock, unitRows } from "../transformer-block.js";
 import type { ClipVisionConfig } from "./config.js";
-
-/** How a pixel level becomes an input: (level * rescaleFactor - mean) / std, per channel. */
-export type Normalization = Pick<Preprocessing, "rescaleFactor" | "mean" | "std">;
 
 const EMBEDDINGS = "vision_model.embeddings";
 /** The linear map from the class token to the features; FusionBench keeps it frozen. */
@@ -22,8 +18,9 @@ export const PROJECTION_TENSOR = "visual_projection.weight";
 
 /** Every parameter tensor of the tower with its shape and role, in forward order. */
 export function clipVisionTensors(config: ClipVisionConfig): ModelTensor[] {
-  const { hiddenSize: width, patchSize, channels } = config;
-  const positions = ((config.imageSize / patchSize) | 0) ** 2 + 1;
+  const { hiddenSize: width, patchSize, channels, imageSize } = config;
+  const [rows, columns] = patchGrid(imageSize, imageSize, patchSize);
+  const positions = rows * columns + 1;
   const before = [
     { name: `${EMBEDDINGS}.class_embedding`, shape: [width] },
     { name: `${EMBEDDINGS}.position_embedding.weight`, shape: [positions, width] },
@@ -76,43 +73,16 @@ export function clipVisionFeatures(
   return unitBE;
 }
 
-/** The first token: [B, T, D] -> [B, 1, D]. */
-function classToken(xBTD: Tensor): Tensor {
-  return tf.slice(xBTD, [0, 0, 0], [-1, 1, -1]);
-}
-
-/** Normalised pixels, cut into patches and projected, with the class token in front and positions added: [B, T, D]. */
+/** Patches with the class token in front and positions added: [B, T, D]. */
 function embed(
-  config: ClipVisionConfig,
-  { rescaleFactor, mean, std }: Normalization,
+  { hiddenSize }: ClipVisionConfig,
+  normalization: Normalization,
   weights: ModelWeights,
   imagesBHWC: Tensor,
 ): Tensor {
-  const { hiddenSize, patchSize, channels, imageSize } = config;
-  const [batch] = imagesBHWC.shape;
-  assert(batch !== undefined, "images without a batch dimension");
-  // (x * rescaleFactor - mean) / std = x * scale + shift, per channel.
-  const scaleC = tf.tensor1d(std.map((value) => rescaleFactor / value));
-  const shiftC = tf.tensor1d(std.map((value, channel) => -(mean[channel] ?? 0) / value));
-  const normalized = tf.add(tf.mul(imagesBHWC, scaleC), shiftC);
-  const side = Math.floor(imageSize / patchSize);
-  const cropped = tf.slice(normalized, [0, 0, 0, 0], [batch, side * patchSize, side * patchSize, channels]);
-  // A convolution whose stride is its kernel size is a matrix product over patches, (channel, row, column) each.
-  const grid = tf.reshape(cropped, [batch * side, patchSize, side, patchSize, channels]);
-  const patches = tf.reshape(tf.transpose(grid, [0, 2, 4, 1, 3]), [
-    batch * side * side,
-    channels * patchSize * patchSize,
-  ]);
-  const kernel = tf.reshape(weights.get(`${EMBEDDINGS}.patch_embedding.weight`), [
-    hiddenSize,
-    channels * patchSize * patchSize,
-  ]);
-  const patchesBPD = tf.reshape(linear(patches, kernel), [batch, side * side, hiddenSize]);
-  // A product with ones, since tfjs's gradient of tile is a slice and an addition per image.
-  const classTokens = tf.mul(
-    tf.ones([batch, 1, 1]),
-    tf.reshape(weights.get(`${EMBEDDINGS}.class_embedding`), [1, 1, hiddenSize]),
-  );
+  const patchesBPD = embedPatches(imagesBHWC, normalization, weights.get(`${EMBEDDINGS}.patch_embedding.weight`));
+  const [images = 1] = patchesBPD.shape;
+  const classTokens = forEachImage(weights.get(`${EMBEDDINGS}.class_embedding`), images, hiddenSize);
   const tokensBTD = tf.concat([classTokens, patchesBPD], 1);
   return tf.add(tokensBTD, weights.get(`${EMBEDDINGS}.position_embedding.weight`));
 }

@@ -1,4 +1,6 @@
 /** Figures of quantities against the step: accuracy, entropy, mean coefficients. */
+import { objectiveFacts, objectiveLabel } from "../../objective/catalog.js";
+import { FORMER_OBJECTIVE_METRIC, objectiveMetric } from "../../track/metrics.js";
 import type { Figure } from "../plot.js";
 import { curves, type RunReport } from "../run-report.js";
 
@@ -55,14 +57,18 @@ export function accuracyFigure(report: RunReport): Figure | undefined {
 
 /** The objective of every task on the batches it was minimised on. */
 export function objectiveFigure(report: RunReport): Figure | undefined {
-  const values = curves(report, "train/entropy");
+  const { name } = report.config.objective;
+  const own = curves(report, objectiveMetric(name));
+  // Runs that were begun by former versions have the values of any objective under entropy's name.
+  const former = name === "entropy" ? [] : curves(report, FORMER_OBJECTIVE_METRIC);
+  const values = [...former, ...own];
   if (values.length === 0) return undefined;
   const half = Math.floor((Math.max(...values.map(({ step }) => step)) * SMOOTHED_SHARE) / 2);
-  const name = report.config.objective.name.replaceAll("_", " ");
+  const { label } = objectiveFacts[name];
   return {
     name: "objective",
-    title: `Objective: ${name}`,
-    caption: `The ${name} of each task on the batches it was minimised on${half > 0 ? `, as the mean over ${2 * half + 1} steps` : ""}.`,
+    title: `Objective: ${label}`,
+    caption: `The ${label} of each task on the batches it was minimised on${half > 0 ? `, as the mean over ${2 * half + 1} steps` : ""}.`,
     spec: {
       width: WIDTH,
       height: HEIGHT,
@@ -78,7 +84,7 @@ export function objectiveFigure(report: RunReport): Figure | undefined {
       mark: { type: "line", strokeWidth: 1.5 },
       encoding: {
         x: stepAxis,
-        y: { field: "mean", type: "quantitative", title: "nats" },
+        y: { field: "mean", type: "quantitative", title: objectiveLabel(name) },
         color: taskColor,
       },
     },

@@ -1,12 +1,14 @@
 /** The classifier of each expert as `adamerge init` finds it: a file with the order of its classes, or a head to be made. C classes. */
 import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.js";
-import { CLASS_SLOT, type HeadRecipe } from "../../data/head-recipes.js";
+import type { HeadRecipe } from "../../data/head-recipes.js";
+import { kindOf } from "../../data/kinds.js";
 import { CheckpointError, DataError } from "../../errors.js";
+import type { FoundClassifier } from "../../model/classifiers.js";
+import { labelsOf } from "../../model/classifiers.js";
+import type { FeatureChoice, ModelFamily } from "../../model/family.js";
+import type { ExpertFiles } from "../../model/open-models.js";
 import { readText } from "../../runtime/regular-file.js";
-import type { ImageSource } from "./image-sources.js";
-
-/** CLIP's prompt for data sets of which nothing is known (Radford et al. 2021, section 3.1.4). */
-const TEMPLATE = `a photo of a ${CLASS_SLOT}.`;
+import type { ExampleSource } from "./example-sources.js";
 
 export interface HeadSource {
   /** Absolute path of a file, or how the head is made. */
@@ -15,40 +17,45 @@ export interface HeadSource {
   readonly classes: readonly string[];
   /** What logit scale the suite has to give; undefined where the head carries its own. */
   readonly logitScale: number | undefined;
+  /** What features it is for; undefined where it takes any. */
+  readonly features?: FeatureChoice;
   readonly assumed: readonly string[];
 }
 
-/** CLIP's logit scale at the end of its training. */
-const CLIP_LOGIT_SCALE = 100;
 /** Rows of length 1 up to rounding in float16. */
 const UNIT_TOLERANCE = 0.01;
 
 export interface HeadRequest {
-  readonly images: ImageSource;
+  readonly examples: ExampleSource;
   /** The head's file; undefined: a head is made. */
   readonly file: string | undefined;
-  /** Of the classes' names, by CLIP's text tower; else of labelled images, as prototypes. */
+  /** Of the classes' names; else of labelled examples, as prototypes. */
   readonly isZeroShot: boolean;
   /** A text file with a class a line, in the order of the head's rows. */
   readonly classesFile: string | undefined;
-  /** The expert's config.json, which may name classes. */
-  readonly expertConfig: unknown;
+  /** The expert's own files, where they are here: their config.json may name classes, and there may be a classifier. */
+  readonly expert: ExpertFiles | undefined;
+  /** Of the base. */
+  readonly family: Pick<ModelFamily, "title" | "texts">;
 }
 
 /** Throws CheckpointError for a file that is no head, DataError when its classes and those of the images are not the same. */
 export async function lookAtHead(request: HeadRequest): Promise<HeadSource> {
-  const { images, file, isZeroShot, classesFile, expertConfig } = request;
-  const { name } = images;
+  const { examples, file, isZeroShot, classesFile, expert, family } = request;
+  const expertConfig = expert?.config;
+  const { name } = examples;
   // Numbers that nothing names say how many classes there are at least, not what they are called.
-  const found = images.areNumbers ? undefined : images.classes;
+  const found = examples.areNumbers ? undefined : examples.classes;
   const listed = classesFile === undefined ? undefined : await readClasses(classesFile, name);
-  if (isZeroShot) return zeroShotHead(name, listed, found, expertConfig);
+  if (isZeroShot) return zeroShotHead(name, family, listed, found, expertConfig);
+  if (file === undefined && expert?.classifier !== undefined)
+    return classifierHead(name, expert.classifier, listed, found, examples);
   if (file === undefined) {
-    const split = images.headSplit ?? "adapt";
-    const classes = listed ?? images.classes ?? [];
+    const split = examples.headSplit ?? "adapt";
+    const classes = listed ?? examples.classes ?? [];
     requireSame(name, classes, found, "the list of classes");
     const assumed =
-      images.areNumbers && listed === undefined
+      examples.areNumbers && listed === undefined
         ? [`${name}: its labels are numbers that nothing names; --classes ${name}=FILE gives them names`]
         : [];
     return { head: { prototypes: { split, model: "expert" } }, classes, logitScale: undefined, assumed };
@@ -70,7 +77,7 @@ export async function lookAtHead(request: HeadRequest): Promise<HeadSource> {
     throw new DataError(
       `${name}: expected ${rows} classes (rows of ${file}), found ${order.classes.length} in ${classesFile ?? "the images"}`,
     );
-  const scale = await scaleOf(name, checkpoint);
+  const scale = await scaleOf(name, checkpoint, family);
   return {
     head: file,
     classes: order.classes,
@@ -79,14 +86,70 @@ export async function lookAtHead(request: HeadRequest): Promise<HeadSource> {
   };
 }
 
+/** The classifier that an expert was saved with; its classes are in the order of its rows. */
+function classifierHead(
+  name: string,
+  { layout, classes: rows, names }: FoundClassifier,
+  listed: readonly string[] | undefined,
+  found: readonly string[] | undefined,
+  { kind }: ExampleSource,
+): HeadSource {
+  const { many } = kindOf(kind);
+  const order = rowOrder(name, rows, listed ?? names, found);
+  if (order.classes.length !== rows)
+    throw new DataError(
+      `${name}: expected ${rows} classes (rows of the expert's ${layout.weight}), found ${order.classes.length} in ${listed === undefined ? `the ${many}` : "the list of classes"}; give --classes ${name}=FILE (a name a line, in the order of the rows)`,
+    );
+  requireSame(name, order.classes, found, listed === undefined ? "the expert's config.json" : "the list of classes");
+  return {
+    head: { classifier: "expert" },
+    classes: order.classes,
+    logitScale: undefined,
+    features: layout.features,
+    assumed: [
+      `${name}: the head is the classifier that the expert was saved with (${layout.architecture})`,
+      ...order.assumed,
+    ],
+  };
+}
+
+/** Numbers are in the order of their values. `named`: what the rows are called, where something says so. */
+function rowOrder(
+  name: string,
+  rows: number,
+  named: readonly string[] | undefined,
+  found: readonly string[] | undefined,
+): { readonly classes: readonly string[]; readonly assumed: readonly string[] } {
+  const numbers = Array.from({ length: rows }, (_, row) => String(row));
+  const areNumbers = found?.length === rows && numbers.every((number) => found.includes(number));
+  if (areNumbers && named !== undefined && !numbers.every((number) => named.includes(number))) {
+    const meant = `labels are the numbers of the head's rows: 0 is ${named[0] ?? ""}`;
+    return { classes: numbers, assumed: [`${name}: ${meant}`] };
+  }
+  if (areNumbers) return { classes: named ?? numbers, assumed: [] };
+  if (named !== undefined) return { classes: named, assumed: [] };
+  if (found === undefined) {
+    const classes = numbers.map((number) => `class ${number}`);
+    const text = `nothing names the classes; give --classes ${name}=FILE (a name a line) to have them in reports`;
+    return { classes, assumed: [`${name}: ${text}`] };
+  }
+  const order = `the head's rows are in the order of the class names (${found.slice(0, 3).join(", ")}, ...)`;
+  return { classes: found, assumed: [`${name}: ${order}; if not, give --classes ${name}=FILE`] };
+}
+
 /** Classes as they are called, underscores as blanks: what a text tower makes of names is better the more they are language. */
 function zeroShotHead(
   name: string,
+  { texts, title }: HeadRequest["family"],
   listed: readonly string[] | undefined,
   found: readonly string[] | undefined,
   expertConfig: unknown,
 ): HeadSource {
-  const classes = listed ?? found ?? classesOfConfig(expertConfig);
+  if (texts === undefined)
+    throw new DataError(
+      `--head ${name}=zero-shot: expected a base that embeds texts, found a ${title}; give --head ${name}=FILE, or labels to make a head of`,
+    );
+  const classes = listed ?? found ?? labelsOf(expertConfig);
   if (classes === undefined)
     throw new DataError(
       `--head ${name}=zero-shot: expected names of the classes, found none beside images without labels; give --classes ${name}=FILE (a name a line)`,
@@ -94,10 +157,10 @@ function zeroShotHead(
   requireSame(name, classes, found, "the list of classes");
   const names = classes.map((one) => one.replaceAll("_", " "));
   return {
-    head: { zero_shot: { templates: [TEMPLATE], names } },
+    head: { zero_shot: { templates: [texts.prompt], names } },
     classes,
     logitScale: undefined,
-    assumed: [`${name}: the prompt is "${TEMPLATE}"; others under templates in suite.yaml, and the names in it`],
+    assumed: [`${name}: the prompt is "${texts.prompt}"; others under templates in suite.yaml, and the names in it`],
   };
 }
 
@@ -109,7 +172,7 @@ function classOrder(
   expertConfig: unknown,
 ): { readonly classes: readonly string[]; readonly assumed: readonly string[] } {
   if (listed !== undefined) return { classes: listed, assumed: [] };
-  const inConfig = classesOfConfig(expertConfig);
+  const inConfig = labelsOf(expertConfig);
   const isSame =
     inConfig?.length === rows &&
     new Set(inConfig).size === rows &&
@@ -129,17 +192,6 @@ function classOrder(
       `${name}: nothing names the classes; give --classes ${name}=FILE (a name a line) to have them in reports`,
     ],
   };
-}
-
-/** `id2label` of transformers, in the order of its numbers. */
-function classesOfConfig(config: unknown): readonly string[] | undefined {
-  const labels: unknown =
-    typeof config === "object" && config !== null && "id2label" in config ? config.id2label : undefined;
-  if (typeof labels !== "object" || labels === null) return undefined;
-  const entries = Object.entries(labels).sort(([a], [b]) => Number(a) - Number(b));
-  return entries.every(([, label]) => typeof label === "string")
-    ? entries.map(([, label]) => String(label))
-    : undefined;
 }
 
 /** A name a line; ImageNet-21k's have 500 KB. */
@@ -178,6 +230,7 @@ function requireSame(
 async function scaleOf(
   name: string,
   head: Checkpoint,
+  { texts, title }: HeadRequest["family"],
 ): Promise<{ readonly logitScale: number | undefined; readonly assumed: readonly string[] }> {
   if (head.tensors.has("logit_scale")) return { logitScale: undefined, assumed: [] };
   const [rows = 0, size = 0] = head.tensors.get("weight")?.shape ?? [];
@@ -186,7 +239,7 @@ async function scaleOf(
     Math.hypot(...weight.subarray(row * size, (row + 1) * size)),
   );
   const areUnit = lengths.every((length) => Math.abs(length - 1) < UNIT_TOLERANCE);
-  const logitScale = areUnit ? CLIP_LOGIT_SCALE : 1;
-  const why = areUnit ? "its rows have length 1 (CLIP's scale)" : "its rows carry the scale";
+  const logitScale = areUnit ? (texts?.logitScale ?? 1) : 1;
+  const why = areUnit ? `its rows have length 1 (usual for a ${title})` : "its rows carry the scale";
   return { logitScale, assumed: [`${name}: the head has no logit_scale; ${logitScale}, since ${why}`] };
 }

@@ -1,18 +1,22 @@
 /** The files that `adamerge init` writes, as text: suite.yaml, config.yaml, and a manifest for each collection that it divides. */
 import { isAbsolute, join, relative, sep } from "node:path";
 import { stringify } from "yaml";
+import { kindOf } from "../../data/kinds.js";
+import type { FeatureChoice } from "../../model/family.js";
+import type { ExampleSource } from "./example-sources.js";
 import type { HeadSource } from "./head-sources.js";
-import type { ImageSource } from "./image-sources.js";
 
 export const SUITE_FILE = "suite.yaml";
 export const CONFIG_FILE = "config.yaml";
+/** Found by itself beside `text`. */
+const PAIR_COLUMN = "text_pair";
 
 /** One expert with all that belongs to it. */
 export interface InitTask {
   readonly name: string;
   /** Absolute path, or a reference to the hub. */
   readonly expert: string;
-  readonly images: ImageSource;
+  readonly examples: ExampleSource;
   readonly head: HeadSource;
 }
 
@@ -21,6 +25,8 @@ export interface InitSuite {
   readonly base: string;
   readonly textModel: string | undefined;
   readonly logitScale: number | undefined;
+  /** Undefined: those that the base's files say. */
+  readonly features: FeatureChoice | undefined;
   readonly tasks: readonly InitTask[];
 }
 
@@ -39,23 +45,30 @@ export function initFiles(
 ): ReadonlyMap<string, string> {
   const shown = (path: string, from = directory) => (absolute ? path : shownPath(path, directory, from));
   const files = new Map<string, string>();
-  for (const { name, images } of suite.tasks)
-    if (images.manifest !== undefined) {
-      const folder = manifestFolder(name);
-      const rows = images.manifest.map(({ file, label, split }) => [
-        shown(file, join(directory, folder)),
-        label,
-        split,
-      ]);
-      files.set(`${folder}/manifest.csv`, [["path", "label", "split"], ...rows].map(csvLine).join(""));
-    }
+  for (const task of suite.tasks) {
+    const { manifest, kind } = task.examples;
+    if (manifest === undefined) continue;
+    const folder = manifestFolder(task);
+    const { inManifests, usualInManifests } = kindOf(kind).columns;
+    const shownExample = (example: string) =>
+      inManifests === "paths" ? shown(example, join(directory, folder)) : example;
+    const arePairs = manifest.some(({ second }) => second !== undefined);
+    const heading = [...usualInManifests.slice(0, 1), ...(arePairs ? [PAIR_COLUMN] : []), "label", "split"];
+    const rows = manifest.map(({ example, second, label, split }) => [
+      shownExample(example),
+      ...(arePairs ? [second ?? ""] : []),
+      label,
+      split,
+    ]);
+    files.set(`${folder}/manifest.csv`, [heading, ...rows].map(csvLine).join(""));
+  }
   files.set(SUITE_FILE, suiteText(suite, shown));
   files.set(CONFIG_FILE, configText(suite, preset));
   return files;
 }
 
-function manifestFolder(task: string): string {
-  return `images/${task}`;
+function manifestFolder({ name, examples }: InitTask): string {
+  return `${kindOf(examples.kind).many}/${name}`;
 }
 
 function shownPath(path: string, directory: string, from: string): string {
@@ -71,12 +84,16 @@ function csvLine(cells: readonly string[]): string {
   return `${cells.map((cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)).join(",")}\n`;
 }
 
-function suiteText({ name, base, textModel, logitScale, tasks }: InitSuite, shown: (path: string) => string): string {
-  const described = tasks.map(({ name: task, expert, images, head }) => {
-    const path = images.manifest === undefined ? shown(images.dataset) : manifestFolder(task);
-    const splits = images.splits === undefined ? undefined : Object.fromEntries(images.splits);
+function suiteText(
+  { name, base, textModel, logitScale, features, tasks }: InitSuite,
+  shown: (path: string) => string,
+): string {
+  const described = tasks.map((task) => {
+    const { expert, examples, head } = task;
+    const path = examples.manifest === undefined ? shown(examples.dataset) : manifestFolder(task);
+    const splits = examples.splits === undefined ? undefined : Object.fromEntries(examples.splits);
     return {
-      name: task,
+      name: task.name,
       dataset: splits === undefined ? path : { path, splits },
       expert: shown(expert),
       head: typeof head.head === "string" ? shown(head.head) : head.head,
@@ -85,12 +102,14 @@ function suiteText({ name, base, textModel, logitScale, tasks }: InitSuite, show
   });
   const scale = logitScale === undefined ? {} : { logit_scale: logitScale };
   const text = textModel === undefined ? {} : { text_model: shown(textModel) };
-  const suite = { name, base: shown(base), ...text, ...scale, tasks: described };
+  const read =
+    features === undefined ? {} : { features: { pooling: features.pooling, normalize: features.normalized } };
+  const suite = { name, base: shown(base), ...text, ...scale, ...read, tasks: described };
   return `# Written by adamerge init; paths are relative to this file.\n${stringify(suite, { lineWidth: 0 })}`;
 }
 
 function configText({ name, tasks }: InitSuite, preset: InitPreset): string {
-  const labelled = tasks.filter(({ images }) => images.isJudged).map((task) => task.name);
+  const labelled = tasks.filter(({ examples }) => examples.isJudged).map((task) => task.name);
   const judged =
     labelled.length === 0
       ? { eval_split: null }

@@ -1,5 +1,5 @@
 /**
- * `adamerge init`: a suite and a config from a person's own models and images. Looks at the images and heads, writes the suite into a temporary
+ * `adamerge init`: a suite and a config from a person's own models and data. Looks at the examples and heads, writes the suite into a temporary
  * folder, opens it with the code of a fit (so that what is said here is what a fit finds), judges every expert alone, times a step, and only
  * then writes. Nothing is written when something is wrong.
  */
@@ -10,17 +10,20 @@ import { loadRunConfig } from "../../config/load.js";
 import { nearest } from "../../config/nearest.js";
 import type { RunConfig } from "../../config/schema.js";
 import { prototypesOf } from "../../data/head-recipes.js";
+import { kindOf } from "../../data/kinds.js";
 import { ConfigError, DataError, UserError } from "../../errors.js";
 import { familyOf } from "../../model/families.js";
-import { expertConfig, openBase } from "../../model/open-models.js";
+import type { FeatureChoice } from "../../model/family.js";
+import { lookAtExpert, openBase } from "../../model/open-models.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
 import { makeFolder } from "../../runtime/make-folder.js";
 import { requireFilePlace } from "../../runtime/output-place.js";
 import { type FitPlan, planSession, totalSeconds } from "../plan-fit.js";
 import { withSession } from "../session.js";
+import { exampleKind, requireKind } from "./example-kind.js";
+import { type ExampleSource, type GivenExamples, lookAtExamples } from "./example-sources.js";
 import { type ExpertFacts, expertFacts, suspiciousExperts } from "./expert-facts.js";
 import { type HeadSource, lookAtHead } from "./head-sources.js";
-import { type ImageSource, lookAtImages } from "./image-sources.js";
 import { CONFIG_FILE, type InitPreset, type InitSuite, type InitTask, initFiles } from "./init-files.js";
 
 /** A path (absolute, or for models a reference to the hub) with the expert it belongs to. */
@@ -36,7 +39,7 @@ export interface InitRequest {
   readonly name: string;
   readonly base: string;
   readonly experts: readonly Named[];
-  readonly images: readonly Named[];
+  readonly examples: readonly GivenExamples[];
   readonly heads: readonly Named[];
   /** Experts whose heads are made of the classes' names. */
   readonly zeroShot: readonly string[];
@@ -58,7 +61,7 @@ export interface InitOptions {
 
 export interface InitFindings {
   readonly experts: readonly ExpertFacts[];
-  readonly images: readonly ImageSource[];
+  readonly examples: readonly ExampleSource[];
   readonly heads: readonly HeadSource[];
   readonly assumed: readonly string[];
   readonly warnings: readonly string[];
@@ -67,6 +70,7 @@ export interface InitFindings {
   readonly files: readonly string[];
 }
 
+const EXAMPLE_FLAGS = ["--images", "--texts", "--data"] as const;
 /** A fit with the paper's 500 steps that would take longer gets the quickstart's 60. */
 const LONG_FIT_SECONDS = 300;
 const WARNING = "warning: ";
@@ -84,7 +88,7 @@ export async function initSuite(request: InitRequest, options: InitOptions): Pro
   const steps = `steps: ${plan.steps} with the preset ${preset}${preset === "paper" ? ", the paper's" : ", since the paper's 500 would take more than 5 minutes"}`;
   return {
     experts: checked.experts,
-    images: suite.tasks.map(({ images }) => images),
+    examples: suite.tasks.map(({ examples }) => examples),
     heads: suite.tasks.map(({ head }) => head),
     assumed: [...assumed, steps],
     warnings: checked.warnings,
@@ -93,7 +97,7 @@ export async function initSuite(request: InitRequest, options: InitOptions): Pro
   };
 }
 
-function checkNames({ experts, images, heads, zeroShot, classes }: InitRequest): void {
+function checkNames({ experts, examples, heads, zeroShot, classes }: InitRequest): void {
   const names = experts.map(({ name }) => name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) throw new ConfigError(`--expert: expected every name once, found ${twice} twice`);
@@ -102,7 +106,7 @@ function checkNames({ experts, images, heads, zeroShot, classes }: InitRequest):
       `--expert: expected at least 2 experts to merge, found ${names.length}; give --expert NAME=PATH for each`,
     );
   for (const [flag, given] of [
-    ["--images", images],
+    ...EXAMPLE_FLAGS.map((flag) => [flag, examples.filter((one) => one.flag === flag)] as const),
     ["--head", [...heads, ...zeroShot.map((name) => ({ name }))]],
     ["--classes", classes],
   ] as const)
@@ -113,11 +117,16 @@ function checkNames({ experts, images, heads, zeroShot, classes }: InitRequest):
         `${flag} ${name}: expected the name of an expert (${names.join(", ")}), found another${close === undefined ? "" : `; did you mean ${close}?`}`,
       );
     }
-  const without = names.filter((name) => !images.some((one) => one.name === name));
+  // As the others were given.
+  const flag = examples[0]?.flag ?? "--images";
+  const without = names.filter((name) => !examples.some((one) => one.name === name));
   if (without.length > 0)
     throw new ConfigError(
-      `--images: expected images for every expert, found none for ${without.join(", ")}; give --images NAME=PATH (labels are not needed)`,
+      `${flag}: expected ${flag.slice(2)} for every expert, found none for ${without.join(", ")}; give ${flag} NAME=PATH (labels are not needed)`,
     );
+  const again = examples.find(({ name }, index) => examples.findIndex((one) => one.name === name) !== index);
+  if (again !== undefined)
+    throw new ConfigError(`${again.flag} ${again.name}: expected ${flag.slice(2)} of an expert once, found them again`);
 }
 
 /** Every problem of every expert at once. */
@@ -126,17 +135,21 @@ async function lookAtAll(request: InitRequest, signal: AbortSignal): Promise<{ s
   const tasks: InitTask[] = [];
   // A base that is on the hub is not there yet: of the experts only what all families have in common is looked at then.
   const opened = (await isHere(request.base)) ? await openBase(request.base) : undefined;
-  const { layout } = familyOf(opened?.config, request.base);
+  const family = familyOf(opened?.config, request.base);
+  const kind = await exampleKind(request, opened);
+  requireKind(request, kind);
   for (const { name, path } of request.experts) {
     const pathOf = (given: readonly Named[]) => given.find((one) => one.name === name)?.path;
     try {
       const file = pathOf(request.heads);
       const isZeroShot = request.zeroShot.includes(name);
-      const images = await lookAtImages(name, pathOf(request.images) ?? "", file === undefined && !isZeroShot, signal);
-      const ownConfig = (await isHere(path)) ? await expertConfig(path, layout) : undefined;
+      const given = request.examples.find((one) => one.name === name) ?? { name, path: "", flag: "--data" };
+      const expert = (await isHere(path)) ? await lookAtExpert(path, family) : undefined;
+      const isMade = file === undefined && !isZeroShot && expert?.classifier === undefined;
+      const examples = await lookAtExamples(given, kind, isMade, signal);
       const classesFile = pathOf(request.classes);
-      const head = await lookAtHead({ images, file, isZeroShot, classesFile, expertConfig: ownConfig });
-      tasks.push({ name, expert: path, images, head });
+      const head = await lookAtHead({ examples, file, isZeroShot, classesFile, expert, family });
+      tasks.push({ name, expert: path, examples, head });
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       problems.push(error);
@@ -155,20 +168,38 @@ async function lookAtAll(request: InitRequest, signal: AbortSignal): Promise<{ s
     throw new ConfigError(
       `--head: expected heads of one logit scale, found ${[...scales].map(([value, name]) => `${value} (${name})`).join(" and ")}; add a tensor logit_scale [1] to each file`,
     );
-  const assumed = tasks.flatMap(({ images, head }) => [
-    images.assumed,
-    ...images.notices.map((text) => `${images.name}: ${text}`),
-    ...headLine(images.name, head),
+  const assumed = tasks.flatMap(({ examples, head }) => [
+    examples.assumed,
+    ...examples.notices.map((text) => `${examples.name}: ${text}`),
+    ...headLine(examples, head),
     ...head.assumed,
   ]);
   const { name, base, textModel } = request;
-  return { suite: { name, base, textModel, logitScale: scale, tasks }, assumed };
+  const features = commonFeatures(tasks);
+  return { suite: { name, base, textModel, logitScale: scale, features, tasks }, assumed };
 }
 
-function headLine(name: string, { head }: HeadSource): string[] {
+/** What the classifiers of all experts read; undefined where there are none. Throws ConfigError where they read different things. */
+function commonFeatures(tasks: readonly InitTask[]): FeatureChoice | undefined {
+  const read = new Map(
+    tasks.flatMap(({ name, head: { features } }) =>
+      features === undefined ? [] : [[JSON.stringify(features), { name, features }] as const],
+    ),
+  );
+  const [first, second] = [...read.values()];
+  if (first !== undefined && second !== undefined)
+    throw new ConfigError(
+      `--expert: expected classifiers that read the same features, found ${first.features.pooling} (${first.name}) and ${second.features.pooling} (${second.name}); merge them apart, or give heads with --head`,
+    );
+  return first?.features;
+}
+
+function headLine({ name, kind }: ExampleSource, { head }: HeadSource): string[] {
   const prototypes = prototypesOf(head);
   if (prototypes === undefined) return [];
-  return [`${name}: no head given: prototypes of the labelled images of ${prototypes.split}, in the expert's features`];
+  return [
+    `${name}: no head given: prototypes of the labelled ${kindOf(kind).many} of ${prototypes.split}, in the expert's features`,
+  ];
 }
 
 /** Whether it can be looked at before downloads: no reference to the hub. */
@@ -178,8 +209,8 @@ async function isHere(path: string): Promise<boolean> {
 
 /** Whether each file can be written: over nothing, or with `force` over a regular file that nothing is read from. */
 async function requirePlaces(suite: InitSuite, request: InitRequest, force: boolean): Promise<void> {
-  const { directory, images, heads, classes } = request;
-  const read = [...images, ...heads, ...classes];
+  const { directory, examples, heads, classes } = request;
+  const read = [...examples, ...heads, ...classes];
   const isFile = await Promise.all(
     read.map(({ path }) =>
       stat(path).then(
@@ -223,7 +254,7 @@ async function check(suite: InitSuite, options: InitOptions): Promise<Checked> {
     };
     const [quick, paper] = [await load("quickstart"), await load("paper")];
     const warnings: string[] = [];
-    const known = new Set(suite.tasks.flatMap(({ images }) => images.notices.map((text) => `${NOTICE}${text}`)));
+    const known = new Set(suite.tasks.flatMap(({ examples }) => examples.notices.map((text) => `${NOTICE}${text}`)));
     const log = (line: string) => {
       if (known.has(line)) return;
       if (line.startsWith(WARNING)) warnings.push(line.slice(WARNING.length));

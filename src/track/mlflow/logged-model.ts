@@ -6,6 +6,9 @@ import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { stringify } from "yaml";
+import { MAX_CONFIG_BYTES } from "../../checkpoint/checkpoint.js";
+import { parseConfig } from "../../checkpoint/config-text.js";
+import { readText } from "../../runtime/regular-file.js";
 import { type NotStored, storeArtifact, unreachableStore } from "./artifact-store.js";
 import type { MlflowClient } from "./client.js";
 import { filesBelow, MODEL_DIRECTORY, readArtifact } from "./run-data.js";
@@ -51,7 +54,7 @@ export async function deliverModel(
   // The time of the model, not of now: delivered once more it is the same file.
   const { mtime } = await stat(path.join(folder, names[0] ?? MODEL_DIRECTORY));
   const ids = { modelId: model.modelId, runId: run.runId, created: mtime.toISOString() };
-  const why = await storeDescription(client, artifactUri, ids);
+  const why = await storeDescription(client, artifactUri, { ...ids, transformersClass: await classOf(folder) });
   if (why !== undefined) {
     log(unreachableStore(artifactUri, folder, why));
     return { files: names.length, isReady: false };
@@ -60,15 +63,30 @@ export async function deliverModel(
   return { files: names.length + 1, isReady: true };
 }
 
+/** The class of transformers that the model's config.json names. */
+async function classOf(folder: string): Promise<string | undefined> {
+  const file = path.join(folder, MODEL_DIRECTORY, "config.json");
+  const config = parseConfig(await readText(file, "a config.json", MAX_CONFIG_BYTES), file);
+  const list: unknown =
+    typeof config === "object" && config !== null ? Reflect.get(config, "architectures") : undefined;
+  const first: unknown = Array.isArray(list) ? list[0] : undefined;
+  return typeof first === "string" ? first : undefined;
+}
+
 /** The file that makes a directory a model to MLflow. The flavor is ours: what lies there is what transformers' from_pretrained reads. */
 async function storeDescription(
   client: MlflowClient,
   artifactUri: string,
-  ids: { readonly modelId: string; readonly runId: string; readonly created: string },
+  ids: {
+    readonly modelId: string;
+    readonly runId: string;
+    readonly created: string;
+    readonly transformersClass: string | undefined;
+  },
 ): Promise<NotStored> {
   const text = stringify({
     artifact_path: artifactUri,
-    flavors: { adamerge: { data: ".", format: "safetensors", transformers_class: "CLIPVisionModelWithProjection" } },
+    flavors: { adamerge: { data: ".", format: "safetensors", transformers_class: ids.transformersClass } },
     model_id: ids.modelId,
     model_uuid: ids.modelId,
     run_id: ids.runId,

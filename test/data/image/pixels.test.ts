@@ -19,6 +19,7 @@ async function dataset(values: readonly number[], labels?: readonly number[]) {
   const images = await Promise.all(values.map((value) => plainPng(value)));
   const reads = { count: 0 };
   const opened: Dataset = {
+    kind: "image",
     name: "plain",
     split: "test",
     size: values.length,
@@ -191,18 +192,14 @@ describe("batches", () => {
 
   it("of an evaluation go through the split in order, the last one filled up", async () => {
     const batches = [...exampleBatches(await load(), 2)];
-    expect(batches.map(({ first, valid }) => [first, valid])).toEqual([
-      [0, 2],
-      [2, 2],
-      [4, 1],
-    ]);
+    expect(batches.map(({ indices }) => [...indices])).toEqual([[0, 1], [2, 3], [4]]);
     expect(batches.map(({ inputs }) => colours(imagesOf(inputs)))).toEqual([
       [10, 11],
       [12, 13],
       [14, 14],
     ]);
     const [only] = [...exampleBatches(await load(), 8)];
-    expect([only?.valid, only?.inputs.get("images")?.length]).toEqual([5, 8 * IMAGE_BYTES]);
+    expect([only?.indices.length, only?.inputs.get("images")?.length]).toEqual([5, 8 * IMAGE_BYTES]);
   });
 
   it("of a split without labels cannot leak them", async () => {

@@ -6,6 +6,7 @@ import { decodeImage } from "../../../src/data/image/decode-image.js";
 import { parsePreprocessing, toPixels } from "../../../src/data/image/preprocessing.js";
 import { resample } from "../../../src/data/image/resample.js";
 import { DataError } from "../../../src/errors.js";
+import { readFixture } from "../../conformance/fixture.js";
 
 const folder = new URL("../../golden/resize/", import.meta.url);
 const read = (name: string) => readFileSync(new URL(name, folder));
@@ -50,6 +51,60 @@ describe("pixels equal Pillow's, to the byte", () => {
       expect(Buffer.from(pixels).equals(Buffer.from(wanted.pixelsHWC))).toBe(true);
     },
   );
+});
+
+describe("the processors of ViT, DeiT and DINOv2", () => {
+  const exact = { height: 24, width: 24 };
+  const files = [
+    ["ViT", { size: exact }],
+    ["DeiT", { size: 28, crop_size: 24 }],
+    ["Bit", { size: { shortest_edge: 28 }, crop_size: exact }],
+  ] as const;
+  it.each(files)(
+    "%s: pixels are those of transformers, to the byte with PIL, to a level with torchvision",
+    async (kind, keys) => {
+      const fixture = await readFixture("image-encoders/preprocessing.safetensors");
+      const preprocessing = parsePreprocessing(
+        { image_processor_type: `${kind}ImageProcessorFast`, ...keys },
+        "p.json",
+      );
+      for (const number of [0, 1]) {
+        const [height = 0, width = 0] = fixture.shape(`image.${number}`);
+        const pixels = await toPixels({ height, width, pixelsHWC: fixture.bytes(`image.${number}`) }, preprocessing);
+        expect([...pixels]).toEqual([...fixture.bytes(`${kind}.pil.${number}`)]);
+        const torchvision = fixture.bytes(`${kind}.torchvision.${number}`);
+        const apart = pixels.reduce((sum, value, index) => sum + Math.abs(value - (torchvision[index] ?? 0)), 0);
+        expect(apart / pixels.length).toBeLessThan(1);
+      }
+    },
+  );
+
+  it("have their own defaults", () => {
+    const parse = (image_processor_type: string, keys: object = {}) =>
+      parsePreprocessing({ image_processor_type, ...keys }, "p.json");
+    expect(parse("ViTFeatureExtractor", { crop_size: null })).toEqual({
+      ...{ resize: { kind: "exact", height: 224, width: 224 }, crop: undefined, filter: "bilinear" },
+      ...{ height: 224, width: 224, rescaleFactor: 1 / 255, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
+    });
+    expect(parse("DeiTImageProcessor", { size: 256 })).toMatchObject({
+      ...{ resize: { kind: "exact", height: 256, width: 256 }, filter: "bicubic" },
+      crop: { height: 224, width: 224 },
+    });
+    expect(parse("BitImageProcessor", { size: 256, crop_size: 224 })).toMatchObject({
+      resize: { kind: "shortest-edge", edge: 256 },
+      mean: [0.48145466, 0.4578275, 0.40821073],
+    });
+  });
+
+  it("of other models are refused by name, and so are steps that are not known", () => {
+    const parse = (keys: object) => () => parsePreprocessing({ size: 8, do_normalize: false, ...keys }, "p.json");
+    expect(parse({ image_processor_type: "EfficientNetImageProcessor" })).toThrow(
+      /p\.json: image_processor_type: expected one of CLIPImageProcessor, .*found "EfficientNetImageProcessor"/,
+    );
+    expect(parse({ do_pad: true })).toThrow(/do_pad: expected false, found true/);
+    expect(parse({ do_flip_channel_order: true })).toThrow(/do_flip_channel_order: expected false, found true/);
+    expect(parse({ do_pad: null })).not.toThrow();
+  });
 });
 
 describe("toPixels", () => {

@@ -15,7 +15,7 @@ const put = (text: string, name = "test.csv"): string => {
   return join(root, folder);
 };
 const open = (path: string, classes?: readonly string[], parameters?: unknown) =>
-  openDataset({ path, split: "test", classes, where: "tasks.x", parameters });
+  openDataset({ kind: "image", path, split: "test", classes, where: "tasks.x", parameters });
 const ROWS = 'path,label\nimages/a.png,dog\n"images/b, c.png","cat ""tom"""\n';
 
 describe("CSV manifests", () => {
@@ -79,9 +79,12 @@ it("refuses a line of gigabytes when it is longer than any row, wherever it stan
     ["in a quote", `path,label\n"${"x".repeat(999)}${"\nx".repeat(1_000_000)}`],
   ] as const) {
     writeAt(root, `${place}/test.csv`, text);
-    const failure = await openDataset({ path: join(root, place), split: "test", where: "tasks.x" }).catch(
-      (error: unknown) => error,
-    );
+    const failure = await openDataset({
+      kind: "image",
+      path: join(root, place),
+      split: "test",
+      where: "tasks.x",
+    }).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(DataError);
     expect(String(failure)).toMatch(/test\.csv: .*(?:a longer one|Max Record Size)/);
   }

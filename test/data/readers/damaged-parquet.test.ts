@@ -15,7 +15,7 @@ import { temporaryFolder } from "../temporary-folder.js";
 const root = temporaryFolder();
 /** Of a page whose header became longer in a column that did not. */
 const KEPT = 300;
-const open = (path: string) => openDataset({ path, split: "test", where: "tasks.x" });
+const open = (path: string) => openDataset({ kind: "image", path, split: "test", where: "tasks.x" });
 
 function folder(name: string): string {
   const path = join(root, name);

@@ -10,7 +10,7 @@ const put = (...names: string[]) => {
   for (const name of names) writeAt(root, name, name);
 };
 const open = (name: string, split: string, classes?: readonly string[]) =>
-  openDataset({ path: join(root, name), split, classes, where: "tasks.x" });
+  openDataset({ kind: "image", path: join(root, name), split, classes, where: "tasks.x" });
 
 describe("image folders", () => {
   it("reads split and class folders in the order of their names", async () => {
@@ -72,7 +72,8 @@ describe("image folders", () => {
   });
 
   it("refuses parameters it does not have", async () => {
-    const options = { path: join(root, "pets"), split: "train", where: "tasks.x", parameters: { image_column: "a" } };
+    const parameters = { image_column: "a" };
+    const options = { kind: "image", path: join(root, "pets"), split: "train", where: "tasks.x", parameters } as const;
     await expect(openDataset(options)).rejects.toThrow(
       "tasks.x: parameters of the data set reader: unknown key `image_column`",
     );

@@ -47,7 +47,7 @@ function write(name: string, { images, labels, names, rowGroupSize = 1000, image
 }
 
 const open = (name: string, split: string, classes?: readonly string[], parameters?: unknown) =>
-  openDataset({ path: join(root, name), split, classes, where: "tasks.x", parameters });
+  openDataset({ kind: "image", path: join(root, name), split, classes, where: "tasks.x", parameters });
 
 describe("parquet data sets", () => {
   it("reads shards with several row groups, labels and class names", async () => {

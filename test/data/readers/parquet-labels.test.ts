@@ -27,7 +27,7 @@ const put = (name: string, readme?: string): string => {
   return join(root, folder);
 };
 const open = (path: string, more: Partial<OpenDatasetOptions> = {}) =>
-  openDataset({ path, split: "train", where: "x", ...more });
+  openDataset({ kind: "image", path, split: "train", where: "x", ...more });
 const named = ({ classes, labels = new Int32Array() }: Awaited<ReturnType<typeof open>>) =>
   [...labels].map((label) => classes?.[label] ?? label);
 

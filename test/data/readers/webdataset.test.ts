@@ -16,7 +16,7 @@ const expected: Record<string, { name: string; label: number; sha256: string }[]
 );
 const root = temporaryFolder();
 const open = (path: string, split: string, more: Partial<OpenDatasetOptions> = {}) =>
-  openDataset({ path, split, classes: CLASSES, where: "task mood", ...more });
+  openDataset({ kind: "image", path, split, classes: CLASSES, where: "task mood", ...more });
 
 /** A copy of the fixture to damage. */
 function copy(name: string): string {
@@ -54,7 +54,7 @@ describe("a WebDataset", () => {
   );
 
   it("has the splits that its folders are, and says so when asked for another", async () => {
-    expect(await datasetSplits(FIXTURE, "x")).toEqual(["gnu", "pax", "ustar"]);
+    expect(await datasetSplits(FIXTURE, "image", "x")).toEqual(["gnu", "pax", "ustar"]);
     await expect(open(FIXTURE, "test")).rejects.toThrow(
       `task mood: ${FIXTURE}: expected archives test/*.tar, found the splits gnu, pax, ustar`,
     );

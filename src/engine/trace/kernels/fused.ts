@@ -12,6 +12,7 @@ export const LINEAR_KERNEL = "AdamergeLinear";
 export const WIDEN_KERNEL = "AdamergeWiden";
 export const QUICK_GELU_KERNEL = "AdamergeQuickGelu";
 export const GELU_KERNEL = "AdamergeGelu";
+export const GELU_TANH_KERNEL = "AdamergeGeluTanh";
 
 /** LayerNormalization (opset 17) over the last axis; also returns mean and inverse deviation for the gradient. */
 function layerNorm(call: KernelCall): TensorInfo[] {
@@ -69,5 +70,9 @@ export const fusedKernels: KernelTable = {
   [GELU_KERNEL]: (call) => {
     const x = inputOf(call, "x");
     return call.backend.emit("Gelu", [x], x.shape, { domain: "com.microsoft" });
+  },
+  [GELU_TANH_KERNEL]: (call) => {
+    const x = inputOf(call, "x");
+    return call.backend.emit("FastGelu", [x], x.shape, { domain: "com.microsoft" });
   },
 };

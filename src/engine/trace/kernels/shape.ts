@@ -1,4 +1,5 @@
 /** Kernels that move, cut and join values without computing. */
+import { addNode, typeCode } from "../../onnx/graph.js";
 import { sizeOf } from "../../program.js";
 import { type TensorInfo, tf } from "../../tf.js";
 import { dimOf, inputList, inputOf, type KernelCall, type KernelTable, numberAttr, numbersAttr } from "../kernel.js";
@@ -131,13 +132,39 @@ function tile(call: KernelCall): TensorInfo {
   return call.backend.emit("Tile", [x, call.backend.ints(reps)], shape, { dtype: x.dtype });
 }
 
+/** Rows of what is stored as float16 are widened, not the whole: a table of words is a hundred megabytes. */
 function gather(call: KernelCall): TensorInfo {
   const x = inputOf(call, "x");
   const indices = inputOf(call, "indices");
   const axis = tf.util.parseAxisParam(numberAttr(call, "axis"), x.shape)[0] ?? 0;
   if (numberAttr(call, "batchDims") !== 0) throw new TypeError("GatherV2 with batchDims cannot be traced");
+  const { backend } = call;
   const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
-  return call.backend.emit("Gather", [x, indices], shape, { attributes: { axis: { int: axis } }, dtype: x.dtype });
+  const attributes = { axis: { int: axis } };
+  const narrow = backend.narrow.get(backend.lookup(x).name);
+  if (narrow === undefined) return backend.emit("Gather", [x, indices], shape, { attributes, dtype: x.dtype });
+  const rows = addNode(backend.graph, "Gather", [narrow, backend.materialize(indices)], attributes);
+  const widened = addNode(backend.graph, "Cast", [rows], { to: { int: typeCode("float32") } });
+  backend.narrow.set(widened, rows);
+  return backend.symbol(widened, shape);
+}
+
+/**
+ * Sums of the rows of x [N, ...] that have the same number, as tfjs's gradient of a gathering asks for them. ScatterElements and not ScatterND,
+ * whose additions ONNX Runtime may do at the same time where a number comes twice.
+ */
+function unsortedSegmentSum(call: KernelCall): TensorInfo {
+  const x = inputOf(call, "x");
+  const segments = inputOf(call, "segmentIds");
+  const { backend } = call;
+  const shape = [numberAttr(call, "numSegments"), ...x.shape.slice(1)];
+  const column = backend.reshaped(segments, [dimOf(x, 0), ...x.shape.slice(1).map(() => 1)]);
+  const numbers = addNode(backend.graph, "Expand", [backend.materialize(column), backend.ints(x.shape)]);
+  const attributes = { axis: { int: 0 }, reduction: { string: "add" } };
+  return backend.emit("ScatterElements", [backend.fill(0, shape, x.dtype), numbers, x], shape, {
+    attributes,
+    dtype: x.dtype,
+  });
 }
 
 /** tfjs puts the classes last; ONNX wants depth and the pair (off, on) as inputs. */
@@ -174,5 +201,6 @@ export const shapeKernels: KernelTable = {
   PadV2: pad,
   Tile: tile,
   GatherV2: gather,
+  UnsortedSegmentSum: unsortedSegmentSum,
   OneHot: oneHot,
 };

@@ -1,6 +1,6 @@
 """Writes the archives of this folder, in the three formats that Python's tarfile writes, and what is in them to expected.json.
 
-    python test/data/webdataset/make.py
+    python test/data/readers/webdataset/make.py
 """
 import hashlib
 import io

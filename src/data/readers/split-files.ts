@@ -1,8 +1,8 @@
 /**
- * Which parquet files hold one split of a data set, in the layouts of the Hugging Face hub: `data/<split>-00000-of-00002[-hash].parquet`
- * or the same in the root, in a folder per config (`<config>/<split>-*.parquet`), or in one per config and split
- * (`<config>/<split>/0000.parquet`); where names do not tell, the configs in the head of README.md do. Only names; contents
- * are `parquet-dataset.ts`. The same choice is made among a folder's files and among those of a repository not yet downloaded.
+ * Which files of a form (parquet, or tables by lines) hold one split of a data set, in the layouts of the Hugging Face hub:
+ * `data/<split>-00000-of-00002[-hash].parquet` or the same in the root, in a folder per config (`<config>/<split>-*.parquet`), or in one per
+ * config and split (`<config>/<split>/0000.parquet`); where names do not tell, the configs in the head of README.md do. Only names; contents are
+ * `parquet-dataset.ts` and `manifest.ts`. The same choice is made among a folder's files and among those of a repository not yet downloaded.
  */
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
@@ -12,16 +12,19 @@ import { isInLeftover, isLeftover } from "./passed-over.js";
 import { MAX_README_LENGTH, readmeFiles } from "./readme-configs.js";
 
 /** `<split>-00003-of-00010-0123abcd.parquet`: shard number and count. */
-const SHARD_NAME = /-(\d+)-of-(\d+)(?:-[0-9a-f]+)?\.parquet$/;
+const SHARD_NAME = /-(\d+)-of-(\d+)(?:-[0-9a-f]+)?\.[a-z]+(?:\.gz)?$/;
 /** `0003.parquet`, in a folder of the split's name. */
-const NUMBER_NAME = /^\d+\.parquet$/;
+const NUMBER_NAME = /^\d+\.[a-z]+(?:\.gz)?$/;
+export const PARQUET = ["parquet"];
 /** The config whose files need no folder of their own. */
 const DEFAULT_CONFIG = "default";
 export const README_NAME = "README.md";
 
-export interface ParquetQuestion {
+export interface SplitQuestion {
   /** Names in the data set, with slashes. */
   readonly names: readonly string[];
+  /** Endings of the form's files, without the dot; the preferred ones first: a split in two forms is read in one. */
+  readonly extensions: readonly string[];
   readonly split: string;
   /** One of several configs of the data set; undefined: the only or the default one. */
   readonly config: string | undefined;
@@ -29,7 +32,7 @@ export interface ParquetQuestion {
   readonly readme: () => Promise<string | undefined>;
 }
 
-export interface ParquetChoice {
+export interface SplitChoice {
   /** In shard order; none when the split is not found. */
   readonly files: readonly string[];
   /** What there is instead: splits of the config that was meant. */
@@ -39,7 +42,7 @@ export interface ParquetChoice {
   readonly usedReadme: boolean;
 }
 
-const NOTHING: ParquetChoice = { files: [], splits: [], configs: [], usedReadme: false };
+const NOTHING: SplitChoice = { files: [], splits: [], configs: [], usedReadme: false };
 
 interface Placed {
   readonly name: string;
@@ -50,21 +53,26 @@ interface Placed {
 }
 
 /** Finds the files of a split. */
-export async function chooseParquetFiles(question: ParquetQuestion): Promise<ParquetChoice> {
-  const { names, split, config } = question;
-  const placed = names.filter((name) => name.endsWith(".parquet") && !isInLeftover(name)).flatMap(placeOf);
+export async function chooseSplitFiles(question: SplitQuestion): Promise<SplitChoice> {
+  const { names, extensions, split, config } = question;
+  const placed = names
+    .filter((name) => extensionOf(name, extensions) !== undefined && !isInLeftover(name))
+    .flatMap((name) => placeOf(name, extensions));
   const configs = [...new Set(placed.map((one) => one.config))].toSorted();
   const meant = config ?? (configs.includes(DEFAULT_CONFIG) || configs.length !== 1 ? DEFAULT_CONFIG : configs[0]);
   const inConfig = placed.filter((one) => one.config === meant);
   const ofSplit = inConfig.filter((one) => one.split === split);
   // Shards of the same split in two places would be read twice.
   const folder = ofSplit.some((one) => one.folder === "data") ? "data" : ofSplit[0]?.folder;
-  const files = ofSplit.filter((one) => one.folder === folder).map(({ name }) => name);
+  const files = inOneForm(
+    ofSplit.filter((one) => one.folder === folder).map(({ name }) => name),
+    extensions,
+  );
   const splits = [...new Set(inConfig.map((one) => one.split))];
   if (files.length > 0) return { files: files.toSorted(), splits, configs: [], usedReadme: false };
   const readme = await question.readme();
   const described = readme === undefined ? undefined : readmeFiles(readme, question);
-  if (described !== undefined) return { ...described, usedReadme: true };
+  if (described !== undefined) return { ...described, files: inOneForm(described.files, extensions), usedReadme: true };
   return { files: [], splits, configs: inConfig.length === 0 ? configs : [], usedReadme: false };
 }
 
@@ -76,13 +84,18 @@ export async function readCard(path: string): Promise<string | undefined> {
 }
 
 /** The files of a split of the data set in a folder (absolute), and what there is instead. */
-export async function findParquetFiles(path: string, split: string, config?: string): Promise<ParquetChoice> {
+export async function findSplitFiles(
+  path: string,
+  split: string,
+  { extensions, config }: { readonly extensions: readonly string[]; readonly config?: string | undefined },
+): Promise<SplitChoice> {
   const readme = () => readCard(path);
-  const choose = (names: readonly string[]) => chooseParquetFiles({ names, split, config, readme });
-  let choice = await choose(await parquetNames(path, split, config));
+  const isOfForm = (name: string) => extensionOf(name, extensions) !== undefined;
+  const choose = (names: readonly string[]) => chooseSplitFiles({ names, extensions, split, config, readme });
+  let choice = await choose((await namesInPlaces(path, split, config, isOfForm)).filter(isOfForm));
   if (choice.usedReadme) {
     // What a README names can lie anywhere.
-    const names = await allParquetNames(path);
+    const names = (await allNames(path)).filter(isOfForm);
     choice = names.length === 0 ? NOTHING : await choose(names);
   }
   return { ...choice, files: choice.files.map((name) => join(path, ...name.split("/"))) };
@@ -110,7 +123,7 @@ export function announceAll(files: readonly string[]): boolean {
 }
 
 /** Config and split by a file's place; none for files in other places. */
-function placeOf(name: string): readonly Placed[] {
+function placeOf(name: string, extensions: readonly string[]): readonly Placed[] {
   const folders = dirname(name) === "." ? [] : dirname(name).split("/");
   const file = basename(name);
   const [outer = "", inner] = folders;
@@ -120,37 +133,54 @@ function placeOf(name: string): readonly Placed[] {
   // `<split>/0000.parquet` without a config.
   if (NUMBER_NAME.test(file) && config !== DEFAULT_CONFIG)
     return [{ name, folder: outer, config: DEFAULT_CONFIG, split: outer }];
-  return [{ name, folder: outer, config, split: splitOf(file) }];
+  return [{ name, folder: outer, config, split: splitName(file, extensions) }];
 }
 
-function splitOf(name: string): string {
+/** The split that a file is of, by its name in its folder. */
+export function splitName(name: string, extensions: readonly string[]): string {
+  const extension = extensionOf(name, extensions) ?? "";
   return name
     .replace(SHARD_NAME, "")
-    .replace(/\.parquet$/, "")
+    .replace(new RegExp(`\\.${extension.replaceAll(".", "\\.")}$`), "")
     .replace(/-\d{5}$/, "");
 }
 
+function extensionOf(name: string, extensions: readonly string[]): string | undefined {
+  return extensions.find((extension) => name.endsWith(`.${extension}`));
+}
+
+/** Files that have the first of the endings that any has. */
+function inOneForm(files: readonly string[], extensions: readonly string[]): readonly string[] {
+  const form = extensions.find((extension) => files.some((name) => extensionOf(name, extensions) === extension));
+  return files.filter((name) => extensionOf(name, extensions) === form);
+}
+
 /**
- * Names of the parquet files in the places where the layouts have them. A folder that has other folders is not searched any deeper than the
- * split and config that are asked for: image folders, which are looked at here too, can have very many.
+ * Names in the places where the layouts have files of a form. A folder that has other folders is not searched any deeper than the
+ * split and config that are asked for: folders of images and texts, which are looked at here too, can have very many.
  */
-async function parquetNames(path: string, split: string, config: string | undefined): Promise<readonly string[]> {
+async function namesInPlaces(
+  path: string,
+  split: string,
+  config: string | undefined,
+  isOfForm: (name: string) => boolean,
+): Promise<readonly string[]> {
   const root = await readdir(path, { withFileTypes: true }).catch(() => []);
   const names = root.filter((entry) => !entry.isDirectory()).map(({ name }) => name);
   const folders = root.filter((entry) => entry.isDirectory() && !isLeftover(entry.name)).map(({ name }) => name);
   const wanted = config === undefined ? folders : folders.filter((name) => [config, "data", split].includes(name));
   for (const folder of wanted) {
     for (const entry of await readdir(join(path, folder)).catch(() => [])) {
-      if (entry.endsWith(".parquet")) names.push(`${folder}/${entry}`);
+      if (isOfForm(entry)) names.push(`${folder}/${entry}`);
       if (entry !== split) continue;
       const inner = await readdir(join(path, folder, entry)).catch(() => []);
       names.push(...inner.map((name) => `${folder}/${entry}/${name}`));
     }
   }
-  return names.filter((name) => name.endsWith(".parquet"));
+  return names;
 }
 
-async function allParquetNames(path: string): Promise<readonly string[]> {
+async function allNames(path: string): Promise<readonly string[]> {
   const names = await readdir(path, { recursive: true }).catch(() => []);
-  return names.map((name) => name.replaceAll(sep, "/")).filter((name) => name.endsWith(".parquet"));
+  return names.map((name) => name.replaceAll(sep, "/"));
 }

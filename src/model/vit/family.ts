@@ -1,0 +1,101 @@
+/**
+ * ViT, DeiT and DINOv2 as families: the files of a folder to a model and the encoder of its images, and the classifiers that their fine-tuned models
+ * are saved with. Features are the class token after the last norm, not normalised, unless others are asked for: what ViT's and DeiT's classifiers read,
+ * and what DINOv2 calls its output.
+ */
+import { join } from "node:path";
+import { imageEncoder } from "../../data/image/pixels.js";
+import type { Preprocessing } from "../../data/image/preprocessing.js";
+import { readPreprocessing } from "../../data/image/read-preprocessing.js";
+import { CheckpointError } from "../../errors.js";
+import type { ClassifierLayout, FeatureChoice, ModelFamily, Pooling } from "../family.js";
+import { parseVitConfig, type VitConfig, type VitType } from "./config.js";
+import { vitTensors } from "./encoder.js";
+import { vitLayout } from "./layout.js";
+import { vitModel } from "./vit-model.js";
+
+const CONFIG = "config.json";
+const USUAL: FeatureChoice = { pooling: "cls", normalized: false };
+
+const classifier = (architecture: string, pooling: Pooling): ClassifierLayout => ({
+  architecture,
+  features: { pooling, normalized: false },
+  weight: "classifier.weight",
+  bias: "classifier.bias",
+});
+
+export const vitFamily: ModelFamily = family({
+  name: "vit",
+  title: "ViT",
+  types: ["vit"],
+  poolings: ["cls", "mean", "cls_mean", "pooler"],
+  classifiers: [classifier("ViTForImageClassification", "cls")],
+});
+
+export const deitFamily: ModelFamily = family({
+  name: "deit",
+  title: "DeiT",
+  types: ["deit"],
+  poolings: ["cls", "mean", "cls_mean", "pooler"],
+  classifiers: [classifier("DeiTForImageClassification", "cls")],
+  unreadClassifiers: new Map([
+    [
+      "DeiTForImageClassificationWithTeacher",
+      "the mean of two classifiers, of the class token and of the distillation token",
+    ],
+  ]),
+});
+
+export const dinov2Family: ModelFamily = family({
+  name: "dinov2",
+  title: "DINOv2, also with registers",
+  types: ["dinov2", "dinov2_with_registers"],
+  poolings: ["cls", "mean", "cls_mean"],
+  classifiers: [
+    classifier("Dinov2ForImageClassification", "cls_mean"),
+    classifier("Dinov2WithRegistersForImageClassification", "cls_mean"),
+  ],
+});
+
+interface FamilyParts extends Pick<ModelFamily, "name" | "title" | "poolings" | "classifiers" | "unreadClassifiers"> {
+  readonly types: readonly [VitType, ...VitType[]];
+}
+
+function family({ types, ...parts }: FamilyParts): ModelFamily {
+  return {
+    ...parts,
+    kind: "image",
+    modelTypes: types,
+    layout: vitLayout(types[0]),
+    open: async ({ config: json, folder }, features = USUAL) => {
+      const where = join(folder, CONFIG);
+      const config = parseVitConfig(types, json, where);
+      requirePooling(parts, features, where);
+      const preprocessing = await preprocessingOf(config, folder);
+      return { model: vitModel(config, preprocessing, features), encoder: imageEncoder(preprocessing) };
+    },
+    tensors: (json, where) => vitTensors(parseVitConfig(types, json, where), USUAL),
+  };
+}
+
+function requirePooling(
+  { title, poolings }: Pick<ModelFamily, "title" | "poolings">,
+  { pooling }: FeatureChoice,
+  where: string,
+): void {
+  if (poolings.includes(pooling)) return;
+  throw new CheckpointError(
+    `${where}: expected features that ${title} has (pooling ${poolings.join(", ")}), found ${pooling}. Choose one of them.`,
+  );
+}
+
+/** DINOv2 takes images of any size that holds a patch, the others those of image_size alone, as transformers does. */
+async function preprocessingOf({ type, imageSize, patchSize }: VitConfig, folder: string): Promise<Preprocessing> {
+  if (type === "vit" || type === "deit") return readPreprocessing(folder, imageSize);
+  const preprocessing = await readPreprocessing(folder);
+  const { height, width } = preprocessing;
+  if (Math.min(height, width) >= patchSize) return preprocessing;
+  throw new CheckpointError(
+    `${folder}: expected a preprocessing to images of at least ${patchSize}x${patchSize} (patch_size of config.json), found ${width}x${height}`,
+  );
+}

@@ -1,0 +1,163 @@
+/**
+ * The programs of the model probe: Gram matrices, Fisher information, the gradient of the entropy. B examples, C classes, I inputs of a layer, M rows
+ * of inputs: examples, or their tokens.
+ */
+
+import { lookup } from "../engine/lookup.js";
+import { valueAndGradients } from "../engine/ops/gradients.js";
+import type { Program, TensorSpec } from "../engine/program.js";
+import { type Tensor, tf } from "../engine/tf.js";
+import { assert } from "../errors.js";
+import type { Model } from "../model/family.js";
+import { applyHead, headSpecs } from "../model/head-program.js";
+import type { Head } from "../model/heads.js";
+import { plainWeights } from "../model/model-weights.js";
+import { meanEntropy, weightedEntropy } from "../objective/entropy.js";
+import { weightName, weightSpecs } from "./step-program.js";
+
+/** Backward passes of one example in one run: what a run costs besides, such as handing over its results, is shared. */
+export const CLASSES_PER_PASS = 4;
+
+/** A probed batch: all of its examples count or, for models with lengths, those that the input `COUNTED` [B] has 1 for. */
+export interface ProbedBatch {
+  readonly model: Model;
+  readonly batchSize: number;
+  readonly length?: number | undefined;
+}
+
+export const COUNTED = "counted";
+
+/** The output that says of how many rows the Gram matrix of this layer is the sum, for models with lengths. */
+export const rowsOf = (layer: string): string => `rows/${layer}`;
+
+function batchInputs({ model, batchSize, length }: ProbedBatch): Map<string, TensorSpec> {
+  const inputs = new Map(model.inputs(batchSize, length));
+  if (model.lengths !== undefined) inputs.set(COUNTED, { shape: [batchSize], dtype: "float32" });
+  return inputs;
+}
+
+/**
+ * Layers that get the same input (query, key and value) share an output, named by the first of them. All tokens count, those of the last block
+ * too, as in the published code; padding does not.
+ */
+export function gramProgram(batch: ProbedBatch, layers: ReadonlySet<string>): Program {
+  const { model } = batch;
+  return {
+    name: "grams",
+    frozen: new Map(weightSpecs(model)),
+    inputs: batchInputs(batch),
+    build: (tensors) => {
+      const get = lookup(tensors);
+      const outputs = new Map<string, Tensor>();
+      model.features(
+        plainWeights((name) => get(weightName(name))),
+        get,
+        {
+          wholeLastBlock: true,
+          input: (weight, x) => {
+            if (!layers.has(weight)) return;
+            const xMI = tf.reshape(x, [-1, x.shape.at(-1) ?? 1]);
+            const countedM1 = countedRows(batch, get, weight, xMI.shape[0] ?? 0);
+            const ownMI = countedM1 === undefined ? xMI : tf.mul(xMI, countedM1);
+            outputs.set(weight, tf.matMul(ownMI, ownMI, true, false));
+            if (countedM1 !== undefined) outputs.set(rowsOf(weight), tf.sum(countedM1));
+          },
+        },
+      );
+      return outputs;
+    },
+  };
+}
+
+/** [M, 1]: 1 for rows that count, 0 for padding and for examples that do not; undefined where all do. */
+function countedRows(
+  { model, batchSize, length }: ProbedBatch,
+  get: (name: string) => Tensor,
+  layer: string,
+  rows: number,
+): Tensor | undefined {
+  if (model.lengths === undefined) return undefined;
+  const countedB1 = tf.reshape(get(COUNTED), [batchSize, 1]);
+  if (rows === batchSize) return countedB1;
+  assert(model.mask !== undefined && length !== undefined, "a model with lengths has a mask");
+  assert(rows === batchSize * length, `the input of ${layer} has ${rows} rows, of ${batchSize} examples of ${length}`);
+  return tf.reshape(tf.mul(get(model.mask), countedB1), [rows, 1]);
+}
+
+/** Outputs by tensor: the gradient of the mean entropy over the batch or, for models with lengths, of the sum over the examples that count. */
+export function entropyProgram(batch: ProbedBatch, head: Head): Program {
+  const { model } = batch;
+  const names = model.tensors.map(({ name }) => name);
+  return {
+    name: `entropy gradient of ${head.task}`,
+    frozen: new Map([...weightSpecs(model), ...headSpecs([head])]),
+    inputs: batchInputs(batch),
+    build: (tensors) => {
+      const get = lookup(tensors);
+      const entropy = (...weights: Tensor[]): Tensor => {
+        const logitsBC = logitsOf(model, head, names, weights, get);
+        const form = { form: "log_softmax" } as const;
+        return model.lengths === undefined
+          ? meanEntropy(logitsBC, form)
+          : weightedEntropy(logitsBC, get(COUNTED), form);
+      };
+      const { gradients } = valueAndGradients(
+        entropy,
+        names.map((name) => get(weightName(name))),
+      );
+      return new Map(names.map((name, index): [string, Tensor] => [name, gradients[index] ?? tf.scalar(0)]));
+    },
+  };
+}
+
+/**
+ * Inputs: those of the model for one example, `classes` [P, C] with 1 for one class of each pass and 0 for the others, `shares` [P]. Outputs by tensor: the sum over
+ * passes of share (d log p(class) / d weight)^2.
+ */
+export function fisherProgram({ model, length }: Omit<ProbedBatch, "batchSize">, head: Head): Program {
+  const names = model.tensors.map(({ name }) => name);
+  return {
+    name: `fisher of ${head.task}`,
+    frozen: new Map([...weightSpecs(model), ...headSpecs([head])]),
+    inputs: new Map<string, TensorSpec>([
+      ...model.inputs(1, length),
+      ["classes", { shape: [CLASSES_PER_PASS, head.classes], dtype: "float32" }],
+      ["shares", { shape: [CLASSES_PER_PASS], dtype: "float32" }],
+    ]),
+    build: (tensors) => {
+      const get = lookup(tensors);
+      const logProbability = (classC: Tensor, weights: readonly Tensor[]): Tensor => {
+        const logitsBC = logitsOf(model, head, names, weights, get);
+        return tf.sum(tf.mul(tf.logSoftmax(logitsBC), tf.reshape(classC, [1, head.classes])));
+      };
+      const own = names.map((name) => get(weightName(name)));
+      const shares = tf.unstack(get("shares"));
+      const passes = tf
+        .unstack(get("classes"))
+        .map((classC) => valueAndGradients((...weights) => logProbability(classC, weights), own).gradients);
+      return new Map(
+        names.map((name, index): [string, Tensor] => {
+          const terms = passes.map((gradients, pass) => {
+            const [gradient, share] = [gradients[index], shares[pass]];
+            assert(gradient !== undefined && share !== undefined, "a pass without a gradient");
+            return tf.mul(share, tf.square(gradient));
+          });
+          return [name, tf.addN(terms)];
+        }),
+      );
+    },
+  };
+}
+
+/** Logits [B, C] of the model with these weights, in the order of `names`. */
+function logitsOf(
+  model: Model,
+  head: Head,
+  names: readonly string[],
+  weights: readonly Tensor[],
+  get: (name: string) => Tensor,
+): Tensor {
+  const byName = new Map(names.map((name, index): [string, Tensor] => [name, weights[index] ?? get(name)]));
+  const features = model.features(plainWeights(lookup(byName)), get);
+  return applyHead(head, features, get);
+}

@@ -1,0 +1,119 @@
+/**
+ * One labelled collection as the splits of a run: divided class by class, by a draw that depends on nothing but the expert's name and the examples,
+ * and written down as a manifest: of files by their paths, of texts by themselves, so that it stays what it is when their file changes.
+ */
+import { kindOf } from "../../data/kinds.js";
+import type { Dataset } from "../../data/readers/dataset-reader.js";
+import { presentFile } from "../../data/readers/file-names.js";
+import { DataError } from "../../errors.js";
+import { printable } from "../../runtime/printable.js";
+import { createRng, permutation } from "../../runtime/rng.js";
+
+/** Splits by the names that runs use. `head`: examples that only make the head. */
+export type RunSplit = "head" | "adapt" | "val" | "test";
+export type Shares = readonly (readonly [RunSplit, number])[];
+
+export interface ManifestRow {
+  /** The absolute path of a file, or a text. */
+  readonly example: string;
+  /** The other text of a pair. */
+  readonly second?: string;
+  readonly label: string;
+  readonly split: RunSplit;
+}
+
+/** How one collection is divided, with and without examples set apart for the head. */
+const SHARES_WITH_HEAD: Shares = [
+  ["head", 0.3],
+  ["test", 0.3],
+  ["adapt", 0.3],
+  ["val", 0.1],
+];
+const SHARES: Shares = [
+  ["test", 0.5],
+  ["adapt", 0.4],
+  ["val", 0.1],
+];
+/** A manifest of texts is made in memory, and text of JavaScript ends at 500 MB. */
+const MAX_TEXT_BYTES = 200e6;
+/** Of a difference between shares that is none. */
+const ROUNDING = 1e-9;
+
+export function sharesOf(needsHead: boolean): Shares {
+  return needsHead ? SHARES_WITH_HEAD : SHARES;
+}
+
+export interface Division {
+  readonly name: string;
+  /** Who asks; the beginning of errors. */
+  readonly where: string;
+  readonly classes: readonly string[];
+  readonly shares: Shares;
+  /** For each example the first that is the same. */
+  readonly firsts: Int32Array;
+}
+
+/**
+ * In an order drawn by name and class; each example goes where most is lacking, so that the first of a class go where one is needed most, and all
+ * that are the same go where the first of them went. Throws DataError for a class without examples.
+ */
+export async function divide(dataset: Dataset, division: Division): Promise<readonly ManifestRow[]> {
+  const { name, classes, shares, firsts } = division;
+  const { labels = new Int32Array() } = dataset;
+  const rows: ManifestRow[] = [];
+  const placed = new Map<number, RunSplit>();
+  const read = examplesOf(dataset, division);
+  for (const [number, label] of classes.entries()) {
+    const own = [...labels.keys()].filter((index) => labels[index] === number);
+    if (own.length === 0) throw noneOf(dataset, division, label);
+    const given = new Map<RunSplit, number>();
+    for (const [turn, position] of permutation(own.length, createRng("init", name, label)).entries()) {
+      const index = own[position] ?? 0;
+      const first = firsts[index] ?? index;
+      const lack = ([run, share]: readonly [RunSplit, number]) => share * (turn + 1) - (given.get(run) ?? 0);
+      const [lacking] = shares.reduce((most, next) => (lack(next) > lack(most) + ROUNDING ? next : most));
+      const split = placed.get(first) ?? lacking;
+      placed.set(first, split);
+      given.set(split, (given.get(split) ?? 0) + 1);
+      rows.push({ ...(await read(index)), label, split });
+    }
+  }
+  // Not class after class: the first so many of a split are of all classes.
+  return [...permutation(rows.length, createRng("init", name, "order"))].flatMap((index) => rows[index] ?? []);
+}
+
+type Example = Pick<ManifestRow, "example" | "second">;
+
+function examplesOf(
+  { kind, files, encoded, second }: Dataset,
+  { where }: Division,
+): (index: number) => Promise<Example> {
+  if (kindOf(kind).columns.inManifests === "paths")
+    return async (index) => {
+      const file = files?.[index] ?? "";
+      // As the disk calls it, which may compose accents otherwise than the manifest it was found by.
+      return { example: (await presentFile(file)) ?? file };
+    };
+  let total = 0;
+  const text = async (bytes: Promise<Uint8Array>) => {
+    const read = Buffer.from(await bytes);
+    total += read.length;
+    if (total <= MAX_TEXT_BYTES) return read.toString("utf8");
+    throw new DataError(
+      `${where}: expected at most ${MAX_TEXT_BYTES / 1e6} MB of texts in one collection, since the division is written with them, found more; divide it into train.csv and test.csv, or parquet files of these names`,
+    );
+  };
+  return async (index) => ({
+    example: await text(encoded(index)),
+    ...(second === undefined ? {} : { second: await text(second(index)) }),
+  });
+}
+
+function noneOf({ kind, emptyClasses }: Dataset, { where }: Division, label: string): DataError {
+  const there = emptyClasses?.get(label);
+  const { some, files } = kindOf(kind);
+  const found = there === undefined ? "" : ` (its folder has ${there}; read are ${files.formats})`;
+  return new DataError(
+    `${where}: expected ${some} of every class, found none of ${printable(label)}${found}; add some`,
+  );
+}
