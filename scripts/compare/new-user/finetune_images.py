@@ -48,7 +48,7 @@ def processed(data, processor):
 
 def trainer_of(model, processor, data, options, **settings):
     arguments = dict(
-        output_dir=str(options.experts / "checkpoints"),
+        output_dir=f"{options.experts}-checkpoints",
         per_device_train_batch_size=32,
         per_device_eval_batch_size=128,
         weight_decay=0.01,

@@ -33,7 +33,7 @@ def finetune(task, options):
     trainer = Trainer(
         model=model,
         args=TrainingArguments(
-            output_dir=str(options.experts / "checkpoints" / task),
+            output_dir=f"{options.experts}-checkpoints/{task}",
             num_train_epochs=options.epochs,
             learning_rate=options.lr,
             per_device_train_batch_size=16,
