@@ -4,11 +4,8 @@ import type { Plugin } from "vitest/config";
 const STARTED: readonly (readonly [file: string, started: string, built: string])[] = [
   ["/src/engine/onnx-engine.ts", "./onnx/session-worker.js", "../../dist/engine/onnx/session-worker.js"],
   ["/src/data/readers/parquet-shard.ts", "./parquet-worker.js", "../../../dist/data/readers/parquet-worker.js"],
-  [
-    "/src/model/clip/tokenizer.ts",
-    "../../data/text/tokenizer-worker.js",
-    "../../../dist/data/text/tokenizer-worker.js",
-  ],
+  ["/src/data/text/text-tokenizer.ts", "./tokenizer-worker.js", "../../../dist/data/text/tokenizer-worker.js"],
+  ["/src/model/clip/tokenizer.ts", "./tokenizer-worker.js", "../../../dist/model/clip/tokenizer-worker.js"],
   ["/src/experiment/compute-cells.ts", "./cell-process.js", "../../dist/experiment/cell-process.js"],
   ["/src/experiment/sweep/run-sweep.ts", "./trial-process.js", "../../../dist/experiment/sweep/trial-process.js"],
   ["/src/run/merge-models/workers.ts", "./merge-worker.js", "../../../dist/run/merge-models/merge-worker.js"],

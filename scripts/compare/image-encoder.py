@@ -1,8 +1,11 @@
-"""transformers' side of `npm run compare -- image-encoder`: images, and what a model's processor (PIL backend) and the model make of them.
+"""transformers' side of `npm run compare -- image-encoder`: images, and what a model's processor (PIL backend) and
+the model make of them.
 
-`make MODEL FOLDER COUNT` writes COUNT images of fixed seeds, images.json (their names), and expected.safetensors: `pixels` U8 [N, H, W, 3], the images before scaling
-and normalisation, and in float32 and, under `<name>_f64`, in float64 (rounded when it is written) `cls` [N, D], the class token behind the last norm, `mean` [N, D] of the
-patches and, of a model saved with a classifier, `logits` [N, C]. Needs transformers, torch, pillow, numpy, safetensors.
+`make MODEL FOLDER COUNT` writes COUNT images of fixed seeds, images.json (their names), and expected.safetensors:
+`pixels` U8 [N, H, W, 3], the images before scaling and normalisation, and in float32 and, under `<name>_f64`, in
+float64 (rounded when it is written) `cls` [N, D], the class token behind the last norm, `mean` [N, D] of the
+patches and, of a model saved with a classifier, `logits` [N, C]. Needs transformers, torch, pillow, numpy,
+safetensors.
 """
 
 import importlib

@@ -1,6 +1,7 @@
 /**
- * `compare image-encoder`: features of images by transformers (`image-encoder.py`) and by us, from the images' files to the features of a ViT, DeiT or DINOv2
- * in a folder: pixels, class token, mean of the patches and, of a model that was saved with one, the classifier. N images, E features, C classes.
+ * `compare image-encoder`: features of images by transformers (`image-encoder.py`) and by us, from the images' files to
+ * the features of a ViT, DeiT or DINOv2 in a folder: pixels, class token, mean of the patches and, of a model that was
+ * saved with one, the classifier. N images, E features, C classes.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";

@@ -19,6 +19,7 @@ from transformers import AutoModel, AutoTokenizer
 
 TEXTS = 200
 BATCH = 8
+FIT_BATCH = 4
 TOKENS = 32
 CLASSES = (4, 3, 5)
 PER_TASK = 64
@@ -122,11 +123,11 @@ def fit(folder, path, steps):
         model, losses, path_of = base.to(dtype), [], []
         for step in range(steps):
             merged = {name: weights[name] + torch.tensordot(lambdas[n], tau[name], dims=1) for n, name in enumerate(names)}
-            rows = [(step * BATCH + i) % PER_TASK for i in range(BATCH)]
+            rows = [(step * FIT_BATCH + i) % PER_TASK for i in range(FIT_BATCH)]
             # All tasks' texts through one forward.
             joined = {k: torch.cat([tokens[k][rows] for tokens in batches]) for k in batches[0]}
             found = mean_features(model, joined, lambda **kwargs: torch.func.functional_call(model, merged, kwargs=kwargs))
-            logits = [LOGIT_SCALE * own @ head.to(dtype).T for own, head in zip(found.split(BATCH), heads)]
+            logits = [LOGIT_SCALE * own @ head.to(dtype).T for own, head in zip(found.split(FIT_BATCH), heads)]
             task_losses = torch.stack([-(F.softmax(x, -1) * F.log_softmax(x, -1)).sum(-1).mean() for x in logits])
             optimizer.zero_grad()
             task_losses.sum().backward()
@@ -138,7 +139,7 @@ def fit(folder, path, steps):
         arrays[f"{label}.losses"] = torch.stack(losses).float()
         arrays[f"{label}.lambda"] = torch.stack(path_of).float()
     write(folder / "fit.safetensors", arrays)
-    settings = dict(tensors=names, classes=CLASSES, batch=BATCH, tokens=TOKENS, texts=texts_of)
+    settings = dict(tensors=names, classes=CLASSES, batch=FIT_BATCH, tokens=TOKENS, texts=texts_of)
     (folder / "fit.json").write_text(json.dumps(dict(settings, logit_scale=LOGIT_SCALE, start=START, learning_rate=LEARNING_RATE)))
 
 

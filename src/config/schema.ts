@@ -132,15 +132,20 @@ const data = z.strictObject({
       "spatter",
       "contrast",
       "jpeg_compression",
+      "typos",
+      "dropped_words",
+      "swapped_words",
     ])
     .default("none")
-    .describe("Done to all images, adapted on and judged, as for the paper's robustness table"),
+    .describe(
+      "Done to all examples, adapted on and judged: of images as for the paper's robustness table, or of texts (typos, dropped_words, swapped_words)",
+    ),
   corruption_severity: z
     .int()
     .min(1)
     .max(5)
     .default(4)
-    .describe("1 (mild) to 5 of Hendrycks and Dietterich; spatter has 4 and 5"),
+    .describe("1 (mild) to 5, for images of Hendrycks and Dietterich; spatter has 4 and 5"),
   batch_size: positiveInt.default(16).describe("Images per batch and task"),
   batches_per_task: positiveInt.default(1).describe("Batches per task in one step; their losses are added"),
   eval_batch_size: positiveInt.default(128).describe("Images per evaluation batch; does not change results"),

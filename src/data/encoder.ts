@@ -1,7 +1,7 @@
 /** What turns the stored examples of a data set into those of one model: it belongs to a model as its preprocessor or tokenizer does. */
 
+import type { ChosenCorruption } from "./corruption.js";
 import type { ExampleStore, LabelledExamples } from "./examples.js";
-import type { ChosenCorruption } from "./image/corruptions/registry.js";
 import type { KindName } from "./kind.js";
 import type { Dataset } from "./readers/dataset-reader.js";
 
@@ -16,6 +16,10 @@ export interface EncodeOptions {
   readonly signal?: AbortSignal | undefined;
   /** What is done to every example before it is encoded. */
   readonly corruption?: ChosenCorruption | undefined;
+  /** The most tokens of a text, where that is less than what the model takes. */
+  readonly maxLength?: number | undefined;
+  /** Is told what was done to examples besides encoding them: how many texts were cut. */
+  readonly notice?: ((text: string) => void) | undefined;
 }
 
 export interface Encoder {

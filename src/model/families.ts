@@ -3,11 +3,20 @@
 import { nearest } from "../config/nearest.js";
 import { CheckpointError } from "../errors.js";
 import { quote } from "../runtime/printable.js";
+import { bertFamily, distilbertFamily, robertaFamily } from "./bert/family.js";
 import { clipFamily } from "./clip/family.js";
 import type { ModelFamily } from "./family.js";
 import { deitFamily, dinov2Family, vitFamily } from "./vit/family.js";
 
-const families: readonly ModelFamily[] = [clipFamily, vitFamily, deitFamily, dinov2Family];
+const families: readonly ModelFamily[] = [
+  clipFamily,
+  vitFamily,
+  deitFamily,
+  dinov2Family,
+  bertFamily,
+  robertaFamily,
+  distilbertFamily,
+];
 
 /**
  * The family of a model by the `model_type` of its config.json, which stands at `where`; the first one for files that do not say, as those of

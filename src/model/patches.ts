@@ -1,6 +1,7 @@
 /**
- * How images become the tokens of a vision transformer, in every family: pixel levels are normalised, cut into patches and projected, inside the
- * graph. What else goes in front of the first block (class tokens, positions) is the family's.
+ * How images become the tokens of a vision transformer, in every family: pixel levels are normalised, cut into patches
+ * and projected, inside the graph. What else goes in front of the first block (class tokens, positions) is the
+ * family's.
  * B images, H W pixels, C channels, P patches, T tokens, D width, S tokens that are the same for all images.
  */
 import type { Preprocessing } from "../data/image/preprocessing.js";
@@ -17,7 +18,10 @@ export const NOT_NORMALISED: Normalization = { rescaleFactor: 1, mean: [0, 0, 0]
 /** The one input of a model of images: pixel levels, uint8 [B, H, W, C]. */
 export const IMAGES = "images";
 
-/** Rows and columns of patches; pixels that fill no patch, on the right and at the bottom, are left out as by a convolution. */
+/**
+ * Rows and columns of patches; pixels that fill no patch, on the right and at the bottom, are left out as by a
+ * convolution.
+ */
 export function patchGrid(height: number, width: number, patchSize: number): readonly [rows: number, columns: number] {
   return [Math.floor(height / patchSize), Math.floor(width / patchSize)];
 }
@@ -52,7 +56,10 @@ export function embedPatches(
   return tf.reshape(linear(patches, weight, biasD), [batch, rows * columns, hiddenSize]);
 }
 
-/** The same tokens for each image: [S, D], in whatever shape, to [B, S, D]. A product with ones, since tfjs's gradient of tile is a slice and an addition per image. */
+/**
+ * The same tokens for each image: [S, D], in whatever shape, to [B, S, D]. A product with ones, since tfjs's gradient
+ * of tile is a slice and an addition per image.
+ */
 export function forEachImage(tokens: Tensor, images: number, hiddenSize: number): Tensor {
   return tf.mul(tf.ones([images, 1, 1]), tf.reshape(tokens, [1, -1, hiddenSize]));
 }

@@ -14,10 +14,10 @@ import { pytorchNotice } from "../checkpoint/torch/notice.js";
 import { judgedSplit } from "../config/judged-split.js";
 import { nearest } from "../config/nearest.js";
 import type { RunConfig } from "../config/schema.js";
+import type { ChosenCorruption } from "../data/corruption.js";
 import { openDataset } from "../data/dataset.js";
 import type { Encoder } from "../data/encoder.js";
 import { type ExampleStore, type LabelledExamples, requireLabels, withoutLabels } from "../data/examples.js";
-import type { ChosenCorruption } from "../data/image/corruptions/registry.js";
 import { openSuite, type Suite, type SuiteTask } from "../data/suite.js";
 import { ConfigError } from "../errors.js";
 import { frozenBundle, withFrozen } from "../merge/frozen.js";
@@ -237,7 +237,7 @@ export function loadLabelled(
     const source = await taskDataset(task, split, inputs.hub);
     const dataset = await openDataset({ ...source, kind: encoder.kind, classes: task.classes, notice });
     return requireLabels(
-      await encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal }),
+      await encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal, notice }),
       `task ${task.name}`,
     );
   };
@@ -254,7 +254,7 @@ export function loadUnlabelled(
   const { encoder, corruption, cacheBytes, notice } = inputs;
   const load = async (task: SuiteTask, signal: AbortSignal): Promise<ExampleStore> => {
     const dataset = await openDataset({ ...(await taskDataset(task, split, inputs.hub)), kind: encoder.kind, notice });
-    return withoutLabels(await encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal }));
+    return withoutLabels(await encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal, notice }));
   };
   return loadAll(inputs.tasks, load, stop);
 }

@@ -107,5 +107,8 @@ async function recipeExamples(
     classes: task.classes,
     notice,
   });
-  return requireLabels(await encoder.open(dataset, { cacheDir, cacheBytes, signal }), `task ${task.name}: head`);
+  return requireLabels(
+    await encoder.open(dataset, { cacheDir, cacheBytes, signal, notice }),
+    `task ${task.name}: head`,
+  );
 }

@@ -151,9 +151,9 @@ test("init takes flags again and again, names with and without a folder, and ref
             { name: "b-2", path: path.join(cwd, "models/b_2") },
             { name: "one", path: path.join(cwd, "models/One") },
           ],
-          images: [
-            { name: "one", path: path.join(cwd, "c.yaml") },
-            { name: "b-2", path: path.join(cwd, "b") },
+          examples: [
+            { name: "one", path: path.join(cwd, "c.yaml"), flag: "--images" },
+            { name: "b-2", path: path.join(cwd, "b"), flag: "--images" },
           ],
           heads: [],
         },

@@ -1,4 +1,7 @@
-/** ViT, DeiT and DINOv2 against transformers on random weights: features, classifiers, one step of merging (make-image-encoders.py). */
+/**
+ * ViT, DeiT and DINOv2 against transformers on random weights: features, classifiers, one step of merging
+ * (make-image-encoders.py).
+ */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +15,7 @@ import { createOnnxEngine } from "../../src/engine/onnx-engine.js";
 import type { Engine } from "../../src/engine/program.js";
 import type { Tensor } from "../../src/engine/tf.js";
 import { createTfjsEngine } from "../../src/engine/tfjs-engine.js";
+import { findClassifier, readClassifier } from "../../src/model/classifiers.js";
 import type { Pooling } from "../../src/model/family.js";
 import type { Head } from "../../src/model/heads.js";
 import { meanEntropy } from "../../src/objective/entropy.js";
@@ -78,18 +82,18 @@ it("features are of length 1 where that is asked, and the same where the whole l
 describe.each(["vit-classifier", "deit-classifier", "dinov2-classifier", "registers-classifier"])("%s", (name) => {
   it("logits are the classifier's on the features that it reads", async () => {
     const { family, checkpoint } = await openModel(name);
-    const architecture: unknown = Reflect.get(Object(checkpoint.config), "architectures")[0];
-    const layout = family.classifiers.find((entry) => entry.architecture === architecture);
-    if (layout === undefined) throw new Error(`no classifier of ${architecture}`);
+    const found = findClassifier(checkpoint, family);
+    if (found === undefined) throw new Error("no classifier");
     const fixture = await fixtureOf(name);
-    const opened = await openModel(name, layout.features);
+    const opened = await openModel(name, found.layout.features);
     const features = await featuresOf(opened, fixture.bytes("pixels"), onnx);
-    const [weight, bias] = [await checkpoint.readFloat32(layout.weight), await checkpoint.readFloat32(layout.bias)];
-    const size = opened.model.featureSize;
+    const { featureSize } = opened.model;
+    const { weight, bias } = await readClassifier(folderOf(name), family, { task: "t", classes: 5, featureSize });
     const logits = Float64Array.from({ length: 3 * bias.length }, (_, index) => {
       const [row, column] = [Math.floor(index / bias.length), index % bias.length];
       let sum = bias[column] ?? 0;
-      for (let at = 0; at < size; at++) sum += (features[row * size + at] ?? 0) * (weight[column * size + at] ?? 0);
+      for (let at = 0; at < featureSize; at++)
+        sum += (features[row * featureSize + at] ?? 0) * (weight[column * featureSize + at] ?? 0);
       return sum;
     });
     expect(relativeError(logits, fixture.floats("logits"))).toBeLessThan(1e-5);
@@ -115,10 +119,7 @@ describe.each(["vit-classifier", "registers-classifier"])("%s: one step of mergi
   it.each(engines)("%s: losses and the gradient of all coefficients are PyTorch's", async (_, open) => {
     const cacheDir = await mkdtemp(join(tmpdir(), "adamerge-image-encoders-"));
     const { family, checkpoint } = await openModel(name);
-    const [features] = family.classifiers.filter(({ architecture }) =>
-      JSON.stringify(checkpoint.config).includes(`"${architecture}"`),
-    );
-    const { model } = await openModel(name, features?.features);
+    const { model } = await openModel(name, findClassifier(checkpoint, family)?.layout.features);
     const experts = await Promise.all(
       [0, 1].map(async (index) => ({
         task: `task${index}`,

@@ -1,9 +1,12 @@
-"""Makes image-encoders/: small ViT, DeiT and DINOv2 models with random weights, saved by `transformers` 5, and what they compute.
+"""Makes image-encoders/: small ViT, DeiT and DINOv2 models with random weights, saved by `transformers` 5, and what
+they compute.
 
-One folder for each model, with config.json, model.safetensors and preprocessor_config.json as `save_pretrained` writes them, and
-fixture.safetensors: images of the size that the preprocessing makes, features and logits in float64. Some have experts/ as well: then
-the fixture has one step of merging, its losses and the gradient of its coefficients. preprocessing.safetensors: what the image
-processors of the three families make of a few images. Needs torchvision too.
+One folder for each model, with config.json, model.safetensors and preprocessor_config.json as `save_pretrained`
+writes them, and fixture.safetensors: images of the size that the preprocessing makes, features and logits in
+float64. Some have experts/ as well: then the fixture has one step of merging, its losses and the gradient of its
+coefficients. preprocessing.safetensors: what the image processors of the three families make of a few images;
+positions.safetensors: what torch makes of tables of positions; vit-adapter/: a LoRA adapter of vit-classifier by
+peft. Needs torchvision and peft too.
 """
 
 import re

@@ -51,6 +51,32 @@ describe("openSuite", () => {
     expect(await openSuite(file)).toEqual(suite);
   });
 
+  it("says columns of texts, the features that heads read and where texts are cut", async () => {
+    const texts = whole
+      .replace(
+        "dataset: tasks/mnist",
+        "dataset: { path: tasks/mnist, text_column: a, pair_column: b }\n    examples: { test: 7 }",
+      )
+      .replace("logit_scale: 30", "max_length: 128\nfeatures: { pooling: cls_mean, normalize: true }");
+    const suite = await open(texts);
+    expect(suite).toMatchObject({ maxLength: 128, features: { pooling: "cls_mean", normalized: true } });
+    expect(suite.tasks[0]?.reading?.parameters).toEqual({ text_column: "a", pair_column: "b" });
+    expect(suite.tasks[0]?.examples).toEqual(new Map([["test", 7]]));
+    expect((await open(texts.replace(", normalize: true", ""))).features?.normalized).toBe(false);
+    expect((await open(texts.replace("examples:", "images:"))).tasks[0]?.examples).toEqual(new Map([["test", 7]]));
+    for (const [from, to, message] of [
+      ["cls_mean", "max", ":5: features.pooling: expected one of cls, mean, cls_mean, pooler, projection, found"],
+      ["normalize", "normalise", ":5: features: unknown key `normalise`; did you mean `normalize`?"],
+      ["128", "0", ":4: max_length: expected a number >= 1, found 0"],
+      [
+        "examples:",
+        "images: {}\n    examples:",
+        "tasks.0.images: expected the numbers of a split once, found `examples` and",
+      ],
+    ] as const)
+      await expect(open(texts.replace(from, to))).rejects.toThrow(message);
+  });
+
   it("takes a multi-task model, which must be there", async () => {
     writeAt(root, "joint/config.json", "");
     expect((await open(whole.replace("logit_scale", "multitask: joint\nlogit_scale"))).multitask).toBe(

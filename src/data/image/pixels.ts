@@ -3,10 +3,12 @@
  * run starts at once, and a split of any size takes no memory. N images, H, W, C height, width, channels.
  */
 import { DataError } from "../../errors.js";
+import { type ChosenCorruption, chosenCorruption } from "../corruption.js";
 import type { EncodeOptions, Encoder } from "../encoder.js";
+import { DEFAULT_CACHE_BYTES } from "../example-cache.js";
 import type { ExampleStore, LabelledExamples } from "../examples.js";
 import type { Dataset } from "../readers/dataset-reader.js";
-import { type ChosenCorruption, corrupt } from "./corruptions/registry.js";
+import { corrupt, corruptions } from "./corruptions/registry.js";
 import { decodeImage } from "./decode-image.js";
 import { type ImageRows, rowsInMemory } from "./image-rows.js";
 import { fillPixelCache, pixelCacheKey, readPixelCache } from "./pixel-cache.js";
@@ -16,8 +18,6 @@ import { type Preprocessing, toPixels } from "./preprocessing.js";
 const DECODE_CONCURRENCY = 4;
 /** Node 20 cannot make a larger typed array. */
 const MAX_BUFFER_BYTES = 2 ** 32 - 1;
-/** Some 400,000 images of 224 x 224: test and training images of the eight public tasks. */
-export const DEFAULT_CACHE_BYTES = 64e9;
 const CHANNELS = 3;
 
 /** The encoder of images for a model with this preprocessing. */
@@ -39,6 +39,7 @@ export async function loadPixels(
   const size = Math.min(dataset.size, limit ?? dataset.size);
   const name = `${dataset.name}, split ${dataset.split}`;
   if (size < 1) throw new DataError(`${name}: expected at least 1 image, found a limit of ${limit}`);
+  if (corruption !== undefined) chosenCorruption(corruptions, corruption, "images");
   const { images, fingerprint } = await loadImages({ dataset, preprocessing, size, corruption, signal }, options);
   const { classes, labels, unlabelled } = dataset;
   const base = {

@@ -1,13 +1,16 @@
 /**
- * The image processors of transformers that are known, by the beginning of `image_processor_type`: what each does where its file does not say.
- * Their slow, fast and torchvision variants do the same to an image, up to the rounding of a resize.
+ * The image processors of transformers that are known, by the beginning of `image_processor_type`: what each does where
+ * its file does not say. Their slow, fast and torchvision variants do the same to an image, up to the rounding of a
+ * resize.
  * Source: transformers 4 and 5, models/{clip,vit,deit,bit}/image_processing_*.py; DINOv2 comes with BiT's.
  */
 import { DataError } from "../../errors.js";
 import { quote } from "../../runtime/printable.js";
 
 export interface Processor {
-  /** What a size that is one number means; where it is absent: the shortest edge if images are cropped, else a square. */
+  /**
+   * What a size that is one number means; where it is absent: the shortest edge if images are cropped, else a square.
+   */
   readonly numberMeans?: "square" | "shortest-edge";
   /** Values of keys that are absent or null. */
   readonly defaults: {
@@ -51,7 +54,10 @@ const processors: ReadonlyMap<string, Processor> = new Map<string, Processor>([
 ]);
 const VARIANT = /^(.+?)(?:ImageProcessor(?:Fast|Pil)?|FeatureExtractor)$/;
 
-/** The processor of a file that names it, or one of CLIP's kind where the file does not. Throws DataError for one that is not known. */
+/**
+ * The processor of a file that names it, or one of CLIP's kind where the file does not. Throws DataError for one that
+ * is not known.
+ */
 export function processorOf(type: string | null | undefined, where: string): Processor {
   const found = processors.get(type == null ? "CLIP" : (VARIANT.exec(type)?.[1] ?? type));
   if (found !== undefined) return found;

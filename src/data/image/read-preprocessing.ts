@@ -1,6 +1,6 @@
 /**
- * The preprocessing of images in a model's folder: preprocessor_config.json or, as a processor of transformers 5 saves it together with a
- * tokenizer, processor_config.json.
+ * The preprocessing of images in a model's folder: preprocessor_config.json or, as a processor of transformers 5 saves
+ * it together with a tokenizer, processor_config.json.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -14,8 +14,9 @@ const PREPROCESSOR = "preprocessor_config.json";
 const PROCESSOR = "processor_config.json";
 
 /**
- * `imageSize` is the side of the only images that the model takes; one that takes images of any size gives none. Throws CheckpointError for a file that is
- * missing or of images of another size, and DataError for one that is not understood.
+ * `imageSize` is the side of the only images that the model takes; one that takes images of any size gives none. Throws
+ * CheckpointError for a file that is missing or of images of another size, and DataError for one that is not
+ * understood.
  */
 export async function readPreprocessing(folder: string, imageSize?: number): Promise<Preprocessing> {
   const [own, whole] = [join(folder, PREPROCESSOR), join(folder, PROCESSOR)];

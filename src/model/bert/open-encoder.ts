@@ -1,7 +1,10 @@
 /** The encoder of the examples of a text model: the folder's own tokenizer, with the lengths that the model's graphs have. */
+import { join } from "node:path";
 import type { Encoder } from "../../data/encoder.js";
-import { CheckpointError } from "../../errors.js";
+import { textEncoder } from "../../data/text/text-encoder.js";
+import { openTextTokenizer } from "../../data/text/text-tokenizer.js";
 import type { Model } from "../family.js";
+import { SEGMENTS } from "./encoder.js";
 
 export interface EncoderWanted {
   readonly folder: string;
@@ -12,6 +15,13 @@ export interface EncoderWanted {
   readonly model: Model;
 }
 
-export async function openEncoder({ folder }: EncoderWanted): Promise<Encoder> {
-  throw new CheckpointError(`${folder}: texts cannot be encoded yet`);
+/** Throws CheckpointError for a folder without a tokenizer that is read. */
+export async function openEncoder({ folder, vocabularySize, longest, model }: EncoderWanted): Promise<Encoder> {
+  return textEncoder({
+    tokenizer: await openTextTokenizer(folder),
+    vocabularySize,
+    vocabularySource: join(folder, "config.json"),
+    lengths: model.lengths ?? [longest],
+    hasSegments: model.inputs(1).has(SEGMENTS),
+  });
 }

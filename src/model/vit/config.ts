@@ -1,7 +1,9 @@
 /**
- * The architectures of vision transformers, read from a Hugging Face config.json: ViT, DeiT (a distillation token behind the class token) and DINOv2
- * (LayerScale, positions interpolated to the images' size, with or without register tokens, SwiGLU in the giant one).
- * Source: transformers, models/{vit,deit,dinov2,dinov2_with_registers}/configuration_*.py (defaults included: files omit values equal to them).
+ * The architectures of vision transformers, read from a Hugging Face config.json: ViT, DeiT (a distillation token
+ * behind the class token) and DINOv2 (LayerScale, positions interpolated to the images' size, with or without register
+ * tokens, SwiGLU in the giant one).
+ * Source: transformers, models/{vit,deit,dinov2,dinov2_with_registers}/configuration_*.py (defaults included: files
+ * omit values equal to them).
  */
 import { z } from "zod";
 import { explainIssue } from "../../config/issues.js";
@@ -24,7 +26,10 @@ export interface VitConfig extends BlockConfig {
   readonly poolerSize?: number;
 }
 
-/** Tens of times the largest published ones: what is larger is a mistake, and would be allocated before it is compared with the weights. */
+/**
+ * Tens of times the largest published ones: what is larger is a mistake, and would be allocated before it is compared
+ * with the weights.
+ */
 const MOST = { width: 2 ** 17, layers: 1000, pixels: 2 ** 14, registers: 2 ** 10 };
 /** Characters of a wrong value that an error shows. */
 const MOST_SHOWN = 80;
@@ -77,7 +82,10 @@ const registersSchema = z.object({
   num_register_tokens: z.int().min(0).max(MOST.registers).default(4),
 });
 
-/** Parses config.json; undefined where there is none. `where` names the file in errors. Throws CheckpointError listing every key that is wrong. */
+/**
+ * Parses config.json; undefined where there is none. `where` names the file in errors. Throws CheckpointError listing
+ * every key that is wrong.
+ */
 export function parseVitConfig(types: readonly VitType[], json: unknown, where: string): VitConfig {
   const type = typeOf(types, json, where);
   switch (type) {

@@ -1,7 +1,8 @@
 /**
- * ViT, DeiT and DINOv2 as functions of their parameter tensors: uint8 images in, features out. They differ in the tokens in front of the patches
- * and in whether positions are interpolated. Parity: transformers, models/vit/modeling_vit.py, deit/modeling_deit.py, dinov2/modeling_dinov2.py and
- * dinov2_with_registers. B images, P patches, S tokens in front of them, T = S + P tokens, D width, E features.
+ * ViT, DeiT and DINOv2 as functions of their parameter tensors: uint8 images in, features out. They differ in the
+ * tokens in front of the patches and in whether positions are interpolated. Parity: transformers,
+ * models/vit/modeling_vit.py, deit/modeling_deit.py, dinov2/modeling_dinov2.py and dinov2_with_registers. B images, P
+ * patches, S tokens in front of them, T = S + P tokens, D width, E features.
  */
 import { type Tensor, tf } from "../../engine/tf.js";
 import type { FeatureChoice, ModelTensor, ModelWatch } from "../family.js";
@@ -23,7 +24,10 @@ import {
 } from "./layout.js";
 import { interpolatePositions } from "./positions.js";
 
-/** Tokens in front of the patches that have a row in the table of positions: the class token and DeiT's distillation token. */
+/**
+ * Tokens in front of the patches that have a row in the table of positions: the class token and DeiT's distillation
+ * token.
+ */
 function placedTokens({ type }: VitConfig): readonly string[] {
   return type === "deit" ? [CLASS_TOKEN, DISTILLATION_TOKEN] : [CLASS_TOKEN];
 }

@@ -1,7 +1,7 @@
 /**
- * ViT, DeiT and DINOv2 as families: the files of a folder to a model and the encoder of its images, and the classifiers that their fine-tuned models
- * are saved with. Features are the class token after the last norm, not normalised, unless others are asked for: what ViT's and DeiT's classifiers read,
- * and what DINOv2 calls its output.
+ * ViT, DeiT and DINOv2 as families: the files of a folder to a model and the encoder of its images, and the classifiers
+ * that their fine-tuned models are saved with. Features are the class token after the last norm, not normalised, unless
+ * others are asked for: what ViT's and DeiT's classifiers read, and what DINOv2 calls its output.
  */
 import { join } from "node:path";
 import { imageEncoder } from "../../data/image/pixels.js";
@@ -66,7 +66,8 @@ function family({ types, ...parts }: FamilyParts): ModelFamily {
     ...parts,
     kind: "image",
     modelTypes: types,
-    layout: vitLayout(types[0]),
+    // With the pooler: whether features are read from it is not known before a model is opened.
+    layout: vitLayout(types[0], parts.poolings.includes("pooler")),
     open: async ({ config: json, folder }, features = USUAL) => {
       const where = join(folder, CONFIG);
       const config = parseVitConfig(types, json, where);

@@ -1,7 +1,8 @@
 /**
- * The names of the tensors of ViT, DeiT and DINOv2. Canonical are those of transformers 4, which version 5 writes too: it converts from and to the
- * names of its modules, which only its adapters have (and models saved with save_original_format=False). In front stands `vit.`, `deit.`, `dinov2.` or
- * `dinov2_with_registers.` where a head is on top. Source: transformers, models/vit and dinov2, conversion_mapping.py of version 5.
+ * The names of the tensors of ViT, DeiT and DINOv2. Canonical are those of transformers 4, which version 5 writes too:
+ * it converts from and to the names of its modules, which only its adapters have (and models saved with
+ * save_original_format=False). In front stands `vit.`, `deit.`, `dinov2.` or `dinov2_with_registers.` where a head is
+ * on top. Source: transformers, models/vit and dinov2, conversion_mapping.py of version 5.
  */
 import { commonNames } from "../../checkpoint/layout/common-names.js";
 import type { Spelling, TowerLayout } from "../../checkpoint/layout/tensor-layout.js";
@@ -78,8 +79,8 @@ const titles: Readonly<Record<VitType, string>> = {
 };
 
 /**
- * Heads are left out, of classification and of masked images, and the token that stands for what is masked. A pooler is part of the model only where
- * features are read from it.
+ * Heads are left out, of classification and of masked images, and the token that stands for what is masked. A pooler is
+ * part of the model only where features are read from it.
  */
 export function vitLayout(type: VitType, readsPooler = false): TowerLayout {
   const own = type === "vit" || type === "deit" ? vitSpellings : dinov2Spellings;

@@ -1,12 +1,17 @@
 /**
- * The table of positions for images of another size than the one it was trained for. Interpolation is linear, so that the table of a merged model
- * is the merge of the tables, and gradients flow: along each axis the table is multiplied with a matrix that follows from the two sizes alone.
- * Source: torch's interpolate(mode="bicubic", align_corners=False), ATen/native/cpu/UpSampleKernel.cpp. R, Q rows before and after, C, S columns, D width.
+ * The table of positions for images of another size than the one it was trained for. Interpolation is linear, so that
+ * the table of a merged model is the merge of the tables, and gradients flow: along each axis the table is multiplied
+ * with a matrix that follows from the two sizes alone.
+ * Source: torch's interpolate(mode="bicubic", align_corners=False), ATen/native/cpu/UpSampleKernel.cpp. R, Q rows
+ * before and after, C, S columns, D width.
  */
 import { type Tensor, tf } from "../../engine/tf.js";
 import { assert } from "../../errors.js";
 
-/** With antialiasing the filter is widened where the table shrinks, and is Pillow's (a = -0.5, weights at the border brought to the sum 1). */
+/**
+ * With antialiasing the filter is widened where the table shrinks, and is Pillow's (a = -0.5, weights at the border
+ * brought to the sum 1).
+ */
 export interface Interpolation {
   readonly isAntialiased: boolean;
 }

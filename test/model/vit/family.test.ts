@@ -6,10 +6,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../../src/checkpoint/checkpoint.js";
 import { towerName, towerTensors } from "../../../src/checkpoint/layout/tower-names.js";
 import { CheckpointError, DataError } from "../../../src/errors.js";
+import { readClassifier } from "../../../src/model/classifiers.js";
 import { familyOf } from "../../../src/model/families.js";
 import { parseVitConfig, type VitType } from "../../../src/model/vit/config.js";
 import { vitTensors } from "../../../src/model/vit/encoder.js";
-import { dinov2Family, vitFamily } from "../../../src/model/vit/family.js";
+import { deitFamily, dinov2Family, vitFamily } from "../../../src/model/vit/family.js";
 import { vitLayout } from "../../../src/model/vit/layout.js";
 import { folderOf, openModel } from "../../conformance/image-encoders.js";
 
@@ -121,11 +122,20 @@ describe("names", () => {
 
 describe("opening", () => {
   it("finds the family by model_type", () => {
-    expect(familyOf({ model_type: "vit" }, "here")).toBe(vitFamily);
-    expect(familyOf({ model_type: "dinov2_with_registers" }, "here")).toBe(dinov2Family);
-    expect(
-      familyOf({ model_type: "deit" }, "here").unreadClassifiers?.has("DeiTForImageClassificationWithTeacher"),
-    ).toBe(true);
+    expect(familyOf({ model_type: "vit" }, "m")).toBe(vitFamily);
+    expect(familyOf({ model_type: "dinov2_with_registers" }, "m")).toBe(dinov2Family);
+    expect(familyOf({ model_type: "deit" }, "m")).toBe(deitFamily);
+  });
+
+  it("refuses the classifier of a DeiT that was distilled by name", async () => {
+    const place = join(folder, "teacher");
+    await cp(folderOf("deit-classifier"), place, { recursive: true });
+    const file = join(place, "config.json");
+    const json: object = JSON.parse(await readFile(file, "utf8"));
+    await writeFile(file, JSON.stringify({ ...json, architectures: ["DeiTForImageClassificationWithTeacher"] }));
+    await expect(readClassifier(place, deitFamily, { task: "t", classes: 5, featureSize: 12 })).rejects.toThrow(
+      /the classifier of a DeiTForImageClassificationWithTeacher is not read: the mean of two classifiers/,
+    );
   });
 
   it("features are part of the facts, and so is the size of the images", async () => {
@@ -157,7 +167,7 @@ describe("opening", () => {
       const json: object = JSON.parse(await readFile(file, "utf8"));
       await writeFile(file, JSON.stringify({ ...json, ...size }));
       const { config } = await openCheckpoint(join(folder, name));
-      return familyOf(config, name).open({ config, folder: join(folder, name) });
+      return familyOf(config, folder).open({ config, folder: join(folder, name) });
     };
     const exact = { height: 24, width: 24 };
     await expect(copy("vit", { size: exact })).rejects.toThrow(/expected images of 16x16 .*found 24x24/);

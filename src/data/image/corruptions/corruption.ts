@@ -3,19 +3,15 @@
  * small pictures, as the AdaMerging paper uses them. They act on decoded images, before anything is resized. H, W, C height, width, channels.
  */
 import type { Rng } from "../../../runtime/rng.js";
+import type { NamedCorruption } from "../../corruption.js";
 import type { RgbImage } from "../resample.js";
 
 /** A corruption at one strength; everything random comes from `rng`. */
 export type Corrupt = (image: RgbImage, rng: Rng) => RgbImage | Promise<RgbImage>;
 
-export interface Corruption {
-  /** As in configs. */
-  readonly name: string;
-  readonly title: string;
+export interface Corruption extends NamedCorruption {
   /** The function for a severity from 1 (mild) to 5, for images of this size. */
   readonly at: (severity: number, isSmall: boolean) => Corrupt;
-  /** The severities that there are; all five if not given. */
-  readonly severities?: readonly number[];
 }
 
 /** Images whose shorter side is at most this get the strengths of CIFAR-10-C, all others those of ImageNet-C. */

@@ -1,5 +1,11 @@
 /** Pieces of a text on their way through a tokenizer, and how one is split. Source: tokenizers, tokenizer/{normalizer,pattern}.rs. */
 import { z } from "zod";
+import { NEWER } from "./unicode-tables.js";
+
+const NEWER_CHARACTER = new RegExp(`[${NEWER}]`, "u");
+const NEWER_CHARACTERS = new RegExp(`[${NEWER}]`, "gu");
+/** Characters of either length that no Unicode has assigned. */
+const UNASSIGNED = ["\u0378", "\u{50000}"] as const;
 
 export interface Piece {
   readonly text: string;
@@ -27,7 +33,10 @@ export function splitPiece(piece: Piece, expression: RegExp, behavior: Behavior,
   return pieces;
 }
 
-function partsOf(text: string, expression: RegExp, inverted: boolean): Part[] {
+function partsOf(whole: string, expression: RegExp, inverted: boolean): Part[] {
+  const text = NEWER_CHARACTER.test(whole)
+    ? whole.replace(NEWER_CHARACTERS, (character) => UNASSIGNED[character.length - 1] ?? character)
+    : whole;
   const parts: Part[] = [];
   let at = 0;
   for (const match of text.matchAll(expression)) {

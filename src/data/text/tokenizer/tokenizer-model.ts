@@ -46,7 +46,25 @@ const kinds: ReadonlyMap<string, MakeStep<TokenizerModel>> = new Map([
 
 /** What `model` of a tokenizer.json does. Throws StepError. */
 export function tokenizerModelOf(json: unknown): TokenizerModel {
-  return makeStep(withType(json), "model", kinds);
+  return remembering(makeStep(withType(json), "model", kinds));
+}
+
+/** Words come again and again; long ones seldom. */
+const MOST_WORDS = 50_000;
+const MOST_LETTERS = 64;
+
+function remembering({ tokens, idOf }: TokenizerModel): TokenizerModel {
+  const known = new Map<string, readonly number[]>();
+  return {
+    idOf,
+    tokens: (word) => {
+      const before = known.get(word);
+      if (before !== undefined) return before;
+      const found = tokens(word);
+      if (word.length <= MOST_LETTERS && known.size < MOST_WORDS) known.set(word, found);
+      return found;
+    },
+  };
 }
 
 /** Files of before tokenizers 0.10 do not name their model. Source: tokenizers, models/mod.rs. */

@@ -44,6 +44,10 @@ const LATER_RANGES = `
 1e.3 6j jv 20 2 9 3 1g 2.1 6.2 3y rf.1 72 5.1 5 4d 2c j 2a ix 2.1 2a bu.1 d0f.7 7 2ex.2 hy.1 icl.z 3sn.1p y 4h.6
 ag 1q.3 e5.3 73.1 6s 3 8.1 6 22f 22s.9`;
 
+const NEWER_RANGES = `
+1ov r1 3k 2r7.e 3.b 15i 251 ojc.1 3 2 t gk2.f ce.1 1j.6 29e.p 12k.2 9.8 y.1 2g5.7 g9.17 5.9 fxz.o 3.o 7z.4 4qq.7
+zu.l 2q.36 cg8.2 ce.m g.g 4pc.u 2.l 9.1 34p 4f.3 9i.8 ak.3 1f 4 1m 5 t 5 7f 10zk.5 4mb.b gsj.3bd`;
+
 /** The inside of a character class of a regular expression with the flag `u`. */
 function classOf(table: string): string {
   let at = 0;
@@ -69,5 +73,7 @@ export const PUNCTUATION = classOf(PUNCTUATION_RANGES);
 export const CONTROL = classOf(CONTROL_RANGES);
 /** What has a decomposition or an order among marks only since a later Unicode: normal forms leave it as it is. */
 export const LATER = classOf(LATER_RANGES);
+/** What is no letter, digit, mark, punctuation or symbol yet, but is in Unicode 17: expressions take it for unassigned. */
+export const NEWER = classOf(NEWER_RANGES);
 /** Chinese characters, as BERT has them. */
 export const CHINESE = String.raw`\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}`;
