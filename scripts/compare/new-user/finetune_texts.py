@@ -1,6 +1,6 @@
 """A classifier per data set of texts.py, fine-tuned by transformers' Trainer as its documentation does it, saved by it, and judged on its test rows.
 
-    finetune_texts.py --base BASE --texts OUT --experts EXPERTS [--only glosses] [--epochs 2] [--lr 1e-4]
+    finetune_texts.py --base BASE --texts OUT --experts EXPERTS [--only glosses] [--epochs 4] [--lr 2e-4]
 
 EXPERTS/<task> is then what `trainer.save_model` writes: model.safetensors, config.json with id2label, the tokenizer. Nothing here knows of merging:
 everything is trained, embeddings and pooler too. Needs torch, transformers, datasets, accelerate.
@@ -66,8 +66,8 @@ def main():
     parser.add_argument("--texts", type=Path, required=True)
     parser.add_argument("--experts", type=Path, required=True)
     parser.add_argument("--only", help="one data set instead of all")
-    parser.add_argument("--epochs", type=float, default=2)
-    parser.add_argument("--lr", type=float, default=1e-4)
+    parser.add_argument("--epochs", type=float, default=4)
+    parser.add_argument("--lr", type=float, default=2e-4)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     for folder in sorted(options.texts.iterdir()):
