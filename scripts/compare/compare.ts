@@ -7,6 +7,7 @@ import { preprocessingCommand } from "./preprocessing.js";
 import { savedModelsCommand } from "./saved-models.js";
 import { textEncoderCommand } from "./text-encoder.js";
 import { textFitCommand } from "./text-fit.js";
+import { tokenizersCommand } from "./tokenizers.js";
 
 await yargs(process.argv.slice(2))
   .scriptName("npm run compare --")
@@ -20,6 +21,7 @@ await yargs(process.argv.slice(2))
   .command(savedModelsCommand)
   .command(textEncoderCommand)
   .command(textFitCommand)
+  .command(tokenizersCommand)
   .demandCommand(1, "Name what to compare with.")
   .strict()
   .help()

@@ -17,7 +17,7 @@ const DIGEST_BYTES = 32;
 
 export interface CachePlace {
   readonly cacheDir: string;
-  /** Of the examples: `pixels`, `tokens`. */
+  /** Of what is kept of the examples: the folder and the ending of its files. */
   readonly kind: string;
   /** Hex. */
   readonly key: string;

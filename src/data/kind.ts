@@ -19,7 +19,7 @@ export interface ExampleKind {
   readonly countKey: "images" | "examples";
   /** One example as a column of a parquet file has it. Throws DataError, beginning with `where`, for a value that is none. */
   fromValue(value: unknown, where: string): Uint8Array;
-  /** What is equal where examples are the same to a person, though their bytes differ: pixels, or a text without its blanks around. */
+  /** What is equal where examples are the same to a person, though their bytes differ: a decoded image, or a text without its blanks around. */
   content(
     encoded: Uint8Array,
     where: string,

@@ -9,7 +9,7 @@ import { kindOf } from "./kinds.js";
 import type { Dataset } from "./readers/dataset-reader.js";
 import { presentFile } from "./readers/file-names.js";
 
-/** As many images as are decoded at once elsewhere (pixels.ts): the threads of Node's pool. */
+/** As many images as are decoded at once elsewhere: the threads of Node's pool. */
 const CONCURRENCY = 4;
 /** Between the two texts of a pair. */
 const SEPARATOR = "\0";

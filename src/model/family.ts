@@ -118,8 +118,8 @@ export interface FamilyTexts {
   readonly prompt: string;
   /** By which cosines are multiplied where no model says so. */
   readonly logitScale: number;
-  /** Opens the model of a folder or file. */
-  readonly open: (path: string, features?: FeatureChoice) => Promise<TextEmbedder>;
+  /** Opens what embeds texts, a folder or file; absent where it is the model itself, whose examples are texts. */
+  readonly open?: (path: string) => Promise<TextEmbedder>;
 }
 
 /** One entry of the registry in families.ts. */

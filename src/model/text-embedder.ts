@@ -16,8 +16,8 @@ export interface TextEmbedder {
   readonly facts: readonly unknown[];
   /** Name and content hash of every tensor. */
   hashes(): Promise<readonly (readonly [string, string | undefined])[]>;
-  /** The tokens of each text. */
+  /** The tokens of each text: two of the same tokens have the same features. */
   tokens(texts: readonly string[]): Promise<readonly (readonly number[])[]>;
-  /** Features [P, E] of length 1 of texts, each the numbers of its tokens. */
-  features(engine: Engine, tokensP: readonly (readonly number[])[], options: TextFeatureOptions): Promise<Float32Array>;
+  /** Features [P, E] of length 1. */
+  features(engine: Engine, textsP: readonly string[], options: TextFeatureOptions): Promise<Float32Array>;
 }

@@ -237,7 +237,14 @@ export function loadLabelled(
     const source = await taskDataset(task, split, inputs.hub);
     const dataset = await openDataset({ ...source, kind: encoder.kind, classes: task.classes, notice });
     return requireLabels(
-      await encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal, notice }),
+      await encoder.open(dataset, {
+        cacheDir,
+        cacheBytes,
+        corruption,
+        signal,
+        notice,
+        maxLength: inputs.suite.maxLength,
+      }),
       `task ${task.name}`,
     );
   };
@@ -254,7 +261,16 @@ export function loadUnlabelled(
   const { encoder, corruption, cacheBytes, notice } = inputs;
   const load = async (task: SuiteTask, signal: AbortSignal): Promise<ExampleStore> => {
     const dataset = await openDataset({ ...(await taskDataset(task, split, inputs.hub)), kind: encoder.kind, notice });
-    return withoutLabels(await encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal, notice }));
+    return withoutLabels(
+      await encoder.open(dataset, {
+        cacheDir,
+        cacheBytes,
+        corruption,
+        signal,
+        notice,
+        maxLength: inputs.suite.maxLength,
+      }),
+    );
   };
   return loadAll(inputs.tasks, load, stop);
 }

@@ -13,14 +13,12 @@ import type { Model } from "../model/family.js";
 import type { Head } from "../model/heads.js";
 import { openExpert } from "../model/open-models.js";
 import { classPrototypes } from "../model/prototypes.js";
-import { createClassifier } from "../optimize/evaluate.js";
+import { exampleFeatures } from "./example-features.js";
 import { keepHead, keptHeadPath, readKeptHead } from "./kept-heads.js";
 import { modelWeights, weightHashes } from "./model-weights.js";
 
 /** Part of every key: raise it when other prototypes come from the same files. */
 const VERSION = 1;
-/** Examples per forward: enough for the cores, little memory for the largest model. */
-const FEATURE_BATCH = 64;
 
 /** What the features of a suite's examples depend on, but for weights and examples. */
 export interface PrototypeContext {
@@ -77,27 +75,4 @@ function requireEveryClass(task: SuiteTask, { labels, name }: LabelledExamples):
   throw new DataError(
     `task ${task.name}: ${name}: expected an image of every class for the head's prototypes, found none of ${empty.slice(0, 5).join(", ")}${empty.length > 5 ? ` and ${empty.length - 5} more` : ""}; add images of them, or take the prototypes from another split (head.prototypes.split)`,
   );
-}
-
-/** Normalised features [N, E] of all examples: a classifier whose head is the identity returns them as logits. */
-async function exampleFeatures(
-  engine: Engine,
-  model: Model,
-  weights: ReadonlyMap<string, Float32Array>,
-  examples: LabelledExamples,
-): Promise<Float32Array> {
-  const size = model.featureSize;
-  const weight = new Float32Array(size * size);
-  for (let e = 0; e < size; e++) weight[e * size + e] = 1;
-  const identity = { classes: size, featureSize: size, logitScale: 1, weight, bias: new Float32Array(size) };
-  const task = "features";
-  const classifier = await createClassifier(engine, {
-    model,
-    heads: [{ task, ...identity }],
-    batchSize: Math.min(FEATURE_BATCH, examples.size),
-  });
-  await classifier.setWeights(weights);
-  const featuresNE = await classifier.taskLogits(task, examples);
-  await classifier.close();
-  return featuresNE;
 }

@@ -13,6 +13,7 @@ import type { ModelFamily } from "../model/family.js";
 import { type Head, loadHead } from "../model/heads.js";
 import type { TextEmbedder } from "../model/text-embedder.js";
 import type { InputOptions, Inputs } from "./inputs.js";
+import { ownTexts, type TextModelOfSuite } from "./own-texts.js";
 import { prototypeHead } from "./prototype-heads.js";
 import { taskDataset } from "./suite-sources.js";
 import { type ZeroShotTask, zeroShotHeads } from "./zero-shot-heads.js";
@@ -39,7 +40,7 @@ export async function loadHeads(
       const recipe = zeroShotOf(task.head);
       return recipe === undefined ? [] : [{ task, recipe }];
     });
-    const openTexts = (path: string) => openTextModel(family, path);
+    const openTexts = (path: string) => openTextModel(family, path, context);
     const zeroShotContext = {
       textModel,
       openTexts,
@@ -73,8 +74,13 @@ export async function loadHeads(
 }
 
 /** Throws CheckpointError for a family that embeds no texts. */
-function openTextModel({ texts, title }: ModelFamily, path: string): Promise<TextEmbedder> {
-  if (texts !== undefined) return texts.open(path);
+async function openTextModel(
+  { texts, title }: ModelFamily,
+  path: string,
+  own: TextModelOfSuite,
+): Promise<TextEmbedder> {
+  if (texts?.open !== undefined) return texts.open(path);
+  if (texts !== undefined) return ownTexts(own);
   throw new CheckpointError(
     `${path}: expected a model that embeds texts for zero-shot heads, found a base of the kind ${title}, which embeds none; give the files of stored heads, or prototypes`,
   );
@@ -97,7 +103,7 @@ function warnOfLabels(
 async function recipeExamples(
   task: SuiteTask,
   { split }: PrototypesRecipe,
-  { encoder, hub, cacheBytes, notice }: Pick<Inputs, "encoder" | "hub" | "cacheBytes" | "notice">,
+  { suite, encoder, hub, cacheBytes, notice }: Pick<Inputs, "suite" | "encoder" | "hub" | "cacheBytes" | "notice">,
   cacheDir: string,
   signal: AbortSignal | undefined,
 ) {
@@ -108,7 +114,7 @@ async function recipeExamples(
     notice,
   });
   return requireLabels(
-    await encoder.open(dataset, { cacheDir, cacheBytes, signal, notice }),
+    await encoder.open(dataset, { cacheDir, cacheBytes, signal, notice, maxLength: suite.maxLength }),
     `task ${task.name}: head`,
   );
 }

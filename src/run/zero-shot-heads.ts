@@ -37,6 +37,8 @@ export interface ZeroShotTask {
 
 interface Planned extends ZeroShotTask {
   readonly path: string;
+  /** Of all classes, one after the other. */
+  readonly texts: readonly string[];
   /** Tokens by class and template. */
   readonly promptsC: readonly (readonly (readonly number[])[])[];
 }
@@ -69,7 +71,7 @@ export async function zeroShotHeads(
     const promptsC = texts.map((_, index) => tokens.slice(index * length, (index + 1) * length));
     const path = keptHeadPath(cacheDir, [...facts, promptsC]);
     const kept = await readKeptHead(path, { task: task.name, classes: task.classes.length, featureSize });
-    if (kept === undefined) missing.push({ task, recipe, path, promptsC });
+    if (kept === undefined) missing.push({ task, recipe, path, texts: texts.flat(), promptsC });
     else heads.set(task.name, kept);
   }
   if (missing.length === 0) return heads;
@@ -101,16 +103,16 @@ async function makeHeads(
   engine: () => Promise<Engine>,
 ): Promise<ReadonlyMap<string, Head>> {
   const rows = new Map<string, number>();
-  const prompts: (readonly number[])[] = [];
-  for (const { task, recipe, promptsC } of tasks) {
+  const prompts: string[] = [];
+  for (const { task, recipe, texts, promptsC } of tasks) {
     log(
       `head of ${task.name}: zero-shot, ${task.classes.length} classes x ${recipe.templates.length} templates (texts embedded by ${text.path})`,
     );
-    for (const ids of promptsC.flat()) {
+    for (const [index, ids] of promptsC.flat().entries()) {
       const key = ids.join();
       if (rows.has(key)) continue;
       rows.set(key, prompts.length);
-      prompts.push(ids);
+      prompts.push(texts[index] ?? "");
     }
   }
   const featuresPE = await text.features(await engine(), prompts, { log, signal });

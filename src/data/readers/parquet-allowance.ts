@@ -6,7 +6,7 @@
 
 /** What a small file may take: pages of labels shrink a thousandfold and have some megabytes at most. */
 const BASE_BYTES = 2 ** 28;
-/** Bytes per byte that was read, beyond that. Images hardly shrink when compressed, arrays of pixels rarely so far. */
+/** Bytes per byte that was read, beyond that. Images hardly shrink when compressed, arrays of colours rarely so far. */
 const MOST_RATIO = 100;
 /** Lists per row and leaf of a column (levels, values, converted values, rows), with leaves to spare. */
 const LISTS_PER_ROW = 64;

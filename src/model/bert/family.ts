@@ -31,6 +31,8 @@ function modelFamily(family: TextFamily): ModelFamily {
     layout: family.layout(poolings.includes("pooler")),
     poolings,
     classifiers,
+    // The scale of sentence-transformers' losses; what helps as a prompt depends on the texts.
+    texts: { prompt: "{}", logitScale: 20 },
     open: async ({ config: json, folder }, asked) => {
       const where = join(folder, CONFIG);
       const config = parse(json, where);

@@ -116,7 +116,7 @@ export async function openClipTexts(path: string): Promise<TextEmbedder> {
     facts: [config],
     hashes,
     tokens: (texts) => tokenizer.encode(texts),
-    features: (engine, prompts, options) => textFeatures(engine, tower, prompts, options),
+    features: async (engine, texts, options) => textFeatures(engine, tower, await tokenizer.encode(texts), options),
   };
 }
 

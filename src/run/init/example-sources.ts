@@ -4,6 +4,7 @@
  */
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { alignClasses } from "../../data/classes.js";
 import { datasetSplits, openDataset } from "../../data/dataset.js";
 import type { KindName } from "../../data/kind.js";
 import { kindOf } from "../../data/kinds.js";
@@ -102,13 +103,12 @@ async function ofOwnSplits(
   own: readonly string[],
 ): Promise<ExampleSource> {
   const likeOf = ownSplitsLike(own, dataset, where);
-  const opened = new Map<string, Dataset>();
+  const plain = new Map<string, Dataset>();
   const notices = new Set<string>();
   const notice = (text: string) => notices.add(text);
-  for (const split of new Set([likeOf.train ?? likeOf.test, likeOf.val ?? likeOf.test, likeOf.test])) {
-    const classes = [...opened.values()].find(({ labels }) => labels !== undefined)?.classes;
-    opened.set(split, await openDataset({ kind, path: dataset, split, classes, where, notice }));
-  }
+  for (const split of new Set([likeOf.train ?? likeOf.test, likeOf.val ?? likeOf.test, likeOf.test]))
+    plain.set(split, await openDataset({ kind, path: dataset, split, where, notice }));
+  const opened = withCommonClasses(plain, where);
   const isLabelled = (split: string | undefined) => split !== undefined && opened.get(split)?.labels !== undefined;
   const splits = runSplits(likeOf, isLabelled, needsHead);
   const isJudged = isLabelled(splits.get("test"));
@@ -135,6 +135,18 @@ async function ofOwnSplits(
     notices: [...notices],
     unlabelled,
   };
+}
+
+/** A split need not have an example of every class: where all name theirs, the classes are those of all of them. */
+function withCommonClasses(splits: ReadonlyMap<string, Dataset>, where: string): ReadonlyMap<string, Dataset> {
+  const labelled = [...splits.values()].filter(({ labels }) => labels !== undefined);
+  const [first = []] = labelled.map(({ classes }) => classes ?? []);
+  if (labelled.some(({ classes }) => classes === undefined)) return splits;
+  const all = new Set(labelled.flatMap(({ classes = [] }) => classes));
+  const classes = all.size === first.length ? first : [...all].toSorted();
+  return new Map(
+    [...splits].map(([split, one]) => [split, one.labels === undefined ? one : alignClasses(one, classes, where)]),
+  );
 }
 
 function ownSplitsLike(own: readonly string[], dataset: string, where: string): OwnSplits {

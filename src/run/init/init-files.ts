@@ -30,8 +30,12 @@ export interface InitSuite {
   readonly tasks: readonly InitTask[];
 }
 
-/** A preset that a config extends: the paper's settings, or few steps at a higher rate. */
-export type InitPreset = "paper" | "quickstart";
+/** What a config extends, the paper's settings or few steps at a higher rate, and what it says otherwise to keep a fit short. */
+export interface InitPreset {
+  readonly preset: "paper" | "quickstart";
+  /** Examples of each task in a step; the preset's if absent. */
+  readonly batchSize?: number;
+}
 
 /**
  * Name below the directory -> text, config.yaml last. Paths inside `directory` are relative to it, so that the whole can be moved; those
@@ -108,7 +112,7 @@ function suiteText(
   return `# Written by adamerge init; paths are relative to this file.\n${stringify(suite, { lineWidth: 0 })}`;
 }
 
-function configText({ name, tasks }: InitSuite, preset: InitPreset): string {
+function configText({ name, tasks }: InitSuite, { preset, batchSize }: InitPreset): string {
   const labelled = tasks.filter(({ examples }) => examples.isJudged).map((task) => task.name);
   const judged =
     labelled.length === 0
@@ -118,11 +122,17 @@ function configText({ name, tasks }: InitSuite, preset: InitPreset): string {
     extends: `presets/${preset}`,
     suite: ".",
     experiment: name,
-    data: { adapt_split: "adapt", ...judged, eval_every: preset === "paper" ? 100 : 20 },
+    data: {
+      adapt_split: "adapt",
+      ...judged,
+      eval_every: preset === "paper" ? 100 : 20,
+      ...(batchSize === undefined ? {} : { batch_size: batchSize, batches_per_task: 1 }),
+    },
   };
+  const few = batchSize === undefined ? "few steps" : "few steps of small batches";
   const why =
     preset === "paper"
       ? "the paper's settings"
-      : "few steps at a higher learning rate, since the paper's 500 would take long here";
+      : `${few} at a higher learning rate, since the paper's 500 would take long here`;
   return `# Written by adamerge init: ${why}; \`adamerge config show\` lists all there are.\n${stringify(config)}`;
 }

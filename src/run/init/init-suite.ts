@@ -73,6 +73,8 @@ export interface InitFindings {
 const EXAMPLE_FLAGS = ["--images", "--texts", "--data"] as const;
 /** A fit with the paper's 500 steps that would take longer gets the quickstart's 60. */
 const LONG_FIT_SECONDS = 300;
+/** Smaller batches for models whose steps take long, in the order in which they are tried. */
+const SMALL_BATCHES = [16, 8];
 const WARNING = "warning: ";
 const NOTICE = "notice: ";
 
@@ -85,7 +87,11 @@ export async function initSuite(request: InitRequest, options: InitOptions): Pro
   const { preset, plan } = checked;
   const files = initFiles(suite, preset, request.directory, { absolute: false });
   if (!options.dryRun) for (const [name, text] of files) await writeFileAtomic(join(request.directory, name), text);
-  const steps = `steps: ${plan.steps} with the preset ${preset}${preset === "paper" ? ", the paper's" : ", since the paper's 500 would take more than 5 minutes"}`;
+  const small =
+    preset.batchSize === undefined
+      ? ""
+      : ` of ${preset.batchSize} ${kindOf(suite.tasks[0]?.examples.kind ?? "image").many} a task`;
+  const steps = `steps: ${plan.steps}${small} with the preset ${preset.preset}${preset.preset === "paper" ? ", the paper's" : ", since the paper's 500 would take more than 5 minutes"}`;
   return {
     experts: checked.experts,
     examples: suite.tasks.map(({ examples }) => examples),
@@ -222,7 +228,7 @@ async function requirePlaces(suite: InitSuite, request: InitRequest, force: bool
   const inputs = read
     .filter((_, index) => isFile[index] === true)
     .map(({ name, path }) => ({ path, what: `what was given for ${name}` }));
-  for (const name of initFiles(suite, "paper", directory, { absolute: false }).keys()) {
+  for (const name of initFiles(suite, { preset: "paper" }, directory, { absolute: false }).keys()) {
     const path = join(directory, name);
     if (!force && (await lstat(path).catch(() => undefined)) !== undefined)
       throw new ConfigError(
@@ -230,6 +236,19 @@ async function requirePlaces(suite: InitSuite, request: InitRequest, force: bool
       );
     await requireFilePlace(path, { shown: path, inputs, overwrite: force });
   }
+}
+
+/** The quickstart's steps, of smaller batches where those of the preset would take long too: a step takes as long as its examples. */
+function shorterPlan(plan: FitPlan, quick: RunConfig): Pick<Checked, "plan" | "preset"> {
+  const whole = quick.data.batch_size * quick.data.batches_per_task;
+  const planOf = (batch: number): FitPlan => {
+    const stepSeconds = (plan.stepSeconds * batch) / whole;
+    return { ...plan, steps: quick.steps, stepSeconds, totalSeconds: totalSeconds({ ...plan, stepSeconds }, quick) };
+  };
+  if (planOf(whole).totalSeconds <= LONG_FIT_SECONDS) return { plan: planOf(whole), preset: { preset: "quickstart" } };
+  const least = SMALL_BATCHES.at(-1) ?? whole;
+  const batchSize = SMALL_BATCHES.find((batch) => planOf(batch).totalSeconds <= LONG_FIT_SECONDS) ?? least;
+  return { plan: planOf(batchSize), preset: { preset: "quickstart", batchSize } };
 }
 
 interface Checked {
@@ -252,7 +271,7 @@ async function check(suite: InitSuite, options: InitOptions): Promise<Checked> {
       return (await loadRunConfig(join(folder, CONFIG_FILE), [], { presetsDir: options.presetsDir, cwd: folder }))
         .config;
     };
-    const [quick, paper] = [await load("quickstart"), await load("paper")];
+    const [quick, paper] = [await load({ preset: "quickstart" }), await load({ preset: "paper" })];
     const warnings: string[] = [];
     const known = new Set(suite.tasks.flatMap(({ examples }) => examples.notices.map((text) => `${NOTICE}${text}`)));
     const log = (line: string) => {
@@ -264,9 +283,8 @@ async function check(suite: InitSuite, options: InitOptions): Promise<Checked> {
       const experts = await expertFacts(paper, session);
       warnings.push(...suspiciousExperts(experts));
       const plan = await planSession(paper, session, options.cacheDir);
-      if (plan.totalSeconds <= LONG_FIT_SECONDS) return { experts, warnings, plan, preset: "paper" };
-      const shorter = { ...plan, steps: quick.steps, totalSeconds: totalSeconds(plan, quick) };
-      return { experts, warnings, plan: shorter, preset: "quickstart" };
+      if (plan.totalSeconds <= LONG_FIT_SECONDS) return { experts, warnings, plan, preset: { preset: "paper" } };
+      return { experts, warnings, ...shorterPlan(plan, quick) };
     });
   } finally {
     await rm(folder, { recursive: true, force: true });

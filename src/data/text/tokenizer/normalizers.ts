@@ -10,6 +10,7 @@ import { CHINESE, COMBINING, CONTROL, LATER, MARKS } from "./unicode-tables.js";
 
 export type Normalize = (text: string) => string;
 
+const PRINTABLE = /^[\x20-\x7e]*$/;
 const CONTROL_CHARACTERS = new RegExp(`[${CONTROL}]`, "gu");
 const BLANKS = /\p{White_Space}/gu;
 const CHINESE_CHARACTERS = new RegExp(`[${CHINESE}]`, "gu");
@@ -59,6 +60,8 @@ function bert(json: unknown): Normalize {
   const settings = parsed(bertSchema, json, "normalizer");
   const stripsAccents = settings.strip_accents ?? settings.lowercase;
   return (text) => {
+    // Nothing but its case can change, and the classes of all Unicode are slow.
+    if (PRINTABLE.test(text)) return settings.lowercase ? text.toLowerCase() : text;
     let result = text;
     if (settings.clean_text) result = result.replace(CONTROL_CHARACTERS, "").replace(BLANKS, " ");
     if (settings.handle_chinese_chars) result = result.replace(CHINESE_CHARACTERS, " $& ");

@@ -24,19 +24,39 @@ interface Part {
   readonly isMatch: boolean;
 }
 
-/** Splits at the matches of `expression` (flag `g`), or at what lies between them if `inverted`. No piece is empty. */
+/**
+ * Splits at the matches of `expression` (flag `g`), or at what lies between them if `inverted`, with the classes of characters that the library's
+ * expressions have. No piece is empty.
+ */
 export function splitPiece(piece: Piece, expression: RegExp, behavior: Behavior, inverted = false): Piece[] {
-  const { text, isFirst } = piece;
+  return splitSeen(piece, seenByExpressions(piece.text), expression, behavior, inverted);
+}
+
+/** As `splitPiece`, with the classes of today's Unicode, which the library has where it asks Rust itself. */
+export function splitByToday(piece: Piece, expression: RegExp, behavior: Behavior): Piece[] {
+  return splitSeen(piece, piece.text, expression, behavior, false);
+}
+
+/** `seen` is the text as the expression is shown it, of the same length. */
+function splitSeen(
+  { text, isFirst }: Piece,
+  seen: string,
+  expression: RegExp,
+  behavior: Behavior,
+  inverted: boolean,
+): Piece[] {
   const pieces: Piece[] = [];
-  for (const { start, end } of joined(partsOf(text, expression, inverted), behavior))
+  for (const { start, end } of joined(partsOf(seen, expression, inverted), behavior))
     if (end > start) pieces.push({ text: text.slice(start, end), isFirst: isFirst && start === 0 });
   return pieces;
 }
 
-function partsOf(whole: string, expression: RegExp, inverted: boolean): Part[] {
-  const text = NEWER_CHARACTER.test(whole)
-    ? whole.replace(NEWER_CHARACTERS, (character) => UNASSIGNED[character.length - 1] ?? character)
-    : whole;
+function seenByExpressions(text: string): string {
+  if (!NEWER_CHARACTER.test(text)) return text;
+  return text.replace(NEWER_CHARACTERS, (character) => UNASSIGNED[character.length - 1] ?? character);
+}
+
+function partsOf(text: string, expression: RegExp, inverted: boolean): Part[] {
   const parts: Part[] = [];
   let at = 0;
   for (const match of text.matchAll(expression)) {

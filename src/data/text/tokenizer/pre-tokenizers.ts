@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { escaped, expressionOf, patternSchema } from "./expressions.js";
-import { behaviorSchema, type Piece, splitPiece } from "./pieces.js";
+import { behaviorSchema, type Piece, splitByToday, splitPiece } from "./pieces.js";
 import { type MakeStep, makeStep, parsed } from "./steps.js";
 import { PUNCTUATION } from "./unicode-tables.js";
 
@@ -122,7 +122,7 @@ function punctuation(json: unknown): PreTokenize {
 
 function digits(json: unknown): PreTokenize {
   const { individual_digits } = parsed(digitsSchema, json, "pre_tokenizer");
-  return (piece) => splitPiece(piece, /\p{N}/gu, individual_digits ? "Isolated" : "Contiguous");
+  return (piece) => splitByToday(piece, /\p{N}/gu, individual_digits ? "Isolated" : "Contiguous");
 }
 
 function charDelimiter(json: unknown): PreTokenize {

@@ -1,6 +1,6 @@
 """Tokenizer folders of every kind, awkward texts, and what transformers makes of them: for `compare tokenizers` and the fixture of its tests.
 
-    python tokenizers.py make FOLDER BERT TEXTS SEED   # BERT: a folder with a real WordPiece tokenizer, or - for a small one
+    python tokenizer_kinds.py make FOLDER BERT TEXTS SEED   # BERT: a folder with a real WordPiece tokenizer, or - for a small one
 """
 
 import json
@@ -9,15 +9,11 @@ import shutil
 import sys
 from pathlib import Path
 
-# This file has the name of the library: its folder comes last.
-sys.path.append(sys.path.pop(0))
-
-import sentencepiece  # noqa: E402
-from sentencepiece import sentencepiece_model_pb2  # noqa: E402
-from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers  # noqa: E402
-from transformers import AutoTokenizer  # noqa: E402
-
-from awkward_texts import corpus, texts  # noqa: E402
+import sentencepiece
+from awkward_texts import corpus, texts
+from sentencepiece import sentencepiece_model_pb2
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AutoTokenizer
 
 TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
@@ -138,7 +134,7 @@ def tokens(folder, made, seed):
     return {"ids": whole["input_ids"], "pairs": pairs}
 
 
-def make(folder, bert, count, seed, sizes, rules):
+def make(folder, bert, made, seed, sizes, rules):
     if bert is None:
         wordpiece(folder / "wordpiece", sizes)
         bert = folder / "wordpiece"
@@ -152,7 +148,6 @@ def make(folder, bert, count, seed, sizes, rules):
     plain_bpe(folder / "bpe", sizes)
     unigram(folder / "unigram", sizes, rules)
     metaspace_first(folder / "unigram-first", folder / "unigram")
-    made = texts(count, seed)
     (folder / "texts.json").write_text(json.dumps(made))
     for kind in sorted(path.name for path in folder.iterdir() if path.is_dir()):
         (folder / kind / "expected.json").write_text(json.dumps(tokens(folder / kind, made, seed)))
@@ -160,4 +155,4 @@ def make(folder, bert, count, seed, sizes, rules):
 
 if __name__ == "__main__":
     _, _, target, real, number, start = sys.argv
-    make(Path(target), None if real == "-" else Path(real), int(number), int(start), 4000, "nmt_nfkc")
+    make(Path(target), None if real == "-" else Path(real), texts(int(number), int(start)), int(start), 4000, "nmt_nfkc")
