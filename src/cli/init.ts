@@ -66,6 +66,10 @@ export const initVerb = defineVerb({
   },
   examples: [
     ["init --base base --expert pets=pets --expert cars=cars --images pets=photos/pets --images cars=cars.csv", "Two"],
+    [
+      "init --base base --expert mood=mood --expert topic=topic --texts mood=mood.csv --texts topic=topic.csv",
+      "Of texts",
+    ],
     ["init --base base --expert experts --images photos --dry-run", "Folders with a folder per expert; only look"],
   ],
   async run(args, io) {

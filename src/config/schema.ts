@@ -138,14 +138,14 @@ const data = z.strictObject({
     ])
     .default("none")
     .describe(
-      "Done to all examples, adapted on and judged; images: the paper's robustness table; texts: typos and the last two",
+      "Done to all examples, adapted on and judged; texts have typos, dropped_words, swapped_words, images the others",
     ),
   corruption_severity: z
     .int()
     .min(1)
     .max(5)
     .default(4)
-    .describe("1 (mild) to 5, for images those of Hendrycks and Dietterich; spatter has 4 and 5 only"),
+    .describe("1 (mild) to 5 (for images as Hendrycks and Dietterich have them); spatter has 4 and 5 only"),
   batch_size: positiveInt.default(16).describe("Examples (images or texts) per batch and task"),
   batches_per_task: positiveInt.default(1).describe("Batches per task in one step; their losses are added"),
   eval_batch_size: positiveInt.default(128).describe("Examples per evaluation batch; does not change results"),

@@ -109,7 +109,7 @@ describe("heads from class prototypes", () => {
     const text = await readFile(suite, "utf8");
     await writeFile(suite, text.replace("prototypes:", "prototype:"));
     await expect(openSuite(suite)).rejects.toThrow(
-      /tasks\.0\.head: .*a path or a section with prototypes or zero_shot/,
+      /tasks\.0\.head: .*a path or a section with prototypes, zero_shot or classifier/,
     );
   });
 });
