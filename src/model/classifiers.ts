@@ -124,9 +124,7 @@ export function classifierTensors(
   const layout = findClassifier(checkpoint, family)?.layout;
   if (layout === undefined) return new Set();
   const names = unwrappedNames(checkpoint.tensors.keys(), checkpoint.path);
-  const { weight, bias, hidden } = layout;
-  const own = [weight, bias, ...(hidden === undefined ? [] : [hidden.weight, hidden.bias])];
-  return new Set(own.map((name) => names.get(name) ?? name));
+  return new Set(namesOf(layout).map((name) => names.get(name) ?? name));
 }
 
 function shownArchitecture(config: unknown): string {

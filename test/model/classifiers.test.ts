@@ -6,6 +6,7 @@ import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
 import { writeSafetensors } from "../../src/checkpoint/safetensors-writer.js";
 import { bertFamily, distilbertFamily, robertaFamily } from "../../src/model/bert/family.js";
 import { findClassifier, openWithClassifier, readClassifier } from "../../src/model/classifiers.js";
+import { aroundTower, openBase, openExpert } from "../../src/model/open-models.js";
 import { deitFamily } from "../../src/model/vit/family.js";
 
 let folder = "";
@@ -112,6 +113,32 @@ it("is found beside the factors of a LoRA adapter", async () => {
   );
   expect(findClassifier(await openWithClassifier(path), bertFamily)).toMatchObject({ classes: 3, names: undefined });
   expect((await readClassifier(path, bertFamily, shape)).bias).toHaveLength(3);
+});
+
+it("is said to be left out only where it is no task's head, with what else is around the model", async () => {
+  const sign = "embeddings.word_embeddings.weight";
+  const path = await model(
+    "around",
+    { architectures: ["RobertaForSequenceClassification"], model_type: "roberta" },
+    {
+      [`roberta.${sign}`]: values(2, 4),
+      "classifier.dense.weight": values(4, 4),
+      "classifier.dense.bias": values(4),
+      "classifier.out_proj.weight": values(3, 4),
+      "classifier.out_proj.bias": values(3),
+      "loss.weight": values(1),
+    },
+  );
+  const checkpoint = await openCheckpoint(path);
+  const base = await model(
+    "without",
+    { architectures: ["RobertaModel"], model_type: "roberta" },
+    { [sign]: values(2, 4) },
+  );
+  const expert = await openExpert(path, await openBase(base));
+  expect(checkpoint.tensors.size).toBe(expert.tensors.size);
+  expect(aroundTower(expert, robertaFamily, { isHeadUsed: true })).toMatch(/left out .*RoBERTa.*: "loss\.weight"$/);
+  expect(aroundTower(expert, robertaFamily)).toMatch(/: "classifier\.dense\.bias", .* and 2 more$/);
 });
 
 it("refuses what does not fit, by name", async () => {
