@@ -137,9 +137,10 @@ async function alternate(options: Sized, ours: Peer, torch: Peer): Promise<Recor
   const flops = products.reduce((sum, product) => sum + flopsOf(product), 0);
   const gflops = flops / 1e6 / median(times.ours);
   return {
+    command: `npm run bench -- step --model ${options.model}${options.folder === undefined ? "" : " --folder MODEL"} --python PYTHON`,
     what: "one layer-wise AdaMerging step: merge, forward, entropy, gradient of lambda, Adam",
     machine: { cpu: cpus()[0]?.model, cores: availableParallelism(), node: process.version, commit: commit() },
-    options: { ...options, steps_per_round: count },
+    options: { ...shownOptions(options), steps_per_round: count },
     torch: {
       version: openedTorch.torch,
       threads: openedTorch.threads,
@@ -168,6 +169,13 @@ async function alternate(options: Sized, ours: Peer, torch: Peer): Promise<Recor
         .map(([name, ms]) => [name, round(ms, 2)]),
     ),
   };
+}
+
+/** Without what yargs adds, and without paths of this machine. */
+function shownOptions(options: Sized): Record<string, unknown> {
+  const { model, folder, batch, tasks, classes, rounds, style, device, torchDevice } = options;
+  const weights = folder === undefined ? "random" : "the model's own";
+  return { model, weights, tokens: towerOf(model).length, batch, tasks, classes, rounds, style, device, torchDevice };
 }
 
 /** The best GFLOP/s that either library reaches on the step's own three largest matrix products. */
