@@ -130,7 +130,8 @@ async function writeInputs(path: string, { model, length, vocabulary = 0 }: Towe
   }));
   const columns = length ?? 0;
   // More than half of what they are padded to, or they would be padded to less.
-  const lengths = Array.from({ length: size.images }, () => columns / 2 + 1 + rng.nextInt(columns / 2));
+  const texts = length === undefined ? 0 : size.images;
+  const lengths = Array.from({ length: texts }, () => columns / 2 + 1 + rng.nextInt(columns / 2));
   const isToken = (at: number): boolean => at % columns < (lengths[Math.floor(at / columns)] ?? 0);
   const values = new Map<string, (count: number) => Uint8Array>([
     ["images", (count) => Uint8Array.from({ length: count }, () => rng.nextInt(256))],
