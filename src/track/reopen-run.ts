@@ -116,8 +116,8 @@ export async function isRunFolder(folder: string): Promise<boolean> {
   return true;
 }
 
-function refuseOtherInputs(folder: string, recorded: InputFingerprints, after: InputFingerprints): void {
-  const before = withDefaults(recorded);
+function refuseOtherInputs(folder: string, recorded: InputFingerprints, found: InputFingerprints): void {
+  const [before, after] = [withDefaults(recorded), withDefaults(found)];
   const changed = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(
     (key) => before[key] !== after[key],
   );

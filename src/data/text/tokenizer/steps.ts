@@ -27,5 +27,7 @@ export function parsed<Schema extends z.ZodType>(schema: Schema, json: unknown, 
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const place = [what, ...(issue?.path ?? []).map(String)].join(".");
+  if (issue?.message.endsWith("received undefined") === true)
+    throw new StepError(`expected a value of ${quote(place)}, found none`);
   throw new StepError(`expected another value of ${quote(place)}, found one that does not fit (${issue?.message})`);
 }
