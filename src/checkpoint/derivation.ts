@@ -8,8 +8,10 @@ import { quote } from "../runtime/printable.js";
 import { type Bundle, type BundleTensor, taskVectorRange } from "./bundle.js";
 import { type ReadRange, withRanges } from "./safetensors.js";
 
-/** Above this share of the base's norm an expert, or one of its matrices, is named. */
+/** Above this share of the base's norm an expert is named. */
 const SUSPECT_RATIO = 0.8;
+/** And one matrix: a pooler that pretraining left unused moves by its own size (1.0 seen), a transposed matrix by 1.4. */
+const SUSPECT_MATRIX_RATIO = 1.2;
 /** Elements of each matrix that are looked at: some 40 MB for eight ViT-B/32. */
 const SAMPLE_ELEMENTS = 1 << 14;
 const F32_BYTES = 4;
@@ -44,7 +46,7 @@ export async function derivationWarnings(bundle: Bundle): Promise<string[]> {
       sizes
         .map((size) => ({ name: size.name, base: size.base, own: ratioOf([size], k) }))
         // A matrix that begins at zero has no size to compare with.
-        .filter(({ base, own }) => base > 0 && own > SUSPECT_RATIO)
+        .filter(({ base, own }) => base > 0 && own > SUSPECT_MATRIX_RATIO)
         .map(
           ({ name, own }) =>
             `the expert of ${task}: tensor ${quote(name)} differs from the base by ${own.toFixed(2)} of its size, the whole expert by ${ratio.toFixed(2)}. ` +

@@ -18,6 +18,7 @@ import { lookAtExpert, openBase } from "../../model/open-models.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
 import { makeFolder } from "../../runtime/make-folder.js";
 import { requireFilePlace } from "../../runtime/output-place.js";
+import { fitNeeds } from "../fit-needs.js";
 import { type FitPlan, planSession, totalSeconds } from "../plan-fit.js";
 import { withSession } from "../session.js";
 import { exampleKind, requireKind } from "./example-kind.js";
@@ -284,7 +285,11 @@ async function check(suite: InitSuite, options: InitOptions): Promise<Checked> {
       warnings.push(...suspiciousExperts(experts, session.inputs.encoder.kind));
       const plan = await planSession(paper, session, options.cacheDir);
       if (plan.totalSeconds <= LONG_FIT_SECONDS) return { experts, warnings, plan, preset: { preset: "paper" } };
-      return { experts, warnings, ...shorterPlan(plan, quick) };
+      const { plan: shorter, preset } = shorterPlan(plan, quick);
+      const { encoder, model, tasks } = session.inputs;
+      const models = { model, kind: encoder.kind, tasks: tasks.length, longest: plan.needs.longest };
+      const needs = await fitNeeds(await load(preset), models, options.cacheDir);
+      return { experts, warnings, preset, plan: { ...shorter, needs } };
     });
   } finally {
     await rm(folder, { recursive: true, force: true });
