@@ -24,7 +24,8 @@ it("adamerge quickstart", async () => {
   expect(code, stderr).toBe(0);
   const summary: Summary = JSON.parse(await readFile(join(cwd, "runs", "quickstart", "summary.json"), "utf8"));
   expect(summary).toMatchObject({ suite: "mini8", engine: "onnx" });
-  expect(summary.seconds).toBeLessThan(180);
+  // Against hanging alone: how long it takes is measured by commands, not by tests.
+  expect(summary.seconds).toBeLessThan(300);
   expect(summary.rows.map((row) => row.method)).toEqual(METHODS);
   for (const row of summary.rows) {
     const tasks = Object.values(row.tasks);
