@@ -66,6 +66,12 @@ function partChanges(config: unknown, path: readonly string[], dtype: string): C
   ];
 }
 
+/** The classes of transformers that a parsed config names; none where it names none. */
+export function architecturesOf(config: unknown): readonly string[] {
+  const list = valueAt(config, "architectures");
+  return Array.isArray(list) ? list.filter((name) => typeof name === "string") : [];
+}
+
 /** What a parsed config says under a key. */
 export function valueAt(config: unknown, key: string): unknown {
   return has(config, key) ? config[key] : undefined;

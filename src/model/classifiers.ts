@@ -6,6 +6,7 @@
 import { readAdapter } from "../checkpoint/adapter/adapter.js";
 import { type Checkpoint, checkpointOf, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { unwrappedNames } from "../checkpoint/layout/plain-names.js";
+import { architecturesOf, valueAt } from "../checkpoint/saved-config.js";
 import { requireFinite, tensorPlace } from "../checkpoint/task-vectors.js";
 import { CheckpointError } from "../errors.js";
 import { quote } from "../runtime/printable.js";
@@ -17,6 +18,8 @@ export interface FoundClassifier {
   readonly classes: number;
   /** `id2label` of config.json, in the order of the rows; undefined where it has none, or transformers' own LABEL_0, LABEL_1. */
   readonly names: readonly string[] | undefined;
+  /** What a tensor is called in the expert's files, by its name without wrappers. */
+  readonly stored: ReadonlyMap<string, string>;
 }
 
 /** What transformers calls classes that nobody named. */
@@ -30,18 +33,18 @@ export function findClassifier(
   { config, tensors, path }: Pick<Checkpoint, "config" | "tensors" | "path">,
   { classifiers, unreadClassifiers }: Pick<ModelFamily, "classifiers" | "unreadClassifiers">,
 ): FoundClassifier | undefined {
-  const architectures: readonly unknown[] = listAt(config, "architectures");
+  const architectures = architecturesOf(config);
   for (const [architecture, why] of unreadClassifiers ?? [])
     if (architectures.includes(architecture))
       throw new CheckpointError(`${path}: the classifier of a ${architecture} is not read: ${why}`);
-  const names = unwrappedNames(tensors.keys(), path);
+  const stored = unwrappedNames(tensors.keys(), path);
   // An adapter has no config of the model; its classifier was trained whole and lies beside the factors.
   const layout =
     config === undefined
-      ? classifiers.find((known) => namesOf(known).every((name) => names.has(name)))
+      ? classifiers.find((known) => namesOf(known).every((name) => stored.has(name)))
       : classifiers.find(({ architecture }) => architectures.includes(architecture));
   if (layout === undefined) return undefined;
-  const shape = tensors.get(names.get(layout.weight) ?? "")?.shape;
+  const shape = tensors.get(stored.get(layout.weight) ?? "")?.shape;
   const [classes] = shape ?? [];
   if (classes === undefined || shape?.length !== 2)
     throw new CheckpointError(
@@ -49,7 +52,7 @@ export function findClassifier(
     );
   const labels = labelsOf(config);
   const isNamed = labels !== undefined && labels.length === classes && !labels.every((label) => UNNAMED.test(label));
-  return { layout, classes, names: isNamed ? labels : undefined };
+  return { layout, classes, names: isNamed ? labels : undefined, stored };
 }
 
 function namesOf({ weight, bias, hidden }: ClassifierLayout): readonly string[] {
@@ -75,13 +78,12 @@ export async function readClassifier(
     throw new CheckpointError(
       `${path}: expected a model that was saved with its classifier (${family.classifiers.map(({ architecture }) => architecture).join(", ") || `none is known for ${family.title}`}), found ${shownArchitecture(checkpoint.config)}; give the file of a head, or how it is made`,
     );
-  const { layout } = found;
+  const { layout, stored: names } = found;
   const { task, classes, featureSize } = expected;
   if (found.classes !== classes)
     throw new CheckpointError(
       `${path}: ${layout.weight}: expected ${classes} rows, the classes of task ${task}, found ${found.classes}; name the classes in the order of the expert's id2label`,
     );
-  const names = unwrappedNames(checkpoint.tensors.keys(), path);
   const read = async (name: string, shape: readonly number[]): Promise<Float32Array> => {
     const stored = names.get(name) ?? name;
     const own = checkpoint.tensors.get(stored)?.shape;
@@ -121,25 +123,19 @@ export function classifierTensors(
   checkpoint: Pick<Checkpoint, "config" | "tensors" | "path">,
   family: Pick<ModelFamily, "classifiers" | "unreadClassifiers">,
 ): ReadonlySet<string> {
-  const layout = findClassifier(checkpoint, family)?.layout;
-  if (layout === undefined) return new Set();
-  const names = unwrappedNames(checkpoint.tensors.keys(), checkpoint.path);
-  return new Set(namesOf(layout).map((name) => names.get(name) ?? name));
+  const found = findClassifier(checkpoint, family);
+  if (found === undefined) return new Set();
+  return new Set(namesOf(found.layout).map((name) => found.stored.get(name) ?? name));
 }
 
 function shownArchitecture(config: unknown): string {
-  const [first] = listAt(config, "architectures");
-  return typeof first === "string" ? `a ${quote(first)}` : "no architecture in config.json";
-}
-
-function listAt(config: unknown, key: string): readonly unknown[] {
-  const list: unknown = typeof config === "object" && config !== null ? Reflect.get(config, key) : undefined;
-  return Array.isArray(list) ? list : [];
+  const [first] = architecturesOf(config);
+  return first === undefined ? "no architecture in config.json" : `a ${quote(first)}`;
 }
 
 /** `id2label` of transformers, in the order of its numbers; undefined where there is none. */
 export function labelsOf(config: unknown): readonly string[] | undefined {
-  const labels: unknown = typeof config === "object" && config !== null ? Reflect.get(config, "id2label") : undefined;
+  const labels = valueAt(config, "id2label");
   if (typeof labels !== "object" || labels === null) return undefined;
   const entries = Object.entries(labels).toSorted(([a], [b]) => Number(a) - Number(b));
   return entries.every(([, label]) => typeof label === "string")

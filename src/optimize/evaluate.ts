@@ -13,9 +13,8 @@ import { assert, NumericError } from "../errors.js";
 import type { Model } from "../model/family.js";
 import { applyHead, headSources, headSpecs } from "../model/head-program.js";
 import type { Head } from "../model/heads.js";
-import { plainWeights } from "../model/model-weights.js";
 import { compileByLength } from "./by-length.js";
-import { weightName, weightSources, weightSpecs } from "./step-program.js";
+import { givenWeights, weightSources, weightSpecs } from "./step-program.js";
 
 /** What predictions say by themselves, without the true classes. */
 export interface UnlabelledEvaluation {
@@ -110,10 +109,7 @@ export function classifyProgram({ model, heads, batchSize }: ClassifierOptions, 
     inputs: model.inputs(batchSize, length),
     build: (tensors) => {
       const get = lookup(tensors);
-      const featuresBE = model.features(
-        plainWeights((name) => get(weightName(name))),
-        get,
-      );
+      const featuresBE = model.features(givenWeights(get), get);
       const logits = heads.map((head) => applyHead(head, featuresBE, get));
       return new Map([[OUTPUT_LOGITS, tf.concat(logits, 1)]]);
     },

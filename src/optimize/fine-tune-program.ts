@@ -8,9 +8,8 @@ import type { Program, TensorSpec } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import type { Model } from "../model/family.js";
 import { applyHead, headSpecs } from "../model/head-program.js";
-import { plainWeights } from "../model/model-weights.js";
 import { meanCrossEntropy } from "../objective/cross-entropy.js";
-import { weightName, weightSpecs } from "./step-program.js";
+import { givenWeights, weightSpecs } from "./step-program.js";
 
 export interface FineTuneOptions {
   readonly model: Model;
@@ -76,10 +75,7 @@ function taskLosses(
   { model, tasks, labelSmoothing, logitScale, anchors }: FineTuneOptions,
   get: (name: string) => Tensor,
 ): Tensor {
-  const features = model.features(
-    plainWeights((name) => get(weightName(name))),
-    get,
-  );
+  const features = model.features(givenWeights(get), get);
   let first = 0;
   const losses = tasks.map(({ name, images }) => {
     const own = tf.slice(features, [first, 0], [images, model.featureSize]);

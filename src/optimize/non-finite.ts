@@ -18,6 +18,7 @@ import {
   type StepProgramOptions,
   stepSources,
   stepSpecs,
+  tableNames,
   taskLogits,
 } from "./step-program.js";
 
@@ -133,7 +134,7 @@ function probeProgram(options: Omit<StepProgramOptions, "loss" | "taskWeight">, 
 
 /** Those of the bundle that are merged whole. What is not finite in a table shows in the first part that looks up its rows. */
 function wholeTensors({ bundle, model }: Pick<SuspectStep["options"], "bundle" | "model">): readonly string[] {
-  const tables = new Set(model.tensors.flatMap(({ name, isTable }) => (isTable === true ? [name] : [])));
+  const tables = tableNames(model);
   return bundle.tensors.flatMap(({ name }) => (tables.has(name) ? [] : [name]));
 }
 

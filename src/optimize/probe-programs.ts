@@ -13,7 +13,7 @@ import { applyHead, headSpecs } from "../model/head-program.js";
 import type { Head } from "../model/heads.js";
 import { plainWeights } from "../model/model-weights.js";
 import { meanEntropy, weightedEntropy } from "../objective/entropy.js";
-import { weightName, weightSpecs } from "./step-program.js";
+import { givenWeights, weightName, weightSpecs } from "./step-program.js";
 
 /** Backward passes of one example in one run: what a run costs besides, such as handing over its results, is shared. */
 export const CLASSES_PER_PASS = 4;
@@ -49,21 +49,17 @@ export function gramProgram(batch: ProbedBatch, layers: ReadonlySet<string>): Pr
     build: (tensors) => {
       const get = lookup(tensors);
       const outputs = new Map<string, Tensor>();
-      model.features(
-        plainWeights((name) => get(weightName(name))),
-        get,
-        {
-          wholeLastBlock: true,
-          input: (weight, x) => {
-            if (!layers.has(weight)) return;
-            const xMI = tf.reshape(x, [-1, x.shape.at(-1) ?? 1]);
-            const countedM1 = countedRows(batch, get, weight, xMI.shape[0] ?? 0);
-            const ownMI = countedM1 === undefined ? xMI : tf.mul(xMI, countedM1);
-            outputs.set(weight, tf.matMul(ownMI, ownMI, true, false));
-            if (countedM1 !== undefined) outputs.set(rowsOf(weight), tf.sum(countedM1));
-          },
+      model.features(givenWeights(get), get, {
+        wholeLastBlock: true,
+        input: (weight, x) => {
+          if (!layers.has(weight)) return;
+          const xMI = tf.reshape(x, [-1, x.shape.at(-1) ?? 1]);
+          const countedM1 = countedRows(batch, get, weight, xMI.shape[0] ?? 0);
+          const ownMI = countedM1 === undefined ? xMI : tf.mul(xMI, countedM1);
+          outputs.set(weight, tf.matMul(ownMI, ownMI, true, false));
+          if (countedM1 !== undefined) outputs.set(rowsOf(weight), tf.sum(countedM1));
         },
-      );
+      });
       return outputs;
     },
   };

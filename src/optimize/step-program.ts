@@ -12,7 +12,7 @@ import { mergeableTensors } from "../merge/merged-weights.js";
 import type { Model } from "../model/family.js";
 import { applyHead, headSources, headSpecs } from "../model/head-program.js";
 import type { Head } from "../model/heads.js";
-import type { ModelWeights } from "../model/model-weights.js";
+import { type ModelWeights, plainWeights } from "../model/model-weights.js";
 import { taskVectorParts } from "./task-vector-parts.js";
 
 export interface StepProgramOptions {
@@ -117,6 +117,11 @@ export function stepSpecs({ bundle, heads, maxTensorBytes }: FrozenOptions): Map
 /** Name of a tensor that is given as a model's weight, not merged in the graph. */
 export const weightName = (name: string): string => `weights/${name}`;
 
+/** The model's weights in a program that is given them by the names of `weightName`. */
+export function givenWeights(get: (name: string) => Tensor): ModelWeights {
+  return plainWeights((name) => get(weightName(name)));
+}
+
 /** Specs of a model's weights, by the names of `weightName`. */
 export function weightSpecs({ tensors }: Pick<Model, "tensors">): [string, TensorSpec][] {
   return tensors.map(({ name, shape }) => [weightName(name), { shape, dtype: "float32" }]);
@@ -134,13 +139,18 @@ export function weightSources(
   });
 }
 
+/** The tensors of which programs merge only the rows that are asked for. */
+export function tableNames({ tensors }: Pick<Model, "tensors">): ReadonlySet<string> {
+  return new Set(tensors.flatMap(({ name, isTable }) => (isTable === true ? [name] : [])));
+}
+
 /** The model's weights, every tensor merged with its row of coefficients; of tables only the rows that are asked for. */
 export function mergedWeights(
   { bundle, model, maxTensorBytes }: Omit<FrozenOptions, "heads"> & Pick<StepProgramOptions, "model">,
   get: (name: string) => Tensor,
   coefficientsNK: Tensor,
 ): ModelWeights {
-  const tables = new Set(model.tensors.flatMap(({ name, isTable }) => (isTable === true ? [name] : [])));
+  const tables = tableNames(model);
   const rowsOfCoefficients = tf.unstack(coefficientsNK, 0);
   const weights = new Map<string, Tensor>();
   const lazy = new Map<string, (numbers: Tensor) => Tensor>();

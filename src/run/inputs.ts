@@ -15,7 +15,6 @@ import { judgedSplit } from "../config/judged-split.js";
 import { nearest } from "../config/nearest.js";
 import type { RunConfig } from "../config/schema.js";
 import type { ChosenCorruption } from "../data/corruption.js";
-import { openDataset } from "../data/dataset.js";
 import type { Encoder } from "../data/encoder.js";
 import { type ExampleStore, type LabelledExamples, requireLabels, withoutLabels } from "../data/examples.js";
 import { isClassifier } from "../data/head-recipes.js";
@@ -30,8 +29,9 @@ import type { Head } from "../model/heads.js";
 import { aroundTower, openBase, openExpert } from "../model/open-models.js";
 import { together } from "../runtime/together.js";
 import type { ComparedModels } from "./fit-needs.js";
+import { openExamples } from "./open-examples.js";
 import { planSavedModel, type SavedModel } from "./saved-model.js";
-import { bringSuite, taskDataset } from "./suite-sources.js";
+import { bringSuite } from "./suite-sources.js";
 import { loadHeads } from "./task-heads.js";
 
 export interface Inputs {
@@ -243,21 +243,9 @@ export function loadLabelled(
   cacheDir: string,
   stop?: AbortSignal,
 ): Promise<Map<string, LabelledExamples>> {
-  const { encoder, corruption, cacheBytes, notice } = inputs;
   const load = async (task: SuiteTask, signal: AbortSignal): Promise<LabelledExamples> => {
-    const source = await taskDataset(task, split, inputs.hub);
-    const dataset = await openDataset({ ...source, kind: encoder.kind, classes: task.classes, notice });
-    return requireLabels(
-      await encoder.open(dataset, {
-        cacheDir,
-        cacheBytes,
-        corruption,
-        signal,
-        notice,
-        maxLength: inputs.suite.maxLength,
-      }),
-      `task ${task.name}`,
-    );
+    const { name, classes } = task;
+    return requireLabels(await openExamples(inputs, task, split, { cacheDir, signal, classes }), `task ${name}`);
   };
   return loadAll(tasks, load, stop);
 }
@@ -269,20 +257,8 @@ export function loadUnlabelled(
   cacheDir: string,
   stop?: AbortSignal,
 ): Promise<Map<string, ExampleStore>> {
-  const { encoder, corruption, cacheBytes, notice } = inputs;
-  const load = async (task: SuiteTask, signal: AbortSignal): Promise<ExampleStore> => {
-    const dataset = await openDataset({ ...(await taskDataset(task, split, inputs.hub)), kind: encoder.kind, notice });
-    return withoutLabels(
-      await encoder.open(dataset, {
-        cacheDir,
-        cacheBytes,
-        corruption,
-        signal,
-        notice,
-        maxLength: inputs.suite.maxLength,
-      }),
-    );
-  };
+  const load = async (task: SuiteTask, signal: AbortSignal): Promise<ExampleStore> =>
+    withoutLabels(await openExamples(inputs, task, split, { cacheDir, signal }));
   return loadAll(inputs.tasks, load, stop);
 }
 

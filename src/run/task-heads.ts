@@ -1,6 +1,5 @@
 /** The frozen classifiers of a suite's tasks: read from files, or made as suite.yaml says. */
 import type { RunConfig } from "../config/schema.js";
-import { openDataset } from "../data/dataset.js";
 import { requireLabels } from "../data/examples.js";
 import { isClassifier, type PrototypesRecipe, prototypesOf, zeroShotOf } from "../data/head-recipes.js";
 import type { SuiteTask } from "../data/suite.js";
@@ -13,9 +12,9 @@ import type { ModelFamily } from "../model/family.js";
 import { type Head, loadHead } from "../model/heads.js";
 import type { TextEmbedder } from "../model/text-embedder.js";
 import type { InputOptions, Inputs } from "./inputs.js";
+import { type ExampleContext, openExamples } from "./open-examples.js";
 import { ownTexts, type TextModelOfSuite } from "./own-texts.js";
 import { prototypeHead } from "./prototype-heads.js";
-import { taskDataset } from "./suite-sources.js";
 import { type ZeroShotTask, zeroShotHeads } from "./zero-shot-heads.js";
 
 /** Heads by task. Throws what reading and making them throws: CheckpointError, DataError. Starts an engine when a head has to be made. */
@@ -54,11 +53,10 @@ export async function loadHeads(
     const heads = await zeroShotHeads(zeroShot, zeroShotContext, engine);
     for (const task of tasks) {
       const recipe = prototypesOf(task.head);
+      const shape = { task: task.name, classes: task.classes.length, featureSize };
       if (typeof task.head === "string") {
-        const shape = { task: task.name, classes: task.classes.length, featureSize };
         heads.set(task.name, await loadHead(task.head, { ...shape, logitScale }));
       } else if (isClassifier(task.head)) {
-        const shape = { task: task.name, classes: task.classes.length, featureSize };
         heads.set(task.name, await readClassifier(task.expert, family, shape));
       } else if (recipe !== undefined) {
         warnOfLabels(config, task, recipe, log);
@@ -103,18 +101,14 @@ function warnOfLabels(
 async function recipeExamples(
   task: SuiteTask,
   { split }: PrototypesRecipe,
-  { suite, encoder, hub, cacheBytes, notice }: Pick<Inputs, "suite" | "encoder" | "hub" | "cacheBytes" | "notice">,
+  { suite, encoder, hub, cacheBytes, notice }: ExampleContext,
   cacheDir: string,
   signal: AbortSignal | undefined,
 ) {
-  const dataset = await openDataset({
-    ...(await taskDataset(task, split, hub)),
-    kind: encoder.kind,
-    classes: task.classes,
-    notice,
-  });
+  const { classes } = task;
+  const plain = { suite, encoder, hub, cacheBytes, notice };
   return requireLabels(
-    await encoder.open(dataset, { cacheDir, cacheBytes, signal, notice, maxLength: suite.maxLength }),
+    await openExamples(plain, task, split, { cacheDir, signal, classes }),
     `task ${task.name}: head`,
   );
 }

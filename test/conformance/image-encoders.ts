@@ -6,8 +6,7 @@ import { lookup } from "../../src/engine/lookup.js";
 import type { Engine, TensorSource, TensorSpec } from "../../src/engine/program.js";
 import { familyOf } from "../../src/model/families.js";
 import type { FeatureChoice, Model, ModelFamily, ModelWatch } from "../../src/model/family.js";
-import { plainWeights } from "../../src/model/model-weights.js";
-import { weightName, weightSources, weightSpecs } from "../../src/optimize/step-program.js";
+import { givenWeights, weightSources, weightSpecs } from "../../src/optimize/step-program.js";
 import { modelWeights } from "../../src/run/model-weights.js";
 import { CONFORMANCE, readFixture } from "./fixture.js";
 
@@ -47,7 +46,7 @@ export async function featuresOf(
     inputs: model.inputs(imagesBHWC.length / bytes),
     build: (tensors) => {
       const get = lookup(tensors);
-      const weight = plainWeights((name) => get(weightName(name)));
+      const weight = givenWeights(get);
       return new Map([["features", model.features(weight, get, watch)]]);
     },
   });

@@ -12,8 +12,7 @@ import { type Tensor, tf } from "../../src/engine/tf.js";
 import { createTfjsEngine } from "../../src/engine/tfjs-engine.js";
 import { bert, distilbert, roberta, type TextFamily } from "../../src/model/bert/text-families.js";
 import type { Model } from "../../src/model/family.js";
-import { plainWeights } from "../../src/model/model-weights.js";
-import { weightName } from "../../src/optimize/step-program.js";
+import { givenWeights, weightName } from "../../src/optimize/step-program.js";
 import { modelWeights } from "../../src/run/model-weights.js";
 import { relativeError } from "../support/random.js";
 import { CONFORMANCE, type FixtureArrays, readFixture } from "./fixture.js";
@@ -65,14 +64,10 @@ async function computed(
     build: (tensors) => {
       const get = lookup(tensors);
       const seen = new Map<string, Tensor>();
-      const features = model.features(
-        plainWeights((name) => get(weightName(name))),
-        get,
-        {
-          part: (prefix, values) => seen.set(prefix, values),
-          wholeLastBlock: true,
-        },
-      );
+      const features = model.features(givenWeights(get), get, {
+        part: (prefix, values) => seen.set(prefix, values),
+        wholeLastBlock: true,
+      });
       const hidden = [...seen].findLast(([prefix]) => /layer\.1\./.test(prefix))?.[1] ?? features;
       return new Map([
         ["hidden", hidden],

@@ -3,8 +3,7 @@ import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.js"
 import type { HeadRecipe } from "../../data/head-recipes.js";
 import { kindOf } from "../../data/kinds.js";
 import { CheckpointError, DataError } from "../../errors.js";
-import type { FoundClassifier } from "../../model/classifiers.js";
-import { labelsOf } from "../../model/classifiers.js";
+import { type FoundClassifier, labelsOf } from "../../model/classifiers.js";
 import type { FeatureChoice, ModelFamily } from "../../model/family.js";
 import type { ExpertFiles } from "../../model/open-models.js";
 import { readText } from "../../runtime/regular-file.js";
@@ -119,13 +118,15 @@ function classifierHead(
   };
 }
 
+type ClassOrder = Pick<HeadSource, "classes" | "assumed">;
+
 /** Numbers are in the order of their values. `named`: what the rows are called, where something says so. */
 function rowOrder(
   name: string,
   rows: number,
   named: readonly string[] | undefined,
   found: readonly string[] | undefined,
-): { readonly classes: readonly string[]; readonly assumed: readonly string[] } {
+): ClassOrder {
   const numbers = Array.from({ length: rows }, (_, row) => String(row));
   const areNumbers = found?.length === rows && numbers.every((number) => found.includes(number));
   if (areNumbers && named !== undefined && !numbers.every((number) => named.includes(number))) {
@@ -134,8 +135,13 @@ function rowOrder(
   }
   if (areNumbers) return { classes: named ?? numbers, assumed: [] };
   if (named !== undefined) return { classes: named, assumed: [] };
+  return assumedOrder(name, rows, found);
+}
+
+/** Where nothing says what the rows are. */
+function assumedOrder(name: string, rows: number, found: readonly string[] | undefined): ClassOrder {
   if (found === undefined) {
-    const classes = numbers.map((number) => `class ${number}`);
+    const classes = Array.from({ length: rows }, (_, row) => `class ${row}`);
     const text = `nothing names the classes; give --classes ${name}=FILE (a name a line) to have them in reports`;
     return { classes, assumed: [`${name}: ${text}`] };
   }
@@ -175,7 +181,7 @@ function classOrder(
   listed: readonly string[] | undefined,
   found: readonly string[] | undefined,
   expertConfig: unknown,
-): { readonly classes: readonly string[]; readonly assumed: readonly string[] } {
+): ClassOrder {
   if (listed !== undefined) return { classes: listed, assumed: [] };
   const inConfig = labelsOf(expertConfig);
   const isSame =
@@ -184,19 +190,7 @@ function classOrder(
     (found?.every((one) => inConfig.includes(one)) ?? true);
   if (isSame)
     return { classes: inConfig, assumed: [`${name}: the head's rows are in the order of the expert's config.json`] };
-  if (found !== undefined)
-    return {
-      classes: found,
-      assumed: [
-        `${name}: the head's rows are in the order of the class names (${found.slice(0, 3).join(", ")}, ...); if not, give --classes ${name}=FILE`,
-      ],
-    };
-  return {
-    classes: Array.from({ length: rows }, (_, row) => `class ${row}`),
-    assumed: [
-      `${name}: nothing names the classes; give --classes ${name}=FILE (a name a line) to have them in reports`,
-    ],
-  };
+  return assumedOrder(name, rows, found);
 }
 
 /** A name a line; ImageNet-21k's have 500 KB. */

@@ -8,6 +8,7 @@ import path from "node:path";
 import { stringify } from "yaml";
 import { MAX_CONFIG_BYTES } from "../../checkpoint/checkpoint.js";
 import { parseConfig } from "../../checkpoint/config-text.js";
+import { architecturesOf } from "../../checkpoint/saved-config.js";
 import { readText } from "../../runtime/regular-file.js";
 import { type NotStored, storeArtifact, unreachableStore } from "./artifact-store.js";
 import type { MlflowClient } from "./client.js";
@@ -66,11 +67,7 @@ export async function deliverModel(
 /** The class of transformers that the model's config.json names. */
 async function classOf(folder: string): Promise<string | undefined> {
   const file = path.join(folder, MODEL_DIRECTORY, "config.json");
-  const config = parseConfig(await readText(file, "a config.json", MAX_CONFIG_BYTES), file);
-  const list: unknown =
-    typeof config === "object" && config !== null ? Reflect.get(config, "architectures") : undefined;
-  const first: unknown = Array.isArray(list) ? list[0] : undefined;
-  return typeof first === "string" ? first : undefined;
+  return architecturesOf(parseConfig(await readText(file, "a config.json", MAX_CONFIG_BYTES), file))[0];
 }
 
 /** The file that makes a directory a model to MLflow. The flavor is ours: what lies there is what transformers' from_pretrained reads. */

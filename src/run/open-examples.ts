@@ -1,0 +1,30 @@
+/** The examples of a suite's task in one of its splits, as the model is given them. */
+import { openDataset } from "../data/dataset.js";
+import type { ExampleStore, LabelledExamples } from "../data/examples.js";
+import type { SuiteTask } from "../data/suite.js";
+import type { Inputs } from "./inputs.js";
+import { taskDataset } from "./suite-sources.js";
+
+/** What of a run's inputs decides how examples are read. */
+export type ExampleContext = Pick<Inputs, "suite" | "encoder" | "hub" | "cacheBytes" | "notice"> &
+  Partial<Pick<Inputs, "corruption">>;
+
+export interface OpenExamplesOptions {
+  readonly cacheDir: string;
+  readonly signal?: AbortSignal | undefined;
+  /** Those of the head, in its order: labels are numbered by them. */
+  readonly classes?: readonly string[];
+}
+
+/** Reads the data set and encodes it, or finds that in the cache. Throws what `openDataset` and the encoder do. */
+export async function openExamples(
+  { suite, encoder, hub, cacheBytes, notice, corruption }: ExampleContext,
+  task: SuiteTask,
+  split: string,
+  { cacheDir, signal, classes }: OpenExamplesOptions,
+): Promise<ExampleStore | LabelledExamples> {
+  const source = await taskDataset(task, split, hub);
+  const dataset = await openDataset({ ...source, kind: encoder.kind, classes, notice });
+  const { maxLength } = suite;
+  return encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal, notice, maxLength });
+}
