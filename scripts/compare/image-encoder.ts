@@ -3,26 +3,26 @@
  * the features of a ViT, DeiT or DINOv2 in a folder: pixels, class token, mean of the patches and, of a model that was
  * saved with one, the classifier. N images, E features, C classes.
  */
-import { execFileSync } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { availableParallelism, tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import type { CommandModule } from "yargs";
 import { z } from "zod";
 import { openCheckpoint } from "../../dist/checkpoint/checkpoint.js";
 import { readByteRange, readSafetensorsHeader } from "../../dist/checkpoint/safetensors.js";
+import { architecturesOf } from "../../dist/checkpoint/saved-config.js";
+import { rowsInMemory } from "../../dist/data/image/image-rows.js";
+import { imageExamples } from "../../dist/data/image/pixels.js";
 import { toPixels } from "../../dist/data/image/preprocessing.js";
 import { readPreprocessing } from "../../dist/data/image/read-preprocessing.js";
-import { lookup } from "../../dist/engine/lookup.js";
-import { createOnnxEngine } from "../../dist/engine/onnx-engine.js";
-import type { Engine, TensorSource, TensorSpec } from "../../dist/engine/program.js";
+import type { Engine } from "../../dist/engine/program.js";
 import { familyOf } from "../../dist/model/families.js";
 import type { FeatureChoice } from "../../dist/model/family.js";
-import { plainWeights } from "../../dist/model/model-weights.js";
-import { weightName, weightSources, weightSpecs } from "../../dist/optimize/step-program.js";
+import { exampleFeatures } from "../../dist/run/example-features.js";
 import { modelWeights } from "../../dist/run/model-weights.js";
-import { findPython } from "./find-python.js";
+import { engineBesidePython } from "./engine-beside-python.js";
 import { finish } from "./finish.js";
+import { relativeError } from "./relative-error.js";
 
 const SCRIPT = join(import.meta.dirname, "image-encoder.py");
 /** What is asked of features and logits: the norm of the difference by that of transformers' values. */
@@ -50,17 +50,16 @@ export const imageEncoderCommand: CommandModule<object, ImageEncoderArguments> =
 };
 
 async function compare({ python: asked, model, images, threads }: ImageEncoderArguments) {
-  const python = findPython(asked, {
+  const needs = {
+    asked,
     modules: ["transformers", "torch", "PIL", "numpy", "safetensors"],
     packages: ["transformers", "torch", "pillow", "numpy", "safetensors"],
     target: "image-encoder",
-  });
+    threads,
+  };
   const place = resolve(model);
-  const folder = await mkdtemp(join(tmpdir(), "adamerge-compare-"));
-  const engine = createOnnxEngine({ provider: "cpu", threads });
-  try {
-    const env = { ...process.env, OMP_NUM_THREADS: String(threads), HF_HUB_OFFLINE: "1" };
-    execFileSync(python.command, [SCRIPT, "make", place, folder, String(images)], { stdio: "inherit", env });
+  return engineBesidePython(needs, async ({ engine, folder, versions, python }) => {
+    python([SCRIPT, "make", place, folder, String(images)]);
     const report = await compareAll(engine, place, folder);
     return {
       command: `npm run compare -- image-encoder --python PYTHON --model FOLDER --images ${images}`,
@@ -68,13 +67,10 @@ async function compare({ python: asked, model, images, threads }: ImageEncoderAr
       asked_at_most: MOST_RELATIVE_ERROR,
       as_asked: report.pixels.different === 0 && Object.values(report.relative_errors).every(isAsked),
       node: process.version,
-      versions: python.versions,
+      versions,
       date: new Date().toISOString().slice(0, 10),
     };
-  } finally {
-    await engine.close();
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 /** Ours against transformers in float32, and both against it in float64. */
@@ -84,6 +80,7 @@ interface Errors {
   readonly transformers_to_float64: number;
 }
 
+const rounded = (error: number): number => Number(error.toPrecision(3));
 const isAsked = ({ ours_to_transformers }: Errors): boolean => ours_to_transformers < MOST_RELATIVE_ERROR;
 
 async function compareAll(engine: Engine, place: string, folder: string) {
@@ -96,23 +93,26 @@ async function compareAll(engine: Engine, place: string, folder: string) {
     names.map(async (name) => toPixels(await readFile(join(folder, name)), preprocessing, name)),
   );
   const imagesBHWC = Uint8Array.from(Buffer.concat(ours));
+  const imageBytes = imagesBHWC.length / names.length;
+  const examples = imageExamples("images", names.length, rowsInMemory(imagesBHWC, imageBytes), imageBytes);
   const errors: Record<string, Errors> = {};
   const against = async (name: string, found: ArrayLike<number>): Promise<void> => {
     const [single, double] = [await expected.readFloat32(name), await expected.readFloat32(`${name}_f64`)];
     errors[name] = {
-      ours_to_transformers: relativeError(found, single),
-      ours_to_float64: relativeError(found, double),
-      transformers_to_float64: relativeError(single, double),
+      ours_to_transformers: rounded(relativeError(found, single)),
+      ours_to_float64: rounded(relativeError(found, double)),
+      transformers_to_float64: rounded(relativeError(single, double)),
     };
   };
   const features = async (choice: FeatureChoice) => {
     const { model } = await family.open({ config: checkpoint.config, folder: place }, choice);
-    return { found: await featuresOf(engine, checkpoint, model, imagesBHWC), size: model.featureSize };
+    const weights = await modelWeights(checkpoint, checkpoint, model);
+    return { found: await exampleFeatures(engine, model, weights, examples), size: model.featureSize };
   };
   for (const pooling of ["cls", "mean"] as const)
     await against(pooling, (await features({ pooling, normalized: false })).found);
   const classifier = family.classifiers.find(({ architecture }) =>
-    architectures(checkpoint.config).includes(architecture),
+    architecturesOf(checkpoint.config).includes(architecture),
   );
   if (classifier !== undefined && expected.tensors.has("logits")) {
     const { found, size } = await features(classifier.features);
@@ -121,7 +121,7 @@ async function compareAll(engine: Engine, place: string, folder: string) {
   }
   return {
     family: family.name,
-    architecture: architectures(checkpoint.config).join(),
+    architecture: architecturesOf(checkpoint.config).join(),
     parameters: [...checkpoint.tensors.values()].reduce(
       (sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1),
       0,
@@ -133,41 +133,6 @@ async function compareAll(engine: Engine, place: string, folder: string) {
     },
     relative_errors: errors,
   };
-}
-
-function architectures(config: unknown): readonly string[] {
-  return z.looseObject({ architectures: z.array(z.string()) }).parse(config).architectures;
-}
-
-async function featuresOf(
-  engine: Engine,
-  checkpoint: Awaited<ReturnType<typeof openCheckpoint>>,
-  model: Awaited<ReturnType<ReturnType<typeof familyOf>["open"]>>["model"],
-  imagesBHWC: Uint8Array,
-): Promise<Float32Array> {
-  const one = model.inputs(1).get("images")?.shape ?? [];
-  const executable = await engine.compile({
-    name: "features",
-    frozen: new Map<string, TensorSpec>(weightSpecs(model)),
-    inputs: model.inputs(imagesBHWC.length / one.reduce((product, size) => product * size, 1)),
-    build: (tensors) => {
-      const get = lookup(tensors);
-      return new Map([
-        [
-          "features",
-          model.features(
-            plainWeights((name) => get(weightName(name))),
-            get,
-          ),
-        ],
-      ]);
-    },
-  });
-  const weights = await modelWeights(checkpoint, checkpoint, model);
-  await executable.bind(new Map<string, TensorSource>(weightSources(model, weights)));
-  const outputs = await executable.run(new Map([["images", imagesBHWC]]));
-  await executable.close();
-  return outputs.get("features") ?? new Float32Array();
 }
 
 function logits(featuresNE: Float32Array, size: number, weightCE: Float32Array, biasC: Float32Array): Float64Array {
@@ -186,15 +151,4 @@ async function differentPixels(path: string, ours: Uint8Array): Promise<number> 
   if (stored === undefined || stored.byteLength !== ours.length) throw new Error(`${path}: other pixels than ours`);
   const theirs = await readByteRange(path, stored.byteOffset, stored.byteLength);
   return ours.reduce((count, value, index) => count + (value === theirs[index] ? 0 : 1), 0);
-}
-
-/** NaN if the lengths differ. */
-function relativeError(found: ArrayLike<number>, expected: ArrayLike<number>): number {
-  if (found.length !== expected.length) return Number.NaN;
-  let [difference, norm] = [0, 0];
-  for (let index = 0; index < expected.length; index++) {
-    difference += ((found[index] ?? Number.NaN) - (expected[index] ?? Number.NaN)) ** 2;
-    norm += (expected[index] ?? Number.NaN) ** 2;
-  }
-  return Number(Math.sqrt(difference / norm).toPrecision(3));
 }

@@ -24,9 +24,9 @@ MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-def features(p, shape, images):
-    """Normalised images [B,3,H,W] -> L2-normalised features [B,E], as CLIPVisionModelWithProjection."""
-    batch, width, heads = images.shape[0], shape["hiddenSize"], shape["heads"]
+def layers(p, shape):
+    """LayerNorm and linear layers by the names of their parameters, and [B,T,D] cut into heads [B,N,T,D/N]."""
+    width, heads = shape["hiddenSize"], shape["heads"]
 
     def norm(x, name):
         return F.layer_norm(x, (width,), p[f"{name}.weight"], p[f"{name}.bias"], shape["layerNormEpsilon"])
@@ -35,7 +35,15 @@ def features(p, shape, images):
         return F.linear(x, p[f"{name}.weight"], p[f"{name}.bias"])
 
     def split(x):
-        return x.view(batch, -1, heads, width // heads).transpose(1, 2)
+        return x.view(x.shape[0], -1, heads, width // heads).transpose(1, 2)
+
+    return norm, linear, split
+
+
+def features(p, shape, images):
+    """Normalised images [B,3,H,W] -> L2-normalised features [B,E], as CLIPVisionModelWithProjection."""
+    batch, width = images.shape[0], shape["hiddenSize"]
+    norm, linear, split = layers(p, shape)
 
     embeddings = "vision_model.embeddings"
     x = F.conv2d(images, p[f"{embeddings}.patch_embedding.weight"], stride=shape["patchSize"])
@@ -58,16 +66,8 @@ def features(p, shape, images):
 def text_features(p, shape, texts):
     """Words [B,T,D] in place of their table, masks [B,T] and [B,1,1,T] (added to scores) -> unit means [B,E], as BertModel."""
     mask, unseen = texts
-    batch, width, heads = mask.shape[0], shape["hiddenSize"], shape["heads"]
-
-    def norm(x, name):
-        return F.layer_norm(x, (width,), p[f"{name}.weight"], p[f"{name}.bias"], shape["layerNormEpsilon"])
-
-    def linear(x, name):
-        return F.linear(x, p[f"{name}.weight"], p[f"{name}.bias"])
-
-    def split(x):
-        return x.view(batch, -1, heads, width // heads).transpose(1, 2)
+    batch, width = mask.shape[0], shape["hiddenSize"]
+    norm, linear, split = layers(p, shape)
 
     positions = p["embeddings.position_embeddings.weight"][: mask.shape[1]]
     x = p[WORDS] + positions + p["embeddings.token_type_embeddings.weight"][0]

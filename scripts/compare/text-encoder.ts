@@ -2,17 +2,16 @@
  * `compare text-encoder`: features of 200 texts by a sentence encoder of yours, from one word to more than it takes, by transformers,
  * sentence-transformers (`text-encoders.py`) and us. Tokens are transformers', so that it is the model that is compared.
  */
-import { execFileSync } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { availableParallelism, tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { basename, join, resolve } from "node:path";
 import type { CommandModule } from "yargs";
 import { z } from "zod";
 import { openCheckpoint } from "../../dist/checkpoint/checkpoint.js";
-import { createOnnxEngine } from "../../dist/engine/onnx-engine.js";
-import { findPython } from "./find-python.js";
+import { engineBesidePython } from "./engine-beside-python.js";
 import { finish } from "./finish.js";
 import { featuresOf, openTextModel } from "./our-text-model.js";
+import { relativeError } from "./relative-error.js";
 
 const SCRIPT = join(import.meta.dirname, "text-encoders.py");
 /** What is asked: of the norm of all features, and of each text's. */
@@ -39,17 +38,16 @@ export const textEncoderCommand: CommandModule<object, Arguments> = {
 };
 
 async function compare({ python: asked, model: path, threads }: Arguments) {
-  const python = findPython(asked, {
+  const needs = {
+    asked,
     modules: ["torch", "transformers", "sentence_transformers", "safetensors"],
     packages: ["torch", "transformers", "sentence-transformers", "safetensors"],
     target: "text-encoder",
-  });
+    threads,
+  };
   const model = resolve(path);
-  const folder = await mkdtemp(join(tmpdir(), "adamerge-compare-"));
-  const engine = createOnnxEngine({ provider: "cpu", threads });
-  try {
-    const env = { ...process.env, OMP_NUM_THREADS: String(threads), HF_HUB_OFFLINE: "1" };
-    execFileSync(python.command, [SCRIPT, "features", folder, model], { stdio: ["ignore", "inherit", "inherit"], env });
+  return engineBesidePython(needs, async ({ engine, folder, versions, python }) => {
+    python([SCRIPT, "features", folder, model]);
     const texts = tokensSchema.parse(JSON.parse(await readFile(join(folder, "tokens.json"), "utf8")));
     const opened = await openTextModel(model, { pooling: "mean", normalized: true });
     const found = await featuresOf(engine, opened, texts);
@@ -69,7 +67,7 @@ async function compare({ python: asked, model: path, threads }: Arguments) {
       what: "features of texts by transformers and sentence-transformers and by us; errors relative to the features' norm",
       command: `npm run compare -- text-encoder --python PYTHON --model ${basename(model)} --threads ${threads}`,
       date: new Date().toISOString().slice(0, 10),
-      versions: python.versions,
+      versions,
       texts: texts.length,
       tokens: {
         least: Math.min(...texts.map(({ length }) => length)),
@@ -80,23 +78,13 @@ async function compare({ python: asked, model: path, threads }: Arguments) {
       asked_at_most: MOST,
       as_asked: Object.values(errors).every(({ worst_text }) => worst_text < MOST),
     };
-  } finally {
-    await engine.close();
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 /** Of all values together, and the worst of the rows. */
 function relativeErrors(a: Float32Array, b: Float32Array, width: number): { all: number; worst_text: number } {
   if (a.length !== b.length) throw new Error(`${a.length} values beside ${b.length}`);
-  const error = (from: number, to: number): number => {
-    let [difference, norm] = [0, 0];
-    for (let index = from; index < to; index++) {
-      difference += ((a[index] ?? Number.NaN) - (b[index] ?? Number.NaN)) ** 2;
-      norm += (b[index] ?? 0) ** 2;
-    }
-    return Math.sqrt(difference / norm);
-  };
+  const error = (from: number, to: number): number => relativeError(a.subarray(from, to), b.subarray(from, to));
   const rows = Array.from({ length: b.length / width }, (_, row) => error(row * width, (row + 1) * width));
   return { all: error(0, b.length), worst_text: Math.max(...rows) };
 }

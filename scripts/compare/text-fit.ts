@@ -2,16 +2,14 @@
  * `compare text-fit`: Adam steps on layer-wise coefficients of a BERT of yours with three experts that the script fine-tunes, by a PyTorch loop
  * (`text-encoders.py`, in float32 and float64) and by us, on the same texts. N tensors, K experts, T tokens.
  */
-import { execFileSync } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { availableParallelism, tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { basename, join, resolve } from "node:path";
 import type { CommandModule } from "yargs";
 import { z } from "zod";
 import { buildBundle } from "../../dist/checkpoint/build-bundle.js";
 import type { Bundle } from "../../dist/checkpoint/bundle.js";
 import { openCheckpoint } from "../../dist/checkpoint/checkpoint.js";
-import { createOnnxEngine } from "../../dist/engine/onnx-engine.js";
 import type { Engine } from "../../dist/engine/program.js";
 import type { Model } from "../../dist/model/family.js";
 import type { Head } from "../../dist/model/heads.js";
@@ -24,9 +22,10 @@ import {
   stepProgram,
   stepSources,
 } from "../../dist/optimize/step-program.js";
-import { findPython } from "./find-python.js";
+import { engineBesidePython } from "./engine-beside-python.js";
 import { finish } from "./finish.js";
 import { openTextModel, paddedInputs } from "./our-text-model.js";
+import { relativeError } from "./relative-error.js";
 
 const SCRIPT = join(import.meta.dirname, "text-encoders.py");
 /** What is asked of coefficients, in absolute terms. */
@@ -69,18 +68,11 @@ export const textFitCommand: CommandModule<object, Arguments> = {
 };
 
 async function compare({ python: asked, model: path, steps, threads }: Arguments) {
-  const python = findPython(asked, {
-    modules: ["torch", "transformers", "safetensors"],
-    packages: ["torch", "transformers", "safetensors"],
-    target: "text-fit",
-  });
+  const packages = ["torch", "transformers", "safetensors"];
+  const needs = { asked, modules: packages, packages, target: "text-fit", threads };
   const model = resolve(path);
-  const folder = await mkdtemp(join(tmpdir(), "adamerge-compare-"));
-  const engine = createOnnxEngine({ provider: "cpu", threads });
-  try {
-    const env = { ...process.env, OMP_NUM_THREADS: String(threads), HF_HUB_OFFLINE: "1" };
-    const args = [SCRIPT, "fit", folder, model, String(steps)];
-    execFileSync(python.command, args, { stdio: ["ignore", "inherit", "inherit"], env });
+  return engineBesidePython(needs, async ({ engine, folder, versions, python }) => {
+    python([SCRIPT, "fit", folder, model, String(steps)]);
     const problem = problemSchema.parse(JSON.parse(await readFile(join(folder, "fit.json"), "utf8")));
     const expected = await openCheckpoint(join(folder, "fit.safetensors"));
     const weights = await Promise.all(problem.classes.map((_, k) => expected.readFloat32(`${k}.weight`)));
@@ -94,7 +86,7 @@ async function compare({ python: asked, model: path, steps, threads }: Arguments
           problem,
         ),
         losses: Math.max(...ours.losses.map((loss, index) => Math.abs(loss - (losses[index] ?? Number.NaN)))),
-        gradient_of_first_step: relative(ours.gradient, await expected.readFloat32(`${label}.gradient`)),
+        gradient_of_first_step: relativeError(ours.gradient, await expected.readFloat32(`${label}.gradient`)),
       };
     };
     const [single, double] = [await against("f32"), await against("f64")];
@@ -104,7 +96,7 @@ async function compare({ python: asked, model: path, steps, threads }: Arguments
       what: "layer-wise coefficients of three experts by the entropy of predictions, torch.optim.Adam's and ours; largest absolute differences, after 1, 10, 20, ... steps",
       command: `npm run compare -- text-fit --python PYTHON --model ${basename(model)} --steps ${steps} --threads ${threads}`,
       date: new Date().toISOString().slice(0, 10),
-      versions: python.versions,
+      versions,
       tensors: problem.tensors.length,
       experts: problem.classes.length,
       texts_per_step: problem.batch * problem.classes.length,
@@ -117,10 +109,7 @@ async function compare({ python: asked, model: path, steps, threads }: Arguments
       asked_at_most: MOST,
       as_asked: largest < MOST,
     };
-  } finally {
-    await engine.close();
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 interface Place {
@@ -230,9 +219,4 @@ function largestDifferences(ours: readonly number[], expected: Float32Array, { t
       }
       return most;
     });
-}
-
-function relative(a: Float64Array, b: Float32Array): number {
-  const difference = b.reduce((sum, value, index) => sum + ((a[index] ?? Number.NaN) - value) ** 2, 0);
-  return Math.sqrt(difference / b.reduce((sum, value) => sum + value ** 2, 0));
 }
