@@ -13,7 +13,7 @@ import { parseClipTextConfig } from "../../dist/model/clip/config.js";
 import { clipTextTensors, tokenTable } from "../../dist/model/clip/text.js";
 import { writeFileAtomic } from "../../dist/runtime/atomic-file.js";
 import { createRng } from "../../dist/runtime/rng.js";
-import { hubParquet } from "../suite/hub-parquet.js";
+import { hubParquet } from "../suite/mini8/hub-parquet.js";
 import { SHAPES, type ShapeName } from "./shapes.js";
 
 const TOKENIZER = join(import.meta.dirname, "..", "..", "test", "conformance", "clip-tokenizer");

@@ -4,7 +4,7 @@
  * type that no training image shows.
  */
 import { createCanvas } from "@napi-rs/canvas";
-import { createRng, type Rng } from "../../src/runtime/rng.js";
+import { createRng, type Rng } from "../../../src/runtime/rng.js";
 import { checkPools, DIGIT_FAMILIES } from "./font-families.js";
 import { type Drawable, dealFamilies, type Forms, pick, readForms } from "./glyph-collections.js";
 import { drawColours, withoutAlpha } from "./glyphs.js";

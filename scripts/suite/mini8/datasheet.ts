@@ -3,9 +3,9 @@
  * the task vectors, beside CLIP's published values where there are any.
  */
 import { join } from "node:path";
-import type { Engine } from "../../dist/index.js";
+import type { Engine } from "../../../dist/index.js";
+import { along, cosine, depthProfile, norm, taskVector, type Weights } from "../task-vector-measures.js";
 import { createJudge, type Judge } from "./judge.js";
-import { along, cosine, depthProfile, norm, taskVector, type Weights } from "./task-vector-measures.js";
 import { loadTower, type Tower } from "./towers.js";
 
 export interface TowerFacts {

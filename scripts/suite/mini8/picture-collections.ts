@@ -6,8 +6,8 @@ import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import sharp from "sharp";
-import { DataError } from "../../src/errors.js";
-import { createRng, permutation, type Rng } from "../../src/runtime/rng.js";
+import { DataError } from "../../../src/errors.js";
+import { createRng, permutation, type Rng } from "../../../src/runtime/rng.js";
 import { drawIcon, readIconSet } from "./icon-sets.js";
 import { DATA_SEED, IMAGE_BYTES, IMAGE_SIDE, type ImageCollection, type LabelledImage } from "./labelled-images.js";
 

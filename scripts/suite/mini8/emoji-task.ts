@@ -7,8 +7,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { DataError } from "../../src/errors.js";
-import { createRng, permutation } from "../../src/runtime/rng.js";
+import { DataError } from "../../../src/errors.js";
+import { createRng, permutation } from "../../../src/runtime/rng.js";
 import { drawIcon, type IconSet, readIconSet } from "./icon-sets.js";
 import { DATA_SEED, IMAGE_SIDE, type LabelledImage } from "./labelled-images.js";
 import { SPARE_FRACTION, SPLIT_SIZES, type TaskSplits } from "./splits.js";

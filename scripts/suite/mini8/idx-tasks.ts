@@ -8,8 +8,8 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { DataError } from "../../src/errors.js";
-import { createRng, permutation } from "../../src/runtime/rng.js";
+import { DataError } from "../../../src/errors.js";
+import { createRng, permutation } from "../../../src/runtime/rng.js";
 import { DATA_SEED, IMAGE_BYTES, IMAGE_SIDE, type LabelledImage } from "./labelled-images.js";
 import { SPARE_FRACTION, SPLIT_SIZES, type TaskSplits } from "./splits.js";
 

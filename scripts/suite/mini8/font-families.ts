@@ -3,7 +3,7 @@
  * Roboto Mono are both for pretraining); `checkPools` says so. Left out: families whose capitals are no letters (bar
  * codes, icons), and large East Asian ones.
  */
-import { DataError } from "../../src/errors.js";
+import { DataError } from "../../../src/errors.js";
 
 const split = (names: string): readonly string[] => names.split(" ");
 

@@ -5,10 +5,10 @@
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { exampleBatches } from "../../dist/data/batches.js";
-import { openDataset } from "../../dist/data/dataset.js";
-import { requireLabels } from "../../dist/data/examples.js";
-import { parsePreprocessing } from "../../dist/data/image/preprocessing.js";
+import { exampleBatches } from "../../../dist/data/batches.js";
+import { openDataset } from "../../../dist/data/dataset.js";
+import { requireLabels } from "../../../dist/data/examples.js";
+import { parsePreprocessing } from "../../../dist/data/image/preprocessing.js";
 import {
   clipVisionModel,
   createClassifier,
@@ -17,7 +17,7 @@ import {
   type LabelledExamples,
   loadHead,
   loadPixels,
-} from "../../dist/index.js";
+} from "../../../dist/index.js";
 import { NORMALIZATION, type Tower } from "./towers.js";
 
 const BATCH = 100;

@@ -3,7 +3,7 @@
  * as a whole. Layout: float64 [4] (format, step, seconds so far, smoothed loss), then parameters, means and mean squares.
  */
 import { readFile, rm } from "node:fs/promises";
-import { writeFileAtomic } from "../../src/runtime/atomic-file.js";
+import { writeFileAtomic } from "../../../src/runtime/atomic-file.js";
 
 const FORMAT = 1;
 const HEADER = 4;

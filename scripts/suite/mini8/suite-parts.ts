@@ -5,14 +5,14 @@
 import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createRng, type Engine, openCheckpoint, writeSafetensors } from "../../dist/index.js";
-import { writeFileAtomic } from "../../src/runtime/atomic-file.js";
+import { createRng, type Engine, openCheckpoint, writeSafetensors } from "../../../dist/index.js";
+import { writeFileAtomic } from "../../../src/runtime/atomic-file.js";
+import type { SuiteRecord } from "../suite-record.js";
 import { type Anchors, makeAnchors } from "./anchors.js";
 import { chooseLogitScale, entropyShare } from "./logit-scale.js";
 import { classPrototypes, drawImages, towerFeatures } from "./prototypes.js";
 import { type RawPixels, readRawPixels } from "./raw-pixels.js";
 import { EXPERTS, isMirrored, MULTITASK, PRETRAINING, PROTOTYPE_IMAGES, SEED } from "./suite-plan.js";
-import type { SuiteRecord } from "./suite-record.js";
 import { initialWeights, loadTower, saveTower, type Tower } from "./towers.js";
 import { fineTune, type TrainHead, type TrainSettings, type TrainTask } from "./train.js";
 

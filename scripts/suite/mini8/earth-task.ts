@@ -7,8 +7,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
-import { DataError } from "../../src/errors.js";
-import { createRng, permutation, type Rng } from "../../src/runtime/rng.js";
+import { DataError } from "../../../src/errors.js";
+import { createRng, permutation, type Rng } from "../../../src/runtime/rng.js";
 import { classOf, EARTH_CLASSES } from "./earth-classes.js";
 import { DATA_SEED, IMAGE_BYTES, IMAGE_SIDE, type LabelledImage } from "./labelled-images.js";
 import { SHIPPED_SPLITS, type ShippedSplit, SPARE_FRACTION, SPLIT_SIZES, type TaskSplits } from "./splits.js";

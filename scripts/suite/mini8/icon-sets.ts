@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import sharp from "sharp";
 import { z } from "zod";
-import { DataError } from "../../src/errors.js";
+import { DataError } from "../../../src/errors.js";
 
 const boxSchema = z.object({
   left: z.number().optional(),

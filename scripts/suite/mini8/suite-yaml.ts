@@ -1,7 +1,7 @@
 /** The suite.yaml files of mini8: the suite itself, its second expert seed, its second tower, the hard variant, the unseen tasks. */
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { writeFileAtomic } from "../../src/runtime/atomic-file.js";
+import { writeFileAtomic } from "../../../src/runtime/atomic-file.js";
 import { HARD, SUITE, TASKS, type TaskPlan, UNSEEN } from "./suite-plan.js";
 
 export interface SuiteFiles {

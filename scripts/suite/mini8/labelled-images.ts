@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { writeFileAtomic } from "../../src/runtime/atomic-file.js";
+import { writeFileAtomic } from "../../../src/runtime/atomic-file.js";
 
 export const IMAGE_SIDE = 32;
 export const IMAGE_BYTES = IMAGE_SIDE * IMAGE_SIDE * 3;

@@ -2,8 +2,14 @@
  * Heads as class prototypes: the mean feature of each class minus the mean of all classes, normalised. B images, E features,
  * C classes.
  */
-import { type ClipVisionConfig, clipVisionModel, createClassifier, type Engine, type Head } from "../../dist/index.js";
-import { createRng, permutation } from "../../src/runtime/rng.js";
+import {
+  type ClipVisionConfig,
+  clipVisionModel,
+  createClassifier,
+  type Engine,
+  type Head,
+} from "../../../dist/index.js";
+import { createRng, permutation } from "../../../src/runtime/rng.js";
 import type { RawPixels } from "./raw-pixels.js";
 import { NORMALIZATION } from "./towers.js";
 

@@ -7,8 +7,8 @@ import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import sharp from "sharp";
-import { DataError } from "../../src/errors.js";
-import { createRng, type Rng } from "../../src/runtime/rng.js";
+import { DataError } from "../../../src/errors.js";
+import { createRng, type Rng } from "../../../src/runtime/rng.js";
 import {
   DATA_SEED,
   IMAGE_BYTES,

@@ -7,8 +7,8 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createCanvas, Path2D } from "@napi-rs/canvas";
 import { create, type Font } from "fontkit";
-import { DataError } from "../../src/errors.js";
-import type { Rng } from "../../src/runtime/rng.js";
+import { DataError } from "../../../src/errors.js";
+import type { Rng } from "../../../src/runtime/rng.js";
 import { IMAGE_SIDE } from "./labelled-images.js";
 
 /** A character's outline in font units, y upwards. */

@@ -2,8 +2,8 @@
  * What is drawn from fonts, one character an image: the tasks `letters`, `thai` and `hebrew`, split by whole family, and the
  * pretraining alphabets (other scripts, from other families).
  */
-import { DataError } from "../../src/errors.js";
-import { createRng, permutation, type Rng } from "../../src/runtime/rng.js";
+import { DataError } from "../../../src/errors.js";
+import { createRng, permutation, type Rng } from "../../../src/runtime/rng.js";
 import {
   checkPools,
   GLYPH_FAMILIES,
