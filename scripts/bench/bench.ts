@@ -1,5 +1,6 @@
 /** `npm run bench -- <what>`: the measurements behind every claim about speed and memory. Each is a command of its own. */
 import yargs from "yargs";
+import { buildsCommand } from "./builds.js";
 import { bundleCommand } from "./bundle.js";
 import { fitCommand } from "./fit.js";
 import { memoryCommand } from "./memory.js";
@@ -18,6 +19,7 @@ await yargs(process.argv.slice(2))
   .command(mergeCommand)
   .command(sweepCommand)
   .command(bundleCommand)
+  .command(buildsCommand)
   .demandCommand(1, "Name what to measure.")
   .strict()
   .help()

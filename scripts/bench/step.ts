@@ -2,11 +2,11 @@
  * `bench step`: one layer-wise step over K task vectors, ours against PyTorch, taking turns in one run. What is measured beside
  * the step: the machine's own limit for its matrix products, memory, start-up, evaluation, and where our time goes.
  */
-import { execFileSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import type { CommandModule } from "yargs";
+import { commitOf } from "./commit.js";
 import { type Peer, startPeer } from "./peer.js";
 import { median, round } from "./statistics.js";
 import { makeProblem, type Problem } from "./synthetic-problem.js";
@@ -139,7 +139,12 @@ async function alternate(options: Sized, ours: Peer, torch: Peer): Promise<Recor
   return {
     command: `npm run bench -- step --model ${options.model}${options.folder === undefined ? "" : " --folder MODEL"} --python PYTHON`,
     what: "one layer-wise AdaMerging step: merge, forward, entropy, gradient of lambda, Adam",
-    machine: { cpu: cpus()[0]?.model, cores: availableParallelism(), node: process.version, commit: commit() },
+    machine: {
+      cpu: cpus()[0]?.model,
+      cores: availableParallelism(),
+      node: process.version,
+      commit: commitOf(import.meta.dirname),
+    },
     options: { ...shownOptions(options), steps_per_round: count },
     torch: {
       version: openedTorch.torch,
@@ -205,8 +210,4 @@ async function msOf(peer: Peer, request: Readonly<Record<string, unknown>>): Pro
 
 function mebibytes(bytes: number): number {
   return Math.round(bytes / 2 ** 20);
-}
-
-function commit(): string {
-  return execFileSync("git", ["describe", "--always", "--dirty"], { encoding: "utf8" }).trim();
 }
