@@ -32,25 +32,20 @@ export const norm = (vector: Vector): number => Math.sqrt(dot(vector, vector));
 
 export const cosine = (a: Vector, b: Vector): number => dot(a, b) / (norm(a) * norm(b));
 
-/** ||tau_l|| / ||theta0_l|| of the embeddings, of each block and of what follows the blocks (post norm and projection). */
-export function depthProfile(base: Weights, vector: Vector): { readonly part: string; readonly ratio: number }[] {
+/** ||tau_l|| / ||theta0_l|| of each part in depth that `partOf` names for a tensor; the base's tensors are in forward order. */
+export function depthProfile(
+  base: Weights,
+  vector: Vector,
+  partOf: (tensor: string) => string,
+): { readonly part: string; readonly ratio: number }[] {
   const parts = new Map<string, string[]>();
   for (const name of base.keys()) {
-    const block = /layers\.(\d+)\./.exec(name)?.[1];
-    const part =
-      block !== undefined ? `block ${block}` : /embeddings|pre_layrnorm/.test(name) ? "embeddings" : "projection";
+    const part = partOf(name);
     parts.set(part, [...(parts.get(part) ?? []), name]);
   }
   const only = (from: Vector, names: readonly string[]): Vector =>
     new Map(names.map((name) => [name, from.get(name) ?? []]));
-  return [...parts]
-    .map(([part, names]) => ({ part, ratio: norm(only(vector, names)) / norm(only(base, names)) }))
-    .sort((a, b) => order(a.part) - order(b.part));
-}
-
-function order(part: string): number {
-  if (part === "embeddings") return -1;
-  return part.startsWith("block ") ? Number(part.slice(6)) : Number.POSITIVE_INFINITY;
+  return [...parts].map(([part, names]) => ({ part, ratio: norm(only(vector, names)) / norm(only(base, names)) }));
 }
 
 /** base + alpha * tau in float32, as a merge makes it. */

@@ -8,21 +8,26 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { cp, mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createEngine, type Engine } from "../../../dist/index.js";
+import { clipVisionModel, createEngine, type Engine, type ModelTensor } from "../../../dist/index.js";
 import { writeFileAtomic } from "../../../src/runtime/atomic-file.js";
+import { measureTower, type TowerFacts } from "../datasheet.js";
+import { datasheetText } from "../datasheet-text.js";
+import { createJudge, type Judge } from "../judge.js";
 import { SuiteRecord } from "../suite-record.js";
-import { measureTower, type TowerFacts } from "./datasheet.js";
-import { datasheetText } from "./datasheet-text.js";
+import { judgedTasks } from "./judged-tasks.js";
 import { makeData } from "./make-data.js";
-import { makeBase, makeExpert, makeHeads, makeMultitask, type Workshop } from "./suite-parts.js";
+import { keptLogitScale, makeBase, makeExpert, makeHeads, makeMultitask, type Workshop } from "./suite-parts.js";
 import { EXPERTS, HARD, SUITE, TASKS, TOWERS, UNSEEN } from "./suite-plan.js";
 import { writeSuiteFiles } from "./suite-yaml.js";
-import { towerOf } from "./towers.js";
+import { loadTower, NORMALIZATION, towerOf } from "./towers.js";
 
 const SUITE_DIR = join(import.meta.dirname, "..", "..", "..", "datasets", SUITE);
 const WORK_DIR = join(import.meta.dirname, "..", ".work", SUITE);
 const PIXELS_DIR = join(WORK_DIR, "pixels");
 const RECORD_PATH = join(SUITE_DIR, "record.json");
+
+const DECISIONS =
+  "Nothing here depends on a merging method: what was changed while the suite grew (more pretraining, anchors, a longer multi-task training) was decided by these measures.";
 
 const log = (line: string): void => {
   process.stderr.write(`${line}\n`);
@@ -110,25 +115,48 @@ async function readClasses(): Promise<Map<string, string[]>> {
   return classes;
 }
 
+async function measure(engine: Engine, directory: string, logitScale: number): Promise<TowerFacts> {
+  const size = TOWERS.find((tower) => tower.directory === directory)?.size;
+  if (size === undefined) throw new Error(`no tower in ${directory}`);
+  const { config } = towerOf(size);
+  const towerDir = join(SUITE_DIR, directory);
+  const model = clipVisionModel(config, NORMALIZATION);
+  const judge = async (split: string): Promise<Judge> => {
+    const { featureSize } = model;
+    const options = { suiteDir: SUITE_DIR, towerDir, featureSize, tasks: names, split, logitScale };
+    return createJudge(engine, model, await judgedTasks(options));
+  };
+  const judges = { val: await judge("val"), test: await judge("test") };
+  // What follows the blocks is CLIP's post norm and projection.
+  const partOf = ({ block, part }: ModelTensor): string =>
+    block !== undefined ? `block ${block}` : part === "embeddings" ? part : "projection";
+  const parts = new Map(model.tensors.map((tensor) => [tensor.name, partOf(tensor)]));
+  const facts = await measureTower({
+    judges,
+    load: (path) => loadTower(join(towerDir, path), config),
+    partOf: (tensor) => parts.get(tensor) ?? "",
+    logitScale,
+    tasks: names,
+    seeds: directory === "" ? EXPERTS.seeds.map(expertsOf) : [expertsOf(1)],
+    hasMultitask: directory === "",
+    log,
+  });
+  await judges.val.close();
+  await judges.test.close();
+  return facts;
+}
+
 async function writeDatasheet(engine: Engine, logitScales: ReadonlyMap<string, number>): Promise<void> {
   const towers: Record<string, TowerFacts> = {};
-  for (const { directory, size } of TOWERS) {
-    towers[directory] = await measureTower({
-      engine,
-      suiteDir: SUITE_DIR,
-      towerDir: join(SUITE_DIR, directory),
-      tower: towerOf(size),
-      logitScale: logitScales.get(directory) ?? 1,
-      tasks: names,
-      seeds: directory === "" ? EXPERTS.seeds.map(expertsOf) : [expertsOf(1)],
-      hasMultitask: directory === "",
-      log,
-    });
-  }
+  for (const { directory } of TOWERS)
+    towers[directory] = await measure(engine, directory, logitScales.get(directory) ?? 1);
   const classes = Object.fromEntries([...(await readClasses())].map(([task, list]) => [task, list.length]));
   const facts = { tasks: names, classes, towers };
   await writeFileAtomic(join(SUITE_DIR, "datasheet.json"), `${JSON.stringify(facts, undefined, 1)}\n`);
-  await writeFileAtomic(join(SUITE_DIR, "DATASHEET.md"), datasheetText(facts));
+  await writeFileAtomic(
+    join(SUITE_DIR, "DATASHEET.md"),
+    datasheetText({ suite: SUITE, decisions: DECISIONS, ...facts }),
+  );
   for (const [tower, { accuracyTest }] of Object.entries(towers))
     for (const [model, accuracies] of Object.entries(accuracyTest)) {
       const values = Object.values(accuracies);
@@ -136,9 +164,21 @@ async function writeDatasheet(engine: Engine, logitScales: ReadonlyMap<string, n
     }
 }
 
-/** The whole suite, or its data alone where `part` is "data". */
+/** The datasheet of a suite that is there. */
+async function measureAgain(): Promise<void> {
+  const { engine, reason } = await createEngine({ engine: "onnx", device: "cpu", threads: 0 });
+  log(reason);
+  const logitScales = new Map<string, number>();
+  for (const { directory } of TOWERS) logitScales.set(directory, await keptLogitScale(join(SUITE_DIR, directory)));
+  await writeDatasheet(engine, logitScales);
+  await engine.close();
+}
+
+/** The whole suite, or one part of it: its data, or its datasheet. */
 export async function makeMini8(part: string | undefined): Promise<void> {
   await mkdir(SUITE_DIR, { recursive: true });
-  if (part === "data") await makeData(SUITE_DIR, WORK_DIR, log);
-  else await makeSuite();
+  if (part === undefined) await makeSuite();
+  else if (part === "data") await makeData(SUITE_DIR, WORK_DIR, log);
+  else if (part === "datasheet") await measureAgain();
+  else throw new Error(`npm run suite -- mini8 <part>: expected data or datasheet, found ${part}`);
 }

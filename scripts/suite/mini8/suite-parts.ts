@@ -31,6 +31,7 @@ export interface Workshop {
   readonly log: (line: string) => void;
 }
 
+const SCALE_FILE = "logit-scale.json";
 /** Entropy shares are recorded at these scales, to show what the chosen one does. */
 const SHOWN_SCALES = [1, 2, 5, 10, 20, 50, 100];
 
@@ -112,8 +113,8 @@ export async function makeHeads(
   unseen: readonly string[],
 ): Promise<number> {
   const folder = join(workshop.directory, "heads");
-  const scalePath = join(folder, "logit-scale.json");
-  if (existsSync(scalePath)) return Number(JSON.parse(await readFile(scalePath, "utf8")).scale);
+  const scalePath = join(folder, SCALE_FILE);
+  if (existsSync(scalePath)) return keptLogitScale(workshop.directory);
   await mkdir(folder, { recursive: true });
   const { engine, tower, pixelsDir, log } = workshop;
   const weights = await loadBase(workshop);
@@ -141,6 +142,11 @@ export async function makeHeads(
   await writeFileAtomic(scalePath, `${JSON.stringify(text, undefined, 2)}\n`);
   log(`${workshop.prefix}heads: logit scale ${scale}`);
   return scale;
+}
+
+/** The scale that the heads of a tower's directory were made with. */
+export async function keptLogitScale(directory: string): Promise<number> {
+  return Number(JSON.parse(await readFile(join(directory, "heads", SCALE_FILE), "utf8")).scale);
 }
 
 async function readHead(workshop: Workshop, task: string): Promise<TrainHead> {

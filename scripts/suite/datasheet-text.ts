@@ -1,49 +1,57 @@
-/** DATASHEET.md of the suite, from the measures in datasheet.json and CLIP's published values. */
+/** DATASHEET.md of a suite, from the measures in datasheet.json and CLIP's published values. */
 import { PATH_ALPHAS, type TowerFacts } from "./datasheet.js";
 
 /** ViT-B/32, average of the eight tasks in percent: Yang et al. 2024 (arXiv:2310.02575), table 1. */
 const CLIP = { pretrained: 48.0, individual: 90.5, multitask: 88.9 } as const;
 
 export interface DatasheetFacts {
+  /** Its name. */
+  readonly suite: string;
+  /** What was decided by these measures while the suite was made, in a sentence or two. */
+  readonly decisions: string;
   readonly tasks: readonly string[];
   readonly classes: Readonly<Record<string, number>>;
   /** By directory of the tower, "" for the suite's own. */
   readonly towers: Readonly<Record<string, TowerFacts>>;
 }
 
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+export const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;
 
-function table(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
+/** A Markdown table with numbers on the right. */
+export function table(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
   return [line(header), line(header.map((_, index) => (index === 0 ? "---" : "---:"))), ...rows.map(line), ""];
 }
 
-/** The whole text. */
-export function datasheetText({ tasks, classes, towers }: DatasheetFacts): string {
+/** The whole text; `sections` are lines behind the comparison with CLIP. */
+export function datasheetText(facts: DatasheetFacts, sections: readonly string[] = []): string {
+  const { suite, decisions, tasks, classes, towers } = facts;
   const main = towers[""];
   if (main === undefined) throw new Error("datasheet: no facts of the suite's own tower");
   const lines = [
-    "# Datasheet of mini8",
+    `# Datasheet of ${suite}`,
     "",
-    "Made by `npm run suite -- mini8`; the numbers are in `datasheet.json`, settings, times and hashes in `record.json`.",
-    "Nothing here depends on a merging method: what was changed while the suite grew (more pretraining, anchors, a longer multi-task training) was decided by these measures.",
+    `Made by \`npm run suite -- ${suite}\`; the numbers are in \`datasheet.json\`, settings, times and hashes in \`record.json\`.`,
+    decisions,
     "",
     "## What stands beside CLIP ViT-B/32",
     "",
-    ...besideClip(main),
+    ...besideClip(suite, main),
+    ...sections,
   ];
   for (const [directory, facts] of Object.entries(towers))
     lines.push(...towerText(directory === "" ? "Tower" : `Tower \`${directory}\``, tasks, classes, facts));
   return `${lines.join("\n").trimEnd()}\n`;
 }
 
-function besideClip(facts: TowerFacts): string[] {
+function besideClip(suite: string, facts: TowerFacts): string[] {
   const average = (model: string): string => mean(Object.values(facts.accuracyTest[model] ?? {})).toFixed(1);
   const off = facts.cosines.flatMap((row, i) => row.filter((_, j) => j > i));
   const ratios = Object.values(facts.normRatio.experts ?? {});
   return [
     ...table(
-      ["", "mini8", "CLIP ViT-B/32"],
+      ["", suite, "CLIP ViT-B/32"],
       [
         ["pretrained, average accuracy on test (%)", average("pretrained"), CLIP.pretrained.toFixed(1)],
         ["individual experts", average("experts"), CLIP.individual.toFixed(1)],

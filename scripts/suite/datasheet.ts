@@ -1,12 +1,10 @@
 /**
- * The datasheet of a suite: what its models are, measured without any merging method. Accuracies, loss between base and expert, geometry of
- * the task vectors, beside CLIP's published values where there are any.
+ * What a suite's models are, measured for its datasheet without any merging method: accuracies, loss between base and expert, geometry of the
+ * task vectors.
  */
 import { join } from "node:path";
-import type { Engine } from "../../../dist/index.js";
-import { along, cosine, depthProfile, norm, taskVector, type Weights } from "../task-vector-measures.js";
-import { createJudge, type Judge } from "./judge.js";
-import { loadTower, type Tower } from "./towers.js";
+import type { Judge } from "./judge.js";
+import { along, cosine, depthProfile, norm, taskVector, type Weights } from "./task-vector-measures.js";
 
 export interface TowerFacts {
   readonly parameters: number;
@@ -29,11 +27,12 @@ export interface TowerFacts {
 
 export const PATH_ALPHAS = [0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1];
 
-export interface DatasheetOptions {
-  readonly engine: Engine;
-  readonly suiteDir: string;
-  readonly towerDir: string;
-  readonly tower: Tower;
+export interface MeasureOptions {
+  readonly judges: { readonly val: Judge; readonly test: Judge };
+  /** A model's weights by its place in the suite's folder, such as `base` or `experts/mnist`. */
+  readonly load: (path: string) => Promise<Weights>;
+  /** The part of the model's depth that a tensor is in: "block 3". */
+  readonly partOf: (tensor: string) => string;
   readonly logitScale: number;
   readonly tasks: readonly string[];
   /** Directory names of the expert seeds, such as `experts`. */
@@ -45,9 +44,8 @@ export interface DatasheetOptions {
 const round = (value: number, digits = 4): number => Number(value.toFixed(digits));
 
 /** Measures one tower with all its models. */
-export async function measureTower(options: DatasheetOptions): Promise<TowerFacts> {
-  const { engine, tower, towerDir, tasks, seeds, log } = options;
-  const load = (path: string): Promise<Weights> => loadTower(join(towerDir, path), tower.config);
+export async function measureTower(options: MeasureOptions): Promise<TowerFacts> {
+  const { judges, load, tasks, seeds, log } = options;
   const base = await load("base");
   const facts: TowerFacts = {
     parameters: [...base.values()].reduce((sum, values) => sum + values.length, 0),
@@ -55,8 +53,7 @@ export async function measureTower(options: DatasheetOptions): Promise<TowerFact
     ...{ accuracyTest: {}, accuracyVal: {}, entropyShareTest: {}, normRatio: {}, cosines: [] },
     ...{ seedCosines: {}, depth: {}, paths: {} },
   };
-  const test = await createJudge(engine, { ...options, split: "test" });
-  const val = await createJudge(engine, { ...options, split: "val" });
+  const { val, test } = judges;
   const judgeAll = async (model: string, weightsOf: (task: string) => Promise<Weights>, all: boolean) => {
     log(`datasheet: ${model}`);
     const [accuracyTest, accuracyVal, entropyShare]: Record<string, number>[] = [{}, {}, {}];
@@ -77,10 +74,8 @@ export async function measureTower(options: DatasheetOptions): Promise<TowerFact
     const multitask = await load("multitask");
     await judgeAll("multitask", async () => multitask, true);
   }
-  await measureVectors(options, base, load, facts);
+  await measureVectors(options, base, facts);
   await measurePaths(tasks, base, (task) => load(join(seeds[0] ?? "", task)), val, facts);
-  await test.close();
-  await val.close();
   return facts;
 }
 
@@ -89,9 +84,8 @@ async function setBoth(judges: readonly Judge[], weights: Weights): Promise<void
 }
 
 async function measureVectors(
-  { tasks, seeds }: DatasheetOptions,
+  { tasks, seeds, load, partOf }: MeasureOptions,
   base: Weights,
-  load: (path: string) => Promise<Weights>,
   facts: TowerFacts,
 ): Promise<void> {
   const baseNorm = norm(base);
@@ -108,7 +102,9 @@ async function measureVectors(
   for (const [index, task] of tasks.entries()) {
     const vector = first[index] ?? new Map();
     facts.cosines.push(first.map((other) => round(cosine(vector, other), 3)));
-    facts.depth[task] = Object.fromEntries(depthProfile(base, vector).map(({ part, ratio }) => [part, round(ratio)]));
+    facts.depth[task] = Object.fromEntries(
+      depthProfile(base, vector, partOf).map(({ part, ratio }) => [part, round(ratio)]),
+    );
     const twin = second?.[index];
     if (twin !== undefined) facts.seedCosines[task] = round(cosine(vector, twin), 3);
   }
