@@ -2,6 +2,7 @@
  * Every failure of an engine, at every moment of its life, reaches whoever waits, and the process goes on: many rounds in processes of their
  * own, since a wrong end takes the process with it now and then only (see engine-failures.mjs). More rounds are in full/failing-starts.test.ts.
  */
+import { randomUUID } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -32,7 +33,7 @@ describe("an engine", () => {
 describe("a session's thread", () => {
   /** A thread of a script, called twice; what both calls came to. */
   async function ending(script: string): Promise<readonly unknown[]> {
-    const file = join(folder, `${Buffer.from(script).toString("hex").slice(0, 60)}.mjs`);
+    const file = join(folder, `${randomUUID()}.mjs`);
     await writeFile(file, script);
     const thread = startSessionThread(pathToFileURL(file));
     const call = () => thread.send({ kind: "release", session: 1 }).catch((error: unknown) => error);

@@ -56,11 +56,15 @@ export function startSessionThread(url: URL): SessionThread {
     else if (reply.kind === "failed") settle(reply.id)?.reject(rebuiltError(reply.name, reply.message));
     else settle(reply.id)?.resolve(reply.outputs);
   });
-  worker.on("error", (error: unknown) => fail(isReady ? deathOf(error) : startFailure(messageOf(error))));
+  // An error comes by a port of its own, now and then ahead of the "ready" that was sent before it. The exit that follows comes last.
+  let thrown: { readonly error: unknown } | undefined;
+  worker.on("error", (error: unknown) => {
+    thrown ??= { error };
+  });
   worker.on("messageerror", (error) => fail(internalError(`a message of the engine's worker: ${error.message}`)));
   worker.on("exit", (code) => {
-    const how = `it ended with exit code ${code}`;
-    fail(isReady ? new NumericError(`the engine's worker thread died: ${how}`) : startFailure(how));
+    const error = thrown === undefined ? new Error(`it ended with exit code ${code}`) : thrown.error;
+    fail(isReady ? deathOf(error) : startFailure(messageOf(error)));
   });
   const call: Send = (request) =>
     new Promise((resolve, reject) => {
