@@ -49,9 +49,10 @@ export function productsWith(
 }
 
 /** The matrix [R, C] with rows and columns exchanged, [C, R]. */
-export function transposed(valuesRC: Float32Array, columns: number): Float32Array {
+export function transposed<T extends Float32Array | Float64Array>(valuesRC: T, columns: number): T;
+export function transposed(valuesRC: Float32Array | Float64Array, columns: number): Float32Array | Float64Array {
   const rows = valuesRC.length / columns;
-  const valuesCR = new Float32Array(valuesRC.length);
+  const valuesCR = new (valuesRC instanceof Float32Array ? Float32Array : Float64Array)(valuesRC.length);
   for (let row = 0; row < rows; row++)
     for (let column = 0; column < columns; column++)
       valuesCR[column * rows + row] = valuesRC[row * columns + column] ?? 0;

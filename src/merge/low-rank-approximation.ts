@@ -1,0 +1,105 @@
+/**
+ * The best approximation of a matrix by one of a given rank, as two factors, B A: its leading singular triples (Eckart and Young 1936), each singular
+ * value in equal parts on both sides. From the eigenvectors of the smaller Gram matrix, in float64: singular values below 1e-8 of the largest are lost in
+ * its rounding. O rows, I columns, R rank, S = min(O, I).
+ */
+import { productsWith, transposed } from "./kernels/products.js";
+import { symmetricEigenvalues } from "./leading-eigenvectors.js";
+
+export interface LowRankFactors {
+  /** [O, R] */
+  readonly b: Float32Array;
+  /** [R, I] */
+  readonly a: Float32Array;
+}
+
+export interface SingularParts {
+  /** [S], descending. */
+  readonly values: Float64Array;
+  /** The best B A of this rank, which is 1 to S. Directions in which the matrix has nothing are zeros in both. */
+  factors(rank: number): LowRankFactors;
+  /** Of the best approximation of this rank: norm of the difference over that of the matrix; 0 for a matrix of zeros. */
+  truncationError(rank: number): number;
+}
+
+/** What of a singular value is rounding of its square: 1e-8 of the largest, for a matrix of some thousand rows. */
+const ROUNDING_OF_SQUARES = 2 ** -52;
+
+/** `matrixOI` is finite. */
+export function singularParts(matrixOI: Float32Array, columns: number): SingularParts {
+  const rows = matrixOI.length / columns;
+  if (rows < columns) {
+    const { values, factors, truncationError } = singularParts(transposed(matrixOI, columns), rows);
+    const exchanged = (rank: number): LowRankFactors => {
+      const { a, b } = factors(rank);
+      return { b: transposed(a, rows), a: transposed(b, rank) };
+    };
+    return { values, factors: exchanged, truncationError };
+  }
+  const gramII = new Float64Array(columns * columns);
+  productsWith(matrixOI, columns, columns, "float64")(transposed(matrixOI, columns), gramII);
+  const { values: squares, leadingVectors } = symmetricEigenvalues(gramII, columns);
+  const least = (squares[0] ?? 0) * columns * ROUNDING_OF_SQUARES;
+  const kept = squares.map((square) => (square > least ? square : 0));
+  return {
+    values: kept.map(Math.sqrt),
+    factors: (rank) => {
+      const own = Math.min(rank, kept.filter((square) => square > 0).length);
+      return factorsOf(matrixOI, rows, columns, leadingVectors(own), rank);
+    },
+    truncationError: (rank) => {
+      const sum = (from: number): number => kept.subarray(from).reduce((total, square) => total + square, 0);
+      const all = sum(0);
+      return all === 0 ? 0 : Math.sqrt(sum(rank) / all);
+    },
+  };
+}
+
+/** B = M V / sqrt(s), A = sqrt(s) V^T with s the lengths of the columns of M V. `vectorsRI`: rows of V^T; those that lack are zeros. */
+function factorsOf(
+  matrixOI: Float32Array,
+  rows: number,
+  columns: number,
+  vectorsRI: Float64Array,
+  rank: number,
+): LowRankFactors {
+  const own = vectorsRI.length / columns;
+  const b = new Float32Array(rows * rank);
+  const a = new Float32Array(rank * columns);
+  if (own === 0) return { b, a };
+  const imagesOR = new Float64Array(rows * own);
+  productsWith(transposed(vectorsRI, columns), rows, own, "float64")(matrixOI, imagesOR);
+  for (let r = 0; r < own; r++) {
+    let squares = 0;
+    for (let o = 0; o < rows; o++) squares += (imagesOR[o * own + r] ?? 0) ** 2;
+    const vectorI = vectorsRI.subarray(r * columns, (r + 1) * columns);
+    const root = Math.sqrt(Math.sqrt(squares)) * signOf(vectorI);
+    for (let o = 0; o < rows; o++) b[o * rank + r] = (imagesOR[o * own + r] ?? 0) / root;
+    for (let i = 0; i < columns; i++) a[r * columns + i] = (vectorI[i] ?? 0) * root;
+  }
+  return { b, a };
+}
+
+/** A singular pair has either sign; here the largest element of its vector on the smaller side is positive, the first of equal ones. */
+function signOf(vector: Float64Array): number {
+  let largest = 0;
+  for (const value of vector) if (Math.abs(value) > Math.abs(largest)) largest = value;
+  return largest < 0 ? -1 : 1;
+}
+
+/** Norm of matrix - B A, and of the matrix. */
+export function factorsError(
+  matrixOI: Float32Array,
+  columns: number,
+  { b, a }: LowRankFactors,
+): { readonly difference: number; readonly norm: number } {
+  const rows = matrixOI.length / columns;
+  const productOI = new Float64Array(matrixOI.length);
+  productsWith(a, rows, columns, "float64")(b, productOI);
+  let [difference, norm] = [0, 0];
+  for (const [index, value] of matrixOI.entries()) {
+    difference += (value - (productOI[index] ?? 0)) ** 2;
+    norm += value ** 2;
+  }
+  return { difference: Math.sqrt(difference), norm: Math.sqrt(norm) };
+}
