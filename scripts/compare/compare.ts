@@ -1,5 +1,6 @@
 /** `npm run compare -- <target>`: our results beside those of software that people use today, on the same inputs. Each target is a command of its own. */
 import yargs from "yargs";
+import { adapterCommand } from "./adapter.js";
 import { clipCommand } from "./clip.js";
 import { fusionbenchCommand } from "./fusionbench.js";
 import { imageEncoderCommand } from "./image-encoder.js";
@@ -14,6 +15,7 @@ await yargs(process.argv.slice(2))
   .usage(
     "$0 <target> --python PYTHON [options]\n\nRuns adamerge and another program on the same inputs and says how far their results lie apart.",
   )
+  .command(adapterCommand)
   .command(clipCommand)
   .command(fusionbenchCommand)
   .command(imageEncoderCommand)

@@ -1,6 +1,6 @@
 /** Our side of the comparisons of text encoders: the model of a folder, and features of texts that are tokens already. B texts, T tokens, E features. */
 import { join } from "node:path";
-import { openCheckpoint } from "../../dist/checkpoint/checkpoint.js";
+import { type Checkpoint, openCheckpoint } from "../../dist/checkpoint/checkpoint.js";
 import type { ExampleValues } from "../../dist/data/examples.js";
 import type { Engine } from "../../dist/engine/program.js";
 import { readSentenceModules } from "../../dist/model/bert/sentence-modules.js";
@@ -43,13 +43,20 @@ export function paddedInputs(
   return new Map([...model.inputs(texts.length, length).keys()].map((name) => [name, all.get(name) ?? mask]));
 }
 
-/** Features [B, E] of texts, each padded to the least of the model's lengths. */
+/** Features [B, E] of texts, each padded to the least of the model's lengths. `base`: has what the checkpoint, an adapter, does not change. */
 export async function featuresOf(
   engine: Engine,
-  { checkpoint, model }: Awaited<ReturnType<typeof openTextModel>>,
+  {
+    checkpoint,
+    model,
+    base = checkpoint,
+  }: Pick<Awaited<ReturnType<typeof openTextModel>>, "model"> & {
+    readonly checkpoint: Checkpoint;
+    readonly base?: Checkpoint;
+  },
   texts: readonly (readonly number[])[],
 ): Promise<Float32Array> {
-  const weights = await modelWeights(checkpoint, checkpoint, model);
+  const weights = await modelWeights(checkpoint, base, model);
   return exampleFeatures(engine, model, weights, {
     kind: "text",
     name: "texts",

@@ -60,7 +60,7 @@ const HARMLESS: ReadonlySet<string> = new Set([
 /** Beginnings of training that leave the base as it is; all others (pissa, olora, corda, loftq, lora_ga) change it before training. */
 const HARMLESS_BEGINNINGS = ["gaussian", "eva", "orthogonal", "mica"];
 /** A name or the end of one. Patterns may be regular expressions for peft, which are not run on what strangers wrote. */
-const PLAIN_PATTERN = /^\^?[\w.]+$/;
+const PLAIN_PATTERN = /^\^?[\w.-]+$/;
 
 export interface AdapterConfig {
   readonly path: string;

@@ -12,9 +12,8 @@ type Shapes = ReadonlyMap<string, { readonly shape: readonly number[] }>;
 const CONV1D_LAYERS = new Set(["c_attn", "q_attn", "c_proj", "c_fc"]);
 
 /**
- * Whether the weight called `name` in the base is [inputs, outputs]. A matrix that is not square says it by its shape;
- * a square one by its neighbours, the nearest first: a bias is as long as the outputs are many. `isFanIn` counts where
- * nothing else tells.
+ * Whether the weight called `name` in the base is [inputs, outputs]. A matrix that is not square says it by the shapes of
+ * its factors; a square one by its neighbours. `isFanIn` counts where nothing else tells.
  */
 export function isTransposed({ a, b, isEmbedding }: Factors, name: string, base: Shapes, isFanIn: boolean): boolean {
   if (isEmbedding) return true;
@@ -23,6 +22,22 @@ export function isTransposed({ a, b, isEmbedding }: Factors, name: string, base:
   const [inputs, outputs] = [a.shape[1], b.shape[0]];
   if (shape.length !== 2 || a.shape.length !== 2 || b.shape.length !== 2) return false;
   if (rows !== columns) return rows === inputs && columns === outputs;
+  return toldByNeighbours(name, base) ?? isFanIn;
+}
+
+/**
+ * The same of a matrix whose factors are not there yet: by its own bias, or its neighbours. [outputs, inputs] where
+ * nothing tells.
+ */
+export function keepsInputsFirst(name: string, base: Shapes): boolean {
+  const [rows, columns] = base.get(name)?.shape ?? [];
+  const bias = base.get(`${name.slice(0, -".weight".length)}.bias`)?.shape[0];
+  if (rows !== columns && (bias === rows || bias === columns)) return bias === columns;
+  return toldByNeighbours(name, base) ?? false;
+}
+
+/** The nearest tell most: a bias is as long as the outputs are many. */
+function toldByNeighbours(name: string, base: Shapes): boolean | undefined {
   const parts = name.split(".");
   const layer = parts.at(-2) ?? "";
   for (let depth = parts.length - 2; depth >= 0; depth--) {
@@ -32,7 +47,7 @@ export function isTransposed({ a, b, isEmbedding }: Factors, name: string, base:
     if (told === "linear") return false;
     if (told === "both") return CONV1D_LAYERS.has(layer);
   }
-  return isFanIn;
+  return undefined;
 }
 
 function toldByBiases(prefix: string, base: Shapes): "conv1d" | "linear" | "both" | undefined {
