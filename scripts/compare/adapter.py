@@ -42,6 +42,7 @@ def main():
         # Missing or unexpected keys are warnings of peft.
         with warnings.catch_warnings():
             warnings.simplefilter("error")
+            warnings.simplefilter("ignore", FutureWarning)
             model = PeftModel.from_pretrained(AutoModel.from_pretrained(base, dtype=torch.float32), adapter).eval()
         adapted = features(model, tokenizer, texts)
         merged = model.merge_and_unload()

@@ -15,6 +15,9 @@ const INITIAL = /^(.+)\.params0_values\.(\d{1,6})$/;
 /** What wraps a layer whose bias, or a module that whole, was trained. */
 const WRAPPER = /\.(?:base_layer|modules_to_save(?:\.(?!weight$|bias$)[^.]+)?)(?=\.)/;
 
+/** With biases trained, peft saves those of wrapped modules three times. */
+const COPY = /\.(?:original_module|modules_to_save(?:\.(?!weight$|bias$)[^.]+)?)(?=\.)/;
+
 /** A layer's own weight or bias, below its factors. */
 const BASE_LAYER = /\.base_layer\.(?:weight|bias)$/;
 
@@ -65,6 +68,7 @@ export function sortAdapterTensors(
     return known;
   };
   for (const [name, stored] of tensors) {
+    if (isCopy(name, tensors)) continue;
     const own = name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name;
     const [, module, which] = FACTOR.exec(own) ?? [];
     const [, initialModule, place] = INITIAL.exec(own) ?? [];
@@ -96,6 +100,11 @@ export function sortAdapterTensors(
   throw new CheckpointError(
     `${path}: expected factors of the base's layers, found none among ${tensors.size} tensors. Check that this is the adapter you mean.`,
   );
+}
+
+/** Of a tensor beside it, which is the one that peft loads: of a module that was saved whole, as it was before or once more. */
+function isCopy(name: string, tensors: ReadonlyMap<string, StoredTensor>): boolean {
+  return COPY.test(name) && tensors.has(name.replace(COPY, ""));
 }
 
 function putOnce<T>(map: Map<string, T>, name: string, value: T, path: string): void {

@@ -1,0 +1,55 @@
+"""Makes bert-adapters/: adapters of text-encoders/bert/ with everything that peft saves beside factors, with the weights of its merge_and_unload: all biases,
+LayerNorms and tables of embeddings trained whole, factors of embeddings. Run: python make-bert-adapters.py"""
+
+import json
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import save_file
+from transformers import BertModel
+
+from clip import FOLDER
+
+BASE = FOLDER / "text-encoders" / "bert"
+LINEAR = ["query", "key", "value", "dense"]
+ADAPTERS = {
+    # Biases of layers with factors, of a layer without any (pooler.dense), and inside LayerNorms that are saved whole.
+    "everything": dict(
+        target_modules=LINEAR, exclude_modules=["pooler.dense"], bias="all", modules_to_save=["LayerNorm"],
+        rank_pattern={"layer.1.output.dense": 4}, alpha_pattern={"layer.1.output.dense": 4, "query": 5},
+    ),
+    "biases": dict(target_modules=["query", "value"], bias="all"),
+    "tables": dict(target_modules=["position_embeddings", "key"], modules_to_save=["word_embeddings", "embeddings.LayerNorm"]),
+}  # fmt: skip
+
+
+def base():
+    return BertModel.from_pretrained(BASE, dtype=torch.float32).eval()
+
+
+def main():
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    before = {key: value.clone() for key, value in base().state_dict().items()}
+    for name, settings in ADAPTERS.items():
+        out = FOLDER / "bert-adapters" / name
+        adapted = get_peft_model(base(), LoraConfig(r=2, lora_alpha=2, task_type="FEATURE_EXTRACTION", **settings))
+        with torch.no_grad():
+            for _, value in adapted.named_parameters():
+                if value.requires_grad:
+                    value.add_(0.1 * torch.randn_like(value))
+        adapted.save_pretrained(out)
+        (out / "README.md").unlink()
+        # As a reader gets it: from the files.
+        merged = PeftModel.from_pretrained(base(), out).merge_and_unload().state_dict()
+        changed = {key: merged[key].contiguous() for key in before if not torch.equal(before[key], merged[key])}
+        save_file(changed, out / "merged.safetensors")
+        config = json.loads((out / "adapter_config.json").read_text())
+        config["base_model_name_or_path"] = "../../text-encoders/bert"
+        (out / "adapter_config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+        for path in out.glob("*.safetensors"):
+            path.chmod(0o644)
+        print(f"{name}: {len(changed)} of {len(before)} tensors changed")
+
+
+main()
