@@ -20,6 +20,7 @@ import { relativeError } from "./relative-error.js";
 
 const SCRIPT = join(import.meta.dirname, "adapter.py");
 const RANKS = [32, 16];
+const LARGEST_RANK = Math.max(...RANKS);
 /** Of which only the error is asked. */
 const OTHER_RANKS = [8, 16, 32, 64];
 const TEXTS = 100;
@@ -33,6 +34,7 @@ interface Arguments {
   readonly base: string;
   readonly model: string;
   readonly dtype: "F16" | "F32";
+  readonly only: string;
   readonly json: string | undefined;
 }
 
@@ -45,18 +47,19 @@ export const adapterCommand: CommandModule<object, Arguments> = {
       .option("base", { type: "string", demandOption: true, describe: "The folder of a BERT, RoBERTa or DistilBERT" })
       .option("model", { type: "string", demandOption: true, describe: "The folder of one fine-tuned from it" })
       .option("dtype", { choices: ["F16", "F32"], default: "F16", describe: "Of the factors" })
+      .option("only", { type: "string", default: "", describe: "Take what the base's names begin with, as encoder." })
       .option("json", { type: "string", describe: "Write the figures here" }) as never,
   handler: async (options) => finish(await compare(options), options.json),
 };
 
-async function compare({ python: asked, base: basePath, model: modelPath, dtype }: Arguments) {
+async function compare({ python: asked, base: basePath, model: modelPath, dtype, only }: Arguments) {
   const packages = ["torch", "transformers", "peft", "safetensors"];
   const needs = { asked, modules: packages, packages, target: "adapter", threads: 1 };
   const [base, expert] = [
     await openBase(resolve(basePath)),
     await openExpert(resolve(modelPath), await openBase(resolve(basePath))),
   ];
-  const model = inBaseNames(base, expert);
+  const model = inBaseNames(base, expert, only);
   return engineBesidePython(needs, async ({ engine, folder, versions, python }) => {
     const written = [];
     for (const rank of RANKS) {
@@ -94,11 +97,12 @@ async function compare({ python: asked, base: basePath, model: modelPath, dtype 
     }
     return {
       what: "a fine-tuned text encoder as truncated adapters of its base, read by peft and by us; errors relative to norms",
-      command: `npm run compare -- adapter --python PYTHON --base ${basename(basePath)} --model ${basename(modelPath)} --dtype ${dtype}`,
+      command: `npm run compare -- adapter --python PYTHON --base ${basename(basePath)} --model ${basename(modelPath)} --dtype ${dtype}${only === "" ? "" : ` --only ${only}`}`,
       date: new Date().toISOString().slice(0, 10),
       versions,
       texts: texts.length,
-      truncation_error_of_matrices: await truncationErrors(base, model),
+      // Without the rounding to the stored type.
+      matrices: await truncationErrors(base, model),
       adapters,
       asked_at_most: { weights: MOST_WEIGHTS, features: MOST_FEATURES },
       as_asked: adapters.every(({ as_asked }) => as_asked),
@@ -106,14 +110,14 @@ async function compare({ python: asked, base: basePath, model: modelPath, dtype 
   });
 }
 
-/** The expert's tensors that the base has, by the names of the base's files. */
-function inBaseNames(base: Checkpoint, expert: Checkpoint): ChangedModel {
+/** The expert's tensors that the base has and that begin so, by the names of the base's files. */
+function inBaseNames(base: Checkpoint, expert: Checkpoint, only: string): ChangedModel {
   const { layout } = familyOf(base.config, base.path);
   const own = towerTensors(layout, expert.tensors.keys(), expert.path).names;
   const names = new Map<string, string>();
   for (const [canonical, name] of towerTensors(layout, base.tensors.keys(), base.path).names) {
     const stored = own.get(canonical);
-    if (stored !== undefined) names.set(name, stored);
+    if (stored !== undefined && name.startsWith(only)) names.set(name, stored);
   }
   return {
     path: expert.path,
@@ -127,10 +131,10 @@ function inBaseNames(base: Checkpoint, expert: Checkpoint): ChangedModel {
   };
 }
 
-/** Of all matrices together, at each rank. */
-async function truncationErrors(base: Checkpoint, model: ChangedModel): Promise<Record<string, number>> {
+/** Of all matrices together: what each rank misses, and the time of their decompositions without reading and writing. */
+async function truncationErrors(base: Checkpoint, model: ChangedModel) {
   const missed = new Map(OTHER_RANKS.map((rank) => [rank, 0]));
-  let all = 0;
+  let [all, count, seconds] = [0, 0, 0];
   for (const [name, { shape }] of model.tensors) {
     const [rows = 0, columns = 0] = shape;
     if (shape.length !== 2 || name.includes("embedding")) continue;
@@ -138,12 +142,17 @@ async function truncationErrors(base: Checkpoint, model: ChangedModel): Promise<
     const change = (await model.readFloat32(name)).map((value, index) => value - (before[index] ?? 0));
     const squares = change.reduce((sum, value) => sum + value * value, 0);
     if (squares === 0) continue;
+    const began = performance.now();
     const parts = singularParts(change, columns);
+    parts.factors(Math.min(LARGEST_RANK, rows, columns));
+    seconds += (performance.now() - began) / 1000;
+    count += 1;
     all += squares;
     for (const rank of OTHER_RANKS)
       missed.set(rank, (missed.get(rank) ?? 0) + squares * parts.truncationError(Math.min(rank, rows, columns)) ** 2);
   }
-  return Object.fromEntries([...missed].map(([rank, sum]) => [rank, Math.sqrt(sum / all)]));
+  const errors = Object.fromEntries([...missed].map(([rank, sum]) => [rank, Math.sqrt(sum / all)]));
+  return { count, seconds_of_decompositions: seconds, truncation_error_by_rank: errors };
 }
 
 /** The adapter's tensors, and that peft changed no others. */
@@ -156,7 +165,8 @@ async function comparedWeights(base: Checkpoint, read: Checkpoint, peft: Checkpo
     const before = await base.readFloat32(name);
     const ours = read.tensors.has(canonical) ? await read.readFloat32(canonical) : before;
     const theirs = await peft.readFloat32(`weight.${name}`);
-    const error = relativeError(ours, theirs);
+    // A tensor of zeros has no norm to be relative to.
+    const error = ours.every((value, index) => value === theirs[index]) ? 0 : relativeError(ours, theirs);
     worst = Math.max(worst, error);
     tensors += 1;
     if (read.tensors.has(canonical)) {

@@ -1,7 +1,10 @@
 """Makes bert-adapters/: adapters of text-encoders/bert/ with everything that peft saves beside factors, with the weights of its merge_and_unload: all biases,
-LayerNorms and tables of embeddings trained whole, factors of embeddings. Run: python make-bert-adapters.py"""
+LayerNorms and tables of embeddings trained whole, factors of embeddings. `python make-bert-adapters.py ours`: merged.safetensors of our own adapter in
+bert-adapters/ours/, which bert-adapters.test.ts writes with UPDATE_ADAPTERS=1."""
 
 import json
+import sys
+import warnings
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -27,10 +30,21 @@ def base():
     return BertModel.from_pretrained(BASE, dtype=torch.float32).eval()
 
 
-def main():
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
+def save_merged(out):
+    """As a reader gets it: from the files."""
     before = {key: value.clone() for key, value in base().state_dict().items()}
+    with warnings.catch_warnings():
+        # Keys that are missing in the adapter are a warning of peft's.
+        warnings.simplefilter("error", UserWarning)
+        merged = PeftModel.from_pretrained(base(), out).merge_and_unload().state_dict()
+    changed = {key: merged[key].contiguous() for key in before if not torch.equal(before[key], merged[key])}
+    save_file(changed, out / "merged.safetensors")
+    for path in out.glob("*.safetensors"):
+        path.chmod(0o644)
+    print(f"{out.name}: {len(changed)} of {len(before)} tensors changed")
+
+
+def make():
     for name, settings in ADAPTERS.items():
         out = FOLDER / "bert-adapters" / name
         adapted = get_peft_model(base(), LoraConfig(r=2, lora_alpha=2, task_type="FEATURE_EXTRACTION", **settings))
@@ -40,16 +54,18 @@ def main():
                     value.add_(0.1 * torch.randn_like(value))
         adapted.save_pretrained(out)
         (out / "README.md").unlink()
-        # As a reader gets it: from the files.
-        merged = PeftModel.from_pretrained(base(), out).merge_and_unload().state_dict()
-        changed = {key: merged[key].contiguous() for key in before if not torch.equal(before[key], merged[key])}
-        save_file(changed, out / "merged.safetensors")
+        save_merged(out)
         config = json.loads((out / "adapter_config.json").read_text())
+        # peft notes where the base was on this machine, and sets in any order.
         config["base_model_name_or_path"] = "../../text-encoders/bert"
+        for key in ("target_modules", "exclude_modules", "modules_to_save"):
+            config[key] = config[key] and sorted(config[key])
         (out / "adapter_config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
-        for path in out.glob("*.safetensors"):
-            path.chmod(0o644)
-        print(f"{name}: {len(changed)} of {len(before)} tensors changed")
 
 
-main()
+torch.manual_seed(0)
+torch.set_num_threads(1)
+if sys.argv[1:] == ["ours"]:
+    save_merged(FOLDER / "bert-adapters" / "ours")
+else:
+    make()
