@@ -1,22 +1,15 @@
-/** Changed models as truncated adapters: what is written is what our reader makes of it, and what an adapter cannot hold is refused by its name. */
+/** Changed models as truncated adapters: what is written is what our reader makes of it. What peft makes of it: test/conformance/bert-adapters.test.ts. */
 import { createHash } from "node:crypto";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { readAdapterOf, writeAdapted } from "../../src/checkpoint/adapter/adapted-tensors.js";
-import { openCheckpoint, type StoredCheckpoint } from "../../src/checkpoint/checkpoint.js";
-import { readModelFile } from "../../src/checkpoint/model-files.js";
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
 import { writeSafetensors } from "../../src/checkpoint/safetensors-writer.js";
-import { readStoredFloat32 } from "../../src/checkpoint/stored-tensor.js";
-import {
-  type ChangedModel,
-  saveTruncatedAdapter,
-  type TruncatedAdapterOptions,
-} from "../../src/merge/truncated-adapter.js";
 import { openBase, openExpert } from "../../src/model/open-models.js";
 import { CONFORMANCE } from "../conformance/fixture.js";
-import { randomArray, relativeError } from "../support/random.js";
+import { relativeError } from "../support/random.js";
+import { readBack, written } from "../support/truncated-adapters.js";
 
 const BERT = join(CONFORMANCE, "text-encoders", "bert");
 const GPT2 = join(CONFORMANCE, "conv1d-adapters", "base");
@@ -26,56 +19,14 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** The base with random changes of the tensors that `isChanged` names, a tenth of their size. */
-async function changedModel(base: StoredCheckpoint, isChanged: (name: string) => boolean): Promise<ChangedModel> {
-  const values = new Map<string, Float32Array>();
-  for (const name of base.tensors.keys()) {
-    const own = await base.readFloat32(name);
-    const noise = randomArray(own.length, values.size + 1, -0.05, 0.05);
-    values.set(name, isChanged(name) ? own.map((value, index) => value + (noise[index] ?? 0)) : own);
-  }
-  return {
-    path: "model",
-    tensors: base.tensors,
-    readFloat32: async (name) => values.get(name)?.slice() ?? new Float32Array(),
-  };
-}
-
-const OPTIONS = { rank: 4, dtype: "F32", baseName: "../base" } as const;
-
-async function written(
-  base: StoredCheckpoint,
-  isChanged: (name: string) => boolean,
-  options: Partial<TruncatedAdapterOptions> = {},
-) {
-  const place = await mkdtemp(join(folder, "adapter-"));
-  const model = await changedModel(base, isChanged);
-  const report = await saveTruncatedAdapter(place, { ...OPTIONS, base, model, ...options });
-  const config = JSON.parse(await readFile(join(place, "adapter_config.json"), "utf8"));
-  const { tensors } = await readModelFile(join(place, "adapter_model.safetensors"));
-  return { place, model, report, config, tensors };
-}
-
-/** The tensors of a folder's adapter as merges read them, by the base's names. */
-async function readBack(place: string, base: StoredCheckpoint): Promise<ReadonlyMap<string, Float32Array>> {
-  const adapter = await readAdapterOf(place, base);
-  if (adapter === undefined) throw new Error("no adapter");
-  const scratch = await mkdtemp(join(folder, "scratch-"));
-  const found = await writeAdapted(adapter, base, scratch, new AbortController().signal);
-  const values = await Promise.all(
-    [...found].map(async ([name, stored]) => [name, await readStoredFloat32(stored)] as const),
-  );
-  return new Map(values);
-}
-
 const isOfEncoder = (name: string): boolean => name.startsWith("encoder.");
 
 describe("of an encoder", () => {
   it("the stated error is that of what is read back, and vectors are in full", async () => {
     const base = await openCheckpoint(BERT);
     for (const dtype of ["F32", "F16"] as const) {
-      const { place, model, report } = await written(base, isOfEncoder, { dtype });
-      const found = await readBack(place, base);
+      const { place, model, report } = await written(folder, base, isOfEncoder, { dtype });
+      const found = await readBack(folder, place, base);
       expect(new Set(found.keys())).toEqual(new Set([...base.tensors.keys()].filter(isOfEncoder)));
       const [missed, all] = [[0], [0]];
       for (const [name, values] of found) {
@@ -97,9 +48,9 @@ describe("of an encoder", () => {
   it("a rank that all matrices have, or more, gives the model", async () => {
     const base = await openCheckpoint(BERT);
     // Matrices of BERT's are [32, 32], [48, 32] and [32, 48].
-    const { place, model, report, config } = await written(base, isOfEncoder, { rank: 40 });
+    const { place, model, report, config } = await written(folder, base, isOfEncoder, { rank: 40 });
     expect(report.error).toBeLessThan(1e-6);
-    for (const [name, values] of await readBack(place, base))
+    for (const [name, values] of await readBack(folder, place, base))
       expect(relativeError(values, await model.readFloat32(name)), name).toBeLessThan(1e-7);
     expect(config).toMatchObject({ r: 40, lora_alpha: 40 });
     expect(config.rank_pattern["encoder.layer.0.attention.self.query"]).toBe(32);
@@ -113,10 +64,15 @@ describe("of an encoder", () => {
 
   it("is written as peft writes it", async () => {
     const base = await openCheckpoint(BERT);
-    const { place, config, tensors } = await written(base, (name) => /layer\.1\.(?:output|intermediate)/.test(name), {
-      taskType: "FEATURE_EXTRACTION",
-      dtype: "F16",
-    });
+    const { place, config, tensors } = await written(
+      folder,
+      base,
+      (name) => /layer\.1\.(?:output|intermediate)/.test(name),
+      {
+        taskType: "FEATURE_EXTRACTION",
+        dtype: "F16",
+      },
+    );
     expect((await readdir(place)).toSorted()).toEqual([
       ".adamerge-files.json",
       "adapter_config.json",
@@ -155,13 +111,13 @@ describe("of an encoder", () => {
       "embeddings.word_embeddings.weight",
       "pooler.dense.weight",
     ];
-    const { place, report, config, model } = await written(base, (name) => changed.includes(name));
+    const { place, report, config, model } = await written(folder, base, (name) => changed.includes(name));
     expect(config).toMatchObject({
       bias: "all",
       modules_to_save: ["embeddings.word_embeddings"],
       target_modules: ["pooler.dense"],
     });
-    const found = await readBack(place, base);
+    const found = await readBack(folder, place, base);
     expect(new Set(found.keys())).toEqual(new Set(changed));
     expect(report.whole).toEqual(["embeddings.word_embeddings.weight", "encoder.layer.0.output.LayerNorm.bias"]);
     for (const name of report.whole) expect(found.get(name)).toEqual(await model.readFloat32(name));
@@ -171,7 +127,7 @@ describe("of an encoder", () => {
     const base = await openCheckpoint(BERT);
     const hashes = [];
     for (const _ of [0, 1]) {
-      const { place } = await written(base, isOfEncoder);
+      const { place } = await written(folder, base, isOfEncoder);
       const bytes = await Promise.all(
         ["adapter_config.json", "adapter_model.safetensors"].map((name) => readFile(join(place, name))),
       );
@@ -192,7 +148,7 @@ describe("of an encoder", () => {
     );
     const [place = ""] = (await readdir(folder)).filter((name) => name.startsWith("half"));
     const base = { ...(await openCheckpoint(join(folder, place))), config: source.config };
-    const { place: adapter, model } = await written(base, isOfEncoder, { rank: 40 });
+    const { place: adapter, model } = await written(folder, base, isOfEncoder, { rank: 40 });
     const expert = await openExpert(adapter, {
       ...(await openBase(BERT)),
       tensors: base.tensors,
@@ -206,10 +162,10 @@ describe("of an encoder", () => {
 describe("of GPT-2, which keeps its weights [inputs, outputs]", () => {
   it("with matrices that are square and others", async () => {
     const base = await openCheckpoint(GPT2);
-    const { place, model, config, report } = await written(base, (name) => name.includes(".h."), { rank: 8 });
+    const { place, model, config, report } = await written(folder, base, (name) => name.includes(".h."), { rank: 8 });
     expect(config.fan_in_fan_out).toBe(true);
     expect(report.truncated).toHaveLength(8);
-    for (const [name, values] of await readBack(place, base))
+    for (const [name, values] of await readBack(folder, place, base))
       expect(relativeError(values, await model.readFloat32(name)), name).toBeLessThan(1e-6);
   });
 
@@ -217,114 +173,11 @@ describe("of GPT-2, which keeps its weights [inputs, outputs]", () => {
     const base = await openCheckpoint(GPT2);
     const tied = { ...base, config: { architectures: ["GPT2LMHeadModel"] } };
     const isChanged = (name: string): boolean => /wte|c_fc/.test(name);
-    await expect(written(tied, isChanged)).rejects.toThrow(
+    await expect(written(folder, tied, isChanged)).rejects.toThrow(
       /tensor "transformer\.wte\.weight" changed, and may be one with another tensor of the model \(tie_word_embeddings/,
     );
     // The fixture says that they are two.
-    const { config } = await written(base, isChanged);
+    const { config } = await written(folder, base, isChanged);
     expect(config.modules_to_save).toEqual(["transformer.wte"]);
-  });
-});
-
-describe("names that peft takes for the ends of others", () => {
-  const baseOf = async (shapes: Readonly<Record<string, readonly number[]>>): Promise<StoredCheckpoint> => {
-    const place = await mkdtemp(join(folder, "base-"));
-    const tensors = Object.entries(shapes).map(([name, shape], seed) => ({
-      name,
-      shape,
-      dtype: "F32",
-      data: randomArray(
-        shape.reduce((product, dim) => product * dim, 1),
-        seed + 9,
-      ),
-    }));
-    await writeSafetensors(join(place, "model.safetensors"), tensors);
-    await writeFile(join(place, "config.json"), "{}");
-    return openCheckpoint(place);
-  };
-
-  it("are saved along, excluded, or have a rank of their own", async () => {
-    const base = await baseOf({
-      "norm.weight": [6],
-      "layer.input_norm.weight": [6],
-      "layer.fc.weight": [6, 3],
-      "other.layer.fc.weight": [6, 6],
-      "third.layer.fc.weight": [6, 6],
-    });
-    const isChanged = (name: string): boolean => !/^layer.input|^third/.test(name);
-    const { config, place, report } = await written(base, isChanged);
-    expect(config).toMatchObject({
-      modules_to_save: ["layer.input_norm", "norm"],
-      exclude_modules: ["third.layer.fc"],
-      target_modules: ["layer.fc", "other.layer.fc"],
-    });
-    expect(Object.entries(config.rank_pattern)).toEqual([
-      ["other.layer.fc", 4],
-      ["layer.fc", 3],
-    ]);
-    expect(report.whole).toEqual(["layer.input_norm.weight", "norm.weight"]);
-    expect([...(await readBack(place, base)).keys()].toSorted()).toEqual(
-      [...base.tensors.keys()].filter((name) => !name.startsWith("third")).toSorted(),
-    );
-  });
-
-  it("a parameter of a module's own is saved with the module, and refused where peft would find another in it", async () => {
-    const shapes = {
-      "vit.embeddings.cls_token": [1, 1, 4],
-      "vit.embeddings.patch_embeddings.weight": [4, 3, 2, 2],
-      "vit.fc.weight": [4, 4],
-    };
-    const isChanged = (name: string): boolean => !name.includes("patch");
-    const { config, report } = await written(await baseOf(shapes), isChanged);
-    expect(config.modules_to_save).toEqual(["vit.embeddings"]);
-    expect(report.whole).toEqual(["vit.embeddings.cls_token", "vit.embeddings.patch_embeddings.weight"]);
-    const bare = await baseOf(
-      Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name.slice(4), shape])),
-    );
-    await expect(written(bare, isChanged)).rejects.toThrow(
-      /peft would take "embeddings\.patch_embeddings" in it for another/,
-    );
-  });
-
-  it("refuses what an adapter cannot change", async () => {
-    const base = await baseOf({ "fc.weight": [4, 4], scale: [4], "norm.weight": [4], "a b.weight": [4, 4] });
-    const cases: [RegExp, RegExp][] = [
-      [/fc|scale/, /tensor "scale" changed, and lies in no module of its own/],
-      [/^norm/, /expected at least one changed matrix of a linear layer, found 1 changed tensors of other kinds/],
-      [/a b/, /module "a b": expected a name of letters/],
-      [/nothing/, /expected tensors that differ from .*, found none/],
-    ];
-    for (const [changed, message] of cases)
-      await expect(written(base, (name) => changed.test(name))).rejects.toThrow(message);
-    for (const rank of [0, 1.5])
-      await expect(written(base, (name) => name === "fc.weight", { rank })).rejects.toThrow(
-        /rank of an adapter: expected a whole number from 1/,
-      );
-    const model = await changedModel(base, () => true);
-    const other = { ...model, tensors: new Map([["fc.weight", { shape: [4, 5] }]]) };
-    await expect(written(base, () => true, { model: other })).rejects.toThrow(
-      /tensor "fc\.weight" \[4, 5\]: expected the same in the base .*, found shape \[4, 4\]/,
-    );
-    const infinite = {
-      ...model,
-      readFloat32: async () => new Float32Array(16).fill(Number.NaN),
-      tensors: new Map([["fc.weight", { shape: [4, 4] }]]),
-    };
-    await expect(written(base, () => true, { model: infinite })).rejects.toThrow(
-      /tensor "fc\.weight": expected finite values/,
-    );
-  });
-
-  it("a folder that has other files stays as it is", async () => {
-    const base = await baseOf({ "fc.weight": [4, 4] });
-    const place = await mkdtemp(join(folder, "mine-"));
-    await writeFile(join(place, "mine.txt"), "mine");
-    const model = await changedModel(base, () => true);
-    for (const replace of [false, true])
-      await expect(saveTruncatedAdapter(place, { ...OPTIONS, base, model, replace })).rejects.toThrow(/mine/);
-    expect(await readdir(place)).toEqual(["mine.txt"]);
-    const own = join(place, "adapter");
-    await saveTruncatedAdapter(own, { ...OPTIONS, base, model });
-    await saveTruncatedAdapter(own, { ...OPTIONS, base, model, replace: true });
   });
 });
