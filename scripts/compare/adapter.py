@@ -1,8 +1,8 @@
 """The Python side of `npm run compare -- adapter`: what peft makes of an adapter of ours.
 
-    adapter.py FOLDER BASE MODEL ADAPTER...   reads FOLDER/texts.json; writes FOLDER/tokens.json, and of each adapter FOLDER/<n>.safetensors: the
-                                              tensors of merge_and_unload() as `weight.<name>`, features by it (`merged`) and by the layers of peft
-                                              before (`adapted`), and those of MODEL, the whole one (`whole`), in float32
+adapter.py FOLDER BASE MODEL ADAPTER... reads FOLDER/texts.json; writes FOLDER/tokens.json, and of each adapter FOLDER/<n>.safetensors:
+the tensors of merge_and_unload() as `weight.<name>`, and features, in float32: by the layers of peft (`adapted`), by the merged model
+(`merged`), and by MODEL, the one that was truncated (`whole`).
 """
 
 import json

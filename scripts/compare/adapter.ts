@@ -1,6 +1,7 @@
 /**
- * `compare adapter`: a fine-tuned text encoder of yours written as adapters of its base, truncated to ranks 32 and 16, and read by peft and by us: weights,
- * and features of 100 texts. Also how much of the change each of some ranks misses, and the time of the decompositions.
+ * `compare adapter`: a fine-tuned text encoder of yours written as adapters of its base, truncated to ranks 32 and 16,
+ * and read by peft and by us: weights, and features of 100 texts. Also how much of the change each of some ranks
+ * misses, and the time of the decompositions.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
@@ -131,7 +132,9 @@ function inBaseNames(base: Checkpoint, expert: Checkpoint, only: string): Change
   };
 }
 
-/** Of all matrices together: what each rank misses, and the time of their decompositions without reading and writing. */
+/**
+ * Of all matrices together: what each rank misses, and the time of their decompositions without reading and writing.
+ */
 async function truncationErrors(base: Checkpoint, model: ChangedModel) {
   const missed = new Map(OTHER_RANKS.map((rank) => [rank, 0]));
   let [all, count, seconds] = [0, 0, 0];

@@ -1,7 +1,8 @@
 /**
- * The best approximation of a matrix by one of a given rank, as two factors, B A: its leading singular triples (Eckart and Young 1936), each singular
- * value in equal parts on both sides. From the eigenvectors of the smaller Gram matrix, in float64: singular values below 1e-8 of the largest are lost in
- * its rounding. O rows, I columns, R rank, S = min(O, I).
+ * The best approximation of a matrix by one of a given rank, as two factors, B A: its leading singular triples (Eckart
+ * and Young 1936), each singular value in equal parts on both sides. From the eigenvectors of the smaller Gram matrix,
+ * in float64: singular values below 1e-8 of the largest are lost in its rounding. O rows, I columns, R rank, S = min(O,
+ * I).
  */
 import { productsWith, transposed } from "./kernels/products.js";
 import { symmetricEigenvalues } from "./leading-eigenvectors.js";
@@ -18,7 +19,9 @@ export interface SingularParts {
   readonly values: Float64Array;
   /** The best B A of this rank, which is 1 to S. Directions in which the matrix has nothing are zeros in both. */
   factors(rank: number): LowRankFactors;
-  /** Of the best approximation of this rank: norm of the difference over that of the matrix; 0 for a matrix of zeros. */
+  /**
+   * Of the best approximation of this rank: norm of the difference over that of the matrix; 0 for a matrix of zeros.
+   */
   truncationError(rank: number): number;
 }
 
@@ -55,7 +58,10 @@ export function singularParts(matrixOI: Float32Array, columns: number): Singular
   };
 }
 
-/** B = M V / sqrt(s), A = sqrt(s) V^T with s the lengths of the columns of M V. `vectorsRI`: rows of V^T; those that lack are zeros. */
+/**
+ * B = M V / sqrt(s), A = sqrt(s) V^T with s the lengths of the columns of M V. `vectorsRI`: rows of V^T; those that
+ * lack are zeros.
+ */
 function factorsOf(
   matrixOI: Float32Array,
   rows: number,
@@ -80,7 +86,10 @@ function factorsOf(
   return { b, a };
 }
 
-/** A singular pair has either sign; here the largest element of its vector on the smaller side is positive, the first of equal ones. */
+/**
+ * A singular pair has either sign; here the largest element of its vector on the smaller side is positive, the first of
+ * equal ones.
+ */
 function signOf(vector: Float64Array): number {
   let largest = 0;
   for (const value of vector) if (Math.abs(value) > Math.abs(largest)) largest = value;

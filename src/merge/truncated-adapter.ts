@@ -1,7 +1,8 @@
 /**
- * A model as an adapter of its base: the difference of every matrix truncated to the best one of a rank (low-rank-approximation.ts), every other tensor that
- * changed in full. Tensor by tensor, each pair of factors with the error that it was stored with. How files and peft's settings look is in
- * checkpoint/adapter/. As mergekit's extract-lora, but for tensors that it leaves out.
+ * A model as an adapter of its base: the difference of every matrix truncated to the best one of a rank
+ * (low-rank-approximation.ts), every other tensor that changed in full. Tensor by tensor, each pair of factors with the
+ * error that it was stored with. How files and peft's settings look is in checkpoint/adapter/. As mergekit's
+ * extract-lora, but for tensors that it leaves out.
  */
 import { type PlannedFactors, planAdapter } from "../checkpoint/adapter/adapter-plan.js";
 import { type WriteAdapterOptions, writeAdapter } from "../checkpoint/adapter/write-adapter.js";
@@ -50,13 +51,17 @@ export interface TruncatedAdapter {
   readonly truncated: readonly TruncatedTensor[];
   /** The base's tensors that are stored in full; some unchanged, that peft wants beside a changed one. */
   readonly whole: readonly string[];
-  /** Norm of what the adapter misses of the task vector, over the task vector's norm: of all tensors together, those in full too. */
+  /**
+   * Norm of what the adapter misses of the task vector, over the task vector's norm: of all tensors together, those in
+   * full too.
+   */
   readonly error: number;
 }
 
 /**
- * Writes the adapter at `directory`: peft and adamerge read base + B A + what is in full. Throws CheckpointError for tensors that are not the base's,
- * cannot be changed by an adapter (adapter-plan.ts) or are not finite, and for a model that is the base; otherwise as `writeAdapter`.
+ * Writes the adapter at `directory`: peft and adamerge read base + B A + what is in full. Throws CheckpointError for
+ * tensors that are not the base's, cannot be changed by an adapter (adapter-plan.ts) or are not finite, and for a model
+ * that is the base; otherwise as `writeAdapter`.
  */
 export async function saveTruncatedAdapter(
   directory: string,

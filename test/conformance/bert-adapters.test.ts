@@ -1,6 +1,7 @@
 /**
- * Adapters of a BERT with all that peft saves beside factors, and one that is written here, against the weights of peft's merge_and_unload
- * (make-bert-adapters.py). UPDATE_ADAPTERS=1 writes ours anew; then run `make-bert-adapters.py ours`.
+ * Adapters of a BERT with all that peft saves beside factors, and one that is written here, against the weights of
+ * peft's merge_and_unload (make-bert-adapters.py). UPDATE_ADAPTERS=1 writes ours anew; then run `make-bert-adapters.py
+ * ours`.
  */
 import { copyFile, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

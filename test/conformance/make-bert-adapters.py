@@ -1,6 +1,7 @@
-"""Makes bert-adapters/: adapters of text-encoders/bert/ with everything that peft saves beside factors, with the weights of its merge_and_unload: all biases,
-LayerNorms and tables of embeddings trained whole, factors of embeddings. `python make-bert-adapters.py ours`: merged.safetensors of our own adapter in
-bert-adapters/ours/, which bert-adapters.test.ts writes with UPDATE_ADAPTERS=1."""
+"""Makes bert-adapters/: adapters of text-encoders/bert/ with everything that peft saves beside factors, with the
+weights of its merge_and_unload: all biases, LayerNorms and tables of embeddings trained whole, factors of
+embeddings. `python make-bert-adapters.py ours`: merged.safetensors of our own adapter in bert-adapters/ours/, which
+bert-adapters.test.ts writes with UPDATE_ADAPTERS=1."""
 
 import json
 import sys

@@ -1,4 +1,7 @@
-/** Truncated adapters of bases whose names peft would take for the ends of others; what an adapter cannot hold is refused by its name. */
+/**
+ * Truncated adapters of bases whose names peft would take for the ends of others; what an adapter cannot hold is
+ * refused by its name.
+ */
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,7 @@
-/** Changed models as truncated adapters: what is written is what our reader makes of it. What peft makes of it: test/conformance/bert-adapters.test.ts. */
+/**
+ * Changed models as truncated adapters: what is written is what our reader makes of it. What peft makes of it:
+ * test/conformance/bert-adapters.test.ts.
+ */
 import { createHash } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,7 +1,8 @@
 /**
- * How a change of some of a base's tensors is written so that peft adds exactly it: matrices of linear layers as factors, biases beside them, and
- * modules of any other kind whole (modules_to_save). Nothing is left out: what peft has no place for is refused by its name. Source: peft,
- * tuners/tuners_utils.py (check_target_module_exists) and utils/other.py (_set_trainable, which wraps every module whose name ends in an entry).
+ * How a change of some of a base's tensors is written so that peft adds exactly it: matrices of linear layers as
+ * factors, biases beside them, and modules of any other kind whole (modules_to_save). Nothing is left out: what peft
+ * has no place for is refused by its name. Source: peft, tuners/tuners_utils.py (check_target_module_exists) and
+ * utils/other.py (_set_trainable, which wraps every module whose name ends in an entry).
  */
 import { CheckpointError } from "../../errors.js";
 import { quote } from "../../runtime/printable.js";
@@ -58,8 +59,8 @@ const SHARED = /(?:^|\.)(?:shared|(?:en|de)coder\.embed_tokens)\.weight$/;
 const PLAIN_MODULE = /^[\w.-]+$/;
 
 /**
- * Plans an adapter of the base's tensors in `changed`; ranks above what a matrix can have are cut to that. Throws CheckpointError for tensors that an
- * adapter cannot change, and where no matrix changed, which peft does not load.
+ * Plans an adapter of the base's tensors in `changed`; ranks above what a matrix can have are cut to that. Throws
+ * CheckpointError for tensors that an adapter cannot change, and where no matrix changed, which peft does not load.
  */
 export function planAdapter(base: Base, changed: ReadonlySet<string>, rank: number): AdapterPlan {
   if (!Number.isSafeInteger(rank) || rank < 1)
@@ -178,7 +179,10 @@ function modulesOf(names: Iterable<string>): ReadonlySet<string> {
   return modules;
 }
 
-/** The modules that peft saves whole when it is asked for `asked`: those too whose names end in one of these. None lies in another. */
+/**
+ * The modules that peft saves whole when it is asked for `asked`: those too whose names end in one of these. None lies
+ * in another.
+ */
 function savedModules(asked: readonly string[], modules: ReadonlySet<string>, path: string): readonly string[] {
   const isInside = (module: string, outer: string): boolean => module.startsWith(`${outer}.`);
   const outermost = [...new Set(asked)].filter((module) => !asked.some((outer) => isInside(module, outer)));

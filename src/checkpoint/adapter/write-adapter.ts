@@ -1,6 +1,7 @@
 /**
- * An adapter as peft saves it: adapter_config.json and adapter_model.safetensors in a folder that appears whole or not at all. What is in it is planned
- * in adapter-plan.ts; where factors come from is the caller's. Written are the settings that every peft since 0.9 knows, so that none warns of others.
+ * An adapter as peft saves it: adapter_config.json and adapter_model.safetensors in a folder that appears whole or not
+ * at all. What is in it is planned in adapter-plan.ts; where factors come from is the caller's. Written are the
+ * settings that every peft since 0.9 knows, so that none warns of others.
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,7 +16,10 @@ const WRITTEN = new Set([ADAPTER_CONFIG_NAME, WEIGHTS_NAME, "README.md"]);
 
 export interface WriteAdapterOptions {
   readonly plan: AdapterPlan;
-  /** Of the factors. Tensors that are stored whole are F32: a half would be rounded by their size, not by that of their change. */
+  /**
+   * Of the factors. Tensors that are stored whole are F32: a half would be rounded by their size, not by that of their
+   * change.
+   */
   readonly dtype: "F16" | "F32";
   /** Where the base is, as `base_model_name_or_path` says it. */
   readonly baseName: string;
@@ -32,8 +36,8 @@ export interface WriteAdapterOptions {
 }
 
 /**
- * Throws UserError if the folder exists and is not empty (unless `replace`) or the disk refuses, CheckpointError for values that do not fit into
- * their type; nothing is left behind then. Equal content gives equal bytes.
+ * Throws UserError if the folder exists and is not empty (unless `replace`) or the disk refuses, CheckpointError for
+ * values that do not fit into their type; nothing is left behind then. Equal content gives equal bytes.
  */
 export async function writeAdapter(directory: string, options: WriteAdapterOptions): Promise<void> {
   const { plan, readme, replace } = options;
@@ -112,8 +116,8 @@ function configText({ plan, baseName, taskType }: WriteAdapterOptions): string {
 }
 
 /**
- * Ranks by module where they are not the adapter's, and of modules that end in the name of one of those, since patterns are ends of names. The first
- * that fits counts: the longest come first.
+ * Ranks by module where they are not the adapter's, and of modules that end in the name of one of those, since patterns
+ * are ends of names. The first that fits counts: the longest come first.
  */
 function otherRanks({ rank, factors }: AdapterPlan): [module: string, rank: number][] {
   const others = factors.filter((planned) => planned.rank !== rank);
