@@ -125,14 +125,16 @@ function executable(program: Program, session: number, send: Send, files: OpenFi
       await explained(program, send({ kind: "bind", session, tensors }));
       for (const name of frozen.keys()) unbound.delete(name);
     },
-    run: async (inputs) => {
+    run: async (inputs, into) => {
       if (unbound.size > 0)
         throw new ConfigError(`program ${program.name}: no values bound for ${[...unbound].join(", ")}`);
       checkInputs(program, inputs);
       const fed = [...program.inputs].map(([name, spec]) => fedTensor(name, spec, inputs.get(name)));
       check();
       // Checked again whatever came out: pages that were given up meanwhile are zeros, and what was made of them is nothing.
-      return explained(program, send({ kind: "run", session, inputs: fed })).finally(check);
+      const written = into === undefined ? {} : { into };
+      const outputs = await explained(program, send({ kind: "run", session, inputs: fed, ...written })).finally(check);
+      return into === undefined ? outputs : new Map([...outputs, ...into]);
     },
     close: () => {
       closed ??= send({ kind: "release", session }).then(() => {

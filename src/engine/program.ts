@@ -16,6 +16,9 @@ export interface TensorSpec {
 /** Values of a tensor: float32 as Float32Array, float16 as Uint16Array bit patterns, uint8, int32. */
 export type TensorValues = Float32Array | Uint16Array | Uint8Array | Int32Array;
 
+/** float32 in memory that threads share: on the way to an engine's thread and back it is in no message, which costs several copies. */
+export type SharedFloats = Float32Array<SharedArrayBuffer>;
+
 /** Where a frozen tensor's bytes are: in memory, or in a file that the engine maps by itself without copying. */
 export type TensorSource =
   | { readonly kind: "memory"; readonly values: TensorValues }
@@ -33,10 +36,19 @@ export interface Program {
 }
 
 export interface Executable {
-  /** Sets frozen tensors. May be called again to replace some of them. Throws ConfigError on a wrong name or size. */
+  /**
+   * Sets frozen tensors. May be called again to replace some of them, which for values in shared memory costs one copy. Throws ConfigError on a
+   * wrong name or size.
+   */
   bind(frozen: ReadonlyMap<string, TensorSource>): Promise<void>;
-  /** Runs once; returns every output of the program by name. One run at a time. */
-  run(inputs: ReadonlyMap<string, TensorValues>): Promise<ReadonlyMap<string, Float32Array>>;
+  /**
+   * Runs once; returns every output of the program by name. One run at a time. Outputs of the names in `into` are written there and returned as these
+   * same arrays.
+   */
+  run(
+    inputs: ReadonlyMap<string, TensorValues>,
+    into?: ReadonlyMap<string, SharedFloats>,
+  ): Promise<ReadonlyMap<string, Float32Array>>;
   /** Releases the compiled program and the tensors bound to it. */
   close(): Promise<void>;
 }
@@ -53,6 +65,11 @@ export interface Engine {
    */
   compile(program: Program, beside?: Executable): Promise<Executable>;
   close(): Promise<void>;
+}
+
+/** Zeros in shared memory. */
+export function sharedFloats(length: number): SharedFloats {
+  return new Float32Array(new SharedArrayBuffer(length * Float32Array.BYTES_PER_ELEMENT));
 }
 
 /** Number of elements of a shape (1 for rank 0). */

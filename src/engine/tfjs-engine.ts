@@ -78,7 +78,7 @@ function eager(program: Program, backend: TfjsBackend, shared: BoundTensors): Ex
         bound.set(name, toTensor(await valuesOf(source, spec), spec));
       }
     },
-    run: async (inputs) => {
+    run: async (inputs, into) => {
       await tf.setBackend(backend);
       for (const name of program.frozen.keys()) {
         if (!bound.has(name)) throw new ConfigError(`program ${program.name}: no values bound for ${name}`);
@@ -87,7 +87,10 @@ function eager(program: Program, backend: TfjsBackend, shared: BoundTensors): Ex
       const outputs = compute(program, bound, inputs);
       const results = new Map<string, Float32Array>();
       for (const [name, tensor] of outputs) {
-        results.set(name, Float32Array.from(await tensor.data()));
+        const values = Float32Array.from(await tensor.data());
+        const target = into?.get(name);
+        target?.set(values);
+        results.set(name, target ?? values);
         tensor.dispose();
       }
       return results;

@@ -1,4 +1,4 @@
-/** Tensors that stay as the base has them: their task vectors are left out of the bundle, and nothing is learned for them. */
+/** Tensors that stay as the base has them, by patterns: of a bundle, their task vectors are left out, and nothing is learned for them. */
 import type { Bundle } from "../checkpoint/bundle.js";
 import { nearest } from "../config/nearest.js";
 import { ConfigError } from "../errors.js";
@@ -7,7 +7,15 @@ import { globToRegExp } from "./groups.js";
 
 /** A bundle without the task vectors of tensors whose names match one of the patterns. Throws ConfigError for a pattern that matches none. */
 export function withFrozen(bundle: Bundle, patterns: readonly string[]): Bundle {
-  const names = bundle.tensors.map(({ name }) => name);
+  const isFrozen = frozenByPatterns(
+    bundle.tensors.map(({ name }) => name),
+    patterns,
+  );
+  return patterns.length === 0 ? bundle : frozenBundle(bundle, isFrozen);
+}
+
+/** Whether a tensor of these names matches one of the patterns. Throws ConfigError for a pattern that matches none. */
+export function frozenByPatterns(names: readonly string[], patterns: readonly string[]): (name: string) => boolean {
   const expressions = patterns.map((pattern, index) => {
     const expression = globToRegExp(pattern);
     if (names.some((name) => expression.test(name))) return expression;
@@ -16,9 +24,7 @@ export function withFrozen(bundle: Bundle, patterns: readonly string[]): Bundle 
       `freeze.${index}: expected a pattern that some tensor matches, found ${quote(pattern)}; names look like ${close ?? names[0] ?? "(none)"}`,
     );
   });
-  return patterns.length === 0
-    ? bundle
-    : frozenBundle(bundle, (name) => expressions.some((expression) => expression.test(name)));
+  return (name) => expressions.some((expression) => expression.test(name));
 }
 
 /** A bundle without the task vectors of some of its tensors. */

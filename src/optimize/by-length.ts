@@ -56,10 +56,10 @@ export async function compileByLength(
       if (first !== undefined) return (await first).bind(frozen);
       for (const [name, source] of frozen) waiting.set(name, source);
     },
-    run: async (inputs) => {
+    run: async (inputs, into) => {
       const length = lengthOf(model, examples, inputs);
       assert(length !== undefined, "a model with lengths has one for all inputs");
-      return (await executableOf(length)).run(inputs);
+      return (await executableOf(length)).run(inputs, into);
     },
     close: async () => {
       // Who ran what failed to compile was told.

@@ -1,6 +1,6 @@
 /**
  * One fine-tuning step of a model as a program: cross-entropy on labelled examples under fixed heads, with the gradient
- * of every weight. Makes the experts of the shipped suites. B images, T label sets trained together.
+ * of every weight that is trained. fine-tune/ runs it over and over. B images, T label sets trained together.
  */
 import { lookup } from "../engine/lookup.js";
 import { valueAndGradients } from "../engine/ops/gradients.js";
@@ -8,26 +8,39 @@ import type { Program, TensorSpec } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import type { Model } from "../model/family.js";
 import { applyHead, headSpecs } from "../model/head-program.js";
+import type { Head } from "../model/heads.js";
 import { meanCrossEntropy } from "../objective/cross-entropy.js";
-import { givenWeights, weightSpecs } from "./step-program.js";
+import { givenWeights, weightName, weightSpecs } from "./step-program.js";
 
 export interface FineTuneOptions {
   readonly model: Model;
   /** Label sets with their number of classes and images per step; their losses are averaged by images. */
-  readonly tasks: readonly { readonly name: string; readonly classes: number; readonly images: number }[];
+  readonly tasks: readonly {
+    readonly name: string;
+    readonly classes: number;
+    readonly images: number;
+    /** What its head has of its own. */
+    readonly head?: Pick<Head, "hidden" | "logitScale">;
+  }[];
   readonly labelSmoothing: number;
+  /** Of heads that have none of their own. */
   readonly logitScale: number;
   /** Whether the heads are trained with the tower (pretraining) or frozen (experts). */
   readonly trainHeads: boolean;
+  /**
+   * The tensors of the model that are trained, by name: all of them if absent. Where it is given, weights and heads are bound, not given with every
+   * run: those that stay once, and those that are trained again after each update.
+   */
+  readonly trained?: ReadonlySet<string>;
   /** What the examples are padded to, for models with lengths. */
-  readonly length?: number;
+  readonly length?: number | undefined;
   /** Images of other domains whose features shall stay what they were; none by default. */
   readonly anchors?: { readonly images: number; readonly weight: number };
 }
 
 /**
- * Inputs: `weights/<name>` for every tensor, `head/<task>/weight` [C, E] (rows are used as given) and `head/<task>/bias` [C],
- * those of the model for sum B (+ A) examples, `labels` int32 [sum B]; with anchors `anchors` [A, E], the features that the last A images
+ * Inputs (frozen tensors with `trained`): `weights/<name>` for every tensor, `head/<task>/weight` [C, E] (rows are used as given) and `head/<task>/bias` [C],
+ * and, as inputs, those of the model for sum B (+ A) examples, `labels` int32 [sum B]; with anchors `anchors` [A, E], the features that the last A images
  * had. Outputs: `losses` [T] (with anchors [T + 1]), `gradient/<input>` for every trained input. An anchor's loss is the squared
  * distance of its features, averaged over the anchors (feature distillation, as in Li & Hoiem 2016, Learning without Forgetting).
  */
@@ -36,14 +49,19 @@ export function fineTuneProgram(options: FineTuneOptions): Program {
   const images = tasks.reduce((sum, task) => sum + task.images, 0);
   const anchors = options.anchors ?? { images: 0, weight: 0 };
   const weights = weightSpecs(model);
-  const heads = headSpecs(tasks.map(({ name: task, classes }) => ({ task, classes, featureSize: model.featureSize })));
-  const trained = [...weights, ...(options.trainHeads ? heads : [])].map(([name]) => name);
+  const heads = headSpecs(
+    tasks.map(({ name: task, classes, head }) => ({
+      ...{ task, classes, featureSize: model.featureSize },
+      ...(head?.hidden === undefined ? {} : { hidden: head.hidden }),
+    })),
+  );
+  const trained = trainedNames(options, weights, heads);
+  const bound = options.trained === undefined ? [] : [...weights, ...heads];
   return {
     name: "fine-tune",
-    frozen: new Map(),
+    frozen: new Map(bound),
     inputs: new Map<string, TensorSpec>([
-      ...weights,
-      ...heads,
+      ...(options.trained === undefined ? [...weights, ...heads] : []),
       ...model.inputs(images + anchors.images, options.length),
       ["labels", { shape: [images], dtype: "int32" }],
       ...(anchors.images > 0
@@ -65,10 +83,22 @@ export function fineTuneProgram(options: FineTuneOptions): Program {
       const { value, gradients } = valueAndGradients(losses, trained.map(lookup(tensors)), shares);
       return new Map([
         ["losses", value],
-        ...gradients.map((gradient, index): [string, Tensor] => [`gradient/${trained[index]}`, gradient]),
+        ...gradients.map((gradient, index): [string, Tensor] => [gradientName(trained[index] ?? ""), gradient]),
       ]);
     },
   };
+}
+
+/** Name of the output with the gradient of the input of this name. */
+export const gradientName = (input: string): string => `gradient/${input}`;
+
+function trainedNames(
+  { trained, trainHeads }: FineTuneOptions,
+  weights: readonly [string, TensorSpec][],
+  heads: readonly [string, TensorSpec][],
+): string[] {
+  const chosen = trained === undefined ? undefined : new Set([...trained].map(weightName));
+  return [...weights.filter(([name]) => chosen?.has(name) ?? true), ...(trainHeads ? heads : [])].map(([name]) => name);
 }
 
 function taskLosses(
@@ -77,11 +107,11 @@ function taskLosses(
 ): Tensor {
   const features = model.features(givenWeights(get), get);
   let first = 0;
-  const losses = tasks.map(({ name, images }) => {
+  const losses = tasks.map(({ name, images, head }) => {
     const own = tf.slice(features, [first, 0], [images, model.featureSize]);
     const labels = tf.slice(get("labels"), [first], [images]);
     first += images;
-    const logits = applyHead({ task: name, logitScale }, own, get);
+    const logits = applyHead({ task: name, logitScale, ...head }, own, get);
     return meanCrossEntropy(logits, labels, labelSmoothing);
   });
   if (anchors !== undefined && anchors.images > 0) {

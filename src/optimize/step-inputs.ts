@@ -52,10 +52,8 @@ export function stepInputs(
 ): Map<string, ExampleValues> {
   const { examplesPerTask } = place;
   const length = stepLength(stores, place);
-  const batches = [...stores].map(([task, store]) => unlabelledBatch(store, placeOf(place, task), length).inputs);
-  const names = [...(batches[0]?.keys() ?? [])];
-  const inputs = new Map(
-    names.map((name): [string, ExampleValues] => [name, joined(batches.map((batch) => batch.get(name)))]),
+  const inputs = joinedBatches(
+    [...stores].map(([task, store]) => unlabelledBatch(store, placeOf(place, task), length).inputs),
   );
   for (const [task, { classes, valuesNC }] of targets) {
     const size = valuesNC.length / classes;
@@ -66,6 +64,12 @@ export function stepInputs(
     inputs.set(stepTargets(task), own);
   }
   return inputs;
+}
+
+/** The inputs of all batches, one after another. */
+export function joinedBatches(batches: readonly ReadonlyMap<string, ExampleValues>[]): Map<string, ExampleValues> {
+  const names = [...(batches[0]?.keys() ?? [])];
+  return new Map(names.map((name) => [name, joined(batches.map((batch) => batch.get(name)))]));
 }
 
 function placeOf({ seed, step, examplesPerTask }: StepPlace, task: string): BatchPlace {

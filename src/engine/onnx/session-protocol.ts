@@ -1,6 +1,6 @@
 /** The messages between the onnx engine on the main thread and the worker that owns ONNX Runtime's sessions. */
 import type { Pages } from "../../runtime/posix.js";
-import type { InputType, TensorValues } from "../program.js";
+import type { InputType, SharedFloats, TensorValues } from "../program.js";
 
 export interface SessionOptions {
   /** ONNX Runtime's execution provider. */
@@ -38,7 +38,13 @@ export type Request =
       readonly beside?: number;
     }
   | { readonly kind: "bind"; readonly session: number; readonly tensors: readonly BoundTensor[] }
-  | { readonly kind: "run"; readonly session: number; readonly inputs: readonly FedTensor[] }
+  | {
+      readonly kind: "run";
+      readonly session: number;
+      readonly inputs: readonly FedTensor[];
+      /** Where outputs of these names are written, instead of being sent. */
+      readonly into?: ReadonlyMap<string, SharedFloats>;
+    }
   | { readonly kind: "release"; readonly session: number }
   /** Releases all sessions; answered when everything before it has been. */
   | { readonly kind: "finish" };

@@ -8,13 +8,15 @@ import { parentPort } from "node:worker_threads";
 import ort from "onnxruntime-node";
 import { assert } from "../../errors.js";
 import { viewPages } from "../../runtime/mmap.js";
-import type { InputType, TensorValues } from "../program.js";
+import type { InputType, SharedFloats, TensorValues } from "../program.js";
 import { createDeviceCopier, type DeviceCopier } from "./device-tensors.js";
 import type { BoundSource, BoundTensor, Envelope, Reply, Request, SessionOptions } from "./session-protocol.js";
 
 /** Frozen tensors of one session, or of several that share them: released with the last. */
 interface Bound {
   readonly tensors: Map<string, ort.Tensor>;
+  /** Copies of values in shared memory, which ONNX Runtime cannot look at; written again by the next `bind`. */
+  readonly copies: Map<string, Float32Array>;
   /** Where they are kept on a device. */
   readonly copier?: DeviceCopier;
   sessions: number;
@@ -49,7 +51,7 @@ async function load(onnx: Uint8Array, { provider, threads }: SessionOptions, sha
   };
   const session = await ort.InferenceSession.create(onnx, sessionOptions);
   const copier = provider === "webgpu" && shared === undefined ? { copier: createDeviceCopier(sessionOptions) } : {};
-  const bound = shared ?? { tensors: new Map(), ...copier, sessions: 0 };
+  const bound = shared ?? { tensors: new Map(), copies: new Map(), ...copier, sessions: 0 };
   bound.sessions += 1;
   return { session, bound };
 }
@@ -61,6 +63,10 @@ function valuesOf(source: BoundSource, dtype: InputType): TensorValues {
   if (dtype === "float16") return new Uint16Array(buffer);
   if (dtype === "int32") return new Int32Array(buffer);
   return new Uint8Array(buffer);
+}
+
+function isShared(values: TensorValues): values is SharedFloats {
+  return values instanceof Float32Array && values.buffer instanceof SharedArrayBuffer;
 }
 
 function ortTensor(dtype: InputType, values: TensorValues, shape: readonly number[]): ort.Tensor {
@@ -83,7 +89,7 @@ async function handle(request: Request): Promise<ReadonlyMap<string, Float32Arra
       for (const tensor of request.tensors) await bind(loaded.bound, tensor);
       return new Map();
     case "run":
-      return run(loaded, request.inputs);
+      return run(loaded, request.inputs, request.into);
     case "release":
       await release(request.session, loaded);
       return new Map();
@@ -104,13 +110,22 @@ async function release(session: number, { bound, session: native }: Loaded): Pro
   if (bound.sessions === 0) {
     for (const tensor of bound.tensors.values()) tensor.dispose();
     bound.tensors.clear();
+    bound.copies.clear();
     await bound.copier?.close();
   }
   await native.release();
 }
 
-async function bind({ tensors, copier }: Bound, { name, dtype, shape, source }: BoundTensor): Promise<void> {
-  const values = valuesOf(source, dtype);
+async function bind({ tensors, copies, copier }: Bound, { name, dtype, shape, source }: BoundTensor): Promise<void> {
+  const given = valuesOf(source, dtype);
+  const copy = copies.get(name);
+  if (isShared(given) && copy !== undefined && copier === undefined) {
+    copy.set(given);
+    return;
+  }
+  const values = isShared(given) ? Float32Array.from(given) : given;
+  if (isShared(given) && values instanceof Float32Array) copies.set(name, values);
+  else copies.delete(name);
   const tensor = copier === undefined ? ortTensor(dtype, values, shape) : await copier.copy(dtype, shape, values);
   tensors.get(name)?.dispose();
   tensors.set(name, tensor);
@@ -119,15 +134,19 @@ async function bind({ tensors, copier }: Bound, { name, dtype, shape, source }: 
 async function run(
   { session, bound }: Loaded,
   inputs: Extract<Request, { kind: "run" }>["inputs"],
+  into?: ReadonlyMap<string, SharedFloats>,
 ): Promise<ReadonlyMap<string, Float32Array>> {
   const feeds: Record<string, ort.Tensor> = Object.fromEntries(bound.tensors);
-  for (const { name, dtype, shape, values } of inputs) feeds[name] = ortTensor(dtype, values, shape);
+  for (const { name, dtype, shape, values } of inputs)
+    feeds[name] = ortTensor(dtype, isShared(values) ? Float32Array.from(values) : values, shape);
   const results = await session.run(feeds);
   const outputs = new Map<string, Float32Array>();
   for (const name of session.outputNames) {
     const data = results[name]?.data;
     assert(data instanceof Float32Array, `output ${name} is not float32`);
-    outputs.set(name, data);
+    const target = into?.get(name);
+    if (target === undefined) outputs.set(name, data);
+    else target.set(data);
   }
   return outputs;
 }

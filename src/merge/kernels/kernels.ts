@@ -1,5 +1,5 @@
 /**
- * The loops that merging spends its time in: WebAssembly with SIMD, made from `kernels/` by `npm run build`. All arrays are those of its memory.
+ * The loops that merging spends its time in, and the update of fine-tuning: WebAssembly with SIMD, made from `kernels/` by `npm run build`. All arrays are those of its memory.
  * M models, N elements of a piece.
  */
 import { readFileSync } from "node:fs";
@@ -36,6 +36,9 @@ export interface Kernels {
   countLower(valuesN: Float32Array, upper: number, table: Float64Array): void;
   /** Sets to 0 what is below the magnitude of pattern `border`, and what equals it but for the first `equalOnes`. Returns how many of these are left. */
   keepLargest(valuesN: Float32Array, border: number, equalOnes: number): number;
+  /** One update of a tensor's piece in place, as torch.optim.AdamW makes it in float32. */
+  adamW(piece: AdamWPiece, numbers: AdamWNumbers): void;
+
   /** Sets to 0 the elements whose random 32-bit number is above `last`: number `index` of the sequence that begins at `start` for the first one. */
   keepRandom(valuesN: Float32Array, start: number, index: number, last: number): void;
 }
@@ -58,6 +61,25 @@ export interface AgreedOptions {
   readonly lambda: number;
 }
 
+export interface AdamWPiece {
+  readonly parametersN: Float32Array;
+  readonly gradientN: Float32Array;
+  readonly meanN: Float32Array;
+  readonly meanSquareN: Float32Array;
+}
+
+export interface AdamWNumbers {
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  readonly learningRate: number;
+  readonly weightDecay: number;
+  /** What the gradient is multiplied with. */
+  readonly clip: number;
+  /** Updates made with this one. */
+  readonly updates: number;
+}
+
 /** `bytes` as of `createKernelMemory`. */
 export function loadKernels(bytes: number): Kernels {
   const arrays = createKernelMemory(bytes);
@@ -70,6 +92,7 @@ export function loadKernels(bytes: number): Kernels {
   const [absoluteSum, dotProduct] = [kernel("absoluteSum"), kernel("dotProduct")];
   const products = { 4: kernel("addProduct"), 8: kernel("addProduct64") };
   const [countUpper, countLower] = [kernel("countUpper"), kernel("countLower")];
+  const adamW = kernel("adamW");
   const [keepLargest, keepRandom] = [kernel("keepLargest"), kernel("keepRandom")];
   const copyOf = (numbers: readonly number[]): Float64Array => {
     const own = arrays.doubles(numbers.length);
@@ -103,6 +126,14 @@ export function loadKernels(bytes: number): Kernels {
     addProduct: (left, panels, product, inner) => {
       const multiply = products[left instanceof Float32Array ? 4 : 8];
       multiply(at(left), at(panels), at(product), left.length / inner, inner, panels.length / inner);
+    },
+    adamW: ({ parametersN, gradientN, meanN, meanSquareN }, numbers) => {
+      const { beta1, beta2, epsilon, learningRate, weightDecay, clip, updates } = numbers;
+      adamW(
+        ...([at(parametersN), at(gradientN), at(meanN), at(meanSquareN), parametersN.length] as const),
+        ...([clip, 1 - learningRate * weightDecay, 1 - beta1, beta2, 1 - beta2] as const),
+        ...([Math.sqrt(1 - beta2 ** updates), epsilon, learningRate / (1 - beta1 ** updates)] as const),
+      );
     },
     countUpper: (values, table) => void countUpper(at(values), values.length, at(table)),
     countLower: (values, upper, table) => void countLower(at(values), values.length, upper, at(table)),

@@ -75,8 +75,6 @@ export interface FineTuning {
   readonly labelSmoothing?: number;
   /** DEFAULT_CLIP_NORM by default; Infinity clips nothing. */
   readonly clipNorm?: number;
-  /** Compiles the graph of every length before the first step, instead of each when its first batch comes. False by default. */
-  readonly compileAhead?: boolean;
   /** Resumed from if the file is there; without it nothing is written. */
   readonly state?: FineTuneStateFile;
   /** When aborted, the step under way is finished, its state written, and the training ends as interrupted. */

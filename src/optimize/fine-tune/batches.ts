@@ -1,0 +1,35 @@
+/**
+ * What a step of a fine-tuning is given: the next labelled examples of every task, one task behind the other, padded together. A pure function of seed,
+ * names of tasks and step, so that a training that resumes sees the same examples.
+ */
+import { commonLength } from "../../data/batches.js";
+import type { ExampleValues } from "../../data/examples.js";
+import { batchIndices } from "../../data/sampler.js";
+import { joinedBatches } from "../step-inputs.js";
+import type { FineTuning } from "./options.js";
+
+export interface FineTuneBatch {
+  /** Of the program, by name. */
+  readonly inputs: ReadonlyMap<string, ExampleValues>;
+  /** What the examples are padded to, where they have lengths. */
+  readonly length?: number;
+}
+
+/** The batch of step `step`, counted from 1. Throws DataError when a split is empty. */
+export function fineTuneBatch({ model, tasks, seed }: FineTuning, step: number): FineTuneBatch {
+  const drawn = tasks.map(({ name, store, examplesPerStep }) => {
+    const place = { seed, task: name, step: step - 1, batchSize: examplesPerStep };
+    return { store, indices: batchIndices({ ...place, size: store.size }) };
+  });
+  const length = model.lengths === undefined ? undefined : commonLength(model.lengths, drawn);
+  const labels = Int32Array.from(drawn.flatMap(({ store, indices }) => [...indices].map((row) => labelAt(store, row))));
+  const inputs = joinedBatches(drawn.map(({ store, indices }) => store.gather(indices, length)));
+  return {
+    inputs: new Map<string, ExampleValues>([...inputs, ["labels", labels]]),
+    ...(length === undefined ? {} : { length }),
+  };
+}
+
+function labelAt({ labels }: FineTuning["tasks"][number]["store"], row: number): number {
+  return labels[row] ?? -1;
+}
