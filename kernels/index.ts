@@ -7,4 +7,4 @@ export { areFinite, decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16
 export { countLower, countUpper, keepLargest, keepRandom } from "./kept";
 export { addProduct, addProduct64 } from "./products";
 export { absoluteSum, agreedSum, dotProduct, subtract, weightedSum } from "./sums";
-export { adamW } from "./updates";
+export { adamW, squareSum } from "./updates";

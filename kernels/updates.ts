@@ -1,4 +1,30 @@
-/** Updates of optimisers. N elements of a piece of a tensor. */
+/** Updates of optimisers. */
+
+/** Sum of squares, in four sums of float64 side by side: one alone waits for each addition. */
+export function squareSum(values: usize, count: i32): f64 {
+  let first = f64x2.splat(0);
+  let second = first;
+  let third = first;
+  let fourth = first;
+  const end = values + 4 * count;
+  for (const last = values + 4 * (count & ~7); values < last; values += 32) {
+    const one = v128.load(values);
+    const other = v128.load(values, 16);
+    first = f64x2.add(first, squares(one));
+    second = f64x2.add(second, squares(i64x2.shuffle(one, one, 1, 1)));
+    third = f64x2.add(third, squares(other));
+    fourth = f64x2.add(fourth, squares(i64x2.shuffle(other, other, 1, 1)));
+  }
+  for (; values < end; values += 8) first = f64x2.add(first, squares(v128.load_zero<u64>(values)));
+  const sums = f64x2.add(f64x2.add(first, second), f64x2.add(third, fourth));
+  return f64x2.extract_lane(sums, 0) + f64x2.extract_lane(sums, 1);
+}
+
+/** Of the lower two of four float32, as float64. */
+function squares(values: v128): v128 {
+  const two = f64x2.promote_low_f32x4(values);
+  return f64x2.mul(two, two);
+}
 
 /**
  * One update of AdamW in place, all in float32 and in the order of torch.optim.AdamW (single tensor): the gradient times `clip`, decay, moments,

@@ -23,6 +23,7 @@ export interface Kernels {
   agreedSum(options: AgreedOptions): AgreedSum;
   absoluteSum(valuesN: Float32Array): number;
   dotProduct(aN: Float32Array, bN: Float32Array): number;
+  squareSum(valuesN: Float32Array): number;
 
   /**
    * product [R, C] += left [R, J] right [J, C], all of one type. R is a multiple of 4 and C of 8 (of float64: of 4), the right matrix in panels
@@ -92,7 +93,7 @@ export function loadKernels(bytes: number): Kernels {
   const [absoluteSum, dotProduct] = [kernel("absoluteSum"), kernel("dotProduct")];
   const products = { 4: kernel("addProduct"), 8: kernel("addProduct64") };
   const [countUpper, countLower] = [kernel("countUpper"), kernel("countLower")];
-  const adamW = kernel("adamW");
+  const [adamW, squareSum] = [kernel("adamW"), kernel("squareSum")];
   const [keepLargest, keepRandom] = [kernel("keepLargest"), kernel("keepRandom")];
   const copyOf = (numbers: readonly number[]): Float64Array => {
     const own = arrays.doubles(numbers.length);
@@ -123,6 +124,7 @@ export function loadKernels(bytes: number): Kernels {
     },
     absoluteSum: (values) => absoluteSum(at(values), values.length),
     dotProduct: (a, b) => dotProduct(at(a), at(b), a.length),
+    squareSum: (values) => squareSum(at(values), values.length),
     addProduct: (left, panels, product, inner) => {
       const multiply = products[left instanceof Float32Array ? 4 : 8];
       multiply(at(left), at(panels), at(product), left.length / inner, inner, panels.length / inner);

@@ -3,7 +3,7 @@
  * with copies. The loop is WebAssembly with SIMD (kernels/updates.ts) on pieces that stay in the processor's cache, so that the update of ten million
  * parameters takes a small part of a step. Source: Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2.
  */
-import { bytesInMemory } from "../../merge/kernels/kernel-memory.js";
+import { bytesInMemory, clearBehind } from "../../merge/kernels/kernel-memory.js";
 import { loadKernels } from "../../merge/kernels/kernels.js";
 import type { AdamWOptions } from "./options.js";
 import type { Parameter } from "./parameters.js";
@@ -32,8 +32,8 @@ export function createAdamW({ beta1, beta2, epsilon, weightDecay, decays, rateFa
         for (let from = 0; from < gradient.length; from += PIECE) {
           const piece = gradient.subarray(from, from + PIECE);
           own.gradient.set(piece);
-          own.gradient.fill(0, piece.length);
-          sum += kernels.dotProduct(own.gradient, own.gradient);
+          clearBehind(own.gradient, piece.length);
+          sum += kernels.squareSum(own.gradient.subarray(0, piece.length));
         }
       return Math.sqrt(sum);
     },
