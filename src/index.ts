@@ -64,6 +64,15 @@ export {
 export { type AdamState, initAdam, stepAdam, updateAdam } from "./optimize/adam.js";
 export { type Classifier, createClassifier, type Evaluation } from "./optimize/evaluate.js";
 export type { TrainEvent } from "./optimize/events.js";
+export { fineTune } from "./optimize/fine-tune/fine-tune.js";
+export type {
+  AdamWOptions,
+  FineTuned,
+  FineTuneEvent,
+  FineTuneTask,
+  FineTuning,
+} from "./optimize/fine-tune/options.js";
+export { removeFineTuneState } from "./optimize/fine-tune/state.js";
 export { type FineTuneOptions, fineTuneProgram } from "./optimize/fine-tune-program.js";
 export { learningRateAt } from "./optimize/schedule.js";
 export { type StepProgramOptions, stepProgram, stepSources } from "./optimize/step-program.js";

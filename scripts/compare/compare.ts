@@ -2,6 +2,7 @@
 import yargs from "yargs";
 import { adapterCommand } from "./adapter.js";
 import { clipCommand } from "./clip.js";
+import { fineTuneCommand } from "./fine-tune.js";
 import { fusionbenchCommand } from "./fusionbench.js";
 import { imageEncoderCommand } from "./image-encoder.js";
 import { preprocessingCommand } from "./preprocessing.js";
@@ -17,6 +18,7 @@ await yargs(process.argv.slice(2))
   )
   .command(adapterCommand)
   .command(clipCommand)
+  .command(fineTuneCommand)
   .command(fusionbenchCommand)
   .command(imageEncoderCommand)
   .command(preprocessingCommand)
