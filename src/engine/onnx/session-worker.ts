@@ -65,6 +65,11 @@ function valuesOf(source: BoundSource, dtype: InputType): TensorValues {
   return new Uint8Array(buffer);
 }
 
+function writeInto(target: SharedFloats, data: Float32Array, name: string): void {
+  assert(target.length === data.length, `output ${name} has ${data.length} values, not ${target.length}`);
+  target.set(data);
+}
+
 function isShared(values: TensorValues): values is SharedFloats {
   return values instanceof Float32Array && values.buffer instanceof SharedArrayBuffer;
 }
@@ -146,8 +151,9 @@ async function run(
     assert(data instanceof Float32Array, `output ${name} is not float32`);
     const target = into?.get(name);
     if (target === undefined) outputs.set(name, data);
-    else target.set(data);
+    else writeInto(target, data, name);
   }
+  for (const name of into?.keys() ?? []) assert(session.outputNames.includes(name), `there is no output ${name}`);
   return outputs;
 }
 

@@ -33,16 +33,16 @@ export interface AdamWOptions {
   readonly rateFactor: (tensor: NamedShape) => number;
 }
 
-/**
- * Trainer's, with its rule for decay: not for biases and norms. These are exactly the vectors among the tensors of our models (class tokens and
- * tables of positions are none and decay there too).
- */
+/** What biases and norms have as the last part of their names, and nothing else that is a vector: not a class token or a scale of a layer. */
+const WEIGHT_OR_BIAS = /[./](?:weight|bias)$/;
+
+/** Trainer's, with its rule for decay: everything but biases and norms. */
 export const DEFAULT_ADAMW: AdamWOptions = {
   beta1: 0.9,
   beta2: 0.999,
   epsilon: 1e-8,
   weightDecay: 0,
-  decays: ({ shape }) => shape.length > 1,
+  decays: ({ name, shape }) => shape.length > 1 || !WEIGHT_OR_BIAS.test(name),
   rateFactor: () => 1,
 };
 
@@ -68,6 +68,7 @@ export interface FineTuning {
   readonly tasks: readonly FineTuneTask[];
   /** Draws the batches, with the name of the task and the number of the step: nothing else does. */
   readonly seed: number;
+  /** Its first update has a part of the rate already: transformers' schedules begin their warm-up with a step of rate 0, and are one step behind in it. */
   readonly schedule: ScheduleOptions;
   /** DEFAULT_ADAMW where it says nothing. */
   readonly adamw?: Partial<AdamWOptions>;

@@ -65,6 +65,19 @@ it("has the norm over all tensors, of large and of very small values", () => {
   expect(gradientNorm(both)).toBeNaN();
 });
 
+it.each([
+  { name: "encoder.layer.0.output.dense.weight", shape: [4, 4], decays: true },
+  { name: "encoder.layer.0.output.dense.bias", shape: [4], decays: false },
+  { name: "encoder.layer.0.output.LayerNorm.weight", shape: [4], decays: false },
+  { name: "pre_layrnorm.weight", shape: [4], decays: false },
+  { name: "embeddings.class_embedding", shape: [4], decays: true },
+  { name: "encoder.layer.0.layer_scale1.lambda1", shape: [4], decays: true },
+  { name: "head/task/weight", shape: [2, 4], decays: true },
+  { name: "head/task/bias", shape: [2], decays: false },
+])("$name decays as Trainer has it: $decays", ({ name, shape, decays }) => {
+  expect(DEFAULT_ADAMW.decays({ name, shape })).toBe(decays);
+});
+
 it("clips as torch does: the limit over the norm and 1e-6, never up", () => {
   expect(clipFactor(4, 1)).toBe(1 / (4 + 1e-6));
   expect(clipFactor(1, 1)).toBe(1 / (1 + 1e-6));
