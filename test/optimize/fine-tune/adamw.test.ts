@@ -14,13 +14,13 @@ function parameter(name: string, shape: readonly number[], length: number): Para
 }
 
 it.each([1, 3, 5, 8190, 8192, 20_001])(
-  "updates %i values as the formula says, matrices with decay, vectors without",
+  "updates %i values as the formula says, matrices with decay, biases without",
   (length) => {
     const adamw = createAdamW({
       ...DEFAULT_ADAMW,
       ...{ weightDecay: 0.1, rateFactor: ({ name }) => (name === "matrix" ? 0.5 : 1) },
     });
-    const both = [parameter("matrix", [1, length], length), parameter("vector", [length], length)];
+    const both = [parameter("matrix", [1, length], length), parameter("layer.bias", [length], length)];
     const expected = both.map(({ values }) => ({
       values: Float64Array.from(values),
       mean: new Float64Array(length),
