@@ -60,7 +60,7 @@ export function settingsOf(options: FineTuning, adamw: AdamWOptions, { trained, 
     ]),
     schedule: [schedule.schedule, schedule.learningRate, schedule.warmupSteps, schedule.steps],
     "settings of AdamW": [adamw.beta1, adamw.beta2, adamw.epsilon, adamw.weightDecay],
-    "label smoothing": options.labelSmoothing ?? null,
+    "label smoothing": options.labelSmoothing ?? 0,
     "limit of the gradient's norm": String(options.clipNorm),
     seed: options.seed,
   };
