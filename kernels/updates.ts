@@ -27,8 +27,9 @@ function squares(values: v128): v128 {
 }
 
 /**
- * One update of AdamW in place, all in float32 and in the order of torch.optim.AdamW (single tensor): the gradient times `clip`, decay, moments,
- * step. `rootScale` is the root of the second moment's bias correction, `stepSize` the learning rate over the first one's.
+ * One update of AdamW in place, all in float32 and in the order of torch.optim.AdamW (single tensor): the gradient
+ * times `clip`, decay, moments, step. `rootScale` is the root of the second moment's bias correction, `stepSize` the
+ * learning rate over the first one's.
  */
 export function adamW(
   parameters: usize,

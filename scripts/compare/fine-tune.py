@@ -1,8 +1,10 @@
-"""The Python side of `npm run compare -- fine-tune`: an independent loop of torch.optim.AdamW over a BERT of the user's own in transformers.
+"""The Python side of `npm run compare -- fine-tune`: an independent loop of torch.optim.AdamW over a BERT of the
+user's own in transformers.
 
-`data FOLDER MODEL` writes FOLDER/data.json: texts as tokens, labels and a frozen head (the mean feature of each class in the base). `train FOLDER MODEL`
-fine-tunes the encoder without its embeddings on FOLDER/plan.json's batches, and writes FOLDER/trained.safetensors and FOLDER/trained.json (losses,
-norms, seconds and processor seconds of each step). Batches are padded to their own longest text. B texts, T tokens.
+`data FOLDER MODEL` writes FOLDER/data.json: texts as tokens, labels and a frozen head (the mean feature of each class
+in the base). `train FOLDER MODEL` fine-tunes the encoder without its embeddings on FOLDER/plan.json's batches, and
+writes FOLDER/trained.safetensors and FOLDER/trained.json (losses, norms, seconds and processor seconds of each step).
+Batches are padded to their own longest text. B texts, T tokens.
 """
 
 import json

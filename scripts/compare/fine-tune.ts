@@ -1,6 +1,7 @@
 /**
- * `compare fine-tune`: the encoder of a BERT of yours fine-tuned under a frozen head by an independent PyTorch loop (`fine-tune.py`) and by us, on the
- * same batches of texts of different lengths, by turns: how far losses and weights lie apart, and what a step takes of each.
+ * `compare fine-tune`: the encoder of a BERT of yours fine-tuned under a frozen head by an independent PyTorch loop
+ * (`fine-tune.py`) and by us, on the same batches of texts of different lengths, by turns: how far losses and weights
+ * lie apart, and what a step takes of each.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
@@ -21,7 +22,10 @@ import { openTextModel, paddedInputs } from "./our-text-model.js";
 const SCRIPT = join(import.meta.dirname, "fine-tune.py");
 /** What is asked of weights, in absolute terms. */
 const MOST = 1e-4;
-/** A key's bias adds one number to all scores of a softmax row: its exact gradient is 0, and Adam divides rounding noise by its own size. */
+/**
+ * A key's bias adds one number to all scores of a softmax row: its exact gradient is 0, and Adam divides rounding noise
+ * by its own size.
+ */
 const WITHOUT_EFFECT = /key\.bias$/;
 const TASK = "texts";
 const SETTINGS = { rate: 2e-4, decay: 0.01, clip: 1, batch: 32, seed: 5 } as const;

@@ -16,7 +16,10 @@ export interface TensorSpec {
 /** Values of a tensor: float32 as Float32Array, float16 as Uint16Array bit patterns, uint8, int32. */
 export type TensorValues = Float32Array | Uint16Array | Uint8Array | Int32Array;
 
-/** float32 in memory that threads share: on the way to an engine's thread and back it is in no message, which costs several copies. */
+/**
+ * float32 in memory that threads share: on the way to an engine's thread and back it is in no message, which costs
+ * several copies.
+ */
 export type SharedFloats = Float32Array<SharedArrayBuffer>;
 
 /** Where a frozen tensor's bytes are: in memory, or in a file that the engine maps by itself without copying. */
@@ -37,13 +40,13 @@ export interface Program {
 
 export interface Executable {
   /**
-   * Sets frozen tensors. May be called again to replace some of them, which for values in shared memory costs one copy. Throws ConfigError on a
-   * wrong name or size.
+   * Sets frozen tensors. May be called again to replace some of them, which for values in shared memory costs one copy.
+   * Throws ConfigError on a wrong name or size.
    */
   bind(frozen: ReadonlyMap<string, TensorSource>): Promise<void>;
   /**
-   * Runs once; returns every output of the program by name. One run at a time. Outputs of the names in `into` are written there and returned as these
-   * same arrays.
+   * Runs once; returns every output of the program by name. One run at a time. Outputs of the names in `into` are
+   * written there and returned as these same arrays.
    */
   run(
     inputs: ReadonlyMap<string, TensorValues>,

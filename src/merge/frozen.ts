@@ -1,4 +1,7 @@
-/** Tensors that stay as the base has them, by patterns: of a bundle, their task vectors are left out, and nothing is learned for them. */
+/**
+ * Tensors that stay as the base has them, by patterns: of a bundle, their task vectors are left out, and nothing is
+ * learned for them.
+ */
 import type { Bundle } from "../checkpoint/bundle.js";
 import { nearest } from "../config/nearest.js";
 import { ConfigError } from "../errors.js";

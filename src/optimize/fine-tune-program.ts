@@ -28,8 +28,8 @@ export interface FineTuneOptions {
   /** Whether the heads are trained with the tower (pretraining) or frozen (experts). */
   readonly trainHeads: boolean;
   /**
-   * The tensors of the model that are trained, by name: all of them if absent. Where it is given, weights and heads are bound, not given with every
-   * run: those that stay once, and those that are trained again after each update.
+   * The tensors of the model that are trained, by name: all of them if absent. Where it is given, weights and heads are
+   * bound, not given with every run: those that stay once, and those that are trained again after each update.
    */
   readonly trained?: ReadonlySet<string>;
   /** What the examples are padded to, for models with lengths. */
@@ -39,10 +39,11 @@ export interface FineTuneOptions {
 }
 
 /**
- * Inputs (frozen tensors with `trained`): `weights/<name>` for every tensor, `head/<task>/weight` [C, E] (rows are used as given) and `head/<task>/bias` [C],
- * and, as inputs, those of the model for sum B (+ A) examples, `labels` int32 [sum B]; with anchors `anchors` [A, E], the features that the last A images
- * had. Outputs: `losses` [T] (with anchors [T + 1]), `gradient/<input>` for every trained input. An anchor's loss is the squared
- * distance of its features, averaged over the anchors (feature distillation, as in Li & Hoiem 2016, Learning without Forgetting).
+ * Inputs (frozen tensors with `trained`): `weights/<name>` for every tensor, `head/<task>/weight` [C, E] (rows are used
+ * as given) and `head/<task>/bias` [C], and, as inputs, those of the model for sum B (+ A) examples, `labels` int32
+ * [sum B]; with anchors `anchors` [A, E], the features that the last A images had. Outputs: `losses` [T] (with anchors
+ * [T + 1]), `gradient/<input>` for every trained input. An anchor's loss is the squared distance of its features,
+ * averaged over the anchors (feature distillation, as in Li & Hoiem 2016, Learning without Forgetting).
  */
 export function fineTuneProgram(options: FineTuneOptions): Program {
   const { model, tasks } = options;

@@ -1,6 +1,7 @@
 /**
- * Fifty steps of fine-tuning against an independent PyTorch loop in float64 (make-fine-tune.py): the encoder of a BERT under a frozen head, on texts of
- * several lengths in a batch, and a whole ViT with the heads of two tasks. Asked are 1e-4; float32 PyTorch itself stays within 1e-6.
+ * Fifty steps of fine-tuning against an independent PyTorch loop in float64 (make-fine-tune.py): the encoder of a BERT
+ * under a frozen head, on texts of several lengths in a batch, and a whole ViT with the heads of two tasks. Asked are
+ * 1e-4; float32 PyTorch itself stays within 1e-6.
  */
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
@@ -22,7 +23,10 @@ const STEPS = 50;
 const SEED = 3;
 /** Of weights, and of losses and norms, which grow with what they are made of. */
 const MOST = { weights: 1e-5, losses: 1e-4, norms: 1e-4 };
-/** A key's bias adds one number to all scores of a softmax row: its exact gradient is 0, and Adam divides rounding noise by its own size. */
+/**
+ * A key's bias adds one number to all scores of a softmax row: its exact gradient is 0, and Adam divides rounding noise
+ * by its own size.
+ */
 const WITHOUT_EFFECT = /key\.bias$/;
 const RATE = { learningRate: 2e-3, warmupSteps: 5, steps: STEPS } as const;
 

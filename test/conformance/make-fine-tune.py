@@ -1,8 +1,10 @@
-"""Makes fine-tune/: 50 steps of torch.optim.AdamW on a BERT and on a ViT with random weights, as an independent loop over `transformers`' models.
+"""Makes fine-tune/: 50 steps of torch.optim.AdamW on a BERT and on a ViT with random weights, as an independent loop
+over `transformers`' models.
 
-text.safetensors: the encoder of text-step/base alone, one task under a frozen head, warm-up and cosine, texts of different lengths padded to the longest
-of their batch. image.safetensors: all of image-encoders/vit with the heads of two tasks, a line, label smoothing, layer-wise rates, batches of unequal
-parts. Weight decay not on vectors, the gradient clipped by its norm. Each runs in float64, which is stored, and in float32, which is printed beside it.
+text.safetensors: the encoder of text-step/base alone, one task under a frozen head, warm-up and cosine, texts of
+different lengths padded to the longest of their batch. image.safetensors: all of image-encoders/vit with the heads of
+two tasks, a line, label smoothing, layer-wise rates, batches of unequal parts. Weight decay not on vectors, the
+gradient clipped by its norm. Each runs in float64, which is stored, and in float32, which is printed beside it.
 """
 
 import math
@@ -55,7 +57,7 @@ def train(parameters, losses_at, schedule, clip, factor):
 
 
 def learned(model, trained, heads):
-    """What was trained, in float32, by the names that files have: transformers has others while a model is in memory."""
+    """What was trained, in float32, by the names of files: transformers has others while a model is in memory."""
     kept = {id(value) for value in trained.values()}
     frozen = sum(id(value) not in kept for value in model.parameters())
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,7 @@
-/** Labelled examples for tests of training: texts that are tokens already, and stores that a given order of examples is drawn from. */
+/**
+ * Labelled examples for tests of training: texts that are tokens already, and stores that a given order of examples is
+ * drawn from.
+ */
 import { type ExampleValues, type LabelledExamples, selectExamples } from "../../src/data/examples.js";
 import { batchIndices } from "../../src/data/sampler.js";
 import { assert } from "../../src/errors.js";
@@ -33,7 +36,10 @@ export function paddedTexts(
   };
 }
 
-/** A store whose batches are, step by step, the examples of `order` [steps * batch]: laid out so that the sampler's draws undo themselves. */
+/**
+ * A store whose batches are, step by step, the examples of `order` [steps * batch]: laid out so that the sampler's
+ * draws undo themselves.
+ */
 export function inOrder(
   store: LabelledExamples,
   order: Int32Array,

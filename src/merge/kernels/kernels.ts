@@ -1,6 +1,6 @@
 /**
- * The loops that merging spends its time in, and the update of fine-tuning: WebAssembly with SIMD, made from `kernels/` by `npm run build`. All arrays are those of its memory.
- * M models, N elements of a piece.
+ * The loops that merging spends its time in, and the update of fine-tuning: WebAssembly with SIMD, made from `kernels/`
+ * by `npm run build`. All arrays are those of its memory. M models, N elements of a piece.
  */
 import { readFileSync } from "node:fs";
 import { assert } from "../../errors.js";
@@ -76,7 +76,7 @@ export interface AdamWNumbers {
   readonly learningRate: number;
   readonly weightDecay: number;
   /** What the gradient is multiplied with. */
-  readonly clip: number;
+  readonly gradientFactor: number;
   /** Updates made with this one. */
   readonly updates: number;
 }
@@ -130,10 +130,10 @@ export function loadKernels(bytes: number): Kernels {
       multiply(at(left), at(panels), at(product), left.length / inner, inner, panels.length / inner);
     },
     adamW: ({ parametersN, gradientN, meanN, meanSquareN }, numbers) => {
-      const { beta1, beta2, epsilon, learningRate, weightDecay, clip, updates } = numbers;
+      const { beta1, beta2, epsilon, learningRate, weightDecay, gradientFactor, updates } = numbers;
       adamW(
         ...([at(parametersN), at(gradientN), at(meanN), at(meanSquareN), parametersN.length] as const),
-        ...([clip, 1 - learningRate * weightDecay, 1 - beta1, beta2, 1 - beta2] as const),
+        ...([gradientFactor, 1 - learningRate * weightDecay, 1 - beta1, beta2, 1 - beta2] as const),
         ...([Math.sqrt(1 - beta2 ** updates), epsilon, learningRate / (1 - beta1 ** updates)] as const),
       );
     },

@@ -1,7 +1,8 @@
 /**
- * AdamW on the tensors of a network, in place and in float32, as torch.optim.AdamW makes it: optimize/adam.ts is for coefficients, in float64 and
- * with copies. The loop is WebAssembly with SIMD (kernels/updates.ts) on pieces that stay in the processor's cache, so that the update of ten million
- * parameters takes a small part of a step. Source: Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2.
+ * AdamW on the tensors of a network, in place and in float32, as torch.optim.AdamW makes it: optimize/adam.ts is for
+ * coefficients, in float64 and with copies. The loop is WebAssembly with SIMD (kernels/updates.ts) on pieces that stay
+ * in the processor's cache, so that the update of ten million parameters takes a small part of a step. Source:
+ * Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2.
  */
 import { bytesInMemory, clearBehind } from "../../merge/kernels/kernel-memory.js";
 import { loadKernels } from "../../merge/kernels/kernels.js";
@@ -11,14 +12,17 @@ import type { Parameter } from "./parameters.js";
 /** Elements of a piece: four arrays of as many take 128 KiB, less than the second cache of a core. */
 const PIECE = 8192;
 
-/** Added to the norm that the limit is divided by: torch.nn.utils.clip_grad_norm_. */
-const CLIP_EPSILON = 1e-6;
+/** Added to the norm that the limit is divided by: clipped as by torch.nn.utils.clip_grad_norm_. */
+const NORM_EPSILON = 1e-6;
 
 export interface AdamW {
   /** L2 norm of the whole gradient, its squares summed in float64. */
   gradientNorm(parameters: readonly Parameter[]): number;
-  /** One update, the first with `updates` 1. The gradient is multiplied with `clip`. */
-  update(parameters: readonly Parameter[], step: { learningRate: number; clip: number; updates: number }): void;
+  /** One update, the first with `updates` 1. The gradient is multiplied with `gradientFactor`. */
+  update(
+    parameters: readonly Parameter[],
+    step: { learningRate: number; gradientFactor: number; updates: number },
+  ): void;
 }
 
 export function createAdamW({ beta1, beta2, epsilon, weightDecay, decays, rateFactor }: AdamWOptions): AdamW {
@@ -37,10 +41,10 @@ export function createAdamW({ beta1, beta2, epsilon, weightDecay, decays, rateFa
         }
       return Math.sqrt(sum);
     },
-    update: (parameters, { learningRate, clip, updates }) => {
+    update: (parameters, { learningRate, gradientFactor, updates }) => {
       for (const parameter of parameters) {
         const numbers = {
-          ...{ beta1, beta2, epsilon, clip, updates },
+          ...{ beta1, beta2, epsilon, gradientFactor, updates },
           learningRate: learningRate * rateFactor(parameter),
           weightDecay: decays(parameter) ? weightDecay : 0,
         };
@@ -69,7 +73,10 @@ export function createAdamW({ beta1, beta2, epsilon, weightDecay, decays, rateFa
   };
 }
 
-/** What a gradient of this norm is multiplied with so that its norm is at most `limit`: torch.nn.utils.clip_grad_norm_. */
+/**
+ * What a gradient of this norm is multiplied with so that its norm is at most `limit`: clipped as by
+ * torch.nn.utils.clip_grad_norm_.
+ */
 export function clipFactor(norm: number, limit: number): number {
-  return limit === Number.POSITIVE_INFINITY ? 1 : Math.min(1, limit / (norm + CLIP_EPSILON));
+  return limit === Number.POSITIVE_INFINITY ? 1 : Math.min(1, limit / (norm + NORM_EPSILON));
 }

@@ -1,6 +1,6 @@
 /**
- * What a step of a fine-tuning is given: the next labelled examples of every task, one task behind the other, padded together. A pure function of seed,
- * names of tasks and step, so that a training that resumes sees the same examples.
+ * What a step of a fine-tuning is given: the next labelled examples of every task, one task behind the other, padded
+ * together. A pure function of seed, names of tasks and step, so that a training that resumes sees the same examples.
  */
 import { commonLength } from "../../data/batches.js";
 import type { ExampleValues } from "../../data/examples.js";

@@ -1,6 +1,7 @@
 /**
- * Fine-tuning of any model on labelled examples of any kind: an async generator of events that knows no console and writes nothing but its state.
- * One step: bind the parameters, run the compiled program (fine-tune-program.ts) on the next batch while the one after it is gathered, clip, AdamW.
+ * Fine-tuning of any model on labelled examples of any kind: an async generator of events that knows no console and
+ * writes nothing but its state. One step: bind the parameters, run the compiled program (fine-tune-program.ts) on the
+ * next batch while the one after it is gathered, AdamW on the clipped gradient.
  */
 import { setImmediate } from "node:timers/promises";
 import type { Executable } from "../../engine/program.js";
@@ -25,15 +26,17 @@ import { type Progress, resumeState, settingsOf, writeState } from "./state.js";
 const LOSS_KEPT = 0.98;
 
 /**
- * Trains to the last step of the schedule: AdamW on the cross-entropy of each task under its head, the gradient clipped by its norm. Yields
- * events and returns what was learned, whether it finished or was aborted; whoever has saved that removes the state's file (`removeFineTuneState`).
+ * Trains to the last step of the schedule: AdamW on the cross-entropy of each task under its head, the gradient clipped
+ * by its norm. Yields events and returns what was learned, whether it finished or was aborted; whoever has saved that
+ * removes the state's file (`removeFineTuneState`).
  *
- * Batches are a pure function of (seed, task, step); texts are padded to the longest of their batch, in the least of the model's lengths. A training
- * that resumes from its state gives the same bytes as one that was never stopped, on the same machine with the same number of threads.
+ * Batches are a pure function of (seed, task, step); texts are padded to the longest of their batch, in the least of
+ * the model's lengths. A training that resumes from its state gives the same bytes as one that was never stopped, on
+ * the same machine with the same number of threads.
  *
- * Throws NumericError for a loss or gradient that is not finite: it names the step, and the state's file keeps the last state whose loss was finite.
- * Throws ConfigError for a pattern that matches no tensor and for a state's file of a training with other settings or data, DataError for labels
- * that the head has no class for.
+ * Throws NumericError for a loss or gradient that is not finite: it names the step, and the state's file keeps the last
+ * state whose loss was finite. Throws ConfigError for a pattern that matches no tensor and for a state's file of a
+ * training with other settings or data, DataError for labels that the head has no class for.
  */
 export async function* fineTune(given: FineTuning): AsyncGenerator<FineTuneEvent, FineTuned> {
   const options = { ...given, clipNorm: given.clipNorm ?? DEFAULT_CLIP_NORM };
@@ -80,7 +83,7 @@ export async function* fineTune(given: FineTuning): AsyncGenerator<FineTuneEvent
       const learningRate = learningRateAt(step, schedule);
       adamw.update(parameters.trained, {
         learningRate,
-        clip: clipFactor(gradientNorm, options.clipNorm),
+        gradientFactor: clipFactor(gradientNorm, options.clipNorm),
         updates: step,
       });
       const seconds = (computed - started + (clock() - updating)) / 1000;
@@ -143,7 +146,9 @@ async function computeStep<T>(
   return [losses, done];
 }
 
-/** Throws for what would be silently wrong: labels without a row in the head, heads of another width, nothing to train. */
+/**
+ * Throws for what would be silently wrong: labels without a row in the head, heads of another width, nothing to train.
+ */
 function checkTasks({ model, tasks, schedule }: FineTuning, { trained }: Parameters): void {
   if (tasks.length === 0 || trained.length === 0)
     throw new ConfigError(

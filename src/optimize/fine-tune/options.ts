@@ -1,6 +1,7 @@
 /**
- * What a fine-tuning is given and what it tells: types and defaults alone; fine-tune.ts runs it. The defaults are those of transformers' Trainer
- * where it has one (TrainingArguments of transformers 5), so that the same settings mean the same training.
+ * What a fine-tuning is given and what it tells: types and defaults alone; fine-tune.ts runs it. The defaults are those
+ * of transformers' Trainer where it has one (TrainingArguments of transformers 5), so that the same settings mean the
+ * same training.
  */
 import type { LabelledExamples } from "../../data/examples.js";
 import type { Engine } from "../../engine/program.js";
@@ -33,7 +34,10 @@ export interface AdamWOptions {
   readonly rateFactor: (tensor: NamedShape) => number;
 }
 
-/** What biases and norms have as the last part of their names, and nothing else that is a vector: not a class token or a scale of a layer. */
+/**
+ * What biases and norms have as the last part of their names, and nothing else that is a vector: not a class token or a
+ * scale of a layer.
+ */
 const WEIGHT_OR_BIAS = /[./](?:weight|bias)$/;
 
 /** Trainer's, with its rule for decay: everything but biases and norms. */
@@ -46,7 +50,10 @@ export const DEFAULT_ADAMW: AdamWOptions = {
   rateFactor: () => 1,
 };
 
-/** Norm of the whole gradient above which it is scaled down (torch.nn.utils.clip_grad_norm_), as Trainer's max_grad_norm. */
+/**
+ * Norm of the whole gradient above which it is clipped as by torch.nn.utils.clip_grad_norm_, as Trainer's
+ * max_grad_norm.
+ */
 export const DEFAULT_CLIP_NORM = 1;
 
 /** A file from which a training resumes, and how often it is replaced. */
@@ -61,14 +68,20 @@ export interface FineTuning {
   readonly model: Model;
   /** Values of every tensor of the model, by canonical name. They are not changed. */
   readonly weights: ReadonlyMap<string, Float32Array>;
-  /** Glob patterns over the model's tensors: these stay as they are. Each must match one; for texts `embeddings.*` is usual. None by default. */
+  /**
+   * Glob patterns over the model's tensors: these stay as they are. Each must match one; for texts `embeddings.*` is
+   * usual. None by default.
+   */
   readonly freeze?: readonly string[];
   /** Whether the heads are trained as well. */
   readonly trainHeads: boolean;
   readonly tasks: readonly FineTuneTask[];
   /** Draws the batches, with the name of the task and the number of the step: nothing else does. */
   readonly seed: number;
-  /** Its first update has a part of the rate already: transformers' schedules begin their warm-up with a step of rate 0, and are one step behind in it. */
+  /**
+   * Its first update has a part of the rate already: transformers' schedules begin their warm-up with a step of rate 0,
+   * and are one step behind in it.
+   */
   readonly schedule: ScheduleOptions;
   /** DEFAULT_ADAMW where it says nothing. */
   readonly adamw?: Partial<AdamWOptions>;

@@ -1,7 +1,7 @@
 /**
- * What a fine-tuning learns, tensor by tensor, with what AdamW remembers of each. All of it is float32, as PyTorch keeps it: twenty bytes a
- * parameter with the copy that the engine's thread has, and four more while that hands its gradients over. Values and gradients lie in memory that
- * the threads share.
+ * What a fine-tuning learns, tensor by tensor, with what AdamW remembers of each. All of it is float32, as PyTorch
+ * keeps it: twenty bytes a parameter with the copy that the engine's thread has, and four more while that hands its
+ * gradients over. Values and gradients lie in memory that the threads share.
  */
 import { type SharedFloats, sharedFloats, type TensorSource } from "../../engine/program.js";
 import { assert } from "../../errors.js";

@@ -1,6 +1,6 @@
 /**
- * The file from which a fine-tuning resumes: one safetensors file with parameters and moments as they are, and as metadata how far it is and what it
- * belongs to. Replaced as a whole, so that a kill leaves the old one or the new one.
+ * The file from which a fine-tuning resumes: one safetensors file with parameters and moments as they are, and as
+ * metadata how far it is and what it belongs to. Replaced as a whole, so that a kill leaves the old one or the new one.
  */
 import { createHash } from "node:crypto";
 import { rm, stat } from "node:fs/promises";
@@ -39,7 +39,9 @@ export type Settings = ReadonlyMap<string, string>;
 /** The parts of a parameter that are kept, by the prefix of their name in the file. */
 const PARTS = ["values", "mean", "meanSquare"] as const;
 
-/** Settings, data and start of a training. Weights and labels are hashed; examples where their store knows their hash. */
+/**
+ * Settings, data and start of a training. Weights and labels are hashed; examples where their store knows their hash.
+ */
 export function settingsOf(options: FineTuning, adamw: AdamWOptions, { trained, sources }: Parameters): Settings {
   const { tasks, schedule, model } = options;
   const start = createHash("sha256");
@@ -68,8 +70,8 @@ export function settingsOf(options: FineTuning, adamw: AdamWOptions, { trained, 
 }
 
 /**
- * Sets the parameters to those of the file and says how far they are; undefined where there is no file. Throws CheckpointError for a file that is no
- * state, and ConfigError for the state of another training, with what differs.
+ * Sets the parameters to those of the file and says how far they are; undefined where there is no file. Throws
+ * CheckpointError for a file that is no state, and ConfigError for the state of another training, with what differs.
  */
 export async function resumeState(
   path: string,

@@ -1,4 +1,7 @@
-/** AdamW's kernel against the same written per element in float64, with pieces that end in the middle of a vector; the norm; the factor that clips. */
+/**
+ * AdamW's kernel against the same written per element in float64, with pieces that end in the middle of a vector; the
+ * norm; the factor that clips.
+ */
 import { expect, it } from "vitest";
 import { sharedFloats } from "../../../src/engine/program.js";
 import { clipFactor, createAdamW } from "../../../src/optimize/fine-tune/adamw.js";
@@ -28,7 +31,7 @@ it.each([1, 3, 5, 8190, 8192, 20_001])(
     }));
     for (let updates = 1; updates <= 4; updates++) {
       for (const { gradient } of both) gradient.set(randomArray(length, 10 + updates));
-      adamw.update(both, { learningRate: 0.01, clip: 0.25, updates });
+      adamw.update(both, { learningRate: 0.01, gradientFactor: 0.25, updates });
       for (const [index, { values, mean, meanSquare }] of expected.entries()) {
         const [rate, decay] = index === 0 ? [0.005, 0.1] : [0.01, 0];
         for (let at = 0; at < length; at++) {

@@ -1,4 +1,6 @@
-/** Fine-tuning from the outside: resuming to the bit, what is kept after a loss that is not finite, and what is refused. */
+/**
+ * Fine-tuning from the outside: resuming to the bit, what is kept after a loss that is not finite, and what is refused.
+ */
 import { createHash } from "node:crypto";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

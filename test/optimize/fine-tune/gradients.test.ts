@@ -1,4 +1,7 @@
-/** The gradients of the text step against central differences of its own loss, at the steepest weight of every tensor: tables, norms, layers, heads. */
+/**
+ * The gradients of the text step against central differences of its own loss, at the steepest weight of every tensor:
+ * tables, norms, layers, heads.
+ */
 import { afterAll, expect, it } from "vitest";
 import { createOnnxEngine } from "../../../src/engine/onnx-engine.js";
 import type { TensorValues } from "../../../src/engine/program.js";

@@ -1,4 +1,7 @@
-/** A small training for tests: a BERT with random weights on texts of several lengths whose first token tells the class, two tasks. */
+/**
+ * A small training for tests: a BERT with random weights on texts of several lengths whose first token tells the class,
+ * two tasks.
+ */
 import { join } from "node:path";
 import { openCheckpoint } from "../../../src/checkpoint/checkpoint.js";
 import type { Engine } from "../../../src/engine/program.js";
