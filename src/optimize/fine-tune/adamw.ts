@@ -73,10 +73,7 @@ export function createAdamW({ beta1, beta2, epsilon, weightDecay, decays, rateFa
   };
 }
 
-/**
- * What a gradient of this norm is multiplied with so that its norm is at most `limit`: clipped as by
- * torch.nn.utils.clip_grad_norm_.
- */
+/** What a gradient of this norm is multiplied with so that its norm is at most `limit`, as torch's clipping does. */
 export function clipFactor(norm: number, limit: number): number {
   return limit === Number.POSITIVE_INFINITY ? 1 : Math.min(1, limit / (norm + NORM_EPSILON));
 }
