@@ -6,11 +6,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { writeFileAtomic } from "../../../src/runtime/atomic-file.js";
-
-export interface LabelledText {
-  readonly text: string;
-  readonly label: number;
-}
+import type { LabelledText } from "./labelled-text.js";
 
 const lineSchema = z.strictObject({ text: z.string().min(1), label: z.number().int().nonnegative() });
 
@@ -22,7 +18,9 @@ export async function readTrainTexts(workDir: string, task: string): Promise<Lab
   return lines.map((line) => lineSchema.parse(JSON.parse(line)));
 }
 
-export async function writeTrainTexts(workDir: string, task: string, texts: readonly LabelledText[]): Promise<void> {
-  const lines = texts.map(({ text, label }) => `${JSON.stringify({ text, label })}\n`);
-  await writeFileAtomic(pathOf(workDir, task), lines.join(""));
+/** Writes them and returns the file's content. */
+export async function writeTrainTexts(workDir: string, task: string, texts: readonly LabelledText[]): Promise<string> {
+  const content = texts.map(({ text, label }) => `${JSON.stringify({ text, label })}\n`).join("");
+  await writeFileAtomic(pathOf(workDir, task), content);
+  return content;
 }
