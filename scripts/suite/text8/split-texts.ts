@@ -99,12 +99,11 @@ function withoutCopies(
 export function drawSplits(task: string, texts: readonly SourceText[], classes: number, sizes: SplitSizes): TextSplits {
   const counts = Array.from({ length: classes }, (_, label) => texts.filter((text) => text.label === label).length);
   const total = SPLITS.reduce((sum, split) => sum + sizes[split], 0);
-  const quotas = splitQuotas(cappedShares(counts, total), sizes);
-  const left = new Map([...quotas].map(([split, quota]) => [split, [...quota]]));
+  const left = splitQuotas(cappedShares(counts, total), sizes);
   const taken: Record<Split, LabelledText[]> = { test: [], val: [], adapt: [], train: [] };
   const groups = [...grouped(texts, ({ group }) => group).values()];
   for (const group of shuffle(groups, task, "groups")) {
-    const split = neediest(group, left, quotas);
+    const split = firstOpen(group, left);
     const open = left.get(split) ?? [];
     for (const { text, label } of group) {
       const free = open[label] ?? 0;
@@ -152,20 +151,9 @@ function apportion(weights: readonly number[], seats: number): number[] {
   return given;
 }
 
-/** The split that misses most of the group's classes, as a fraction of its quota; of equals, the first of SPLITS. */
-function neediest(
-  group: readonly SourceText[],
-  left: ReadonlyMap<Split, readonly number[]>,
-  quotas: ReadonlyMap<Split, readonly number[]>,
-): Split {
-  let best: { split: Split; need: number } = { split: "train", need: 0 };
-  for (const split of SPLITS) {
-    let need = 0;
-    for (const { label } of group)
-      need += (left.get(split)?.[label] ?? 0) / Math.max(1, quotas.get(split)?.[label] ?? 0);
-    if (need > best.need) best = { split, need };
-  }
-  return best.split;
+/** The first split that still wants one of these classes: groups come in random order, so filling one after another is fair. */
+function firstOpen(group: readonly SourceText[], left: ReadonlyMap<Split, readonly number[]>): Split {
+  return SPLITS.find((split) => group.some(({ label }) => (left.get(split)?.[label] ?? 0) > 0)) ?? "train";
 }
 
 function shuffle<Item>(items: readonly Item[], ...keys: readonly string[]): Item[] {

@@ -49,7 +49,8 @@ function readVector(bytes: Buffer): string[] {
   const version = readInt();
   if (version !== VERSION_3) refuse(`version ${version}`);
   at += 8; // the versions of R that wrote it and that can read it
-  at += readInt(); // the name of the native encoding
+  const encodingBytes = readInt();
+  at += encodingBytes;
   const type = readInt() & TYPE_MASK;
   if (type !== STRING_VECTOR) refuse(`an object of type ${type}`);
   const strings: string[] = [];
