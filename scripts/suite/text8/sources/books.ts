@@ -77,15 +77,22 @@ export function cutTales(content: string, path: string): SourceText[] {
 export function cutSentences(content: string, label: number, group: string): SourceText[] {
   const texts: SourceText[] = [];
   for (const paragraph of levelled(content).split(/\n\s*\n/)) {
-    for (const text of oneLine(paragraph).split(
+    for (const sentence of oneLine(paragraph).split(
       /(?<=(?<!\b(?:Mr|Mrs|Dr|St|Messrs|No|Hon|Esq|Capt|Col|Gen))[.!?]["')]*) (?=["'(]*[A-Z])/,
     )) {
-      const words = countWords(text);
+      const words = countWords(sentence);
+      const text = withoutOddMark(sentence);
       if (words >= LEAST_WORDS && words <= MOST_WORDS && /^["'(]*[A-Z].*[.!?]["')]*$/.test(text))
         texts.push({ text, label, group });
     }
   }
   return texts;
+}
+
+/** A quotation that a sentence opens or closes only loses its one mark. */
+function withoutOddMark(sentence: string): string {
+  const marks = sentence.split('"').length - 1;
+  return marks % 2 === 0 ? sentence : sentence.replace(/^"|"$/, "");
 }
 
 /** ASCII quotation marks, one kind of dash, no underlining and no brackets of footnotes. */
@@ -96,9 +103,5 @@ function levelled(content: string): string {
       .replace(/[\u2018\u2019]/g, "'")
       .replace(/[\u201c\u201d]|''|``/g, '"')
       .replace(/\s*(?:[\u2013\u2014]|--+)\s*/g, " - ")
-      .replace(/\[\*?[^\]]*\]|_/g, "")
-      // A speech in single quotation marks gets double ones; apostrophes stand inside or after a word.
-      .replace(/(^|[\s("-])'(?=[A-Z])/gm, '$1"')
-      .replace(/([,.!?;])'(?=[\s)"]|$)/gm, '$1"')
-  );
+      .replace(/\[\*?[^\]]*\]|_/g, "");
 }

@@ -74,8 +74,8 @@ const COPYLEFT = /General Public Licen[sc]e|\bA?L?GPL\b|Mozilla Public/;
 const FIRST_LINES = 5;
 const PIECE_LINES = 4;
 const PIECES_OF_FILE = 8;
-/** Fewer different words are braces, longer pieces are tables of data. */
-const LEAST_WORDS = 6;
+/** Pieces with fewer different names and keywords are braces and numbers, longer ones are tables of data. */
+const LEAST_NAMES = 6;
 const MOST_CHARACTERS = 300;
 /** A language of more files gives this many, spread over its packages: 600 files are ten times what is drawn. */
 const FILES_OF_CLASS = 600;
@@ -100,9 +100,13 @@ export function cutCode(content: string, comments: CommentStyle, label: number, 
   const pieces: string[] = [];
   for (let at = 0; at + PIECE_LINES <= lines.length; at += PIECE_LINES) {
     const text = oneLine(lines.slice(at, at + PIECE_LINES).join(" "));
-    if (text.length <= MOST_CHARACTERS && new Set(wordsOf(text)).size >= LEAST_WORDS) pieces.push(text);
+    if (text.length <= MOST_CHARACTERS && namesIn(text) >= LEAST_NAMES) pieces.push(text);
   }
   return spread(pieces, PIECES_OF_FILE).map((text) => ({ text, label, group }));
+}
+
+function namesIn(text: string): number {
+  return new Set(wordsOf(text).filter((word) => /^\p{L}/u.test(word))).size;
 }
 
 async function sourceFiles(folder: string, extensions: RegExp): Promise<string[]> {

@@ -67,15 +67,22 @@ function cutSense(paragraph: string): { text: string; label: number } | undefine
 
 function plainSense(raw: string): string {
   const text = raw
+    // Letters with marks are written in brackets: [ae] for the ligature, ['e], [=a], [a^].
+    .replace(/\[([ao]e)\]/gi, "$1")
+    .replace(/\[[`'^"~=.,]?([A-Za-z])[`'^"~=,]?\]/g, "$1")
     .replace(/\[[^\]]*\]/g, " ")
-    // Quotations' authors, and "Same as", "Syn:" and "See" that point elsewhere.
+    // Quotations' authors, another part of speech, and what points elsewhere.
     .replace(/ --[A-Z][^.]*\..*$/, "")
+    .replace(/ -- (n|a|adv|v|v\. [ti]|prep|pl)\. .*$/, "")
     .replace(/\bSyn: .*$/, "")
+    .replace(/\([a-h]\)/g, "")
     .replace(/[{}]/g, "")
-    .replace(/^[\s,.;:()a-d]*?(?=[A-Za-z"(])/, "");
+    .replace(/^[\s,.;:)]*/, "");
+  // A formula whose small figures were lost.
+  if (/[A-Z]\?/.test(text)) return "";
   return oneLine(text)
+    .replace(/\s+([,.;:])/g, "$1")
     .split(" ")
     .slice(0, MOST_WORDS)
-    .join(" ")
-    .replace(/\s+([,.;:])/g, "$1");
+    .join(" ");
 }

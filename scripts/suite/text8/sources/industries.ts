@@ -29,8 +29,15 @@ const SECTORS: readonly (readonly string[])[] = [
 ];
 
 const LEAST_WORDS = 4;
+/** Sectors (two digits) and subsectors (three) only sum up. */
+const LEAST_DIGITS = 4;
 /** Digits that name an industry; the sixth tells national parts apart. */
 const ENTRY_DIGITS = 5;
+
+/** A model is shown about half of this. */
+const MOST_WORDS = 45;
+/** "This U.S. industry comprises establishments primarily engaged in", in full or in part. */
+const OPENING = /^This (U\.S\. )?industry( group)? comprises (establishments )?(primarily engaged in )?/;
 
 const naicsSchema = z.record(z.string(), z.object({ Title: z.string(), Description: z.string() }));
 
@@ -43,7 +50,7 @@ export function cutIndustries(data: unknown): SourceText[] {
   return Object.entries(naicsSchema.parse(data)).flatMap(([code, { Description }]) => {
     const label = SECTORS.findIndex((sector) => sector.includes(code.slice(0, 2)));
     const text = firstParagraph(Description);
-    if (code.length < 3 || label < 0 || countWords(text) < LEAST_WORDS) return [];
+    if (code.length < LEAST_DIGITS || label < 0 || countWords(text) < LEAST_WORDS) return [];
     return [{ text, label, group: code.slice(0, ENTRY_DIGITS) }];
   });
 }
@@ -51,9 +58,9 @@ export function cutIndustries(data: unknown): SourceText[] {
 function firstParagraph(description: string): string {
   const [paragraph = ""] = description.split(/\r?\n\r?\n/);
   if (/^(See industry description|NULL)/.test(paragraph)) return "";
-  const said = paragraph.replace(
-    /^(This|The)\b[^.;]*?\b(comprises?|consists of|includes) (establishments|businesses)( primarily)?( engaged)?( in)?( one of)?( the following)?:?\s*/s,
-    "",
-  );
-  return oneLine(said);
+  const said = oneLine(paragraph)
+    .replace(OPENING, "")
+    // Where else something belongs, by number.
+    .replace(/(?<=\. )[^.]*\bclassified in (U\.S\. )?Industry\b.*$/, "");
+  return said.trim().split(" ").slice(0, MOST_WORDS).join(" ");
 }
