@@ -97,11 +97,10 @@ function withoutOddMark(sentence: string): string {
 
 /** ASCII quotation marks, one kind of dash, no underlining and no brackets of footnotes. */
 function levelled(content: string): string {
-  return (
-    content
-      .replace(/\r/g, "")
-      .replace(/[\u2018\u2019]/g, "'")
-      .replace(/[\u201c\u201d]|''|``/g, '"')
-      .replace(/\s*(?:[\u2013\u2014]|--+)\s*/g, " - ")
-      .replace(/\[\*?[^\]]*\]|_/g, "");
+  const quoted = content
+    .replace(/\r/g, "")
+    // A closing quotation mark and an apostrophe are one character: the mark follows punctuation.
+    .replace(/[\u201c\u201d\u2018]|''|``|(?<=[,.!?;:\u2014-])\u2019/g, '"')
+    .replace(/\u2019/g, "'");
+  return quoted.replace(/\s*(?:[\u2013\u2014]|--+)\s*/g, " - ").replace(/\[\*?[^\]]*\]|_/g, "");
 }
