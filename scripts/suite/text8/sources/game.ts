@@ -21,8 +21,9 @@ const FILES: readonly (readonly string[])[] = [
 ];
 
 const LEAST_WORDS = 5;
-/** A piece takes a second sentence while it stays below this: about what a model is shown. */
-const PIECE_WORDS = 24;
+const PIECE_SENTENCES = 2;
+/** A model is shown about half of this. */
+const MOST_WORDS = 45;
 
 export async function readGame(filesDir: string): Promise<SourceText[]> {
   const texts: SourceText[] = [];
@@ -54,18 +55,12 @@ export function cutDescriptions(content: string, label: number, file: string): S
 }
 
 function cutSentences(paragraph: string): string[] {
+  const sentences = paragraph.split(/(?<=[.!?]["')]?) (?=["'(]?[A-Z])/);
   const pieces: string[] = [];
-  let piece = "";
-  for (const sentence of paragraph.split(/(?<=[.!?]["')]?) (?=["'(]?[A-Z])/)) {
-    if (piece !== "" && countWords(piece) + countWords(sentence) > PIECE_WORDS) {
-      pieces.push(piece);
-      piece = sentence;
-    } else if (piece === "") piece = sentence;
-    else {
-      pieces.push(`${piece} ${sentence}`);
-      piece = "";
-    }
+  for (let at = 0; at < sentences.length; at += PIECE_SENTENCES) {
+    const text = sentences.slice(at, at + PIECE_SENTENCES).join(" ");
+    if (countWords(text) >= LEAST_WORDS && /^["'(]?[A-Z]/.test(text))
+      pieces.push(text.split(" ").slice(0, MOST_WORDS).join(" "));
   }
-  if (piece !== "") pieces.push(piece);
-  return pieces.filter((text) => countWords(text) >= LEAST_WORDS && /^["'(]?[A-Z]/.test(text));
+  return pieces;
 }
