@@ -89,7 +89,7 @@ test("emoji: name and tags; variants share their group; flags and components are
 
 test("game: entries between lines of %%%%, two sentences a piece, no scripts and no references", () => {
   const content =
-    "%%%%\n# note\nAgnes\n\nThis spriggan is aged and\nweathered. She runs. And then she sleeps for long.\n%%%%\nb\n\n{{ return 1 }}\n%%%%\nc\n\n<Agnes>\n%%%%\n";
+    "%%%%\n# note\nAgnes\n\nThis spriggan is aged and\nweathered. <w>She</w> runs. And then she sleeps for long.\n%%%%\nb\n\n{{ return 1 }}\n%%%%\nc\n\n<Agnes>\n%%%%\nd\n\nPress the key <input>$cmd[X]</input> to do it.\n";
   expect(cutDescriptions(content, 3, "monsters")).toEqual([
     { text: "This spriggan is aged and weathered. She runs.", label: 3, group: "monsters Agnes" },
     { text: "And then she sleeps for long.", label: 3, group: "monsters Agnes" },

@@ -49,7 +49,8 @@ export function cutDescriptions(content: string, label: number, file: string): S
     // Scripts, references to other entries, switches (":nowrap"), and the game's notes to itself.
     if (body === "" || key.startsWith("_") || /\{\{|^<|^:|it is a bug/m.test(body)) continue;
     for (const paragraph of body.split(/\n\s*\n/))
-      for (const text of cutSentences(oneLine(paragraph))) texts.push({ text, label, group: `${file} ${key}` });
+      for (const text of cutSentences(oneLine(paragraph.replace(/<\/?\w+>/g, ""))))
+        texts.push({ text, label, group: `${file} ${key}` });
   }
   return texts;
 }
@@ -59,6 +60,8 @@ function cutSentences(paragraph: string): string[] {
   const pieces: string[] = [];
   for (let at = 0; at < sentences.length; at += PIECE_SENTENCES) {
     const text = sentences.slice(at, at + PIECE_SENTENCES).join(" ");
+    // A key on the keyboard that the game fills in.
+    if (text.includes("$cmd")) continue;
     if (countWords(text) >= LEAST_WORDS && /^["'(]?[A-Z]/.test(text))
       pieces.push(text.split(" ").slice(0, MOST_WORDS).join(" "));
   }
