@@ -10,7 +10,8 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:f
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { DataError } from "../../../src/errors.js";
-import { PACKAGES, type TextPackage } from "./packages.js";
+import { PACKAGES } from "./packages.js";
+import type { TextPackage } from "./text-package.js";
 
 export const PACKAGES_FOLDER = "packages";
 export const FILES_FOLDER = "files";

@@ -6,8 +6,9 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { writeFileAtomic } from "../../../src/runtime/atomic-file.js";
-import { PACKAGES, type TextPackage } from "./packages.js";
+import { PACKAGES } from "./packages.js";
 import { TEXT_TASKS, UNSEEN_TASKS } from "./plan.js";
+import type { TextPackage } from "./text-package.js";
 
 /** Licences that ask for a copy of themselves. */
 const FULL_TEXTS = ["GPL-2.0-or-later", "Apache-2.0", "Artistic-2.0"];
