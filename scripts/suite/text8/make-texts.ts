@@ -1,7 +1,7 @@
 /**
- * The texts of text8: adapt, val and test of every task as shipped under datasets/text8/tasks, with class names, cards and licences,
- * and, not shipped, the training texts. Same packages, same bytes. Tasks are drawn in the order of the plan; a text that one
- * drew, or one nearly the same, is no longer there for the next.
+ * The texts of text8: adapt, val and test of every task as shipped under datasets/text8/tasks, with class names, cards
+ * and licences, and, not shipped, the training texts. Same packages, same bytes. Tasks are drawn in the order of the
+ * plan; a text that one drew, or one nearly the same, is no longer there for the next.
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";

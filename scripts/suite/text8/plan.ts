@@ -1,8 +1,8 @@
 /**
- * The tasks of the suite `text8`: eight that are merged and two that never are, each with its template and its class names. A head's
- * row is the template filled with a class name and embedded by the base, so these words are what a model is judged with before any
- * training. Fixed by licence and by what experts reach, never by what merging makes of them. How texts are cut is in the files of
- * their sources (texts-*.ts), how many of each split in split-sizes.ts.
+ * The tasks of the suite `text8`: eight that are merged and two that never are, each with its template and its class
+ * names. A head's row is the template filled with a class name and embedded by the base, so these words are what a
+ * model is judged with before any training. Fixed by licence and by what experts reach, never by what merging makes of
+ * them. How texts are cut is in the files of their sources (texts-*.ts), how many of each split in split-sizes.ts.
  */
 
 export const SUITE = "text8";

@@ -1,6 +1,7 @@
 /**
- * How many texts a task has in each split. 500 test texts put the standard error of an expert's accuracy (90 %) at 1.3 points; sources
- * with fewer texts give less, so that their experts still have about a thousand to train on. Train takes what there is up to its size.
+ * How many texts a task has in each split. 500 test texts put the standard error of an expert's accuracy (90 %) at 1.3
+ * points; sources with fewer texts give less, so that their experts still have about a thousand to train on. Train
+ * takes what there is up to its size.
  */
 
 /** Adapt is what the optimizer may see without labels; all but train are shipped. */

@@ -1,6 +1,7 @@
 /**
- * Draws the splits of a task from what its source yields. Equal and nearly equal texts are settled first, then every class gets a quota of
- * every split, then whole groups are dealt out. Nothing here looks at what a model makes of a text.
+ * Draws the splits of a task from what its source yields. Equal and nearly equal texts are settled first, then every
+ * class gets a quota of every split, then whole groups are dealt out. Nothing here looks at what a model makes of a
+ * text.
  */
 import { createRng, permutation } from "../../../src/runtime/rng.js";
 import { grouped, type LabelledText, type SourceText, textKey } from "./labelled-text.js";
@@ -151,7 +152,10 @@ function apportion(weights: readonly number[], seats: number): number[] {
   return given;
 }
 
-/** The first split that still wants one of these classes: groups come in random order, so filling one after another is fair. */
+/**
+ * The first split that still wants one of these classes: groups come in random order, so filling one after another is
+ * fair.
+ */
 function firstOpen(group: readonly SourceText[], left: ReadonlyMap<Split, readonly number[]>): Split {
   return SPLITS.find((split) => group.some(({ label }) => (left.get(split)?.[label] ?? 0) > 0)) ?? "train";
 }

@@ -1,6 +1,6 @@
 /**
- * The README.md of each data set of text8: YAML front matter as the Hugging Face hub reads it, then what the texts are, where they come
- * from and how they were split.
+ * The README.md of each data set of text8: YAML front matter as the Hugging Face hub reads it, then what the texts
+ * are, where they come from and how they were split.
  */
 import { stringify } from "yaml";
 import { PACKAGES } from "./packages.js";

@@ -1,6 +1,6 @@
 /**
- * LICENSES.md of text8 and, beside it, licences/: the notice of every package whose texts ship, as the package has it, and the full text of
- * the licences that notices only name.
+ * LICENSES.md of text8 and, beside it, licences/: the notice of every package whose texts ship, as the package has it,
+ * and the full text of the licences that notices only name.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

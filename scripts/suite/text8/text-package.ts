@@ -1,5 +1,6 @@
 /**
- * One package of text8: where it is from, which file it must be, under which licence its texts are. No list; that is packages.ts.
+ * One package of text8: where it is from, which file it must be, under which licence its texts are. No list; that is
+ * packages.ts.
  */
 
 export type Registry = "npm" | "pypi" | "debian";

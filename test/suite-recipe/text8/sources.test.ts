@@ -1,6 +1,6 @@
 /**
- * How the sources of text8 cut their files, on small made-up ones; and the form of what ships: parquet that our own reader opens with its
- * class names, training texts that come back, a package that is not the one listed.
+ * How the sources of text8 cut their files, on small made-up ones; and the form of what ships: parquet that our own
+ * reader opens with its class names, training texts that come back, a package that is not the one listed.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

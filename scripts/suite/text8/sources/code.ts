@@ -1,7 +1,8 @@
 /**
- * Programming languages: source files of packages under one permissive licence each (packages.ts). Comments and the first five lines of
- * what is left (imports, names of packages) are dropped, four lines make a piece, and a file gives at most eight, spread over it.
- * A file that names a copyleft licence is skipped whole, and so are files of third parties inside a package. Split by file.
+ * Programming languages: source files of packages under one permissive licence each (packages.ts). Comments and the
+ * first five lines of what is left (imports, names of packages) are dropped, four lines make a piece, and a file gives
+ * at most eight, spread over it. A file that names a copyleft licence is skipped whole, and so are files of third
+ * parties inside a package. Split by file.
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join, relative } from "node:path";

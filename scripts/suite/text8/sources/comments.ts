@@ -1,6 +1,6 @@
 /**
- * Lines of a source file without comments and blank ones. Line by line and by how lines begin, which is how nearly all comments in the
- * packages read stand; a comment behind code on the same line stays.
+ * Lines of a source file without comments and blank ones. Line by line and by how lines begin, which is how nearly all
+ * comments in the packages read stand; a comment behind code on the same line stays.
  */
 
 interface Style {

@@ -1,7 +1,8 @@
 /**
- * Dictionary subjects: Debian dict-gcide, the Collaborative International Dictionary of English. Only paragraphs that end in the mark
- * [1913 Webster] alone are taken: Webster's Revised Unabridged Dictionary, in the public domain. The text is what follows
- * a subject's mark, such as (Zool.), and the label is the subject; an entry's senses stay together.
+ * Dictionary subjects: Debian dict-gcide, the Collaborative International Dictionary of English. Only paragraphs that
+ * end in the mark [1913 Webster] alone are taken: Webster's Revised Unabridged Dictionary, in the public domain. The
+ * text is what follows a subject's mark, such as (Zool.), and the label is the subject; an entry's senses stay
+ * together.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

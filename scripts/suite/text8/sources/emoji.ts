@@ -1,6 +1,7 @@
 /**
- * Emoji groups: npm emojibase-data (MIT), names and tags of Unicode CLDR. A text is an emoji's name and tags, its label the Unicode group.
- * Variants for men and women, hair and direction are near copies: they share a group, the stem of their names.
+ * Emoji groups: npm emojibase-data (MIT), names and tags of Unicode CLDR. A text is an emoji's name and tags, its
+ * label the Unicode group. Variants for men and women, hair and direction are near copies: they share a group, the
+ * stem of their names.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

