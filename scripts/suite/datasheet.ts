@@ -31,6 +31,8 @@ export interface MeasureOptions {
   readonly judges: { readonly val: Judge; readonly test: Judge };
   /** A model's weights by its place in the suite's folder, such as `base` or `experts/mnist`. */
   readonly load: (path: string) => Promise<Weights>;
+  /** Which tensors the geometry of the task vectors is of, the base's norm as well. */
+  readonly isMeasured: (tensor: string) => boolean;
   /** The part of the model's depth that a tensor is in: "block 3". */
   readonly partOf: (tensor: string) => string;
   readonly logitScale: number;
@@ -84,10 +86,11 @@ async function setBoth(judges: readonly Judge[], weights: Weights): Promise<void
 }
 
 async function measureVectors(
-  { tasks, seeds, load, partOf }: MeasureOptions,
-  base: Weights,
+  { tasks, seeds, load, partOf, isMeasured }: MeasureOptions,
+  all: Weights,
   facts: TowerFacts,
 ): Promise<void> {
+  const base = new Map([...all].filter(([name]) => isMeasured(name)));
   const baseNorm = norm(base);
   const bySeed: Map<string, Float64Array>[][] = [];
   for (const seed of seeds) {

@@ -2,6 +2,7 @@
  * Makes a shipped suite from packages, by its recipe in the folder of that name; what it makes goes to datasets/<suite>.
  *
  *     npm run suite -- mini8
+ *     npm run suite -- text8
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -12,6 +13,7 @@ type Recipe = (part: string | undefined) => Promise<void>;
 
 const RECIPES: ReadonlyMap<string, () => Promise<Recipe>> = new Map([
   ["mini8", async () => (await import("./mini8/make-suite.js")).makeMini8],
+  ["text8", async () => (await import("./text8/make-suite.js")).makeText8],
 ]);
 
 /** A recipe's own packages, which nothing else in the project needs. */

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { writeFileAtomic } from "../../src/runtime/atomic-file.js";
@@ -14,7 +14,9 @@ const partSchema = z.object({
   settings: z.record(z.string(), z.unknown()),
   seconds: z.number(),
   /** Smoothed training loss at the end, in nats. */
-  loss: z.number(),
+  loss: z.number().optional(),
+  /** Of what was truncated: norm of what is missed over that of the task vector. */
+  error: z.number().optional(),
   sha256: z.string(),
 });
 export type PartRecord = z.infer<typeof partSchema>;
@@ -38,28 +40,38 @@ export class SuiteRecord {
   }
 
   /**
-   * Whether the checkpoint in `directory` is there, made with these settings. Throws when it was made with others, since
+   * Whether the part's file `weights` is there, made with these settings. Throws when it was made with others, since
    * what depends on it would not fit.
    */
-  has(part: string, directory: string, settings: object): boolean {
-    if (!existsSync(join(directory, "model.safetensors"))) return false;
-    const known = this.#parts[part];
-    if (known === undefined) throw new Error(`${directory}: not made by this script; delete it to make it again`);
-    if (!isDeepStrictEqual(known.settings, JSON.parse(JSON.stringify(settings))))
-      throw new Error(`${directory}: made with other settings; delete it, and what was made from it, to make it again`);
-    return true;
+  has(part: string, weights: string, settings: object): boolean {
+    if (!existsSync(weights)) return false;
+    if (this.knows(part, settings)) return true;
+    const advice = `${dirname(weights)}: not made by this script, or with other settings`;
+    throw new Error(`${advice}; delete it, and what was made from it, to make it again`);
+  }
+
+  /** Whether the part was made with these settings, here or elsewhere. */
+  knows(part: string, settings: object): boolean {
+    return isDeepStrictEqual(this.#parts[part]?.settings, JSON.parse(JSON.stringify(settings)));
   }
 
   async add(
     part: string,
-    directory: string,
-    entry: { settings: object; seconds: number; loss: number },
+    weights: string,
+    entry: { settings: object; seconds: number; loss?: number; error?: number },
   ): Promise<void> {
     const sha256 = createHash("sha256")
-      .update(await readFile(join(directory, "model.safetensors")))
+      .update(await readFile(weights))
       .digest("hex");
-    const settings = { ...entry.settings };
-    this.#parts[part] = { settings, seconds: Math.round(entry.seconds), loss: Number(entry.loss.toFixed(4)), sha256 };
+    const rounded = (value: number | undefined) => (value === undefined ? undefined : Number(value.toFixed(4)));
+    const [loss, error] = [rounded(entry.loss), rounded(entry.error)];
+    this.#parts[part] = {
+      settings: { ...entry.settings },
+      seconds: Math.round(entry.seconds),
+      ...(loss === undefined ? {} : { loss }),
+      ...(error === undefined ? {} : { error }),
+      sha256,
+    };
     await writeFileAtomic(this.#path, `${JSON.stringify(this.#parts, undefined, 2)}\n`);
   }
 }

@@ -3,8 +3,6 @@
  * tower, the hard variant, datasheet. Seeded; finished parts are kept and an interrupted training goes on, so that the command
  * can be stopped and repeated at will.
  */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { cp, mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -13,6 +11,7 @@ import { writeFileAtomic } from "../../../src/runtime/atomic-file.js";
 import { measureTower, type TowerFacts } from "../datasheet.js";
 import { datasheetText } from "../datasheet-text.js";
 import { createJudge, type Judge } from "../judge.js";
+import { makePartApart } from "../part-apart.js";
 import { SuiteRecord } from "../suite-record.js";
 import { judgedTasks } from "./judged-tasks.js";
 import { makeData } from "./make-data.js";
@@ -37,7 +36,7 @@ const unseen = UNSEEN.map(({ name }) => name);
 
 async function makeSuite(): Promise<void> {
   if (existsSync(join(WORK_DIR, "data.json"))) log("data: kept");
-  else await makeDataApart();
+  else await makePartApart(SUITE, "data");
   const { engine, reason } = await createEngine({ engine: "onnx", device: "cpu", threads: 0 });
   log(reason);
   const record = await SuiteRecord.open(RECORD_PATH);
@@ -48,18 +47,6 @@ async function makeSuite(): Promise<void> {
   }
   await writeDatasheet(engine, logitScales);
   await engine.close();
-}
-
-/**
- * Makes the data in a process of its own: what it leaves in the heap (hundreds of thousands of small arrays) makes every garbage
- * collection of a training in the same process slow, which halves its speed.
- */
-async function makeDataApart(): Promise<void> {
-  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1, 2), SUITE, "data"], {
-    stdio: "inherit",
-  });
-  const [code] = await once(child, "exit");
-  if (code !== 0) throw new Error(`data: the process that makes it ended with ${code}`);
 }
 
 /** All models of one tower; returns its logit scale. The second tower has one seed of the experts and nothing else. */
@@ -134,6 +121,7 @@ async function measure(engine: Engine, directory: string, logitScale: number): P
   const facts = await measureTower({
     judges,
     load: (path) => loadTower(join(towerDir, path), config),
+    isMeasured: () => true,
     partOf: (tensor) => parts.get(tensor) ?? "",
     logitScale,
     tasks: names,

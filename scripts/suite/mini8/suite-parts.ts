@@ -52,7 +52,7 @@ interface PartPlan {
 async function trainPart(workshop: Workshop, plan: PartPlan): Promise<void> {
   const name = `${workshop.prefix}${plan.part}`;
   const { tower, record, log, engine } = workshop;
-  if (record.has(name, plan.directory, plan.settings)) return log(`${name}: kept`);
+  if (record.has(name, join(plan.directory, "model.safetensors"), plan.settings)) return log(`${name}: kept`);
   const { steps, learningRate, warmupSteps, labelSmoothing } = plan.settings;
   const { weights, seconds, loss } = await fineTune({
     name,
@@ -69,7 +69,7 @@ async function trainPart(workshop: Workshop, plan: PartPlan): Promise<void> {
     log,
   });
   await saveTower(plan.directory, tower, weights);
-  await record.add(name, plan.directory, { settings: plan.settings, seconds, loss });
+  await record.add(name, join(plan.directory, "model.safetensors"), { settings: plan.settings, seconds, loss });
 }
 
 const baseDir = (workshop: Workshop): string => join(workshop.directory, "base");
