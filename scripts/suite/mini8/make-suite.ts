@@ -14,7 +14,6 @@ import { createJudge, type Judge } from "../judge.js";
 import { makePartApart } from "../part-apart.js";
 import { SuiteRecord } from "../suite-record.js";
 import { judgedTasks } from "./judged-tasks.js";
-import { makeData } from "./make-data.js";
 import { keptLogitScale, makeBase, makeExpert, makeHeads, makeMultitask, type Workshop } from "./suite-parts.js";
 import { EXPERTS, HARD, SUITE, TASKS, TOWERS, UNSEEN } from "./suite-plan.js";
 import { writeSuiteFiles } from "./suite-yaml.js";
@@ -166,7 +165,10 @@ async function measureAgain(): Promise<void> {
 export async function makeMini8(part: string | undefined): Promise<void> {
   await mkdir(SUITE_DIR, { recursive: true });
   if (part === undefined) await makeSuite();
-  else if (part === "data") await makeData(SUITE_DIR, WORK_DIR, log);
-  else if (part === "datasheet") await measureAgain();
+  else if (part === "data") {
+    // Reads packages that are not needed, and may not be installed, for anything else.
+    const { makeData } = await import("./make-data.js");
+    await makeData(SUITE_DIR, WORK_DIR, log);
+  } else if (part === "datasheet") await measureAgain();
   else throw new Error(`npm run suite -- mini8 <part>: expected data or datasheet, found ${part}`);
 }
