@@ -87,7 +87,8 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
         learned.reason === "finished" ? await judgeFit(config, session, options, folder, learned, started) : [];
       const reason = judged.length === 0 ? "interrupted" : "finished";
       await folder.setState(reason);
-      if (reason === "finished" && config.save_report) await reportFit(folder.path, session.inputs, options.log);
+      if (reason === "finished" && config.save_report)
+        await reportFit(folder.path, config, session.inputs, judged, options.log);
       const imagesUnique = [...data.examples.values()].reduce((sum, { size }) => sum + size, 0);
       const table = judged.map(({ row }) => row);
       return { runPath: folder.path, table, judged, coefficients: learned.record.values, imagesUnique, reason };

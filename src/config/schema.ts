@@ -220,6 +220,12 @@ export const runConfigSchema = z
     name: folderName.default("default").describe("Name of the run: its folder under the experiment"),
     output: path.default("runs").describe("Directory of all runs, relative to the working directory"),
     save_report: z.boolean().default(true).describe("Write report.html and its figures when a fit has finished"),
+    report_examples: z
+      .int()
+      .min(0)
+      .max(50)
+      .default(3)
+      .describe("Examples per task that the report shows of those that merging gained, and of those it lost; 0: none"),
     save_model: z
       .boolean()
       .default(true)

@@ -7,6 +7,12 @@ import type { ExifOrientation } from "./image/decode-image.js";
 
 export type KindName = "image" | "text";
 
+/** One example as a report shows it to a person. */
+export type Preview =
+  | { readonly kind: "text"; readonly text: string }
+  /** A PNG, small enough to stand in a page. */
+  | { readonly kind: "picture"; readonly png: Uint8Array };
+
 export interface ExampleKind {
   readonly name: KindName;
   /** "image", "an image", "images". */
@@ -25,6 +31,8 @@ export interface ExampleKind {
     where: string,
     exifOrientation?: ExifOrientation,
   ): Promise<readonly (string | Uint8Array)[]>;
+  /** What a person is shown of it, cut or scaled down. Throws DataError, beginning with `where`, for what cannot be read. */
+  preview(encoded: Uint8Array, where: string, exifOrientation?: ExifOrientation): Promise<Preview>;
 }
 
 export interface ExampleFiles {

@@ -18,6 +18,12 @@ th, td { padding: .3rem .65rem; border-bottom: 1px solid var(--line); text-align
 th:first-child, td:first-child { text-align: left; } th { font-weight: 600; }
 tr.own td { font-weight: 600; }
 pre { background: var(--soft); padding: 1rem; overflow-x: auto; font-size: .82rem; line-height: 1.4; border-radius: 6px; }
+h3 { font-size: 1rem; margin: 1.5rem 0 .5rem; }
+.examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: .75rem; }
+.examples figure { border: 1px solid var(--line); border-left: 4px solid #2da44e; border-radius: 6px; padding: .6rem .8rem; }
+.examples figure.lost { border-left-color: #cf222e; }
+.examples img { image-rendering: crisp-edges; min-height: 4rem; max-width: 100%; }
+.example { margin: 0; font-size: .92rem; overflow-wrap: anywhere; } .wrong { text-decoration: line-through; }
 svg { max-width: none; height: auto; color: var(--ink); }
 footer { margin-top: 3rem; font-size: .85rem; border-top: 1px solid var(--line); padding-top: 1rem; }
 `;

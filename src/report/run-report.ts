@@ -7,6 +7,7 @@ import { readJsonFileIfThere, readJsonLines } from "../runtime/json-file.js";
 import { type CoefficientsRecord, readCoefficients } from "../track/coefficients-file.js";
 import { readRun } from "../track/reopen-run.js";
 import { environmentKind, examplesOf, type RunStatus, type TrajectoryPoint } from "../track/run-folder.js";
+import { type ChangedExamples, EXAMPLES_FILE, examplesKind } from "./changed-examples.js";
 import { type Summary, summaryKind } from "./summary.js";
 
 /** One value of a curve. */
@@ -29,6 +30,8 @@ export interface RunReport {
   readonly trajectory: readonly TrajectoryPoint[];
   /** metrics.jsonl, one entry per line, without what is not finite. */
   readonly metrics: readonly Readonly<Record<string, number>>[];
+  /** What the fit gained and lost. */
+  readonly changed: ChangedExamples | undefined;
   readonly geometry: z.output<typeof geometryKind.schema> | undefined;
 }
 
@@ -68,6 +71,7 @@ export async function readRunReport(folder: string, log: (line: string) => void)
     metrics: (await lines("metrics.jsonl")).map((line) =>
       Object.fromEntries(Object.entries(line).filter((entry): entry is [string, number] => Number.isFinite(entry[1]))),
     ),
+    changed: await readJsonFileIfThere(file(EXAMPLES_FILE), examplesKind),
     geometry: await readJsonFileIfThere(file(GEOMETRY_FILE), geometryKind),
   };
 }

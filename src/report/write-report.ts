@@ -5,6 +5,7 @@ import { formatConfig } from "../config/format.js";
 import { readsLabels } from "../objective/catalog.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { makeFolder } from "../runtime/make-folder.js";
+import { examplesSection } from "./changed-examples.js";
 import { figureSections } from "./figure-files.js";
 import { depthFigure, heatMapFigure, trajectoryFigure } from "./figures/coefficients.js";
 import { accuracyFigure, objectiveFigure } from "./figures/curves.js";
@@ -42,7 +43,8 @@ export async function writeRunReport(folder: string, log: (line: string) => void
     FIGURES.map((figureOf) => figureOf(report)),
   );
   const target = path.join(folder, "report.html");
-  const all = [...tableSection(report), ...sections, costSection(report), configSection(report)];
+  const examples = examplesSection(report.changed, report.examples);
+  const all = [...tableSection(report), ...sections, ...examples, costSection(report), configSection(report)];
   const { config, status } = report;
   await writeFileAtomic(
     target,

@@ -1,5 +1,5 @@
 /** The examples of a suite's task in one of its splits, as the model is given them. */
-import { openDataset } from "../data/dataset.js";
+import { type Dataset, openDataset } from "../data/dataset.js";
 import type { ExampleStore, LabelledExamples } from "../data/examples.js";
 import type { SuiteTask } from "../data/suite.js";
 import type { Inputs } from "./inputs.js";
@@ -16,6 +16,17 @@ export interface OpenExamplesOptions {
   readonly classes?: readonly string[];
 }
 
+/** The data set as it is stored. Throws what `openDataset` does. */
+export async function openTaskDataset(
+  { encoder, hub, notice }: Pick<ExampleContext, "encoder" | "hub" | "notice">,
+  task: SuiteTask,
+  split: string,
+  classes: readonly string[] | undefined,
+): Promise<Dataset> {
+  const source = await taskDataset(task, split, hub);
+  return openDataset({ ...source, kind: encoder.kind, classes, notice });
+}
+
 /** Reads the data set and encodes it, or finds that in the cache. Throws what `openDataset` and the encoder do. */
 export async function openExamples(
   { suite, encoder, hub, cacheBytes, notice, corruption }: ExampleContext,
@@ -23,8 +34,7 @@ export async function openExamples(
   split: string,
   { cacheDir, signal, classes }: OpenExamplesOptions,
 ): Promise<ExampleStore | LabelledExamples> {
-  const source = await taskDataset(task, split, hub);
-  const dataset = await openDataset({ ...source, kind: encoder.kind, classes, notice });
+  const dataset = await openTaskDataset({ encoder, hub, notice }, task, split, classes);
   const { maxLength } = suite;
   return encoder.open(dataset, { cacheDir, cacheBytes, corruption, signal, notice, maxLength });
 }

@@ -1,16 +1,29 @@
 /** The report at the end of a fit. What it is made from is on the disk by then, so a report that fails costs only itself. */
 import path from "node:path";
+import type { RunConfig } from "../config/schema.js";
 import { taskVectorGeometry } from "../merge/task-vector-geometry.js";
+import { EXAMPLES_FILE } from "../report/changed-examples.js";
 import { GEOMETRY_FILE } from "../report/run-report.js";
 import { writeRunReport } from "../report/write-report.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { changedExamples } from "./changed-examples.js";
 import type { Inputs } from "./inputs.js";
+import type { Judged } from "./models.js";
 
-/** Measures the task vectors and writes report.html; a failure is told to `log`. */
-export async function reportFit(folder: string, { bundle }: Inputs, log: (line: string) => void): Promise<void> {
+/** Measures the task vectors, looks at what was gained and lost, and writes report.html; a failure is told to `log`. */
+export async function reportFit(
+  folder: string,
+  config: RunConfig,
+  inputs: Inputs,
+  judged: readonly Judged[],
+  log: (line: string) => void,
+): Promise<void> {
+  const keep = (name: string, value: unknown) =>
+    writeFileAtomic(path.join(folder, name), `${JSON.stringify(value, undefined, 1)}\n`);
   try {
-    const geometry = await taskVectorGeometry(bundle);
-    await writeFileAtomic(path.join(folder, GEOMETRY_FILE), `${JSON.stringify(geometry, undefined, 1)}\n`);
+    await keep(GEOMETRY_FILE, await taskVectorGeometry(inputs.bundle));
+    const changed = await changedExamples(config, inputs, judged);
+    if (changed !== undefined) await keep(EXAMPLES_FILE, changed);
     log(`report: ${await writeRunReport(folder)}`);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);

@@ -24,6 +24,7 @@ const FILES = [
   "trajectory.jsonl",
   "mlflow.json",
   "task-vectors.json",
+  "examples.json",
   "report.html",
   "status.json",
 ] as const;

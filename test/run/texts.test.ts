@@ -75,6 +75,23 @@ const OBJECTIVES = [
 ] as const;
 const MADE_WITHOUT_MERGING = REFERENCES.filter((name) => name !== "multi_task");
 
+/** What the report shows of gained and lost texts is what the predictions say. */
+async function expectChanged(runPath: string, page: string) {
+  const { tasks, before, after } = JSON.parse(await text(runPath, "examples.json"));
+  expect([before, after]).toEqual(["weight_averaging", "adamerging_layer_wise"]);
+  const { methods } = JSON.parse(await text(runPath, "predictions.json"));
+  for (const { task, gained, lost, examples, gainedExamples, lostExamples } of tasks) {
+    expect(page).toContain(`${task}: ${gained} gained, ${lost} lost of ${examples}`);
+    expect(gainedExamples).toHaveLength(Math.min(3, gained));
+    expect(lostExamples).toHaveLength(Math.min(3, lost));
+    for (const { row, label, before: was, after: is, text: shownText } of [...gainedExamples, ...lostExamples]) {
+      expect(was === label).not.toBe(is === label);
+      expect(methods[before][task][row]).not.toBe(methods[after][task][row]);
+      expect(page).toContain(shownText);
+    }
+  }
+}
+
 describe("on texts", () => {
   it("every method without learning gives a model that is neither the base nor without numbers", async () => {
     const config = await configOf();
@@ -207,6 +224,7 @@ describe("what a person sees of texts", () => {
     expect(page).toContain("order from the texts to the features");
     expect(page).toMatch(/texts per task and step.*texts per second, median/s);
     expect(page).not.toMatch(/images/i);
+    await expectChanged(runPath, page);
     expect(JSON.parse(await text(runPath, "environment.json"))).toMatchObject({ examples: "texts" });
     const { inputs } = JSON.parse(await text(runPath, "checkpoints", "step-000004", "state.json"));
     expect(Object.keys(inputs)).toEqual(expect.arrayContaining(TASKS.map((task) => `texts of ${task}`)));

@@ -1,8 +1,12 @@
 /** Images as a kind of examples: encoded files, in folders, archives and parquet columns; manifests name them by their paths. */
+import sharp from "sharp";
 import { DataError } from "../../errors.js";
 import type { ExampleKind } from "../kind.js";
 import { decodeImage } from "./decode-image.js";
 import { isImageExtension } from "./image-formats.js";
+
+/** Longest side of an image in a report: some 10 KB each. */
+const PREVIEW_SIDE = 96;
 
 export const imageKind: ExampleKind = {
   name: "image",
@@ -45,5 +49,14 @@ export const imageKind: ExampleKind = {
   content: async (encoded, where, exifOrientation) => {
     const { width, height, pixelsHWC } = await decodeImage(encoded, where, exifOrientation);
     return [`${width} x ${height};`, pixelsHWC];
+  },
+  preview: async (encoded, where, exifOrientation) => {
+    const { width, height, pixelsHWC } = await decodeImage(encoded, where, exifOrientation);
+    const picture = sharp(pixelsHWC, { raw: { width, height, channels: 3 } });
+    const side = PREVIEW_SIDE;
+    return {
+      kind: "picture",
+      png: await picture.resize(side, side, { fit: "inside", withoutEnlargement: true }).png().toBuffer(),
+    };
   },
 };

@@ -11,6 +11,8 @@ export const MAX_TEXT_BYTES = 10_000_000;
 const MARK = [0xef, 0xbb, 0xbf];
 /** Bytes shown of what is no UTF-8. */
 const SHOWN_BYTES = 4;
+/** Of a long text in a report: some five lines. */
+const PREVIEW_LETTERS = 400;
 /** A letter has four bytes at most. */
 const LONGEST_BEGINNING = 3;
 
@@ -67,7 +69,14 @@ export const textKind: ExampleKind = {
     );
   },
   content: async (encoded) => [normalizedText(encoded)],
+  preview: async (encoded) => ({ kind: "text", text: shortened(normalizedText(encoded)) }),
 };
+
+/** By letters, so that none is cut in two. */
+function shortened(text: string): string {
+  const letters = [...text];
+  return letters.length <= PREVIEW_LETTERS ? text : `${letters.slice(0, PREVIEW_LETTERS).join("")}…`;
+}
 
 /** As texts are compared: composed letters, no blanks around. */
 export function normalizedText(encoded: Uint8Array): string {

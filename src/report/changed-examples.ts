@@ -1,0 +1,71 @@
+/** The examples that a fit gained and lost, as a run's folder keeps them and as its report shows them. */
+import { z } from "zod";
+import { escapeHtml, type Section } from "./html.js";
+
+export const EXAMPLES_FILE = "examples.json";
+
+const shownSchema = z.object({
+  /** In the judged split, from 0. */
+  row: z.int(),
+  /** Two of a pair are lines. */
+  text: z.string().optional(),
+  /** In base64. */
+  png: z.base64().optional(),
+  label: z.string(),
+  before: z.string(),
+  after: z.string(),
+});
+const taskSchema = z.object({
+  task: z.string(),
+  examples: z.int(),
+  gained: z.int(),
+  lost: z.int(),
+  gainedExamples: z.array(shownSchema),
+  lostExamples: z.array(shownSchema),
+});
+const examplesSchema = z.object({
+  split: z.string(),
+  /** Rows of the table that are compared. */
+  before: z.string(),
+  after: z.string(),
+  /** What was done to the judged examples; here they are shown without. */
+  corruption: z.string().optional(),
+  tasks: z.array(taskSchema),
+});
+export type ShownExample = z.output<typeof shownSchema>;
+export type TaskExamples = z.output<typeof taskSchema>;
+export type ChangedExamples = z.output<typeof examplesSchema>;
+
+export const examplesKind = {
+  what: "the examples of a run's report",
+  schema: examplesSchema,
+  advice: "put the file back, or delete it to do without",
+} as const;
+
+/** A section with what each task gained and lost; none for a run that compared nothing. */
+export function examplesSection(changed: ChangedExamples | undefined, many: string): Section[] {
+  if (changed === undefined) return [];
+  const { split, before, after, corruption, tasks } = changed;
+  const how =
+    corruption === undefined ? "" : `, which were corrupted (${corruption}) and are shown as they were before`;
+  const lead = `<p>Of the ${many} of <code>${escapeHtml(split)}</code>${escapeHtml(how)}: right with <code>${escapeHtml(after)}</code> and wrong with <code>${escapeHtml(before)}</code> (gained), and the other way round (lost). Under each its class, and struck through what the model that was wrong took it for; those shown lie evenly among all.</p>`;
+  return [{ id: "examples", title: "Gained and lost", body: [lead, ...tasks.map(taskPart)].join("\n") }];
+}
+
+function taskPart({ task, examples, gained, lost, gainedExamples, lostExamples }: TaskExamples): string {
+  const heading = `<h3>${escapeHtml(task)}: ${gained} gained, ${lost} lost of ${examples}</h3>`;
+  const cards = [
+    ...gainedExamples.map((shown) => card("gained", shown)),
+    ...lostExamples.map((shown) => card("lost", shown)),
+  ];
+  return cards.length === 0 ? heading : `${heading}\n<div class="examples">\n${cards.join("\n")}\n</div>`;
+}
+
+function card(change: "gained" | "lost", { row, text, png, label, before, after }: ShownExample): string {
+  const content =
+    png === undefined
+      ? `<p class="example">${escapeHtml(text ?? "").replaceAll("\n", "<br>")}</p>`
+      : `<img alt="example ${row}" src="data:image/png;base64,${png}">`;
+  const wrong = change === "gained" ? before : after;
+  return `<figure class="${change}">${content}<figcaption><b>${change}</b> · ${escapeHtml(label)} <span class="wrong">${escapeHtml(wrong)}</span></figcaption></figure>`;
+}
