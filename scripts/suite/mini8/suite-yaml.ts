@@ -59,7 +59,7 @@ const VARIANTS: readonly Variant[] = [
     title: "mini8 with poor and irrelevant experts in five of eight places",
     tower: "",
     tasks: TASKS,
-    expertOf: (task) => (HARD.some((flawed) => flawed.task === task) ? `experts-hard/${task}` : `experts/${task}`),
+    expertOf: hardExpertOf,
     multitask: true,
   },
   {
@@ -72,6 +72,14 @@ const VARIANTS: readonly Variant[] = [
     multitask: false,
   },
 ];
+
+/** An irrelevant expert is that of the unseen task. */
+function hardExpertOf(task: string): string {
+  const flawed = HARD.find((expert) => expert.task === task);
+  if (flawed === undefined) return `experts/${task}`;
+  const isUnseen = UNSEEN.some(({ name }) => name === flawed.trainedOn);
+  return isUnseen ? `experts-unseen/${flawed.trainedOn}` : `experts-hard/${task}`;
+}
 
 /** Writes the variants whose tower is made. */
 export async function writeSuiteFiles({ directory, logitScales, classes }: SuiteFiles): Promise<void> {
