@@ -9,6 +9,7 @@ import { preprocessingCommand } from "./preprocessing.js";
 import { savedModelsCommand } from "./saved-models.js";
 import { textEncoderCommand } from "./text-encoder.js";
 import { textFitCommand } from "./text-fit.js";
+import { textSuiteCommand } from "./text-suite.js";
 import { tokenizersCommand } from "./tokenizers.js";
 
 await yargs(process.argv.slice(2))
@@ -25,6 +26,7 @@ await yargs(process.argv.slice(2))
   .command(savedModelsCommand)
   .command(textEncoderCommand)
   .command(textFitCommand)
+  .command(textSuiteCommand)
   .command(tokenizersCommand)
   .demandCommand(1, "Name what to compare with.")
   .strict()
