@@ -112,6 +112,12 @@ const searchSchema = z.strictObject({
   eval_split: z.string().min(1).default("val").describe("Split on which settings are chosen"),
 });
 
+const orderSchema = z.strictObject({
+  by: z.string().min(1).max(60).describe("Whose results on what: FusionBench, CLIP ViT-B/32"),
+  source: z.string().min(1).describe("Where they stand"),
+  averages: z.record(rowName, z.number()).describe("Average of each method there, percent, by name of the row"),
+});
+
 const experimentSchema = z.strictObject({
   title: z.string().min(1).describe("Heading of the table"),
   config: z.string().min(1).describe("Run config of every row, relative to this file"),
@@ -127,11 +133,16 @@ const experimentSchema = z.strictObject({
     .describe(
       "Averages over some of the judged tasks, each a column of its own, such as tasks that are merged and tasks that are not",
     ),
+  order: z
+    .array(orderSchema)
+    .default([])
+    .describe("Results of the same methods on other tasks, whose order of the methods is compared with ours"),
   search: searchSchema.prefault({}).describe("How settings are searched"),
   rows: z.array(rowSchema).min(1).describe("In the order of the table"),
 });
 
 export type Evolution = z.output<typeof evolutionSchema>;
+export type OtherOrder = z.output<typeof orderSchema>;
 export type Reported = z.output<typeof reportedSchema>;
 export type ExperimentRow = z.output<typeof rowSchema>;
 export type SearchRules = z.output<typeof searchSchema>;
@@ -167,10 +178,15 @@ export async function openExperiment(nameOrPath: string, experimentsDir: string,
   };
 }
 
-function checkRows(file: string, { rows, adaptation, search }: z.output<typeof experimentSchema>): void {
+function checkRows(file: string, { rows, adaptation, search, order }: z.output<typeof experimentSchema>): void {
   const names = rows.map(({ name }) => name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) throw new ConfigError(`${file}: rows: expected every name once, found ${twice} again`);
+  for (const { by, averages } of order) {
+    const missing = Object.keys(averages).find((name) => !names.includes(name));
+    if (missing !== undefined)
+      throw new ConfigError(`${file}: order: ${by}: expected names of rows, found ${missing}${hint(missing, names)}`);
+  }
   const known = adaptation.map(({ name }) => name);
   for (const { name, ...row } of rows) {
     const nowhere = row.reported.find(({ at }) => !pointsOf(row.vary).some((point) => isAt(point, at)));
@@ -187,6 +203,11 @@ function checkRows(file: string, { rows, adaptation, search }: z.output<typeof e
         `${file}: row ${name}: search: expected at most ${search.budget} combinations (search.budget), found ${tried}`,
       );
   }
+}
+
+function hint(name: string, names: readonly string[]): string {
+  const guess = nearest(name, names);
+  return guess === undefined ? "" : `. Did you mean ${guess}?`;
 }
 
 async function findFile(nameOrPath: string, experimentsDir: string, cwd: string): Promise<string> {

@@ -19,6 +19,7 @@ import { type ChosenSettings, readChosen, writeChosen } from "./chosen-settings.
 import { computeCells } from "./compute-cells.js";
 import { type Experiment, isSearched, openExperiment } from "./experiment-file.js";
 import { curvePoints } from "./fit-curves.js";
+import { orderAgreement } from "./method-order.js";
 import { onSuite } from "./other-suite.js";
 import { readResult } from "./results.js";
 import { searchKey, searchRow } from "./search.js";
@@ -84,15 +85,15 @@ export async function reproduce(options: ReproduceOptions): Promise<Reproduction
   if (options.dryRun) for (const { key } of missing) options.log(`  ${key}`);
   const done = new Map(kept);
   const bootstrap = createBootstrap();
-  const table = (): ExperimentTable => ({
-    experiment: experiment.name,
-    title: experiment.title,
-    rows: summarize(
+  const table = (): ExperimentTable => {
+    const { name, title, averages, order } = experiment;
+    const rows = summarize(
       cells.flatMap((cell) => withResult(cell, done.get(cell.key))),
-      experiment.averages,
+      averages,
       bootstrap,
-    ),
-  });
+    );
+    return { experiment: name, title, rows, ...(order.length === 0 ? {} : { order: orderAgreement(rows, order) }) };
+  };
   const computed = options.dryRun
     ? 0
     : await computeCells(missing, cellsDir, done, options, () => writeTable(directory, table()));

@@ -5,6 +5,7 @@ import { markdownLine } from "../report/markdown.js";
 import { alignedText, type Cells, markdownText } from "../report/table.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { latexComment, latexText } from "./latex.js";
+import { type OrderAgreement, orderText } from "./method-order.js";
 import { examplesOf, type TableRow } from "./table-row.js";
 import { pointText } from "./vary.js";
 
@@ -26,6 +27,8 @@ export interface ExperimentTable {
   readonly experiment: string;
   readonly title: string;
   readonly rows: readonly TableRow[];
+  /** Beside results on other tasks; absent in tables from before they were compared. */
+  readonly order?: readonly OrderAgreement[];
 }
 
 const points = (value: number | null | undefined): string =>
@@ -123,12 +126,12 @@ export function needsCells({ rows }: ExperimentTable): Cells {
 const whole = (value: number | null): string => (value === null ? "-" : Math.round(value).toString());
 
 /** How to read the columns. */
-export function legendOf({ rows }: ExperimentTable): string {
+export function legendOf({ rows, order = [] }: ExperimentTable): string {
   const examples = examplesOf(rows);
   return (
     `Accuracies in percent. 95 %: bootstrap over ${examples}. normalized: over the expert's. over averaging: difference to weight averaging, paired. ` +
     `below: tasks below weight averaging. best step: of the mean curve, chosen on the judged ${examples}. rank: among rows that need the same, on as many suites. ` +
-    "+/-: ours less the average that others report for this row."
+    `+/-: ours less the average that others report for this row. ${orderText(order)}`.trimEnd()
   );
 }
 

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import { loadCells } from "../../src/experiment/cells.js";
 import { openExperiment } from "../../src/experiment/experiment-file.js";
+import { orderAgreement, orderText } from "../../src/experiment/method-order.js";
 import { tableLines } from "../../src/experiment/table-lines.js";
+import type { TableRow } from "../../src/experiment/table-row.js";
 import { stepsFigure } from "../../src/report/figures/experiment.js";
 import { ROOT, temporaryFolder } from "../support/cli.js";
 
@@ -89,4 +91,25 @@ it("curves of others are drawn dashed beside ours, and only where there are some
   expect(drawn).toContain('"strokeDash":{"field":"of"');
   const plain = JSON.stringify(stepsFigure([{ ...row, reported: [{ by: "paper", curve: [] }] }], "images")?.spec);
   expect(plain).not.toContain("strokeDash");
+});
+
+it("the order of the methods is compared with that elsewhere, by published settings alone", () => {
+  const row = (method: string, average: number, setting: "published" | "val" = "published") =>
+    ({ method, average, setting }) as TableRow;
+  const rows = [row("a", 50), row("b", 60), row("c", 70), row("b", 99, "val"), row("d", 10)];
+  const elsewhere = (averages: Record<string, number>) => [{ by: "there", source: "s", averages }];
+  expect(orderAgreement(rows, elsewhere({ a: 1, b: 2, c: 3 }))).toEqual([
+    { by: "there", source: "s", methods: 3, correlation: 1 },
+  ]);
+  const [mixed] = orderAgreement(rows, elsewhere({ a: 1, b: 3, c: 2, d: 4, none: 5 }));
+  // By ranks 1 2 3 0 here and 0 2 1 3 there: 1 - 6 (1 + 0 + 4 + 9) / (4 * 15).
+  expect(mixed).toMatchObject({ methods: 4, correlation: expect.closeTo(-0.4, 12) });
+  expect(orderText(orderAgreement(rows, elsewhere({ a: 1, b: 2 })))).toContain("fewer than three");
+});
+
+it("an order names rows of the table", async () => {
+  const order = "order:\n  - { by: there, source: s, averages: { tie: 1 } }\n";
+  await expect(cellsOf(`  - { name: ties, method: ties }\n${order}`)).rejects.toThrow(
+    /order: there: expected names of rows, found tie. Did you mean ties\?/,
+  );
 });
