@@ -113,7 +113,7 @@ const searchSchema = z.strictObject({
 });
 
 const orderSchema = z.strictObject({
-  by: z.string().min(1).max(60).describe("Whose results on what: FusionBench, CLIP ViT-B/32"),
+  by: z.string().min(1).max(60).describe("Whose results, and on what model and tasks"),
   source: z.string().min(1).describe("Where they stand"),
   averages: z.record(rowName, z.number()).describe("Average of each method there, percent, by name of the row"),
 });
