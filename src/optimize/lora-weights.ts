@@ -1,5 +1,5 @@
 /**
- * LoRA in a program: some matrices of the model are W + scaling * B A, and A and B are given beside the model's weights.
+ * LoRA in a program: some matrices of the model are W + alpha / rank * B A, and A and B are given beside the model's weights.
  * O outputs, I inputs, R ranks. Source: Hu et al. 2021, arXiv:2106.09685, equation 3.
  */
 import type { TensorSpec } from "../engine/program.js";
@@ -11,8 +11,8 @@ import { givenWeights } from "./step-program.js";
 
 export interface LoraShape {
   readonly rank: number;
-  /** What the product of the factors is multiplied with: alpha over rank. */
-  readonly scaling: number;
+  /** The product of the factors is multiplied with alpha / rank. */
+  readonly alpha: number;
   /** Names of the model's matrices that have factors. */
   readonly targets: ReadonlySet<string>;
 }
@@ -42,13 +42,13 @@ export function loraSpecs({ tensors }: Pick<Model, "tensors">, { rank, targets }
 }
 
 /** The model's weights with the factors of its targets, in a program that is given all of them by name. */
-export function loraWeights({ scaling, targets }: LoraShape, get: (name: string) => Tensor): ModelWeights {
+export function loraWeights({ rank, alpha, targets }: LoraShape, get: (name: string) => Tensor): ModelWeights {
   return {
     ...givenWeights(get),
     factors: (name) => {
       if (!targets.has(name)) return undefined;
       const { a, b } = factorInputs(name);
-      return { aRI: get(a), bOR: tf.mul(get(b), scaling) };
+      return { aRI: get(a), bOR: tf.mul(get(b), alpha / rank) };
     },
   };
 }

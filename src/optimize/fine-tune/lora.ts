@@ -22,10 +22,10 @@ export interface LoraOptions {
   readonly targets?: readonly string[];
 }
 
-/** Factors of one tensor, and what their product is multiplied with. */
+/** Factors of one tensor: it is W + alpha / rank * B A. */
 export interface LoraFactors {
   readonly rank: number;
-  readonly scaling: number;
+  readonly alpha: number;
   /** [R, I] */
   readonly a: Float32Array;
   /** [O, R] */
@@ -57,7 +57,7 @@ export function loraShape(
     );
   if (!Number.isFinite(alpha) || alpha <= 0)
     throw new ConfigError(`lora.alpha: expected a number above 0, found ${alpha}; twice the rank is usual`);
-  return { rank, scaling: alpha / rank, targets: new Set(chosen.map(({ name }) => name)) };
+  return { rank, alpha, targets: new Set(chosen.map(({ name }) => name)) };
 }
 
 /** As peft calls them, in the model's names. */
@@ -88,7 +88,7 @@ export function startFactors(model: Pick<Model, "tensors">, shape: LoraShape, se
 /** Copies of the factors of every target by its name; `values` by the names of the program. */
 export function copiedFactors(
   { tensors }: Pick<Model, "tensors">,
-  { rank, scaling, targets }: LoraShape,
+  { rank, alpha, targets }: LoraShape,
   values: ReadonlyMap<string, Float32Array>,
 ): Map<string, LoraFactors> {
   const copyOf = (input: string): Float32Array => {
@@ -101,14 +101,14 @@ export function copiedFactors(
       .filter(({ name }) => targets.has(name))
       .map(({ name }): [string, LoraFactors] => {
         const { a, b } = factorInputs(name);
-        return [name, { rank, scaling, a: copyOf(a), b: copyOf(b) }];
+        return [name, { rank, alpha, a: copyOf(a), b: copyOf(b) }];
       }),
   );
 }
 
-/** W + scaling * B A, to the bit what a reader of the factors in float32 makes of them. */
+/** The matrix with its factors: to the bit what adapters in float32 are read as. */
 export function withFactors(weightOI: Float32Array, factors: LoraFactors): Float32Array {
   const merged = Float32Array.from(weightOI);
-  addLowRankProduct(merged, factors);
+  addLowRankProduct(merged, { ...factors, scaling: factors.alpha / factors.rank });
   return merged;
 }
