@@ -1,6 +1,6 @@
 /**
- * LoRA in a program: some matrices of the model are W + alpha / rank * B A, and A and B are given beside the model's weights.
- * O outputs, I inputs, R ranks. Source: Hu et al. 2021, arXiv:2106.09685, equation 3.
+ * LoRA in a program: some matrices of the model are W + alpha / rank * B A, and A and B are given beside the model's
+ * weights. O outputs, I inputs, R ranks. Source: Hu et al. 2021, arXiv:2106.09685, equation 3.
  */
 import type { TensorSpec } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
