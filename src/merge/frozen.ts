@@ -19,12 +19,21 @@ export function withFrozen(bundle: Bundle, patterns: readonly string[]): Bundle 
 
 /** Whether a tensor of these names matches one of the patterns. Throws ConfigError for a pattern that matches none. */
 export function frozenByPatterns(names: readonly string[], patterns: readonly string[]): (name: string) => boolean {
+  return matcherOf("freeze", names, patterns);
+}
+
+/** As `frozenByPatterns`, for the patterns of any setting, which the message names. */
+export function matcherOf(
+  setting: string,
+  names: readonly string[],
+  patterns: readonly string[],
+): (name: string) => boolean {
   const expressions = patterns.map((pattern, index) => {
     const expression = globToRegExp(pattern);
     if (names.some((name) => expression.test(name))) return expression;
     const close = nearest(pattern, names);
     throw new ConfigError(
-      `freeze.${index}: expected a pattern that some tensor matches, found ${quote(pattern)}; names look like ${close ?? names[0] ?? "(none)"}`,
+      `${setting}.${index}: expected a pattern that some tensor matches, found ${quote(pattern)}; names look like ${close ?? names[0] ?? "(none)"}`,
     );
   });
   return (name) => expressions.some((expression) => expression.test(name));

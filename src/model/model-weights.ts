@@ -1,4 +1,5 @@
 /** A model's tensors as its forward pass asks for them: whole, or some rows of a table. */
+import type { LowRankFactors } from "../engine/ops/low-rank-linear.js";
 import { type Tensor, tf } from "../engine/tf.js";
 
 export interface ModelWeights {
@@ -9,6 +10,11 @@ export interface ModelWeights {
    * these rows are merged, since gathering is linear.
    */
   rows(name: string, numbers: Tensor): Tensor;
+  /**
+   * Factors whose product is added to the matrix of a linear layer (a tensor with `sharesInput`), where it has some; `get`
+   * gives the matrix without it.
+   */
+  factors?(name: string): LowRankFactors | undefined;
 }
 
 /** Weights that are there as they are. */

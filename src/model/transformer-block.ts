@@ -7,10 +7,10 @@
 import { type Activation, activate } from "../engine/ops/activation.js";
 import { attention } from "../engine/ops/attention.js";
 import { layerNorm } from "../engine/ops/layer-norm.js";
-import { linear } from "../engine/ops/linear.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
 import type { ModelTensor, ModelWatch, NamedShape } from "./family.js";
+import { linearLayer } from "./linear-layer.js";
 import type { ModelWeights } from "./model-weights.js";
 
 export interface BlockConfig {
@@ -155,11 +155,8 @@ export function towerLayers(
     form,
     weights,
     norm: (name, x) => layerNorm(x, get(`${name}.weight`), get(`${name}.bias`), config.layerNormEpsilon),
-    dense: (name, x, scale = 1) => {
-      watch.input?.(`${name}.weight`, x);
-      const [weight, bias] = [get(`${name}.weight`), get(`${name}.bias`)];
-      return scale === 1 ? linear(x, weight, bias) : linear(x, tf.mul(weight, scale), tf.mul(bias, scale));
-    },
+    dense: (name, x, scale = 1) =>
+      linearLayer(weights, { weight: `${name}.weight`, bias: `${name}.bias`, scale }, x, watch),
     observe: (part, values) => watch.part?.(part, values),
   };
 }

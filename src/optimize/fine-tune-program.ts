@@ -10,6 +10,7 @@ import type { Model } from "../model/family.js";
 import { applyHead, headSpecs } from "../model/head-program.js";
 import type { Head } from "../model/heads.js";
 import { meanCrossEntropy } from "../objective/cross-entropy.js";
+import { type LoraShape, loraSpecs, loraWeights } from "./lora-weights.js";
 import { givenWeights, weightName, weightSpecs } from "./step-program.js";
 
 export interface FineTuneOptions {
@@ -32,6 +33,8 @@ export interface FineTuneOptions {
    * bound, not given with every run: those that stay once, and those that are trained again after each update.
    */
   readonly trained?: ReadonlySet<string>;
+  /** Factors of some of the model's matrices, which are trained; none of its tensors is then among `trained`. */
+  readonly lora?: LoraShape | undefined;
   /** What the examples are padded to, for models with lengths. */
   readonly length?: number | undefined;
   /** Images of other domains whose features shall stay what they were; none by default. */
@@ -40,7 +43,7 @@ export interface FineTuneOptions {
 
 /**
  * Inputs (frozen tensors with `trained`): `weights/<name>` for every tensor, `head/<task>/weight` [C, E] (rows are used
- * as given) and `head/<task>/bias` [C], and, as inputs, those of the model for sum B (+ A) examples, `labels` int32
+ * as given) and `head/<task>/bias` [C], LoRA's factors (lora-weights.ts), and, as inputs, those of the model for sum B (+ A) examples, `labels` int32
  * [sum B]; with anchors `anchors` [A, E], the features that the last A images had. Outputs: `losses` [T] (with anchors
  * [T + 1]), `gradient/<input>` for every trained input. An anchor's loss is the squared distance of its features,
  * averaged over the anchors (feature distillation, as in Li & Hoiem 2016, Learning without Forgetting).
@@ -56,13 +59,14 @@ export function fineTuneProgram(options: FineTuneOptions): Program {
       ...(head?.hidden === undefined ? {} : { hidden: head.hidden }),
     })),
   );
-  const trained = trainedNames(options, weights, heads);
-  const bound = options.trained === undefined ? [] : [...weights, ...heads];
+  const lora = options.lora === undefined ? [] : loraSpecs(model, options.lora);
+  const trained = [...trainedNames(options, weights, heads), ...lora.map(([name]) => name)];
+  const bound = options.trained === undefined ? [] : [...weights, ...heads, ...lora];
   return {
     name: "fine-tune",
     frozen: new Map(bound),
     inputs: new Map<string, TensorSpec>([
-      ...(options.trained === undefined ? [...weights, ...heads] : []),
+      ...(options.trained === undefined ? [...weights, ...heads, ...lora] : []),
       ...model.inputs(images + anchors.images, options.length),
       ["labels", { shape: [images], dtype: "int32" }],
       ...(anchors.images > 0
@@ -103,10 +107,10 @@ function trainedNames(
 }
 
 function taskLosses(
-  { model, tasks, labelSmoothing, logitScale, anchors }: FineTuneOptions,
+  { model, tasks, labelSmoothing, logitScale, anchors, lora }: FineTuneOptions,
   get: (name: string) => Tensor,
 ): Tensor {
-  const features = model.features(givenWeights(get), get);
+  const features = model.features(lora === undefined ? givenWeights(get) : loraWeights(lora, get), get);
   let first = 0;
   const losses = tasks.map(({ name, images, head }) => {
     const own = tf.slice(features, [first, 0], [images, model.featureSize]);

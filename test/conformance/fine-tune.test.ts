@@ -1,152 +1,120 @@
 /**
  * Fifty steps of fine-tuning against an independent PyTorch loop in float64 (make-fine-tune.py): the encoder of a BERT
- * under a frozen head, on texts of several lengths in a batch, and a whole ViT with the heads of two tasks. Asked are
- * 1e-4; float32 PyTorch itself stays within 1e-6.
+ * under a frozen head, on texts of several lengths in a batch, and a whole ViT with the heads of two tasks; both again
+ * with LoRA by peft's layers. Asked are 1e-4; float32 PyTorch itself stays within 1e-6.
  */
+import { copyFile, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
-import { rowsInMemory } from "../../src/data/image/image-rows.js";
-import { imageExamples } from "../../src/data/image/pixels.js";
+import { lookup } from "../../src/engine/lookup.js";
 import { createOnnxEngine } from "../../src/engine/onnx-engine.js";
-import { bert } from "../../src/model/bert/text-families.js";
-import type { Head } from "../../src/model/heads.js";
-import { fineTune } from "../../src/optimize/fine-tune/fine-tune.js";
-import type { FineTuneStepEvent, FineTuning } from "../../src/optimize/fine-tune/options.js";
+import { openBase, openExpert } from "../../src/model/open-models.js";
+import type { LoraFactors } from "../../src/optimize/fine-tune/lora.js";
+import { saveLoraAdapter } from "../../src/optimize/fine-tune/save-lora-adapter.js";
+import { givenWeights, weightSources, weightSpecs } from "../../src/optimize/step-program.js";
 import { modelWeights } from "../../src/run/model-weights.js";
-import { inOrder, paddedTexts } from "../support/training-examples.js";
-import { CONFORMANCE, type FixtureArrays, readFixture } from "./fixture.js";
-import { openModel } from "./image-encoders.js";
-import { readTextModel } from "./text-models.js";
+import { paddedTexts } from "../support/training-examples.js";
+import { type Compared, compare, fixtureTexts, imageTraining, textTraining } from "./fine-tune-trainings.js";
+import { CONFORMANCE, readFixture } from "./fixture.js";
 
-const STEPS = 50;
-const SEED = 3;
 /** Of weights, and of losses and norms, which grow with what they are made of. */
 const MOST = { weights: 1e-5, losses: 1e-4, norms: 1e-4 };
-/**
- * A key's bias adds one number to all scores of a softmax row: its exact gradient is 0, and Adam divides rounding noise
- * by its own size.
- */
-const WITHOUT_EFFECT = /key\.bias$/;
-const RATE = { learningRate: 2e-3, warmupSteps: 5, steps: STEPS } as const;
+const LORA_TEXT = { rank: 3, alpha: 8 };
 
 const engine = createOnnxEngine({ provider: "cpu", threads: 1 });
 afterAll(() => engine.close());
 
-function headOf(task: string, fixture: FixtureArrays, array: string, logitScale: number): Head {
-  const [classes = 0, featureSize = 0] = fixture.shape(array);
-  const weight = Float32Array.from(fixture.floats(array));
-  return { task, classes, featureSize, logitScale, weight, bias: new Float32Array(classes) };
-}
-
-/** Largest differences from PyTorch: of losses and norms relative to theirs, of weights absolute. */
-async function compare(options: FineTuning, fixture: FixtureArrays) {
-  const steps: FineTuneStepEvent[] = [];
-  const training = fineTune(options);
-  for (;;) {
-    const next = await training.next();
-    if (next.done !== true) {
-      if (next.value.type === "step") steps.push(next.value);
-      continue;
-    }
-    const { tensors, heads } = next.value;
-    const all = [
-      ...tensors,
-      ...(options.trainHeads
-        ? heads.flatMap(({ task, weight, bias }): [string, Float32Array][] => [
-            [`head/${task}/weight`, weight],
-            [`head/${task}/bias`, bias],
-          ])
-        : []),
-    ];
-    const apart = all
-      .filter(([name]) => !WITHOUT_EFFECT.test(name))
-      .map(([name, values]) => largest(values, fixture.floats(`after/${name}`), false));
-    return {
-      steps,
-      compared: all.length,
-      weights: Math.max(...apart),
-      losses: largest(
-        steps.flatMap(({ taskLosses }) => taskLosses),
-        fixture.floats("losses"),
-        true,
-      ),
-      norms: largest(
-        steps.map(({ gradientNorm }) => gradientNorm),
-        fixture.floats("norms"),
-        true,
-      ),
-    };
-  }
-}
-
-function largest(found: ArrayLike<number>, expected: Float64Array, isRelative: boolean): number {
-  expect(found.length).toBe(expected.length);
-  return expected.reduce(
-    (most, value, index) =>
-      Math.max(most, Math.abs((found[index] ?? Number.NaN) - value) / (isRelative ? Math.abs(value) : 1)),
-    0,
-  );
+function expectClose(compared: Compared): void {
+  for (const what of ["weights", "losses", "norms"] as const) expect(compared[what], what).toBeLessThan(MOST[what]);
 }
 
 it("the encoder of a BERT, texts of several lengths, a frozen head, warm-up and cosine", async () => {
-  const fixture = await readFixture("fine-tune/text.safetensors");
-  const model = await readTextModel("text-step/base", bert, { pooling: "mean", normalized: true });
-  const base = await openCheckpoint(join(CONFORMANCE, "text-step/base"));
-  const order = fixture.ints("order");
-  const lengths = fixture.ints("lengths");
-  const texts = [...lengths].map((length, row) => [...fixture.ints("input_ids").subarray(row * 20, row * 20 + length)]);
-  const place = { seed: SEED, task: "texts", batchSize: order.length / STEPS };
-  const { steps, compared, ...apart } = await compare(
-    {
-      ...{ engine, model, seed: SEED, trainHeads: false, clock: () => 0 },
-      weights: await modelWeights(base, base, model),
-      freeze: ["embeddings.*"],
-      tasks: [
-        {
-          ...{ name: "texts", examplesPerStep: place.batchSize },
-          store: inOrder(paddedTexts(model, texts, fixture.ints("labels")), order, place),
-          head: headOf("texts", fixture, "head", 10),
-        },
-      ],
-      schedule: { schedule: "cosine", ...RATE },
-      adamw: { weightDecay: 0.05 },
-      clipNorm: 1,
-    },
-    fixture,
-  );
-  expect(compared).toBe(32);
+  const compared = await compare(await textTraining(engine), "text");
+  const { steps } = compared;
+  expect(compared.compared).toBe(32);
   expect(new Set(steps.map(({ length }) => length))).toEqual(new Set([16, 20]));
   expect(Math.min(...steps.map(({ gradientNorm }) => gradientNorm))).toBeGreaterThan(1);
-  for (const what of ["weights", "losses", "norms"] as const) expect(apart[what], what).toBeLessThan(MOST[what]);
+  expectClose(compared);
 });
 
 it("a whole ViT with the heads of two tasks, label smoothing, a line, rates by layer, decay", async () => {
-  const fixture = await readFixture("fine-tune/image.safetensors");
-  const { model, checkpoint } = await openModel("vit", { pooling: "cls", normalized: false });
-  const tasks = ["alpha", "beta"].map((name) => {
-    const labels = fixture.ints(`${name}.labels`);
-    const order = fixture.ints(`${name}.order`);
-    const place = { seed: SEED, task: name, batchSize: order.length / STEPS };
-    const bytes = 16 * 16 * 3;
-    const images = imageExamples(name, labels.length, rowsInMemory(fixture.bytes(`${name}.pixels`), bytes), bytes);
-    return {
-      ...{ name, examplesPerStep: place.batchSize, head: headOf(name, fixture, `${name}.head`, 5) },
-      store: inOrder({ ...images, labels }, order, place),
-    };
-  });
-  const { steps, compared, ...apart } = await compare(
-    {
-      ...{ engine, model, seed: SEED, trainHeads: true, tasks, labelSmoothing: 0.1, clock: () => 0 },
-      weights: await modelWeights(checkpoint, checkpoint, model),
-      schedule: { schedule: "linear", ...RATE },
-      adamw: { weightDecay: 0.05, rateFactor: ({ name }) => (name.startsWith("embeddings.") ? 0.5 : 1) },
-      clipNorm: 8,
-    },
-    fixture,
-  );
-  expect(compared).toBe(model.tensors.length + 4);
-  const norms = steps.map(({ gradientNorm }) => gradientNorm);
+  const options = await imageTraining(engine);
+  const compared = await compare(options, "image");
+  expect(compared.compared).toBe(options.model.tensors.length + 4);
+  const norms = compared.steps.map(({ gradientNorm }) => gradientNorm);
   expect([Math.min(...norms) < 8, Math.max(...norms) > 8]).toEqual([true, true]);
-  for (const what of ["weights", "losses", "norms"] as const) expect(apart[what], what).toBeLessThan(MOST[what]);
+  expectClose(compared);
+});
+
+it("LoRA on all linear layers of the BERT, alpha other than the rank", async () => {
+  const compared = await compare({ ...(await textTraining(engine)), lora: LORA_TEXT }, "lora-text");
+  // Of twelve matrices: merged, A and B.
+  expect(compared.compared).toBe(36);
+  expectClose(compared);
+});
+
+it("LoRA on some layers of the ViT beside trained heads", async () => {
+  const targets = ["*.query.weight", "*.value.weight", "*.output.dense.weight"];
+  const options = { ...(await imageTraining(engine)), lora: { rank: 2, alpha: 4, targets } };
+  const compared = await compare(options, "lora-image");
+  expect(compared.compared).toBe(8 * 3 + 4);
+  expectClose(compared);
+});
+
+/** As PyTorch learned them: the same on every machine. */
+async function learnedFactors(): Promise<Map<string, LoraFactors>> {
+  const fixture = await readFixture("fine-tune/lora-text.safetensors");
+  const { model } = await textTraining(engine);
+  const floats = (name: string): Float32Array => Float32Array.from(fixture.floats(`after/${name}`));
+  return new Map(
+    model.tensors
+      .filter(({ sharesInput }) => sharesInput !== undefined)
+      .map(({ name }) => [name, { ...LORA_TEXT, a: floats(`${name}/a`), b: floats(`${name}/b`) }]),
+  );
+}
+
+it("the adapter that peft read is what is written now; its features are ours", async () => {
+  const { model } = await textTraining(engine);
+  const base = await openBase(join(CONFORMANCE, "text-step/base"));
+  const folder = await mkdtemp(join(tmpdir(), "lora-adapter-"));
+  const committed = join(CONFORMANCE, "fine-tune", "lora-adapter");
+  try {
+    await saveLoraAdapter(folder, {
+      ...{ base, model, factors: await learnedFactors(), dtype: "F32" },
+      ...{ baseName: "../../text-step/base", taskType: "FEATURE_EXTRACTION" },
+    });
+    await mkdir(committed, { recursive: true });
+    for (const name of ["adapter_config.json", "adapter_model.safetensors"]) {
+      if (process.env.UPDATE_ADAPTERS === "1") await copyFile(join(folder, name), join(committed, name));
+      expect(await readFile(join(folder, name)), name).toEqual(await readFile(join(committed, name)));
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+  if (process.env.UPDATE_ADAPTERS === "1") return;
+  const texts = await readFixture("fine-tune/text.safetensors");
+  const store = paddedTexts(model, fixtureTexts(texts), texts.ints("labels"));
+  const executable = await engine.compile({
+    name: "features",
+    frozen: new Map(weightSpecs(model)),
+    inputs: model.inputs(store.size, 20),
+    build: (tensors) => new Map([["features", model.features(givenWeights(lookup(tensors)), lookup(tensors))]]),
+  });
+  const weights = await modelWeights(await openExpert(committed, base), base, model);
+  await executable.bind(new Map(weightSources(model, weights)));
+  const found = (
+    await executable.run(
+      store.gather(
+        Uint32Array.from({ length: store.size }, (_, row) => row),
+        20,
+      ),
+    )
+  ).get("features");
+  await executable.close();
+  const wanted = (await readFixture("fine-tune/lora-features.safetensors")).floats("features");
+  expect(found?.length).toBe(wanted.length);
+  expect(Math.max(...wanted.map((value, index) => Math.abs(value - (found?.[index] ?? Number.NaN))))).toBeLessThan(
+    1e-6,
+  );
 });

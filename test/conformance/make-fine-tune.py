@@ -5,19 +5,28 @@ text.safetensors: the encoder of text-step/base alone, one task under a frozen h
 different lengths padded to the longest of their batch. image.safetensors: all of image-encoders/vit with the heads of
 two tasks, a line, label smoothing, layer-wise rates, batches of unequal parts. Weight decay not on vectors, the
 gradient clipped by its norm. Each runs in float64, which is stored, and in float32, which is printed beside it.
+
+lora-text.safetensors and lora-image.safetensors: the same trainings as LoRA by peft's own layers; factors begin as the
+project's seed says. `python make-fine-tune.py adapter`: features that peft computes with the adapter in lora-adapter/,
+which fine-tune-lora.test.ts writes with UPDATE_ADAPTERS=1.
 """
 
+import fnmatch
 import math
+import sys
 import tempfile
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from peft import LoraConfig, PeftModel, inject_adapter_in_model
 from safetensors.numpy import load_file
 from transformers import BertModel, ViTModel
 
 from clip import FOLDER, save_arrays, smooth_images
+from own_rng import own_rng
 
 STEPS, WARMUP = 50, 5
 RATE, DECAY = 2e-3, 0.05
@@ -26,6 +35,9 @@ CLIPS = {"text": 1.0, "image": 8.0}
 TEXTS, TEXT_BATCH, TEXT_CLASSES, TEXT_SCALE, LONGEST, VOCABULARY = 24, 4, 3, 10.0, 20, 32
 IMAGE_TASKS = {"alpha": (4, 3, 12), "beta": (2, 4, 8)}  # examples a step, classes, images
 IMAGE_SCALE, SMOOTHING, RATE_FACTOR = 5.0, 0.1, 0.5
+SEED = 3
+# Of texts all linear layers, as by default; alpha is not the rank.
+LORA = {"text": (3, 8, ["encoder.*"]), "image": (2, 4, ["*.query.weight", "*.value.weight", "*.output.dense.weight"])}
 
 
 def rate_at(step, schedule):
@@ -68,6 +80,34 @@ def learned(model, trained, heads):
     return {**{name: torch.from_numpy(value) for name, value in chosen.items()}, **{name: value.detach().float() for name, value in heads.items()}}
 
 
+class Lora:
+    """peft's layers in a model, by the names of files of the matrices they change."""
+
+    def __init__(self, model, rank, alpha, patterns):
+        with tempfile.TemporaryDirectory() as folder:
+            model.save_pretrained(folder)
+            saved = load_file(Path(folder) / "model.safetensors")
+        linear = {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+        # Random weights are like no others.
+        found = {name: next(key for key in saved if np.array_equal(saved[key], module.weight.detach().numpy())) for name, module in linear.items()}
+        chosen = {name: key for name, key in found.items() if any(fnmatch.fnmatchcase(key, pattern) for pattern in patterns)}
+        inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(chosen)), model)
+        self.layers = {key: model.get_submodule(name) for name, key in chosen.items()}
+        with torch.no_grad():
+            for key, layer in self.layers.items():
+                a = layer.lora_A["default"].weight
+                drawn = np.array(list(islice(own_rng("lora", SEED, key), a.numel())))
+                a.copy_(torch.from_numpy((2 * drawn - 1) / math.sqrt(a.shape[1])).float().view_as(a))
+                assert layer.lora_B["default"].weight.abs().max() == 0
+
+    def trained(self):
+        return {f"{key}/{factor}": getattr(layer, f"lora_{factor.upper()}")["default"].weight for key, layer in self.layers.items() for factor in "ab"}
+
+    def learned(self):
+        merged = {key: layer.base_layer.weight + layer.get_delta_weight("default") for key, layer in self.layers.items()}
+        return {key: value.detach().float() for key, value in {**self.trained(), **merged}.items()}
+
+
 def orders(rng, count, size):
     """Examples of every step, [STEPS, size]: distinct within a step."""
     return np.stack([rng.permutation(count)[:size] for _ in range(STEPS)]).astype(np.int32)
@@ -78,12 +118,14 @@ def heads_of(rng, classes, width):
     return (weight / np.linalg.norm(weight, axis=1, keepdims=True)).astype(np.float32)
 
 
-def text(dtype, data):
-    model = BertModel.from_pretrained(FOLDER / "text-step/base", add_pooling_layer=False).eval().to(dtype)
+def text(dtype, data, is_lora=False):
+    model = BertModel.from_pretrained(FOLDER / "text-step/base", add_pooling_layer=False).eval()
+    lora = Lora(model, *LORA["text"]) if is_lora else None
+    model.to(dtype)
     head = torch.from_numpy(data["head"]).to(dtype)
     for name, value in model.named_parameters():
         value.requires_grad_(name.startswith("encoder."))
-    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    trained = lora.trained() if lora else {name: value for name, value in model.named_parameters() if value.requires_grad}
     lengths = data["lengths"]
 
     def losses_at(step):
@@ -99,11 +141,13 @@ def text(dtype, data):
         return loss[None], torch.ones(1, dtype=dtype)
 
     losses, norms = train(trained, losses_at, "cosine", CLIPS["text"], lambda name: 1.0)
-    return losses, norms, learned(model, trained, {})
+    return losses, norms, lora.learned() if lora else learned(model, trained, {})
 
 
-def image(dtype, data):
-    model = ViTModel.from_pretrained(FOLDER / "image-encoders/vit", add_pooling_layer=False).eval().to(dtype)
+def image(dtype, data, is_lora=False):
+    model = ViTModel.from_pretrained(FOLDER / "image-encoders/vit", add_pooling_layer=False).eval()
+    lora = Lora(model, *LORA["image"]) if is_lora else None
+    model.to(dtype)
     heads = {}
     for task in IMAGE_TASKS:
         heads[f"head/{task}/weight"] = torch.from_numpy(data[f"{task}.head"].copy()).to(dtype).requires_grad_()
@@ -123,8 +167,10 @@ def image(dtype, data):
             losses.append(F.cross_entropy(logits, labels, label_smoothing=SMOOTHING))
         return torch.stack(losses), shares
 
-    trained = {**dict(model.named_parameters()), **heads}
+    trained = {**(lora.trained() if lora else dict(model.named_parameters())), **heads}
     losses, norms = train(trained, losses_at, "linear", CLIPS["image"], rate_factor)
+    if lora:
+        return losses, norms, {**lora.learned(), **{name: value.detach().float() for name, value in heads.items()}}
     return losses, norms, learned(model, trained, heads)
 
 
@@ -133,7 +179,12 @@ def rate_factor(name):
 
 
 def make(name, run, data):
-    (losses, norms, trained), (losses32, _, trained32) = run(torch.float64, data), run(torch.float32, data)
+    save_run(name, run(torch.float64, data), run(torch.float32, data), data)
+    save_run(f"lora-{name}", run(torch.float64, data, True), run(torch.float32, data, True), {})
+
+
+def save_run(name, run64, run32, data):
+    (losses, norms, trained), (losses32, _, trained32) = run64, run32
     apart = {key: (value - trained32[key]).abs().max().item() for key, value in trained.items()}
     counted = {key: value for key, value in apart.items() if not key.endswith("key.bias")}
     print(
@@ -142,6 +193,19 @@ def make(name, run, data):
     )
     after = {f"after/{key}": value for key, value in trained.items()}
     save_arrays(FOLDER / f"fine-tune/{name}.safetensors", **data, losses=losses, norms=norms, **after)
+
+
+def adapter_features():
+    """Of all texts by our adapter, in float32."""
+    data = load_file(FOLDER / "fine-tune/text.safetensors")
+    base = BertModel.from_pretrained(FOLDER / "text-step/base", add_pooling_layer=False).eval()
+    model = PeftModel.from_pretrained(base, FOLDER / "fine-tune/lora-adapter")
+    mask = torch.arange(LONGEST)[None] < torch.from_numpy(data["lengths"])[:, None]
+    with torch.no_grad():
+        hidden = model(input_ids=torch.from_numpy(data["input_ids"]).long(), attention_mask=mask.long()).last_hidden_state
+        weights = mask.unsqueeze(-1).float()
+        features = F.normalize((hidden * weights).sum(1) / weights.sum(1), dim=-1)
+    save_arrays(FOLDER / "fine-tune/lora-features.safetensors", features=features)
 
 
 def main():
@@ -170,4 +234,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    adapter_features() if sys.argv[1:] == ["adapter"] else main()

@@ -9,6 +9,7 @@ import { addWeighted, plainAddWeighted } from "../../src/engine/ops/add-weighted
 import { attention, plainAttention } from "../../src/engine/ops/attention.js";
 import { layerNorm, plainLayerNorm } from "../../src/engine/ops/layer-norm.js";
 import { columnSums, linear, plainLinear } from "../../src/engine/ops/linear.js";
+import { lowRankLinear, plainLowRankLinear } from "../../src/engine/ops/low-rank-linear.js";
 import { type Program, sizeOf, type TensorSpec, type TensorValues } from "../../src/engine/program.js";
 import { type Tensor, tf } from "../../src/engine/tf.js";
 import { createTfjsEngine } from "../../src/engine/tfjs-engine.js";
@@ -47,6 +48,17 @@ const rows: Row[] = [
     fused: spread((x, w, b) => linear(x, w, b)),
     plain: spread((x, w, b) => plainLinear(x, w, b)),
   },
+  ...[[[9, 12]], [[2, 3, 12], [5]]].map(
+    ([x = [], bias]): Row => ({
+      name: `linear with factors, ${bias === undefined ? "without" : "with"} bias`,
+      shapes: [x, [5, 12], [2, 12], [5, 2], ...(bias === undefined ? [] : [bias])],
+      operator: "Gemm",
+      fused: (own = missing, w = missing, aRI = missing, bOR = missing, b?: Tensor) =>
+        lowRankLinear(own, w, { aRI, bOR }, b),
+      plain: (own = missing, w = missing, aRI = missing, bOR = missing, b?: Tensor) =>
+        plainLowRankLinear(own, w, { aRI, bOR }, b),
+    }),
+  ),
   {
     name: "linear without bias",
     shapes: [

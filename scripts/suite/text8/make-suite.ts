@@ -12,11 +12,11 @@ import { SuiteRecord } from "../suite-record.js";
 import { writeDatasheet } from "./datasheet.js";
 import { FILES_FOLDER } from "./fetch-packages.js";
 import { makeTexts } from "./make-texts.js";
-import { makeBase, makeHeads, makePart, type Workshop } from "./model-parts.js";
+import { makeBase, makeHeads, makeLoraExpert, makePart, type Workshop } from "./model-parts.js";
 import { SUITE, TEXT_TASKS, UNSEEN_TASKS } from "./plan.js";
 import { writeSuiteFiles } from "./suite-yaml.js";
 import { openTextBase } from "./text-model.js";
-import { EXPERTS, MULTITASK, MULTITASK_RANK, SEEDS, UNSEEN_EXPERTS } from "./training-plan.js";
+import { EXPERTS, LORA_EXPERTS, MULTITASK, MULTITASK_RANK, SEEDS, UNSEEN_EXPERTS } from "./training-plan.js";
 
 const SUITE_DIR = join(import.meta.dirname, "..", "..", "..", "datasets", SUITE);
 const WORK_DIR = join(import.meta.dirname, "..", ".work", SUITE);
@@ -27,13 +27,13 @@ const log = (line: string): void => {
   process.stderr.write(`${line}\n`);
 };
 
-/** The whole suite, or one part of it: its texts, or its datasheet. */
+/** The whole suite, or one part of it: its texts, its datasheet, or experts trained as LoRA, which the whole has not. */
 export async function makeText8(part: string | undefined): Promise<void> {
-  if (part !== undefined && part !== "texts" && part !== "datasheet")
-    throw new Error(`npm run suite -- ${SUITE} <part>: expected texts or datasheet, found ${part}`);
+  if (part !== undefined && part !== "texts" && part !== "datasheet" && part !== "lora")
+    throw new Error(`npm run suite -- ${SUITE} <part>: expected texts, datasheet or lora, found ${part}`);
   await mkdir(SUITE_DIR, { recursive: true });
   if (part === "texts") return makeTexts(SUITE_DIR, WORK_DIR, log);
-  if (part === undefined) {
+  if (part !== "datasheet") {
     // Those of the last task come last.
     if (existsSync(join(WORK_DIR, "texts", UNSEEN_TASKS.at(-1)?.name ?? ""))) log("texts: kept");
     else await makePartApart(SUITE, "texts");
@@ -50,7 +50,8 @@ export async function makeText8(part: string | undefined): Promise<void> {
     log,
   };
   if (part === undefined) await makeModels(workshop);
-  await writeDatasheet(workshop);
+  if (part === "lora") await makeLoraExperts(workshop);
+  else await writeDatasheet(workshop);
   await engine.close();
 }
 
@@ -66,4 +67,12 @@ async function makeModels(workshop: Workshop): Promise<void> {
   }
   const multitask = { tasks: TEXT_TASKS, plan: MULTITASK, seed: 0, rank: MULTITASK_RANK };
   await makePart(workshop, { part: "multitask", ...multitask });
+}
+
+/** Under the suite's own heads. */
+async function makeLoraExperts(workshop: Workshop): Promise<void> {
+  await makeHeads(workshop, TEXT_TASKS);
+  await writeSuiteFiles(SUITE_DIR);
+  const { folder, seed } = LORA_EXPERTS;
+  for (const task of TEXT_TASKS) await makeLoraExpert(workshop, `${folder}/${task.name}`, task, seed);
 }

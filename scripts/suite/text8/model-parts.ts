@@ -1,6 +1,6 @@
 /**
  * The models of text8, each kept once it is finished: base, heads, experts, multi-task model. What is trained is saved whole under
- * datasets/text8/full, which does not ship, and truncated into the adapter that does.
+ * datasets/text8/full, which does not ship, and truncated into the adapter that does. Experts trained as LoRA are adapters from the start.
  */
 import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
@@ -10,14 +10,16 @@ import { type Checkpoint, type Engine, openCheckpoint, saveCheckpoint, writeSafe
 import { saveTruncatedAdapter } from "../../../dist/merge/truncated-adapter.js";
 import { type Head, loadHead } from "../../../dist/model/heads.js";
 import { fineTune } from "../../../dist/optimize/fine-tune/fine-tune.js";
-import type { FineTuneTask } from "../../../dist/optimize/fine-tune/options.js";
+import type { LoraFactors, LoraOptions } from "../../../dist/optimize/fine-tune/lora.js";
+import type { FineTuned, FineTuneTask } from "../../../dist/optimize/fine-tune/options.js";
+import { saveLoraAdapter } from "../../../dist/optimize/fine-tune/save-lora-adapter.js";
 import { removeFineTuneState } from "../../../dist/optimize/fine-tune/state.js";
 import { ownTexts } from "../../../dist/run/own-texts.js";
 import type { SuiteRecord } from "../suite-record.js";
 import { SEED, type TextTaskPlan } from "./plan.js";
 import { baseWeights, type TextBase, textExamples } from "./text-model.js";
 import { readTrainTexts } from "./train-texts.js";
-import { FREEZE, FULL, LOGIT_SCALE, type TrainingPlan } from "./training-plan.js";
+import { FREEZE, FULL, LOGIT_SCALE, LORA, type TrainingPlan } from "./training-plan.js";
 
 export interface Workshop {
   readonly engine: Engine;
@@ -104,21 +106,65 @@ export async function makePart(workshop: Workshop, part: TrainedPart): Promise<v
 }
 
 async function trainFull(workshop: Workshop, { part, tasks, plan, seed }: TrainedPart): Promise<void> {
-  const { engine, suiteDir, workDir, base, record, log } = workshop;
+  const { suiteDir, base, record, log } = workshop;
   const name = `${FULL}/${part}`;
   const directory = join(suiteDir, name);
   const settings = { ...plan, seed, tasks: tasks.map((task) => task.name), freeze: FREEZE };
   if (record.has(name, join(directory, WEIGHTS), settings)) return log(`${name}: kept`);
   // What ships is enough where nobody asks for the whole.
   if (record.knows(name, settings) && existsSync(join(suiteDir, part, ADAPTER_WEIGHTS))) return log(`${part}: kept`);
+  await train(workshop, { name, state: part, tasks, plan, seed }, async ({ tensors, seconds, loss }) => {
+    await saveModel(directory, base.checkpoint, "F32", tensors);
+    await record.add(name, join(directory, WEIGHTS), { settings, seconds, loss });
+  });
+}
+
+/** Trains factors of the base's matrices on one task under its frozen head, and writes them as an adapter. */
+export async function makeLoraExpert(
+  workshop: Workshop,
+  part: string,
+  task: TextTaskPlan,
+  seed: number,
+): Promise<void> {
+  const { suiteDir, base, record, log } = workshop;
+  const directory = join(suiteDir, part);
+  const weights = join(directory, ADAPTER_WEIGHTS);
+  const settings = { ...LORA, seed, tasks: [task.name] };
+  if (record.has(part, weights, settings)) return log(`${part}: kept`);
+  const training = { name: part, state: part, tasks: [task], plan: LORA, seed, lora: LORA.lora };
+  await train(workshop, training, async ({ factors = new Map<string, LoraFactors>(), seconds, loss }) => {
+    await saveLoraAdapter(directory, {
+      ...{ base: base.checkpoint, model: base.model, factors, dtype: "F16", replace: true },
+      ...{ baseName: BASE_NAME, taskType: "FEATURE_EXTRACTION" },
+    });
+    await record.add(part, weights, { settings, seconds, loss });
+  });
+}
+
+interface Training extends Omit<TrainedPart, "part" | "rank"> {
+  /** For the log. */
+  readonly name: string;
+  /** Names the file that an interrupted training resumes from. */
+  readonly state: string;
+  readonly lora?: LoraOptions;
+}
+
+/** `save` is given what was learned; the state stays until it is done. */
+async function train(
+  workshop: Workshop,
+  { name, state, tasks, plan, seed, lora }: Training,
+  save: (learned: FineTuned) => Promise<void>,
+): Promise<void> {
+  const { engine, workDir, base, log } = workshop;
   const { steps, learningRate, warmupSteps, weightDecay, clipNorm, examplesPerTask } = plan;
-  const statePath = join(workDir, "states", `${part.replaceAll("/", "-")}.safetensors`);
+  const statePath = join(workDir, "states", `${state.replaceAll("/", "-")}.safetensors`);
   await mkdir(join(workDir, "states"), { recursive: true });
   const training = fineTune({
     engine,
     model: base.model,
     weights: await baseWeights(base),
     freeze: FREEZE,
+    ...(lora === undefined ? {} : { lora }),
     trainHeads: false,
     tasks: await Promise.all(tasks.map((task) => trainingTask(workshop, task, examplesPerTask))),
     seed: SEED + seed,
@@ -135,8 +181,7 @@ async function trainFull(workshop: Workshop, { part, tasks, plan, seed }: Traine
         log(`${name} step ${value.step}/${steps} loss ${value.loss.toFixed(3)} ${value.seconds.toFixed(2)} s a step`);
       continue;
     }
-    await saveModel(directory, base.checkpoint, "F32", value.tensors);
-    await record.add(name, join(directory, WEIGHTS), { settings, seconds: value.seconds, loss: value.loss });
+    await save(value);
     return removeFineTuneState(statePath);
   }
 }

@@ -1,9 +1,9 @@
-/** The suite.yaml files of text8: the suite itself, its second expert seed, the unseen tasks, and the experts before truncation. */
+/** The suite.yaml files of text8: the suite itself, its second expert seed, the unseen tasks, the experts before truncation, and experts trained as LoRA. */
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { writeFileAtomic } from "../../../src/runtime/atomic-file.js";
 import { SUITE, TEXT_TASKS, type TextTaskPlan, UNSEEN_TASKS } from "./plan.js";
-import { FULL, LOGIT_SCALE, MAX_TOKENS } from "./training-plan.js";
+import { FULL, LOGIT_SCALE, LORA_EXPERTS, MAX_TOKENS } from "./training-plan.js";
 
 interface Variant {
   readonly file: string;
@@ -44,6 +44,15 @@ const VARIANTS: readonly Variant[] = [
     experts: `${FULL}/experts`,
     multitask: `${FULL}/multitask`,
     note: `Its experts do not ship: \`npm run suite -- ${SUITE}\` makes them.`,
+  },
+  {
+    file: "suite-lora.yaml",
+    name: `${SUITE}-lora`,
+    title: `${TITLE}, experts trained as LoRA`,
+    tasks: TEXT_TASKS,
+    experts: LORA_EXPERTS.folder,
+    multitask: "multitask",
+    note: `Its experts do not ship: \`npm run suite -- ${SUITE} lora\` makes them.`,
   },
 ];
 

@@ -3,6 +3,8 @@
  * their task vectors, size), never by what a merging method makes of them; datasets/text8/DATASHEET.md has the measures.
  */
 
+import type { LoraOptions } from "../../../dist/optimize/fine-tune/lora.js";
+
 /** Longer texts are cut, in training and in suite.yaml alike: most texts of the tasks are shorter, and a step's time grows with its longest. */
 export const MAX_TOKENS = 32;
 
@@ -30,6 +32,12 @@ export const EXPERTS: TrainingPlan = {
 /** All eight tasks in every batch; each task's texts together are as many as its expert saw. */
 export const MULTITASK: TrainingPlan = { ...EXPERTS, steps: 1000, examplesPerTask: 8, warmupSteps: 50 };
 
+/** Experts trained as LoRA on all linear layers, beside EXPERTS: for what merging makes of such task vectors. */
+export const LORA: TrainingPlan & { readonly lora: LoraOptions } = {
+  ...{ ...EXPERTS, steps: 300, learningRate: 1e-3 },
+  lora: { rank: 8, alpha: 16 },
+};
+
 export interface ExpertSeed {
   readonly seed: number;
   /** Folder of what ships, under datasets/text8. */
@@ -51,3 +59,6 @@ export const MULTITASK_RANK = 64;
 
 /** Folder under datasets/text8 of the experts before truncation, which do not ship. */
 export const FULL = "full";
+
+/** Folder under datasets/text8 of the experts trained as LoRA, of seed 1, which do not ship either. */
+export const LORA_EXPERTS = { seed: 1, folder: "lora" };

@@ -35,9 +35,23 @@ export async function readLowRankChange(factors: Factors, isTransposed: boolean)
       const sumOI = new Float64Array((to - from) * columns);
       for (const [scale, factorB, factorA] of terms)
         addProduct(sumOI, factorB.subarray(from * rank, to * rank), factorA, rank, scale);
-      for (let i = 0; i < sumOI.length; i++) weightOI[i] = (weightOI[i] ?? 0) + Math.fround((sumOI[i] ?? 0) * scaling);
+      addScaled(weightOI, sumOI, scaling);
     },
   };
+}
+
+/** Adds scaling * B A of factors in memory to a whole weight, in place: to the bit as `addTo` does. */
+export function addLowRankProduct(
+  weightOI: Float32Array,
+  { a, b, rank, scaling }: Readonly<{ a: Float32Array; b: Float32Array; rank: number; scaling: number }>,
+): void {
+  const sumOI = new Float64Array(weightOI.length);
+  addProduct(sumOI, b, a, rank, 1);
+  addScaled(weightOI, sumOI, scaling);
+}
+
+function addScaled(weightOI: Float32Array, sumOI: Float64Array, scaling: number): void {
+  for (let i = 0; i < sumOI.length; i++) weightOI[i] = (weightOI[i] ?? 0) + Math.fround((sumOI[i] ?? 0) * scaling);
 }
 
 function exchanged({ a, b, initial }: Factors): Pick<Factors, "a" | "b" | "initial"> {

@@ -21,6 +21,8 @@ export interface WriteAdapterOptions {
    * change.
    */
   readonly dtype: "F16" | "F32";
+  /** peft multiplies every product with alpha over the plan's rank: with 1, as factors of a change need it, by default. */
+  readonly alpha?: number | undefined;
   /** Where the base is, as `base_model_name_or_path` says it. */
   readonly baseName: string;
   /** peft's class of the model: null takes any inputs, FEATURE_EXTRACTION those of a text encoder. */
@@ -83,11 +85,11 @@ function valuesOf({ plan, factors, whole }: WriteAdapterOptions): (key: string) 
 }
 
 /** Keys in alphabetic order and two blanks, as peft writes them. */
-function configText({ plan, baseName, taskType }: WriteAdapterOptions): string {
-  const ranks = Object.fromEntries(otherRanks(plan));
+function configText({ plan, baseName, taskType, alpha = plan.rank }: WriteAdapterOptions): string {
+  const ranks = otherRanks(plan);
   const config = {
-    // The same in both: a product is not scaled, whatever its rank.
-    alpha_pattern: ranks,
+    // Every product has the same scale, whatever its rank.
+    alpha_pattern: Object.fromEntries(ranks.map(([pattern, own]) => [pattern, (own * alpha) / plan.rank])),
     auto_mapping: null,
     base_model_name_or_path: baseName,
     bias: plan.bias,
@@ -98,14 +100,14 @@ function configText({ plan, baseName, taskType }: WriteAdapterOptions): string {
     layers_pattern: null,
     layers_to_transform: null,
     loftq_config: {},
-    lora_alpha: plan.rank,
+    lora_alpha: alpha,
     lora_dropout: 0,
     megatron_config: null,
     megatron_core: "megatron.core",
     modules_to_save: plan.modulesToSave.length === 0 ? null : plan.modulesToSave,
     peft_type: "LORA",
     r: plan.rank,
-    rank_pattern: ranks,
+    rank_pattern: Object.fromEntries(ranks),
     revision: null,
     target_modules: plan.factors.map(({ module }) => module).toSorted(),
     task_type: taskType ?? null,

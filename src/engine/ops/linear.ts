@@ -39,7 +39,7 @@ function fusedLinear(xMI: Tensor, weightOI: Tensor, biasO: Tensor): Tensor {
  * dy transposed times x: [O, I]. ONNX Runtime's product transposes its left side anew for every panel of the right one, which costs
  * 10 to 25 % of it; where dy is the smaller side it is transposed before. Through rank 3, or ONNX Runtime would put the two together again.
  */
-function weightGradient(dyMO: Tensor, xMI: Tensor): Tensor {
+export function weightGradient(dyMO: Tensor, xMI: Tensor): Tensor {
   const [rows, outputs] = dyMO.shape;
   if ((outputs ?? 1) > (xMI.shape[1] ?? 1)) return tf.matMul(dyMO, xMI, true, false);
   const turned = tf.transpose(tf.reshape(dyMO, [1, rows ?? 1, outputs ?? 1]), [2, 0, 1]);

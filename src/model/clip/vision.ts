@@ -4,9 +4,9 @@
  * Radford et al. 2021. Names are the canonical Hugging Face ones, `pre_layrnorm` (sic) included.
  * B images, H W pixels, C channels, P patches (T = P + 1 tokens), D width, E features.
  */
-import { linear } from "../../engine/ops/linear.js";
 import { type Tensor, tf } from "../../engine/tf.js";
 import type { ModelTensor, ModelWatch } from "../family.js";
+import { linearLayer } from "../linear-layer.js";
 import type { ModelWeights } from "../model-weights.js";
 import { classToken, embedPatches, forEachImage, type Normalization, patchGrid } from "../patches.js";
 import { blockTensors, normTensors, towerLayers, transformerBlock, unitRows } from "../transformer-block.js";
@@ -66,8 +66,7 @@ export function clipVisionFeatures(
   }
   const classTokenBD = tf.reshape(classToken(hiddenBTD), [-1, config.hiddenSize]);
   const normalizedBD = norm("vision_model.post_layernorm", classTokenBD);
-  watch.input?.(PROJECTION_TENSOR, normalizedBD);
-  const featuresBE = linear(normalizedBD, weights.get(PROJECTION_TENSOR));
+  const featuresBE = linearLayer(weights, { weight: PROJECTION_TENSOR }, normalizedBD, watch);
   const unitBE = unitRows(featuresBE);
   observe(PROJECTION_TENSOR, unitBE);
   return unitBE;

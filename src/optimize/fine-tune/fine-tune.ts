@@ -35,8 +35,8 @@ const LOSS_KEPT = 0.98;
  * the same machine with the same number of threads.
  *
  * Throws NumericError for a loss or gradient that is not finite: it names the step, and the state's file keeps the last
- * state whose loss was finite. Throws ConfigError for a pattern that matches no tensor and for a state's file of a
- * training with other settings or data, DataError for labels that the head has no class for.
+ * state whose loss was finite. Throws ConfigError for a pattern that matches no tensor, a rank that is too large, and a
+ * state's file of a training with other settings or data, DataError for labels that the head has no class for.
  */
 export async function* fineTune(given: FineTuning): AsyncGenerator<FineTuneEvent, FineTuned> {
   const options = { ...given, clipNorm: given.clipNorm ?? DEFAULT_CLIP_NORM };
@@ -112,12 +112,12 @@ function isDue({ state }: FineTuning, step: number): boolean {
   return state !== undefined && state.everySteps > 0 && step > 0 && step % state.everySteps === 0;
 }
 
-async function compile(options: FineTuning, { names, sources }: Parameters): Promise<Executable> {
+async function compile(options: FineTuning, { names, sources, lora }: Parameters): Promise<Executable> {
   const { engine, model, tasks, trainHeads, labelSmoothing = 0 } = options;
   const examples = tasks.reduce((sum, { examplesPerStep }) => sum + examplesPerStep, 0);
   const executable = await compileByLength(engine, model, examples, (length) =>
     fineTuneProgram({
-      ...{ model, trainHeads, labelSmoothing, length, trained: names },
+      ...{ model, trainHeads, labelSmoothing, length, trained: names, lora },
       // Every head has its own.
       logitScale: 1,
       tasks: tasks.map(({ name, examplesPerStep, head }) => ({

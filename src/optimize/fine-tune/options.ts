@@ -8,6 +8,7 @@ import type { Engine } from "../../engine/program.js";
 import type { Model, NamedShape } from "../../model/family.js";
 import type { Head } from "../../model/heads.js";
 import type { ScheduleOptions } from "../schedule.js";
+import type { LoraFactors, LoraOptions } from "./lora.js";
 
 /** A labelled data set that is trained on; several are trained together, each with its own head. */
 export interface FineTuneTask {
@@ -73,10 +74,15 @@ export interface FineTuning {
    * usual. None by default.
    */
   readonly freeze?: readonly string[];
+  /** Trains factors of matrices (LoRA) in place of the model's tensors, all of which stay; these, where absent. */
+  readonly lora?: LoraOptions;
   /** Whether the heads are trained as well. */
   readonly trainHeads: boolean;
   readonly tasks: readonly FineTuneTask[];
-  /** Draws the batches, with the name of the task and the number of the step: nothing else does. */
+  /**
+   * Draws the batches, with the name of the task and the number of the step, and the factors that LoRA begins with:
+   * nothing else is drawn.
+   */
   readonly seed: number;
   /**
    * Its first update has a part of the rate already: transformers' schedules begin their warm-up with a step of rate 0,
@@ -99,8 +105,10 @@ export interface FineTuning {
 
 /** What has been learned so far: copies, by canonical name. */
 export interface FineTunedWeights {
-  /** The trained tensors of the model alone, in its order. */
+  /** The trained tensors of the model alone, in its order; with LoRA the matrices with their factors merged. */
   readonly tensors: ReadonlyMap<string, Float32Array>;
+  /** LoRA's, by the matrix, in the same order. */
+  readonly factors?: ReadonlyMap<string, LoraFactors>;
   /** One for each task, in their order: trained, or as they were given. */
   readonly heads: readonly Head[];
 }

@@ -9,11 +9,13 @@ import { frozenByPatterns } from "../../merge/frozen.js";
 import type { NamedShape } from "../../model/family.js";
 import { headSources, headSpecs } from "../../model/head-program.js";
 import type { Head } from "../../model/heads.js";
+import type { LoraShape } from "../lora-weights.js";
 import { weightName, weightSources } from "../step-program.js";
+import { copiedFactors, loraShape, startFactors, withFactors } from "./lora.js";
 import type { FineTunedWeights, FineTuning } from "./options.js";
 
 export interface Parameter extends NamedShape {
-  /** What the program calls it; `name` is the model's name, or this one for a head's tensor. */
+  /** What the program calls it; `name` is the model's name, peft's for a factor, or this one for a head's tensor. */
   readonly input: string;
   readonly values: SharedFloats;
   readonly gradient: SharedFloats;
@@ -23,24 +25,35 @@ export interface Parameter extends NamedShape {
 
 export interface Parameters {
   readonly trained: readonly Parameter[];
-  /** Names of the model's trained tensors. */
+  /** Names of the model's trained tensors: none with LoRA. */
   readonly names: ReadonlySet<string>;
+  readonly lora?: LoraShape;
   /** Everything that the program binds, as it is at the start. */
   readonly sources: ReadonlyMap<string, TensorSource>;
 }
 
-/** The parameters of a training before its first step. Throws ConfigError for a pattern that matches no tensor. */
-export function startParameters({ model, weights, freeze = [], trainHeads, tasks }: FineTuning): Parameters {
+/**
+ * The parameters of a training before its first step. Throws ConfigError for a pattern that matches no tensor, and for
+ * settings of LoRA that do not fit the model.
+ */
+export function startParameters(options: FineTuning): Parameters {
+  const { model, weights, freeze = [], trainHeads, tasks, seed } = options;
   const isFrozen = frozenByPatterns(
     model.tensors.map(({ name }) => name),
     freeze,
   );
+  const lora = options.lora === undefined ? undefined : loraShape(model, options.lora, isFrozen);
+  const factors = lora === undefined ? [] : startFactors(model, lora, seed);
   const heads = tasks.map(({ head }) => head);
-  const sources = new Map([...weightSources(model, weights), ...headSources(heads)]);
+  const sources = new Map<string, TensorSource>([
+    ...weightSources(model, weights),
+    ...headSources(heads),
+    ...factors.map(({ input, values }): [string, TensorSource] => [input, { kind: "memory", values }]),
+  ]);
+  const own = lora === undefined ? model.tensors.filter(({ name }) => !isFrozen(name)) : [];
   const chosen = [
-    ...model.tensors
-      .filter(({ name }) => !isFrozen(name))
-      .map(({ name, shape }) => ({ name, shape, input: weightName(name) })),
+    ...own.map(({ name, shape }) => ({ name, shape, input: weightName(name) })),
+    ...factors.map(({ name, shape, input }) => ({ name, shape, input })),
     ...(trainHeads ? headSpecs(heads).map(([input, { shape }]) => ({ name: input, shape, input })) : []),
   ];
   const trained = chosen.map((tensor): Parameter => {
@@ -53,18 +66,28 @@ export function startParameters({ model, weights, freeze = [], trainHeads, tasks
     const moments = { mean: new Float32Array(length), meanSquare: new Float32Array(length) };
     return { ...tensor, values, gradient: sharedFloats(length), ...moments };
   });
-  const names = new Set(model.tensors.map(({ name }) => name).filter((name) => !isFrozen(name)));
-  return { trained, names, sources };
+  const names = new Set(own.map(({ name }) => name));
+  return { trained, names, sources, ...(lora === undefined ? {} : { lora }) };
 }
 
 /** Copies of what has been learned so far. */
-export function learnedWeights({ model, tasks }: FineTuning, { trained }: Parameters): FineTunedWeights {
+export function learnedWeights({ model, tasks, weights }: FineTuning, { trained, lora }: Parameters): FineTunedWeights {
   const byInput = new Map(trained.map(({ input, values }) => [input, values]));
+  const heads = tasks.map(({ head }) => learnedHead(head, byInput));
+  if (lora !== undefined) {
+    const factors = copiedFactors(model, lora, byInput);
+    const merged = [...factors].map(([name, own]): [string, Float32Array] => {
+      const before = weights.get(name);
+      assert(before !== undefined, `no weights for ${name}`);
+      return [name, withFactors(before, own)];
+    });
+    return { tensors: new Map(merged), factors, heads };
+  }
   const tensors = model.tensors.flatMap(({ name }): [string, Float32Array][] => {
     const values = byInput.get(weightName(name));
     return values === undefined ? [] : [[name, Float32Array.from(values)]];
   });
-  return { tensors: new Map(tensors), heads: tasks.map(({ head }) => learnedHead(head, byInput)) };
+  return { tensors: new Map(tensors), heads };
 }
 
 function learnedHead(head: Head, byInput: ReadonlyMap<string, Float32Array>): Head {

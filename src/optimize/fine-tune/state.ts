@@ -65,6 +65,8 @@ export function settingsOf(options: FineTuning, adamw: AdamWOptions, { trained, 
     "label smoothing": options.labelSmoothing ?? 0,
     "limit of the gradient's norm": String(options.clipNorm),
     seed: options.seed,
+    // Only where there is some, so that states from before there was LoRA stay good.
+    ...(options.lora === undefined ? {} : { LoRA: [options.lora.rank, options.lora.alpha] }),
   };
   return new Map(Object.entries(facts).map(([name, value]) => [name, JSON.stringify(value)]));
 }

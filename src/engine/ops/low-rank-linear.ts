@@ -1,0 +1,47 @@
+/**
+ * A linear layer whose matrix is changed by a product of two factors, as LoRA's (Hu et al. 2021, arXiv:2106.09685,
+ * equation 3). The product is added to the matrix, which is smaller than what the layer makes of a batch; the factors'
+ * gradients never form that of the matrix, which would be a third of the work. M rows, I inputs, O outputs, R ranks.
+ */
+import { type Tensor, tf } from "../tf.js";
+import { isTracing } from "../trace/backend.js";
+import { at, withGradient } from "./custom-gradient.js";
+import { columnSums, linear, weightGradient } from "./linear.js";
+
+export interface LowRankFactors {
+  readonly aRI: Tensor;
+  /** With whatever scale the product has. */
+  readonly bOR: Tensor;
+}
+
+/** x [..., I] times (W + B A) transposed, plus bias [O] when there is one; result [..., O]. */
+export function lowRankLinear(x: Tensor, weightOI: Tensor, { aRI, bOR }: LowRankFactors, biasO?: Tensor): Tensor {
+  const [outputs, inputs] = weightOI.shape;
+  if (!isTracing()) return plainLowRankLinear(x, weightOI, { aRI, bOR }, biasO);
+  const xMI = tf.reshape(x, [-1, inputs ?? 1]);
+  const yMO = withGradient(
+    [xMI, weightOI, aRI, bOR, ...(biasO === undefined ? [] : [biasO])],
+    (given) => {
+      const [own, weight, a, b, bias] = [at(given, 0), at(given, 1), at(given, 2), at(given, 3), given[4]];
+      const changedOI = tf.add(weight, tf.matMul(b, a));
+      return { value: linear(own, changedOI, bias), saved: [changedOI] };
+    },
+    (dyMO, given, saved) => {
+      const [own, a, b] = [at(given, 0), at(given, 2), at(given, 3)];
+      const dyOfRanksMR = tf.matMul(dyMO, b);
+      return [
+        tf.matMul(dyMO, at(saved, 0)),
+        weightGradient(dyMO, own),
+        tf.matMul(dyOfRanksMR, own, true, false),
+        weightGradient(dyMO, tf.matMul(own, a, false, true)),
+        ...(biasO === undefined ? [] : [columnSums(dyMO)]),
+      ];
+    },
+  );
+  return tf.reshape(yMO, [...x.shape.slice(0, -1), outputs ?? 1]);
+}
+
+/** The same with tfjs's own gradient: the form that the other is checked against. */
+export function plainLowRankLinear(x: Tensor, weightOI: Tensor, { aRI, bOR }: LowRankFactors, biasO?: Tensor): Tensor {
+  return linear(x, tf.add(weightOI, tf.matMul(bOR, aRI)), biasO);
+}

@@ -1,0 +1,54 @@
+/**
+ * LoRA in a program: some matrices of the model are W + alpha / rank * B A, and A and B are given beside the model's
+ * weights. O outputs, I inputs, R ranks. Source: Hu et al. 2021, arXiv:2106.09685, equation 3.
+ */
+import type { TensorSpec } from "../engine/program.js";
+import { type Tensor, tf } from "../engine/tf.js";
+import { assert } from "../errors.js";
+import type { Model } from "../model/family.js";
+import type { ModelWeights } from "../model/model-weights.js";
+import { givenWeights } from "./step-program.js";
+
+export interface LoraShape {
+  readonly rank: number;
+  /** The product of the factors is multiplied with alpha / rank. */
+  readonly alpha: number;
+  /** Names of the model's matrices that have factors. */
+  readonly targets: ReadonlySet<string>;
+}
+
+/** What factors of a tensor are called. */
+export interface FactorNames {
+  readonly a: string;
+  readonly b: string;
+}
+
+/** Of the factors A [R, I] and B [O, R] of a tensor, in programs. */
+export const factorInputs = (tensor: string): FactorNames => ({ a: `lora/${tensor}/a`, b: `lora/${tensor}/b` });
+
+/** Specs of all factors by the names of `factorInputs`, in the order of the model's tensors. */
+export function loraSpecs({ tensors }: Pick<Model, "tensors">, { rank, targets }: LoraShape): [string, TensorSpec][] {
+  return tensors
+    .filter(({ name }) => targets.has(name))
+    .flatMap(({ name, shape, sharesInput }): [string, TensorSpec][] => {
+      const [outputs = 0, inputs = 0] = shape;
+      assert(sharesInput !== undefined && shape.length === 2, `LoRA on ${name}, which is no linear layer`);
+      const { a, b } = factorInputs(name);
+      return [
+        [a, { shape: [rank, inputs], dtype: "float32" }],
+        [b, { shape: [outputs, rank], dtype: "float32" }],
+      ];
+    });
+}
+
+/** The model's weights with the factors of its targets, in a program that is given all of them by name. */
+export function loraWeights({ rank, alpha, targets }: LoraShape, get: (name: string) => Tensor): ModelWeights {
+  return {
+    ...givenWeights(get),
+    factors: (name) => {
+      if (!targets.has(name)) return undefined;
+      const { a, b } = factorInputs(name);
+      return { aRI: get(a), bOR: tf.mul(get(b), alpha / rank) };
+    },
+  };
+}
