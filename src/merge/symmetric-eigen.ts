@@ -136,12 +136,13 @@ function diagonalise(
     kernels.rotateRows(rotated, size, sweeps, sweepCount, rotations);
     [sweepCount, used] = [0, 0];
   };
+  // Of the matrix, not of the values nearby: those that are rounding themselves would go on for long.
+  const rounding = Number.EPSILON * Math.max(...d.map(Math.abs), ...e.map(Math.abs));
   for (let l = 0; l < size; l++) {
     for (let iteration = 0; ; iteration++) {
       let m = l;
       for (; m + 1 < size; m++) {
-        const around = Math.abs(at(d, m)) + Math.abs(at(d, m + 1));
-        if (around + Math.abs(at(e, m)) === around) break;
+        if (Math.abs(at(e, m)) <= rounding) break;
       }
       if (m === l) break;
       assert(iteration < MAX_QL_ITERATIONS, "an eigenvalue does not converge");
