@@ -24,19 +24,30 @@ const DOUBLE_BYTES = 8;
 
 export function symmetricEigen(matrixNN: Float64Array, size: number): SymmetricEigen {
   const stride = Math.ceil(size / PANEL) * PANEL;
-  const doubles = [...Array<number>(4).fill(size * stride), ...Array<number>(6).fill(stride), 2 * SWEEPS * stride];
+  const doubles = [
+    ...Array<number>(3).fill(size * stride),
+    (size + 1) * stride,
+    ...Array<number>(6).fill(stride),
+    2 * SWEEPS * stride,
+  ];
   const bytes = doubles.reduce((sum, length) => sum + bytesInMemory(DOUBLE_BYTES * length), 0);
   const kernels = loadKernels(bytes + bytesInMemory(DOUBLE_BYTES * SWEEPS) + bytesInMemory(DOUBLE_BYTES * stride));
-  const form = tridiagonal(kernels, matrixNN, size, stride);
+  // Squares of huge or tiny numbers would be lost; a power of two changes no digit.
+  const largest = matrixNN.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const unit = largest === 0 ? 1 : 2 ** Math.floor(Math.log2(largest));
+  const scaled = matrixNN.map((value) => value / unit);
+  const form = tridiagonal(kernels, scaled, size, stride);
   const rotated = kernels.memory.doubles(size * stride);
   for (let i = 0; i < size; i++) rotated[placeInPanels(i, i, size)] = 1;
   const values = diagonalise(kernels, form, rotated, size);
+  // Reflected by twos.
+  const all = kernels.memory.doubles((size + (size % 2)) * stride);
   const order = [...values.keys()].sort((a, b) => at(values, b) - at(values, a));
   return {
-    values: Float64Array.from(order, (index) => at(values, index)),
+    values: Float64Array.from(order, (index) => at(values, index) * unit),
     leadingVectors: (count) => {
-      // Rows are reflected by twos.
-      const rows = kernels.memory.doubles((count + (count % 2)) * stride);
+      const rows = all.subarray(0, (count + (count % 2)) * stride);
+      rows.fill(0);
       for (const [r, row] of order.slice(0, count).entries())
         for (let i = 0; i < size; i++) rows[r * stride + i] = at(rotated, placeInPanels(row, i, size));
       kernels.reflectRows(rows, form.reflections, form.scales, stride);
