@@ -6,17 +6,18 @@
 import { z } from "zod";
 import { orthogonalSum } from "../orthogonal-task-vectors.js";
 import { polarFactor } from "../singular-triples.js";
-import { addToBase, defineMethod, type MergePiece, type Piece } from "./method.js";
+import { addToBase, defineMethod, type MergeContext, type MergePiece, type Piece } from "./method.js";
+
+type ChangeOf = (taskVectors: readonly Float32Array[], columns: number) => Float64Array;
 
 /** theta0 + scale * (change of a matrix, or mean of the task vectors of anything else). */
-function matrixMethod(
-  scale: number,
-  changeOf: (taskVectors: readonly Float32Array[], columns: number) => Float64Array,
-): MergePiece {
+function matrixMethod({ changes }: MergeContext, scale: number, changeOf: ChangeOf): MergePiece {
   return (piece) => {
     const { shape } = piece.tensor;
     if (shape.length !== 2) return addToBase(piece, (element) => scale * mean(piece, element));
-    const change = changeOf(piece.taskVectors, shape[1] ?? 1);
+    // Rounded whether it is kept or not, so that a search finds the numbers that a merge will have.
+    const compute = (): Float32Array => Float32Array.from(changeOf(piece.taskVectors, shape[1] ?? 1));
+    const change = changes?.changeOf(piece.tensor.name, compute) ?? compute();
     return addToBase(piece, (element) => scale * (change[element] ?? 0));
   };
 }
@@ -33,7 +34,7 @@ export const tsvM = defineMethod({
   paper: "https://arxiv.org/abs/2412.00081",
   parameters: z.strictObject({ scale }),
   unit: "tensor",
-  prepare: async (_context, { scale }) => matrixMethod(scale, orthogonalSum),
+  prepare: async (context, { scale }) => matrixMethod(context, scale, orthogonalSum),
 });
 
 export const isoC = defineMethod({
@@ -42,7 +43,7 @@ export const isoC = defineMethod({
   paper: "https://arxiv.org/abs/2502.04959",
   parameters: z.strictObject({ scale }),
   unit: "tensor",
-  prepare: async (_context, { scale }) => matrixMethod(scale, isotropicSum),
+  prepare: async (context, { scale }) => matrixMethod(context, scale, isotropicSum),
 });
 
 /**
