@@ -74,3 +74,54 @@ function addRow<T>(product: usize, low: v128, high: v128): void {
   v128.store(product, v128.add<T>(v128.load(product), low));
   v128.store(product, v128.add<T>(v128.load(product, 16), high), 16);
 }
+
+/**
+ * gram [C, C] += A^T A of a matrix in the panels of `addProduct64`, [C / 4, R, 4]: tiles on and below the diagonal.
+ */
+export function addGram64(panels: usize, gram: usize, rows: i32, columns: i32): void {
+  const panelColumns: i32 = 4;
+  const stride = sizeof<f64>() * <usize>columns;
+  for (let from: i32 = 0; from < rows; from += BLOCK) {
+    const count = min(BLOCK, rows - from);
+    for (let row: i32 = 0; row < columns; row += panelColumns) {
+      const left = panels + sizeof<f64>() * <usize>row * <usize>rows + PANEL_BYTES * <usize>from;
+      for (let column: i32 = 0; column <= row; column += panelColumns) {
+        const right = panels + sizeof<f64>() * <usize>column * <usize>rows + PANEL_BYTES * <usize>from;
+        addGramTile(left, right, count, gram + <usize>row * stride + sizeof<f64>() * <usize>column, stride);
+      }
+    }
+  }
+}
+
+/** product [4, 4] += left^T right of two panels. */
+function addGramTile(left: usize, right: usize, count: i32, product: usize, stride: usize): void {
+  let a = f64x2.splat(0);
+  let b = a;
+  let c = a;
+  let d = a;
+  let e = a;
+  let f = a;
+  let g = a;
+  let h = a;
+  const end = left + PANEL_BYTES * <usize>count;
+  for (; left < end; left += PANEL_BYTES, right += PANEL_BYTES) {
+    const low = v128.load(right);
+    const high = v128.load(right, 16);
+    let value = v128.load_splat<f64>(left);
+    a = f64x2.add(a, f64x2.mul(value, low));
+    b = f64x2.add(b, f64x2.mul(value, high));
+    value = v128.load_splat<f64>(left, 8);
+    c = f64x2.add(c, f64x2.mul(value, low));
+    d = f64x2.add(d, f64x2.mul(value, high));
+    value = v128.load_splat<f64>(left, 16);
+    e = f64x2.add(e, f64x2.mul(value, low));
+    f = f64x2.add(f, f64x2.mul(value, high));
+    value = v128.load_splat<f64>(left, 24);
+    g = f64x2.add(g, f64x2.mul(value, low));
+    h = f64x2.add(h, f64x2.mul(value, high));
+  }
+  addRow<f64>(product, a, b);
+  addRow<f64>(product + stride, c, d);
+  addRow<f64>(product + 2 * stride, e, f);
+  addRow<f64>(product + 3 * stride, g, h);
+}

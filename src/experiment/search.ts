@@ -10,6 +10,7 @@ import { requireEvalSplit } from "../config/judged-split.js";
 import { loadRunConfig } from "../config/load.js";
 import type { RunConfig } from "../config/schema.js";
 import { toTensorCoefficients } from "../merge/coefficients.js";
+import { createKeptChanges, type KeptChanges } from "../merge/methods/kept-changes.js";
 import type { TrainEvent } from "../optimize/events.js";
 import { chooseMethod } from "../run/choose-method.js";
 import { loadLabelled } from "../run/inputs.js";
@@ -90,13 +91,14 @@ export async function searchRow(
   }
   const trials = await loadTrials(experiment, row, options);
   const candidates: Candidate[] = [];
+  const changes = createKeptChanges();
   let seconds = 0;
   for (const [index, trial] of trials.entries()) {
     options.signal.throwIfAborted();
     const file = path.join(trialsDir, `${trial.key}.json`);
     const result =
       (await readKept(file, { what: "the trial of a search", schema: trialSchema }, options.log)) ??
-      (await runTrial(trial, options));
+      (await runTrial(trial, options, changes));
     await writeFileAtomic(file, `${JSON.stringify(result)}\n`);
     candidates.push(...result.candidates);
     seconds += result.seconds;
@@ -140,19 +142,21 @@ async function loadTrials(experiment: Experiment, row: ExperimentRow, options: L
   return trials;
 }
 
-function runTrial(trial: Trial, options: SessionOptions): Promise<TrialResult> {
-  return trial.row.fit === undefined ? judgeOnBoth(trial, options) : fitAndJudge(trial, options);
+/** `changes` are of the row's method and model. */
+function runTrial(trial: Trial, options: SessionOptions, changes: KeptChanges): Promise<TrialResult> {
+  return trial.row.fit === undefined ? judgeOnBoth(trial, options, changes) : fitAndJudge(trial, options);
 }
 
 async function judgeOnBoth(
   { row, settings, config, judgedSplit }: Trial,
   options: SessionOptions,
+  changes: KeptChanges,
 ): Promise<TrialResult> {
   const started = performance.now();
   const chosen = chooseMethod(row.method ?? "", settings);
   return withSession(config, { ...options, log: () => {} }, async ({ inputs, evaluation }) => {
     const examples = await loadLabelled(inputs, inputs.judged, judgedSplit, options.cacheDir);
-    const judge = await prepareMethod(config, inputs, chosen, evaluation);
+    const judge = await prepareMethod(config, inputs, chosen, { ...evaluation, changes });
     const val = await judge(evaluation);
     const judged = await judge({ ...evaluation, examples });
     const candidate = { settings, val: val.row.average, judged: judged.row.average };

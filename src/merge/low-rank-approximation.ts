@@ -4,8 +4,8 @@
  * in float64: singular values below 1e-8 of the largest are lost in its rounding. O rows, I columns, R rank, S = min(O,
  * I).
  */
-import { productsWith, transposed } from "./kernels/products.js";
-import { symmetricEigenvalues } from "./leading-eigenvectors.js";
+import { gramOf, productsWith, transposed } from "./kernels/products.js";
+import { symmetricEigen } from "./symmetric-eigen.js";
 
 export interface LowRankFactors {
   /** [O, R] */
@@ -39,9 +39,7 @@ export function singularParts(matrixOI: Float32Array, columns: number): Singular
     };
     return { values, factors: exchanged, truncationError };
   }
-  const gramII = new Float64Array(columns * columns);
-  productsWith(matrixOI, columns, columns, "float64")(transposed(matrixOI, columns), gramII);
-  const { values: squares, leadingVectors } = symmetricEigenvalues(gramII, columns);
+  const { values: squares, leadingVectors } = symmetricEigen(gramOf(matrixOI, columns), columns);
   const least = (squares[0] ?? 0) * columns * ROUNDING_OF_SQUARES;
   const kept = squares.map((square) => (square > least ? square : 0));
   return {

@@ -5,6 +5,7 @@
 import { type Bundle, readBase, taskVectorRange } from "../checkpoint/bundle.js";
 import { withRanges } from "../checkpoint/safetensors.js";
 import { expertOf } from "./methods/expert-weights.js";
+import type { KeptChanges } from "./methods/kept-changes.js";
 import type { MergeMethod, ModelProbe, ModelSource, Piece, SourceTensor, Weights } from "./methods/method.js";
 
 const BYTES = Float32Array.BYTES_PER_ELEMENT;
@@ -50,6 +51,8 @@ export interface MergeBundleOptions {
   readonly probe?: ModelProbe | undefined;
   /** What the method found out about this bundle before; filled otherwise. */
   readonly findings?: Map<string, unknown> | undefined;
+  /** Of this method and this bundle. */
+  readonly changes?: KeptChanges | undefined;
 }
 
 export interface MergedTensor {
@@ -64,7 +67,7 @@ export interface MergedTensor {
  */
 export async function mergeBundle(
   bundle: Bundle,
-  { method, parameters, seed, probe, findings }: MergeBundleOptions,
+  { method, parameters, seed, probe, findings, changes }: MergeBundleOptions,
 ): Promise<(task: number) => AsyncGenerator<MergedTensor>> {
   const source = bundleSource(bundle);
   const unchanged = async (): Promise<Weights> => {
@@ -73,7 +76,11 @@ export async function mergeBundle(
       if (tensor.taskVectors === undefined) weights.set(tensor.name, await readBase(bundle, tensor));
     return weights;
   };
-  const given = { ...(probe === undefined ? {} : { probe }), ...(findings === undefined ? {} : { findings }) };
+  const given = {
+    ...(probe === undefined ? {} : { probe }),
+    ...(findings === undefined ? {} : { findings }),
+    ...(changes === undefined ? {} : { changes }),
+  };
   const context = { source, seed, pieceElements: PIECE_ELEMENTS, unchanged, ...given };
   const merge = await method.prepare(context, parameters);
   const byName = new Map(source.tensors.map((tensor) => [tensor.name, tensor]));

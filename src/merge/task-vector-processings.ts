@@ -6,7 +6,6 @@ import type { TaskVectorProcessing } from "../checkpoint/task-vectors.js";
 import type { RunConfig } from "../config/schema.js";
 import { consensusMask } from "./methods/consensus.js";
 import { orthogonalParts } from "./orthogonal-task-vectors.js";
-import { matrixOf } from "./svd.js";
 import { tiesProcessing } from "./task-vector-processing.js";
 
 export interface ProcessingEntry {
@@ -68,8 +67,8 @@ function tsvProcessing(): TaskVectorProcessing {
           for (let i = 0; i < tauN.length; i++) tauN[i] = (tauN[i] ?? 0) / taskVectors.length;
         return;
       }
-      const parts = orthogonalParts(taskVectors.map((tauN) => matrixOf(tauN, shape)));
-      for (const [task, tauN] of taskVectors.entries()) tauN.set(parts[task]?.to1DArray() ?? []);
+      const parts = orthogonalParts(taskVectors, shape[1] ?? 1);
+      for (const [task, tauN] of taskVectors.entries()) tauN.set(parts[task] ?? []);
     },
   };
 }

@@ -9,6 +9,7 @@ import { assert, ConfigError } from "../errors.js";
 import { toTensorCoefficients, uniformCoefficients } from "../merge/coefficients.js";
 import { mergeBundle } from "../merge/merge-bundle.js";
 import { mergedTensors } from "../merge/merged-weights.js";
+import type { KeptChanges } from "../merge/methods/kept-changes.js";
 import type { ModelProbe } from "../merge/methods/method.js";
 import { processingOf } from "../merge/task-vector-processings.js";
 import { openExpert } from "../model/open-models.js";
@@ -28,6 +29,8 @@ export interface EvaluateOptions {
   readonly probe?: ModelProbe;
   /** What one method found out about the whole model, for when it merges again with settings that do not change that. */
   readonly findings?: Map<string, unknown>;
+  /** What one method made of this model's tensors, for when it merges again with another scale. */
+  readonly changes?: KeptChanges;
   readonly signal: AbortSignal;
 }
 
@@ -87,7 +90,7 @@ export async function prepareMethod(
   { seed }: RunConfig,
   inputs: Inputs,
   chosen: ChosenMethod,
-  { probe, findings }: Pick<EvaluateOptions, "probe" | "findings">,
+  { probe, findings, changes }: Pick<EvaluateOptions, "probe" | "findings" | "changes">,
 ): Promise<(options: EvaluateOptions) => Promise<Judged>> {
   const names = inputs.judged.map((task) => task.name);
   const judged = (evaluations: Evaluations): Judged => ({
@@ -97,7 +100,7 @@ export async function prepareMethod(
   if (chosen.kind === "reference")
     return async (options) => judged(await evaluateReference(inputs, chosen.name, options, names));
   const { method, parameters } = chosen;
-  const merged = await mergeBundle(inputs.bundle, { method, parameters, seed, probe, findings });
+  const merged = await mergeBundle(inputs.bundle, { method, parameters, seed, probe, findings, changes });
   if (method.perTask === true)
     return async (options) =>
       judged(await evaluateEach(mergedAmong(inputs, names), async (task) => collect(merged(task)), options));

@@ -29,12 +29,14 @@ export interface KernelMemory {
 export function createKernelMemory(bytes: number): KernelMemory {
   const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE_BYTES) });
   const { buffer } = memory;
-  let used = 0;
+  let [used, touched] = [0, 0];
   const allocate = (byteLength: number): number => {
     const from = used;
     used += bytesInMemory(byteLength);
     assert(used <= buffer.byteLength, `the kernels' memory of ${bytes} bytes is too small`);
-    new Uint8Array(buffer, from, used - from).fill(0);
+    // New memory is zeros already.
+    if (from < touched) new Uint8Array(buffer, from, Math.min(used, touched) - from).fill(0);
+    touched = Math.max(touched, used);
     return from;
   };
   return {

@@ -31,6 +31,33 @@ export interface Kernels {
    */
   addProduct<T extends Float32Array | Float64Array>(left: T, panels: T, product: T, inner: number): void;
 
+  /**
+   * gram [C, C] += A^T A of a matrix [R, C] in panels of four columns, [C / 4, R, 4]: what is on and below the diagonal,
+   * and of above it some.
+   */
+  addGram(panels: Float64Array, gram: Float64Array, rows: number): void;
+  /**
+   * matrix -= v w^T + w v^T, and product = matrix next, in rows and columns from `from` on, before which the three
+   * vectors are zeros. Rows are `stride` elements, a multiple of 2, as the vectors are.
+   */
+  updateAndMultiply(
+    matrix: Float64Array,
+    vectors: Readonly<Record<"v" | "w" | "next" | "product", Float64Array>>,
+    from: number,
+    size: number,
+  ): void;
+  /**
+   * Rotates neighbouring rows of a matrix of `size` rows in panels of eight columns. A sweep is `last` and `first`, and
+   * takes a cosine and a sine for each row i from `last` - 1 down to `first`: row i + 1 becomes s a_i + c a_(i+1), row i
+   * c a_i - s a_(i+1).
+   */
+  rotateRows(matrix: Float64Array, size: number, sweeps: Uint32Array, count: number, rotations: Float64Array): void;
+  /**
+   * x -= scale_k v_k (v_k . x) for every row x of an even number of `rows`, for the rows v_k of `reflections` from the
+   * last to the first, which are zeros up to element k.
+   */
+  reflectRows(rows: Float64Array, reflections: Float64Array, scales: Float64Array, stride: number): void;
+
   /** Adds to `table` [2^16] how often each upper half of a magnitude occurs: its bit pattern without the lower 15 bits. */
   countUpper(valuesN: Float32Array, table: Float64Array): void;
   /** Adds to `table` [2^15] how often each lower half occurs beside the upper half `upper`. */
@@ -92,6 +119,8 @@ export function loadKernels(bytes: number): Kernels {
   const [weightedSum, agreedSum] = [kernel("weightedSum"), kernel("agreedSum")];
   const [absoluteSum, dotProduct] = [kernel("absoluteSum"), kernel("dotProduct")];
   const products = { 4: kernel("addProduct"), 8: kernel("addProduct64") };
+  const [addGram, updateAndMultiply] = [kernel("addGram64"), kernel("updateAndMultiply")];
+  const [rotateRows, reflectRows] = [kernel("rotateRows"), kernel("reflectRows")];
   const [countUpper, countLower] = [kernel("countUpper"), kernel("countLower")];
   const [adamW, squareSum] = [kernel("adamW"), kernel("squareSum")];
   const [keepLargest, keepRandom] = [kernel("keepLargest"), kernel("keepRandom")];
@@ -129,6 +158,20 @@ export function loadKernels(bytes: number): Kernels {
       const multiply = products[left instanceof Float32Array ? 4 : 8];
       multiply(at(left), at(panels), at(product), left.length / inner, inner, panels.length / inner);
     },
+    addGram: (panels, gram, rows) => void addGram(at(panels), at(gram), rows, panels.length / rows),
+    updateAndMultiply: (matrix, { v, w, next, product }, from, size) =>
+      void updateAndMultiply(at(matrix), at(v), at(w), at(next), at(product), from, size, v.length),
+    rotateRows: (matrix, size, sweeps, count, rotations) =>
+      void rotateRows(at(matrix), size, matrix.length / size / 8, at(sweeps), count, at(rotations)),
+    reflectRows: (rows, reflections, scales, stride) =>
+      void reflectRows(
+        at(rows),
+        rows.length / stride,
+        at(reflections),
+        at(scales),
+        reflections.length / stride,
+        stride,
+      ),
     adamW: ({ parametersN, gradientN, meanN, meanSquareN }, numbers) => {
       const { beta1, beta2, epsilon, learningRate, weightDecay, gradientFactor, updates } = numbers;
       adamW(

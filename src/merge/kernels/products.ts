@@ -31,11 +31,7 @@ export function productsWith(
   const { memory, addProduct } = loadKernels(bytes);
   const zeros = dtype === "float32" ? memory.floats : memory.doubles;
   const [left, panels, product] = [zeros(lengths[0]), zeros(lengths[1]), zeros(lengths[2])];
-  for (let row = 0; row < inner; row++)
-    for (let column = 0; column < columns; column++) {
-      const panel = (column - (column % tile)) * inner;
-      panels[panel + row * tile + (column % tile)] = rightJC[row * columns + column] ?? 0;
-    }
+  layOut(rightJC, columns, tile, panels);
   return (leftRJ, sumRC) => {
     left.set(leftRJ);
     product.fill(0);
@@ -46,6 +42,39 @@ export function productsWith(
         sumRC[at] = (sumRC[at] ?? 0) + (product[row * allColumns + column] ?? 0);
       }
   };
+}
+
+/** A^T A [C, C] of a matrix [R, C], in float64. */
+export function gramOf(matrixRC: ArrayLike<number>, columns: number): Float64Array {
+  const rows = matrixRC.length / columns;
+  const allColumns = filledUp(columns, TILE_COLUMNS.float64);
+  const lengths = [rows * allColumns, allColumns * allColumns] as const;
+  const { memory, addGram } = loadKernels(
+    lengths.reduce((sum, length) => sum + bytesInMemory(BYTES.float64 * length), 0),
+  );
+  const [panels, tiles] = [memory.doubles(lengths[0]), memory.doubles(lengths[1])];
+  layOut(matrixRC, columns, TILE_COLUMNS.float64, panels);
+  addGram(panels, tiles, rows);
+  const gramCC = new Float64Array(columns * columns);
+  for (let row = 0; row < columns; row++)
+    for (let column = 0; column <= row; column++) {
+      const value = tiles[row * allColumns + column] ?? 0;
+      gramCC[row * columns + column] = value;
+      gramCC[column * columns + row] = value;
+    }
+  return gramCC;
+}
+
+/** A matrix [J, C] in panels of `tile` columns, [C / tile, J, tile]. */
+function layOut(matrixJC: ArrayLike<number>, columns: number, tile: number, panels: Float32Array | Float64Array): void {
+  const inner = matrixJC.length / columns;
+  for (let first = 0; first < columns; first += tile) {
+    const count = Math.min(tile, columns - first);
+    for (let row = 0; row < inner; row++) {
+      const [from, to] = [row * columns + first, first * inner + row * tile];
+      for (let column = 0; column < count; column++) panels[to + column] = matrixJC[from + column] ?? 0;
+    }
+  }
 }
 
 /** The matrix [R, C] with rows and columns exchanged, [C, R]. */

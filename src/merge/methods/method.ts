@@ -4,6 +4,7 @@
  * result goes. K tasks, N elements of one piece.
  */
 import type { z } from "zod";
+import type { KeptChanges } from "./kept-changes.js";
 
 /** A tensor that every expert changed. */
 export interface SourceTensor {
@@ -78,6 +79,8 @@ export interface MergeContext {
   readonly pieceElements: number;
   /** What a method found out about the whole model: filled by the first who prepares it, and read by others, such as threads that share the work. */
   readonly findings?: Map<string, unknown>;
+  /** For methods that only scale what took long; given where one of them merges the same model several times. */
+  readonly changes?: KeptChanges;
 }
 
 /** How much of a tensor a method must see at once: any run of elements, or all of it. */

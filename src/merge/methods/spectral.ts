@@ -3,18 +3,21 @@
  * task and make them orthogonal between tasks. ISO-C (Marczak et al. 2025, arXiv:2502.04959): sum, then make all directions
  * equally strong. Tensors that are not matrices are averaged. R rows, C columns, S singular values, K tasks.
  */
-import { Matrix } from "ml-matrix";
 import { z } from "zod";
 import { orthogonalSum } from "../orthogonal-task-vectors.js";
-import { matrixOf, product, thinSvd } from "../svd.js";
-import { addToBase, defineMethod, type MergePiece, type Piece } from "./method.js";
+import { polarFactor } from "../singular-triples.js";
+import { addToBase, defineMethod, type MergeContext, type MergePiece, type Piece } from "./method.js";
+
+type ChangeOf = (taskVectors: readonly Float32Array[], columns: number) => Float64Array;
 
 /** theta0 + scale * (change of a matrix, or mean of the task vectors of anything else). */
-function matrixMethod(scale: number, changeOf: (taskVectors: readonly Matrix[]) => Matrix): MergePiece {
+function matrixMethod({ changes }: MergeContext, scale: number, changeOf: ChangeOf): MergePiece {
   return (piece) => {
     const { shape } = piece.tensor;
     if (shape.length !== 2) return addToBase(piece, (element) => scale * mean(piece, element));
-    const change = changeOf(piece.taskVectors.map((tauN) => matrixOf(tauN, shape))).to1DArray();
+    // Rounded whether it is kept or not, so that a search finds the numbers that a merge will have.
+    const compute = (): Float32Array => Float32Array.from(changeOf(piece.taskVectors, shape[1] ?? 1));
+    const change = changes?.changeOf(piece.tensor.name, compute) ?? compute();
     return addToBase(piece, (element) => scale * (change[element] ?? 0));
   };
 }
@@ -31,7 +34,7 @@ export const tsvM = defineMethod({
   paper: "https://arxiv.org/abs/2412.00081",
   parameters: z.strictObject({ scale }),
   unit: "tensor",
-  prepare: async (_context, { scale }) => matrixMethod(scale, orthogonalSum),
+  prepare: async (context, { scale }) => matrixMethod(context, scale, orthogonalSum),
 });
 
 export const isoC = defineMethod({
@@ -40,16 +43,18 @@ export const isoC = defineMethod({
   paper: "https://arxiv.org/abs/2502.04959",
   parameters: z.strictObject({ scale }),
   unit: "tensor",
-  prepare: async (_context, { scale }) => matrixMethod(scale, isotropicSum),
+  prepare: async (context, { scale }) => matrixMethod(context, scale, isotropicSum),
 });
 
-/** The sum of the task vectors with every singular value replaced by their mean. */
-function isotropicSum(taskVectors: readonly Matrix[]): Matrix {
-  const sum = taskVectors.reduce(
-    (total, matrix) => total.add(matrix),
-    Matrix.zeros(taskVectors[0]?.rows ?? 0, taskVectors[0]?.columns ?? 0),
-  );
-  const { u, values, vt } = thinSvd(sum);
-  const average = values.reduce((total, value) => total + value, 0) / values.length;
-  return product(u, vt).mul(average);
+/**
+ * The sum of the task vectors with every singular value replaced by the mean of all. Directions that the sum lacks, as
+ * sums of few adapters do, stay empty: the official code gives them the same weight, in a basis that is noise.
+ */
+function isotropicSum(taskVectors: readonly Float32Array[], columns: number): Float64Array {
+  const sumRC = new Float64Array(taskVectors[0]?.length ?? 0);
+  for (const tauRC of taskVectors)
+    for (let index = 0; index < sumRC.length; index++) sumRC[index] = (sumRC[index] ?? 0) + (tauRC[index] ?? 0);
+  const { factorRC, sum } = polarFactor(sumRC, columns, "float32 difference");
+  const average = sum / Math.min(columns, sumRC.length / columns);
+  return factorRC.map((value) => value * average);
 }

@@ -1,6 +1,6 @@
 /** Products of matrices against the same written out per element in float64, for sizes that are and are not whole tiles, panels and blocks. */
 import { expect, it } from "vitest";
-import { productsWith, transposed } from "../../../src/merge/kernels/products.js";
+import { gramOf, productsWith, transposed } from "../../../src/merge/kernels/products.js";
 import { randomArray, relativeError } from "../../support/random.js";
 
 function written(leftRJ: Float32Array, rightJC: Float32Array, rows: number, columns: number): Float64Array {
@@ -39,4 +39,18 @@ it.each([
 
 it("exchanges rows and columns", () => {
   expect(transposed(Float32Array.of(1, 2, 3, 4, 5, 6), 3)).toEqual(Float32Array.of(1, 4, 2, 5, 3, 6));
+});
+
+it.each([
+  [1, 1],
+  [3, 5],
+  [600, 9],
+  [4, 16],
+])("the Gram matrix of [%i, %i] is the product with itself", (rows, columns) => {
+  const matrix = randomArray(rows * columns, rows);
+  const wanted = new Float64Array(columns * columns);
+  productsWith(matrix, columns, columns, "float64")(transposed(matrix, columns), wanted);
+  const gram = gramOf(matrix, columns);
+  expect(relativeError(gram, wanted)).toBeLessThan(1e-14);
+  expect(gram).toEqual(transposed(gram, columns));
 });
