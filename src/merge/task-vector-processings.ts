@@ -60,7 +60,8 @@ function consensusProcessing(): TaskVectorProcessing {
 /** The parts whose sum is TSV-M's: of matrices orthogonal ones, of other tensors the K-th part of each task vector. */
 function tsvProcessing(): TaskVectorProcessing {
   return {
-    id: "tsv",
+    // 2: leading triples alone, and none of rounding. Bundles of the first form are not these.
+    id: "tsv:2",
     prepare: async () => (_name, taskVectors, shape) => {
       if (shape.length !== 2) {
         for (const tauN of taskVectors)
