@@ -9,7 +9,7 @@ import { symmetricEigen } from "./symmetric-eigen.js";
 
 /**
  * Directions with less than this of the largest singular value are rounding: a task vector is a difference of float32
- * weights some tens of times its size. Of adapters of MiniLM the first value beyond the rank is 2^-21 of the largest;
+ * weights some tens of times its size. Of real adapters the first value beyond the rank is 2^-21 of the largest;
  * the least value of experts tuned in full, or of their sum, is some 2^-13.
  */
 const ROUNDING = 2 ** -17;
