@@ -29,14 +29,25 @@ function addBlocks<T>(left: usize, panels: usize, product: usize, rows: i32, inn
       for (let row: i32 = 0; row < rows; row += ROWS) {
         const at = product + <usize>row * productStride + sizeof<T>() * <usize>column;
         const rowsAt = left + <usize>row * leftStride + sizeof<T>() * <usize>from;
-        addTile<T>(rowsAt, leftStride, panel, count, at, productStride);
+        addTile<T>(rowsAt, leftStride, sizeof<T>(), panel, count, at, productStride);
       }
     }
   }
 }
 
-/** Four rows by the columns of a panel, whose sums stay in registers. Strides in bytes. */
-function addTile<T>(left: usize, stride: usize, panel: usize, count: i32, product: usize, productStride: usize): void {
+/**
+ * Four rows of the left by the columns of a panel, whose sums stay in registers. All strides are bytes: of the left
+ * from row to row, and `step` along a row.
+ */
+function addTile<T>(
+  left: usize,
+  stride: usize,
+  step: usize,
+  panel: usize,
+  count: i32,
+  product: usize,
+  productStride: usize,
+): void {
   let a = v128.splat<T>(<T>0);
   let b = a;
   let c = a;
@@ -48,7 +59,7 @@ function addTile<T>(left: usize, stride: usize, panel: usize, count: i32, produc
   const second = left + stride;
   const third = second + stride;
   const fourth = third + stride;
-  for (let at: usize = 0; at < sizeof<T>() * <usize>count; at += sizeof<T>(), panel += PANEL_BYTES) {
+  for (let at: usize = 0; at < step * <usize>count; at += step, panel += PANEL_BYTES) {
     const low = v128.load(panel);
     const high = v128.load(panel, 16);
     let value = v128.load_splat<T>(left + at);
@@ -87,41 +98,10 @@ export function addGram64(panels: usize, gram: usize, rows: i32, columns: i32): 
       const left = panels + sizeof<f64>() * <usize>row * <usize>rows + PANEL_BYTES * <usize>from;
       for (let column: i32 = 0; column <= row; column += panelColumns) {
         const right = panels + sizeof<f64>() * <usize>column * <usize>rows + PANEL_BYTES * <usize>from;
-        addGramTile(left, right, count, gram + <usize>row * stride + sizeof<f64>() * <usize>column, stride);
+        const at = gram + <usize>row * stride + sizeof<f64>() * <usize>column;
+        // The columns of the left panel are the rows of its transpose.
+        addTile<f64>(left, sizeof<f64>(), PANEL_BYTES, right, count, at, stride);
       }
     }
   }
-}
-
-/** product [4, 4] += left^T right of two panels. */
-function addGramTile(left: usize, right: usize, count: i32, product: usize, stride: usize): void {
-  let a = f64x2.splat(0);
-  let b = a;
-  let c = a;
-  let d = a;
-  let e = a;
-  let f = a;
-  let g = a;
-  let h = a;
-  const end = left + PANEL_BYTES * <usize>count;
-  for (; left < end; left += PANEL_BYTES, right += PANEL_BYTES) {
-    const low = v128.load(right);
-    const high = v128.load(right, 16);
-    let value = v128.load_splat<f64>(left);
-    a = f64x2.add(a, f64x2.mul(value, low));
-    b = f64x2.add(b, f64x2.mul(value, high));
-    value = v128.load_splat<f64>(left, 8);
-    c = f64x2.add(c, f64x2.mul(value, low));
-    d = f64x2.add(d, f64x2.mul(value, high));
-    value = v128.load_splat<f64>(left, 16);
-    e = f64x2.add(e, f64x2.mul(value, low));
-    f = f64x2.add(f, f64x2.mul(value, high));
-    value = v128.load_splat<f64>(left, 24);
-    g = f64x2.add(g, f64x2.mul(value, low));
-    h = f64x2.add(h, f64x2.mul(value, high));
-  }
-  addRow<f64>(product, a, b);
-  addRow<f64>(product + stride, c, d);
-  addRow<f64>(product + 2 * stride, e, f);
-  addRow<f64>(product + 3 * stride, g, h);
 }

@@ -4,8 +4,8 @@
  * in float64: singular values below 1e-8 of the largest are lost in its rounding. O rows, I columns, R rank, S = min(O,
  * I).
  */
-import { gramOf, productsWith, transposed } from "./kernels/products.js";
-import { symmetricEigen } from "./symmetric-eigen.js";
+import { productsWith, transposed } from "./kernels/products.js";
+import { gramDirections, imagesOf } from "./singular-triples.js";
 
 export interface LowRankFactors {
   /** [O, R] */
@@ -25,9 +25,6 @@ export interface SingularParts {
   truncationError(rank: number): number;
 }
 
-/** What of a singular value is rounding of its square: 1e-8 of the largest, for a matrix of some thousand rows. */
-const ROUNDING_OF_SQUARES = 2 ** -52;
-
 /** `matrixOI` is finite. */
 export function singularParts(matrixOI: Float32Array, columns: number): SingularParts {
   const rows = matrixOI.length / columns;
@@ -39,17 +36,15 @@ export function singularParts(matrixOI: Float32Array, columns: number): Singular
     };
     return { values, factors: exchanged, truncationError };
   }
-  const { values: squares, leadingVectors } = symmetricEigen(gramOf(matrixOI, columns), columns);
-  const least = (squares[0] ?? 0) * columns * ROUNDING_OF_SQUARES;
-  const kept = squares.map((square) => (square > least ? square : 0));
+  const { squares, leadingVectors } = gramDirections(matrixOI, columns);
   return {
-    values: kept.map(Math.sqrt),
+    values: squares.map(Math.sqrt),
     factors: (rank) => {
-      const own = Math.min(rank, kept.filter((square) => square > 0).length);
-      return factorsOf(matrixOI, rows, columns, leadingVectors(own), rank);
+      const own = Math.min(rank, squares.filter((square) => square > 0).length);
+      return factorsOf(matrixOI, columns, leadingVectors(own), rank);
     },
     truncationError: (rank) => {
-      const sum = (from: number): number => kept.subarray(from).reduce((total, square) => total + square, 0);
+      const sum = (from: number): number => squares.subarray(from).reduce((total, square) => total + square, 0);
       const all = sum(0);
       return all === 0 ? 0 : Math.sqrt(sum(rank) / all);
     },
@@ -60,24 +55,15 @@ export function singularParts(matrixOI: Float32Array, columns: number): Singular
  * B = M V / sqrt(s), A = sqrt(s) V^T with s the lengths of the columns of M V. `vectorsRI`: rows of V^T; those that
  * lack are zeros.
  */
-function factorsOf(
-  matrixOI: Float32Array,
-  rows: number,
-  columns: number,
-  vectorsRI: Float64Array,
-  rank: number,
-): LowRankFactors {
-  const own = vectorsRI.length / columns;
+function factorsOf(matrixOI: Float32Array, columns: number, vectorsRI: Float64Array, rank: number): LowRankFactors {
+  const rows = matrixOI.length / columns;
+  const { imagesRK: imagesOR, values } = imagesOf(matrixOI, columns, vectorsRI);
+  const own = values.length;
   const b = new Float32Array(rows * rank);
   const a = new Float32Array(rank * columns);
-  if (own === 0) return { b, a };
-  const imagesOR = new Float64Array(rows * own);
-  productsWith(transposed(vectorsRI, columns), rows, own, "float64")(matrixOI, imagesOR);
   for (let r = 0; r < own; r++) {
-    let squares = 0;
-    for (let o = 0; o < rows; o++) squares += (imagesOR[o * own + r] ?? 0) ** 2;
     const vectorI = vectorsRI.subarray(r * columns, (r + 1) * columns);
-    const root = Math.sqrt(Math.sqrt(squares)) * signOf(vectorI);
+    const root = Math.sqrt(values[r] ?? 0) * signOf(vectorI);
     for (let o = 0; o < rows; o++) b[o * rank + r] = (imagesOR[o * own + r] ?? 0) / root;
     for (let i = 0; i < columns; i++) a[r * columns + i] = (vectorI[i] ?? 0) * root;
   }

@@ -79,6 +79,37 @@ interface Directions {
   readonly values: Float64Array;
 }
 
+/** The eigenvectors of a matrix's Gram matrix [C, C]. R >= C. */
+export interface GramDirections {
+  /** [C], squares of the singular values, descending; 0 where the Gram matrix cannot tell them from its own rounding. */
+  readonly squares: Float64Array;
+  /** [K, C], orthonormal rows: the first `count`. */
+  leadingVectors(count: number): Float64Array;
+}
+
+export function gramDirections(matrixRC: Float32Array | Float64Array, columns: number): GramDirections {
+  const { values, leadingVectors } = symmetricEigen(gramOf(matrixRC, columns), columns);
+  const least = (values[0] ?? 0) * columns * Number.EPSILON;
+  return { squares: values.map((square) => (square > least ? square : 0)), leadingVectors };
+}
+
+/** Images [R, K] of directions [K, C] under a matrix, and their lengths [K], the singular values. */
+export function imagesOf(
+  matrixRC: Float32Array | Float64Array,
+  columns: number,
+  vectorsKC: Float64Array,
+): { readonly imagesRK: Float64Array; readonly values: Float64Array } {
+  const [rows, count] = [matrixRC.length / columns, vectorsKC.length / columns];
+  const imagesRK = new Float64Array(rows * count);
+  const values = new Float64Array(count);
+  if (count === 0) return { imagesRK, values };
+  productsWith(transposed(vectorsKC, columns), rows, count, "float64")(matrixRC, imagesRK);
+  for (let r = 0; r < rows; r++)
+    for (let k = 0; k < count; k++) values[k] = (values[k] ?? 0) + (imagesRK[r * count + k] ?? 0) ** 2;
+  for (let k = 0; k < count; k++) values[k] = Math.sqrt(values[k] ?? 0);
+  return { imagesRK, values };
+}
+
 /** At most `count`, of singular values above `least` of the largest; R >= C. */
 function leadingDirections(
   matrixRC: Float32Array | Float64Array,
@@ -86,21 +117,12 @@ function leadingDirections(
   least: number,
   count: number,
 ): Directions {
-  const rows = matrixRC.length / columns;
-  const { values: squares, leadingVectors } = symmetricEigen(gramOf(matrixRC, columns), columns);
-  // What the Gram matrix cannot tell from its own rounding.
-  const share = Math.max(least ** 2, columns * Number.EPSILON);
-  const border = (squares[0] ?? 0) * share;
+  const { squares, leadingVectors } = gramDirections(matrixRC, columns);
+  const border = (squares[0] ?? 0) * least ** 2;
   const found = Math.min(count, squares.filter((square) => square > border).length);
   const vectorsKC = leadingVectors(found);
-  const imagesRK = new Float64Array(rows * found);
-  const values = new Float64Array(found);
-  if (found === 0) return { vectorsKC, imagesRK, values };
-  productsWith(transposed(vectorsKC, columns), rows, found, "float64")(matrixRC, imagesRK);
-  for (let r = 0; r < rows; r++)
-    for (let k = 0; k < found; k++) values[k] = (values[k] ?? 0) + (imagesRK[r * found + k] ?? 0) ** 2;
-  for (let k = 0; k < found; k++) values[k] = Math.sqrt(values[k] ?? 0);
-  for (let r = 0; r < rows; r++)
-    for (let k = 0; k < found; k++) imagesRK[r * found + k] = (imagesRK[r * found + k] ?? 0) / (values[k] ?? 0);
+  const { imagesRK, values } = imagesOf(matrixRC, columns, vectorsKC);
+  for (let index = 0; index < imagesRK.length; index++)
+    imagesRK[index] = (imagesRK[index] ?? 0) / (values[index % found] ?? 0);
   return { vectorsKC, imagesRK, values };
 }
