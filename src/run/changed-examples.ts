@@ -7,10 +7,9 @@ import type { RunConfig } from "../config/schema.js";
 import type { Preview } from "../data/kind.js";
 import { kindOf } from "../data/kinds.js";
 import type { Dataset } from "../data/readers/dataset-reader.js";
-import type { Evaluation, UnlabelledEvaluation } from "../optimize/evaluate.js";
 import type { ChangedExamples, ShownExample, TaskExamples } from "../report/changed-examples.js";
 import type { Inputs } from "./inputs.js";
-import type { Judged } from "./models.js";
+import { isScored, type Judged } from "./models.js";
 import { openTaskDataset } from "./open-examples.js";
 
 const BEFORE = "weight_averaging";
@@ -26,10 +25,11 @@ export async function changedExamples(
   if (before === undefined || after === undefined || before === after || config.report_examples === 0) return undefined;
   const split = judgedSplit(config);
   const tasks: TaskExamples[] = [];
-  for (const { name, classes, ...task } of inputs.judged) {
+  for (const task of inputs.judged) {
+    const { name, classes } = task;
     const [was, is] = [before.evaluations.get(name), after.evaluations.get(name)];
-    if (!isLabelled(was) || !isLabelled(is)) continue;
-    const dataset = await openTaskDataset(inputs, { name, classes, ...task }, split, classes);
+    if (was === undefined || is === undefined || !isScored(was) || !isScored(is)) continue;
+    const dataset = await openTaskDataset(inputs, task, split, classes);
     const rows = Array.from(is.hits.keys());
     const gained = rows.filter((row) => was.hits[row] === 0 && is.hits[row] === 1);
     const lost = rows.filter((row) => was.hits[row] === 1 && is.hits[row] === 0);
@@ -58,10 +58,6 @@ export async function changedExamples(
     ...(corruption === "none" ? {} : { corruption }),
     tasks,
   };
-}
-
-function isLabelled(evaluation: Evaluation | UnlabelledEvaluation | undefined): evaluation is Evaluation {
-  return evaluation !== undefined && "hits" in evaluation;
 }
 
 /** Up to `most` of them, evenly spread from the first to the last. */

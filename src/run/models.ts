@@ -229,7 +229,8 @@ export function rowOf(method: string, tasks: readonly string[], results: Evaluat
   );
 }
 
-const isScored = (evaluation: Evaluation | UnlabelledEvaluation): evaluation is Evaluation =>
+/** Whether it is one of labelled examples. */
+export const isScored = (evaluation: Evaluation | UnlabelledEvaluation): evaluation is Evaluation =>
   "accuracyPercent" in evaluation;
 
 /** Evaluations of labelled examples, for code that has made sure of the labels. */

@@ -3,6 +3,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import type { Encoder } from "../data/encoder.js";
 import type { ExampleStore } from "../data/examples.js";
 import type { Dataset } from "../data/readers/dataset-reader.js";
+import { textsInMemory } from "../data/text/texts-in-memory.js";
 import { assert, ConfigError } from "../errors.js";
 import type { Model } from "../model/family.js";
 import type { TextEmbedder } from "../model/text-embedder.js";
@@ -44,16 +45,9 @@ export function ownTexts({ base, model, encoder }: TextModelOfSuite): TextEmbedd
   };
 }
 
-/** Texts in memory as a data set. */
 function datasetOf(texts: readonly string[]): Dataset {
-  return {
-    name: "names of classes",
-    kind: "text",
-    split: "prompts",
-    size: texts.length,
-    encoded: async (index) => Buffer.from(texts[index] ?? "", "utf8"),
-    locate: (index) => `the prompt ${JSON.stringify(texts[index])}`,
-  };
+  const locate = (index: number): string => `the prompt ${JSON.stringify(texts[index])}`;
+  return textsInMemory(texts, { name: "names of classes", split: "prompts", locate });
 }
 
 /** What the model is given of a text, but for its padding: all inputs one behind the other. */

@@ -24,8 +24,9 @@ const FULL_NAME = "full";
 const DECISIONS =
   "The tasks were taken for the licence of their texts and for what their experts and the pretrained model reach; the settings of the training from a prototype. No merging method had a part in it.";
 
-/** A suite's file with the method `eval` is asked for, and what that shows. */
+/** Methods that `adamerge eval` is asked for, with their published settings. */
 const MERGES = ["weight_averaging", "tsv_m"] as const;
+/** By the names in the tables. */
 const SUITE_FILES: ReadonlyMap<string, string> = new Map([
   [FULL_NAME, "suite-full.yaml"],
   ["experts", "suite.yaml"],

@@ -15,6 +15,7 @@ import type { FineTuned, FineTuneTask } from "../../../dist/optimize/fine-tune/o
 import { saveLoraAdapter } from "../../../dist/optimize/fine-tune/save-lora-adapter.js";
 import { removeFineTuneState } from "../../../dist/optimize/fine-tune/state.js";
 import { ownTexts } from "../../../dist/run/own-texts.js";
+import { classPrompts } from "../../../dist/run/zero-shot-heads.js";
 import type { SuiteRecord } from "../suite-record.js";
 import { SEED, type TextTaskPlan } from "./plan.js";
 import { baseWeights, type TextBase, textExamples } from "./text-model.js";
@@ -75,7 +76,7 @@ export async function makeHeads(workshop: Workshop, tasks: readonly TextTaskPlan
   for (const { name, template, classes } of tasks) {
     const path = headPath(workshop, name);
     if (existsSync(path)) continue;
-    const prompts = classes.map((word) => template.replace("{}", word));
+    const prompts = classPrompts({ classes }, { templates: [template] }).flat();
     const data = await embedder.features(engine, prompts, { log });
     await writeSafetensors(path, [
       { name: "weight", dtype: "F32", shape: [classes.length, base.model.featureSize], data },

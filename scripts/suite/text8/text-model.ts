@@ -4,7 +4,7 @@ import type { Checkpoint } from "../../../dist/checkpoint/checkpoint.js";
 import { openDataset } from "../../../dist/data/dataset.js";
 import type { Encoder } from "../../../dist/data/encoder.js";
 import { requireLabels } from "../../../dist/data/examples.js";
-import type { Dataset } from "../../../dist/data/readers/dataset-reader.js";
+import { textsInMemory } from "../../../dist/data/text/texts-in-memory.js";
 import type { LabelledExamples, Model } from "../../../dist/index.js";
 import { familyOf } from "../../../dist/model/families.js";
 import { openBase, openExpert } from "../../../dist/model/open-models.js";
@@ -41,14 +41,13 @@ export async function textExamples(
   name: string,
   texts: readonly LabelledText[],
 ): Promise<LabelledExamples> {
-  const dataset: Dataset = {
-    name,
-    kind: "text",
-    split: "train",
-    size: texts.length,
+  const place = { name, split: "train", locate: (index: number) => `text ${index} of ${name}` };
+  const dataset = {
+    ...textsInMemory(
+      texts.map(({ text }) => text),
+      place,
+    ),
     labels: Int32Array.from(texts, ({ label }) => label),
-    encoded: async (index) => Buffer.from(texts[index]?.text ?? "", "utf8"),
-    locate: (index) => `text ${index} of ${name}`,
   };
   return requireLabels(await encoder.open(dataset, { maxLength: MAX_TOKENS }), name);
 }
