@@ -1,5 +1,9 @@
-/** What is kept of one cell: accuracies, which examples were right, the curve of a fit, and what it cost. One JSON file per cell. */
+/**
+ * What is kept of one cell: accuracies, which examples were right, the curve of a fit, and what it cost. One compressed JSON file per
+ * cell (`zcat` shows it): predictions of thousands of examples in hundreds of cells ship with the project.
+ */
 import path from "node:path";
+import { gzipSync } from "node:zlib";
 import { z } from "zod";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { readKept } from "./kept-file.js";
@@ -30,7 +34,7 @@ const resultSchema = z.object({
 
 export type CellResult = z.output<typeof resultSchema>;
 
-const fileOf = (directory: string, key: string): string => path.join(directory, `${key}.json`);
+const fileOf = (directory: string, key: string): string => path.join(directory, `${key}.json.gz`);
 
 /** The result kept under `key`, or undefined when there is none or it is damaged, which `log` is told: it is computed again. */
 export async function readResult(
@@ -42,5 +46,5 @@ export async function readResult(
 }
 
 export async function writeResult(directory: string, result: CellResult): Promise<void> {
-  await writeFileAtomic(fileOf(directory, result.key), `${JSON.stringify(result)}\n`);
+  await writeFileAtomic(fileOf(directory, result.key), gzipSync(`${JSON.stringify(result)}\n`, { level: 9 }));
 }

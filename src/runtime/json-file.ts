@@ -4,6 +4,7 @@
  * readers of their own.
  */
 import { stat } from "node:fs/promises";
+import { gunzipSync } from "node:zlib";
 import type { z } from "zod";
 import { ConfigError } from "../errors.js";
 import { parseBoundedJson } from "./bounded-json.js";
@@ -27,9 +28,21 @@ export interface JsonKind<T> {
   readonly Failure?: InputErrorClass;
 }
 
-/** The file's value. Throws `Failure` (ConfigError) for a file that is missing, no regular one, no JSON or of another form. */
+/** The file's value; a name in `.gz` is one of compressed text. Throws `Failure` (ConfigError) for a file that is missing, no regular one, no JSON or of another form. */
 export async function readJsonFile<T>(path: string, kind: JsonKind<T>): Promise<T> {
-  return parseJsonText(await readText(path, kind.what, MOST_BYTES, kind.Failure ?? ConfigError), path, kind);
+  const Failure = kind.Failure ?? ConfigError;
+  if (!path.endsWith(".gz")) return parseJsonText(await readText(path, kind.what, MOST_BYTES, Failure), path, kind);
+  const compressed = await readBytes(path, kind.what, MOST_BYTES, Failure);
+  let text: string;
+  try {
+    text = gunzipSync(compressed, { maxOutputLength: MOST_BYTES }).toString("utf8");
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Failure(
+      `${path}: expected ${kind.what}, compressed, found what gzip cannot read (${reason}); ${kind.advice}`,
+    );
+  }
+  return parseJsonText(text, path, kind);
 }
 
 /** As `readJsonFile`; undefined for a file that is missing. */
