@@ -8,14 +8,14 @@ import type { Executable } from "./engine/program.js";
 import { toTensorCoefficients } from "./merge/coefficients.js";
 import type { TrainEvent } from "./optimize/events.js";
 import { coefficientsOf, initTrainState, type TrainResult, type TrainState, train } from "./optimize/train.js";
-import type { ResultRow, Summary } from "./report/summary.js";
+import type { ResultRow } from "./report/summary.js";
 import { type ComparedModels, estimateOnce, sayNeeds } from "./run/fit-needs.js";
 import { gradientAgreement } from "./run/gradient-agreement.js";
 import { judgeFit } from "./run/judge-fit.js";
 import { prepareLearning } from "./run/learning-data.js";
 import { type Judged, judgeLearned, scoresOf } from "./run/models.js";
 import { openFolder, requireFitPlace } from "./run/open-folder.js";
-import { type QuickstartOptions, runQuickstart } from "./run/quickstart.js";
+import { type QuickstartOptions, type QuickstartResult, runQuickstart } from "./run/quickstart.js";
 import { coefficientsRecord, environmentRecord, inputFingerprints } from "./run/records.js";
 import { reportFit } from "./run/report-fit.js";
 import { type Session, type SessionOptions, withSession } from "./run/session.js";
@@ -34,7 +34,7 @@ export { planFit } from "./run/plan-fit.js";
 export { syncRuns } from "./run/tracking.js";
 
 /** Baselines and three fits on the suite that ships; see run/quickstart.ts. */
-export function quickstart(options: QuickstartOptions): Promise<Summary> {
+export function quickstart(options: QuickstartOptions): Promise<QuickstartResult> {
   return runQuickstart(options, fit);
 }
 
@@ -43,8 +43,8 @@ export interface FitOptions extends SessionOptions {
   readonly overwrite: boolean;
   /** The folder of a stopped run to go on with; `config` is its own. */
   readonly resume?: string;
-  /** Whether the table also shows the pretrained model and weight averaging; default true. */
-  readonly baselines?: boolean;
+  /** Models that were judged before on the same examples, shown before the learned one; default: pretrained and weight averaging are judged. */
+  readonly compared?: readonly Judged[];
   readonly onEvent: (event: TrainEvent) => void;
   /** Where the run is delivered to while it goes on. */
   readonly tracking?: Tracking;

@@ -9,10 +9,11 @@ import type { MergeFile } from "../config/merge-file.js";
 import type { RunConfig } from "../config/schema.js";
 import { ConfigError } from "../errors.js";
 import type { TrainEvent } from "../optimize/events.js";
-import type { DoctorReport, ResultRow, Summary } from "../report/summary.js";
+import type { DoctorReport, ResultRow } from "../report/summary.js";
 import type { InitFindings, InitOptions, InitRequest } from "../run/init/init-suite.js";
 import type { MergeModelsOptions, MergeResult } from "../run/merge-models/merge-models.js";
 import type { FitPlan } from "../run/plan-fit.js";
+import type { QuickstartResult } from "../run/quickstart.js";
 import type { Tracking } from "../run/tracking.js";
 import { splitAddress } from "../runtime/credentials.js";
 import { shownText } from "../runtime/printable.js";
@@ -88,7 +89,7 @@ export interface Library {
       readonly overrides: readonly string[];
       readonly output: string;
     },
-  ): Promise<Summary>;
+  ): Promise<QuickstartResult>;
   describeEnvironment(options: {
     readonly cacheDir: string;
     readonly tracking: Tracking | undefined;

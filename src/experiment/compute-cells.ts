@@ -1,12 +1,12 @@
 /** Computes cells one after another, or several at a time in processes of their own, and writes each result as it comes. */
 import { fileURLToPath } from "node:url";
 import { createProcessPool, threadsOfEach } from "../launch/process-pool.js";
+import { mean } from "../report/statistics.js";
 import type { SessionOptions } from "../run/session.js";
 import { type CellJob, cellJob } from "./cell-job.js";
 import type { Cell } from "./cells.js";
 import { type CellResult, writeResult } from "./results.js";
 import { runCell } from "./run-cell.js";
-import { mean } from "./statistics.js";
 import type { DoneCell } from "./summarize.js";
 
 const CELL_PROCESS = new URL("./cell-process.js", import.meta.url);

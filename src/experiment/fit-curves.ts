@@ -1,7 +1,7 @@
 /** Curves of a table's rows: a fit's accuracy along its steps, and rows that vary as points of curves. */
 import type { CurvePoint } from "../report/figures/settings-curves.js";
+import { mean } from "../report/statistics.js";
 import type { CellResult } from "./results.js";
-import { mean } from "./statistics.js";
 import type { TableRow } from "./table-row.js";
 import { lastPart, pointText, valueText } from "./vary.js";
 

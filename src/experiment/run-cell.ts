@@ -58,7 +58,7 @@ async function runFit({ config }: Cell, options: SessionOptions): Promise<Partia
     const accuracies = event.tasks.map((task, index): [string, number] => [task, accuracyPercent[index] ?? Number.NaN]);
     curve.push({ step: event.step, average: averagePercent, tasks: Object.fromEntries(accuracies) });
   };
-  const { judged, imagesUnique } = await fit(config, { ...options, overwrite: true, baselines: false, onEvent });
+  const { judged, imagesUnique } = await fit(config, { ...options, overwrite: true, compared: [], onEvent });
   const [learned] = judged;
   options.signal.throwIfAborted();
   if (learned === undefined) throw new Error("the fit ended without a result");

@@ -12,6 +12,7 @@ import type { RunConfig } from "../config/schema.js";
 import { toTensorCoefficients } from "../merge/coefficients.js";
 import { createKeptChanges, type KeptChanges } from "../merge/methods/kept-changes.js";
 import type { TrainEvent } from "../optimize/events.js";
+import { mean } from "../report/statistics.js";
 import { chooseMethod } from "../run/choose-method.js";
 import { loadLabelled } from "../run/inputs.js";
 import { type Evaluations, evaluateMerged, prepareMethod, scoredEvaluations } from "../run/models.js";
@@ -23,7 +24,6 @@ import { bestBy, type Candidate, type ChosenSettings } from "./chosen-settings.j
 import { evolveRow } from "./evolve.js";
 import type { Experiment, ExperimentRow } from "./experiment-file.js";
 import { readKept } from "./kept-file.js";
-import { mean } from "./statistics.js";
 import { looksAtImages, overridesOf } from "./table-lines.js";
 import { combinations } from "./vary.js";
 
@@ -174,7 +174,7 @@ async function fitAndJudge(trial: Trial, options: SessionOptions): Promise<Trial
     if (event.type === "evaluation" && event.labelled !== undefined && steps.includes(event.step))
       points.push({ step: event.step, val: event.labelled.averagePercent, coefficients: event.coefficients });
   };
-  const { judged, coefficients } = await fit(config, { ...silently, overwrite: true, baselines: false, onEvent });
+  const { judged, coefficients } = await fit(config, { ...silently, overwrite: true, compared: [], onEvent });
   options.signal.throwIfAborted();
   const [learned] = judged;
   if (learned === undefined) throw new Error("the fit ended without a result");

@@ -2,12 +2,13 @@
  * From the cells' results to the rows of a table: means over suites and seeds, intervals over images, comparison with weight averaging and
  * with the experts, the best step of a curve beside its end.
  */
+
+import { type Bootstrap, deviation, mean, meanOf, pairedGain } from "../report/statistics.js";
 import type { Cell } from "./cells.js";
 import type { Reported } from "./experiment-file.js";
 import { bestStep, meanCurve } from "./fit-curves.js";
 import { labelsOf, needsOf } from "./needs.js";
 import type { CellResult } from "./results.js";
-import { type Bootstrap, deviation, mean, meanOf } from "./statistics.js";
 import { examplesOf, type TableRow } from "./table-row.js";
 import type { Point } from "./vary.js";
 
@@ -87,7 +88,7 @@ function summarizeRow(
     normalized: individual
       ? mean(Object.entries(tasks).flatMap(([task, value]) => shareOf(value, individual[task])))
       : null,
-    gain: isSameTasks ? gainOver(hits, hitsTN(averaging), bootstrap) : null,
+    gain: isSameTasks ? pairedGain(hits, hitsTN(averaging), bootstrap) : null,
     tasksBelow: averaging ? tasksBelow(tasks, meanTasks(averaging)) : null,
     curve,
     best: curve && bestStep(curve),
@@ -172,15 +173,6 @@ function hitsTN(results: readonly CellResult[]): Float64Array[] {
   return Object.keys(results[0]?.hits ?? {}).map((task) =>
     meanOf(results.map((result) => Float64Array.from(result.hits[task] ?? "", (digit) => (digit === "1" ? 100 : 0)))),
   );
-}
-
-function gainOver(
-  hits: readonly Float64Array[],
-  other: readonly Float64Array[],
-  bootstrap: Bootstrap,
-): NonNullable<TableRow["gain"]> {
-  const differences = hits.map((values, task) => values.map((value, image) => value - (other[task]?.[image] ?? 0)));
-  return { points: mean(differences.map((values) => mean([...values]))), interval: bootstrap(differences) };
 }
 
 function tasksBelow(tasks: Readonly<Record<string, number>>, other: Readonly<Record<string, number>>): number {

@@ -2,6 +2,10 @@
 
 export interface ObjectiveFacts {
   readonly title: string;
+  /** Begins the name of a fit in tables: AdaMerging is what minimises entropy. */
+  readonly prefix: string;
+  /** Ends it. */
+  readonly suffix: string;
   /** What its values are called in a line of numbers. */
   readonly label: string;
   /** Of its values; null for a mere number. */
@@ -14,6 +18,8 @@ export interface ObjectiveFacts {
 export const objectiveFacts = {
   entropy: {
     title: "Entropy of the predictions on unlabelled examples",
+    prefix: "adamerging_",
+    suffix: "",
     label: "entropy",
     unit: "nats",
     paper: "https://arxiv.org/abs/2310.02575",
@@ -21,6 +27,8 @@ export const objectiveFacts = {
   },
   normalized_entropy: {
     title: "Entropy over log C, so that tasks of many classes do not outweigh the others",
+    prefix: "adamerging_",
+    suffix: "_normalized",
     label: "normalised entropy",
     unit: null,
     paper: "https://arxiv.org/abs/2310.02575",
@@ -28,6 +36,8 @@ export const objectiveFacts = {
   },
   expert_divergence: {
     title: "Divergence from the experts' own predictions on unlabelled examples",
+    prefix: "",
+    suffix: "_expert",
     label: "divergence from the experts",
     unit: "nats",
     paper: "https://arxiv.org/abs/1503.02531",
@@ -35,6 +45,8 @@ export const objectiveFacts = {
   },
   cross_entropy: {
     title: "Cross-entropy with labels: an upper bound for learning without them",
+    prefix: "",
+    suffix: "_labels",
     label: "cross-entropy",
     unit: "nats",
     paper: "https://arxiv.org/abs/2310.02575",

@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import type { RunConfig } from "../config/schema.js";
 import type { KindName } from "../data/kind.js";
 import { kindOf } from "../data/kinds.js";
+import { paddedLength } from "../data/lengths.js";
 import type { Model } from "../model/family.js";
 import type { TrainEvent } from "../optimize/events.js";
 import { estimateStepBytes, microBatches } from "../optimize/step-memory.js";
@@ -20,6 +21,8 @@ export interface ComparedModels {
   readonly tasks: number;
   /** For models with lengths: the longest that steps take; absent while the examples are not known. */
   readonly longest?: number | undefined;
+  /** What the suite cuts examples to. */
+  readonly cutTo?: number | undefined;
 }
 
 export interface FitNeeds {
@@ -50,7 +53,7 @@ const SUGGESTED_SHARE = 0.8;
 
 /** Throws ConfigError when memory_gb is too small for a step. */
 export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheDir: string): Promise<FitNeeds> {
-  const { model, kind, tasks, longest } = models;
+  const { model, kind, tasks, longest, cutTo = Number.POSITIVE_INFINITY } = models;
   const isMost = model.lengths !== undefined && longest === undefined;
   const examplesPerTask = config.data.batch_size * config.data.batches_per_task;
   const isHalf = config.task_vectors.dtype === "float16";
@@ -59,8 +62,8 @@ export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheD
   // Examples that are not known may all be short: only what is too much for those is certain.
   const least = isMost ? model.lengths[0] : longest;
   const passes = microBatches(budgetBytes, examplesPerTask, { ...size, longest: least, adaptedTasks: tasks });
-  const memoryBytes = estimateStepBytes({ ...size, longest, examples: (examplesPerTask * tasks) / passes });
-  const most = longest ?? model.lengths?.at(-1);
+  const most = longest ?? (model.lengths && paddedLength(model.lengths, cutTo));
+  const memoryBytes = estimateStepBytes({ ...size, longest: most, examples: (examplesPerTask * tasks) / passes });
   const elements = model.tensors.reduce((sum, { shape }) => sum + shape.reduce((product, dim) => product * dim, 1), 0);
   return {
     memoryBytes: isMost && budgetBytes > 0 ? Math.min(memoryBytes, budgetBytes) : memoryBytes,

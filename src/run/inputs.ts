@@ -97,7 +97,7 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   for (const around of surroundings({ base, experts, tasks }, family)) log(`notice: ${around}`);
   const unprojected = withoutProjection(experts, model);
   if (unprojected !== undefined) log(`notice: ${unprojected}`);
-  await onCompared?.({ model, kind: encoder.kind, tasks: tasks.length });
+  await onCompared?.({ model, kind: encoder.kind, tasks: tasks.length, cutTo: suite.maxLength });
   const names = tensors.map(({ name }) => name);
   const saved = options.isSaved === true ? await planSavedModel(suite.base, names) : undefined;
   for (const said of saved?.notices ?? []) log(`notice: ${said}`);

@@ -22,13 +22,13 @@ export interface Learned {
 }
 
 /**
- * Evaluates the merged model, beside pretrained and averaging with `baselines`, and writes predictions, table, model card and model.
+ * Evaluates the merged model, after those that it is compared with, and writes predictions, table, model card and model.
  * Nothing when aborted. `started` is when the run began, as of performance.now.
  */
 export async function judgeFit(
   config: RunConfig,
   { engine, inputs, evaluation }: Session,
-  { signal, baselines = true }: { readonly signal: AbortSignal; readonly baselines?: boolean },
+  { signal, compared }: { readonly signal: AbortSignal; readonly compared?: readonly Judged[] },
   folder: RunFolder,
   { record, step, coefficientsNK, gradientCosine }: Learned,
   started: number,
@@ -36,7 +36,7 @@ export async function judgeFit(
   const judged: Judged[] = [];
   try {
     signal.throwIfAborted();
-    if (baselines) judged.push(...(await judgeComparisons(config, inputs, evaluation)));
+    judged.push(...(compared ?? (await judgeComparisons(config, inputs, evaluation))));
     const learned = await judgeLearned(config, inputs, coefficientsNK, evaluation);
     judged.push(learned);
     await folder.record(evaluationEvent(step, scoresOf(learned), record.values, gradientCosine));

@@ -13,6 +13,7 @@ import type { KeptChanges } from "../merge/methods/kept-changes.js";
 import type { ModelProbe } from "../merge/methods/method.js";
 import { processingOf } from "../merge/task-vector-processings.js";
 import { openExpert } from "../model/open-models.js";
+import { objectiveFacts } from "../objective/catalog.js";
 import { type Classifier, type Evaluation, judgeExamples, type UnlabelledEvaluation } from "../optimize/evaluate.js";
 import type { TaskScore } from "../optimize/events.js";
 import { type ResultRow, resultRow } from "../report/summary.js";
@@ -243,7 +244,7 @@ export function scoredEvaluations(evaluations: Evaluations): ReadonlyMap<string,
   );
 }
 
-/** The row of learned coefficients [N, K], named after the granularity and the processing of `config`. */
+/** The row of learned coefficients [N, K]. */
 export async function judgeLearned(
   config: RunConfig,
   inputs: Inputs,
@@ -251,11 +252,15 @@ export async function judgeLearned(
   options: EvaluateOptions,
 ): Promise<Judged> {
   const names = inputs.judged.map((task) => task.name);
-  const processing = processingOf(config.task_vectors);
-  const suffix = processing === undefined ? "" : `_${processing.suffix}`;
-  const method = `adamerging_${config.granularity.replace("-", "_")}${suffix}`;
   const evaluations = await evaluateMerged(inputs, coefficientsNK, options);
-  return { row: rowOf(method, names, evaluations), evaluations };
+  return { row: rowOf(learnedName(config), names, evaluations), evaluations };
+}
+
+/** After granularity, processing and objective: `adamerging_layer_wise_pp`, or `layer_wise_tsv_expert` where it is not AdaMerging's entropy. */
+export function learnedName({ granularity, task_vectors, objective }: RunConfig): string {
+  const { prefix, suffix } = objectiveFacts[objective.name];
+  const processing = processingOf(task_vectors);
+  return `${prefix}${granularity.replace("-", "_")}${processing === undefined ? "" : `_${processing.suffix}`}${suffix}`;
 }
 
 /** The evaluations of a model as scores, in the order of its row. */

@@ -1,13 +1,20 @@
-/** The first table: the baselines beside three fits of AdaMerging on the suite that ships with the project. */
+/**
+ * The first table: models without learning beside three fits, on a suite that ships with the project: AdaMerging task-wise and layer-wise, by
+ * entropy as in the paper, and layer-wise on TSV-M's parts of the task vectors with the experts' soft labels. Every model is judged once.
+ */
 import { join } from "node:path";
 import { loadRunConfig } from "../config/load.js";
 import type { RunConfig } from "../config/schema.js";
 import type { TrainEvent } from "../optimize/events.js";
-import type { ResultRow, Summary } from "../report/summary.js";
+import { type ChangedExamples, EXAMPLES_FILE, examplesKind } from "../report/changed-examples.js";
+import type { GainOverAveraging } from "../report/learned-gain.js";
+import { createBootstrap, pairedGain } from "../report/statistics.js";
+import type { Summary } from "../report/summary.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { readJsonFileIfThere } from "../runtime/json-file.js";
 import { requireResultsPlace } from "../runtime/output-place.js";
 import { chooseMethod } from "./choose-method.js";
-import { judgeMethod } from "./models.js";
+import { isScored, type Judged, judgeMethod } from "./models.js";
 import { type SessionOptions, withSession } from "./session.js";
 
 export interface QuickstartOptions extends SessionOptions {
@@ -22,23 +29,49 @@ export interface QuickstartOptions extends SessionOptions {
   readonly onEvent: (event: TrainEvent) => void;
 }
 
+export interface QuickstartResult {
+  readonly summary: Summary;
+  readonly gains: readonly GainOverAveraging[];
+  /** What the last fit gained and lost against weight averaging. */
+  readonly changed: ChangedExamples | undefined;
+  /** Folder of the last fit, with its report and merged model. */
+  readonly runPath: string;
+}
+
 /** `fit` of run.ts, passed in because that file is to the right of this folder. */
 type Fit = (
   config: RunConfig,
-  options: QuickstartOptions & { readonly overwrite: boolean; readonly baselines: boolean },
-) => Promise<{ readonly table: readonly ResultRow[]; readonly reason: "finished" | "interrupted" }>;
+  options: QuickstartOptions & { readonly overwrite: boolean; readonly compared: readonly Judged[] },
+) => Promise<{
+  readonly runPath: string;
+  readonly judged: readonly Judged[];
+  readonly reason: "finished" | "interrupted";
+}>;
 
-const BASELINES = ["pretrained", "individual", "weight_averaging", "task_arithmetic"] as const;
+const AVERAGING = "weight_averaging";
+const BASELINES = ["pretrained", "individual", AVERAGING, "task_arithmetic"] as const;
 
 /** Run name -> what it changes in the config. */
 const FITS: ReadonlyMap<string, readonly string[]> = new Map([
   ["adamerging_task_wise", ["granularity=task-wise"]],
   ["adamerging_layer_wise", ["granularity=layer-wise"]],
-  ["adamerging_layer_wise_pp", ["granularity=layer-wise", "task_vectors.processing=ties"]],
+  [
+    "layer_wise_tsv_expert",
+    [
+      "granularity=layer-wise",
+      "task_vectors.processing=tsv",
+      "coefficients.initial=1",
+      "coefficients.max=2",
+      "objective.name=expert_divergence",
+    ],
+  ],
 ]);
 
+/** The last one: its report is written (`adamerge report` makes the others'), and its examples are shown. */
+const SHOWN_FIT = [...FITS.keys()].at(-1);
+
 /** Runs everything, each fit in `<output>/quickstart/<method>`, and writes `<output>/quickstart/summary.json`. */
-export async function runQuickstart(options: QuickstartOptions, runFit: Fit): Promise<Summary> {
+export async function runQuickstart(options: QuickstartOptions, runFit: Fit): Promise<QuickstartResult> {
   const started = performance.now();
   const directory = join(options.output, "quickstart");
   await requireResultsPlace(directory, ["summary.json"], (name) => FITS.has(name));
@@ -47,29 +80,62 @@ export async function runQuickstart(options: QuickstartOptions, runFit: Fit): Pr
     const { config } = await loadRunConfig(options.configPath, all, options);
     return { ...config, output: options.output };
   };
-  const { rows, suite, engine, device } = await baselines(await configFor("baselines", []), options);
+  const once = { ...options, log: withoutRepeatedNotices(options.log) };
+  const { judged, ...where } = await judgeBaselines(await configFor("baselines", []), once);
+  const learned: Judged[] = [];
+  let runPath = directory;
   for (const [name, overrides] of FITS) {
-    options.log(`\n${name}`);
-    const { table, reason } = await runFit(await configFor(name, overrides), {
-      ...options,
-      overwrite: true,
-      baselines: false,
-    });
-    if (reason === "interrupted") options.signal.throwIfAborted();
-    rows.push(...table.filter((row) => row.method === name));
+    once.log(`\n${name}`);
+    const save_report = name === SHOWN_FIT;
+    const config = { ...(await configFor(name, overrides)), save_report };
+    const result = await runFit(config, { ...once, overwrite: true, compared: judged });
+    if (result.reason === "interrupted") options.signal.throwIfAborted();
+    learned.push(...result.judged.slice(judged.length));
+    runPath = result.runPath;
   }
-  const summary: Summary = { suite, engine, device, seconds: (performance.now() - started) / 1000, rows };
-  await writeFileAtomic(join(directory, "summary.json"), `${JSON.stringify(summary, undefined, 2)}\n`);
-  return summary;
+  const rows = [...judged, ...learned].map(({ row }) => row);
+  const gains = gainsOverAveraging(judged, learned);
+  const changed = await readJsonFileIfThere(join(runPath, EXAMPLES_FILE), examplesKind);
+  const summary: Summary = { ...where, seconds: (performance.now() - started) / 1000, rows };
+  await writeFileAtomic(join(directory, "summary.json"), `${JSON.stringify({ ...summary, gains }, undefined, 2)}\n`);
+  return { summary, gains, changed, runPath };
 }
 
-async function baselines(config: RunConfig, options: QuickstartOptions) {
+/** All fits read the same examples, and what is said of those is worth saying once. */
+function withoutRepeatedNotices(log: (line: string) => void): (line: string) => void {
+  const said = new Set<string>();
+  return (line) => {
+    if (line.startsWith("notice:") && said.has(line)) return;
+    said.add(line);
+    log(line);
+  };
+}
+
+async function judgeBaselines(config: RunConfig, options: QuickstartOptions) {
   return withSession(config, options, async ({ inputs, evaluation, engine }) => {
-    const rows: ResultRow[] = [];
+    const judged: Judged[] = [];
     for (const method of BASELINES) {
       options.log(`evaluating ${method}`);
-      rows.push((await judgeMethod(config, inputs, chooseMethod(method), evaluation)).row);
+      judged.push(await judgeMethod(config, inputs, chooseMethod(method), evaluation));
     }
-    return { rows, suite: inputs.suite.name, engine: engine.name, device: engine.device };
+    return { judged, suite: inputs.suite.name, engine: engine.name, device: engine.device };
   });
+}
+
+/** Nothing for a suite without labels. */
+function gainsOverAveraging(baselines: readonly Judged[], learned: readonly Judged[]): GainOverAveraging[] {
+  const averaging = baselines.find(({ row }) => row.method === AVERAGING);
+  const bootstrap = createBootstrap();
+  return learned.flatMap((judged) => {
+    const [ours, theirs] = [judged, averaging].map(pointsTN);
+    if (ours === undefined || theirs === undefined) return [];
+    return [{ method: judged.row.method, ...pairedGain(ours, theirs, bootstrap) }];
+  });
+}
+
+/** Of each task 100 for every example that was right, else 0; undefined unless all have labels. */
+function pointsTN(judged: Judged | undefined): Float64Array[] | undefined {
+  const evaluations = [...(judged?.evaluations.values() ?? [])];
+  if (evaluations.length === 0 || !evaluations.every(isScored)) return undefined;
+  return evaluations.map(({ hits }) => Float64Array.from(hits, (hit) => 100 * hit));
 }

@@ -76,7 +76,12 @@ async function run(line: string, changes: Partial<Library> = {}, signal = new Ab
     mergeToDirectory: note("mergeToDirectory", undefined),
     convertCoefficients: note("convertCoefficients", { tasks: ["a"], groups: ["all"] }),
     writeRunReport: note("writeRunReport", "/runs/c/default/report.html"),
-    quickstart: note("quickstart", { suite: "mini8", engine: "onnx", device: "cpu", seconds: 1, rows: [row] }),
+    quickstart: note("quickstart", {
+      summary: { suite: "mini8", engine: "onnx", device: "cpu", seconds: 1, rows: [row] },
+      gains: [{ method: "learned", points: 1.25, interval: [-0.5, 3] as const }],
+      changed: undefined,
+      runPath: "/runs/quickstart/learned",
+    }),
     describeEnvironment: note("describeEnvironment", [{ name: "onnx", ok: false, detail: "no", advice: "install it" }]),
     ...changes,
   };
@@ -208,12 +213,23 @@ test("eval and merge find the coefficients of a run folder", async () => {
 
 test("quickstart and doctor", async () => {
   const { stdout, calls } = await run("quickstart");
-  expect(stdout).toContain("suite mini8, engine onnx on cpu, 1.0 s");
+  expect(stdout).toContain("learned   +1.3  (-0.5 to +3.0)");
+  expect(stdout).toContain("suite mini8, engine onnx on cpu, 1.0 s; /runs/quickstart/learned/report.html");
   expect(calls[0]?.args[0]).toMatchObject({
-    configPath: path.join(packageRoot, "configs/quickstart.yaml"),
+    configPath: path.join(packageRoot, "configs/quickstart-text8.yaml"),
     presetsDir: path.join(packageRoot, "configs/presets"),
     overrides: [],
     output: path.join(cwd, "runs"),
+  });
+  const images = await run("quickstart --suite mini8");
+  expect(images.calls[0]?.args[0]).toMatchObject({
+    configPath: path.join(packageRoot, "configs/quickstart-mini8.yaml"),
+    overrides: [],
+  });
+  const own = await run("quickstart --suite ./own");
+  expect(own.calls[0]?.args[0]).toMatchObject({
+    configPath: path.join(packageRoot, "configs/quickstart-text8.yaml"),
+    overrides: [`suite=${path.join(cwd, "own")}`],
   });
   expect(await run("doctor")).toMatchObject({ code: 1, stdout: "fail  onnx  no\n            -> install it\n" });
 });

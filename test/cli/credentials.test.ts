@@ -38,7 +38,7 @@ describe.each([
   ["in an address of the hub that is none", () => ({ HF_ENDPOINT: `me:${MARK}@${address}` })],
 ] as const)("%s", (_, env) => {
   it.each([
-    ["config show", `config show ${join(ROOT, "configs", "quickstart.yaml")}`],
+    ["config show", `config show ${join(ROOT, "configs", "quickstart-mini8.yaml")}`],
     ["sync", "sync runs/x/x"],
     ["pull", "pull org/name"],
     ["inspect", "inspect none"],

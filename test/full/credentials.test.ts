@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => bench.close());
 
-const FIT = `fit ${join(ROOT, "configs", "quickstart.yaml")} steps=1 tasks=[mnist] data.adapt_limit=4 data.eval_limit=4 data.batch_size=2 name=x`;
+const FIT = `fit ${join(ROOT, "configs", "quickstart-mini8.yaml")} steps=1 tasks=[mnist] data.adapt_limit=4 data.eval_limit=4 data.batch_size=2 name=x`;
 
 it("a fit with a server that refuses it", async () => {
   const env = { MLFLOW_TRACKING_URI: `http://me:${MARK}@${address}` };

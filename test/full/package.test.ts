@@ -32,7 +32,7 @@ it(
     const empty = join(folder, "empty");
     const installed = run(empty, "npm", "i", "--prefer-offline", "--no-audit", "--no-fund", join(folder, tarball));
     expect(installed.status, installed.stderr).toBe(0);
-    expect(existsSync(join(empty, "node_modules", "adamerge", "configs", "quickstart.yaml"))).toBe(true);
+    expect(existsSync(join(empty, "node_modules", "adamerge", "configs", "quickstart-mini8.yaml"))).toBe(true);
     const script = readFileSync(join(empty, "node_modules", "onnxruntime-node", "script", "install.js"), "utf8");
     expect(script).toMatch(/^\/\/ adamerge: no CUDA libraries unless asked for\n/);
     const methods = run(empty, "npx", "adamerge", "methods");

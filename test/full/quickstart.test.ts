@@ -1,4 +1,4 @@
-/** The first thing a person does: every row is there, learned on the shipped suite in under three minutes. */
+/** The first thing a person does: every row is there, learned on the shipped suite. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -13,19 +13,17 @@ const METHODS = [
   "task_arithmetic",
   "adamerging_task_wise",
   "adamerging_layer_wise",
-  "adamerging_layer_wise_pp",
+  "layer_wise_tsv_expert",
 ];
-/** Of the eight tasks emoji has the fewest classes, eight. */
-const BEST_CHANCE_PERCENT = 12.5;
 
 it("adamerge quickstart", async () => {
   const cwd = await temporaryFolder();
   const { code, stdout, stderr } = await runCli(cwd, ["quickstart"]);
   expect(code, stderr).toBe(0);
   const summary: Summary = JSON.parse(await readFile(join(cwd, "runs", "quickstart", "summary.json"), "utf8"));
-  expect(summary).toMatchObject({ suite: "mini8", engine: "onnx" });
+  expect(summary).toMatchObject({ suite: "text8", engine: "onnx" });
   // Against hanging alone: how long it takes is measured by commands, not by tests.
-  expect(summary.seconds).toBeLessThan(300);
+  expect(summary.seconds).toBeLessThan(500);
   expect(summary.rows.map((row) => row.method)).toEqual(METHODS);
   for (const row of summary.rows) {
     const tasks = Object.values(row.tasks);
@@ -34,10 +32,14 @@ it("adamerge quickstart", async () => {
     expect(stdout).toContain(row.method);
   }
   const average = (method: string) => summary.rows.find((row) => row.method === method)?.average ?? Number.NaN;
-  expect(average("individual")).toBeGreaterThan(4 * BEST_CHANCE_PERCENT);
-  // The paper's order, at settings chosen on val: learned coefficients above fixed ones.
-  expect(average("adamerging_layer_wise")).toBeGreaterThan(average("weight_averaging"));
-  expect(average("weight_averaging")).toBeGreaterThan(average("pretrained"));
+  // As the suite's datasheet has them, on fewer texts.
+  expect(average("pretrained")).toBeLessThan(60);
+  expect(average("individual")).toBeGreaterThan(85);
+  // The field's order, at settings chosen on val.
+  const order = ["weight_averaging", "task_arithmetic", "adamerging_layer_wise", "layer_wise_tsv_expert", "individual"];
+  expect(order.toSorted((a, b) => average(a) - average(b))).toEqual(order);
+  expect(stdout).toMatch(/layer_wise_tsv_expert {2}\+\d+\.\d {2}\(\+/);
+  expect(stdout).toMatch(/ {2}gained {2}\w+: ".+"/);
   for (const method of METHODS.slice(4)) {
     const folder = join(cwd, "runs", "quickstart", method);
     const { tasks, groups, values } = JSON.parse(await readFile(join(folder, "coefficients.json"), "utf8"));

@@ -32,7 +32,7 @@ const settings = (steps: number) => [
 
 async function writeSweep(name: string, steps: number, rates: readonly number[]): Promise<void> {
   const lines = [
-    `config: ${join(ROOT, "configs", "quickstart.yaml")}`,
+    `config: ${join(ROOT, "configs", "quickstart-mini8.yaml")}`,
     `settings: ${JSON.stringify(settings(steps))}`,
     `parameters: {optimizer.learning_rate: ${JSON.stringify(rates)}}`,
   ];

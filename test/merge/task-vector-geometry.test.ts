@@ -10,7 +10,7 @@ import { ROOT, temporaryFolder } from "../support/cli.js";
 
 it("are those of expert minus base", async () => {
   const cacheDir = await temporaryFolder();
-  const { config } = await loadRunConfig(join(ROOT, "configs", "quickstart.yaml"), ["tasks=[mnist, letters]"], {
+  const { config } = await loadRunConfig(join(ROOT, "configs", "quickstart-mini8.yaml"), ["tasks=[mnist, letters]"], {
     cwd: cacheDir,
     presetsDir: join(ROOT, "configs", "presets"),
   });

@@ -37,6 +37,17 @@ describe("what a fit needs", () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
+  it("is of the longest step that the suite's cut leaves, before the examples are known", async () => {
+    const folder = await temporaryFolder();
+    const config = parseRunConfig({ suite: "x", output: join(folder, "runs") });
+    const lengths = [16, 32, 64, 256];
+    const texts = { ...MODELS, kind: "text", model: { ...MODELS.model, lengths } } as const;
+    const needsAt = (cutTo?: number) => fitNeeds(config, { ...texts, cutTo }, join(folder, "cache"));
+    expect(await needsAt()).toMatchObject({ longest: 256, isMost: true });
+    expect(await needsAt(1000)).toMatchObject({ longest: 256, isMost: true });
+    expect(await needsAt(30)).toMatchObject({ longest: 32, isMost: true });
+  });
+
   it("is said plainly, with what to do when it is not there", () => {
     const needs: FitNeeds = {
       memoryBytes: 1.6e9,

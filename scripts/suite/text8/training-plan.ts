@@ -51,8 +51,8 @@ export const SEEDS: readonly ExpertSeed[] = [
   { seed: 2, folder: "experts-seed2", rank: 16 },
 ];
 
-/** Experts of the tasks that are never merged. */
-export const UNSEEN_EXPERTS: ExpertSeed = { seed: 1, folder: "experts-unseen", rank: 32 };
+/** Experts of the tasks that are never merged: nothing is made of their task vectors. */
+export const UNSEEN_EXPERTS: ExpertSeed = { seed: 1, folder: "experts-unseen", rank: 16 };
 
 /** It learned eight tasks: more of its change lies behind the leading directions than of an expert's. */
 export const MULTITASK_RANK = 64;

@@ -14,6 +14,7 @@ import type { TowerLayout } from "../layout/tensor-layout.js";
 import { towerTensors } from "../layout/tower-names.js";
 import { type ModelTensors, readModelFile } from "../model-files.js";
 import { hashStored, readStoredFloat32 } from "../stored-tensor.js";
+import { adaptedHash } from "./adapted-hashes.js";
 import { type AdapterConfig, readAdapterConfig } from "./adapter-config.js";
 import { type AdapterTensors, type Factors, type NameInBase, sortAdapterTensors } from "./adapter-tensors.js";
 import { readLowRankChange } from "./low-rank.js";
@@ -86,11 +87,16 @@ export function applyAdapter(adapter: Adapter, base: Checkpoint, layout: TowerLa
   };
   const hash = async (name: string): Promise<string> => {
     const whole = replaced.get(name);
-    const own =
-      whole === undefined
-        ? await valuesHash(await read(name), tensors.get(name))
-        : (await hashStored(whole.file, [whole])).get(whole);
-    return own ?? "";
+    if (whole !== undefined) return (await hashStored(whole.file, [whole])).get(whole) ?? "";
+    const pair = factors.get(name);
+    const computed = async () => valuesHash(await read(name), tensors.get(name));
+    if (pair === undefined) return computed();
+    const inBase = baseNames.get(name) ?? name;
+    const own = below.get(name);
+    const [baseSha256] = own === undefined ? await base.tensorSha256s([inBase]) : [];
+    const { a, b, initial } = pair;
+    const settings = [scalingOf(config, pair), isTransposed(pair, inBase, base.tensors, config.isFanIn)];
+    return adaptedHash({ stored: [a, b, initial?.a, initial?.b, own], baseSha256, settings }, computed);
   };
   return {
     path,

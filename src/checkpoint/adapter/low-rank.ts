@@ -62,17 +62,47 @@ function exchanged({ a, b, initial }: Factors): Pick<Factors, "a" | "b" | "initi
   };
 }
 
-/** sumOI += scale * b [O, R] a [R, I]. */
+/** Ranks that one pass over a row adds: their numbers stay in registers, where a pass for each rank would fetch and store the row every time. */
+const RANKS_AT_ONCE = 8;
+
+/** sumOI += scale * b [O, R] a [R, I], rank after rank, so that the sums do not depend on how many a pass takes. */
 function addProduct(sumOI: Float64Array, bOR: Float32Array, aRI: Float32Array, rank: number, scale: number): void {
   const columns = aRI.length / rank;
   const rows = bOR.length / rank;
+  const a = Float64Array.from(aRI);
+  const scales = new Float64Array(rank);
+  const starts = new Int32Array(rank);
   for (let o = 0; o < rows; o++) {
     const row = sumOI.subarray(o * columns, (o + 1) * columns);
+    // Ranks without a share are left out: what they would be multiplied with need not be finite.
+    let count = 0;
     for (let k = 0; k < rank; k++) {
       const b = (bOR[o * rank + k] ?? 0) * scale;
       if (b === 0) continue;
-      const from = k * columns;
-      for (let i = 0; i < columns; i++) row[i] = (row[i] ?? 0) + b * (aRI[from + i] ?? 0);
+      scales[count] = b;
+      starts[count++] = k * columns;
     }
+    let done = 0;
+    for (; done + RANKS_AT_ONCE <= count; done += RANKS_AT_ONCE) addEight(row, a, scales, starts, done);
+    for (; done < count; done++) {
+      const [b, from] = [scales[done] ?? 0, starts[done] ?? 0];
+      for (let i = 0; i < columns; i++) row[i] = (row[i] ?? 0) + b * (a[from + i] ?? 0);
+    }
+  }
+}
+
+/** row += the sum of scales[k] times the row of `a` at starts[k], for eight k from `first`. */
+function addEight(row: Float64Array, a: Float64Array, scales: Float64Array, starts: Int32Array, first: number): void {
+  const [b0 = 0, b1 = 0, b2 = 0, b3 = 0, b4 = 0, b5 = 0, b6 = 0, b7 = 0] = scales.subarray(first);
+  const [s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0] = starts.subarray(first);
+  for (let i = 0; i < row.length; i++) {
+    let sum = (row[i] ?? 0) + b0 * (a[s0 + i] ?? 0);
+    sum += b1 * (a[s1 + i] ?? 0);
+    sum += b2 * (a[s2 + i] ?? 0);
+    sum += b3 * (a[s3 + i] ?? 0);
+    sum += b4 * (a[s4 + i] ?? 0);
+    sum += b5 * (a[s5 + i] ?? 0);
+    sum += b6 * (a[s6 + i] ?? 0);
+    row[i] = sum + b7 * (a[s7 + i] ?? 0);
   }
 }

@@ -39,7 +39,7 @@ export async function fitTrial(
     overwrite: resume === undefined,
     ...(resume === undefined ? {} : { resume }),
     ...(tracking === undefined ? {} : { tracking }),
-    baselines: false,
+    compared: [],
     onEvent: (event) => {
       if (event.type === "evaluation" && event.step >= untilStep && event.step < config.steps) pause.abort();
     },

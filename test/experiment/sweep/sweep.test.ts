@@ -24,7 +24,7 @@ async function sweep(name: string, text: string, changes: Partial<SweepOptions> 
   const file = join(folder, `${name}.yaml`);
   await writeFile(
     file,
-    `config: ${join(ROOT, "configs", "quickstart.yaml")}\nsettings: ${JSON.stringify(SMALL)}\n${text}`,
+    `config: ${join(ROOT, "configs", "quickstart-mini8.yaml")}\nsettings: ${JSON.stringify(SMALL)}\n${text}`,
   );
   const lines: string[] = [];
   const result = await runSweep({

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { createBootstrap, deviation, mean, meanOf } from "../../src/experiment/statistics.js";
 import { combinations } from "../../src/experiment/vary.js";
+import { createBootstrap, deviation, mean, meanOf } from "../../src/report/statistics.js";
 import { createRng } from "../../src/runtime/rng.js";
 
 describe("bootstrap", () => {

@@ -40,6 +40,24 @@ export function createBootstrap(seed = 0): Bootstrap {
   };
 }
 
+/** What one model has over another, in points, with its 95 % interval. */
+export interface PairedGain {
+  readonly points: number;
+  readonly interval: readonly [number, number];
+}
+
+/** Of two models judged on the same images: the mean over tasks of the mean difference, image by image; values as for the bootstrap. */
+export function pairedGain(
+  valuesTN: readonly Float64Array[],
+  otherTN: readonly Float64Array[],
+  bootstrap: Bootstrap,
+): PairedGain {
+  const differences = valuesTN.map((values, task) =>
+    values.map((value, image) => value - (otherTN[task]?.[image] ?? 0)),
+  );
+  return { points: mean(differences.map((values) => mean([...values]))), interval: bootstrap(differences) };
+}
+
 function drawCounts(sizesT: readonly number[], seed: number): Uint8Array[][] {
   const rng = createRng(seed, "bootstrap");
   return Array.from({ length: RESAMPLES }, () =>

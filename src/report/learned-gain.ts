@@ -1,0 +1,60 @@
+/** What learning brought over weight averaging, in lines for a terminal: paired differences, and a few examples gained and lost. */
+import { shownLine } from "../runtime/printable.js";
+import type { ChangedExamples, ShownExample } from "./changed-examples.js";
+import type { PairedGain } from "./statistics.js";
+
+/** A learned model over weight averaging, on the same examples. */
+export interface GainOverAveraging extends PairedGain {
+  /** Its row of the table. */
+  readonly method: string;
+}
+
+/** Nothing for no gains. */
+export function gainLines(gains: readonly GainOverAveraging[]): string[] {
+  if (gains.length === 0) return [];
+  const width = Math.max(...gains.map(({ method }) => method.length));
+  const lines = gains.map(({ method, points, interval: [low, high] }) => {
+    const interval = `${signed(low)} to ${signed(high)}`;
+    return `  ${method.padEnd(width)}  ${signed(points).padStart(5)}  (${interval})`;
+  });
+  return ["", "over weight_averaging, in points (95 % interval, paired by example):", ...lines];
+}
+
+/** Examples of each kind that are shown. */
+const SHOWN = { gained: 3, lost: 2 } as const;
+/** Longer texts are cut: with its classes each is to stand on one line of a usual terminal. */
+const MOST_CHARACTERS = 60;
+
+/** The first example of each of a few tasks, evenly chosen among those that have one. */
+export function changedLines({ before, after, tasks }: ChangedExamples): string[] {
+  const linesOf = (change: "gained" | "lost"): string[] => {
+    const candidates = tasks.flatMap(({ task, gainedExamples, lostExamples }) => {
+      const [first] = change === "gained" ? gainedExamples : lostExamples;
+      return first === undefined ? [] : [{ task, first }];
+    });
+    const count = Math.min(SHOWN[change], candidates.length);
+    const chosen = Array.from({ length: count }, (_, index) => Math.floor((index * candidates.length) / count));
+    return chosen.flatMap((index) => {
+      const candidate = candidates[index];
+      return candidate === undefined ? [] : exampleLines(change, candidate.task, candidate.first);
+    });
+  };
+  const lines = [...linesOf("gained"), ...linesOf("lost")];
+  const [gained, lost] = [sum(tasks.map((task) => task.gained)), sum(tasks.map((task) => task.lost))];
+  return ["", `${after} against ${before}: ${gained} examples gained, ${lost} lost, among them`, ...lines, ""];
+}
+
+function exampleLines(
+  change: "gained" | "lost",
+  task: string,
+  { row, text, label, before, after }: ShownExample,
+): string[] {
+  const what = text === undefined ? `image ${row}` : `"${cut(shownLine(text))}"`;
+  const taken = change === "gained" ? `was taken for ${shownLine(before)}` : `is now taken for ${shownLine(after)}`;
+  return [`  ${change.padEnd("gained".length)}  ${task}: ${what}`, `          ${shownLine(label)}, ${taken}`];
+}
+
+const cut = (text: string): string =>
+  text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS - 3)}...` : text;
+const signed = (points: number): string => `${points < 0 ? "" : "+"}${points.toFixed(1)}`;
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
