@@ -58,6 +58,13 @@ export async function suitePath(given: string, folder: string): Promise<string> 
   return (await shippedFiles("suite")).get(given) ?? own;
 }
 
+/** For errors about something that is not there: what to do when it belongs to a suite of the package, which has only a part of each. */
+export function leftOut(place: string): string {
+  const inSuites = path.relative(path.join(PACKAGE, KINDS.suite.folder), place);
+  if (inSuites.startsWith("..") || path.isAbsolute(inSuites)) return "";
+  return "; the package holds of a suite what its quickstart needs, and the project's source tree all of it";
+}
+
 /**
  * The file that people mean by `given`: theirs, else the first of `kinds` that ships under this name. A path without a file is returned as it is,
  * for its reader to say so. Throws ConfigError with the nearest names when it can only be a name, or when what the path names ships elsewhere.

@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { formatUri, HUB_SCHEME, parseReference, parseUri, type RepositoryType } from "../checkpoint/hub/reference.js";
 import { nearestFew } from "../config/nearest.js";
-import { shippedFiles } from "../config/shipped-files.js";
+import { leftOut, shippedFiles } from "../config/shipped-files.js";
 import { DataError } from "../errors.js";
 
 /** Names in an error. */
@@ -34,9 +34,8 @@ export async function findSuiteFile(path: string): Promise<string> {
   const found = kind === "folder" ? "a directory without suite.yaml" : "nothing there";
   const near = nearestFew(basename(path), (await shippedFiles("suite")).keys(), MAX_NEAR);
   const names = near.length === 0 ? "" : `, or take one that ships with adamerge: ${near.join(", ")}`;
-  throw new DataError(
-    `${path}: expected the directory of a suite (with a suite.yaml), found ${found}; check the suite's path${names}`,
-  );
+  const advice = leftOut(path) || `; check the suite's path${names}`;
+  throw new DataError(`${path}: expected the directory of a suite (with a suite.yaml), found ${found}${advice}`);
 }
 
 /**
@@ -72,6 +71,11 @@ function hubAdvice(path: string, folder: string, what: WantedPath["what"]): stri
   const reference = parseReference(text, what === "the directory of a data set" ? "dataset" : "model");
   if (reference === undefined || what === "the file of a head") return "";
   return ` (a path, since its folder is there; for the repository on the hub write ${formatUri(reference)})`;
+}
+
+/** Whether a folder or a file lies at `path`. */
+export async function isThere(path: string): Promise<boolean> {
+  return (await kindOf(path)) !== undefined;
 }
 
 async function kindOf(path: string): Promise<"folder" | "file" | undefined> {
