@@ -1,4 +1,5 @@
-/** The library: what the command line uses, for programs. */
+/// <reference types="node" preserve="true" />
+/** The library: what the command line uses, for programs. Its types need those of Node (`@types/node`) and no others. */
 export { buildBundle } from "./checkpoint/build-bundle.js";
 export { type Bundle, type BundleTensor, openBundle } from "./checkpoint/bundle.js";
 export { type Checkpoint, openCheckpoint, saveCheckpoint } from "./checkpoint/checkpoint.js";

@@ -120,7 +120,7 @@ function parse(args: readonly string[], version: string): Run | string {
   });
   parser.example([
     ["adamerge quickstart", "See it work in a minute or two"],
-    ["adamerge fit configs/mini8.yaml steps=100", "Fit, with one setting changed"],
+    ["adamerge fit mini8 steps=100", "Fit, with one setting changed"],
   ]);
   parser.parse([...args], {}, (_error: unknown, _parsed: unknown, output: string) => {
     text = output;

@@ -40,8 +40,8 @@ export const coefficientsVerb = defineVerb({
     overwrite: { describe: "Replace the file if it is there", type: "boolean", default: false },
   },
   examples: [
-    ["coefficients configs/mini8.yaml --from runs/mini8/default --to fusionbench -o weights.npy", "For FusionBench"],
-    ["coefficients configs/mini8.yaml --from weights.npy -o coefficients.json", "And back, for `eval` and `merge`"],
+    ["coefficients mini8 --from runs/mini8/default --to fusionbench -o weights.npy", "For FusionBench"],
+    ["coefficients mini8 --from weights.npy -o coefficients.json", "And back, for `eval` and `merge`"],
   ],
   async run({ config: file, overrides, from, to, output, overwrite }, io) {
     const known = Object.keys(FORMS);
@@ -52,7 +52,7 @@ export const coefficientsVerb = defineVerb({
         `--to: expected one of ${known.join(", ")}, found ${to}${guess === undefined ? "" : `. Did you mean ${guess}?`}`,
       );
     }
-    const { config } = await loadCliConfig(file, overrides, io);
+    const { config, path: configPath } = await loadCliConfig(file, overrides, io);
     const source = await coefficientsPath(from, io.cwd);
     const target = path.resolve(io.cwd, output);
     const library = await io.library();
@@ -61,7 +61,7 @@ export const coefficientsVerb = defineVerb({
       output: target,
       to: form,
       overwrite,
-      configPath: path.resolve(io.cwd, file),
+      configPath,
       cacheDir: cacheDirectory(io),
       hub: hubOf(io, false),
     });

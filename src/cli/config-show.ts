@@ -8,7 +8,10 @@ export const configShowVerb = defineVerb({
   usage: "[config] [overrides..]",
   describe: "Print the resolved configuration with a comment on every key",
   positionals: {
-    config: { describe: "Config file (YAML); not needed with --json-schema", type: "string" },
+    config: {
+      describe: "Config file (YAML), or the name of one that ships; not needed with --json-schema",
+      type: "string",
+    },
     overrides: overridesPositional,
   },
   options: {
@@ -16,7 +19,7 @@ export const configShowVerb = defineVerb({
     "json-schema": { describe: "Print the JSON Schema of config files, for editors", type: "boolean", default: false },
   },
   examples: [
-    ["config show configs/mini8.yaml --source", "Every setting and the line that set it"],
+    ["config show mini8 --source", "Every setting and the line that set it"],
     ["config show --json-schema > adamerge.schema.json", "A schema for your editor"],
   ],
   async run({ config: file, overrides, source, "json-schema": jsonSchema }, io) {
@@ -27,9 +30,7 @@ export const configShowVerb = defineVerb({
     }
     if (file === undefined) {
       const { ConfigError } = await import("../errors.js");
-      throw new ConfigError(
-        "config show: expected a config file, found none; e.g. adamerge config show configs/mini8.yaml",
-      );
+      throw new ConfigError("config show: expected a config file, found none; e.g. adamerge config show mini8");
     }
     const { config, sources } = await loadCliConfig(file, overrides, io);
     const { formatConfig } = await import("../config/format.js");

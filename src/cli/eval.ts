@@ -28,16 +28,15 @@ export const evalVerb = defineVerb({
     json: jsonOption,
   },
   examples: [
-    ["eval configs/mini8.yaml --coefficients runs/mini8/default", "Evaluate what a run learned"],
-    ["eval configs/mini8.yaml --method ties --set density=0.1,scale=0.4", "Evaluate a baseline"],
+    ["eval mini8 --coefficients runs/mini8/default", "Evaluate what a run learned"],
+    ["eval mini8 --method ties --set density=0.1,scale=0.4", "Evaluate a baseline"],
   ],
   async run(args, io) {
     const { config: file, overrides, coefficients, method, set, predictions: predictionsFile, quiet, json } = args;
     const target = await evaluationTarget(coefficients, method, set, io.cwd);
-    const { config } = await loadCliConfig(file, overrides, io);
+    const { config, path: configPath } = await loadCliConfig(file, overrides, io);
     if (predictionsFile !== undefined) {
       const { suiteInputs } = await import("../run/suite-place.js");
-      const configPath = path.resolve(io.cwd, file);
       // A suite that cannot be opened is said by the evaluation.
       const inputs = await suiteInputs(config, { configPath, cacheDir: cacheDirectory(io) }).catch(() => []);
       await requireFilePlace(path.resolve(io.cwd, predictionsFile), {

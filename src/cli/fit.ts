@@ -13,7 +13,10 @@ export const fitVerb = defineVerb({
   name: "fit",
   usage: "[config] [overrides..]",
   describe: "Learn merging coefficients and write the merged model into a run folder",
-  positionals: { config: { describe: "Config file (YAML)", type: "string" }, overrides: overridesPositional },
+  positionals: {
+    config: { describe: "Config file (YAML), or the name of one that ships", type: "string" },
+    overrides: overridesPositional,
+  },
   options: {
     resume: {
       describe: "Instead of a config: the folder of a run that stopped, to go on with",
@@ -26,10 +29,10 @@ export const fitVerb = defineVerb({
     json: jsonOption,
   },
   examples: [
-    ["fit configs/mini8.yaml", "Fit as the config says"],
-    ["fit configs/mini8.yaml --dry-run", "What it would need: memory, disk, time"],
+    ["fit mini8", "Fit as the config says"],
+    ["fit mini8 --dry-run", "What it would need: memory, disk, time"],
     ["fit --resume runs/mini8/default", "Go on with a run that was stopped"],
-    ["fit configs/mini8.yaml name=lr-1e-2 optimizer.learning_rate=1e-2", "Change settings, give the run a name"],
+    ["fit mini8 name=lr-1e-2 optimizer.learning_rate=1e-2", "Change settings, give the run a name"],
   ],
   async run({ config: file, overrides, resume, overwrite, "dry-run": dryRun, quiet, json }, io) {
     const options = workOptions(io, { quiet, overwrite });

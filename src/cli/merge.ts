@@ -1,5 +1,6 @@
 /** `adamerge merge`: writes a merged model, of a merge file or of given coefficients, loadable by transformers. */
 import path from "node:path";
+import { findShipped } from "../config/shipped-files.js";
 import { ConfigError } from "../errors.js";
 import { readBeginning } from "../runtime/regular-file.js";
 import { bytesText, createByteProgress } from "../track/byte-progress.js";
@@ -18,7 +19,8 @@ export const mergeVerb = defineVerb({
   describe: "Write a merged model: of a merge file (as mergekit's), or of a run's coefficients",
   positionals: {
     config: {
-      describe: "Merge file (YAML with models and merge_method), or run config with --coefficients",
+      describe:
+        "Merge file (YAML with models and merge_method), or run config with --coefficients; or the name of one that ships",
       type: "string",
       demandOption: true,
     },
@@ -51,33 +53,31 @@ export const mergeVerb = defineVerb({
       "merge merge.yaml --output merged",
       "Merge the models that the file lists; started again, it goes on where it was",
     ],
-    ["merge configs/mini8.yaml --coefficients runs/mini8/default --output merged", "Merge with what a run learned"],
+    ["merge mini8 --coefficients runs/mini8/default --output merged", "Merge with what a run learned"],
   ],
-  async run({ config: file, overrides, coefficients, output, overwrite, threads, quiet }, io) {
+  async run({ config: given, overrides, coefficients, output, overwrite, threads, quiet }, io) {
     const directory = path.resolve(io.cwd, output);
     const { looksLikeMergeFile } = await import("../config/merge-file.js");
-    const beginning = await readBeginning(
-      path.resolve(io.cwd, file),
-      "a merge file or a run config",
-      MAX_FILE_BYTES,
-      ConfigError,
-    );
+    // A merge file and a run config may ship under one name: only the config goes with coefficients.
+    const kinds = coefficients === undefined ? (["merge", "config"] as const) : (["config", "merge"] as const);
+    const file = await findShipped(given, io.cwd, kinds);
+    const beginning = await readBeginning(file, "a merge file or a run config", MAX_FILE_BYTES, ConfigError);
     const text = Buffer.from(beginning ?? []).toString("utf8");
     if (looksLikeMergeFile(text)) {
       if (coefficients !== undefined || overrides.length > 0)
         throw new ConfigError(
-          `${file} is a merge file: expected neither --coefficients nor settings behind it, found ${coefficients === undefined ? overrides[0] : "--coefficients"}; write settings into the file`,
+          `${given} is a merge file: expected neither --coefficients nor settings behind it, found ${coefficients === undefined ? overrides[0] : "--coefficients"}; write settings into the file`,
         );
-      return mergeByFile(path.resolve(io.cwd, file), directory, { overwrite, threads, quiet }, io);
+      return mergeByFile(file, directory, { overwrite, threads, quiet }, io);
     }
     const { config } = await loadCliConfig(file, overrides, io);
     if (coefficients === undefined)
       throw new ConfigError(
-        `${file} is a run config: expected --coefficients with what a run learned. To merge models as they are, give a merge file (models, merge_method)`,
+        `${given} is a run config: expected --coefficients with what a run learned. To merge models as they are, give a merge file (models, merge_method)`,
       );
     const from = await coefficientsPath(coefficients, io.cwd);
     const library = await io.library();
-    const work = { ...workOptions(io, { quiet, overwrite }), configPath: path.resolve(io.cwd, file) };
+    const work = { ...workOptions(io, { quiet, overwrite }), configPath: file };
     await library.mergeToDirectory(config, from, directory, work);
     io.stdout.write(`${directory}\n`);
     return EXIT_OK;

@@ -1,5 +1,5 @@
 /** `adamerge pull`: downloads what a suite names on the Hugging Face hub into its cache, after showing how much that is. */
-import path from "node:path";
+import { suitePath } from "../config/shipped-files.js";
 import { alignedText } from "../report/table.js";
 import { bytesText } from "../track/byte-progress.js";
 import { EXIT_OK } from "./exit-codes.js";
@@ -13,7 +13,11 @@ export const pullVerb = defineVerb({
   usage: "<suite>",
   describe: "Download a suite's models and data sets from the Hugging Face hub",
   positionals: {
-    suite: { describe: "Suite (its folder or suite.yaml)", type: "string", demandOption: true },
+    suite: {
+      describe: "Suite (its folder or suite.yaml, or the name of one that ships)",
+      type: "string",
+      demandOption: true,
+    },
   },
   options: {
     tasks: { describe: "Only these tasks, with commas between (default: all)", type: "string", requiresArg: true },
@@ -29,14 +33,17 @@ export const pullVerb = defineVerb({
   },
   examples: [
     ["pull my-suite --dry-run", "How much it would be"],
-    ["pull my-suite --splits test", "Models, and the examples of one split; started again, it goes on where it was"],
+    [
+      "pull clip/vit-b32-8 --splits test",
+      "Models, and the examples of one split; started again, it goes on where it was",
+    ],
   ],
   async run({ suite: given, tasks, splits, update, "dry-run": dryRun, quiet, json }, io) {
     const { openSuite } = await import("../data/suite.js");
     const { chosenTasks } = await import("../run/inputs.js");
     const { fetchPlanned } = await import("../checkpoint/hub/fetch-planned.js");
     const { planSuite } = await import("../run/suite-sources.js");
-    const suite = await openSuite(path.resolve(io.cwd, given));
+    const suite = await openSuite(await suitePath(given, io.cwd));
     const part = {
       tasks: chosenTasks(suite, "--tasks", listOf(tasks) ?? null) ?? suite.tasks,
       splits: listOf(splits) ?? [...new Set(Object.values(suite.splits))],

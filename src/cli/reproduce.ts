@@ -1,5 +1,6 @@
 /** `adamerge reproduce`: the table of an experiment file, computed as far as it is not there yet. */
 import path from "node:path";
+import { suitePath } from "../config/shipped-files.js";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
 import { presetsDirectory, printJson, workOptions } from "./io.js";
 import { defineVerb, jobsOption, jsonOption, overridesPositional, quietOption, requireJobs } from "./verb.js";
@@ -45,7 +46,7 @@ export const reproduceVerb = defineVerb({
       ...options,
       experiment,
       experimentsDir: path.join(io.packageRoot, "experiments"),
-      ...(suite === undefined ? {} : { suite: path.resolve(io.cwd, suite) }),
+      ...(suite === undefined ? {} : { suite: await suitePath(suite, io.cwd) }),
       presetsDir: presetsDirectory(io),
       cwd: io.cwd,
       overrides,

@@ -1,6 +1,7 @@
 /** `adamerge sweep`: many fits over values of config keys, ranked. */
 import path from "node:path";
 import { execPath } from "node:process";
+import { findShipped } from "../config/shipped-files.js";
 import { EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
 import { familyFlags } from "./families.js";
 import { type CliIo, presetsDirectory, printJson, workOptions } from "./io.js";
@@ -11,7 +12,7 @@ export const sweepVerb = defineVerb({
   usage: "<sweep> [overrides..]",
   describe: "Fit for many values of config keys and rank them; goes on where it was stopped",
   positionals: {
-    sweep: { describe: "Sweep file (YAML)", type: "string", demandOption: true },
+    sweep: { describe: "Sweep file (YAML), or the name of one that ships", type: "string", demandOption: true },
     overrides: overridesPositional,
   },
   options: {
@@ -35,8 +36,8 @@ export const sweepVerb = defineVerb({
     json: jsonOption,
   },
   examples: [
-    ["sweep configs/sweeps/learning-rate.yaml --jobs 2", "Run the trials, two at a time"],
-    ["sweep configs/sweeps/learning-rate.yaml --dry-run", "List them"],
+    ["sweep learning-rate --jobs 2", "Run the trials, two at a time"],
+    ["sweep learning-rate --dry-run", "List them"],
   ],
   async run(
     { sweep, overrides, jobs, launcher, trial, output, "dry-run": dryRun, "retry-failed": retryFailed, quiet, json },
@@ -46,6 +47,7 @@ export const sweepVerb = defineVerb({
     const { runSweep, runTrial } = await import("../experiment/sweep/run-sweep.js");
     const { sweepText } = await import("../experiment/sweep/sweep-table.js");
     const { overwrite: _overwrite, onEvent: _onEvent, ...options } = workOptions(io, { quiet });
+    const file = await findShipped(sweep, io.cwd, ["sweep"]);
     const work = {
       ...options,
       file: sweep,
@@ -55,7 +57,7 @@ export const sweepVerb = defineVerb({
       output: path.resolve(io.cwd, output),
       jobs,
       launcher,
-      trialCommand: await trialCommand(io, path.resolve(io.cwd, sweep), overrides, path.resolve(io.cwd, output)),
+      trialCommand: await trialCommand(io, file, overrides, path.resolve(io.cwd, output)),
       dryRun,
       retryFailed,
     };

@@ -60,7 +60,7 @@ export function defineVerb<const P extends Record<string, PositionalOptions>, co
 }
 
 export const configPositional = {
-  describe: "Config file (YAML)",
+  describe: "Config file (YAML), or the name of one that ships",
   type: "string",
   demandOption: true,
 } as const satisfies PositionalOptions;

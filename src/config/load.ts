@@ -12,6 +12,7 @@ import { nearest } from "./nearest.js";
 import { applyOverrides } from "./overrides.js";
 import { type RunConfig, runConfigSchema } from "./schema.js";
 import { applyLayer, type Problem, problemsError, type Settings, toObject } from "./settings.js";
+import { findShipped, shippedFiles, suitePath } from "./shipped-files.js";
 import { readYamlLayer } from "./yaml.js";
 
 /** Configs have some hundred lines. */
@@ -26,13 +27,15 @@ export interface LoadOptions {
 
 export interface LoadedConfig {
   readonly config: RunConfig;
+  /** The file, absolute. */
+  readonly path: string;
   /** Dotted key to where its value came from (`file:line`, `override key=value`); keys not in it have their default. */
   readonly sources: Map<string, string>;
 }
 
 /**
- * Loads `file` with `overrides` (`key=value`, `~key`). `suite` and `output` of the result are absolute;
- * `experiment` is the file's name when nothing sets it.
+ * Loads `file`, or the config of this name that ships, with `overrides` (`key=value`, `~key`). `suite` and `output` of
+ * the result are absolute; `experiment` is the file's name when nothing sets it.
  *
  * @throws ConfigError with every problem found, one a line
  */
@@ -41,7 +44,7 @@ export async function loadRunConfig(
   overrides: readonly string[],
   options: LoadOptions,
 ): Promise<LoadedConfig> {
-  const absolute = path.resolve(options.cwd, file);
+  const absolute = await findShipped(file, options.cwd, ["config"]);
   const settings: Settings = new Map();
   const problems: Problem[] = [];
   await readFileLayers(absolute, "the config", [], settings, problems, options);
@@ -51,13 +54,13 @@ export async function loadRunConfig(
   const suiteDirectory = settings.get("suite")?.directory ?? options.cwd;
   const resolved: RunConfig = {
     ...config,
-    suite: path.resolve(suiteDirectory, config.suite),
+    suite: await suitePath(config.suite, suiteDirectory),
     output: path.resolve(options.cwd, config.output),
     experiment: settings.has("experiment") ? config.experiment : experimentName(absolute),
   };
   const sources = new Map([...settings].map(([key, setting]) => [key, setting.source]));
   if (!settings.has("experiment")) sources.set("experiment", `name of ${shownPath(absolute, options.cwd)}`);
-  return { config: resolved, sources };
+  return { config: resolved, path: absolute, sources };
 }
 
 /** Validates one object as a whole configuration, e.g. one built by a program. @throws ConfigError with every problem. */
@@ -107,12 +110,13 @@ async function readFileLayers(
 async function resolveBase(name: string, directory: string, presetsDir: string): Promise<string | { problem: string }> {
   if (/\.ya?ml$/.test(name) || name.startsWith(".") || path.isAbsolute(name)) return path.resolve(directory, name);
   const preset = name.replace(/^presets\//, "");
-  const files = await readdir(presetsDir).catch(() => []);
-  const known = files.filter((each) => each.endsWith(".yaml")).map((each) => each.slice(0, -".yaml".length));
-  if (known.includes(preset)) return path.join(presetsDir, `${preset}.yaml`);
+  const shipped = await shippedFiles("preset", presetsDir);
+  const file = shipped.get(preset);
+  if (file !== undefined) return file;
+  const known = [...shipped.keys()];
   const guess = nearest(preset, known);
   const hint = guess === undefined ? "a file of yours needs its .yaml ending" : `did you mean presets/${guess}?`;
-  return { problem: `no preset named \`${name}\`; known: ${known.sort().join(", ") || "none"}; ${hint}` };
+  return { problem: `no preset named \`${name}\`; known: ${known.join(", ") || "none"}; ${hint}` };
 }
 
 function validate(settings: Settings, label: string, problems: Problem[]): RunConfig | undefined {

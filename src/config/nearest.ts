@@ -5,16 +5,32 @@
  * punctuation, the initials of a snake_case name (`lr` for `learning_rate`), or at most one edit per three letters.
  */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
+  return near(word, candidates)[0]?.candidate;
+}
+
+/** Up to `count` of them: the near ones, nearest first, and after them those that contain the word or the nearest. */
+export function nearestFew(word: string, candidates: Iterable<string>, count: number): string[] {
+  const all = [...candidates];
+  const best = near(word, all).map(({ candidate }) => candidate);
+  const parts = [word, ...best.slice(0, 1)].map(simplify).filter((part) => part !== "");
+  const containing = all.filter((candidate) => parts.some((part) => simplify(candidate).includes(part)));
+  return [...new Set([...best, ...containing])].slice(0, count);
+}
+
+function near(word: string, candidates: Iterable<string>): { candidate: string; distance: number }[] {
   const plain = simplify(word);
-  let best: string | undefined;
-  let bestDistance = Math.max(1, Math.floor(plain.length / 3)) + 1;
-  for (const candidate of candidates) {
-    const last = candidate.split(".").at(-1) ?? candidate;
-    const distance =
-      initials(last) === plain ? 1 : Math.min(edits(plain, simplify(candidate)), edits(plain, simplify(last)));
-    if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
-  }
-  return best;
+  const limit = Math.max(1, Math.floor(plain.length / 3));
+  return [...candidates]
+    .map((candidate) => {
+      const last = candidate.split(".").at(-1) ?? candidate;
+      const isInitials = initials(last) === plain;
+      return {
+        candidate,
+        distance: isInitials ? 1 : Math.min(edits(plain, simplify(candidate)), edits(plain, simplify(last))),
+      };
+    })
+    .filter(({ distance }) => distance <= limit)
+    .sort((a, b) => a.distance - b.distance);
 }
 
 function simplify(word: string): string {

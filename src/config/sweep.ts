@@ -9,6 +9,7 @@ import { createRng } from "../runtime/rng.js";
 import { fileFolderName } from "./file-name.js";
 import { explainIssue } from "./issues.js";
 import { configKeys, unknownKeyText } from "./keys.js";
+import { findShipped } from "./shipped-files.js";
 import { slurmSchema } from "./slurm.js";
 import { readYamlFile } from "./strict-yaml.js";
 
@@ -89,9 +90,9 @@ export interface Trial {
   readonly parameters: Readonly<Record<string, unknown>>;
 }
 
-/** Reads a sweep file; `config` in the result is absolute. @throws ConfigError with every mistake */
+/** Reads a sweep file, or the one of this name that ships; `config` in the result is absolute. @throws ConfigError with every mistake */
 export async function openSweep(file: string, cwd: string): Promise<Sweep> {
-  const absolute = path.resolve(cwd, file);
+  const absolute = await findShipped(file, cwd, ["sweep"]);
   const { value, locate } = await readYamlFile(absolute, "a sweep file", { label: file });
   const parsed = sweepSchema.safeParse(value);
   if (!parsed.success) {

@@ -1,8 +1,13 @@
 /** Where what a suite names lies: in a directory, or in a repository on the hub. Looks at the disk; opens nothing. */
 import { stat } from "node:fs/promises";
-import { dirname, join, relative, resolve, sep } from "node:path";
+import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { formatUri, HUB_SCHEME, parseReference, parseUri, type RepositoryType } from "../checkpoint/hub/reference.js";
+import { nearestFew } from "../config/nearest.js";
+import { leftOut, shippedFiles } from "../config/shipped-files.js";
 import { DataError } from "../errors.js";
+
+/** Names in an error. */
+const MAX_NEAR = 4;
 
 /** What has to exist, and where the suite says so. */
 export interface WantedPath {
@@ -27,9 +32,10 @@ export async function findSuiteFile(path: string): Promise<string> {
   const file = kind === "folder" ? join(path, "suite.yaml") : path;
   if (kind !== undefined && (await kindOf(file)) === "file") return file;
   const found = kind === "folder" ? "a directory without suite.yaml" : "nothing there";
-  throw new DataError(
-    `${path}: expected the directory of a suite (with a suite.yaml), found ${found}; check the suite's path`,
-  );
+  const near = nearestFew(basename(path), (await shippedFiles("suite")).keys(), MAX_NEAR);
+  const names = near.length === 0 ? "" : `, or take one that ships with adamerge: ${near.join(", ")}`;
+  const advice = leftOut(path) || `; check the suite's path${names}`;
+  throw new DataError(`${path}: expected the directory of a suite (with a suite.yaml), found ${found}${advice}`);
 }
 
 /**
@@ -65,6 +71,11 @@ function hubAdvice(path: string, folder: string, what: WantedPath["what"]): stri
   const reference = parseReference(text, what === "the directory of a data set" ? "dataset" : "model");
   if (reference === undefined || what === "the file of a head") return "";
   return ` (a path, since its folder is there; for the repository on the hub write ${formatUri(reference)})`;
+}
+
+/** Whether a folder or a file lies at `path`. */
+export async function isThere(path: string): Promise<boolean> {
+  return (await kindOf(path)) !== undefined;
 }
 
 async function kindOf(path: string): Promise<"folder" | "file" | undefined> {

@@ -4,15 +4,16 @@
  * repositories on the Hugging Face hub instead (`org/name@revision`), which run/suite-sources.ts brings into its cache.
  */
 import { basename, dirname, resolve } from "node:path";
-import type { RepositoryType } from "../checkpoint/hub/reference.js";
+import { parseUri, type RepositoryType } from "../checkpoint/hub/reference.js";
+import { leftOut } from "../config/shipped-files.js";
 import { type LocatedYaml, readYamlFile } from "../config/strict-yaml.js";
-import { ConfigError } from "../errors.js";
+import { ConfigError, DataError } from "../errors.js";
 import type { LabelMeaning } from "./classes.js";
 import { type HeadRecipe, prototypesOf, zeroShotOf } from "./head-recipes.js";
 import type { ExifOrientation } from "./image/decode-image.js";
 import type { SplitPart } from "./split-part.js";
 import { checkedYaml } from "./suite-issues.js";
-import { checkPaths, findSuiteFile, locateOnHub, type WantedPath } from "./suite-paths.js";
+import { checkPaths, findSuiteFile, isThere, locateOnHub, type WantedPath } from "./suite-paths.js";
 import {
   type DatasetDescription,
   type FeaturesDescription,
@@ -116,6 +117,16 @@ export async function openSuite(path: string): Promise<Suite> {
   return suite;
 }
 
+/** The suite's model trained on all tasks at once. Throws DataError when it has none, or when nothing lies where it is said to be. */
+export async function multitaskOf({ path, multitask }: Pick<Suite, "path" | "multitask">): Promise<string> {
+  if (multitask !== undefined && (parseUri(multitask) !== undefined || (await isThere(multitask)))) return multitask;
+  const found = multitask === undefined ? "none" : `nothing at ${multitask}`;
+  const advice = multitask === undefined ? "" : leftOut(multitask);
+  throw new DataError(
+    `${path}: multitask: expected the directory of a multi-task model, found ${found}; the method multi_task needs it${advice}`,
+  );
+}
+
 /** The split, as runs call it, that a task's head is made from. */
 export function headSplit({ head }: Pick<SuiteTask, "head">): string | undefined {
   return prototypesOf(head)?.split;
@@ -214,7 +225,8 @@ function wantedPaths(suite: Suite, whole: readonly WholeTask[], yaml: LocatedYam
   ];
   return [
     ...model("base", suite.base),
-    ...model("multitask", suite.multitask),
+    // The package leaves its suites' multi-task models out, a reference that few runs ask for: `multitaskOf` looks for them.
+    ...(suite.multitask !== undefined && leftOut(suite.multitask) !== "" ? [] : model("multitask", suite.multitask)),
     ...model("text_model", suite.textModel),
     ...suite.tasks.flatMap((task, index) => {
       const described = whole[index];

@@ -1,11 +1,9 @@
 /**
- * The one entry to TensorFlow.js. tfjs keeps global registries of kernels and gradients; a second
- * copy (say, through @tensorflow/tfjs-core's own entry point) has no gradients, so nobody else imports it.
+ * TensorFlow.js as models and objectives are written in it: the operations that compiled programs have, by types of our own (`operations.ts`), which
+ * tsc checks against tfjs's here. What extends tfjs or manages its memory imports `tfjs.ts` instead.
  */
-import tf from "@tensorflow/tfjs";
+import type { Operations } from "./operations.js";
+import { tfjs } from "./tfjs.js";
 
-// Silences tfjs's greeting about tfjs-node and skips its checks that read values back.
-tf.enableProdMode();
-
-export type { DataType, NamedAttrMap, NamedTensorInfoMap, Rank, Tensor, TensorInfo } from "@tensorflow/tfjs";
-export { tf };
+export const tf: Operations = tfjs;
+export type { DataType, Operations, Tensor, TensorInfo, TensorLike } from "./operations.js";

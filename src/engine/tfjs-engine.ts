@@ -9,6 +9,7 @@ import { ConfigError } from "../errors.js";
 import type { Engine, Executable, Program, TensorSource, TensorSpec, TensorValues } from "./program.js";
 import { checkBinding, checkInputs, checkShared } from "./program-checks.js";
 import { type Tensor, tf } from "./tf.js";
+import { ownTensor, tfjs } from "./tfjs.js";
 
 export type TfjsBackend = "cpu" | "wasm" | "tensorflow";
 
@@ -34,10 +35,10 @@ export async function createTfjsEngine(backend: TfjsBackend): Promise<Engine> {
 async function ready(backend: TfjsBackend): Promise<void> {
   if (backend === "wasm") await import("@tensorflow/tfjs-backend-wasm");
   if (backend === "tensorflow") loadNativeBinding();
-  if (!(await tf.setBackend(backend))) {
+  if (!(await tfjs.setBackend(backend))) {
     throw new ConfigError(`engine=tfjs: the tfjs backend ${backend} could not be initialised on this machine`);
   }
-  await tf.ready();
+  await tfjs.ready();
 }
 
 /** @tensorflow/tfjs-node* are optional peers: their installers fetch a native library from outside the registry. */
@@ -71,7 +72,7 @@ function eager(program: Program, backend: TfjsBackend, shared: BoundTensors): Ex
   shared.users += 1;
   return {
     bind: async (frozen) => {
-      await tf.setBackend(backend);
+      await tfjs.setBackend(backend);
       for (const [name, source] of frozen) {
         const spec = checkBinding(program, name, source);
         bound.get(name)?.dispose();
@@ -79,7 +80,7 @@ function eager(program: Program, backend: TfjsBackend, shared: BoundTensors): Ex
       }
     },
     run: async (inputs, into) => {
-      await tf.setBackend(backend);
+      await tfjs.setBackend(backend);
       for (const name of program.frozen.keys()) {
         if (!bound.has(name)) throw new ConfigError(`program ${program.name}: no values bound for ${name}`);
       }
@@ -113,13 +114,13 @@ function compute(
   inputs: ReadonlyMap<string, TensorValues>,
 ): ReadonlyMap<string, Tensor> {
   const outputs = new Map<string, Tensor>();
-  tf.tidy(() => {
+  tfjs.tidy(() => {
     const tensors = new Map(bound);
     for (const [name, spec] of program.inputs) {
       const values = inputs.get(name);
       if (values !== undefined) tensors.set(name, toTensor(values, spec));
     }
-    for (const [name, tensor] of program.build(tensors)) outputs.set(name, tf.keep(tensor.clone()));
+    for (const [name, tensor] of program.build(tensors)) outputs.set(name, tfjs.keep(ownTensor(tensor.clone())));
   });
   return outputs;
 }

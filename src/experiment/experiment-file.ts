@@ -2,12 +2,12 @@
  * An experiment: the rows of a table, each a method with its setting, over suites and sampler seeds. One YAML file in `experiments/` per table.
  * Reads and checks the file; runs nothing.
  */
-import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import { fileFolderName } from "../config/file-name.js";
 import { explainIssue } from "../config/issues.js";
 import { nearest } from "../config/nearest.js";
+import { findShipped } from "../config/shipped-files.js";
 import { readYamlFile } from "../config/strict-yaml.js";
 import { ConfigError } from "../errors.js";
 import { isAt, pointsOf, varySchema } from "./vary.js";
@@ -157,7 +157,7 @@ export interface Experiment extends z.output<typeof experimentSchema> {
 
 /** An experiment by its file, or by its name in `experimentsDir`. Paths in the result are absolute. Throws ConfigError with every mistake. */
 export async function openExperiment(nameOrPath: string, experimentsDir: string, cwd: string): Promise<Experiment> {
-  const file = await findFile(nameOrPath, experimentsDir, cwd);
+  const file = await findShipped(nameOrPath, cwd, ["experiment"], experimentsDir);
   const { value, locate } = await readYamlFile(file, "an experiment", { aliases: true });
   const parsed = experimentSchema.safeParse(value);
   if (!parsed.success) {
@@ -208,26 +208,4 @@ function checkRows(file: string, { rows, adaptation, search, order }: z.output<t
 function hint(name: string, names: readonly string[]): string {
   const guess = nearest(name, names);
   return guess === undefined ? "" : `. Did you mean ${guess}?`;
-}
-
-async function findFile(nameOrPath: string, experimentsDir: string, cwd: string): Promise<string> {
-  const isPath = /\.ya?ml$/.test(nameOrPath) || nameOrPath.includes("/");
-  const known = (await readdir(experimentsDir).catch(() => []))
-    .filter((name) => name.endsWith(".yaml"))
-    .map((name) => name.slice(0, -".yaml".length))
-    .sort();
-  if (!isPath && known.includes(nameOrPath)) return path.join(experimentsDir, `${nameOrPath}.yaml`);
-  const file = path.resolve(cwd, nameOrPath);
-  if (
-    isPath &&
-    (await stat(file).then(
-      (found) => !found.isDirectory(),
-      () => false,
-    ))
-  )
-    return file;
-  const guess = nearest(nameOrPath, known);
-  throw new ConfigError(
-    `${nameOrPath}: expected an experiment's file, or one of ${known.join(", ") || "none"}, found neither${guess === undefined ? "" : `. Did you mean ${guess}?`}`,
-  );
 }

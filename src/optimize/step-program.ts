@@ -5,6 +5,7 @@
 import type { Bundle } from "../checkpoint/bundle.js";
 import { lookup } from "../engine/lookup.js";
 import { addWeighted } from "../engine/ops/add-weighted.js";
+import { valueAndGradients } from "../engine/ops/gradients.js";
 import type { Program, TensorSource, TensorSpec } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
@@ -77,13 +78,14 @@ export function stepProgram(options: StepProgramOptions): Program {
         );
       };
       const weightsT = tf.fill([heads.length], taskWeight);
-      const { value, grads } = tf.valueAndGrads((...args: Tensor[]) => losses(first(args)))(
+      const { value, gradients } = valueAndGradients(
+        (...args) => losses(first(args)),
         [get(STEP_INPUT_COEFFICIENTS)],
         weightsT,
       );
       return new Map([
         [STEP_OUTPUT_LOSSES, value],
-        [STEP_OUTPUT_GRADIENT, first(grads)],
+        [STEP_OUTPUT_GRADIENT, first(gradients)],
       ]);
     },
   };

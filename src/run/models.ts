@@ -5,7 +5,8 @@
 
 import type { RunConfig } from "../config/schema.js";
 import type { ExampleStore } from "../data/examples.js";
-import { assert, ConfigError } from "../errors.js";
+import { multitaskOf } from "../data/suite.js";
+import { assert } from "../errors.js";
 import { toTensorCoefficients, uniformCoefficients } from "../merge/coefficients.js";
 import { mergeBundle } from "../merge/merge-bundle.js";
 import { mergedTensors } from "../merge/merged-weights.js";
@@ -198,13 +199,8 @@ async function collect(
   return weights;
 }
 
-/** The suite's model trained on all tasks at once. Throws ConfigError when it has none. */
 async function multitaskWeights({ suite, model, base }: Inputs): Promise<Map<string, Float32Array>> {
-  if (suite.multitask === undefined)
-    throw new ConfigError(
-      `${suite.path}: multitask: expected the directory of a multi-task model, found none; the method multi_task needs it`,
-    );
-  return modelWeights(await openExpert(suite.multitask, base), base, model);
+  return modelWeights(await openExpert(await multitaskOf(suite), base), base, model);
 }
 
 /** An expert as its files have it, whatever is done to its task vector: every tensor of the tower, those that it lacks from the base. */

@@ -93,7 +93,7 @@ export function environmentRecord(
     engine: engine.name,
     device: engine.device,
     examples: kindOf(inputs.encoder.kind).many,
-    versions: { adamerge: packageVersion(), ...dependencyVersions(["onnxruntime-node", "@tensorflow/tfjs"]) },
+    versions: { adamerge: packageVersion(), ...dependencyVersions(["onnxruntime-node", "@tensorflow/tfjs-core"]) },
     ...familyRecord(inputs),
   };
 }

@@ -211,6 +211,27 @@ test("eval and merge find the coefficients of a run folder", async () => {
   expect(merged.stdout).toBe(`${path.join(cwd, "out")}\n`);
 });
 
+test("configs and merge files that ship, by name from any folder", async () => {
+  const config = path.join(packageRoot, "configs/mini8.yaml");
+  const suite = path.join(packageRoot, "datasets/mini8");
+  expect((await run("fit mini8")).calls).toMatchObject([
+    { name: "fit", args: [{ suite, experiment: "mini8", output: path.join(cwd, "runs") }, {}] },
+  ]);
+  expect((await run("eval mini8 --method ties")).calls[0]?.args[0]).toMatchObject({ suite });
+  expect((await run("config show mini8")).stdout).toContain(`suite: ${suite}`);
+  await writeFile(path.join(cwd, "coefficients.json"), "{}");
+  const learned = await run("merge mini8 --coefficients coefficients.json -o out");
+  expect(learned.calls).toMatchObject([{ name: "mergeToDirectory" }]);
+  expect(learned.calls[0]?.args[3]).toMatchObject({ configPath: config });
+  const converted = await run("coefficients mini8 --from coefficients.json -o c.npy");
+  expect(converted.calls[0]?.args[1]).toMatchObject({ configPath: config });
+  expect((await run("merge mini8 -o out")).calls).toMatchObject([
+    { name: "mergeModels", args: [{ base: { path: path.join(suite, "base") } }, path.join(cwd, "out"), {}] },
+  ]);
+  expect((await run("pull mini8 --dry-run")).stdout).toContain("there is nothing to download");
+  expect(await run("fit mini9")).toMatchObject({ code: 2, stderr: expect.stringContaining("did you mean mini8, ") });
+});
+
 test("quickstart and doctor", async () => {
   const { stdout, calls } = await run("quickstart");
   expect(stdout).toContain("learned   +1.3  (-0.5 to +3.0)");

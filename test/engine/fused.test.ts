@@ -7,11 +7,13 @@ import { createOnnxEngine } from "../../src/engine/onnx-engine.js";
 import { activate, plainGelu, plainGeluTanh, plainQuickGelu } from "../../src/engine/ops/activation.js";
 import { addWeighted, plainAddWeighted } from "../../src/engine/ops/add-weighted.js";
 import { attention, plainAttention } from "../../src/engine/ops/attention.js";
+import { valueAndGradients } from "../../src/engine/ops/gradients.js";
 import { layerNorm, plainLayerNorm } from "../../src/engine/ops/layer-norm.js";
 import { columnSums, linear, plainLinear } from "../../src/engine/ops/linear.js";
 import { lowRankLinear, plainLowRankLinear } from "../../src/engine/ops/low-rank-linear.js";
 import { type Program, sizeOf, type TensorSpec, type TensorValues } from "../../src/engine/program.js";
 import { type Tensor, tf } from "../../src/engine/tf.js";
+import { tfjs } from "../../src/engine/tfjs.js";
 import { createTfjsEngine } from "../../src/engine/tfjs-engine.js";
 import { traceProgram } from "../../src/engine/trace/trace-program.js";
 import { randomArray, relativeError } from "../support/random.js";
@@ -166,13 +168,10 @@ function gradientProgram(row: Row, op: Op, outputShape: readonly number[]): Prog
     ),
     build: (tensors) => {
       const inputs = names.map((name) => tensors.get(name) ?? missing);
-      const { value, grads } = tf.valueAndGrads((...args: Tensor[]) => op(...args))(
-        inputs,
-        tensors.get("dy") ?? missing,
-      );
+      const { value, gradients } = valueAndGradients(op, inputs, tensors.get("dy") ?? missing);
       return new Map([
         ["value", value],
-        ...grads.map((gradient, index): [string, Tensor] => [`d${names[index]}`, gradient]),
+        ...gradients.map((gradient, index): [string, Tensor] => [`d${names[index]}`, gradient]),
       ]);
     },
   };
@@ -181,7 +180,7 @@ function gradientProgram(row: Row, op: Op, outputShape: readonly number[]): Prog
 describe("fused ops equal their plain forms", () => {
   it.each(rows.map((row) => [row.name, row] as const))("%s", async (_, row) => {
     const eager = await createTfjsEngine("cpu");
-    const shape = tf.tidy(() => row.plain(...row.shapes.map((dims) => tf.zeros([...dims]))).shape);
+    const shape = tfjs.tidy(() => row.plain(...row.shapes.map((dims) => tf.zeros([...dims]))).shape);
     const inputs = new Map<string, TensorValues>();
     for (const [name, spec] of gradientProgram(row, row.fused, shape).inputs) {
       inputs.set(name, randomArray(sizeOf(spec.shape), inputs.size + 7, -2, 2));
@@ -258,8 +257,8 @@ describe("eager engine", () => {
       ]),
     );
     await executable.run(inputs);
-    const before = tf.memory().numTensors;
+    const before = tfjs.memory().numTensors;
     for (let repeat = 0; repeat < 3; repeat++) await executable.run(inputs);
-    expect(tf.memory().numTensors).toBe(before);
+    expect(tfjs.memory().numTensors).toBe(before);
   });
 });

@@ -1,6 +1,7 @@
 /** Values of the objectives against closed forms, and the traps of entropy in float32. */
 import { afterAll, expect, it } from "vitest";
 import { createOnnxEngine } from "../../src/engine/onnx-engine.js";
+import { valueAndGradients } from "../../src/engine/ops/gradients.js";
 import type { Program } from "../../src/engine/program.js";
 import { type Tensor, tf } from "../../src/engine/tf.js";
 import { meanCrossEntropy, targetCrossEntropy, targetDivergence } from "../../src/objective/cross-entropy.js";
@@ -18,12 +19,10 @@ async function run(logits: Float32Array, classes: number, loss: (logitsBC: Tenso
     frozen: new Map(),
     inputs: new Map([["logits", { shape: [logits.length / classes, classes], dtype: "float32" }]]),
     build: (tensors) => {
-      const { value, grads } = tf.valueAndGrads((...args: Tensor[]) => loss(args[0] ?? tf.scalar(0)))([
-        tensors.get("logits") ?? tf.scalar(0),
-      ]);
+      const { value, gradients } = valueAndGradients(loss, [tensors.get("logits") ?? tf.scalar(0)]);
       return new Map([
         ["loss", value],
-        ["gradient", grads[0] ?? value],
+        ["gradient", gradients[0] ?? value],
       ]);
     },
   };

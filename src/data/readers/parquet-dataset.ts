@@ -5,6 +5,7 @@
  * would make another split of it.
  */
 import { basename } from "node:path";
+import { leftOut } from "../../config/shipped-files.js";
 import { DataError } from "../../errors.js";
 import type { ExampleKind } from "../kind.js";
 import {
@@ -68,7 +69,7 @@ async function openParquet(request: ReadRequest): Promise<Dataset> {
     throw new DataError(
       configs.length > 0
         ? `${where}: ${path}: expected parquet files of split ${split}${parameters.config === undefined ? "" : ` of config ${parameters.config}`}, found the configs ${configs.join(", ")}; say which under dataset.config`
-        : `${where}: ${path}: expected parquet files of split ${split}, found the splits ${splits.join(", ")}`,
+        : `${where}: ${path}: expected parquet files of split ${split}, found ${splits.includes(split) ? "none, though README.md names it" : `the splits ${splits.join(", ")}`}${leftOut(path)}`,
     );
   checkShards(files, where);
   const shards: Shard[] = [];

@@ -3,6 +3,7 @@
  * zeros. tf.valueAndGrads refuses those; for the others it is the same, node by node.
  */
 import { type Tensor, tf } from "../tf.js";
+import { ownTensor, tfjs } from "../tfjs.js";
 
 export interface ValueAndGradients {
   readonly value: Tensor;
@@ -16,6 +17,7 @@ export function valueAndGradients(
   inputs: readonly Tensor[],
   weights?: Tensor,
 ): ValueAndGradients {
-  const { value, grads } = tf.engine().gradients(() => f(...inputs), [...inputs], weights);
+  const dy = weights === undefined ? undefined : ownTensor(weights);
+  const { value, grads } = tfjs.engine().gradients(() => ownTensor(f(...inputs)), inputs.map(ownTensor), dy);
   return { value, gradients: inputs.map((input, index) => grads[index] ?? tf.zerosLike(input)) };
 }

@@ -15,7 +15,7 @@ import {
   type OnnxNode,
 } from "../onnx/graph.js";
 import { sizeOf } from "../program.js";
-import { type DataType, type TensorInfo, tf } from "../tf.js";
+import { type DataType, type TensorInfo, tfjs } from "../tfjs.js";
 
 export const TRACE_BACKEND = "adamerge-trace";
 
@@ -36,7 +36,7 @@ export interface MatrixProduct {
   readonly columns: number;
 }
 
-export class TraceBackend extends tf.KernelBackend {
+export class TraceBackend extends tfjs.KernelBackend {
   graph: OnnxGraph = createGraph();
   /** By the ONNX value that holds the result; for counting operations. */
   readonly products = new Map<string, MatrixProduct>();
@@ -226,7 +226,7 @@ let instance: TraceBackend | undefined;
 export function traceBackend(): TraceBackend {
   if (instance === undefined) {
     const created = new TraceBackend();
-    tf.registerBackend(TRACE_BACKEND, () => created, 0);
+    tfjs.registerBackend(TRACE_BACKEND, () => created, 0);
     instance = created;
   }
   return instance;
@@ -234,5 +234,5 @@ export function traceBackend(): TraceBackend {
 
 /** Whether the code that calls this is being traced rather than computed. */
 export function isTracing(): boolean {
-  return tf.getBackend() === TRACE_BACKEND;
+  return tfjs.getBackend() === TRACE_BACKEND;
 }

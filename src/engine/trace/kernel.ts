@@ -3,7 +3,7 @@
  * nodes. The readers of inputs and attributes check what tfjs passes, whose types are open maps.
  */
 import { assert } from "../../errors.js";
-import { type NamedAttrMap, type NamedTensorInfoMap, type TensorInfo, tf } from "../tf.js";
+import { type NamedAttrMap, type NamedTensorInfoMap, type TensorInfo, tfjs } from "../tfjs.js";
 import { TRACE_BACKEND, type TraceBackend } from "./backend.js";
 
 export interface KernelCall {
@@ -20,7 +20,7 @@ export type KernelTable = Readonly<Record<string, TraceKernel>>;
 /** Registers a table of kernels for the trace backend. */
 export function registerKernels(backend: TraceBackend, table: KernelTable): void {
   for (const [kernelName, kernel] of Object.entries(table)) {
-    tf.registerKernel({
+    tfjs.registerKernel({
       kernelName,
       backendName: TRACE_BACKEND,
       kernelFunc: ({ inputs, attrs }) => kernel({ backend, inputs, attrs: attrs ?? {} }),

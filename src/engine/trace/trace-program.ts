@@ -6,7 +6,8 @@
 import { NumericError } from "../../errors.js";
 import { addNode, encodeModel, liveNodes, type OnnxValue, typeCode } from "../onnx/graph.js";
 import type { Program, TensorSpec } from "../program.js";
-import { type Tensor, tf } from "../tf.js";
+import type { Tensor } from "../tf.js";
+import { tfjs } from "../tfjs.js";
 import { type MatrixProduct, TRACE_BACKEND, type TraceBackend, traceBackend } from "./backend.js";
 import { registerKernels } from "./kernel.js";
 import { elementwiseKernels } from "./kernels/elementwise.js";
@@ -48,17 +49,17 @@ export function traceProgram(program: Program, lacks: ReadonlySet<string> = new 
     }
     registered = true;
   }
-  const previous = tf.engine().backendName;
-  tf.setBackend(TRACE_BACKEND);
-  tf.engine().startScope("trace");
+  const previous = tfjs.engine().backendName;
+  tfjs.setBackend(TRACE_BACKEND);
+  tfjs.engine().startScope("trace");
   backend.reset(lacks);
   try {
     return record(program, backend);
   } catch (error) {
     throw explain(error, program.name);
   } finally {
-    tf.engine().endScope();
-    if (previous !== undefined && previous !== null && previous !== "") tf.setBackend(previous);
+    tfjs.engine().endScope();
+    if (previous !== undefined && previous !== null && previous !== "") tfjs.setBackend(previous);
   }
 }
 
@@ -93,7 +94,7 @@ function inputTensor(backend: TraceBackend, name: string, spec: TensorSpec): Ten
   const value = widened ? addNode(backend.graph, "Cast", [name], { to: { int: typeCode("float32") } }) : name;
   if (spec.dtype === "float16") backend.narrow.set(value, name);
   const dtype = spec.dtype === "int32" ? "int32" : "float32";
-  return tf.engine().makeTensorFromTensorInfo(backend.symbol(value, spec.shape, dtype));
+  return tfjs.engine().makeTensorFromTensorInfo(backend.symbol(value, spec.shape, dtype));
 }
 
 /** tfjs reports a missing kernel as "Kernel 'X' not registered for backend ..."; people need to know what to do about it. */

@@ -1,6 +1,7 @@
 /** Interpolated tables of positions against torch's (make-image-encoders.py). */
 import { describe, expect, it } from "vitest";
 import { tf } from "../../../src/engine/tf.js";
+import { tfjs } from "../../../src/engine/tfjs.js";
 import { axisInterpolation, interpolatePositions } from "../../../src/model/vit/positions.js";
 import { readFixture } from "../../conformance/fixture.js";
 import { relativeError } from "../../support/random.js";
@@ -17,7 +18,7 @@ describe.each(["plain", "antialiased"])("%s", (form) => {
     const fixture = await readFixture("image-encoders/positions.safetensors");
     const name = `${rows}x${columns}-${newRows}x${newColumns}`;
     const isAntialiased = form === "antialiased";
-    const found = tf.tidy(() => {
+    const found = tfjs.tidy(() => {
       const table = tf.tensor2d(Float32Array.from(fixture.floats(`${name}.table`)), [rows * columns, 1]);
       return interpolatePositions(table, [rows, columns], [newRows, newColumns], { isAntialiased }).dataSync();
     });

@@ -3,12 +3,12 @@
  * and drop additions of zero and multiplications by one, which tfjs's gradients produce in numbers.
  */
 import { addNode, typeCode } from "../../onnx/graph.js";
-import { type DataType, type TensorInfo, tf } from "../../tf.js";
+import { type DataType, type TensorInfo, tfjs } from "../../tfjs.js";
 import type { TraceBackend } from "../backend.js";
 import { inputOf, type KernelCall, type KernelTable, numberAttr, type TraceKernel } from "../kernel.js";
 
 const broadcastShape = (a: readonly number[], b: readonly number[]): number[] =>
-  tf.backend_util.assertAndGetBroadcastShape([...a], [...b]);
+  tfjs.backend_util.assertAndGetBroadcastShape([...a], [...b]);
 
 type Fold = (a: number, b: number) => number;
 

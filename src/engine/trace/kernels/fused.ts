@@ -4,7 +4,7 @@
  */
 import { addNode, freshName, typeCode } from "../../onnx/graph.js";
 import { sizeOf } from "../../program.js";
-import type { TensorInfo } from "../../tf.js";
+import type { TensorInfo } from "../../tfjs.js";
 import { dimOf, flagAttr, inputOf, type KernelCall, type KernelTable, numberAttr } from "../kernel.js";
 
 export const LAYER_NORM_KERNEL = "AdamergeLayerNorm";

@@ -4,7 +4,7 @@
  */
 import { addNode } from "../../onnx/graph.js";
 import { sizeOf } from "../../program.js";
-import { type TensorInfo, tf } from "../../tf.js";
+import { type TensorInfo, tfjs } from "../../tfjs.js";
 import { dimOf, flagAttr, inputOf, type KernelCall, type KernelTable } from "../kernel.js";
 
 function batchMatMul(call: KernelCall): TensorInfo {
@@ -24,7 +24,7 @@ function batchMatMul(call: KernelCall): TensorInfo {
   };
   if (rank === 2) return counted(backend.emit("Gemm", [a, b], [rows, columns], { attributes: flags }));
 
-  const batch = tf.backend_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
+  const batch = tfjs.backend_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
   const shape = [...batch, rows, columns];
   if (batch.every((dim) => dim === 1)) {
     const flat = (tensor: TensorInfo): TensorInfo => backend.reshaped(tensor, tensor.shape.slice(-2));

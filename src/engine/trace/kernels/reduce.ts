@@ -1,16 +1,16 @@
 /** Reductions and the softmax family. Axes arrive as attributes; ONNX keeps the reduced axes when asked. */
-import { type TensorInfo, tf } from "../../tf.js";
+import { type TensorInfo, tfjs } from "../../tfjs.js";
 import { flagAttr, inputOf, type KernelCall, type KernelTable, numberAttr, type TraceKernel } from "../kernel.js";
 
 /** The reduced axes, tfjs's output shape with or without kept dimensions. */
 function reduction(call: KernelCall, x: TensorInfo, attribute: string): { axes: number[]; shape: number[] } {
   const given = call.attrs[attribute];
-  const axes = tf.util.parseAxisParam(given === undefined || given === null ? [] : numbers(given), x.shape);
+  const axes = tfjs.util.parseAxisParam(given === undefined || given === null ? [] : numbers(given), x.shape);
   const all = axes.length === 0 ? x.shape.map((_, axis) => axis) : axes;
-  const [reduced] = tf.backend_util.computeOutAndReduceShapes(x.shape, all);
+  const [reduced] = tfjs.backend_util.computeOutAndReduceShapes(x.shape, all);
   return {
     axes: all,
-    shape: flagAttr(call, "keepDims") ? tf.backend_util.expandShapeToKeepDim(reduced, all) : reduced,
+    shape: flagAttr(call, "keepDims") ? tfjs.backend_util.expandShapeToKeepDim(reduced, all) : reduced,
   };
 }
 

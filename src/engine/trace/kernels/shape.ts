@@ -1,12 +1,12 @@
 /** Kernels that move, cut and join values without computing. */
 import { addNode, typeCode } from "../../onnx/graph.js";
 import { sizeOf } from "../../program.js";
-import { type TensorInfo, tf } from "../../tf.js";
+import { type TensorInfo, tfjs } from "../../tfjs.js";
 import { dimOf, inputList, inputOf, type KernelCall, type KernelTable, numberAttr, numbersAttr } from "../kernel.js";
 
 function reshape(call: KernelCall): TensorInfo {
   const x = inputOf(call, "x");
-  const shape = tf.util.inferFromImplicitShape(numbersAttr(call, "shape"), sizeOf(x.shape));
+  const shape = tfjs.util.inferFromImplicitShape(numbersAttr(call, "shape"), sizeOf(x.shape));
   return call.backend.reshaped(x, shape);
 }
 
@@ -41,7 +41,7 @@ function sliceNode(call: KernelCall, x: TensorInfo, begin: readonly number[], si
 
 function slice(call: KernelCall): TensorInfo {
   const x = inputOf(call, "x");
-  const [begin, size] = tf.slice_util.parseSliceParams(
+  const [begin, size] = tfjs.slice_util.parseSliceParams(
     tensorLike(x),
     numbersAttr(call, "begin"),
     numbersAttr(call, "size"),
@@ -50,16 +50,16 @@ function slice(call: KernelCall): TensorInfo {
 }
 
 /** slice_util only reads the shape, but is typed for whole tensors. */
-function tensorLike(x: TensorInfo): ReturnType<ReturnType<typeof tf.engine>["makeTensorFromTensorInfo"]> {
-  return tf.engine().makeTensorFromTensorInfo(x);
+function tensorLike(x: TensorInfo): ReturnType<ReturnType<typeof tfjs.engine>["makeTensorFromTensorInfo"]> {
+  return tfjs.engine().makeTensorFromTensorInfo(x);
 }
 
 function concat(call: KernelCall): TensorInfo {
   const tensors = inputList(call);
   const first = tensors[0];
   if (first === undefined) throw new TypeError("Concat of nothing");
-  const axis = tf.util.parseAxisParam(numberAttr(call, "axis"), first.shape)[0] ?? 0;
-  const shape = tf.backend_util.computeOutShape(
+  const axis = tfjs.util.parseAxisParam(numberAttr(call, "axis"), first.shape)[0] ?? 0;
+  const shape = tfjs.backend_util.computeOutShape(
     tensors.map((tensor) => tensor.shape),
     axis,
   );
@@ -83,10 +83,10 @@ function splitAlong(call: KernelCall, x: TensorInfo, axis: number, sizes: readon
 
 function splitV(call: KernelCall): TensorInfo[] {
   const x = inputOf(call, "x");
-  const axis = tf.util.parseAxisParam(numberAttr(call, "axis"), x.shape)[0] ?? 0;
+  const axis = tfjs.util.parseAxisParam(numberAttr(call, "axis"), x.shape)[0] ?? 0;
   const given = call.attrs.numOrSizeSplits;
   const splits = Array.isArray(given) ? given.map(Number) : Number(given);
-  return splitAlong(call, x, axis, tf.backend_util.prepareSplitSize(tensorLike(x), splits, axis));
+  return splitAlong(call, x, axis, tfjs.backend_util.prepareSplitSize(tensorLike(x), splits, axis));
 }
 
 function unpack(call: KernelCall): TensorInfo[] {
@@ -136,7 +136,7 @@ function tile(call: KernelCall): TensorInfo {
 function gather(call: KernelCall): TensorInfo {
   const x = inputOf(call, "x");
   const indices = inputOf(call, "indices");
-  const axis = tf.util.parseAxisParam(numberAttr(call, "axis"), x.shape)[0] ?? 0;
+  const axis = tfjs.util.parseAxisParam(numberAttr(call, "axis"), x.shape)[0] ?? 0;
   if (numberAttr(call, "batchDims") !== 0) throw new TypeError("GatherV2 with batchDims cannot be traced");
   const { backend } = call;
   const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
