@@ -15,6 +15,7 @@ import { requireFolderPlace } from "../runtime/output-place.js";
 import { type CoefficientsRecord, readCoefficients } from "../track/coefficients-file.js";
 import { type InputOptions, type Inputs, loadInputs } from "./inputs.js";
 import { packageVersion } from "./records.js";
+import { saveHeads } from "./saved-heads.js";
 import { planSavedModel } from "./saved-model.js";
 import { coefficientsInputs, suiteInputs } from "./suite-place.js";
 
@@ -87,7 +88,7 @@ export function tensorCoefficients(record: CoefficientsRecord, inputs: Inputs, p
   return values;
 }
 
-/** Writes the merged tensors in float32, all else of the base as it is there, and a model card. */
+/** Writes the merged tensors in float32, all else of the base as it is there, the heads of the merged tasks, and a model card. */
 export async function writeMergedModel(
   directory: string,
   inputs: Inputs,
@@ -107,6 +108,7 @@ export async function writeMergedModel(
     config: saved.config,
     companions: saved.companions,
     readme: cardOf(inputs, config, record, rows),
+    beside: (folder) => saveHeads(folder, inputs),
     replace,
     specs: [
       ...bundle.tensors.map(({ name, shape }) => ({ name: savedName(name), shape, dtype: "F32" })),
@@ -134,7 +136,7 @@ function headText(tasks: readonly SuiteTask[], examples: string): string | undef
     ...(classifiers.length === 0
       ? []
       : [
-          `The heads of these tasks are the classifiers that their experts were saved with, which are not in this model: ${classifiers.join(", ")}.`,
+          `The heads of these tasks are the classifiers that their experts were saved with: ${classifiers.join(", ")}.`,
         ]),
     ...(prototypes.length === 0
       ? []

@@ -216,7 +216,7 @@ describe("what a person sees of texts", () => {
     const [card = "", configured] = (await text(runPath, "README.md")).split("## Configuration");
     expect(configured).toBeDefined();
     expect(card).toContain("Adapted on the texts (at most 8 per task, no labels) of the `adapt` split");
-    expect(card).toContain("the classifiers that their experts were saved with, which are not in this model: thirds");
+    expect(card).toContain("the classifiers that their experts were saved with: thirds");
     expect(card).not.toMatch(/image/i);
     const report = (await text(runPath, "report.html")).replaceAll(/<svg.*?<\/svg>/gs, "");
     const [page = ""] = report.split('id="config"');
