@@ -13,6 +13,8 @@ export function ignoreErrors(stream: Writable): void {
 }
 
 export interface ResultStream {
+  /** Aborted by the first refusal: what would be written after it is lost. */
+  readonly refused: AbortSignal;
   /** The exit code of a command that ended with `code`, when all of its result has been handed over or refused. */
   exitCode(code: number, stderr: CliIo["stderr"]): Promise<number>;
 }
@@ -20,10 +22,13 @@ export interface ResultStream {
 /** Watches the stream that results go to. */
 export function watchResults(stream: Writable): ResultStream {
   let refusal: NodeJS.ErrnoException | undefined;
+  const refused = new AbortController();
   stream.on("error", (error: NodeJS.ErrnoException) => {
     refusal ??= error;
+    refused.abort();
   });
   return {
+    refused: refused.signal,
     exitCode: async (code, stderr) => {
       // Called back when everything before it has been written, or cannot be.
       const last = await new Promise<NodeJS.ErrnoException | null | undefined>((resolve) =>
