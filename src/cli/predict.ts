@@ -61,11 +61,13 @@ export const predictVerb = defineVerb({
     });
     try {
       const printed = predictionText(format, predictor.classes);
-      io.stdout.write(printed.heading);
+      // Not before the first row: what cannot be begun has no heading either.
+      let heading = printed.heading;
       const read = { top, column: args.column, pairColumn: args["pair-column"], byLines: args.lines, cwd: io.cwd };
       let [count, unread, first] = [0, 0, ""];
       for await (const row of predictor.predict({ files, texts }, read)) {
-        io.stdout.write(printed.row(row));
+        io.stdout.write(heading + printed.row(row));
+        heading = "";
         count += 1;
         if (!("error" in row)) continue;
         unread += 1;

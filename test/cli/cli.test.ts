@@ -43,6 +43,8 @@ const findings: InitFindings = {
   plan,
   files: ["suite.yaml", "config.yaml"],
 };
+/** Whoever reads stdout leaves after so many letters. */
+const MOST_READ = 100_000;
 /** Of two examples the second cannot be read. */
 const predictor: Predictor = {
   kind: "image",
@@ -67,7 +69,12 @@ interface Call {
 }
 
 /** Runs a command line against a library that only notes its calls. */
-async function run(line: string, changes: Partial<Library> = {}, signal = new AbortController().signal) {
+async function run(
+  line: string,
+  changes: Partial<Library> = {},
+  signal = new AbortController().signal,
+  refused = new AbortController(),
+) {
   const calls: Call[] = [];
   let stdout = "";
   let stderr = "";
@@ -95,13 +102,19 @@ async function run(line: string, changes: Partial<Library> = {}, signal = new Ab
   };
   const merging = { mergeModels: note("mergeModels", { reason: "finished" as const, writtenBytes: 1e9, seconds: 2 }) };
   const io: CliIo = {
-    stdout: { write: (text) => (stdout += text) },
+    stdout: {
+      write: (text) => {
+        stdout += text;
+        if (stdout.length > MOST_READ) refused.abort();
+      },
+    },
     stderr: { write: (text) => (stderr += text) },
     env: { ADAMERGE_CACHE: "/cache" },
     cwd,
     homeDir: "/home/x",
     packageRoot,
     signal,
+    refused: refused.signal,
     library: async () => library,
     merging: async () => merging,
   };
@@ -217,6 +230,28 @@ test("predict prints each row in the form that is asked, and says with its code 
     { source: "a.png", predictions: [{ task: "pets", labels: [{ label: "cat", probability: 0.75 }] }] },
     { source: "b,c.png", error: "expected an image" },
   ]);
+});
+
+test("predict ends when nobody reads what it prints, or is interrupted", async () => {
+  let isClosed = false;
+  const endless = (signal: AbortSignal | undefined): Predictor => ({
+    ...predictor,
+    predict: async function* () {
+      for (;;) {
+        signal?.throwIfAborted();
+        yield { source: "a.png", predictions: [{ task: "pets", labels: [{ label: "cat", probability: 1 }] }] };
+      }
+    },
+    close: async () => {
+      isClosed = true;
+    },
+  });
+  const openPredictor: Library["openPredictor"] = async (_, { signal }) => endless(signal);
+  const { code, stderr } = await run("predict model a.png", { openPredictor });
+  // main.ts knows why, and with which code the process ends.
+  expect([code, stderr, isClosed]).toEqual([0, "", true]);
+  const interrupted = await run("predict model a.png", { openPredictor }, AbortSignal.abort());
+  expect([interrupted.code, interrupted.stdout]).toEqual([130, ""]);
 });
 
 test("eval of a folder takes it for a saved model", async () => {
