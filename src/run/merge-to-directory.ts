@@ -124,8 +124,8 @@ export async function writeMergedModel(
   });
 }
 
-/** Where heads are from, and what they were made of, labels above all; undefined: they are files. */
-function headText(tasks: readonly SuiteTask[], examples: string): string | undefined {
+/** Where heads are, what they are from, and what they were made of, labels above all. */
+function headText(tasks: readonly SuiteTask[], examples: string): string {
   const prototypes = tasks.flatMap(({ name, head }) => {
     const recipe = prototypesOf(head);
     return recipe === undefined ? [] : [`${name} (\`${recipe.split}\`, features of the ${recipe.model})`];
@@ -133,6 +133,7 @@ function headText(tasks: readonly SuiteTask[], examples: string): string | undef
   const classifiers = tasks.flatMap(({ name, head }) => (isClassifier(head) ? [name] : []));
   const zeroShot = tasks.flatMap(({ name, head }) => (zeroShotOf(head) === undefined ? [] : [name]));
   const sentences = [
+    "The heads of the tasks lie in `heads/` of the model's folder, a safetensors file each; `adamerge predict` labels with them.",
     ...(classifiers.length === 0
       ? []
       : [
@@ -147,7 +148,7 @@ function headText(tasks: readonly SuiteTask[], examples: string): string | undef
       ? []
       : [`The heads of these tasks are text features of the classes' names: ${zeroShot.join(", ")}.`]),
   ];
-  return sentences.length === 0 ? undefined : sentences.join(" ");
+  return sentences.join(" ");
 }
 
 /** The model card of a merge of this suite. */

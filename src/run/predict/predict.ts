@@ -206,9 +206,10 @@ function predictionsOf(
   return heads.map(({ task, classes: count }) => {
     const logits = logitsA.subarray(begin, begin + count);
     begin += count;
-    if (logits.some((logit) => Number.isNaN(logit)))
+    const strange = logits.find((logit) => !Number.isFinite(logit));
+    if (strange !== undefined)
       throw new NumericError(
-        `${folder}: expected numbers as the logits of ${source} (head ${task}), found NaN; a weight of the model is NaN or infinite`,
+        `${folder}: expected numbers as the logits of ${source} (head ${task}), found ${strange}; a weight of the model is NaN or infinite`,
       );
     const probabilities = softmax(logits);
     const names = classes.get(task) ?? [];
