@@ -1,5 +1,6 @@
 /** `adamerge eval` of a saved model's folder: accuracy of its heads on labelled examples. */
 import path from "node:path";
+import type { DeviceName } from "../engine/create-engine.js";
 import { ConfigError } from "../errors.js";
 import type { ResultRow } from "../report/summary.js";
 import { textTable } from "../report/table.js";
@@ -7,11 +8,14 @@ import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { requireFilePlace } from "../runtime/output-place.js";
 import { EXIT_OK } from "./exit-codes.js";
 import { type CliIo, printJson, workOptions } from "./io.js";
+import { requireWhole } from "./verb.js";
 
 interface EvalModelFlags {
   readonly data: readonly string[] | undefined;
   readonly suite: string | undefined;
   readonly split: string | undefined;
+  readonly device: DeviceName | undefined;
+  readonly threads: number | undefined;
   readonly predictions: string | undefined;
   readonly overwrite: boolean;
   readonly quiet: boolean;
@@ -19,7 +23,8 @@ interface EvalModelFlags {
 }
 
 export async function evaluateSaved(folder: string, flags: EvalModelFlags, io: CliIo): Promise<number> {
-  const { suite, split, predictions: file, overwrite, quiet, json } = flags;
+  const { suite, split, device, threads, predictions: file, overwrite, quiet, json } = flags;
+  if (threads !== undefined) requireWhole("threads", threads, 0);
   const data = dataByTask(flags.data, io.cwd);
   if ((data === undefined) === (suite === undefined))
     throw new ConfigError(
@@ -38,18 +43,23 @@ export async function evaluateSaved(folder: string, flags: EvalModelFlags, io: C
     });
   const library = await io.library();
   const given = { data, split, suite: suite === undefined ? undefined : path.resolve(io.cwd, suite) };
-  const { row, predictions } = await library.evaluateModel(folder, given, workOptions(io, { quiet }));
+  const work = { ...workOptions(io, { quiet }), device, threads };
+  const { row, predictions } = await library.evaluateModel(folder, given, work);
   if (output !== undefined) await writeFileAtomic(output, `${JSON.stringify(predictions)}\n`);
   printRow(row, { json, quiet }, io);
   return EXIT_OK;
 }
 
 /** Throws ConfigError where a config is given with what belongs to a saved model. */
-export function refuseModelFlags(config: string, { data, suite, split }: Partial<EvalModelFlags>): void {
-  const found = data !== undefined ? "--data" : suite !== undefined ? "--suite" : split !== undefined ? "--split" : "";
-  if (found === "") return;
+export function refuseModelFlags(
+  config: string,
+  { data, suite, split, device, threads }: Pick<EvalModelFlags, "data" | "suite" | "split" | "device" | "threads">,
+): void {
+  const given = Object.entries({ data, suite, split, device, threads });
+  const [found] = given.flatMap(([flag, value]) => (value === undefined ? [] : [flag]));
+  if (found === undefined) return;
   throw new ConfigError(
-    `${found}: expected the folder of a saved model with it, found ${config}, which is none; a config says itself what is judged (suite=, data.eval_split=)`,
+    `--${found}: expected the folder of a saved model with it, found ${config}, which is none; a config says it itself (suite=, data.eval_split=, device=, threads=)`,
   );
 }
 

@@ -8,7 +8,15 @@ import { coefficientsPath } from "./coefficients-path.js";
 import { evaluateSaved, printRow, refuseModelFlags } from "./eval-model.js";
 import { EXIT_OK } from "./exit-codes.js";
 import { cacheDirectory, type EvaluationTarget, loadCliConfig, workOptions } from "./io.js";
-import { configPositional, defineVerb, jsonOption, overridesPositional, quietOption } from "./verb.js";
+import {
+  configPositional,
+  defineVerb,
+  deviceOption,
+  jsonOption,
+  overridesPositional,
+  quietOption,
+  threadsOption,
+} from "./verb.js";
 
 export const evalVerb = defineVerb({
   name: "eval",
@@ -30,6 +38,9 @@ export const evalVerb = defineVerb({
     },
     suite: { describe: "Of a saved model: a suite, for all its tasks", type: "string", requiresArg: true },
     split: { describe: "With --data or --suite: the split that is judged; test", type: "string", requiresArg: true },
+    // Without defaults: a config has its own (device=, threads=).
+    device: { ...deviceOption, default: undefined, describe: "Of a saved model: where it is computed; auto" },
+    threads: { ...threadsOption, default: undefined, describe: "Of a saved model: CPU threads; all cores" },
     predictions: {
       describe: "Write the predicted class of every example to this JSON file, a new one",
       type: "string",

@@ -116,6 +116,8 @@ export interface CliIo {
   readonly signal: AbortSignal;
   /** Aborted when stdout refuses what is written: work whose results come one by one need not go on. */
   readonly refused?: AbortSignal;
+  /** Resolves when stdout takes more. */
+  readonly drained?: () => Promise<void>;
   readonly library: () => Promise<Library>;
   readonly merging: () => Promise<Merging>;
 }

@@ -34,6 +34,7 @@ const io: CliIo = {
   packageRoot: fileURLToPath(new URL("../..", import.meta.url)),
   signal: abort.signal,
   refused: results.refused,
+  drained: results.drained,
   library: () => import("../run.js"),
   merging: () => import("../run/merge-models/merge-models.js"),
 };

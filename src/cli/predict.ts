@@ -68,6 +68,7 @@ export const predictVerb = defineVerb({
       for await (const row of predictor.predict({ files, texts }, read)) {
         io.stdout.write(heading + printed.row(row));
         heading = "";
+        await io.drained?.();
         count += 1;
         if (!("error" in row)) continue;
         unread += 1;

@@ -40,6 +40,25 @@ it("stdout that takes everything keeps the command's code", async () => {
   expect(await results.exitCode(0, collecting().stream)).toBe(0);
 });
 
+it("stdout that takes its time is waited for, until it refuses", async () => {
+  const pending: ((error?: Error) => void)[] = [];
+  const stdout = new Writable({ highWaterMark: 4, write: (_chunk, _encoding, done) => pending.push(done) });
+  const results = watchResults(stdout);
+  stdout.write("abc");
+  await results.drained();
+  stdout.write("more than it holds");
+  let isDrained = false;
+  const drained = results.drained().then(() => {
+    isDrained = true;
+  });
+  pending.shift()?.();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect([isDrained, results.refused.aborted]).toEqual([false, false]);
+  pending.shift()?.(new Error("EPIPE"));
+  await drained;
+  expect(results.refused.aborted).toBe(true);
+});
+
 const shell = (command: string) =>
   new Promise<{ code: number | null; stderr: string }>((resolve) => {
     const child = spawn("bash", [

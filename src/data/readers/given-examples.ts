@@ -89,10 +89,13 @@ function endsWith(path: string, extensions: readonly string[]): boolean {
 }
 
 function exampleFile({ shown, path }: GivenPath, kind: ExampleKind): GivenExample {
-  return {
-    source: shown,
-    encoded: async () => kind.files.fromBytes(await readExampleFile(path, kind), shown),
-  };
+  const read = () =>
+    readExampleFile(path, kind).catch((error: unknown) => {
+      // It was given under this name, not under the absolute one.
+      const isOwn = error instanceof DataError && error.message.startsWith(path);
+      throw isOwn ? new DataError(shown + error.message.slice(path.length)) : error;
+    });
+  return { source: shown, encoded: async () => kind.files.fromBytes(await read(), shown) };
 }
 
 /** Links to files are followed, links to folders are not: one of them may lead back. */
