@@ -1,8 +1,9 @@
 """The Python side of `npm run compare -- predictions`: what a merged model and its heads say, by transformers and safetensors alone.
 
-predictions.py FOLDER reads FOLDER/request.json (the model's folder, parquet files and how many examples of each), writes the examples as files into
-FOLDER/examples and, into FOLDER/predictions.json, by reader, example and task the likeliest label with its probability. Readers of the features are
-transformers and, for a model with modules.json, sentence-transformers too. Heads are `heads/<task>.safetensors`, read as their format says.
+predictions.py FOLDER reads FOLDER/request.json (the model's folder, parquet files and how many examples of each), writes
+the examples as files into FOLDER/examples and, into FOLDER/predictions.json, by reader, example and task the likeliest
+label with its probability. Readers of the features are transformers and, for a model with modules.json,
+sentence-transformers too. Heads are `heads/<task>.safetensors`, read as their format says.
 """
 
 import io
@@ -24,7 +25,8 @@ def read_head(path):
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}
         notes = file.metadata()
-    return tensors, json.loads(notes["classes"]), json.loads(notes["features"]), int(notes.get("max_length", 0)), notes.get("hidden_activation")
+    classes, features = json.loads(notes["classes"]), json.loads(notes["features"])
+    return tensors, classes, features, int(notes.get("max_length", 0)), notes.get("hidden_activation")
 
 
 def logits_of(features, tensors, activation):

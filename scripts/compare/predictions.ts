@@ -1,7 +1,7 @@
 /**
- * `compare predictions`: labels and probabilities by `adamerge predict` and by transformers (and sentence-transformers) from the same saved folder, whose
- * heads a plain reader of safetensors reads (`predictions.py`). The model is a suite's, merged with 0.3 of every task; its test examples are labelled by
- * all heads.
+ * `compare predictions`: labels and probabilities by `adamerge predict` and by transformers (and sentence-transformers)
+ * from the same saved folder, whose heads a plain reader of safetensors reads (`predictions.py`). The model is a
+ * suite's, merged with 0.3 of every task; its test examples are labelled by all heads.
  */
 import { execFileSync } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";

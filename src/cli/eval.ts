@@ -1,4 +1,7 @@
-/** `adamerge eval`: accuracy of a merged model, of the base or of the experts, on a config's suite; or of a saved model (eval-model.ts). */
+/**
+ * `adamerge eval`: accuracy of a merged model, of the base or of the experts, on a config's suite; or of a saved model
+ * (eval-model.ts).
+ */
 import { stat } from "node:fs/promises";
 import path from "node:path";
 import { ConfigError } from "../errors.js";

@@ -1,4 +1,7 @@
-/** `adamerge predict`: labels and probabilities for images or texts, by a merged model with its heads. Results are printed as they come. */
+/**
+ * `adamerge predict`: labels and probabilities for images or texts, by a merged model with its heads. Results are
+ * printed as they come.
+ */
 
 import path from "node:path";
 import { ConfigError } from "../errors.js";

@@ -16,7 +16,9 @@ export function ignoreErrors(stream: Writable): void {
 export interface ResultStream {
   /** Aborted by the first refusal: what would be written after it is lost. */
   readonly refused: AbortSignal;
-  /** Waits while more is written than is taken; results that come one by one would fill memory where pipes do not block. */
+  /**
+   * Waits while more is written than is taken; results that come one by one would fill memory where pipes do not block.
+   */
   drained(): Promise<void>;
   /** The exit code of a command that ended with `code`, when all of its result has been handed over or refused. */
   exitCode(code: number, stderr: CliIo["stderr"]): Promise<number>;

@@ -1,6 +1,6 @@
 /**
- * A head as a file: `heads/<task>.safetensors` in the folder of a merged model, or what suite.yaml names as `head:`. One file is one task. Of C classes
- * and E features:
+ * A head as a file: `heads/<task>.safetensors` in the folder of a merged model, or what suite.yaml names as `head:`.
+ * One file is one task. Of C classes and E features:
  *
  *   weight         [C, E], or [C, H] behind a hidden layer
  *   bias           [C]                             zeros if absent
@@ -9,11 +9,12 @@
  *
  *   logits = logit_scale * (g weightT) + bias, g = features, or activation(features hidden.weightT + hidden.bias)
  *
- * `__metadata__` has texts, as the format wants: `format` "adamerge-head", `version` "1", `classes` (JSON: the C names in the order of the rows),
- * `features` (JSON: {"pooling": "mean", "normalized": true}, what of the encoder's output is read and whether it is brought to length 1), `max_length`
- * (tokens that texts are cut at, where that is less than what the model takes), `hidden_activation` ("tanh" or "relu").
- * A file without them, or a state dict of PyTorch, is read too: what it does not say the suite or the model's folder says. Other tensors and keys are
- * passed over; whatever changes the logits is a new version.
+ * `__metadata__` has texts, as the format wants: `format` "adamerge-head", `version` "1", `classes` (JSON: the C names
+ * in the order of the rows), `features` (JSON: {"pooling": "mean", "normalized": true}, what of the encoder's output is
+ * read and whether it is brought to length 1), `max_length` (tokens that texts are cut at, where that is less than what
+ * the model takes), `hidden_activation` ("tanh" or "relu"). A file without them, or a state dict of PyTorch, is read
+ * too: what it does not say the suite or the model's folder says. Other tensors and keys are passed over; whatever
+ * changes the logits is a new version.
  */
 import { z } from "zod";
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
@@ -28,7 +29,9 @@ import type { Head, HiddenLayer } from "./heads.js";
 
 const FORMAT = "adamerge-head";
 const VERSION = "1";
-/** Values of the largest tensor: 20,000 classes of 8,192 features. A model's own weights, named by mistake, have more. */
+/**
+ * Values of the largest tensor: 20,000 classes of 8,192 features. A model's own weights, named by mistake, have more.
+ */
 const MAX_VALUES = 2 ** 28;
 const ADVICE = "Save the merged model again, or give another head";
 
@@ -47,7 +50,9 @@ export interface HeadFile extends HeadNotes {
   readonly rows: number;
   /** E */
   readonly featureSize: number;
-  /** Reads the numbers; `logitScale` is for a file without one. Throws CheckpointError for numbers that are not finite. */
+  /**
+   * Reads the numbers; `logitScale` is for a file without one. Throws CheckpointError for numbers that are not finite.
+   */
   read(task: string, logitScale?: number): Promise<Head>;
 }
 
@@ -117,7 +122,9 @@ function activationOf(name: string | undefined, path: string): HiddenLayer["acti
   );
 }
 
-/** Writes a head; the file appears whole or not at all. Throws CheckpointError, or UserError for a disk that refuses. */
+/**
+ * Writes a head; the file appears whole or not at all. Throws CheckpointError, or UserError for a disk that refuses.
+ */
 export async function writeHeadFile(path: string, head: Head, notes: HeadNotes): Promise<void> {
   const { classes, featureSize, hidden, weight, bias, logitScale } = head;
   const tensor = (name: string, data: Float32Array, ...shape: number[]): WritableTensor => ({

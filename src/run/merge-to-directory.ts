@@ -88,7 +88,10 @@ export function tensorCoefficients(record: CoefficientsRecord, inputs: Inputs, p
   return values;
 }
 
-/** Writes the merged tensors in float32, all else of the base as it is there, the heads of the merged tasks, and a model card. */
+/**
+ * Writes the merged tensors in float32, all else of the base as it is there, the heads of the merged tasks, and a model
+ * card.
+ */
 export async function writeMergedModel(
   directory: string,
   inputs: Inputs,

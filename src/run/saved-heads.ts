@@ -1,4 +1,7 @@
-/** The heads in the folder of a merged model: `heads/<task>.safetensors` (model/head-file.ts), written with the model and listed when it is opened. */
+/**
+ * The heads in the folder of a merged model: `heads/<task>.safetensors` (model/head-file.ts), written with the model
+ * and listed when it is opened.
+ */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { CheckpointError } from "../errors.js";
@@ -24,7 +27,10 @@ export async function saveHeads(
     });
 }
 
-/** The head files of a model's folder by task, in the order of their names; none where it has no such folder. Throws CheckpointError for a file that is no head. */
+/**
+ * The head files of a model's folder by task, in the order of their names; none where it has no such folder. Throws
+ * CheckpointError for a file that is no head.
+ */
 export async function findHeads(
   folder: string,
   wanted: (task: string) => boolean = () => true,

@@ -1,4 +1,7 @@
-/** Head files that are damaged, of a later version, or something else: each refused with one sentence that says what is wrong. */
+/**
+ * Head files that are damaged, of a later version, or something else: each refused with one sentence that says what is
+ * wrong.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,7 @@
-/** Head files: what is written is read again to the bit, files of suites are read by the same reader, and what does not fit is refused by name. */
+/**
+ * Head files: what is written is read again to the bit, files of suites are read by the same reader, and what does not
+ * fit is refused by name.
+ */
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

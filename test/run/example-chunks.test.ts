@@ -1,4 +1,7 @@
-/** Examples in chunks: as many as are asked, in their order, pairs apart from single texts, and those that cannot be read apart from the others. */
+/**
+ * Examples in chunks: as many as are asked, in their order, pairs apart from single texts, and those that cannot be
+ * read apart from the others.
+ */
 import { expect, it } from "vitest";
 import type { Encoder } from "../../src/data/encoder.js";
 import type { GivenExample } from "../../src/data/readers/given-examples.js";

@@ -1,4 +1,7 @@
-/** A saved model that classifies: predictions of its folder are those of the evaluation that it was merged by, for images and texts, whatever they lie in. */
+/**
+ * A saved model that classifies: predictions of its folder are those of the evaluation that it was merged by, for
+ * images and texts, whatever they lie in.
+ */
 import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parquetWriteBuffer } from "hyparquet-writer";

@@ -1,6 +1,6 @@
 /**
- * A suite of images as small as it can be: a tower of two layers with random weights that takes images of 16 x 16, two experts made of it by small
- * changes, heads with random rows, and PNGs of one colour each in class folders.
+ * A suite of images as small as it can be: a tower of two layers with random weights that takes images of 16 x 16, two
+ * experts made of it by small changes, heads with random rows, and PNGs of one colour each in class folders.
  */
 import { cp, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -31,7 +31,10 @@ async function writeImages(folder: string, task: string, classes: readonly strin
   }
 }
 
-/** Writes `base`, an expert for each task, heads, images, `suite.yaml`, `config.yaml` and `coefficients.json` into the folder. */
+/**
+ * Writes `base`, an expert for each task, heads, images, `suite.yaml`, `config.yaml` and `coefficients.json` into the
+ * folder.
+ */
 export async function writeImageSuite(folder: string, imagesOfClass = 12): Promise<void> {
   await mkdir(join(folder, "base"), { recursive: true });
   for (const name of ["model.safetensors", "config.json", "preprocessor_config.json"])

@@ -1,7 +1,7 @@
 /**
- * Examples that somebody names, one after the other and never all at once: files, folders of them, rows of tables, lines of text files. There are no
- * splits, classes or labels here, as data sets have them (dataset.ts). What cannot be read is an example too, one that throws when it is asked for, so
- * that the others are not lost.
+ * Examples that somebody names, one after the other and never all at once: files, folders of them, rows of tables,
+ * lines of text files. There are no splits, classes or labels here, as data sets have them (dataset.ts). What cannot be
+ * read is an example too, one that throws when it is asked for, so that the others are not lost.
  */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -39,7 +39,10 @@ export interface GivenOptions extends GivenColumns {
   readonly notice: (text: string) => void;
 }
 
-/** The examples of all paths, in their order; those of a folder in the order of their names, with those of the folders in it. */
+/**
+ * The examples of all paths, in their order; those of a folder in the order of their names, with those of the folders
+ * in it.
+ */
 export async function* givenExamples(
   paths: readonly GivenPath[],
   kind: ExampleKind,

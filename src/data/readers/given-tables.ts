@@ -1,4 +1,7 @@
-/** Examples in the rows of one table that somebody names: CSV, TSV, JSON lines or parquet, a row or a row group at a time. */
+/**
+ * Examples in the rows of one table that somebody names: CSV, TSV, JSON lines or parquet, a row or a row group at a
+ * time.
+ */
 import { dirname, resolve } from "node:path";
 import { DataError } from "../../errors.js";
 import type { ExampleKind } from "../kind.js";
@@ -30,7 +33,10 @@ const FLAGS = [
 
 const inFlags = (text: string): string => FLAGS.reduce((said, [key, flag]) => said.replaceAll(key, flag), text);
 
-/** Texts in its rows, or the paths of files relative to the table. Throws DataError for a table without such a column, and for one that breaks off. */
+/**
+ * Texts in its rows, or the paths of files relative to the table. Throws DataError for a table without such a column,
+ * and for one that breaks off.
+ */
 export async function* examplesInTable(
   { shown, path }: GivenPath,
   kind: ExampleKind,
@@ -71,7 +77,10 @@ export async function* examplesInTable(
   }
 }
 
-/** Examples in its column, a row group at a time. Throws DataError for a file without such a column, and for one that is damaged. */
+/**
+ * Examples in its column, a row group at a time. Throws DataError for a file without such a column, and for one that is
+ * damaged.
+ */
 export async function* examplesInParquet(
   { shown, path }: GivenPath,
   kind: ExampleKind,

@@ -128,7 +128,10 @@ async function openParquet(request: ReadRequest): Promise<Dataset> {
   return { ...found, ...read };
 }
 
-/** The column of the examples, and of their other halves where they are pairs. Throws DataError where it is not clear which is meant. */
+/**
+ * The column of the examples, and of their other halves where they are pairs. Throws DataError where it is not clear
+ * which is meant.
+ */
 export function chooseColumns(
   shard: Shard,
   kind: ExampleKind,

@@ -44,7 +44,10 @@ export interface EvaluateModelOptions {
   readonly threads?: number | undefined;
 }
 
-/** The heads that there are examples for. Throws CheckpointError as `openSavedClassifier`, ConfigError for tasks without a head, and DataError for examples that do not fit. */
+/**
+ * The heads that there are examples for. Throws CheckpointError as `openSavedClassifier`, ConfigError for tasks without
+ * a head, and DataError for examples that do not fit.
+ */
 export async function evaluateModel(
   folder: string,
   given: LabelledInputs,
@@ -135,7 +138,8 @@ async function openOfSuite(
   for (const task of suite.tasks) {
     const names = classes.get(task.name);
     if (names === undefined) continue;
-    // Labels that are meant by number are numbers of the suite's classes. A head that names none has them in the suite's order.
+    // Labels that are meant by number are numbers of the suite's classes. A head that names none has them in the
+    // suite's order.
     const isUnnamed = names.every((name, row) => name === String(row));
     const isSame = names.every((name, row) => isUnnamed || name === task.classes[row]);
     if (names.length !== task.classes.length || !isSame)

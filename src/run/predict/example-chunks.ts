@@ -1,6 +1,7 @@
 /**
- * Examples that come one by one, as chunks that a model is given: encoded together, those that cannot be read told apart from the others. Memory holds two
- * chunks at most: the one that is computed with and the next, which is encoded meanwhile.
+ * Examples that come one by one, as chunks that a model is given: encoded together, those that cannot be read told
+ * apart from the others. Memory holds two chunks at most: the one that is computed with and the next, which is encoded
+ * meanwhile.
  */
 import type { Encoder } from "../../data/encoder.js";
 import type { ExampleStore } from "../../data/examples.js";

@@ -1,7 +1,7 @@
 /**
- * Labels and probabilities for examples that have none, by a saved model with its heads: the compiled forward of an evaluation, on chunks of what is given.
- * A generator of rows, one for each example and in the order of the examples: whoever consumes it prints, counts or stores them. B examples of a batch,
- * A classes of all heads together.
+ * Labels and probabilities for examples that have none, by a saved model with its heads: the compiled forward of an
+ * evaluation, on chunks of what is given. A generator of rows, one for each example and in the order of the examples:
+ * whoever consumes it prints, counts or stores them. B examples of a batch, A classes of all heads together.
  */
 import { resolve } from "node:path";
 import { exampleBatches } from "../../data/batches.js";
@@ -19,7 +19,9 @@ import { openSavedClassifier, type SavedClassifier } from "./saved-classifier.js
 
 /** Examples per forward: enough for the cores, little memory for the largest model, and the first results soon. */
 const BATCH = 32;
-/** Texts are sorted by their lengths within a chunk; in small chunks most batches would be filled up with repetitions. */
+/**
+ * Texts are sorted by their lengths within a chunk; in small chunks most batches would be filled up with repetitions.
+ */
 const MOST_TEXTS = 512;
 
 export interface LabelProbability {
@@ -78,12 +80,18 @@ export interface Predictor {
   readonly kind: KindName;
   /** Class names of each head, by task. */
   readonly classes: ReadonlyMap<string, readonly string[]>;
-  /** Throws NumericError for logits that are no numbers, and the signal's reason when that is aborted. Not two at a time. */
+  /**
+   * Throws NumericError for logits that are no numbers, and the signal's reason when that is aborted. Not two at a
+   * time.
+   */
   predict(given: GivenInputs, options?: PredictOptions): AsyncGenerator<PredictionRow>;
   close(): Promise<void>;
 }
 
-/** Opens the model in `folder`. Throws CheckpointError and ConfigError as `openSavedClassifier`, and ConfigError for a device that is not there. */
+/**
+ * Opens the model in `folder`. Throws CheckpointError and ConfigError as `openSavedClassifier`, and ConfigError for a
+ * device that is not there.
+ */
 export async function openPredictor(folder: string, options: OpenPredictorOptions = {}): Promise<Predictor> {
   const { tasks, engine: name = "onnx", device = "auto", threads = 0, signal, notice = () => {} } = options;
   const saved = await openSavedClassifier(folder, { tasks, notice });
@@ -128,7 +136,10 @@ export async function openPredictor(folder: string, options: OpenPredictorOption
   };
 }
 
-/** Opens the model, predicts for all that is given, and closes it, also when the consumer wants no more. Throws as `openPredictor` and its `predict`. */
+/**
+ * Opens the model, predicts for all that is given, and closes it, also when the consumer wants no more. Throws as
+ * `openPredictor` and its `predict`.
+ */
 export async function* predict(
   folder: string,
   given: GivenInputs,

@@ -1,6 +1,7 @@
 /**
- * A saved model that can classify: the folder of a merged model with its heads, opened as the model that it was evaluated as. A model that transformers
- * saved with a classifier is one too, with a single head. Only headers are read before it is known that all fits.
+ * A saved model that can classify: the folder of a merged model with its heads, opened as the model that it was
+ * evaluated as. A model that transformers saved with a classifier is one too, with a single head. Only headers are read
+ * before it is known that all fits.
  */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -38,8 +39,9 @@ export interface SavedClassifier {
 const OWN_HEAD = "classifier";
 
 /**
- * Opens the model in `place`: its own folder, or that of a run whose `model/` it is. `tasks`: the heads that are wanted, all of them if absent. Throws
- * CheckpointError for a folder that is none, without heads, or whose heads do not fit it, and ConfigError for a task that it has not.
+ * Opens the model in `place`: its own folder, or that of a run whose `model/` it is. `tasks`: the heads that are
+ * wanted, all of them if absent. Throws CheckpointError for a folder that is none, without heads, or whose heads do not
+ * fit it, and ConfigError for a task that it has not.
  */
 export async function openSavedClassifier(
   place: string,
