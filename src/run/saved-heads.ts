@@ -5,7 +5,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { CheckpointError } from "../errors.js";
-import { type HeadFile, openHeadFile, writeHeadFile } from "../model/head-file.js";
+import { writeHeadFile } from "../model/head-file.js";
 import { systemCode } from "../runtime/system-error.js";
 import type { Inputs } from "./inputs.js";
 
@@ -27,24 +27,14 @@ export async function saveHeads(
     });
 }
 
-/**
- * The head files of a model's folder by task, in the order of their names; none where it has no such folder. Throws
- * CheckpointError for a file that is no head.
- */
-export async function findHeads(
-  folder: string,
-  wanted: (task: string) => boolean = () => true,
-): Promise<Map<string, HeadFile>> {
-  const names = await readdir(join(folder, HEADS_FOLDER)).catch((error: unknown) => {
+/** The head files of a model's folder by task, in the order of their names; none where it has no such folder. */
+export async function listHeads(folder: string): Promise<Map<string, string>> {
+  const place = join(folder, HEADS_FOLDER);
+  const names = await readdir(place).catch((error: unknown) => {
     const code = systemCode(error);
     if (code === "ENOENT" || code === "ENOTDIR") return [];
-    throw new CheckpointError(`${join(folder, HEADS_FOLDER)}: expected a readable folder of heads (${String(error)})`);
+    throw new CheckpointError(`${place}: expected a readable folder of heads (${String(error)})`);
   });
-  const heads = new Map<string, HeadFile>();
-  for (const name of names.toSorted()) {
-    if (!name.endsWith(ENDING) || name.startsWith(".")) continue;
-    const task = name.slice(0, -ENDING.length);
-    if (wanted(task)) heads.set(task, await openHeadFile(join(folder, HEADS_FOLDER, name)));
-  }
-  return heads;
+  const own = names.filter((name) => name.endsWith(ENDING) && !name.startsWith("."));
+  return new Map(own.toSorted().map((name) => [name.slice(0, -ENDING.length), join(place, name)]));
 }

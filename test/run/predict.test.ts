@@ -279,6 +279,16 @@ describe("refused before anything is computed", () => {
     await expect(openPredictor(folder, ENGINE)).rejects.toThrow(message);
   });
 
+  it("a damaged head, and not where another is asked", async () => {
+    const folder = join(await temporaryFolder(), "merged");
+    await cp(join(images, "merged"), folder, { recursive: true });
+    await writeFile(join(folder, "heads", "pair.safetensors"), "no head");
+    await expect(openPredictor(folder, ENGINE)).rejects.toThrow(/pair\.safetensors: not a valid safetensors file/);
+    const predictor = await openPredictor(folder, { ...ENGINE, tasks: ["colours"] });
+    expect([...predictor.classes.keys()]).toEqual(["colours"]);
+    await predictor.close();
+  });
+
   it("a task that there is not, texts for a model of images, and a suite of other tasks", async () => {
     const folder = join(images, "merged");
     await expect(openPredictor(folder, { ...ENGINE, tasks: ["pairs"] })).rejects.toThrow(

@@ -8,8 +8,9 @@ import { openCheckpoint, type StoredCheckpoint } from "../../src/checkpoint/chec
 import { type WritableTensor, writeSafetensors } from "../../src/checkpoint/safetensors-writer.js";
 import { readStoredBytes } from "../../src/checkpoint/stored-tensor.js";
 import { loadRunConfig } from "../../src/config/load.js";
+import { openHeadFile } from "../../src/model/head-file.js";
 import { mergeToDirectory } from "../../src/run/merge-to-directory.js";
-import { findHeads } from "../../src/run/saved-heads.js";
+import { listHeads } from "../../src/run/saved-heads.js";
 import { ROOT } from "../support/cli.js";
 import { randomArray } from "../support/random.js";
 
@@ -241,14 +242,14 @@ it("experts without the projection count as having the base's", async () => {
 describe("the heads of its tasks", () => {
   it("lie in heads/ with all that a prediction needs, and are heads of a suite again", async () => {
     const { output } = await merge();
-    const heads = await findHeads(output);
+    const heads = await listHeads(output);
     expect([...heads.keys()]).toEqual(["a", "b"]);
-    const head = heads.get("a");
+    const head = await openHeadFile(heads.get("a") ?? "");
     expect(head).toMatchObject({
       ...{ rows: 2, featureSize: 16, classes: ["zero", "one"], maxLength: undefined },
       features: { pooling: "projection", normalized: true },
     });
-    expect(await head?.read("a")).toEqual({
+    expect(await head.read("a")).toEqual({
       ...{ task: "a", classes: 2, featureSize: 16, logitScale: 10 },
       ...{ weight: randomArray(32, 1), bias: new Float32Array(2) },
     });

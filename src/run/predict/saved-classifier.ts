@@ -14,12 +14,12 @@ import { CheckpointError, ConfigError } from "../../errors.js";
 import { findClassifier, readClassifier } from "../../model/classifiers.js";
 import { familyOf } from "../../model/families.js";
 import type { FeatureChoice, Model, ModelFamily } from "../../model/family.js";
-import type { HeadFile } from "../../model/head-file.js";
+import { type HeadFile, openHeadFile } from "../../model/head-file.js";
 import { type Head, isSameFeatures, shownFeatures } from "../../model/heads.js";
 import { openBase } from "../../model/open-models.js";
 import { quote } from "../../runtime/printable.js";
 import { modelWeights } from "../model-weights.js";
-import { findHeads, HEADS_FOLDER } from "../saved-heads.js";
+import { HEADS_FOLDER, listHeads } from "../saved-heads.js";
 
 export interface SavedClassifier {
   /** The model's folder. */
@@ -52,14 +52,19 @@ export async function openSavedClassifier(
   if (base.config === undefined)
     throw new CheckpointError(`${join(folder, "config.json")}: expected the config.json of a model, found none`);
   const family = familyOf(base.config, folder);
-  const all = await findHeads(folder);
-  const own = all.size === 0 ? findClassifier(base, family) : undefined;
-  if (all.size === 0 && own === undefined)
+  const paths = await listHeads(folder);
+  const own = paths.size === 0 ? findClassifier(base, family) : undefined;
+  if (paths.size === 0 && own === undefined)
     throw new CheckpointError(
       `${folder}: expected heads (${HEADS_FOLDER}/<task>.safetensors) or a model that was saved with its classifier, found neither; save the merged model again, or put the file of a head there`,
     );
-  const chosen = chooseHeads(all.size > 0 ? [...all.keys()] : [OWN_HEAD], tasks, folder);
-  const files = chosen.flatMap((task) => all.get(task) ?? []);
+  const chosen = chooseHeads(paths.size > 0 ? [...paths.keys()] : [OWN_HEAD], tasks, folder);
+  const opened = new Map<string, HeadFile>();
+  for (const task of chosen) {
+    const path = paths.get(task);
+    if (path !== undefined) opened.set(task, await openHeadFile(path));
+  }
+  const files = [...opened.values()];
   const features = own?.layout.features ?? commonFeatures(files, family);
   const { model, encoder } = await family.open({ config: base.config, folder }, features);
   requireFit(files, model, features);
@@ -71,12 +76,12 @@ export async function openSavedClassifier(
     );
   const heads = await Promise.all(
     chosen.map((task) => {
-      const file = all.get(task);
+      const file = opened.get(task);
       if (file !== undefined) return file.read(task);
       return readClassifier(folder, family, { task, classes: own?.classes ?? 0, featureSize: model.featureSize });
     }),
   );
-  const namesOf = (task: string) => (own === undefined ? all.get(task)?.classes : own.names);
+  const namesOf = (task: string) => (own === undefined ? opened.get(task)?.classes : own.names);
   for (const { task } of heads)
     if (namesOf(task) === undefined) notice(`the head ${task} names no classes: labels are the numbers of its rows`);
   return {
