@@ -45,7 +45,8 @@ export type {
   NamedShape,
   Pooling,
 } from "./model/family.js";
-export { type Head, loadHead } from "./model/heads.js";
+export { type HeadFile, type HeadNotes, openHeadFile, writeHeadFile } from "./model/head-file.js";
+export { type Head, loadHead, type WantedHead } from "./model/heads.js";
 export { type ModelWeights, plainWeights } from "./model/model-weights.js";
 export { embedPatches, forEachImage, IMAGES, type Normalization, patchGrid } from "./model/patches.js";
 export { transformerValues } from "./model/step-values.js";
@@ -78,4 +79,15 @@ export { type FineTuneOptions, fineTuneProgram } from "./optimize/fine-tune-prog
 export { learningRateAt } from "./optimize/schedule.js";
 export { type StepProgramOptions, stepProgram, stepSources } from "./optimize/step-program.js";
 export { initTrainState, type TrainOptions, type TrainState, train } from "./optimize/train.js";
+export {
+  type GivenInputs,
+  type LabelProbability,
+  type OpenPredictorOptions,
+  openPredictor,
+  type PredictionRow,
+  type PredictOptions,
+  type Predictor,
+  predict,
+  type TaskPrediction,
+} from "./run/predict/predict.js";
 export { createRng, permutation, type Rng } from "./runtime/rng.js";

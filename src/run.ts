@@ -31,6 +31,8 @@ export { initSuite } from "./run/init/init-suite.js";
 export { mergeToDirectory } from "./run/merge-to-directory.js";
 export { stoppedRun } from "./run/open-folder.js";
 export { planFit } from "./run/plan-fit.js";
+export { evaluateModel } from "./run/predict/evaluate-model.js";
+export { openPredictor, predict } from "./run/predict/predict.js";
 export { syncRuns } from "./run/tracking.js";
 
 /** Baselines and three fits on the suite that ships; see run/quickstart.ts. */

@@ -5,6 +5,7 @@ import { clipCommand } from "./clip.js";
 import { fineTuneCommand } from "./fine-tune.js";
 import { fusionbenchCommand } from "./fusionbench.js";
 import { imageEncoderCommand } from "./image-encoder.js";
+import { predictionsCommand } from "./predictions.js";
 import { preprocessingCommand } from "./preprocessing.js";
 import { savedModelsCommand } from "./saved-models.js";
 import { textEncoderCommand } from "./text-encoder.js";
@@ -22,6 +23,7 @@ await yargs(process.argv.slice(2))
   .command(fineTuneCommand)
   .command(fusionbenchCommand)
   .command(imageEncoderCommand)
+  .command(predictionsCommand)
   .command(preprocessingCommand)
   .command(savedModelsCommand)
   .command(textEncoderCommand)

@@ -22,6 +22,8 @@ export interface SaveCheckpointOptions {
   readonly companions?: readonly Companion[];
   /** Written as README.md (the model card), if given. */
   readonly readme?: string;
+  /** Writes what else belongs to the model into its folder; no files called as those here. */
+  readonly beside?: (folder: string) => Promise<void>;
   readonly specs: readonly WriteSpec[];
   /** Values of one tensor, asked for one at a time; float32 for F32, F16 and BF16, or bytes of its dtype. */
   readonly data: (name: string) => Promise<WriteData> | WriteData;
@@ -45,6 +47,7 @@ export async function saveCheckpoint(directory: string, options: SaveCheckpointO
     }
     await copyCompanions(options.companions ?? [], folder);
     if (options.readme !== undefined) await writeFile(join(folder, "README.md"), options.readme);
+    await options.beside?.(folder);
     await writeModel(folder, options);
   };
   await withAtomicDirectory(directory, fill, { replace: replacing(options.replace), manifest: true });

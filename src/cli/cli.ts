@@ -19,6 +19,7 @@ import { inspectVerb } from "./inspect.js";
 import type { CliIo } from "./io.js";
 import { mergeVerb } from "./merge.js";
 import { methodsVerb } from "./methods.js";
+import { predictVerb } from "./predict.js";
 import { pullVerb } from "./pull.js";
 import { quickstartVerb } from "./quickstart.js";
 import { reportVerb } from "./report.js";
@@ -36,6 +37,7 @@ const verbs: readonly Verb[] = [
   fitVerb,
   evalVerb,
   mergeVerb,
+  predictVerb,
   inspectVerb,
   coefficientsVerb,
   methodsVerb,

@@ -1,23 +1,49 @@
-/** `adamerge eval`: accuracy of a merged model, of the base or of the experts, on a config's suite. */
+/**
+ * `adamerge eval`: accuracy of a merged model, of the base or of the experts, on a config's suite; or of a saved model
+ * (eval-model.ts).
+ */
+import { stat } from "node:fs/promises";
 import path from "node:path";
 import { ConfigError } from "../errors.js";
-import { textTable } from "../report/table.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { requireFilePlace } from "../runtime/output-place.js";
 import { coefficientsPath } from "./coefficients-path.js";
+import { evaluateSaved, printRow, refuseModelFlags } from "./eval-model.js";
 import { EXIT_OK } from "./exit-codes.js";
-import { cacheDirectory, type EvaluationTarget, loadCliConfig, printJson, workOptions } from "./io.js";
-import { configPositional, defineVerb, jsonOption, overridesPositional, quietOption } from "./verb.js";
+import { cacheDirectory, type EvaluationTarget, loadCliConfig, workOptions } from "./io.js";
+import {
+  configPositional,
+  defineVerb,
+  deviceOption,
+  jsonOption,
+  overridesPositional,
+  quietOption,
+  threadsOption,
+} from "./verb.js";
 
 export const evalVerb = defineVerb({
   name: "eval",
   usage: "<config> [overrides..]",
-  describe: "Measure accuracy: of learned coefficients, or of a method without learning",
-  positionals: { config: configPositional, overrides: overridesPositional },
+  describe: "Measure accuracy: of learned coefficients, of a method without learning, or of a saved model",
+  positionals: {
+    config: { ...configPositional, describe: "Config file (YAML), or the folder of a saved model" },
+    overrides: overridesPositional,
+  },
   options: {
     coefficients: { describe: "coefficients.json, or the run folder it is in", type: "string", requiresArg: true },
     method: { describe: "Method without learning; `adamerge methods` lists them", type: "string", requiresArg: true },
     set: { describe: "Settings of the method: key=value,key=value", type: "string", requiresArg: true },
+    data: {
+      describe: "Of a saved model: TASK=FOLDER of labelled images or texts, for the head of that task; may be repeated",
+      type: "string",
+      array: true,
+      requiresArg: true,
+    },
+    suite: { describe: "Of a saved model: a suite, for all its tasks", type: "string", requiresArg: true },
+    split: { describe: "With --data or --suite: the split that is judged; test", type: "string", requiresArg: true },
+    // Without defaults: a config has its own (device=, threads=).
+    device: { ...deviceOption, default: undefined, describe: "Of a saved model: where it is computed; auto" },
+    threads: { ...threadsOption, default: undefined, describe: "Of a saved model: CPU threads; all cores" },
     predictions: {
       describe: "Write the predicted class of every example to this JSON file, a new one",
       type: "string",
@@ -30,9 +56,16 @@ export const evalVerb = defineVerb({
   examples: [
     ["eval mini8 --coefficients runs/mini8/default", "Evaluate what a run learned"],
     ["eval mini8 --method ties --set density=0.1,scale=0.4", "Evaluate a baseline"],
+    ["eval merged --data pets=photos/pets --data cars=photos/cars", "Evaluate a saved model on your own images"],
   ],
   async run(args, io) {
     const { config: file, overrides, coefficients, method, set, predictions: predictionsFile, quiet, json } = args;
+    const folder = path.resolve(io.cwd, file);
+    if ((await stat(folder).catch(() => undefined))?.isDirectory() === true) {
+      refuseWith(file, { coefficients, method, set, setting: overrides[0] });
+      return evaluateSaved(folder, args, io);
+    }
+    refuseModelFlags(file, args);
     const target = await evaluationTarget(coefficients, method, set, io.cwd);
     const { config, path: configPath } = await loadCliConfig(file, overrides, io);
     if (predictionsFile !== undefined) {
@@ -52,12 +85,19 @@ export const evalVerb = defineVerb({
     const { row, predictions } = await library.evaluateMethod(config, target, workOptions(io, { quiet }));
     if (predictionsFile !== undefined)
       await writeFileAtomic(path.resolve(io.cwd, predictionsFile), `${JSON.stringify(predictions)}\n`);
-    if (json) printJson(io, row);
-    else if (quiet) io.stdout.write(`${row.average.toFixed(2)}\n`);
-    else io.stdout.write(`${textTable([row])}\n`);
+    printRow(row, { json, quiet }, io);
     return EXIT_OK;
   },
 });
+
+/** Throws ConfigError where a saved model's folder is given with what belongs to a config. */
+function refuseWith(folder: string, given: Readonly<Record<string, string | undefined>>): void {
+  const [found] = Object.entries(given).flatMap(([flag, value]) => (value === undefined ? [] : [flag]));
+  if (found === undefined) return;
+  throw new ConfigError(
+    `${folder} is a folder, so a saved model: expected --data TASK=FOLDER or --suite SUITE with it, found ${found === "setting" ? given.setting : `--${found}`}; for a method or coefficients give a config file`,
+  );
+}
 
 async function evaluationTarget(
   coefficients: string | undefined,

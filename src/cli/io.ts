@@ -13,6 +13,8 @@ import type { DoctorReport, ResultRow } from "../report/summary.js";
 import type { InitFindings, InitOptions, InitRequest } from "../run/init/init-suite.js";
 import type { MergeModelsOptions, MergeResult } from "../run/merge-models/merge-models.js";
 import type { FitPlan } from "../run/plan-fit.js";
+import type { EvaluateModelOptions, LabelledInputs } from "../run/predict/evaluate-model.js";
+import type { OpenPredictorOptions, Predictor } from "../run/predict/predict.js";
 import type { QuickstartResult } from "../run/quickstart.js";
 import type { Tracking } from "../run/tracking.js";
 import { splitAddress } from "../runtime/credentials.js";
@@ -63,6 +65,12 @@ export interface Library {
     target: EvaluationTarget,
     options: WorkOptions,
   ): Promise<{ row: ResultRow; predictions: object }>;
+  evaluateModel(
+    folder: string,
+    given: LabelledInputs,
+    options: WorkOptions & Pick<EvaluateModelOptions, "device" | "threads">,
+  ): Promise<{ row: ResultRow; predictions: object }>;
+  openPredictor(folder: string, options: OpenPredictorOptions): Promise<Predictor>;
   mergeToDirectory(
     config: RunConfig,
     coefficientsPath: string,
@@ -107,6 +115,10 @@ export interface CliIo {
   readonly packageRoot: string;
   /** Aborted by the first Ctrl-C. */
   readonly signal: AbortSignal;
+  /** Aborted when stdout refuses what is written: work whose results come one by one need not go on. */
+  readonly refused?: AbortSignal;
+  /** Resolves when stdout takes more. */
+  readonly drained?: () => Promise<void>;
   readonly library: () => Promise<Library>;
   readonly merging: () => Promise<Merging>;
 }

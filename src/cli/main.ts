@@ -33,6 +33,8 @@ const io: CliIo = {
   homeDir: homeDirectory(process.env),
   packageRoot: fileURLToPath(new URL("../..", import.meta.url)),
   signal: abort.signal,
+  refused: results.refused,
+  drained: results.drained,
   library: () => import("../run.js"),
   merging: () => import("../run/merge-models/merge-models.js"),
 };

@@ -84,8 +84,28 @@ export const jobsOption = (what: string) =>
 
 /** Throws ConfigError unless it is a whole number from 1. */
 export function requireJobs(jobs: number): void {
-  if (!Number.isInteger(jobs) || jobs < 1)
-    throw new ConfigError(`--jobs: expected a whole number from 1, found ${jobs}`);
+  requireWhole("jobs", jobs, 1);
+}
+
+/** Of verbs that have no config which says it. */
+export const deviceOption = {
+  describe: "Where it is computed; auto: the fastest found",
+  choices: ["auto", "cpu", "webgpu", "cuda"],
+  default: "auto",
+  requiresArg: true,
+} as const satisfies Options;
+
+export const threadsOption = {
+  describe: "CPU threads; 0: all cores",
+  type: "number",
+  default: 0,
+  requiresArg: true,
+} as const satisfies Options;
+
+/** Throws ConfigError unless it is a whole number from `least`. */
+export function requireWhole(flag: string, value: number, least: number): void {
+  if (!Number.isInteger(value) || value < least)
+    throw new ConfigError(`--${flag}: expected a whole number from ${least}, found ${value}`);
 }
 
 export const quietOption = {

@@ -7,9 +7,15 @@ import type { TowerLayout } from "../checkpoint/layout/tensor-layout.js";
 import { nearest } from "../config/nearest.js";
 import type { Encoder } from "../data/encoder.js";
 import { ConfigError, UserError } from "../errors.js";
-import type { ClassifierLayout, Model, ModelFamily, ModelTensor, Pooling } from "./family.js";
+import {
+  type ClassifierLayout,
+  type FeatureChoice,
+  type Model,
+  type ModelFamily,
+  type ModelTensor,
+  POOLINGS,
+} from "./family.js";
 
-const POOLINGS = ["cls", "mean", "cls_mean", "pooler", "projection"] as const satisfies readonly Pooling[];
 const KINDS = ["image", "text"] as const satisfies readonly ModelFamily["kind"][];
 const PARTS = ["embeddings", "block", "output"] as const satisfies readonly ModelTensor["part"][];
 /** Shown at once; one mistake often makes many. */
@@ -27,9 +33,13 @@ const layout = z.custom<TowerLayout>(
   "expected a TowerLayout (title, ...commonNames, tower: { prefix, parts, sign, beside, rest })",
 );
 const linearNames = { weight: text, bias: text };
+const featureChoice = z.strictObject({
+  pooling: z.enum(POOLINGS),
+  normalized: z.boolean(),
+} satisfies Record<keyof FeatureChoice, z.ZodType>);
 const classifier = z.strictObject({
   architecture: text,
-  features: z.strictObject({ pooling: z.enum(POOLINGS), normalized: z.boolean() }),
+  features: featureChoice,
   ...linearNames,
   hidden: z.strictObject({ ...linearNames, activation: z.enum(["tanh", "relu"]) }).optional(),
 } satisfies Record<keyof ClassifierLayout, z.ZodType>);
@@ -74,6 +84,7 @@ const modelShape = {
   features: callable,
   valuesPerExample: callable,
   facts: z.array(z.unknown()),
+  featureChoice: featureChoice.optional(),
 } satisfies Record<keyof Model, z.ZodType>;
 
 const encoderShape = { kind: z.enum(KINDS), open: callable } satisfies Record<keyof Encoder, z.ZodType>;

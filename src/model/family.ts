@@ -69,6 +69,8 @@ export interface Model {
   readonly valuesPerExample: (length?: number) => number;
   /** All that features depend on besides weights and examples, as JSON: part of the keys of what is kept. */
   readonly facts: readonly unknown[];
+  /** What of the encoder's output its features are: said in the files of heads, so that others compute the same. */
+  readonly featureChoice?: FeatureChoice;
 }
 
 /** The files of a model folder. */
@@ -82,7 +84,8 @@ export interface FamilyFiles {
  * What becomes one vector of the values that leave the last block: those of the first token, the mean over the tokens that are not padding (of an
  * image: over its patches), both one behind the other, what the model's own pooler or projection makes of the first token.
  */
-export type Pooling = "cls" | "mean" | "cls_mean" | "pooler" | "projection";
+export const POOLINGS = ["cls", "mean", "cls_mean", "pooler", "projection"] as const;
+export type Pooling = (typeof POOLINGS)[number];
 
 export interface FeatureChoice {
   readonly pooling: Pooling;

@@ -1,14 +1,13 @@
 /**
  * Frozen per-task classifiers over features: logits = scale * features headT + bias, with a dense layer in between where a fine-tuned model was
- * saved with one.
- * On disk: a safetensors file (or a state dict of PyTorch) with `weight` [C, E] (rows of length 1: text embeddings or class prototypes),
- * optional `bias` [C], and either `logit_scale` ([] or [1]) or the suite's scale. C classes, E features.
+ * saved with one. Their files are in head-file.ts. C classes, E features.
  */
-import { openCheckpoint } from "../checkpoint/checkpoint.js";
-import { requireFinite, tensorPlace } from "../checkpoint/task-vectors.js";
 import { linear } from "../engine/ops/linear.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { CheckpointError } from "../errors.js";
+import { quote } from "../runtime/printable.js";
+import type { FeatureChoice } from "./family.js";
+import { type HeadFile, openHeadFile } from "./head-file.js";
 
 /** A dense layer between features and classes, H wide: activation(features weightT + bias). */
 export interface HiddenLayer {
@@ -32,47 +31,51 @@ export interface Head {
   readonly bias: Float32Array;
 }
 
+/** What a head's file must be of. */
+export interface WantedHead {
+  readonly task: string;
+  readonly classes: number;
+  readonly featureSize: number;
+  /** For a file without one. */
+  readonly logitScale?: number | undefined;
+  /** In the order in which labels are numbered; what a file calls its rows otherwise is refused. */
+  readonly names?: readonly string[] | undefined;
+  /** What the model's features are; a file that says it is of others is refused. */
+  readonly features?: FeatureChoice | undefined;
+}
+
 /** Reads a head. Throws CheckpointError when tensors are missing, do not fit the tower or the class list, or are not finite. */
-export async function loadHead(
-  path: string,
-  options: { task: string; classes: number; featureSize: number; logitScale?: number | undefined },
-): Promise<Head> {
-  const file = await openCheckpoint(path);
-  const stored = file.tensors.get("weight");
-  if (stored === undefined)
+export async function loadHead(path: string, wanted: WantedHead): Promise<Head> {
+  const { task, classes, featureSize, logitScale } = wanted;
+  const file = await openHeadFile(path);
+  if (file.rows !== classes || file.featureSize !== featureSize)
     throw new CheckpointError(
-      `${path}: expected a tensor named weight [classes, features]; found ${[...file.tensors.keys()].join(", ") || "none"}`,
+      `${path}: weight: expected shape [${classes}, ${featureSize}] (classes of task ${task}, features of the tower), found [${file.rows}, ${file.featureSize}]`,
     );
-  const [classes, featureSize] = stored.shape;
-  if (stored.shape.length !== 2 || classes !== options.classes || featureSize !== options.featureSize) {
+  requireNotes(file, wanted);
+  return file.read(task, logitScale);
+}
+
+/** Rows in another order, or of other features, would be wrong without a word. */
+function requireNotes({ path, classes, features }: HeadFile, wanted: WantedHead): void {
+  const differs = classes?.findIndex((name, row) => wanted.names !== undefined && name !== wanted.names[row]) ?? -1;
+  if (differs >= 0)
     throw new CheckpointError(
-      `${path}: weight: expected shape [${options.classes}, ${options.featureSize}] (classes of task ${options.task}, features of the tower), found [${stored.shape.join(", ")}]`,
+      `${path}: expected the classes of task ${wanted.task} in their order, of which number ${differs} is ${quote(wanted.names?.[differs] ?? "")}, found ${quote(classes?.[differs] ?? "")}; name the task's \`classes\` as the head does`,
     );
-  }
-  const finite = async (name: string): Promise<Float32Array> => {
-    const values = await file.readFloat32(name);
-    requireFinite(values, tensorPlace(path, name));
-    return values;
-  };
-  const optional = async (name: string, length: number): Promise<Float32Array | undefined> => {
-    const tensor = file.tensors.get(name);
-    if (tensor === undefined) return undefined;
-    const values = await finite(name);
-    if (values.length !== length)
-      throw new CheckpointError(`${path}: ${name}: expected ${length} values, found ${values.length}`);
-    return values;
-  };
-  const logitScale = (await optional("logit_scale", 1))?.[0] ?? options.logitScale;
-  if (logitScale === undefined)
-    throw new CheckpointError(`${path}: expected a tensor logit_scale, or logit_scale in the suite's file`);
-  return {
-    task: options.task,
-    classes: options.classes,
-    featureSize: options.featureSize,
-    logitScale,
-    weight: await finite("weight"),
-    bias: (await optional("bias", options.classes)) ?? new Float32Array(options.classes),
-  };
+  if (features === undefined || wanted.features === undefined || isSameFeatures(features, wanted.features)) return;
+  throw new CheckpointError(
+    `${path}: expected a head for the model's features (${shownFeatures(wanted.features)}), found one for others (${shownFeatures(features)}); say \`features: {pooling: ${features.pooling}, normalize: ${features.normalized}}\` in suite.yaml, or give another head`,
+  );
+}
+
+export function isSameFeatures(a: FeatureChoice, b: FeatureChoice): boolean {
+  return a.pooling === b.pooling && a.normalized === b.normalized;
+}
+
+/** For messages. */
+export function shownFeatures({ pooling, normalized }: FeatureChoice): string {
+  return `${pooling}${normalized ? ", length 1" : ", of any length"}`;
 }
 
 /** Logits [B, C] of features [B, E]; weightCE and biasC are the head's tensors. */

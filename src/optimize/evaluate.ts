@@ -14,6 +14,7 @@ import type { Model } from "../model/family.js";
 import { applyHead, headSources, headSpecs } from "../model/head-program.js";
 import type { Head } from "../model/heads.js";
 import { compileByLength } from "./by-length.js";
+import { softmax } from "./softmax.js";
 import { givenWeights, weightSources, weightSpecs } from "./step-program.js";
 
 /** What predictions say by themselves, without the true classes. */
@@ -220,13 +221,6 @@ function columnsOf(heads: readonly Head[], task: string) {
     columns: heads.reduce((sum, { classes }) => sum + classes, 0),
     classes: head.classes,
   };
-}
-
-function softmax(logits: Float32Array): Float64Array {
-  const largest = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-  const weights = Float64Array.from(logits, (logit) => Math.exp(logit - largest));
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  return weights.map((weight) => weight / total);
 }
 
 function predictedClass(task: string, logitsC: Float32Array, { kind }: ExampleStore, index: number): number {

@@ -15,6 +15,7 @@ import { requireFolderPlace } from "../runtime/output-place.js";
 import { type CoefficientsRecord, readCoefficients } from "../track/coefficients-file.js";
 import { type InputOptions, type Inputs, loadInputs } from "./inputs.js";
 import { packageVersion } from "./records.js";
+import { saveHeads } from "./saved-heads.js";
 import { planSavedModel } from "./saved-model.js";
 import { coefficientsInputs, suiteInputs } from "./suite-place.js";
 
@@ -87,7 +88,10 @@ export function tensorCoefficients(record: CoefficientsRecord, inputs: Inputs, p
   return values;
 }
 
-/** Writes the merged tensors in float32, all else of the base as it is there, and a model card. */
+/**
+ * Writes the merged tensors in float32, all else of the base as it is there, the heads of the merged tasks, and a model
+ * card.
+ */
 export async function writeMergedModel(
   directory: string,
   inputs: Inputs,
@@ -107,6 +111,7 @@ export async function writeMergedModel(
     config: saved.config,
     companions: saved.companions,
     readme: cardOf(inputs, config, record, rows),
+    beside: (folder) => saveHeads(folder, inputs),
     replace,
     specs: [
       ...bundle.tensors.map(({ name, shape }) => ({ name: savedName(name), shape, dtype: "F32" })),
@@ -122,8 +127,8 @@ export async function writeMergedModel(
   });
 }
 
-/** Where heads are from, and what they were made of, labels above all; undefined: they are files. */
-function headText(tasks: readonly SuiteTask[], examples: string): string | undefined {
+/** Where heads are, what they are from, and what they were made of, labels above all. */
+function headText(tasks: readonly SuiteTask[], examples: string): string {
   const prototypes = tasks.flatMap(({ name, head }) => {
     const recipe = prototypesOf(head);
     return recipe === undefined ? [] : [`${name} (\`${recipe.split}\`, features of the ${recipe.model})`];
@@ -131,10 +136,11 @@ function headText(tasks: readonly SuiteTask[], examples: string): string | undef
   const classifiers = tasks.flatMap(({ name, head }) => (isClassifier(head) ? [name] : []));
   const zeroShot = tasks.flatMap(({ name, head }) => (zeroShotOf(head) === undefined ? [] : [name]));
   const sentences = [
+    "The heads of the tasks lie in `heads/` of the model's folder, a safetensors file each; `adamerge predict` labels with them.",
     ...(classifiers.length === 0
       ? []
       : [
-          `The heads of these tasks are the classifiers that their experts were saved with, which are not in this model: ${classifiers.join(", ")}.`,
+          `The heads of these tasks are the classifiers that their experts were saved with: ${classifiers.join(", ")}.`,
         ]),
     ...(prototypes.length === 0
       ? []
@@ -145,7 +151,7 @@ function headText(tasks: readonly SuiteTask[], examples: string): string | undef
       ? []
       : [`The heads of these tasks are text features of the classes' names: ${zeroShot.join(", ")}.`]),
   ];
-  return sentences.length === 0 ? undefined : sentences.join(" ");
+  return sentences.join(" ");
 }
 
 /** The model card of a merge of this suite. */

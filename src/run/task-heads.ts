@@ -55,7 +55,8 @@ export async function loadHeads(
       const recipe = prototypesOf(task.head);
       const shape = { task: task.name, classes: task.classes.length, featureSize };
       if (typeof task.head === "string") {
-        heads.set(task.name, await loadHead(task.head, { ...shape, logitScale }));
+        const wanted = { ...shape, logitScale, names: task.classes, features: model.featureChoice };
+        heads.set(task.name, await loadHead(task.head, wanted));
       } else if (isClassifier(task.head)) {
         heads.set(task.name, await readClassifier(task.expert, family, shape));
       } else if (recipe !== undefined) {

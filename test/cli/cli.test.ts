@@ -9,6 +9,7 @@ import { NumericError } from "../../src/errors.js";
 import { resultRow } from "../../src/report/summary.js";
 import type { InitFindings } from "../../src/run/init/init-suite.js";
 import type { FitPlan } from "../../src/run/plan-fit.js";
+import type { Predictor } from "../../src/run/predict/predict.js";
 import { coefficientsText } from "../../src/track/coefficients-file.js";
 
 const packageRoot = path.resolve(import.meta.dirname, "../..");
@@ -42,6 +43,18 @@ const findings: InitFindings = {
   plan,
   files: ["suite.yaml", "config.yaml"],
 };
+/** Whoever reads stdout leaves after so many letters. */
+const MOST_READ = 100_000;
+/** Of two examples the second cannot be read. */
+const predictor: Predictor = {
+  kind: "image",
+  classes: new Map([["pets", ["cat", "dog"]]]),
+  predict: async function* () {
+    yield { source: "a.png", predictions: [{ task: "pets", labels: [{ label: "cat", probability: 0.75 }] }] };
+    yield { source: "b,c.png", error: "expected an image" };
+  },
+  close: async () => {},
+};
 let cwd: string;
 
 beforeEach(async () => {
@@ -56,7 +69,12 @@ interface Call {
 }
 
 /** Runs a command line against a library that only notes its calls. */
-async function run(line: string, changes: Partial<Library> = {}, signal = new AbortController().signal) {
+async function run(
+  line: string,
+  changes: Partial<Library> = {},
+  signal = new AbortController().signal,
+  refused = new AbortController(),
+) {
   const calls: Call[] = [];
   let stdout = "";
   let stderr = "";
@@ -73,6 +91,8 @@ async function run(line: string, changes: Partial<Library> = {}, signal = new Ab
     syncRuns: note("syncRuns", [{ runId: "r", points: 3, files: 1 }]),
     stoppedRun: note("stoppedRun", { config: parseRunConfig({ suite: "/s" }), finished: undefined }),
     evaluateMethod: note("evaluateMethod", { row, predictions: { split: "test", methods: {} } }),
+    evaluateModel: note("evaluateModel", { row, predictions: { split: "test", methods: {} } }),
+    openPredictor: note("openPredictor", predictor),
     mergeToDirectory: note("mergeToDirectory", undefined),
     convertCoefficients: note("convertCoefficients", { tasks: ["a"], groups: ["all"] }),
     writeRunReport: note("writeRunReport", "/runs/c/default/report.html"),
@@ -87,13 +107,19 @@ async function run(line: string, changes: Partial<Library> = {}, signal = new Ab
   };
   const merging = { mergeModels: note("mergeModels", { reason: "finished" as const, writtenBytes: 1e9, seconds: 2 }) };
   const io: CliIo = {
-    stdout: { write: (text) => (stdout += text) },
+    stdout: {
+      write: (text) => {
+        stdout += text;
+        if (stdout.length > MOST_READ) refused.abort();
+      },
+    },
     stderr: { write: (text) => (stderr += text) },
     env: { ADAMERGE_CACHE: "/cache" },
     cwd,
     homeDir: "/home/x",
     packageRoot,
     signal,
+    refused: refused.signal,
     library: async () => library,
     merging: async () => merging,
   };
@@ -187,6 +213,66 @@ test("progress goes to stderr", async () => {
     stderr: "a word\nfinished after step 1, 1 s\n",
   });
   expect((await run("fit c.yaml --quiet", { fit })).stderr).toBe("");
+});
+
+test("predict prints each row in the form that is asked, and says with its code that some could not be read", async () => {
+  const table = await run("predict model a.png b,c.png --task pets --top 2");
+  expect(table.code).toBe(3);
+  expect(table.stdout).toBe(
+    "label        %  example\ncat     75.0 %  a.png\n-            -  b,c.png: expected an image\n",
+  );
+  expect(table.stderr).toBe("adamerge: 1 of 2 images could not be read; it is b,c.png: expected an image\n");
+  expect(table.calls[0]?.args).toMatchObject([
+    path.join(cwd, "model"),
+    { tasks: ["pets"], device: "auto", threads: 0 },
+  ]);
+  const csv = await run("predict model a.png --format csv");
+  expect(csv.stdout).toBe(
+    'source,task,rank,label,probability,error\na.png,pets,1,cat,0.75,\n"b,c.png",,,,,expected an image\n',
+  );
+  const lines = (await run("predict model a.png --format jsonl")).stdout.trimEnd().split("\n");
+  expect(lines.map((line) => JSON.parse(line))).toEqual([
+    { source: "a.png", predictions: [{ task: "pets", labels: [{ label: "cat", probability: 0.75 }] }] },
+    { source: "b,c.png", error: "expected an image" },
+  ]);
+});
+
+test("predict ends when nobody reads what it prints, or is interrupted", async () => {
+  let isClosed = false;
+  const endless = (signal: AbortSignal | undefined): Predictor => ({
+    ...predictor,
+    predict: async function* () {
+      for (;;) {
+        signal?.throwIfAborted();
+        yield { source: "a.png", predictions: [{ task: "pets", labels: [{ label: "cat", probability: 1 }] }] };
+      }
+    },
+    close: async () => {
+      isClosed = true;
+    },
+  });
+  const openPredictor: Library["openPredictor"] = async (_, { signal }) => endless(signal);
+  const { code, stderr } = await run("predict model a.png", { openPredictor });
+  // main.ts knows why, and with which code the process ends.
+  expect([code, stderr, isClosed]).toEqual([0, "", true]);
+  const interrupted = await run("predict model a.png", { openPredictor }, AbortSignal.abort());
+  expect([interrupted.code, interrupted.stdout]).toEqual([130, ""]);
+});
+
+test("eval of a folder takes it for a saved model", async () => {
+  await mkdir(path.join(cwd, "merged"));
+  const own = await run("eval merged --data pets=photos/pets --data cars=c.csv --split val");
+  expect([own.code, own.stdout.split("\n")[0]]).toEqual([0, "method          a      b  average"]);
+  const data = new Map([
+    ["pets", path.join(cwd, "photos", "pets")],
+    ["cars", path.join(cwd, "c.csv")],
+  ]);
+  expect(own.calls[0]).toMatchObject({
+    name: "evaluateModel",
+    args: [path.join(cwd, "merged"), { data, split: "val" }, {}],
+  });
+  const suite = await run("eval merged --suite s --quiet");
+  expect([suite.stdout, suite.calls[0]?.args[1]]).toEqual(["60.00\n", { suite: path.join(cwd, "s") }]);
 });
 
 test("eval and merge find the coefficients of a run folder", async () => {
@@ -310,6 +396,28 @@ test.each([
     "--resume: expected alone, since a run goes on with its own settings, found --overwrite too",
   ],
   ["eval c.yaml", 2, "expected one of --coefficients FILE and --method NAME, found neither"],
+  [
+    "eval . --method ties",
+    2,
+    ". is a folder, so a saved model: expected --data TASK=FOLDER or --suite SUITE with it, found --method",
+  ],
+  [
+    "eval . steps=3",
+    2,
+    ". is a folder, so a saved model: expected --data TASK=FOLDER or --suite SUITE with it, found steps=3",
+  ],
+  ["eval .", 2, "expected one of --data TASK=FOLDER and --suite SUITE with a saved model, found neither"],
+  ["eval . --data pets", 2, "--data: expected TASK=FOLDER, found pets"],
+  ["eval . --data a=b --data a=c", 2, "--data: expected each task once, found a twice"],
+  ["eval c.yaml --data a=b --method ties", 2, "--data: expected the folder of a saved model with it, found c.yaml"],
+  ["predict", 2, "predict: expected `adamerge predict <model> [files..]`, found too few arguments"],
+  ["predict model", 2, "expected files or folders behind the model, or --text TEXT, found neither"],
+  ["predict model x.png --top 0", 2, "--top: expected a whole number from 1, found 0"],
+  [
+    "predict model x.png --format xml",
+    2,
+    'predict: Invalid values:\n  Argument: format, Given: "xml", Choices: "table", "csv", "jsonl"',
+  ],
   ["eval c.yaml --coefficients x.json --set scale=1", 2, "--set: expected with --method only"],
   ["eval c.yaml --method ties --set [", 2, "--set: expected key=value,key=value, found ["],
   ["methods tie", 2, "methods: expected one of weight_averaging, linear"],

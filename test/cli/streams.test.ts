@@ -1,11 +1,14 @@
 /** Streams that cannot be written, on the built command: a log that is lost ends nothing, a result that is lost is never a success. */
 import { spawn } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { Writable } from "node:stream";
 import { expect, it } from "vitest";
 import { homeDirectory } from "../../src/cli/places.js";
 import { showError } from "../../src/cli/show-error.js";
 import { watchResults } from "../../src/cli/streams.js";
-import { MAIN } from "../support/cli.js";
+import { MAIN, temporaryFolder } from "../support/cli.js";
+import { writeTextSuite } from "../support/tiny-text-suite.js";
 
 /** A stream that refuses every text with this error. */
 const refusing = (code: string) =>
@@ -37,6 +40,25 @@ it("stdout that takes everything keeps the command's code", async () => {
   expect(await results.exitCode(0, collecting().stream)).toBe(0);
 });
 
+it("stdout that takes its time is waited for, until it refuses", async () => {
+  const pending: ((error?: Error) => void)[] = [];
+  const stdout = new Writable({ highWaterMark: 4, write: (_chunk, _encoding, done) => pending.push(done) });
+  const results = watchResults(stdout);
+  stdout.write("abc");
+  await results.drained();
+  stdout.write("more than it holds");
+  let isDrained = false;
+  const drained = results.drained().then(() => {
+    isDrained = true;
+  });
+  pending.shift()?.();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect([isDrained, results.refused.aborted]).toEqual([false, false]);
+  pending.shift()?.(new Error("EPIPE"));
+  await drained;
+  expect(results.refused.aborted).toBe(true);
+});
+
 const shell = (command: string) =>
   new Promise<{ code: number | null; stderr: string }>((resolve) => {
     const child = spawn("bash", [
@@ -57,6 +79,18 @@ it.runIf(process.platform === "linux").each([
   const found = await shell(command);
   expect(found.code, found.stderr).toBe(code);
   expect(found.stderr).toMatch(message);
+});
+
+it.runIf(process.platform === "linux")("predict ends with those who read it, long before its input does", async () => {
+  const folder = await temporaryFolder();
+  await writeTextSuite(folder);
+  // Three minutes of work.
+  await writeFile(join(folder, "rows.csv"), `text\n${"a b c\n".repeat(1_000_000)}`);
+  const predict = `cd "${folder}"; adamerge predict models/thirds rows.csv --threads 1 --device cpu`;
+  const started = performance.now();
+  expect(await shell(`${predict} | head -2`)).toEqual({ code: 141, stderr: "" });
+  expect((await shell(`${predict} > /dev/full`)).code).toBe(2);
+  expect(performance.now() - started).toBeLessThan(60_000);
 });
 
 it("system errors that nobody explained are the user's, others a bug of ours", () => {

@@ -1,10 +1,11 @@
 /** Signals and kills on the built command: a fit stops after its step, keeps its coefficients and says so. */
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { createRng } from "../../src/runtime/rng.js";
 import { parseCoefficients } from "../../src/track/coefficients-file.js";
 import { ROOT, startCli, temporaryFolder } from "../support/cli.js";
+import { writeTextSuite } from "../support/tiny-text-suite.js";
 
 const CONFIG = join(ROOT, "configs", "mini8.yaml");
 const ENDLESS = ["fit", CONFIG, "steps=1000000", "data.eval_every=0", "data.eval_limit=50", "experiment=e", "name=n"];
@@ -29,6 +30,20 @@ describe.each(["SIGINT", "SIGTERM"] as const)("%s", (signal) => {
     const { values } = parseCoefficients(await readFile(file, "utf8"), file);
     expect(values.flat().some((value) => value !== 0.3)).toBe(true);
   });
+});
+
+it("predict leaves whole lines and exits with 130", async () => {
+  const cwd = await temporaryFolder();
+  await writeTextSuite(cwd);
+  await writeFile(join(cwd, "rows.csv"), `text\n${"a b c\n".repeat(1_000_000)}`);
+  const line = ["predict", "models/thirds", "rows.csv", "--format", "jsonl", "--threads", "1", "--device", "cpu"];
+  const cli = startCli(cwd, line);
+  await new Promise((resolve) => setTimeout(resolve, 6000));
+  cli.kill("SIGINT");
+  const { code, stdout, stderr } = await cli.result;
+  expect(code, stderr).toBe(130);
+  const rows = stdout.trimEnd().split("\n");
+  expect(JSON.parse(rows.at(-1) ?? "")).toMatchObject({ source: `rows.csv:${rows.length + 1}` });
 });
 
 it("a second Ctrl-C leaves at once", async () => {

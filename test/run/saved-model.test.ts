@@ -1,6 +1,6 @@
 /** What a merge of a suite saves: config and other files of the base byte for byte, every tensor of it, and what is said of the rest. */
 import { execFileSync } from "node:child_process";
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -8,7 +8,9 @@ import { openCheckpoint, type StoredCheckpoint } from "../../src/checkpoint/chec
 import { type WritableTensor, writeSafetensors } from "../../src/checkpoint/safetensors-writer.js";
 import { readStoredBytes } from "../../src/checkpoint/stored-tensor.js";
 import { loadRunConfig } from "../../src/config/load.js";
+import { openHeadFile } from "../../src/model/head-file.js";
 import { mergeToDirectory } from "../../src/run/merge-to-directory.js";
+import { listHeads } from "../../src/run/saved-heads.js";
 import { ROOT } from "../support/cli.js";
 import { randomArray } from "../support/random.js";
 
@@ -237,6 +239,37 @@ it("experts without the projection count as having the base's", async () => {
   await expect(merge()).rejects.toThrow(/tensor ".*fc1\.bias": expected shape \[64\], found no such tensor/);
 });
 
+describe("the heads of its tasks", () => {
+  it("lie in heads/ with all that a prediction needs, and are heads of a suite again", async () => {
+    const { output } = await merge();
+    const heads = await listHeads(output);
+    expect([...heads.keys()]).toEqual(["a", "b"]);
+    const head = await openHeadFile(heads.get("a") ?? "");
+    expect(head).toMatchObject({
+      ...{ rows: 2, featureSize: 16, classes: ["zero", "one"], maxLength: undefined },
+      features: { pooling: "projection", normalized: true },
+    });
+    expect(await head.read("a")).toEqual({
+      ...{ task: "a", classes: 2, featureSize: 16, logitScale: 10 },
+      ...{ weight: randomArray(32, 1), bias: new Float32Array(2) },
+    });
+    // Its scale is in the file now.
+    const suite = (await read("suite.yaml"))
+      .toString("utf8")
+      .replaceAll("head.safetensors", "first/heads/a.safetensors");
+    await rename(output, join(folder, "first"));
+    await writeFile(join(folder, "suite.yaml"), suite.replace("logit_scale: 10\n", ""));
+    await merge();
+    expect(await read("out", "heads", "b.safetensors")).toEqual(await read("first", "heads", "a.safetensors"));
+    await writeFile(join(folder, "suite.yaml"), suite.replaceAll("[zero, one]", "[one, zero]"));
+    await rm(join(folder, "out"), { recursive: true });
+    await expect(merge()).rejects.toThrow(
+      /a\.safetensors: expected the classes of task a in their order, .*found "zero"/,
+    );
+    await expect(readdir(join(folder, "out"))).rejects.toThrow("ENOENT");
+  });
+});
+
 describe("other files of the base", () => {
   const put = async (name: string, content = name) => {
     await mkdir(join(folder, "base", name, ".."), { recursive: true });
@@ -257,7 +290,8 @@ describe("other files of the base", () => {
     const { output, lines } = await merge();
     for (const name of kept) expect(await readFile(join(output, name), "utf8")).toBe(name);
     expect((await readdir(output)).filter((name) => !name.startsWith(".")).toSorted()).toEqual(
-      ["1_Pooling", "LICENSE", "README.md", "additional_chat_templates", "config.json", "model.safetensors"].concat([
+      ["1_Pooling", "LICENSE", "README.md", "additional_chat_templates", "config.json", "heads"].concat([
+        "model.safetensors",
         "preprocessor_config.json",
         "tokenizer.json",
         "x",

@@ -12,6 +12,7 @@ import { objectiveFacts } from "../../src/objective/catalog.js";
 import type { TrainEvent } from "../../src/optimize/events.js";
 import { chooseMethod, REFERENCES } from "../../src/run/choose-method.js";
 import { judgeMethod } from "../../src/run/models.js";
+import { listHeads } from "../../src/run/saved-heads.js";
 import { withSession } from "../../src/run/session.js";
 import { evaluateMethod, fit, mergeToDirectory, stoppedRun } from "../../src/run.js";
 import { parseCoefficients } from "../../src/track/coefficients-file.js";
@@ -216,7 +217,9 @@ describe("what a person sees of texts", () => {
     const [card = "", configured] = (await text(runPath, "README.md")).split("## Configuration");
     expect(configured).toBeDefined();
     expect(card).toContain("Adapted on the texts (at most 8 per task, no labels) of the `adapt` split");
-    expect(card).toContain("the classifiers that their experts were saved with, which are not in this model: thirds");
+    expect(card).toContain("The heads of the tasks lie in `heads/` of the model's folder");
+    expect([...(await listHeads(join(runPath, "model"))).keys()]).toEqual(TASKS);
+    expect(card).toContain("the classifiers that their experts were saved with: thirds");
     expect(card).not.toMatch(/image/i);
     const report = (await text(runPath, "report.html")).replaceAll(/<svg.*?<\/svg>/gs, "");
     const [page = ""] = report.split('id="config"');

@@ -184,7 +184,8 @@ function addExample(
   return isEmpty;
 }
 
-function textValue(value: unknown, column: string, place: string): string {
+/** The text in a cell. Throws DataError, beginning with `place`, for what is none. */
+export function textValue(value: unknown, column: string, place: string): string {
   // Halves of pairs of UTF-16, which JSON can escape, are no letters.
   if (typeof value === "string" && !/\p{Surrogate}/u.test(value)) return value;
   const found =

@@ -129,7 +129,11 @@ async function openParquet(request: ReadRequest): Promise<Dataset> {
   return { ...found, ...read };
 }
 
-function chooseColumns(
+/**
+ * The column of the examples, and of their other halves where they are pairs. Throws DataError where it is not clear
+ * which is meant.
+ */
+export function chooseColumns(
   shard: Shard,
   kind: ExampleKind,
   asked: { readonly column: string | undefined; readonly pair: string | undefined },
@@ -170,7 +174,8 @@ function chooseLabelColumn(
   return nearLabels(shard.columns, kind, exampleColumn);
 }
 
-function requireColumns(shard: Shard, names: readonly string[]): void {
+/** Throws DataError for a file that lacks one of them. */
+export function requireColumns(shard: Shard, names: readonly string[]): void {
   for (const name of names) {
     if (!shard.columns.includes(name))
       throw new DataError(

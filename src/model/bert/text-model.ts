@@ -31,5 +31,6 @@ export function textModel(
     features: (weights, inputs, watch) => textEncoderFeatures(encoder, weights, inputs, watch),
     valuesPerExample: (length = longest) => transformerValues(config, config.layers, length),
     facts: [config, hasSegments, features, lengths],
+    featureChoice: features,
   };
 }

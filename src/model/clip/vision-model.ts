@@ -22,5 +22,6 @@ export function clipVisionModel(config: ClipVisionConfig, preprocessing: Normali
     // Besides the tokens the images: as they come, normalised, and as patches.
     valuesPerExample: () => transformerValues(config, config.layers, tokens) + 3 * channels * side ** 2,
     facts: [config, preprocessing],
+    featureChoice: { pooling: "projection", normalized: true },
   };
 }

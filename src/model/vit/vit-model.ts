@@ -27,5 +27,6 @@ export function vitModel(config: VitConfig, preprocessing: Preprocessing, featur
     valuesPerExample: () =>
       transformerValues({ ...config, intermediateSize: inner }, config.layers, tokens) + 3 * channels * height * width,
     facts: [config, preprocessing, features],
+    featureChoice: features,
   };
 }

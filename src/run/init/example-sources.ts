@@ -50,13 +50,13 @@ export interface ExampleSource {
 }
 
 /** Own names of splits for each of a run's, best first. */
-const TEST_NAMES = ["test", "testing", "validation", "valid", "val", "dev"];
+export const TEST_NAMES = ["test", "testing", "validation", "valid", "val", "dev"];
 const ADAPT_NAMES = ["adapt", "train", "training"];
 const VAL_NAMES = ["val", "valid", "validation", "dev"];
 /** Numbers of classes are counted up to the highest; a mistaken column has others. */
 const MAX_CLASSES = 1_000_000;
 /** Any name does for a folder without splits. */
-const WHOLE = "all";
+export const WHOLE = "all";
 
 /**
  * Looks at what was given, as examples of a kind. `needsHead`: there is no classifier, so that labels have to make one. Throws DataError for what

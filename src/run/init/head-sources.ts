@@ -5,6 +5,7 @@ import { kindOf } from "../../data/kinds.js";
 import { CheckpointError, DataError } from "../../errors.js";
 import { type FoundClassifier, labelsOf } from "../../model/classifiers.js";
 import type { FeatureChoice, ModelFamily } from "../../model/family.js";
+import { openHeadFile } from "../../model/head-file.js";
 import type { ExpertFiles } from "../../model/open-models.js";
 import { readText } from "../../runtime/regular-file.js";
 import type { ExampleSource } from "./example-sources.js";
@@ -71,8 +72,10 @@ export async function lookAtHead(request: HeadRequest): Promise<HeadSource> {
     throw new DataError(
       `${name}: expected ${many} of the head's ${rows} classes, found ${found.length} (${found.slice(0, 5).join(", ")}${found.length > 5 ? ", ..." : ""}); add ${many} of what is missing, or give the head that belongs to these ${many}`,
     );
-  const order = classOrder(name, rows, listed, found, expertConfig);
-  requireSame(examples, order.classes, found, classesFile === undefined ? "the expert's config.json" : classesFile);
+  // Heads that we saved name their classes and features.
+  const { classes: named, features } = await openHeadFile(file);
+  const order = classOrder(name, rows, listed ?? named, found, expertConfig);
+  requireSame(examples, order.classes, found, classesFile ?? (named === undefined ? "the expert's config.json" : file));
   if (order.classes.length !== rows)
     throw new DataError(
       `${name}: expected ${rows} classes (rows of ${file}), found ${order.classes.length} in ${classesFile ?? `the ${many}`}`,
@@ -82,6 +85,7 @@ export async function lookAtHead(request: HeadRequest): Promise<HeadSource> {
     head: file,
     classes: order.classes,
     logitScale: scale.logitScale,
+    ...(features === undefined ? {} : { features }),
     assumed: [...order.assumed, ...scale.assumed],
   };
 }
