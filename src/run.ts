@@ -19,7 +19,7 @@ import { type QuickstartOptions, runQuickstart } from "./run/quickstart.js";
 import { coefficientsRecord, environmentRecord, inputFingerprints } from "./run/records.js";
 import { reportFit } from "./run/report-fit.js";
 import { type Session, type SessionOptions, withSession } from "./run/session.js";
-import { finishTracking, type Tracking, trackRun } from "./run/tracking.js";
+import { type CustomTracking, finishTracking, type Tracking, trackRun } from "./run/tracking.js";
 import { type LearningData, trainOptions } from "./run/training.js";
 import type { RunFolder } from "./track/run-folder.js";
 
@@ -47,7 +47,7 @@ export interface FitOptions extends SessionOptions {
   readonly baselines?: boolean;
   readonly onEvent: (event: TrainEvent) => void;
   /** Where the run is delivered to while it goes on. */
-  readonly tracking?: Tracking;
+  readonly tracking?: Tracking | CustomTracking;
 }
 
 export interface FitResult {
@@ -78,10 +78,15 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
       options,
       inputFingerprints(config, session.inputs, data.examples),
     );
-    const tracker = options.tracking && trackRun(folder.path, options.tracking, options.log);
+    const tracker = options.tracking && trackRun(folder.path, config, options.tracking, options.log);
     try {
       await folder.writeEnvironment(environmentRecord(session.engine, session.inputs));
-      const consumers = [folder.record, options.onEvent, estimateOnce(options.log), () => tracker?.notify()];
+      const consumers = [
+        folder.record,
+        options.onEvent,
+        estimateOnce(options.log),
+        (event: TrainEvent) => tracker?.notify(event),
+      ];
       const learned = await learn(config, { ...session, step, data }, options, consumers, folder, state);
       const judged =
         learned.reason === "finished" ? await judgeFit(config, session, options, folder, learned, started) : [];
@@ -98,7 +103,7 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
       throw error;
     } finally {
       await folder.close();
-      await finishTracking(tracker, folder.path, options);
+      await finishTracking(tracker, options);
     }
   });
 }

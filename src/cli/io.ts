@@ -7,18 +7,20 @@ import type { Hub } from "../checkpoint/hub/request.js";
 import { hubSettings } from "../checkpoint/hub/settings.js";
 import type { MergeFile } from "../config/merge-file.js";
 import type { RunConfig } from "../config/schema.js";
-import { ConfigError } from "../errors.js";
+import { cacheDirectory } from "../library/surroundings.js";
+import { trackingOf } from "../library/tracking-settings.js";
 import type { TrainEvent } from "../optimize/events.js";
 import type { DoctorReport, ResultRow, Summary } from "../report/summary.js";
 import type { InitFindings, InitOptions, InitRequest } from "../run/init/init-suite.js";
 import type { MergeModelsOptions, MergeResult } from "../run/merge-models/merge-models.js";
 import type { FitPlan } from "../run/plan-fit.js";
 import type { Tracking } from "../run/tracking.js";
-import { splitAddress } from "../runtime/credentials.js";
 import { shownText } from "../runtime/printable.js";
 import { createByteProgress } from "../track/byte-progress.js";
 import { createConsole } from "../track/console.js";
 import type { ConsoleStream } from "../track/terminal.js";
+
+export { cacheDirectory, trackingOf };
 
 /** What a model is evaluated as: a file of learned coefficients, or a method without learning. */
 export type EvaluationTarget =
@@ -110,14 +112,6 @@ export interface CliIo {
   readonly merging: () => Promise<Merging>;
 }
 
-/** `$ADAMERGE_CACHE`, else `$XDG_CACHE_HOME/adamerge`, else `~/.cache/adamerge`. */
-export function cacheDirectory({ env, cwd, homeDir }: Pick<CliIo, "env" | "cwd" | "homeDir">): string {
-  if (env.ADAMERGE_CACHE) return path.resolve(cwd, env.ADAMERGE_CACHE);
-  // The XDG specification says to ignore a relative path.
-  if (env.XDG_CACHE_HOME && path.isAbsolute(env.XDG_CACHE_HOME)) return path.join(env.XDG_CACHE_HOME, "adamerge");
-  return path.join(homeDir, ".cache", "adamerge");
-}
-
 /** Colours are off when NO_COLOR is set to anything but the empty text (no-color.org). */
 export function wantsColor(env: CliIo["env"]): boolean {
   return !env.NO_COLOR;
@@ -167,33 +161,6 @@ export function hubOf(io: CliIo, quiet: boolean): Hub {
       if (state.doneBytes >= state.totalBytes) progress.end();
     },
   };
-}
-
-/**
- * A server with the credentials that MLflow's own clients read from the environment; those in its address go before them, as there.
- * @throws ConfigError for a token that cannot be one
- */
-export function trackingOf({ env, cwd }: Pick<CliIo, "env" | "cwd">, uri: string): Tracking {
-  const { url, ...inAddress } = splitAddress(uri);
-  const fromNames = { username: env.MLFLOW_TRACKING_USERNAME, password: env.MLFLOW_TRACKING_PASSWORD };
-  return {
-    uri: url,
-    ...(inAddress.username === undefined
-      ? { ...fromNames, token: trackingToken(env.MLFLOW_TRACKING_TOKEN) }
-      : { username: inAddress.username, password: inAddress.password }),
-    // A server that keeps its artifacts in directories is told through its clients where; they write only below this.
-    artifactRoot: env.ADAMERGE_ARTIFACT_ROOT ? path.resolve(cwd, env.ADAMERGE_ARTIFACT_ROOT) : undefined,
-    experiment: env.MLFLOW_EXPERIMENT_NAME || null,
-    withModel: false,
-  };
-}
-
-/** A token goes into a header: visible ASCII only. The message does not show it. */
-function trackingToken(text: string | undefined): string | undefined {
-  const token = text?.trim();
-  if (token === undefined || token === "") return undefined;
-  if (/^[\x21-\x7e]+$/.test(token)) return token;
-  throw new ConfigError("MLFLOW_TRACKING_TOKEN: expected a token (one word of ASCII), found other characters");
 }
 
 /** Prints a result for machines. */

@@ -1,7 +1,7 @@
 /** `adamerge sync`: delivers run folders to an MLflow server; what is there already is not sent again. */
-import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { ConfigError } from "../errors.js";
+import { runFolders } from "../library/run-folders.js";
 import { EXIT_OK } from "./exit-codes.js";
 import { printJson, trackingOf, workOptions } from "./io.js";
 import { defineVerb, jsonOption, quietOption } from "./verb.js";
@@ -50,18 +50,3 @@ export const syncVerb = defineVerb({
     return EXIT_OK;
   },
 });
-
-/** The folder itself when it is a run, else the runs below it. */
-async function runFolders(folder: string): Promise<string[]> {
-  const isRun = async (at: string) =>
-    (
-      await Promise.all(["config.yaml", "status.json"].map((name) => stat(path.join(at, name)).catch(() => undefined)))
-    ).every((found) => found?.isFile());
-  if (await isRun(folder)) return [folder];
-  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-  const below = entries
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => path.join(folder, entry.name))
-    .sort();
-  return (await Promise.all(below.map(runFolders))).flat();
-}

@@ -2,9 +2,9 @@
 import { spawn } from "node:child_process";
 import { Writable } from "node:stream";
 import { expect, it } from "vitest";
-import { homeDirectory } from "../../src/cli/places.js";
 import { showError } from "../../src/cli/show-error.js";
 import { watchResults } from "../../src/cli/streams.js";
+import { homeDirectory } from "../../src/library/surroundings.js";
 import { MAIN } from "../support/cli.js";
 
 /** A stream that refuses every text with this error. */

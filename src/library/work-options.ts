@@ -1,0 +1,90 @@
+/**
+ * The options that all verbs share, what is taken where one is left out, and the events that long work tells. `resolveWork` is the one place where
+ * defaults are chosen; the verbs beside this file take what it returns.
+ */
+import path from "node:path";
+import type { DownloadProgress, Hub } from "../checkpoint/hub/request.js";
+import { type HubSettings, hubSettings } from "../checkpoint/hub/settings.js";
+import type { TrainEvent } from "../optimize/events.js";
+import type { MergeProgress } from "../run/merge-models/merge-models.js";
+import type { CustomTracking, Tracking } from "../run/tracking.js";
+import { cacheDirectory, processSurroundings } from "./surroundings.js";
+import { trackingOf } from "./tracking-settings.js";
+
+/** What long work tells while it goes on: a fit its steps, evaluations and checkpoints; downloads and merges their bytes. */
+export type WorkEvent = TrainEvent | DownloadEvent | MergeEvent;
+
+export interface DownloadEvent extends DownloadProgress {
+  readonly type: "download";
+}
+
+export interface MergeEvent extends MergeProgress {
+  readonly type: "merge";
+}
+
+/** All optional; a verb's own options come beside these. */
+export interface WorkOptions {
+  /** Where relative paths begin; default: the working folder. */
+  readonly cwd?: string | undefined;
+  /** Bundles, heads and decoded examples; default: $ADAMERGE_CACHE, $XDG_CACHE_HOME/adamerge or ~/.cache/adamerge. */
+  readonly cacheDir?: string | undefined;
+  /** Stops the work; a fit then keeps its state and can be resumed. Default: never. */
+  readonly signal?: AbortSignal | undefined;
+  /** Is told what a person would want to know, a line at a time; default: nobody. */
+  readonly log?: ((line: string) => void) | undefined;
+  /** Is told the progress; default: nobody. What it throws ends the work. */
+  readonly onEvent?: ((event: WorkEvent) => void) | undefined;
+  /** Where results go: the folder of all runs (default `runs`), or of the one result that a verb writes. */
+  readonly output?: string | undefined;
+  /** Replace an earlier result; default: false, and an error when there is one. */
+  readonly overwrite?: boolean | undefined;
+  /** The Hugging Face hub; default: as HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE and the like say. */
+  readonly hub?: Partial<HubSettings> | undefined;
+  /** Where runs are delivered: an MLflow server (its address, or settings), a tracker of the program's, or nowhere. Default: MLFLOW_TRACKING_URI. */
+  readonly tracking?: string | Tracking | CustomTracking | false | undefined;
+}
+
+/** The same without gaps: paths absolute, defaults chosen. */
+export interface Work {
+  readonly cwd: string;
+  readonly cacheDir: string;
+  readonly signal: AbortSignal;
+  readonly log: (line: string) => void;
+  readonly onEvent: (event: WorkEvent) => void;
+  readonly output: string | undefined;
+  readonly overwrite: boolean;
+  readonly hub: Hub;
+  readonly tracking?: Tracking | CustomTracking;
+}
+
+/** Throws ConfigError for settings of the environment that cannot be right, such as HF_ENDPOINT. */
+export function resolveWork(options: WorkOptions): Work {
+  const { signal = new AbortController().signal, log = () => {}, onEvent = () => {}, overwrite = false } = options;
+  const process = processSurroundings();
+  const cwd = path.resolve(process.cwd, options.cwd ?? "");
+  const surroundings = { ...process, cwd };
+  const absolute = (place: string) => path.resolve(cwd, place);
+  const onProgress = (progress: DownloadProgress) => onEvent({ type: "download", ...progress });
+  const tracking = trackingFor(options.tracking, surroundings);
+  return {
+    cwd,
+    cacheDir: options.cacheDir === undefined ? cacheDirectory(surroundings) : absolute(options.cacheDir),
+    signal,
+    log,
+    onEvent,
+    output: options.output === undefined ? undefined : absolute(options.output),
+    overwrite,
+    hub: { ...hubSettings(surroundings), ...options.hub, fetch, signal, log, onProgress },
+    ...(tracking === undefined ? {} : { tracking }),
+  };
+}
+
+function trackingFor(
+  given: WorkOptions["tracking"],
+  surroundings: ReturnType<typeof processSurroundings>,
+): Work["tracking"] {
+  if (given === false) return undefined;
+  if (typeof given === "object") return given;
+  const uri = given ?? surroundings.env.MLFLOW_TRACKING_URI;
+  return uri ? trackingOf(surroundings, uri) : undefined;
+}
