@@ -3,32 +3,11 @@
  * objectives, readers of data sets, trackers). Its parts, which may change with every version, are in `adamerge/internal`. docs/library.md shows it.
  */
 
-/** For the settings of methods and readers: the copy that checks them. */
-export { z } from "zod";
-// Families of models of one's own (docs/extending/family.md): what a family is, and what forward passes are made of.
-export { commonNames } from "./checkpoint/layout/common-names.js";
-export type { OtherNaming, TensorLayout, TowerLayout } from "./checkpoint/layout/tensor-layout.js";
-// Verbs.
+// The verbs.
+
 export type { LoadedConfig } from "./config/load.js";
 export type { RunConfig, RunConfigInput } from "./config/schema.js";
-export type { EncodeOptions, Encoder } from "./data/encoder.js";
-export type { ExampleStore, LabelledExamples } from "./data/examples.js";
-export { imageEncoder } from "./data/image/pixels.js";
-export type { Preprocessing } from "./data/image/preprocessing.js";
-export { readPreprocessing } from "./data/image/read-preprocessing.js";
-// Readers of data sets of one's own.
-export type { ExampleKind, KindName } from "./data/kind.js";
-export { usualLengths } from "./data/lengths.js";
-export { type Dataset, type DatasetReader, type ReadRequest, readerParameters } from "./data/readers/dataset-reader.js";
 export type { Suite, SuiteTask } from "./data/suite.js";
-export { textEncoder } from "./data/text/text-encoder.js";
-export { openTextTokenizer } from "./data/text/text-tokenizer.js";
-export { type Activation, activate } from "./engine/ops/activation.js";
-export { attention } from "./engine/ops/attention.js";
-export { layerNorm } from "./engine/ops/layer-norm.js";
-export { linear } from "./engine/ops/linear.js";
-export type { TensorSpec, TensorValues } from "./engine/program.js";
-export { type Tensor, tf } from "./engine/tf.js";
 export { CheckpointError, ConfigError, DataError, HubError, NumericError, TrackerError, UserError } from "./errors.js";
 export type { Reproduction } from "./experiment/reproduce.js";
 export type { SweepResult } from "./experiment/sweep/run-sweep.js";
@@ -39,7 +18,6 @@ export {
 } from "./library/convert-coefficients.js";
 export { doctor } from "./library/doctor.js";
 export { type EvaluationResult, type EvaluationTarget, evaluate } from "./library/evaluate.js";
-export { addMethod, addReader, loadExtension } from "./library/extend.js";
 export { type FitOptions, type FitResult, fit, planFit, resume } from "./library/fit.js";
 export { type InitOptions, init } from "./library/init.js";
 export { type ConfigSource, type LoadConfigOptions, loadConfig, type Overrides } from "./library/load-config.js";
@@ -49,11 +27,39 @@ export { type MethodDescription, type MethodSetting, methods } from "./library/m
 export { type QuickstartOptions, quickstart } from "./library/quickstart.js";
 export { type ReproduceOptions, reproduce } from "./library/reproduce.js";
 export { report, type SyncOptions, sync } from "./library/runs.js";
-export { readStateDict, type StateDict, type StateTensor, writeStateDict } from "./library/state-dict.js";
+export {
+  type NamedDicts,
+  readStateDict,
+  type StateDict,
+  type StateTensor,
+  writeStateDict,
+} from "./library/state-dict.js";
 export { openSuite, type PulledRepository, type PullOptions, pull } from "./library/suites.js";
 export { type SweepOptions, sweep } from "./library/sweep.js";
 export type { DownloadEvent, MergeEvent, WorkEvent, WorkOptions } from "./library/work-options.js";
-// Training-free methods of one's own.
+export type {
+  CheckpointEvent,
+  EndEvent,
+  EvaluationEvent,
+  StartEvent,
+  StepEvent,
+  TrainEvent,
+} from "./optimize/events.js";
+export type { DoctorCheck, DoctorReport, ResultRow, Summary } from "./report/summary.js";
+export type { InitFindings } from "./run/init/init-suite.js";
+export type { MergeResult } from "./run/merge-models/merge-models.js";
+export type { FitPlan } from "./run/plan-fit.js";
+export type { CustomTracking, RunTracker, Tracking } from "./run/tracking.js";
+export type { CoefficientsRecord } from "./track/coefficients-file.js";
+export type { Delivered } from "./track/mlflow/delivery.js";
+export type { PredictionsRecord } from "./track/run-folder.js";
+
+// Extensions: modules, training-free methods, readers of data sets. `z` is the copy of zod that checks their settings.
+
+export { z } from "zod";
+export type { ExampleKind, KindName } from "./data/kind.js";
+export { type Dataset, type DatasetReader, type ReadRequest, readerParameters } from "./data/readers/dataset-reader.js";
+export { addMethod, addReader, loadExtension } from "./library/extend.js";
 export {
   addToBase,
   defineMethod,
@@ -66,6 +72,25 @@ export {
   remember,
   type SourceTensor,
 } from "./merge/methods/method.js";
+
+// Families of models (docs/extending/family.md): what a family is, and what forward passes are made of.
+
+export { commonNames } from "./checkpoint/layout/common-names.js";
+export type { OtherNaming, TensorLayout, TowerLayout } from "./checkpoint/layout/tensor-layout.js";
+export type { EncodeOptions, Encoder } from "./data/encoder.js";
+export type { ExampleStore, LabelledExamples } from "./data/examples.js";
+export { imageEncoder } from "./data/image/pixels.js";
+export type { Preprocessing } from "./data/image/preprocessing.js";
+export { readPreprocessing } from "./data/image/read-preprocessing.js";
+export { usualLengths } from "./data/lengths.js";
+export { textEncoder } from "./data/text/text-encoder.js";
+export { openTextTokenizer } from "./data/text/text-tokenizer.js";
+export { type Activation, activate } from "./engine/ops/activation.js";
+export { attention } from "./engine/ops/attention.js";
+export { layerNorm } from "./engine/ops/layer-norm.js";
+export { linear } from "./engine/ops/linear.js";
+export type { TensorSpec, TensorValues } from "./engine/program.js";
+export { type Tensor, tf } from "./engine/tf.js";
 export { addFamily } from "./model/families.js";
 export type {
   ClassifierLayout,
@@ -95,19 +120,3 @@ export {
   transformerBlock,
   unitRows,
 } from "./model/transformer-block.js";
-export type {
-  CheckpointEvent,
-  EndEvent,
-  EvaluationEvent,
-  StartEvent,
-  StepEvent,
-  TrainEvent,
-} from "./optimize/events.js";
-export type { DoctorCheck, DoctorReport, ResultRow, Summary } from "./report/summary.js";
-export type { InitFindings } from "./run/init/init-suite.js";
-export type { MergeResult } from "./run/merge-models/merge-models.js";
-export type { FitPlan } from "./run/plan-fit.js";
-export type { CustomTracking, RunTracker, Tracking } from "./run/tracking.js";
-export type { CoefficientsRecord } from "./track/coefficients-file.js";
-export type { Delivered } from "./track/mlflow/delivery.js";
-export type { PredictionsRecord } from "./track/run-folder.js";
