@@ -1,7 +1,7 @@
 /** State dicts in memory: tensors by name, as programs merge them. Read from and written to files of tensors, and checked against one another. */
 
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
-import { isFloatDtype, READ_DTYPES } from "../checkpoint/decode-floats.js";
+import { isFloatDtype } from "../checkpoint/decode-floats.js";
 import { writeSafetensors } from "../checkpoint/safetensors.js";
 import { CheckpointError, ConfigError } from "../errors.js";
 import { quote } from "../runtime/printable.js";
@@ -16,19 +16,14 @@ export interface StateTensor {
 export type StateDict = ReadonlyMap<string, StateTensor>;
 
 /**
- * All tensors of a model: a Hugging Face folder, a .safetensors or a PyTorch file, absolute or from the working folder. Throws CheckpointError for files
- * that cannot be read, and for a tensor that is not of floats.
+ * The tensors of floats of a model: a Hugging Face folder, a .safetensors or a PyTorch file. Tensors of integers (position ids) are left out, since they
+ * are never merged. Throws CheckpointError for files that cannot be read.
  */
 export async function readStateDict(path: string): Promise<Map<string, StateTensor>> {
   const checkpoint = await openCheckpoint(path);
   const tensors = new Map<string, StateTensor>();
-  for (const [name, { shape, dtype }] of checkpoint.tensors) {
-    if (!isFloatDtype(dtype))
-      throw new CheckpointError(
-        `${path}: tensor ${quote(name)}: expected ${READ_DTYPES}, found ${dtype}; \`mergeModels\` copies such tensors from file to file`,
-      );
-    tensors.set(name, { shape, values: await checkpoint.readFloat32(name) });
-  }
+  for (const [name, { shape, dtype }] of checkpoint.tensors)
+    if (isFloatDtype(dtype)) tensors.set(name, { shape, values: await checkpoint.readFloat32(name) });
   return tensors;
 }
 
