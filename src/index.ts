@@ -72,6 +72,7 @@ export {
   remember,
   type SourceTensor,
 } from "./merge/methods/method.js";
+export { addObjective, type ObjectiveOptions, type OutsideObjective } from "./objective/objectives.js";
 
 // Families of models (docs/extending/family.md): what a family is, and what forward passes are made of.
 

@@ -1,4 +1,5 @@
 /** What the objectives are called and what they need, without what computes them: reports and trackers load no engine for it. */
+import { assert } from "../errors.js";
 
 export interface ObjectiveFacts {
   readonly title: string;
@@ -42,15 +43,34 @@ export const objectiveFacts = {
   },
 } as const satisfies Record<string, ObjectiveFacts>;
 
-export type ObjectiveName = keyof typeof objectiveFacts;
+/** As configs have it: one of these, or one that a program has added. */
+export type ObjectiveName = string;
+
+const known = new Map<ObjectiveName, ObjectiveFacts>(Object.entries(objectiveFacts));
+
+/** Adds what is known of an objective from outside the package. */
+export function addObjectiveFacts(name: ObjectiveName, facts: ObjectiveFacts): void {
+  known.set(name, facts);
+}
+
+export function isObjective(name: string): boolean {
+  return known.has(name);
+}
+
+/** Of the objective of a config, which has been checked. */
+export function objectiveFactsOf(name: ObjectiveName): ObjectiveFacts {
+  const facts = known.get(name);
+  assert(facts !== undefined, `no objective ${name}`);
+  return facts;
+}
 
 /** The objective's values and their unit, for a title: `entropy (nats)`. */
 export function objectiveLabel(name: ObjectiveName): string {
-  const { label, unit } = objectiveFacts[name];
+  const { label, unit } = objectiveFactsOf(name);
   return unit === null ? label : `${label} (${unit})`;
 }
 
 /** Whether the objective reads labels. */
 export function readsLabels(name: ObjectiveName): boolean {
-  return objectiveFacts[name].targets === "labels";
+  return objectiveFactsOf(name).targets === "labels";
 }
