@@ -60,9 +60,9 @@ export interface Work {
 /** Throws ConfigError for settings of the environment that cannot be right, such as HF_ENDPOINT. */
 export function resolveWork(options: WorkOptions): Work {
   const { signal = new AbortController().signal, log = () => {}, onEvent = () => {}, overwrite = false } = options;
-  const process = processSurroundings();
-  const cwd = path.resolve(process.cwd, options.cwd ?? "");
-  const surroundings = { ...process, cwd };
+  const here = processSurroundings();
+  const cwd = path.resolve(here.cwd, options.cwd ?? "");
+  const surroundings = { ...here, cwd };
   const absolute = (place: string) => path.resolve(cwd, place);
   const onProgress = (progress: DownloadProgress) => onEvent({ type: "download", ...progress });
   const tracking = trackingFor(options.tracking, surroundings);
