@@ -5,11 +5,11 @@ import { writeRunReport } from "../report/write-report.js";
 import { syncRuns, type Tracking } from "../run/tracking.js";
 import type { Delivered } from "../track/mlflow/delivery.js";
 import { runFolders } from "./run-folders.js";
-import { resolveWork, type WorkOptions } from "./work-options.js";
+import { type LightWork, resolveLightWork, type WorkOptions } from "./work-options.js";
 
 /** Writes report.html and the figures of a run anew, also of one that goes on. Returns the page's path. */
 export function report(runPath: string, options: WorkOptions = {}): Promise<string> {
-  const { cwd, log } = resolveWork(options);
+  const { cwd, log } = resolveLightWork(options);
   return writeRunReport(path.resolve(cwd, runPath), log);
 }
 
@@ -25,7 +25,7 @@ export interface SyncOptions extends WorkOptions {
  * and ConfigError without a server or a run.
  */
 export async function sync(runs: string | readonly string[], options: SyncOptions = {}): Promise<readonly Delivered[]> {
-  const { cwd, tracking, log } = resolveWork(options);
+  const { cwd, tracking, log } = resolveLightWork(options);
   const given = typeof runs === "string" ? [runs] : runs;
   const server = requireServer(tracking, "sync");
   const folders = (await Promise.all(given.map((run) => runFolders(path.resolve(cwd, run))))).flat();
@@ -43,7 +43,7 @@ export async function sync(runs: string | readonly string[], options: SyncOption
 }
 
 /** Throws ConfigError unless it is a server. */
-export function requireServer(tracking: ReturnType<typeof resolveWork>["tracking"], verb: string): Tracking {
+export function requireServer(tracking: LightWork["tracking"], verb: string): Tracking {
   if (tracking !== undefined && "uri" in tracking) return tracking;
   const found = tracking === undefined ? "none" : "a tracker of the program's";
   throw new ConfigError(`${verb}: expected an MLflow server (tracking, or MLFLOW_TRACKING_URI), found ${found}`);

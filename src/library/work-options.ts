@@ -44,38 +44,48 @@ export interface WorkOptions {
   readonly tracking?: string | Tracking | CustomTracking | false | undefined;
 }
 
-/** The same without gaps: paths absolute, defaults chosen. */
-export interface Work {
+/** The same without gaps, as far as verbs need it that look at what is there: paths absolute, defaults chosen. */
+export interface LightWork {
   readonly cwd: string;
   readonly cacheDir: string;
-  readonly signal: AbortSignal;
   readonly log: (line: string) => void;
+  readonly tracking?: Tracking | CustomTracking;
+}
+
+/** All of it. */
+export interface Work extends LightWork {
+  readonly signal: AbortSignal;
   readonly onEvent: (event: WorkEvent) => void;
   readonly output: string | undefined;
   readonly overwrite: boolean;
   readonly hub: Hub;
-  readonly tracking?: Tracking | CustomTracking;
+}
+
+/** Without the hub, whose settings may be wrong where nobody asks it. Throws ConfigError for a token of MLflow that cannot be one. */
+export function resolveLightWork(options: WorkOptions): LightWork {
+  const here = processSurroundings();
+  const cwd = path.resolve(here.cwd, options.cwd ?? "");
+  const surroundings = { ...here, cwd };
+  const tracking = trackingFor(options.tracking, surroundings);
+  return {
+    cwd,
+    cacheDir: options.cacheDir === undefined ? cacheDirectory(surroundings) : path.resolve(cwd, options.cacheDir),
+    log: options.log ?? (() => {}),
+    ...(tracking === undefined ? {} : { tracking }),
+  };
 }
 
 /** Throws ConfigError for settings of the environment that cannot be right, such as HF_ENDPOINT. */
 export function resolveWork(options: WorkOptions): Work {
-  const { signal = new AbortController().signal, log = () => {}, onEvent = () => {}, overwrite = false } = options;
-  const here = processSurroundings();
-  const cwd = path.resolve(here.cwd, options.cwd ?? "");
-  const surroundings = { ...here, cwd };
-  const absolute = (place: string) => path.resolve(cwd, place);
+  const light = resolveLightWork(options);
+  const { cwd, log } = light;
+  const { signal = new AbortController().signal, onEvent = () => {}, overwrite = false, output } = options;
   const onProgress = (progress: DownloadProgress) => onEvent({ type: "download", ...progress });
-  const tracking = trackingFor(options.tracking, surroundings);
   return {
-    cwd,
-    cacheDir: options.cacheDir === undefined ? cacheDirectory(surroundings) : absolute(options.cacheDir),
-    signal,
-    log,
-    onEvent,
-    output: options.output === undefined ? undefined : absolute(options.output),
-    overwrite,
-    hub: { ...hubSettings(surroundings), ...options.hub, fetch, signal, log, onProgress },
-    ...(tracking === undefined ? {} : { tracking }),
+    ...light,
+    ...{ signal, onEvent, overwrite },
+    output: output === undefined ? undefined : path.resolve(cwd, output),
+    hub: { ...hubSettings({ ...processSurroundings(), cwd }), ...options.hub, fetch, signal, log, onProgress },
   };
 }
 
