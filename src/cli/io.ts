@@ -5,10 +5,13 @@
 import path from "node:path";
 import type { Hub } from "../checkpoint/hub/request.js";
 import { hubSettings } from "../checkpoint/hub/settings.js";
+import type { LoadedConfig } from "../config/load.js";
 import type { MergeFile } from "../config/merge-file.js";
 import type { RunConfig } from "../config/schema.js";
+import type { SyncOptions } from "../library/runs.js";
 import { cacheDirectory } from "../library/surroundings.js";
 import { trackingOf } from "../library/tracking-settings.js";
+import type { WorkOptions as VerbOptions, WorkEvent } from "../library/work-options.js";
 import type { TrainEvent } from "../optimize/events.js";
 import type { DoctorReport, ResultRow, Summary } from "../report/summary.js";
 import type { InitFindings, InitOptions, InitRequest } from "../run/init/init-suite.js";
@@ -44,21 +47,21 @@ export interface Merging {
   mergeModels(file: MergeFile, output: string, options: MergeModelsOptions): Promise<MergeResult>;
 }
 
-/** The functions of src/run.ts that verbs call; it loads the engines, so it is imported when one runs. */
+/** What came of a fit, as far as it is printed. */
+export interface Fitted {
+  readonly runPath: string;
+  readonly rows: readonly ResultRow[];
+  readonly reason: "finished" | "interrupted";
+}
+
+/** The functions that verbs call (library.ts beside this file); it loads the engines, so it is imported when one runs. */
 export interface Library {
-  fit(
-    config: RunConfig,
-    options: WorkOptions & { readonly resume?: string },
-  ): Promise<{ runPath: string; table: readonly ResultRow[]; reason: "finished" | "interrupted" }>;
+  fit(config: LoadedConfig, options: VerbOptions): Promise<Fitted>;
+  resume(runPath: string, options: VerbOptions): Promise<Fitted>;
+  planFit(config: LoadedConfig, options: VerbOptions): Promise<FitPlan>;
   initSuite(request: InitRequest, options: InitOptions): Promise<InitFindings>;
-  planFit(config: RunConfig, options: WorkOptions): Promise<FitPlan>;
-  syncRuns(
-    folders: readonly string[],
-    tracking: Tracking,
-    log: (line: string) => void,
-  ): Promise<readonly { runId: string }[]>;
-  writeRunReport(folder: string, log: (line: string) => void): Promise<string>;
-  stoppedRun(runPath: string): Promise<{ config: RunConfig; finished: readonly ResultRow[] | undefined }>;
+  sync(runs: readonly string[], options: SyncOptions): Promise<readonly { runId: string }[]>;
+  report(runPath: string, options: Pick<VerbOptions, "cwd" | "log">): Promise<string>;
   evaluateMethod(
     config: RunConfig,
     target: EvaluationTarget,
@@ -91,11 +94,7 @@ export interface Library {
       readonly output: string;
     },
   ): Promise<Summary>;
-  describeEnvironment(options: {
-    readonly cacheDir: string;
-    readonly tracking: Tracking | undefined;
-    readonly fetch: typeof fetch;
-  }): Promise<DoctorReport>;
+  doctor(options: Pick<VerbOptions, "cwd" | "cacheDir" | "tracking">): Promise<DoctorReport>;
 }
 
 export interface CliIo {
@@ -144,6 +143,25 @@ export function workOptions(
     onEvent: choices.quiet ? () => {} : view.show,
     log: choices.quiet ? () => {} : view.log,
   };
+}
+
+/** The options of the library's verbs, all of them said: progress goes to stderr unless `quiet`. */
+export function verbOptions(
+  io: CliIo,
+  choices: { readonly quiet: boolean; readonly overwrite?: boolean },
+): VerbOptions {
+  const { onEvent, hub, ...work } = workOptions(io, choices);
+  const show = (event: WorkEvent): void => {
+    if (event.type === "download") hub.onProgress?.(event);
+    else if (event.type !== "merge") onEvent(event);
+  };
+  return { ...work, ...lightOptions(io), hub, onEvent: show };
+}
+
+/** Of verbs that only look at what is there: where this is, and the tracking server of the environment. */
+export function lightOptions(io: CliIo): Pick<VerbOptions, "cwd" | "cacheDir" | "tracking"> {
+  const uri = io.env.MLFLOW_TRACKING_URI;
+  return { cwd: io.cwd, cacheDir: cacheDirectory(io), tracking: uri ? trackingOf(io, uri) : false };
 }
 
 /** The hub, as the environment sets it up; downloads show their progress on stderr unless `quiet`. */

@@ -33,7 +33,7 @@ const io: CliIo = {
   homeDir: homeDirectory(process.env),
   packageRoot: fileURLToPath(new URL("../..", import.meta.url)),
   signal: abort.signal,
-  library: () => import("../run.js"),
+  library: () => import("./library.js"),
   merging: () => import("../run/merge-models/merge-models.js"),
 };
 const { stderr } = safeStreams(io);

@@ -1,7 +1,5 @@
 /** `adamerge sync`: delivers run folders to an MLflow server; what is there already is not sent again. */
-import path from "node:path";
 import { ConfigError } from "../errors.js";
-import { runFolders } from "../library/run-folders.js";
 import { EXIT_OK } from "./exit-codes.js";
 import { printJson, trackingOf, workOptions } from "./io.js";
 import { defineVerb, jsonOption, quietOption } from "./verb.js";
@@ -33,18 +31,11 @@ export const syncVerb = defineVerb({
   async run({ runs, to, experiment, model, quiet, json }, io) {
     const uri = to ?? io.env.MLFLOW_TRACKING_URI;
     if (!uri) throw new ConfigError("sync: expected a server (--to URI or MLFLOW_TRACKING_URI), found none");
-    const folders = (await Promise.all(runs.map((run) => runFolders(path.resolve(io.cwd, run))))).flat();
-    if (folders.length === 0)
-      throw new ConfigError(
-        `${runs.join(", ")}: expected folders of runs (with config.yaml and status.json), found none`,
-      );
     const library = await io.library();
     const { log } = workOptions(io, { quiet });
-    const delivered = await library.syncRuns(
-      folders,
-      { ...trackingOf(io, uri), experiment: experiment ?? null, withModel: model },
-      log,
-    );
+    // A name from the environment is for fits, which have none of their own yet.
+    const tracking = { ...trackingOf(io, uri), experiment: null };
+    const delivered = await library.sync(runs, { cwd: io.cwd, log, tracking, experiment, model });
     if (json) printJson(io, delivered);
     else if (quiet) io.stdout.write(delivered.map(({ runId }) => `${runId}\n`).join(""));
     return EXIT_OK;

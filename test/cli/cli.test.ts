@@ -4,7 +4,6 @@ import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { runCli } from "../../src/cli/cli.js";
 import { type CliIo, cacheDirectory, type Library } from "../../src/cli/io.js";
-import { parseRunConfig } from "../../src/config/load.js";
 import { NumericError } from "../../src/errors.js";
 import { resultRow } from "../../src/report/summary.js";
 import type { InitFindings } from "../../src/run/init/init-suite.js";
@@ -67,17 +66,17 @@ async function run(line: string, changes: Partial<Library> = {}, signal = new Ab
       return result;
     };
   const library: Library = {
-    fit: note("fit", { runPath: "/runs/c/default", table: [row], reason: "finished" as const }),
+    fit: note("fit", { runPath: "/runs/c/default", rows: [row], reason: "finished" as const }),
+    resume: note("resume", { runPath: "/runs/c/default", rows: [row], reason: "finished" as const }),
     initSuite: note("initSuite", findings),
     planFit: note("planFit", plan),
-    syncRuns: note("syncRuns", [{ runId: "r", points: 3, files: 1 }]),
-    stoppedRun: note("stoppedRun", { config: parseRunConfig({ suite: "/s" }), finished: undefined }),
+    sync: note("sync", [{ runId: "r", points: 3, files: 1 }]),
     evaluateMethod: note("evaluateMethod", { row, predictions: { split: "test", methods: {} } }),
     mergeToDirectory: note("mergeToDirectory", undefined),
     convertCoefficients: note("convertCoefficients", { tasks: ["a"], groups: ["all"] }),
-    writeRunReport: note("writeRunReport", "/runs/c/default/report.html"),
+    report: note("report", "/runs/c/default/report.html"),
     quickstart: note("quickstart", { suite: "mini8", engine: "onnx", device: "cpu", seconds: 1, rows: [row] }),
-    describeEnvironment: note("describeEnvironment", [{ name: "onnx", ok: false, detail: "no", advice: "install it" }]),
+    doctor: note("doctor", [{ name: "onnx", ok: false, detail: "no", advice: "install it" }]),
     ...changes,
   };
   const merging = { mergeModels: note("mergeModels", { reason: "finished" as const, writtenBytes: 1e9, seconds: 2 }) };
@@ -106,8 +105,8 @@ test("fit resolves the config, passes the options on and prints the table", asyn
     {
       name: "fit",
       args: [
-        { steps: 3, suite: path.join(cwd, "s"), experiment: "c" },
-        { overwrite: true, cacheDir: "/cache" },
+        { config: { steps: 3, suite: path.join(cwd, "s"), experiment: "c" } },
+        { overwrite: true, cacheDir: "/cache", cwd, tracking: false },
       ],
     },
   ]);
@@ -120,7 +119,7 @@ test("--quiet prints the path, --json the result, an interrupted fit exits with 
     reason: "finished",
     rows: [row],
   });
-  const fit: Library["fit"] = async () => ({ runPath: "/r", table: [], reason: "interrupted" });
+  const fit: Library["fit"] = async () => ({ runPath: "/r", rows: [], reason: "interrupted" });
   expect(await run("fit c.yaml", { fit })).toMatchObject({ code: 130, stdout: "run: /r\n" });
 });
 
@@ -173,9 +172,9 @@ test("init takes flags again and again, names with and without a folder, and ref
 
 test("progress goes to stderr", async () => {
   const fit: Library["fit"] = async (_, { onEvent, log }) => {
-    log("a word");
-    onEvent({ type: "end", step: 1, reason: "finished", seconds: 1 });
-    return { runPath: "/r", table: [], reason: "finished" };
+    log?.("a word");
+    onEvent?.({ type: "end", step: 1, reason: "finished", seconds: 1 });
+    return { runPath: "/r", rows: [], reason: "finished" };
   };
   expect(await run("fit c.yaml", { fit })).toMatchObject({
     stdout: "run: /r\n",
