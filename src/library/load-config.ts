@@ -30,7 +30,8 @@ export function loadConfig(
 /** As the command line writes them: JSON is YAML. */
 export function overrideTexts(overrides: Overrides): readonly string[] {
   if (isList(overrides)) return overrides;
-  return Object.entries(overrides).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+  const given = Object.entries(overrides).filter(([, value]) => value !== undefined);
+  return given.map(([key, value]) => `${key}=${JSON.stringify(value)}`);
 }
 
 function isList(overrides: Overrides): overrides is readonly string[] {

@@ -49,3 +49,23 @@ it("name functions that there are", async () => {
   expect(named.length).toBeGreaterThan(15);
   expect(named.filter((name) => !(name in library))).toEqual([]);
 });
+
+it("a program loads a module, which imports this very package", async () => {
+  const folder = await temporaryFolder();
+  const method = `defineMethod({ name: "mine", title: "Mine", paper: "", parameters: z.strictObject({}), unit: "element",
+    prepare: async () => ({ baseN }) => baseN })`;
+  await writeFile(
+    join(folder, "mine.mjs"),
+    `import { addMethod, defineMethod, z } from "adamerge"; addMethod(${method});`,
+  );
+  const library = JSON.stringify(join(ROOT, "dist", "index.js"));
+  const program = `
+    import { loadExtension, methods } from ${library};
+    for (const _ of [1, 2]) await loadExtension("mine.mjs");
+    console.log(methods().filter(({ name }) => name === "mine").length);
+    await loadExtension("nowhere.mjs").catch((error) => console.log(error.message));
+  `;
+  await writeFile(join(folder, "program.mjs"), program);
+  const { stdout } = await run(process.execPath, ["program.mjs"], { cwd: folder });
+  expect(stdout).toMatch(/^1\n.*nowhere\.mjs: expected a readable file/);
+});
