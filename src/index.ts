@@ -1,37 +1,109 @@
 /// <reference types="node" preserve="true" />
-/** The library: what the command line uses, for programs. Its types need those of Node (`@types/node`) and no others. */
-export { buildBundle } from "./checkpoint/build-bundle.js";
-export { type Bundle, type BundleTensor, openBundle } from "./checkpoint/bundle.js";
-export { type Checkpoint, openCheckpoint, saveCheckpoint } from "./checkpoint/checkpoint.js";
-export { decodeFloat16, encodeFloat16 } from "./checkpoint/float16.js";
+/**
+ * The library: the verbs of the command line for programs, with the same options and results, and what extends adamerge (families of models, methods,
+ * objectives, readers of data sets, trackers). Its parts, which may change with every version, are in `adamerge/internal`. docs/library.md shows it.
+ */
+
+// The verbs.
+
+export type { LoadedConfig } from "./config/load.js";
+export type { RunConfig, RunConfigInput } from "./config/schema.js";
+export type { Suite, SuiteTask } from "./data/suite.js";
+export { CheckpointError, ConfigError, DataError, HubError, NumericError, TrackerError, UserError } from "./errors.js";
+export type { Reproduction } from "./experiment/reproduce.js";
+export type { SweepResult } from "./experiment/sweep/run-sweep.js";
+export {
+  type ConvertCoefficientsOptions,
+  convertCoefficients,
+  readCoefficients,
+} from "./library/convert-coefficients.js";
+export { doctor } from "./library/doctor.js";
+export { type EvaluationResult, type EvaluationTarget, evaluate } from "./library/evaluate.js";
+export { type FitOptions, type FitResult, fit, planFit, resume } from "./library/fit.js";
+export { type InitOptions, init } from "./library/init.js";
+export { type ConfigSource, type LoadConfigOptions, loadConfig, type Overrides } from "./library/load-config.js";
+export { type MergeModelsOptions, type MergeOptions, merge, mergeModels } from "./library/merge.js";
+export { type MergeByDefinition, type MergeByMethod, mergeTensors } from "./library/merge-tensors.js";
+export { type MethodDescription, type MethodSetting, methods } from "./library/methods.js";
+export { type QuickstartOptions, type QuickstartResult, quickstart } from "./library/quickstart.js";
+export { type ReproduceOptions, reproduce } from "./library/reproduce.js";
+export { report, type SyncOptions, sync } from "./library/runs.js";
+export {
+  type NamedDicts,
+  readStateDict,
+  type StateDict,
+  type StateTensor,
+  writeStateDict,
+} from "./library/state-dict.js";
+export { openSuite, type PulledRepository, type PullOptions, pull } from "./library/suites.js";
+export { type SweepOptions, sweep } from "./library/sweep.js";
+export type { DownloadEvent, MergeEvent, WorkEvent, WorkOptions } from "./library/work-options.js";
+export type {
+  CheckpointEvent,
+  EndEvent,
+  EvaluationEvent,
+  StartEvent,
+  StepEvent,
+  TrainEvent,
+} from "./optimize/events.js";
+export type { DoctorCheck, DoctorReport, ResultRow, Summary } from "./report/summary.js";
+export type { InitFindings } from "./run/init/init-suite.js";
+export type { MergeResult } from "./run/merge-models/merge-models.js";
+export type { FitPlan } from "./run/plan-fit.js";
+export {
+  type GivenInputs,
+  type LabelProbability,
+  type OpenPredictorOptions,
+  openPredictor,
+  type PredictionRow,
+  type PredictOptions,
+  type Predictor,
+  predict,
+  type TaskPrediction,
+} from "./run/predict/predict.js";
+export type { CustomTracking, RunTracker, Tracking } from "./run/tracking.js";
+export type { CoefficientsRecord } from "./track/coefficients-file.js";
+export type { Delivered } from "./track/mlflow/delivery.js";
+export type { PredictionsRecord } from "./track/run-folder.js";
+
+// Extensions: modules, training-free methods, readers of data sets. `z` is the copy of zod that checks their settings.
+
+export { z } from "zod";
+export type { ExampleKind, KindName } from "./data/kind.js";
+export { type Dataset, type DatasetReader, type ReadRequest, readerParameters } from "./data/readers/dataset-reader.js";
+export { addMethod, addReader, loadExtension } from "./library/extend.js";
+export {
+  addToBase,
+  defineMethod,
+  type MergeContext,
+  type MergeMethod,
+  type MergePiece,
+  type ModelProbe,
+  type Piece,
+  piecesOf,
+  remember,
+  type SourceTensor,
+} from "./merge/methods/method.js";
+export { addObjective, type ObjectiveOptions, type OutsideObjective } from "./objective/objectives.js";
+
+// Families of models (docs/extending/family.md): what a family is, and what forward passes are made of.
+
 export { commonNames } from "./checkpoint/layout/common-names.js";
 export type { OtherNaming, TensorLayout, TowerLayout } from "./checkpoint/layout/tensor-layout.js";
-export { readSafetensorsHeader, readTensorFloat32, writeSafetensors } from "./checkpoint/safetensors.js";
 export type { EncodeOptions, Encoder } from "./data/encoder.js";
-export { type ExampleStore, type LabelledExamples, withoutLabels } from "./data/examples.js";
-export { imageEncoder, loadPixels } from "./data/image/pixels.js";
+export type { ExampleStore, LabelledExamples } from "./data/examples.js";
+export { imageEncoder } from "./data/image/pixels.js";
 export type { Preprocessing } from "./data/image/preprocessing.js";
 export { readPreprocessing } from "./data/image/read-preprocessing.js";
 export { usualLengths } from "./data/lengths.js";
-export { openSuite, type Suite } from "./data/suite.js";
 export { textEncoder } from "./data/text/text-encoder.js";
 export { openTextTokenizer } from "./data/text/text-tokenizer.js";
-export { createEngine, type EngineChoice } from "./engine/create-engine.js";
 export { type Activation, activate } from "./engine/ops/activation.js";
 export { attention } from "./engine/ops/attention.js";
 export { layerNorm } from "./engine/ops/layer-norm.js";
 export { linear } from "./engine/ops/linear.js";
-export type { Engine, Executable, Program, TensorSource, TensorSpec, TensorValues } from "./engine/program.js";
+export type { TensorSpec, TensorValues } from "./engine/program.js";
 export { type Tensor, tf } from "./engine/tf.js";
-export { CheckpointError, ConfigError, DataError, NumericError, TrackerError, UserError } from "./errors.js";
-export { constrain, toGroupGradient, toTensorCoefficients, uniformCoefficients } from "./merge/coefficients.js";
-export { type Grouping, groupTensors } from "./merge/groups.js";
-export { mergeableTensors, mergedTensors } from "./merge/merged-weights.js";
-export { tiesProcessing } from "./merge/task-vector-processing.js";
-export { type ClipVisionConfig, parseClipConfig } from "./model/clip/config.js";
-export { clipVisionLayout } from "./model/clip/layout.js";
-export { clipVisionFeatures, clipVisionTensors } from "./model/clip/vision.js";
-export { clipVisionModel } from "./model/clip/vision-model.js";
 export { addFamily } from "./model/families.js";
 export type {
   ClassifierLayout,
@@ -45,9 +117,7 @@ export type {
   NamedShape,
   Pooling,
 } from "./model/family.js";
-export { type HeadFile, type HeadNotes, openHeadFile, writeHeadFile } from "./model/head-file.js";
-export { type Head, loadHead, type WantedHead } from "./model/heads.js";
-export { type ModelWeights, plainWeights } from "./model/model-weights.js";
+export type { ModelWeights } from "./model/model-weights.js";
 export { embedPatches, forEachImage, IMAGES, type Normalization, patchGrid } from "./model/patches.js";
 export { transformerValues } from "./model/step-values.js";
 export {
@@ -63,31 +133,3 @@ export {
   transformerBlock,
   unitRows,
 } from "./model/transformer-block.js";
-export { type AdamState, initAdam, stepAdam, updateAdam } from "./optimize/adam.js";
-export { type Classifier, createClassifier, type Evaluation } from "./optimize/evaluate.js";
-export type { TrainEvent } from "./optimize/events.js";
-export { fineTune } from "./optimize/fine-tune/fine-tune.js";
-export type {
-  AdamWOptions,
-  FineTuned,
-  FineTuneEvent,
-  FineTuneTask,
-  FineTuning,
-} from "./optimize/fine-tune/options.js";
-export { removeFineTuneState } from "./optimize/fine-tune/state.js";
-export { type FineTuneOptions, fineTuneProgram } from "./optimize/fine-tune-program.js";
-export { learningRateAt } from "./optimize/schedule.js";
-export { type StepProgramOptions, stepProgram, stepSources } from "./optimize/step-program.js";
-export { initTrainState, type TrainOptions, type TrainState, train } from "./optimize/train.js";
-export {
-  type GivenInputs,
-  type LabelProbability,
-  type OpenPredictorOptions,
-  openPredictor,
-  type PredictionRow,
-  type PredictOptions,
-  type Predictor,
-  predict,
-  type TaskPrediction,
-} from "./run/predict/predict.js";
-export { createRng, permutation, type Rng } from "./runtime/rng.js";

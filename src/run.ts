@@ -19,7 +19,7 @@ import { type QuickstartOptions, type QuickstartResult, runQuickstart } from "./
 import { coefficientsRecord, environmentRecord, inputFingerprints } from "./run/records.js";
 import { reportFit } from "./run/report-fit.js";
 import { type Session, type SessionOptions, withSession } from "./run/session.js";
-import { finishTracking, type Tracking, trackRun } from "./run/tracking.js";
+import { type CustomTracking, finishTracking, type Tracking, trackRun } from "./run/tracking.js";
 import { type LearningData, trainOptions } from "./run/training.js";
 import type { RunFolder } from "./track/run-folder.js";
 
@@ -49,7 +49,7 @@ export interface FitOptions extends SessionOptions {
   readonly compared?: readonly Judged[];
   readonly onEvent: (event: TrainEvent) => void;
   /** Where the run is delivered to while it goes on. */
-  readonly tracking?: Tracking;
+  readonly tracking?: Tracking | CustomTracking;
 }
 
 export interface FitResult {
@@ -80,10 +80,15 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
       options,
       inputFingerprints(config, session.inputs, data.examples),
     );
-    const tracker = options.tracking && trackRun(folder.path, options.tracking, options.log);
+    const tracker = options.tracking && trackRun(folder.path, config, options.tracking, options.log);
     try {
       await folder.writeEnvironment(environmentRecord(session.engine, session.inputs));
-      const consumers = [folder.record, options.onEvent, estimateOnce(options.log), () => tracker?.notify()];
+      const consumers = [
+        folder.record,
+        options.onEvent,
+        estimateOnce(options.log),
+        (event: TrainEvent) => tracker?.notify(event),
+      ];
       const learned = await learn(config, { ...session, step, data }, options, consumers, folder, state);
       const judged =
         learned.reason === "finished" ? await judgeFit(config, session, options, folder, learned, started) : [];
@@ -100,7 +105,7 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
       throw error;
     } finally {
       await folder.close();
-      await finishTracking(tracker, folder.path, options);
+      await finishTracking(tracker, options);
     }
   });
 }

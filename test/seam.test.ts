@@ -26,7 +26,7 @@ const ALLOWED: readonly (readonly [file: RegExp, line: RegExp])[] = [
   // The registries, and what the library exports.
   [/^model\/families\.ts$/, /import \{|families: readonly|[cC]lipFamily\b|open_clip/],
   [/^data\/kinds\.ts$/, /import \{/],
-  [/^index\.ts$/, /^export /],
+  [/^(?:index|internal)\.ts$/, /^export /],
   // Where a formula or a format is from, and on what something was measured.
   [
     /^(?:model\/[a-z-]+|data\/(?:image|text|readers)\/.+)\.ts$/,

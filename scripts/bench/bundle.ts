@@ -8,7 +8,7 @@ import { availableParallelism, cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CommandModule } from "yargs";
 import { writeSafetensorsStream } from "../../dist/checkpoint/safetensors.js";
-import { type ClipVisionConfig, clipVisionTensors } from "../../dist/index.js";
+import { type ClipVisionConfig, clipVisionTensors } from "../../dist/internal.js";
 import { createRng } from "../../dist/runtime/rng.js";
 import { startPeer } from "./peer.js";
 import { SHAPE_NAMES, SHAPES, type ShapeName } from "./shapes.js";

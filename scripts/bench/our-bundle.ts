@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { buildBundle } from "../../dist/checkpoint/build-bundle.js";
 import { compareCheckpoints, failOnProblems } from "../../dist/checkpoint/preflight.js";
-import { clipVisionTensors } from "../../dist/index.js";
+import { clipVisionTensors } from "../../dist/internal.js";
 import { taskVectorProcessings } from "../../dist/merge/task-vector-processings.js";
 import { parseClipConfig } from "../../dist/model/clip/config.js";
 import { clipVisionLayout } from "../../dist/model/clip/layout.js";

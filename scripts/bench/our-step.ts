@@ -25,7 +25,7 @@ import {
   stepSources,
   type TensorSource,
   type TensorValues,
-} from "../../dist/index.js";
+} from "../../dist/internal.js";
 import { headSources } from "../../dist/model/head-program.js";
 import { meanEntropy } from "../../dist/objective/entropy.js";
 import { classifyProgram } from "../../dist/optimize/evaluate.js";

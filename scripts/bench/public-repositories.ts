@@ -8,7 +8,7 @@ import sharp from "sharp";
 import { saveCheckpoint } from "../../dist/checkpoint/checkpoint.js";
 import { parseUri } from "../../dist/checkpoint/hub/reference.js";
 import { openSuite, type SuiteTask } from "../../dist/data/suite.js";
-import { clipVisionTensors } from "../../dist/index.js";
+import { clipVisionTensors } from "../../dist/internal.js";
 import { parseClipTextConfig } from "../../dist/model/clip/config.js";
 import { clipTextTensors, tokenTable } from "../../dist/model/clip/text.js";
 import { writeFileAtomic } from "../../dist/runtime/atomic-file.js";

@@ -1,5 +1,5 @@
 /** The towers that are measured: the shipped suite's, and the published CLIP shapes of the paper's tables. */
-import type { ClipVisionConfig } from "../../dist/index.js";
+import type { ClipVisionConfig } from "../../dist/internal.js";
 
 const COMMON = {
   channels: 3,

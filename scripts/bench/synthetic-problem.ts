@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Head, Model } from "../../dist/index.js";
+import type { Head, Model } from "../../dist/internal.js";
 import { openBase } from "../../dist/model/open-models.js";
 import { writeSafetensorsStream } from "../../src/checkpoint/safetensors-writer.js";
 import { createRng } from "../../src/runtime/rng.js";

@@ -1,5 +1,5 @@
 /** The encoders that steps are measured on, of images and of texts, as models; what a step takes of each, and what PyTorch's side is told of it. */
-import { type ClipVisionConfig, clipVisionModel, type Model } from "../../dist/index.js";
+import { type ClipVisionConfig, clipVisionModel, type Model } from "../../dist/internal.js";
 import { parseBertConfig } from "../../dist/model/bert/config.js";
 import { bert, textModelOf } from "../../dist/model/bert/text-families.js";
 import { SHAPE_NAMES, SHAPES, type ShapeName } from "./shapes.js";

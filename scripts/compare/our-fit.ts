@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { loadRunConfig } from "../../dist/config/load.js";
-import { createClassifier, createEngine, initTrainState, toTensorCoefficients, train } from "../../dist/index.js";
+import { createClassifier, createEngine, initTrainState, toTensorCoefficients, train } from "../../dist/internal.js";
 import type { CoefficientMatrix } from "../../dist/merge/coefficients.js";
 import type { TrainEvent } from "../../dist/optimize/events.js";
 import { coefficientsOf, type TrainResult } from "../../dist/optimize/train.js";

@@ -7,7 +7,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { basename, join, relative, resolve } from "node:path";
 import type { CommandModule } from "yargs";
 import { z } from "zod";
-import { openSuite } from "../../dist/index.js";
+import { openSuite } from "../../dist/internal.js";
 import { readCoefficients } from "../../dist/track/coefficients-file.js";
 import { engineBesidePython } from "./engine-beside-python.js";
 import { finish } from "./finish.js";

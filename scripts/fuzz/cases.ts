@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type * as library from "../../dist/index.js";
+import type * as library from "../../dist/internal.js";
 import { type Folder, layOut, mutateFolder } from "./directories.js";
 import { makeFile } from "./entries.js";
 import { mutateBytes, mutateHeader } from "./mutations.js";

@@ -4,7 +4,7 @@
  */
 import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Rng } from "../../dist/index.js";
+import type { Rng } from "../../dist/internal.js";
 import { mutateBytes, mutateHeader, mutateText } from "./mutations.js";
 
 /** A file's bytes, or what is in its place. */

@@ -2,7 +2,7 @@
  * Safetensors files made from scratch: a sound list of tensors with any names, dtypes and shapes, then up to three faults in
  * what only a file that parses can have wrong: sizes, ranges, fields, equal names. About four in ten stay sound.
  */
-import type { Rng } from "../../dist/index.js";
+import type { Rng } from "../../dist/internal.js";
 
 const NAMES = [
   ...["a", "b.weight", "c.bias", "\u00e9", "\u65e5\u672c", "\u{1f600}", "__proto__", "constructor", "toString"],

@@ -2,7 +2,7 @@
  * Mutations of small safetensors files: of the header's text, knowing its grammar (numbers, quotes, nesting, names, lengths), and of
  * the bytes of a whole file. Every mutation is a pure function of the generator, so a case is repeated from its number.
  */
-import type { Rng } from "../../dist/index.js";
+import type { Rng } from "../../dist/internal.js";
 
 /** Numbers at the edges of what a header may hold. */
 const NUMBERS = [

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../../dist/errors.js";
-import * as library from "../../dist/index.js";
+import * as library from "../../dist/internal.js";
 import { mutateBytes } from "./mutations.js";
 import { TARGETS } from "./targets.js";
 

@@ -5,7 +5,7 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 import { appendFile, cp, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import * as library from "../../dist/index.js";
+import * as library from "../../dist/internal.js";
 import { countAllocations } from "./allocations.js";
 import { type Case, layOutCase, makeCase, makeSeeds, type Outcome, readCase } from "./cases.js";
 

@@ -7,8 +7,8 @@ import sharp from "sharp";
 import { openDataset } from "../../dist/data/dataset.js";
 import { decodeImage } from "../../dist/data/image/decode-image.js";
 import { CheckpointError } from "../../dist/errors.js";
-import type { Rng } from "../../dist/index.js";
-import { openCheckpoint } from "../../dist/index.js";
+import type { Rng } from "../../dist/internal.js";
+import { openCheckpoint } from "../../dist/internal.js";
 import { parseBoundedJson } from "../../dist/runtime/bounded-json.js";
 import { mutateBytes, mutateText } from "./mutations.js";
 

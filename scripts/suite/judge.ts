@@ -2,7 +2,7 @@
  * Accuracy, cross-entropy and entropy of given weights on a split of a suite's tasks, for its datasheet: the product's own forward and
  * evaluation. Labels are used, since this only measures.
  */
-import { createClassifier, type Engine, type Head, type LabelledExamples, type Model } from "../../dist/index.js";
+import { createClassifier, type Engine, type Head, type LabelledExamples, type Model } from "../../dist/internal.js";
 
 const BATCH = 100;
 

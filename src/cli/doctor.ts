@@ -2,7 +2,7 @@
 import pc from "picocolors";
 import type { DoctorCheck } from "../report/summary.js";
 import { EXIT_FAILURE, EXIT_OK } from "./exit-codes.js";
-import { cacheDirectory, printJson, trackingOf, wantsColor } from "./io.js";
+import { lightOptions, printJson, wantsColor } from "./io.js";
 import { defineVerb, jsonOption } from "./verb.js";
 
 export const doctorVerb = defineVerb({
@@ -17,11 +17,7 @@ export const doctorVerb = defineVerb({
   ],
   async run({ json }, io) {
     const library = await io.library();
-    const report = await library.describeEnvironment({
-      cacheDir: cacheDirectory(io),
-      tracking: io.env.MLFLOW_TRACKING_URI ? trackingOf(io, io.env.MLFLOW_TRACKING_URI) : undefined,
-      fetch,
-    });
+    const report = await library.doctor(lightOptions(io));
     if (json) printJson(io, report);
     else {
       const colors = pc.createColors(wantsColor(io.env) && io.stdout.isTTY === true);

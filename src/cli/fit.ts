@@ -1,12 +1,9 @@
 /** `adamerge fit`: learns merging coefficients as a config says and writes a run folder, or goes on in one. */
-import path from "node:path";
-import type { RunConfig } from "../config/schema.js";
 import { ConfigError } from "../errors.js";
-import type { ResultRow } from "../report/summary.js";
 import { textTable } from "../report/table.js";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
 import { familyFlags } from "./families.js";
-import { type CliIo, loadCliConfig, printJson, workOptions } from "./io.js";
+import { type CliIo, type Fitted, loadCliConfig, printJson, verbOptions } from "./io.js";
 import { defineVerb, jsonOption, overridesPositional, quietOption } from "./verb.js";
 
 export const fitVerb = defineVerb({
@@ -35,20 +32,20 @@ export const fitVerb = defineVerb({
     ["fit mini8 name=lr-1e-2 optimizer.learning_rate=1e-2", "Change settings, give the run a name"],
   ],
   async run({ config: file, overrides, resume, overwrite, "dry-run": dryRun, quiet, json }, io) {
-    const options = workOptions(io, { quiet, overwrite });
+    const options = verbOptions(io, { quiet, overwrite });
     if (resume !== undefined) {
       const extra = file ?? (overwrite ? "--overwrite" : dryRun ? "--dry-run" : undefined);
       if (extra !== undefined)
         throw new ConfigError(
           `--resume: expected alone, since a run goes on with its own settings, found ${extra} too`,
         );
-      return goOn(path.resolve(io.cwd, resume), options, { quiet, json }, io);
+      return show(await (await io.library()).resume(resume, options), { quiet, json }, io);
     }
     if (file === undefined)
       throw new ConfigError(
         "fit: expected a config file or --resume RUN, found neither; `adamerge fit --help` explains",
       );
-    const { config } = await loadCliConfig(file, overrides, io);
+    const config = await loadCliConfig(file, overrides, io);
     const library = await io.library();
     if (!dryRun) return show(await library.fit(config, options), { quiet, json }, io);
     const plan = await library.planFit(config, options);
@@ -61,38 +58,14 @@ export const fitVerb = defineVerb({
   },
 });
 
-interface Fitted {
-  readonly runPath: string;
-  readonly table: readonly ResultRow[];
-  readonly reason: "finished" | "interrupted";
-}
-
-type Work = ReturnType<typeof workOptions>;
-
-async function goOn(
-  runPath: string,
-  options: Work,
-  output: { quiet: boolean; json: boolean },
-  io: CliIo,
-): Promise<number> {
-  const library = await io.library();
-  const { config, finished }: { config: RunConfig; finished?: readonly ResultRow[] | undefined } =
-    await library.stoppedRun(runPath);
-  if (finished !== undefined) {
-    options.log("this run is finished; nothing to do");
-    return show({ runPath, table: finished, reason: "finished" }, output, io);
-  }
-  return show(await library.fit(config, { ...options, resume: runPath }), output, io);
-}
-
 async function show(
-  { runPath, table, reason }: Fitted,
+  { runPath, rows, reason }: Fitted,
   { quiet, json }: { quiet: boolean; json: boolean },
   io: CliIo,
 ): Promise<number> {
-  if (json) printJson(io, { runPath, reason, rows: table });
+  if (json) printJson(io, { runPath, reason, rows });
   else if (quiet) io.stdout.write(`${runPath}\n`);
-  else io.stdout.write(`${table.length > 0 ? `${textTable(table)}\n` : ""}run: ${runPath}\n`);
+  else io.stdout.write(`${rows.length > 0 ? `${textTable(rows)}\n` : ""}run: ${runPath}\n`);
   if (reason === "finished") return EXIT_OK;
   const words = ["adamerge fit --resume", runPath, ...(await familyFlags(io.cwd))];
   if (!quiet) io.stderr.write(`to go on: ${words.join(" ")}\n`);

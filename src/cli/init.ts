@@ -1,8 +1,8 @@
 /** `adamerge init`: writes suite.yaml and config.yaml for a person's own models and data, after looking at them. */
-import { readdir, stat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import path from "node:path";
-import { parseReference } from "../checkpoint/hub/reference.js";
 import { ConfigError } from "../errors.js";
+import { existingPath, modelPath, slug, taskName } from "../library/named-path.js";
 import { alignedText } from "../report/table.js";
 import type { GivenExamples } from "../run/init/example-sources.js";
 import type { HeadSource } from "../run/init/head-sources.js";
@@ -119,11 +119,11 @@ async function namedPaths(
     if (name !== undefined && value !== undefined) {
       named.push({
         name: taskName(flag, name),
-        path: flag === "--expert" ? await modelPath(flag, value, cwd) : await existing(flag, value, cwd),
+        path: flag === "--expert" ? await modelPath(flag, value, cwd) : await existingPath(flag, value, cwd),
       });
       continue;
     }
-    const folder = await existing(flag, text, cwd);
+    const folder = await existingPath(flag, text, cwd);
     const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
     if (single !== undefined && entries.some((entry) => single.test(entry.name))) {
       named.push({ name: taskName(flag, path.basename(folder)), path: folder });
@@ -152,35 +152,6 @@ function withFlag(flag: GivenExamples["flag"], named: readonly Named[]): readonl
 /** `NAME=zero-shot` */
 function isZeroShot(text: string): boolean {
   return text.endsWith(ZERO_SHOT) && text.length > ZERO_SHOT.length;
-}
-
-function taskName(flag: string, text: string): string {
-  const name = slug(text);
-  if (name !== "") return name;
-  throw new ConfigError(`${flag} ${text}: expected a name with letters or digits, found ${JSON.stringify(text)}`);
-}
-
-/** As names in a suite are: small letters, digits and dashes. */
-function slug(text: string): string {
-  return text
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, "-")
-    .replace(/^-+|-+$/g, "");
-}
-
-/** The absolute path, or the text where it can only mean a repository on the hub. */
-async function modelPath(flag: string, text: string, cwd: string): Promise<string> {
-  const absolute = path.resolve(cwd, text);
-  const isThere = (await stat(absolute).catch(() => undefined)) !== undefined;
-  const isInFolder = (await stat(path.dirname(absolute)).catch(() => undefined)) !== undefined;
-  if (!isThere && !isInFolder && parseReference(text, "model") !== undefined) return text;
-  return existing(flag, text, cwd);
-}
-
-async function existing(flag: string, text: string, cwd: string): Promise<string> {
-  const absolute = path.resolve(cwd, text);
-  if ((await stat(absolute).catch(() => undefined)) !== undefined) return absolute;
-  throw new ConfigError(`${flag} ${text}: expected an existing path, found nothing at ${absolute}; check the path`);
 }
 
 async function report(

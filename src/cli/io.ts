@@ -5,9 +5,14 @@
 import path from "node:path";
 import type { Hub } from "../checkpoint/hub/request.js";
 import { hubSettings } from "../checkpoint/hub/settings.js";
+import type { LoadedConfig } from "../config/load.js";
 import type { MergeFile } from "../config/merge-file.js";
 import type { RunConfig } from "../config/schema.js";
-import { ConfigError } from "../errors.js";
+import type { QuickstartResult } from "../library/quickstart.js";
+import type { SyncOptions } from "../library/runs.js";
+import { cacheDirectory } from "../library/surroundings.js";
+import { trackingOf } from "../library/tracking-settings.js";
+import type { WorkOptions as VerbOptions, WorkEvent } from "../library/work-options.js";
 import type { TrainEvent } from "../optimize/events.js";
 import type { DoctorReport, ResultRow } from "../report/summary.js";
 import type { InitFindings, InitOptions, InitRequest } from "../run/init/init-suite.js";
@@ -15,13 +20,13 @@ import type { MergeModelsOptions, MergeResult } from "../run/merge-models/merge-
 import type { FitPlan } from "../run/plan-fit.js";
 import type { EvaluateModelOptions, LabelledInputs } from "../run/predict/evaluate-model.js";
 import type { OpenPredictorOptions, Predictor } from "../run/predict/predict.js";
-import type { QuickstartResult } from "../run/quickstart.js";
 import type { Tracking } from "../run/tracking.js";
-import { splitAddress } from "../runtime/credentials.js";
 import { shownText } from "../runtime/printable.js";
 import { createByteProgress } from "../track/byte-progress.js";
 import { createConsole } from "../track/console.js";
 import type { ConsoleStream } from "../track/terminal.js";
+
+export { cacheDirectory, trackingOf };
 
 /** What a model is evaluated as: a file of learned coefficients, or a method without learning. */
 export type EvaluationTarget =
@@ -45,21 +50,21 @@ export interface Merging {
   mergeModels(file: MergeFile, output: string, options: MergeModelsOptions): Promise<MergeResult>;
 }
 
-/** The functions of src/run.ts that verbs call; it loads the engines, so it is imported when one runs. */
+/** What came of a fit, as far as it is printed. */
+export interface Fitted {
+  readonly runPath: string;
+  readonly rows: readonly ResultRow[];
+  readonly reason: "finished" | "interrupted";
+}
+
+/** The functions that verbs call (library.ts beside this file); it loads the engines, so it is imported when one runs. */
 export interface Library {
-  fit(
-    config: RunConfig,
-    options: WorkOptions & { readonly resume?: string },
-  ): Promise<{ runPath: string; table: readonly ResultRow[]; reason: "finished" | "interrupted" }>;
+  fit(config: LoadedConfig, options: VerbOptions): Promise<Fitted>;
+  resume(runPath: string, options: VerbOptions): Promise<Fitted>;
+  planFit(config: LoadedConfig, options: VerbOptions): Promise<FitPlan>;
   initSuite(request: InitRequest, options: InitOptions): Promise<InitFindings>;
-  planFit(config: RunConfig, options: WorkOptions): Promise<FitPlan>;
-  syncRuns(
-    folders: readonly string[],
-    tracking: Tracking,
-    log: (line: string) => void,
-  ): Promise<readonly { runId: string }[]>;
-  writeRunReport(folder: string, log: (line: string) => void): Promise<string>;
-  stoppedRun(runPath: string): Promise<{ config: RunConfig; finished: readonly ResultRow[] | undefined }>;
+  sync(runs: readonly string[], options: SyncOptions): Promise<readonly { runId: string }[]>;
+  report(runPath: string, options: Pick<VerbOptions, "cwd" | "log">): Promise<string>;
   evaluateMethod(
     config: RunConfig,
     target: EvaluationTarget,
@@ -89,20 +94,8 @@ export interface Library {
       readonly hub: Hub;
     },
   ): Promise<{ readonly tasks: readonly string[]; readonly groups: readonly string[] }>;
-  quickstart(
-    options: Omit<WorkOptions, "overwrite"> & {
-      readonly configPath: string;
-      readonly presetsDir: string;
-      readonly cwd: string;
-      readonly overrides: readonly string[];
-      readonly output: string;
-    },
-  ): Promise<QuickstartResult>;
-  describeEnvironment(options: {
-    readonly cacheDir: string;
-    readonly tracking: Tracking | undefined;
-    readonly fetch: typeof fetch;
-  }): Promise<DoctorReport>;
+  quickstart(options: VerbOptions & { readonly suite: string }): Promise<QuickstartResult>;
+  doctor(options: Pick<VerbOptions, "cwd" | "cacheDir" | "tracking">): Promise<DoctorReport>;
 }
 
 export interface CliIo {
@@ -121,14 +114,6 @@ export interface CliIo {
   readonly drained?: () => Promise<void>;
   readonly library: () => Promise<Library>;
   readonly merging: () => Promise<Merging>;
-}
-
-/** `$ADAMERGE_CACHE`, else `$XDG_CACHE_HOME/adamerge`, else `~/.cache/adamerge`. */
-export function cacheDirectory({ env, cwd, homeDir }: Pick<CliIo, "env" | "cwd" | "homeDir">): string {
-  if (env.ADAMERGE_CACHE) return path.resolve(cwd, env.ADAMERGE_CACHE);
-  // The XDG specification says to ignore a relative path.
-  if (env.XDG_CACHE_HOME && path.isAbsolute(env.XDG_CACHE_HOME)) return path.join(env.XDG_CACHE_HOME, "adamerge");
-  return path.join(homeDir, ".cache", "adamerge");
 }
 
 /** Colours are off when NO_COLOR is set to anything but the empty text (no-color.org). */
@@ -165,6 +150,25 @@ export function workOptions(
   };
 }
 
+/** The options of the library's verbs, all of them said: progress goes to stderr unless `quiet`. */
+export function verbOptions(
+  io: CliIo,
+  choices: { readonly quiet: boolean; readonly overwrite?: boolean },
+): VerbOptions {
+  const { onEvent, hub, ...work } = workOptions(io, choices);
+  const show = (event: WorkEvent): void => {
+    if (event.type === "download") hub.onProgress?.(event);
+    else if (event.type !== "merge") onEvent(event);
+  };
+  return { ...work, ...lightOptions(io), hub, onEvent: show };
+}
+
+/** Of verbs that only look at what is there: where this is, and the tracking server of the environment. */
+export function lightOptions(io: CliIo): Pick<VerbOptions, "cwd" | "cacheDir" | "tracking"> {
+  const uri = io.env.MLFLOW_TRACKING_URI;
+  return { cwd: io.cwd, cacheDir: cacheDirectory(io), tracking: uri ? trackingOf(io, uri) : false };
+}
+
 /** The hub, as the environment sets it up; downloads show their progress on stderr unless `quiet`. */
 export function hubOf(io: CliIo, quiet: boolean): Hub {
   const progress = createByteProgress(io.stderr, () => performance.now());
@@ -180,33 +184,6 @@ export function hubOf(io: CliIo, quiet: boolean): Hub {
       if (state.doneBytes >= state.totalBytes) progress.end();
     },
   };
-}
-
-/**
- * A server with the credentials that MLflow's own clients read from the environment; those in its address go before them, as there.
- * @throws ConfigError for a token that cannot be one
- */
-export function trackingOf({ env, cwd }: Pick<CliIo, "env" | "cwd">, uri: string): Tracking {
-  const { url, ...inAddress } = splitAddress(uri);
-  const fromNames = { username: env.MLFLOW_TRACKING_USERNAME, password: env.MLFLOW_TRACKING_PASSWORD };
-  return {
-    uri: url,
-    ...(inAddress.username === undefined
-      ? { ...fromNames, token: trackingToken(env.MLFLOW_TRACKING_TOKEN) }
-      : { username: inAddress.username, password: inAddress.password }),
-    // A server that keeps its artifacts in directories is told through its clients where; they write only below this.
-    artifactRoot: env.ADAMERGE_ARTIFACT_ROOT ? path.resolve(cwd, env.ADAMERGE_ARTIFACT_ROOT) : undefined,
-    experiment: env.MLFLOW_EXPERIMENT_NAME || null,
-    withModel: false,
-  };
-}
-
-/** A token goes into a header: visible ASCII only. The message does not show it. */
-function trackingToken(text: string | undefined): string | undefined {
-  const token = text?.trim();
-  if (token === undefined || token === "") return undefined;
-  if (/^[\x21-\x7e]+$/.test(token)) return token;
-  throw new ConfigError("MLFLOW_TRACKING_TOKEN: expected a token (one word of ASCII), found other characters");
 }
 
 /** Prints a result for machines. */

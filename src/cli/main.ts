@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /** The process around the command line: signals, streams that cannot be written, errors nobody caught, exit. Everything else is in cli.ts. */
 import { fileURLToPath } from "node:url";
+import { homeDirectory, workingDirectory } from "../library/surroundings.js";
 import type { CliIo } from "./io.js";
-import { homeDirectory, workingDirectory } from "./places.js";
 import { safeStreams } from "./safe-stream.js";
 import { showError } from "./show-error.js";
 import { ignoreErrors, watchResults } from "./streams.js";
@@ -35,7 +35,7 @@ const io: CliIo = {
   signal: abort.signal,
   refused: results.refused,
   drained: results.drained,
-  library: () => import("../run.js"),
+  library: () => import("./library.js"),
   merging: () => import("../run/merge-models/merge-models.js"),
 };
 const { stderr } = safeStreams(io);

@@ -2,10 +2,8 @@
  * `adamerge methods`: the merging methods without learning, their papers and their settings; after them those that merge files name under
  * `merge_method`.
  */
-import { z } from "zod";
 import { ConfigError } from "../errors.js";
-import type { MergeMethod } from "../merge/methods/method.js";
-import type { TensorMethod } from "../merge/per-tensor/tensor-method.js";
+import type { MethodDescription } from "../library/methods.js";
 import { EXIT_OK } from "./exit-codes.js";
 import { printJson } from "./io.js";
 import { defineVerb, jsonOption } from "./verb.js";
@@ -21,10 +19,9 @@ export const methodsVerb = defineVerb({
     ["methods ties", "The settings of one"],
   ],
   async run({ name, json }, io) {
-    const { mergeMethods } = await import("../merge/methods/registry.js");
-    const { tensorMethods } = await import("../merge/per-tensor/registry.js");
+    const { BY_TENSOR, methods } = await import("../library/methods.js");
     const { nearest } = await import("../config/nearest.js");
-    const all = [...[...mergeMethods.values()].map(described), ...[...tensorMethods.values()].map(describedByTensor)];
+    const all = methods();
     const shown = name === undefined ? all : all.filter((method) => method.name === name);
     if (shown.length === 0) {
       const names = [...new Set(all.map((method) => method.name))];
@@ -34,58 +31,19 @@ export const methodsVerb = defineVerb({
       );
     }
     if (json) printJson(io, shown);
-    else if (name === undefined) io.stdout.write(listText(shown));
-    else io.stdout.write(shown.map(methodText).join("\n"));
+    else if (name === undefined) io.stdout.write(listText(shown, BY_TENSOR));
+    else io.stdout.write(shown.map((method) => methodText(method, BY_TENSOR)).join("\n"));
     return EXIT_OK;
   },
 });
 
-/** A method as it is shown, and as --json prints it. */
-interface Described {
-  readonly name: string;
-  readonly title: string;
-  readonly paper: string;
-  /** What it sees at once: any run of elements, or whole tensors; of merge files' methods each tensor is merged by itself. */
-  readonly unit: string;
-  readonly perTask: boolean;
-  readonly needsImages: boolean;
-  readonly settings: readonly Setting[];
+function listText(methods: readonly MethodDescription[], byTensorUnit: string): string {
+  const byTensor = methods.filter(({ unit }) => unit === byTensorUnit);
+  const others = methods.filter(({ unit }) => unit !== byTensorUnit);
+  return `${tableText(others)}\nIn merge files, under merge_method, by mergekit's definitions (${byTensorUnit}):\n\n${tableText(byTensor)}`;
 }
 
-interface Setting {
-  readonly name: string;
-  readonly description: string;
-  /** As JSON; undefined when the setting must be given. */
-  readonly default: string | undefined;
-}
-
-function described({ name, title, paper, unit, perTask, needsImages, parameters }: MergeMethod): Described {
-  const needs = { perTask: perTask === true, needsImages: needsImages === true };
-  return { name, title, paper, unit, ...needs, settings: settingsOf(parameters) };
-}
-
-const BY_TENSOR = "each tensor by itself";
-
-function describedByTensor({ name, title, paper, perModel, shared }: TensorMethod): Described {
-  const settings = [...settingsOf(perModel), ...settingsOf(shared)];
-  return { name, title, paper, unit: BY_TENSOR, perTask: false, needsImages: false, settings };
-}
-
-function settingsOf(schema: z.ZodObject): Setting[] {
-  const { properties = {}, required = [] } = z.toJSONSchema(schema, { io: "input" });
-  return Object.entries(properties).map(([name, property]) => {
-    const { description = "", default: value } = typeof property === "object" ? property : {};
-    return { name, description, default: required.includes(name) ? undefined : JSON.stringify(value) };
-  });
-}
-
-function listText(methods: readonly Described[]): string {
-  const byTensor = methods.filter(({ unit }) => unit === BY_TENSOR);
-  const others = methods.filter(({ unit }) => unit !== BY_TENSOR);
-  return `${tableText(others)}\nIn merge files, under merge_method, by mergekit's definitions (${BY_TENSOR}):\n\n${tableText(byTensor)}`;
-}
-
-function tableText(methods: readonly Described[]): string {
+function tableText(methods: readonly MethodDescription[]): string {
   const rows = methods.map(({ name, title, settings }) => [
     name,
     title,
@@ -102,10 +60,13 @@ function tableText(methods: readonly Described[]): string {
     .join("\n");
 }
 
-function methodText({ name, title, paper, unit, perTask, needsImages, settings }: Described): string {
+function methodText(
+  { name, title, paper, unit, perTask, needsImages, settings }: MethodDescription,
+  byTensorUnit: string,
+): string {
   const width = Math.max(0, ...settings.map((setting) => setting.name.length));
   return [
-    `${title} (${unit === BY_TENSOR ? `merge_method: ${name}` : name})`,
+    `${title} (${unit === byTensorUnit ? `merge_method: ${name}` : name})`,
     paper,
     ...(perTask ? ["Makes one model for each task: the task must be known at inference."] : []),
     ...(needsImages ? ["Looks at unlabelled examples of every task: those of data.adapt_split."] : []),

@@ -1,5 +1,4 @@
 /** `adamerge report`: the page and the figures of a run, anew from its folder. */
-import path from "node:path";
 import { EXIT_OK } from "./exit-codes.js";
 import { defineVerb } from "./verb.js";
 
@@ -13,9 +12,9 @@ export const reportVerb = defineVerb({
   options: {},
   examples: [["report runs/mini8/default", "Writes runs/mini8/default/report.html, figures/*.svg and *.png"]],
   async run({ runs }, io) {
-    const { writeRunReport } = await io.library();
+    const { report } = await io.library();
     const log = (line: string) => void io.stderr.write(`${line}\n`);
-    for (const run of runs) io.stdout.write(`${await writeRunReport(path.resolve(io.cwd, run), log)}\n`);
+    for (const run of runs) io.stdout.write(`${await report(run, { cwd: io.cwd, log })}\n`);
     return EXIT_OK;
   },
 });

@@ -1,6 +1,4 @@
 /** `adamerge sync`: delivers run folders to an MLflow server; what is there already is not sent again. */
-import { readdir, stat } from "node:fs/promises";
-import path from "node:path";
 import { ConfigError } from "../errors.js";
 import { EXIT_OK } from "./exit-codes.js";
 import { printJson, trackingOf, workOptions } from "./io.js";
@@ -33,35 +31,13 @@ export const syncVerb = defineVerb({
   async run({ runs, to, experiment, model, quiet, json }, io) {
     const uri = to ?? io.env.MLFLOW_TRACKING_URI;
     if (!uri) throw new ConfigError("sync: expected a server (--to URI or MLFLOW_TRACKING_URI), found none");
-    const folders = (await Promise.all(runs.map((run) => runFolders(path.resolve(io.cwd, run))))).flat();
-    if (folders.length === 0)
-      throw new ConfigError(
-        `${runs.join(", ")}: expected folders of runs (with config.yaml and status.json), found none`,
-      );
     const library = await io.library();
     const { log } = workOptions(io, { quiet });
-    const delivered = await library.syncRuns(
-      folders,
-      { ...trackingOf(io, uri), experiment: experiment ?? null, withModel: model },
-      log,
-    );
+    // A name from the environment is for fits, which have none of their own yet.
+    const tracking = { ...trackingOf(io, uri), experiment: null };
+    const delivered = await library.sync(runs, { cwd: io.cwd, log, tracking, experiment, model });
     if (json) printJson(io, delivered);
     else if (quiet) io.stdout.write(delivered.map(({ runId }) => `${runId}\n`).join(""));
     return EXIT_OK;
   },
 });
-
-/** The folder itself when it is a run, else the runs below it. */
-async function runFolders(folder: string): Promise<string[]> {
-  const isRun = async (at: string) =>
-    (
-      await Promise.all(["config.yaml", "status.json"].map((name) => stat(path.join(at, name)).catch(() => undefined)))
-    ).every((found) => found?.isFile());
-  if (await isRun(folder)) return [folder];
-  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-  const below = entries
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => path.join(folder, entry.name))
-    .sort();
-  return (await Promise.all(below.map(runFolders))).flat();
-}

@@ -4,6 +4,7 @@
  * load.ts. Names follow the papers and torch; keys are snake_case as in neighbouring tools.
  */
 import { z } from "zod";
+import { objectiveName } from "./objective-names.js";
 
 /** Largest seed: seeds are mixed as unsigned 32-bit numbers by the random generator. */
 const MAX_SEED = 2 ** 32 - 1;
@@ -73,8 +74,7 @@ const coefficients = z
   });
 
 const objective = z.strictObject({
-  name: z
-    .enum(["entropy", "normalized_entropy", "expert_divergence", "cross_entropy"])
+  name: objectiveName
     .default("entropy")
     .describe(
       "Minimised: entropy, normalized_entropy (over log C), expert_divergence (KL from experts), cross_entropy (needs labels)",

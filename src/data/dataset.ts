@@ -4,11 +4,13 @@
  */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { DataError } from "../errors.js";
+import { ConfigError, DataError } from "../errors.js";
+import { noteExtension } from "../runtime/extensions.js";
 import { alignClasses, checkRange, type LabelMeaning } from "./classes.js";
 import type { ExifOrientation } from "./image/decode-image.js";
 import type { ExampleKind, KindName } from "./kind.js";
 import { kindOf } from "./kinds.js";
+import { checkedReader } from "./readers/checked-reader.js";
 import { classFolderReader } from "./readers/class-folders.js";
 import type { Dataset, DatasetReader } from "./readers/dataset-reader.js";
 import { isExampleName } from "./readers/example-file.js";
@@ -21,13 +23,24 @@ import { type SplitPart, takePart } from "./split-part.js";
 
 export type { Dataset, DatasetReader } from "./readers/dataset-reader.js";
 
-/** In the order in which they are tried. */
-export const datasetReaders = [
-  manifestReader,
-  parquetReader,
-  webdatasetReader,
-  classFolderReader,
-] as const satisfies readonly DatasetReader[];
+const ownReaders: readonly DatasetReader[] = [manifestReader, parquetReader, webdatasetReader, classFolderReader];
+const outsideReaders: DatasetReader[] = [];
+
+/** In the order in which they are tried: those from outside the package first, since the package's take what looks like theirs. */
+function readers(): readonly DatasetReader[] {
+  return [...outsideReaders, ...ownReaders];
+}
+
+/** Adds a reader from outside the package. Throws ConfigError for what is none, and for a name that is taken. */
+export function addDatasetReader(found: unknown): void {
+  const reader = checkedReader(found);
+  if (readers().some(({ name }) => name === reader.name))
+    throw new ConfigError(
+      `addReader: name: expected one that no reader has yet, found ${reader.name}. Give the reader another name`,
+    );
+  noteExtension("reader", reader.name);
+  outsideReaders.push(reader);
+}
 
 /**
  * Splits that a data set's directory shows; none when its examples are one collection. Throws DataError when it is no directory, or none that a reader
@@ -40,7 +53,7 @@ export async function datasetSplits(path: string, kindName: KindName, where: str
     throw new DataError(
       `${where}: ${path}: expected the directory of a data set, found ${found === undefined ? "nothing there" : "a file"}; check the path`,
     );
-  for (const reader of datasetReaders) {
+  for (const reader of readers()) {
     const splits = await reader.splits(path, kind);
     if (splits !== undefined) return splits;
   }
@@ -50,7 +63,9 @@ export async function datasetSplits(path: string, kindName: KindName, where: str
 }
 
 function layouts(kind: ExampleKind): string {
-  return datasetReaders.map(({ title, layout }) => `${title(kind)} (${layout(kind)})`).join(" or ");
+  return readers()
+    .map(({ title, layout }) => `${title(kind)} (${layout(kind)})`)
+    .join(" or ");
 }
 
 /** Of a folder without examples, and of those in it: its files by kind. */
@@ -110,7 +125,7 @@ export async function openDataset(options: OpenDatasetOptions): Promise<Dataset>
     const found = isFolder === undefined ? "nothing there" : "a file";
     throw new DataError(`${where}: ${path}: expected the directory of a data set, found ${found}; check the path`);
   }
-  for (const reader of datasetReaders) {
+  for (const reader of readers()) {
     if (!(await reader.detect(path, split, kind))) continue;
     const request = { path, split, where, kind, parameters: options.parameters, classes };
     const whole = await reader.open(request);
@@ -127,7 +142,7 @@ export async function openDataset(options: OpenDatasetOptions): Promise<Dataset>
 }
 
 async function splitsThere(path: string, kind: ExampleKind): Promise<string> {
-  for (const reader of datasetReaders) {
+  for (const reader of readers()) {
     const splits = (await reader.splits(path, kind)) ?? [];
     if (splits.length > 0) return ` (there are ${splits.join(", ")})`;
   }

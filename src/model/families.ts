@@ -2,6 +2,7 @@
 
 import { nearest } from "../config/nearest.js";
 import { CheckpointError, ConfigError } from "../errors.js";
+import { noteExtension } from "../runtime/extensions.js";
 import { quote } from "../runtime/printable.js";
 import { bertFamily, distilbertFamily, robertaFamily } from "./bert/family.js";
 import { checkedFamily } from "./checked-family.js";
@@ -35,8 +36,8 @@ export function addFamily(family: ModelFamily): void {
   addOutsideFamily(family, "addFamily");
 }
 
-/** Adds what a module exports; `where` is the module in errors, `file` what is recorded of it. Throws ConfigError as `addFamily`. */
-export function addOutsideFamily(found: unknown, where: string, file: Omit<OutsideFamily, "name"> = {}): void {
+/** Adds what a module exports; `where` is the module in errors. Throws ConfigError as `addFamily`. */
+export function addOutsideFamily(found: unknown, where: string): void {
   const family = checkedFamily(found, where);
   for (const other of allFamilies()) {
     if (other.name === family.name)
@@ -49,6 +50,7 @@ export function addOutsideFamily(found: unknown, where: string, file: Omit<Outsi
         `${where}: modelTypes: expected types that no family has yet, found ${quote(taken)}, which ${other.name} has. Give the model another model_type in its config.json`,
       );
   }
+  const { module: file } = noteExtension("family", family.name);
   outside.push({ family, source: { name: family.name, ...file } });
 }
 

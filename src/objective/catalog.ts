@@ -1,11 +1,12 @@
 /** What the objectives are called and what they need, without what computes them: reports and trackers load no engine for it. */
+import { assert } from "../errors.js";
 
 export interface ObjectiveFacts {
   readonly title: string;
-  /** Begins the name of a fit in tables: AdaMerging is what minimises entropy. */
-  readonly prefix: string;
-  /** Ends it. */
-  readonly suffix: string;
+  /** Begins the name of a fit in tables: AdaMerging is what minimises entropy. Default: nothing. */
+  readonly prefix?: string;
+  /** Ends it. Default: the objective's own name behind a line. */
+  readonly suffix?: string;
   /** What its values are called in a line of numbers. */
   readonly label: string;
   /** Of its values; null for a mere number. */
@@ -54,15 +55,40 @@ export const objectiveFacts = {
   },
 } as const satisfies Record<string, ObjectiveFacts>;
 
-export type ObjectiveName = keyof typeof objectiveFacts;
+/** As configs have it: one of these, or one that a program has added. */
+export type ObjectiveName = string;
+
+const known = new Map<ObjectiveName, ObjectiveFacts>(Object.entries(objectiveFacts));
+
+/** Adds what is known of an objective from outside the package. */
+export function addObjectiveFacts(name: ObjectiveName, facts: ObjectiveFacts): void {
+  known.set(name, facts);
+}
+
+export function isObjective(name: string): boolean {
+  return known.has(name);
+}
+
+/** Of the objective of a config, which has been checked. */
+export function objectiveFactsOf(name: ObjectiveName): ObjectiveFacts {
+  const facts = known.get(name);
+  assert(facts !== undefined, `no objective ${name}`);
+  return facts;
+}
 
 /** The objective's values and their unit, for a title: `entropy (nats)`. */
 export function objectiveLabel(name: ObjectiveName): string {
-  const { label, unit } = objectiveFacts[name];
+  const { label, unit } = objectiveFactsOf(name);
   return unit === null ? label : `${label} (${unit})`;
+}
+
+/** The name of a fit in tables, around what says how it was parametrised: `adamerging_layer_wise`, `layer_wise_tsv_expert`. */
+export function fitName(name: ObjectiveName, parametrisation: string): string {
+  const { prefix = "", suffix = `_${name}` } = objectiveFactsOf(name);
+  return `${prefix}${parametrisation}${suffix}`;
 }
 
 /** Whether the objective reads labels. */
 export function readsLabels(name: ObjectiveName): boolean {
-  return objectiveFacts[name].targets === "labels";
+  return objectiveFactsOf(name).targets === "labels";
 }

@@ -1,6 +1,13 @@
-/** The registry of objectives. Adding one: a file beside this one, its facts in catalog.ts and a line here. B images, C classes. */
+/**
+ * The registry of objectives. Adding one: a file beside this one, its facts in catalog.ts, its name in config/objective-names.ts and a line here;
+ * programs add theirs with `addObjective`. B images, C classes.
+ */
+import { allowObjectiveName } from "../config/objective-names.js";
 import { type Tensor, tf } from "../engine/tf.js";
-import { type ObjectiveFacts, type ObjectiveName, objectiveFacts } from "./catalog.js";
+import { assert, ConfigError } from "../errors.js";
+import { noteExtension } from "../runtime/extensions.js";
+import { addObjectiveFacts, isObjective, type ObjectiveFacts, type ObjectiveName, objectiveFacts } from "./catalog.js";
+import { checkedObjective } from "./checked-objective.js";
 import { targetCrossEntropy, targetDivergence } from "./cross-entropy.js";
 import { meanEntropy } from "./entropy.js";
 
@@ -17,6 +24,7 @@ export interface ObjectiveSpec extends ObjectiveFacts {
 const entropy: ObjectiveSpec["loss"] = (logitsBC, { form, epsilon }) =>
   meanEntropy(logitsBC, form === "epsilon" ? { form, epsilon } : { form });
 
+/** Those of the package. */
 export const objectives = {
   entropy: { ...objectiveFacts.entropy, loss: entropy },
   normalized_entropy: {
@@ -32,7 +40,35 @@ export const objectives = {
     ...objectiveFacts.cross_entropy,
     loss: (logitsBC, _options, targetsBC) => targetCrossEntropy(logitsBC, required(targetsBC)),
   },
-} as const satisfies Record<ObjectiveName, ObjectiveSpec>;
+} as const satisfies Record<keyof typeof objectiveFacts, ObjectiveSpec>;
+
+const known = new Map<ObjectiveName, ObjectiveSpec>(Object.entries(objectives));
+
+/** Of the objective of a config, which has been checked. */
+export function objectiveOf(name: ObjectiveName): ObjectiveSpec {
+  const found = known.get(name);
+  assert(found !== undefined, `no objective ${name}`);
+  return found;
+}
+
+/** An objective from outside the package. */
+export interface OutsideObjective extends ObjectiveSpec {
+  /** As configs have it. */
+  readonly name: ObjectiveName;
+}
+
+/** Adds an objective, which configs may then name. Throws ConfigError for what is none, and for a name that is taken. */
+export function addObjective(objective: OutsideObjective): void {
+  const { name, ...spec } = checkedObjective(objective);
+  if (isObjective(name))
+    throw new ConfigError(
+      `addObjective: name: expected one that no objective has yet, found ${name}. Give the objective another name`,
+    );
+  noteExtension("objective", name);
+  allowObjectiveName(name);
+  addObjectiveFacts(name, spec);
+  known.set(name, spec);
+}
 
 function required(targetsBC: Tensor | undefined): Tensor {
   if (targetsBC === undefined) throw new RangeError("this objective needs targets; the step was built without them");

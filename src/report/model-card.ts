@@ -6,7 +6,7 @@ import { stringify } from "yaml";
 import { formatConfig } from "../config/format.js";
 import type { RunConfig } from "../config/schema.js";
 import { processingOf } from "../merge/task-vector-processings.js";
-import { objectiveFacts, readsLabels } from "../objective/catalog.js";
+import { objectiveFactsOf, readsLabels } from "../objective/catalog.js";
 import { shownLine } from "../runtime/printable.js";
 import type { CoefficientsRecord } from "../track/coefficients-file.js";
 import { codeBlock, codeSpan, markdownLine } from "./markdown.js";
@@ -85,7 +85,7 @@ function methodText(config: RunConfig): string {
   return (
     `${PAPER}: base + sum over tasks of coefficient x task vector${processed}, ${config.granularity} ` +
     `coefficients, ${range}. They start at ${config.coefficients.initial} and were fitted for ${config.steps} steps of ` +
-    `${config.optimizer.name} (learning rate ${config.optimizer.learning_rate}) to minimise: ${lowerFirst(objectiveFacts[config.objective.name].title)}.`
+    `${config.optimizer.name} (learning rate ${config.optimizer.learning_rate}) to minimise: ${lowerFirst(objectiveFactsOf(config.objective.name).title)}.`
   );
 }
 

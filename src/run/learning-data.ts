@@ -6,7 +6,7 @@ import type { RunConfig } from "../config/schema.js";
 import { type ExampleStore, type LabelledExamples, selectExamples } from "../data/examples.js";
 import { drawnIndices } from "../data/sampler.js";
 import type { Executable } from "../engine/program.js";
-import { type ObjectiveSpec, objectives } from "../objective/objectives.js";
+import { objectiveOf } from "../objective/objectives.js";
 import { labelTargets, longestLength, type Targets } from "../optimize/step-inputs.js";
 import { together } from "../runtime/together.js";
 import { type Inputs, loadLabelled, loadUnlabelled } from "./inputs.js";
@@ -42,7 +42,7 @@ export async function loadLearningData(
   stop: AbortSignal = session.evaluation.signal,
 ): Promise<LearningData> {
   const split = config.data.adapt_split;
-  const objective: ObjectiveSpec = objectives[config.objective.name];
+  const objective = objectiveOf(config.objective.name);
   const examples = limited(config, await loadUnlabelled(session.inputs, split, cacheDir, stop));
   switch (objective.targets) {
     case "none":

@@ -14,7 +14,7 @@ import type { KeptChanges } from "../merge/methods/kept-changes.js";
 import type { ModelProbe } from "../merge/methods/method.js";
 import { processingOf } from "../merge/task-vector-processings.js";
 import { openExpert } from "../model/open-models.js";
-import { objectiveFacts } from "../objective/catalog.js";
+import { fitName } from "../objective/catalog.js";
 import { type Classifier, type Evaluation, judgeExamples, type UnlabelledEvaluation } from "../optimize/evaluate.js";
 import type { TaskScore } from "../optimize/events.js";
 import { type ResultRow, resultRow } from "../report/summary.js";
@@ -254,9 +254,9 @@ export async function judgeLearned(
 
 /** After granularity, processing and objective: `adamerging_layer_wise_pp`, or `layer_wise_tsv_expert` where it is not AdaMerging's entropy. */
 export function learnedName({ granularity, task_vectors, objective }: RunConfig): string {
-  const { prefix, suffix } = objectiveFacts[objective.name];
   const processing = processingOf(task_vectors);
-  return `${prefix}${granularity.replace("-", "_")}${processing === undefined ? "" : `_${processing.suffix}`}${suffix}`;
+  const suffix = processing === undefined ? "" : `_${processing.suffix}`;
+  return fitName(objective.name, `${granularity.replace("-", "_")}${suffix}`);
 }
 
 /** The evaluations of a model as scores, in the order of its row. */

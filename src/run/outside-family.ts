@@ -1,8 +1,10 @@
-/** A run of a family from outside the package: what its records say of it, and that it is there when the run is resumed. */
+/** A run of a family or an objective from outside the package: what its records say of them, and that they are there when the run is resumed. */
 import path from "node:path";
 import { z } from "zod";
+import type { RunConfig } from "../config/schema.js";
 import { ConfigError } from "../errors.js";
 import { type OutsideFamily, outsideFamilies, outsideFamilyOf } from "../model/families.js";
+import { extensionOf } from "../runtime/extensions.js";
 import { readJsonFileIfThere } from "../runtime/json-file.js";
 import { environmentKind, type InputFingerprints } from "../track/run-folder.js";
 import type { Inputs } from "./inputs.js";
@@ -18,6 +20,12 @@ export function familyFingerprint(inputs: Pick<Inputs, "base" | "suite">): Input
   const { outsideFamily } = familyRecord(inputs);
   if (outsideFamily?.sha256 === undefined) return {};
   return { [`module of the family ${outsideFamily.name}`]: outsideFamily.sha256 };
+}
+
+/** Nor may the objective be computed by another one. */
+export function objectiveFingerprint({ objective: { name } }: RunConfig): InputFingerprints {
+  const module = extensionOf("objective", name)?.module;
+  return module === undefined ? {} : { [`module of the objective ${name}`]: module.sha256 };
 }
 
 const recorded = z.object({ outsideFamily: z.object({ name: z.string(), path: z.string().optional() }) });

@@ -19,7 +19,7 @@ import {
 } from "../track/run-folder.js";
 import type { Inputs } from "./inputs.js";
 import type { Judged } from "./models.js";
-import { familyFingerprint, familyRecord } from "./outside-family.js";
+import { familyFingerprint, familyRecord, objectiveFingerprint } from "./outside-family.js";
 
 /** The constraint that a config describes. */
 export function constraintOf({ coefficients }: RunConfig): Constraint {
@@ -67,6 +67,7 @@ export function inputFingerprints(
       ]),
     ),
     ...familyFingerprint(inputs),
+    ...objectiveFingerprint(config),
     ...Object.fromEntries([...decisiveSettings(config)].map(([key, text]) => [SETTING + key, text])),
   };
 }

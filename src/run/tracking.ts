@@ -1,6 +1,8 @@
-/** Connects a fit to an MLflow server where one is named: delivery of its folder during the fit and at its end. */
+/** Connects a fit to what it is delivered to: an MLflow server, which gets its folder during the fit and at its end, or a program's own tracker. */
 import { setTimeout } from "node:timers/promises";
+import type { RunConfig } from "../config/schema.js";
 import { TrackerError } from "../errors.js";
+import type { TrainEvent } from "../optimize/events.js";
 import { createMlflowClient } from "../track/mlflow/client.js";
 import { type Delivered, deliver } from "../track/mlflow/delivery.js";
 import { createLiveTracker, type LiveTracker } from "../track/mlflow/live.js";
@@ -22,6 +24,29 @@ export interface Tracking {
   readonly parentRunId?: string | undefined;
 }
 
+/** A tracker of a program's own: it follows each run by its folder, which has everything, and by the events of its fit. */
+export interface CustomTracking {
+  /** Called when the run's folder is there, before the first event, also of a run that is resumed. */
+  track(run: { readonly runPath: string; readonly config: RunConfig }): RunTracker;
+}
+
+/** What it throws is told, and neither stops nor fails the fit. */
+export interface RunTracker {
+  /** Called after each event; the fit waits for nothing. */
+  notify(event: TrainEvent): void;
+  /** Called when the run has ended and its folder is complete, also when it was stopped or failed; the fit waits for it, but not longer. */
+  finish(limitMs: number): Promise<void>;
+}
+
+/** A run that is delivered somewhere. */
+interface Tracked {
+  notify(event: TrainEvent): void;
+  /** Whether all has been delivered in time. */
+  finish(limitMs: number): Promise<boolean>;
+  /** What to do when it has not. */
+  readonly advice: string;
+}
+
 /** A fit that is over does not wait longer than this for a server, and one that was interrupted hardly at all. */
 const FINISH_LIMIT_MS = 30_000;
 const INTERRUPTED_LIMIT_MS = 3_000;
@@ -33,8 +58,20 @@ function clientOf(tracking: Tracking, attempts?: number) {
   return createMlflowClient({ uri, ...credentials, ...tools, ...(attempts === undefined ? {} : { attempts }) });
 }
 
-/** Delivers the folder while it is written. A request is not repeated at once: the next delivery is soon enough. */
-export function trackRun(folder: string, tracking: Tracking, log: (line: string) => void): LiveTracker {
+/** Begins to deliver the run in `folder` while it is written. */
+export function trackRun(
+  folder: string,
+  config: RunConfig,
+  tracking: Tracking | CustomTracking,
+  log: (line: string) => void,
+): Tracked {
+  if ("track" in tracking) return trackByProgram(folder, config, tracking, log);
+  const tracker = trackOnServer(folder, tracking, log);
+  return { ...tracker, advice: `\`adamerge sync ${folder}\` delivers the rest` };
+}
+
+/** A request is not repeated at once: the next delivery is soon enough. */
+function trackOnServer(folder: string, tracking: Tracking, log: (line: string) => void): LiveTracker {
   const client = clientOf(tracking, 1);
   const { uri, experiment, withModel, parentRunId } = tracking;
   return createLiveTracker({
@@ -44,15 +81,52 @@ export function trackRun(folder: string, tracking: Tracking, log: (line: string)
   });
 }
 
+function trackByProgram(
+  runPath: string,
+  config: RunConfig,
+  tracking: CustomTracking,
+  log: (line: string) => void,
+): Tracked {
+  let isTold = false;
+  const tell = (error: unknown): void => {
+    if (!isTold) log(`tracker: ${error instanceof Error ? error.message : error}; the fit goes on`);
+    isTold = true;
+  };
+  const attempt = <T>(work: () => T): T | undefined => {
+    try {
+      return work();
+    } catch (error) {
+      tell(error);
+      return undefined;
+    }
+  };
+  const tracker = attempt(() => tracking.track({ runPath, config }));
+  return {
+    notify: (event) => attempt(() => tracker?.notify(event)),
+    finish: async (limitMs) => {
+      if (tracker === undefined) return false;
+      const late = setTimeout(limitMs, false, { ref: false });
+      const done = (async () => tracker.finish(limitMs))().then(
+        () => true,
+        (error: unknown) => {
+          tell(error);
+          return false;
+        },
+      );
+      return Promise.race([done, late]);
+    },
+    advice: `its folder ${runPath} has everything`,
+  };
+}
+
 /** Delivers what is left when a fit has ended, and says how to deliver what could not be. */
 export async function finishTracking(
-  tracker: LiveTracker | undefined,
-  folder: string,
+  tracker: Tracked | undefined,
   { signal, log }: { readonly signal: AbortSignal; readonly log: (line: string) => void },
 ): Promise<void> {
   if (tracker === undefined) return;
   if (await tracker.finish(signal.aborted ? INTERRUPTED_LIMIT_MS : FINISH_LIMIT_MS)) return;
-  log(`the tracking server has not got all of the run; \`adamerge sync ${folder}\` delivers the rest`);
+  log(`the tracker has not got all of the run; ${tracker.advice}`);
 }
 
 /** Delivers folders of runs to a server, one after another; what is there already is not sent again. Throws TrackerError. */

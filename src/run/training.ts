@@ -3,7 +3,7 @@ import type { RunConfig } from "../config/schema.js";
 import type { ExampleStore } from "../data/examples.js";
 import { kindOf } from "../data/kinds.js";
 import type { Engine, Executable, Program } from "../engine/program.js";
-import { type ObjectiveSpec, objectives } from "../objective/objectives.js";
+import { objectiveOf } from "../objective/objectives.js";
 import { compileByLength } from "../optimize/by-length.js";
 import { microBatched } from "../optimize/micro-batches.js";
 import { locateNonFinite, type SuspectStep } from "../optimize/non-finite.js";
@@ -26,7 +26,7 @@ export async function compileStep(
 ): Promise<Executable> {
   const { heads, model } = inputs;
   const { options, passes } = stepOf(engine, inputs, config, longest);
-  const objective: ObjectiveSpec = objectives[config.objective.name];
+  const objective = objectiveOf(config.objective.name);
   const program = (length?: number): Program =>
     stepProgram({
       ...options,

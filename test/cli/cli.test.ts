@@ -4,7 +4,6 @@ import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { runCli } from "../../src/cli/cli.js";
 import { type CliIo, cacheDirectory, type Library } from "../../src/cli/io.js";
-import { parseRunConfig } from "../../src/config/load.js";
 import { NumericError } from "../../src/errors.js";
 import { resultRow } from "../../src/report/summary.js";
 import type { InitFindings } from "../../src/run/init/init-suite.js";
@@ -85,24 +84,24 @@ async function run(
       return result;
     };
   const library: Library = {
-    fit: note("fit", { runPath: "/runs/c/default", table: [row], reason: "finished" as const }),
+    fit: note("fit", { runPath: "/runs/c/default", rows: [row], reason: "finished" as const }),
+    resume: note("resume", { runPath: "/runs/c/default", rows: [row], reason: "finished" as const }),
     initSuite: note("initSuite", findings),
     planFit: note("planFit", plan),
-    syncRuns: note("syncRuns", [{ runId: "r", points: 3, files: 1 }]),
-    stoppedRun: note("stoppedRun", { config: parseRunConfig({ suite: "/s" }), finished: undefined }),
+    sync: note("sync", [{ runId: "r", points: 3, files: 1 }]),
     evaluateMethod: note("evaluateMethod", { row, predictions: { split: "test", methods: {} } }),
     evaluateModel: note("evaluateModel", { row, predictions: { split: "test", methods: {} } }),
     openPredictor: note("openPredictor", predictor),
     mergeToDirectory: note("mergeToDirectory", undefined),
     convertCoefficients: note("convertCoefficients", { tasks: ["a"], groups: ["all"] }),
-    writeRunReport: note("writeRunReport", "/runs/c/default/report.html"),
+    report: note("report", "/runs/c/default/report.html"),
     quickstart: note("quickstart", {
       summary: { suite: "mini8", engine: "onnx", device: "cpu", seconds: 1, rows: [row] },
       gains: [{ method: "learned", points: 1.25, interval: [-0.5, 3] as const }],
       changed: undefined,
       runPath: "/runs/quickstart/learned",
     }),
-    describeEnvironment: note("describeEnvironment", [{ name: "onnx", ok: false, detail: "no", advice: "install it" }]),
+    doctor: note("doctor", [{ name: "onnx", ok: false, detail: "no", advice: "install it" }]),
     ...changes,
   };
   const merging = { mergeModels: note("mergeModels", { reason: "finished" as const, writtenBytes: 1e9, seconds: 2 }) };
@@ -137,8 +136,8 @@ test("fit resolves the config, passes the options on and prints the table", asyn
     {
       name: "fit",
       args: [
-        { steps: 3, suite: path.join(cwd, "s"), experiment: "c" },
-        { overwrite: true, cacheDir: "/cache" },
+        { config: { steps: 3, suite: path.join(cwd, "s"), experiment: "c" } },
+        { overwrite: true, cacheDir: "/cache", cwd, tracking: false },
       ],
     },
   ]);
@@ -151,7 +150,7 @@ test("--quiet prints the path, --json the result, an interrupted fit exits with 
     reason: "finished",
     rows: [row],
   });
-  const fit: Library["fit"] = async () => ({ runPath: "/r", table: [], reason: "interrupted" });
+  const fit: Library["fit"] = async () => ({ runPath: "/r", rows: [], reason: "interrupted" });
   expect(await run("fit c.yaml", { fit })).toMatchObject({ code: 130, stdout: "run: /r\n" });
 });
 
@@ -204,9 +203,9 @@ test("init takes flags again and again, names with and without a folder, and ref
 
 test("progress goes to stderr", async () => {
   const fit: Library["fit"] = async (_, { onEvent, log }) => {
-    log("a word");
-    onEvent({ type: "end", step: 1, reason: "finished", seconds: 1 });
-    return { runPath: "/r", table: [], reason: "finished" };
+    log?.("a word");
+    onEvent?.({ type: "end", step: 1, reason: "finished", seconds: 1 });
+    return { runPath: "/r", rows: [], reason: "finished" };
   };
   expect(await run("fit c.yaml", { fit })).toMatchObject({
     stdout: "run: /r\n",
@@ -301,7 +300,7 @@ test("configs and merge files that ship, by name from any folder", async () => {
   const config = path.join(packageRoot, "configs/mini8.yaml");
   const suite = path.join(packageRoot, "datasets/mini8");
   expect((await run("fit mini8")).calls).toMatchObject([
-    { name: "fit", args: [{ suite, experiment: "mini8", output: path.join(cwd, "runs") }, {}] },
+    { name: "fit", args: [{ config: { suite, experiment: "mini8", output: path.join(cwd, "runs") } }, {}] },
   ]);
   expect((await run("eval mini8 --method ties")).calls[0]?.args[0]).toMatchObject({ suite });
   expect((await run("config show mini8")).stdout).toContain(`suite: ${suite}`);
@@ -322,22 +321,8 @@ test("quickstart and doctor", async () => {
   const { stdout, calls } = await run("quickstart");
   expect(stdout).toContain("learned   +1.3  (-0.5 to +3.0)");
   expect(stdout).toContain("suite mini8, engine onnx on cpu, 1.0 s; /runs/quickstart/learned/report.html");
-  expect(calls[0]?.args[0]).toMatchObject({
-    configPath: path.join(packageRoot, "configs/quickstart-text8.yaml"),
-    presetsDir: path.join(packageRoot, "configs/presets"),
-    overrides: [],
-    output: path.join(cwd, "runs"),
-  });
-  const images = await run("quickstart --suite mini8");
-  expect(images.calls[0]?.args[0]).toMatchObject({
-    configPath: path.join(packageRoot, "configs/quickstart-mini8.yaml"),
-    overrides: [],
-  });
-  const own = await run("quickstart --suite ./own");
-  expect(own.calls[0]?.args[0]).toMatchObject({
-    configPath: path.join(packageRoot, "configs/quickstart-text8.yaml"),
-    overrides: [`suite=${path.join(cwd, "own")}`],
-  });
+  expect(calls[0]?.args[0]).toMatchObject({ suite: "text8", output: path.join(cwd, "runs"), cwd });
+  expect((await run("quickstart --suite mini8")).calls[0]?.args[0]).toMatchObject({ suite: "mini8" });
   expect(await run("doctor")).toMatchObject({ code: 1, stdout: "fail  onnx  no\n            -> install it\n" });
 });
 

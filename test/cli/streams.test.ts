@@ -4,9 +4,9 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import { expect, it } from "vitest";
-import { homeDirectory } from "../../src/cli/places.js";
 import { showError } from "../../src/cli/show-error.js";
 import { watchResults } from "../../src/cli/streams.js";
+import { homeDirectory } from "../../src/library/surroundings.js";
 import { MAIN, temporaryFolder } from "../support/cli.js";
 import { writeTextSuite } from "../support/tiny-text-suite.js";
 

@@ -139,7 +139,7 @@ describe("what is refused of a module", () => {
     }
     const rest = said.slice(cases.length);
     expect(rest[0]).toMatch(/missing\.mjs: expected a readable file \(ENOENT/);
-    expect(rest[1]).toMatch(/folder\.mjs: expected a module with a family of models, found a directory/);
+    expect(rest[1]).toMatch(/folder\.mjs: expected a module that extends adamerge, found a directory/);
     expect(rest.slice(2)).toEqual(["added", "added"]);
   });
 

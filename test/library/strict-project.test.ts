@@ -9,7 +9,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { ROOT } from "../support/cli.js";
 
-const PROGRAM = `import { createEngine, openSuite, type Program, type Suite, tf } from "adamerge";
+const PROGRAM = `import { openSuite, type Suite, tf } from "adamerge";
+import { createEngine, type Program } from "adamerge/internal";
 const suite: Suite = await openSuite(${JSON.stringify(join(ROOT, "datasets", "mini8"))});
 const doubling: Program = {
   ...{ name: "doubling", frozen: new Map(), inputs: new Map([["x", { shape: [2], dtype: "float32" as const }]]) },

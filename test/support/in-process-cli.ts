@@ -18,7 +18,7 @@ export async function runInProcess(
     homeDir: folder,
     packageRoot: ROOT,
     signal: new AbortController().signal,
-    library: () => import("../../src/run.js"),
+    library: () => import("../../src/cli/library.js"),
     merging: () => import("../../src/run/merge-models/merge-models.js"),
   });
   return { code, stdout, stderr };

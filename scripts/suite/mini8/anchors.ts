@@ -3,7 +3,7 @@
  * arXiv:1606.09282). A large model fine-tuned gently keeps its zero-shot accuracy elsewhere by itself (Ilharco et al. 2023,
  * figure 1 of arXiv:2212.04089, "control tasks"); a tower of a million weights forgets, unless it is held. A images, E features.
  */
-import { type ClipVisionConfig, createRng, type Engine } from "../../../dist/index.js";
+import { type ClipVisionConfig, createRng, type Engine } from "../../../dist/internal.js";
 import { drawImages, towerFeatures } from "./prototypes.js";
 import { readRawPixels } from "./raw-pixels.js";
 

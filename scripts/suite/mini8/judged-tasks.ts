@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { openDataset } from "../../../dist/data/dataset.js";
 import { requireLabels } from "../../../dist/data/examples.js";
 import { parsePreprocessing } from "../../../dist/data/image/preprocessing.js";
-import { loadHead, loadPixels } from "../../../dist/index.js";
+import { loadHead, loadPixels } from "../../../dist/internal.js";
 import type { JudgedTask } from "../judge.js";
 
 export interface JudgedTasksOptions {

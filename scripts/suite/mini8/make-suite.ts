@@ -6,7 +6,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { clipVisionModel, createEngine, type Engine, type ModelTensor } from "../../../dist/index.js";
+import { clipVisionModel, createEngine, type Engine, type ModelTensor } from "../../../dist/internal.js";
 import { writeFileAtomic } from "../../../src/runtime/atomic-file.js";
 import { measureTower, type TowerFacts } from "../datasheet.js";
 import { datasheetText } from "../datasheet-text.js";

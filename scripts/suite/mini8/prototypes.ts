@@ -8,7 +8,7 @@ import {
   createClassifier,
   type Engine,
   type Head,
-} from "../../../dist/index.js";
+} from "../../../dist/internal.js";
 import { createRng, permutation } from "../../../src/runtime/rng.js";
 import type { RawPixels } from "./raw-pixels.js";
 import { NORMALIZATION } from "./towers.js";

@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createRng, type Engine, openCheckpoint, writeSafetensors } from "../../../dist/index.js";
+import { createRng, type Engine, openCheckpoint, writeSafetensors } from "../../../dist/internal.js";
 import { writeFileAtomic } from "../../../src/runtime/atomic-file.js";
 import type { SuiteRecord } from "../suite-record.js";
 import { type Anchors, makeAnchors } from "./anchors.js";

@@ -9,7 +9,7 @@ import {
   openCheckpoint,
   parseClipConfig,
   saveCheckpoint,
-} from "../../../dist/index.js";
+} from "../../../dist/internal.js";
 
 /** The normalisation of the shipped towers: levels 0..255 to -1..1. */
 export const NORMALIZATION = { rescaleFactor: 1 / 255, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] } as const;

@@ -13,7 +13,7 @@ import {
   learningRateAt,
   type TensorValues,
   updateAdam,
-} from "../../../dist/index.js";
+} from "../../../dist/internal.js";
 import type { Anchors } from "./anchors.js";
 import { NORMALIZATION } from "./towers.js";
 import { readTrainState, removeTrainState, type TrainState, writeTrainState } from "./train-state.js";

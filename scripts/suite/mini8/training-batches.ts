@@ -2,7 +2,7 @@
  * The batches of training: random images of every task, each shifted by a few pixels, and mirrored where that keeps the class. Batch k is a pure function of
  * (seed, name of the training, task, k), so that an interrupted training goes on with the same images. B images of all tasks.
  */
-import { createRng, permutation } from "../../../dist/index.js";
+import { createRng, permutation } from "../../../dist/internal.js";
 import type { RawPixels } from "./raw-pixels.js";
 
 /** Largest random shift of an image, in pixels. */

@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { z } from "zod";
-import type { ModelTensor } from "../../../dist/index.js";
+import type { ModelTensor } from "../../../dist/internal.js";
 import { writeFileAtomic } from "../../../src/runtime/atomic-file.js";
 import { measureTower } from "../datasheet.js";
 import { datasheetText, mean, table } from "../datasheet-text.js";

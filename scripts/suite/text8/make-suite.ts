@@ -6,7 +6,7 @@
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { createEngine } from "../../../dist/index.js";
+import { createEngine } from "../../../dist/internal.js";
 import { makePartApart } from "../part-apart.js";
 import { SuiteRecord } from "../suite-record.js";
 import { writeDatasheet } from "./datasheet.js";

@@ -6,7 +6,13 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { findCompanions } from "../../../dist/checkpoint/companions.js";
-import { type Checkpoint, type Engine, openCheckpoint, saveCheckpoint, writeSafetensors } from "../../../dist/index.js";
+import {
+  type Checkpoint,
+  type Engine,
+  openCheckpoint,
+  saveCheckpoint,
+  writeSafetensors,
+} from "../../../dist/internal.js";
 import { saveTruncatedAdapter } from "../../../dist/merge/truncated-adapter.js";
 import { type Head, loadHead } from "../../../dist/model/heads.js";
 import { fineTune } from "../../../dist/optimize/fine-tune/fine-tune.js";

@@ -5,7 +5,7 @@ import { openDataset } from "../../../dist/data/dataset.js";
 import type { Encoder } from "../../../dist/data/encoder.js";
 import { requireLabels } from "../../../dist/data/examples.js";
 import { textsInMemory } from "../../../dist/data/text/texts-in-memory.js";
-import type { LabelledExamples, Model } from "../../../dist/index.js";
+import type { LabelledExamples, Model } from "../../../dist/internal.js";
 import { familyOf } from "../../../dist/model/families.js";
 import { openBase, openExpert } from "../../../dist/model/open-models.js";
 import { modelWeights } from "../../../dist/run/model-weights.js";

@@ -16,10 +16,12 @@ const PREPROCESSOR_NAME = "preprocessor_config.json";
 const PROCESSOR_NAME = "processor_config.json";
 /** One of these groups is a tokenizer; the config beside it is optional. */
 const TOKENIZER_FORMS = [["tokenizer.json"], ["vocab.json", "merges.txt"]];
+/** A repository with one of these may be of a model of texts, which has no preprocessing. */
+const TEXT_NAMES = ["tokenizer.json", "vocab.txt", "sentencepiece.bpe.model"];
 const TOKENIZER_NAMES = [...TOKENIZER_FORMS.flat(), "tokenizer_config.json"];
 
 export interface ModelParts {
-  /** Without preprocessor_config.json the model is of no use. */
+  /** Without preprocessor_config.json the model is of no use, unless it is one of texts. */
   readonly preprocessor: boolean;
   /** The text tower's. */
   readonly tokenizer: boolean;
@@ -38,8 +40,14 @@ export function modelFiles(parts: ModelParts): ChooseFiles {
     // A CLIPProcessor of transformers 5 saves the one in the other.
     const preprocessor =
       there.has(PROCESSOR_NAME) && !there.has(PREPROCESSOR_NAME) ? PROCESSOR_NAME : PREPROCESSOR_NAME;
-    const required = [CONFIG_NAME, ...(parts.preprocessor ? [preprocessor] : [])];
-    const optional = [PREPROCESSOR_NAME, ...(parts.tokenizer ? TOKENIZER_NAMES : [])];
+    // A model of images that has a tokenizer and no preprocessing is refused when it is opened, by its family.
+    const needsPreprocessor = parts.preprocessor && !TEXT_NAMES.some((name) => there.has(name));
+    const required = [CONFIG_NAME, ...(needsPreprocessor ? [preprocessor] : [])];
+    const optional = [
+      PREPROCESSOR_NAME,
+      ...(parts.preprocessor ? [preprocessor] : []),
+      ...(parts.tokenizer ? TOKENIZER_NAMES : []),
+    ];
     const files = [...required, ...optional].filter((name) => there.has(name));
     const lacksTokenizer = parts.tokenizer && !TOKENIZER_FORMS.some((form) => form.every((name) => there.has(name)));
     return {

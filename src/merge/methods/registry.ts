@@ -1,5 +1,8 @@
-/** All merging methods without learning, by name. A new one is a file beside this one and a line here. */
+/** All merging methods without learning, by name. A new one is a file beside this one and a line here; programs add theirs with `addMergeMethod`. */
+import { ConfigError } from "../../errors.js";
+import { noteExtension } from "../../runtime/extensions.js";
 import { breadcrumbs } from "./breadcrumbs.js";
+import { checkedMethod } from "./checked-method.js";
 import { consensus } from "./consensus.js";
 import { dareLinear, dareTies } from "./dare.js";
 import { emr } from "./emr.js";
@@ -16,7 +19,7 @@ import { tallMask } from "./tall-mask.js";
 import { ties } from "./ties.js";
 import { wudi } from "./wudi.js";
 
-export const mergeMethods: ReadonlyMap<string, MergeMethod> = new Map(
+const methods = new Map<string, MergeMethod>(
   [
     weightAveraging,
     linear,
@@ -40,3 +43,16 @@ export const mergeMethods: ReadonlyMap<string, MergeMethod> = new Map(
     emr,
   ].map((method) => [method.name, method]),
 );
+
+export const mergeMethods: ReadonlyMap<string, MergeMethod> = methods;
+
+/** Adds a method from outside the package. Throws ConfigError for what is none, and for a name that is taken. */
+export function addMergeMethod(found: unknown): void {
+  const method = checkedMethod(found);
+  if (methods.has(method.name))
+    throw new ConfigError(
+      `addMethod: name: expected one that no method has yet, found ${method.name}. Give the method another name`,
+    );
+  noteExtension("method", method.name);
+  methods.set(method.name, method);
+}

@@ -1,5 +1,5 @@
 /** Figures of quantities against the step: accuracy, entropy, mean coefficients. */
-import { objectiveFacts, objectiveLabel } from "../../objective/catalog.js";
+import { objectiveFactsOf, objectiveLabel } from "../../objective/catalog.js";
 import { FORMER_OBJECTIVE_METRIC, objectiveMetric } from "../../track/metrics.js";
 import type { Figure } from "../plot.js";
 import { curves, type RunReport } from "../run-report.js";
@@ -64,7 +64,7 @@ export function objectiveFigure(report: RunReport): Figure | undefined {
   const values = [...former, ...own];
   if (values.length === 0) return undefined;
   const half = Math.floor((Math.max(...values.map(({ step }) => step)) * SMOOTHED_SHARE) / 2);
-  const { label } = objectiveFacts[name];
+  const { label } = objectiveFactsOf(name);
   return {
     name: "objective",
     title: `Objective: ${label}`,

@@ -1,7 +1,9 @@
 /** The threads of a merge: they take jobs until none is left. */
 import { Worker } from "node:worker_threads";
 import { NumericError, rebuiltError } from "../../errors.js";
+import { extensionOf } from "../../runtime/extensions.js";
 import type { MergeTask, TensorJob, WorkerReply, WorkerRequest } from "./jobs.js";
+import { createMergeJob } from "./merge-job.js";
 
 export interface WorkOptions {
   readonly threads: number;
@@ -14,13 +16,16 @@ export interface WorkOptions {
 /** Does all jobs in their order, several at a time. Throws the first error of a job, after the others under way have ended. */
 export async function workOff(task: MergeTask, jobs: readonly TensorJob[], options: WorkOptions): Promise<void> {
   const queue = [...jobs];
+  // Other threads have the methods of the package alone.
+  const isHere = extensionOf("method", task.method.name) !== undefined && task.method.kind === "whole-model";
+  const threads = isHere ? 1 : options.threads;
   let failure: unknown;
   const take = (): TensorJob | undefined =>
     failure === undefined && !options.signal.aborted ? queue.shift() : undefined;
   const one = async (): Promise<void> => {
     const first = take();
     if (first === undefined) return;
-    const thread = startThread(task, options.onBytes);
+    const thread = isHere ? sameThread(task, options.onBytes) : startThread(task, options.onBytes);
     try {
       for (let job: TensorJob | undefined = first; job !== undefined; job = take()) {
         await thread.merge(job);
@@ -32,7 +37,7 @@ export async function workOff(task: MergeTask, jobs: readonly TensorJob[], optio
       await thread.close();
     }
   };
-  await Promise.all(Array.from({ length: Math.min(options.threads, queue.length) }, one));
+  await Promise.all(Array.from({ length: Math.min(threads, queue.length) }, one));
   if (failure !== undefined) throw failure;
 }
 
@@ -48,6 +53,11 @@ interface MergeThread {
   /** One at a time. */
   merge(job: TensorJob): Promise<void>;
   close(): Promise<void>;
+}
+
+function sameThread(task: MergeTask, onBytes: (bytes: number) => void): MergeThread {
+  const merge = createMergeJob(task);
+  return { merge: (job) => merge(job, onBytes), close: () => Promise.resolve() };
 }
 
 function startThread(task: MergeTask, onBytes: (bytes: number) => void): MergeThread {

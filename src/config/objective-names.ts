@@ -1,0 +1,27 @@
+/**
+ * Which objectives a config may name: those of the package, and those that programs add (objective/objectives.ts has what they compute). Only names: a
+ * config is checked without an engine.
+ */
+import { z } from "zod";
+import { nearest } from "./nearest.js";
+
+const OWN_NAMES = ["entropy", "normalized_entropy", "expert_divergence", "cross_entropy"];
+const names = new Set(OWN_NAMES);
+
+/** Makes the name one that configs may have. */
+export function allowObjectiveName(name: string): void {
+  names.add(name);
+}
+
+/** One of the names that are known when a config is checked. Editors are told those of the package. */
+export const objectiveName = z
+  .string()
+  .meta({ enum: OWN_NAMES })
+  .superRefine((name, context) => {
+    if (names.has(name)) return;
+    const guess = nearest(name, names);
+    const advice =
+      guess === undefined ? "load the module of one of your own first (--family FILE)" : `did you mean ${guess}?`;
+    const message = `expected one of ${[...names].join(", ")}, found ${JSON.stringify(name)}; ${advice}`;
+    context.addIssue({ code: "custom", message });
+  });

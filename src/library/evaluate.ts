@@ -1,0 +1,34 @@
+/** `evaluate` for programs: what `adamerge eval` does on a config's suite, with the same results. */
+import type { ResultRow } from "../report/summary.js";
+import { evaluateMethod } from "../run/evaluate-method.js";
+import type { PredictionsRecord } from "../track/run-folder.js";
+import { coefficientsPath } from "./coefficients-path.js";
+import { type ConfigSource, resolveConfig } from "./load-config.js";
+import { resolveWork, type WorkOptions } from "./work-options.js";
+
+/** What is judged: what a run learned (its folder, or a coefficients.json), or a training-free method with settings over its defaults. */
+export type EvaluationTarget =
+  | { readonly coefficients: string }
+  | { readonly method: string; readonly settings?: Readonly<Record<string, unknown>> | undefined };
+
+export interface EvaluationResult {
+  /** Accuracy in percent by task, and their mean; entropies where the config's data has no labels. */
+  readonly row: ResultRow;
+  /** The predicted class of every example. */
+  readonly predictions: PredictionsRecord;
+}
+
+/** Throws ConfigError for a method or setting that is not known, and CheckpointError for coefficients that do not fit the suite. */
+export async function evaluate(
+  config: ConfigSource,
+  target: EvaluationTarget,
+  options: WorkOptions = {},
+): Promise<EvaluationResult> {
+  const work = resolveWork(options);
+  const { config: resolved } = await resolveConfig(config, work);
+  const judged =
+    "coefficients" in target
+      ? ({ kind: "coefficients", path: await coefficientsPath(target.coefficients, work.cwd) } as const)
+      : ({ kind: "method", name: target.method, settings: target.settings ?? {} } as const);
+  return evaluateMethod(resolved, judged, work);
+}

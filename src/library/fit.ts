@@ -1,0 +1,75 @@
+/** `fit`, `resume` and `planFit` for programs: what `adamerge fit` does, with the same results. How a fit goes is in run.ts. */
+import path from "node:path";
+import type { RunConfig } from "../config/schema.js";
+import type { ResultRow } from "../report/summary.js";
+import { type FitPlan, planFit as plan } from "../run/plan-fit.js";
+import { fit as runFit, stoppedRun } from "../run.js";
+import { type CoefficientsRecord, readCoefficients } from "../track/coefficients-file.js";
+import { type ConfigSource, resolveConfig } from "./load-config.js";
+import { resolveWork, type Work, type WorkOptions } from "./work-options.js";
+
+export interface FitResult {
+  /** The folder with config, metrics, coefficients, report and the merged model. */
+  readonly runPath: string;
+  /** "interrupted" after an abort: `resume(runPath)` takes up where it stopped. */
+  readonly reason: "finished" | "interrupted";
+  /** Pretrained model, weight averaging and the learned model; none when interrupted. */
+  readonly rows: readonly ResultRow[];
+  /** Those of the last step. */
+  readonly coefficients: CoefficientsRecord;
+}
+
+export interface FitOptions extends WorkOptions {
+  /** Whether the rows also have the pretrained model and weight averaging; default: true. */
+  readonly baselines?: boolean | undefined;
+}
+
+/**
+ * Learns merging coefficients and writes the merged model into a new run folder, `<output>/<experiment>/<name>`. An abort of `signal` ends it as
+ * interrupted. Throws UserErrors for what a person can put right; the run is then marked as failed and keeps its last state.
+ */
+export async function fit(config: ConfigSource, options: FitOptions = {}): Promise<FitResult> {
+  const work = resolveWork(options);
+  const { config: resolved, configPath } = await resolveConfig(config, work);
+  return run(resolved, work, { configPath, baselines: options.baselines });
+}
+
+/** Takes up a run that was stopped or killed, with its own settings, and ends with the bits of one that was not. Of a finished run the results. */
+export async function resume(runPath: string, options: WorkOptions = {}): Promise<FitResult> {
+  const work = resolveWork(options);
+  const folder = path.resolve(work.cwd, runPath);
+  const { config, finished } = await stoppedRun(folder);
+  if (finished === undefined) return run(config, work, { resume: folder });
+  work.log("this run is finished; nothing to do");
+  return { runPath: folder, reason: "finished", rows: finished, coefficients: await coefficientsIn(folder) };
+}
+
+/** What a fit would need of memory, disk and time: everything is checked and one step is timed; no run is begun. */
+export async function planFit(config: ConfigSource, options: WorkOptions = {}): Promise<FitPlan> {
+  const work = resolveWork(options);
+  return plan((await resolveConfig(config, work)).config, work);
+}
+
+interface RunOptions {
+  readonly resume?: string;
+  readonly configPath?: string | undefined;
+  readonly baselines?: boolean | undefined;
+}
+
+async function run(
+  config: RunConfig,
+  work: Work,
+  { resume: folder, configPath, baselines }: RunOptions,
+): Promise<FitResult> {
+  const { runPath, table, reason } = await runFit(config, {
+    ...work,
+    ...(folder === undefined ? {} : { resume: folder }),
+    ...(configPath === undefined ? {} : { configPath }),
+    ...(baselines === undefined ? {} : { baselines }),
+  });
+  return { runPath, reason, rows: table, coefficients: await coefficientsIn(runPath) };
+}
+
+function coefficientsIn(runPath: string): Promise<CoefficientsRecord> {
+  return readCoefficients(path.join(runPath, "coefficients.json"));
+}

@@ -1,0 +1,29 @@
+/** `quickstart` for programs: models merged with and without learning, on a suite that comes with the package. */
+import { existsSync } from "node:fs";
+import path from "node:path";
+import type { QuickstartResult } from "../run/quickstart.js";
+import { quickstart as run } from "../run.js";
+import { presetsFolder, quickstartConfig } from "./package-files.js";
+import { resolveWork, type WorkOptions } from "./work-options.js";
+
+export type { QuickstartResult } from "../run/quickstart.js";
+
+const DEFAULT_SUITE = "text8";
+
+export interface QuickstartOptions extends WorkOptions {
+  /** `text8` (the default), `mini8`, or a suite's folder, which is merged with text8's settings. */
+  readonly suite?: string | undefined;
+}
+
+/** Writes `<output>/quickstart` (default output: `runs`). An abort rejects with the signal's reason. */
+export function quickstart(options: QuickstartOptions = {}): Promise<QuickstartResult> {
+  const { cwd, output = path.join(cwd, "runs"), ...work } = resolveWork(options);
+  return run({ ...work, ...configOf(options.suite ?? DEFAULT_SUITE, cwd), presetsDir: presetsFolder, cwd, output });
+}
+
+/** The config of a suite that ships, or the default one's with another suite. */
+function configOf(suite: string, cwd: string): { readonly configPath: string; readonly overrides: readonly string[] } {
+  const isShipped = /^\w+$/.test(suite) && existsSync(quickstartConfig(suite));
+  if (isShipped) return { configPath: quickstartConfig(suite), overrides: [] };
+  return { configPath: quickstartConfig(DEFAULT_SUITE), overrides: [`suite=${path.resolve(cwd, suite)}`] };
+}

@@ -1,0 +1,35 @@
+/** `reproduce` for programs: the table of an experiment, computed as far as it is not there yet, as `adamerge reproduce` does. */
+import path from "node:path";
+import { suitePath } from "../config/shipped-files.js";
+import { type Reproduction, reproduce as run } from "../experiment/reproduce.js";
+import { type Overrides, overrideTexts } from "./load-config.js";
+import { requireHere, requireJobs } from "./other-processes.js";
+import { experimentsFolder, presetsFolder } from "./package-files.js";
+import { resolveWork, type WorkOptions } from "./work-options.js";
+
+export interface ReproduceOptions extends WorkOptions {
+  /** Settings over those of all rows. */
+  readonly overrides?: Overrides | undefined;
+  /** A suite with tasks of the same names for all rows, instead of the experiment's own. */
+  readonly suite?: string | undefined;
+  /** Models at the same time, in processes that share the cores; default: 1, in this process. */
+  readonly jobs?: number | undefined;
+  /** Compute nothing: `missing` says what would be computed. */
+  readonly dryRun?: boolean | undefined;
+  /** Search the settings on val again, instead of taking those that came with the experiment. */
+  readonly search?: boolean | undefined;
+}
+
+/** Results are kept below `output` (default `runs`), and an aborted reproduction goes on with them. `experiment` is a name, or a file's path. */
+export async function reproduce(experiment: string, options: ReproduceOptions = {}): Promise<Reproduction> {
+  const { overrides = [], suite, jobs = 1, dryRun = false, search = false } = options;
+  const { cwd, output = path.join(cwd, "runs"), cacheDir, signal, log, hub } = resolveWork(options);
+  requireJobs(jobs);
+  if (jobs > 1) requireHere("reproduce with jobs above 1");
+  return run({
+    ...{ experiment, experimentsDir: experimentsFolder, presetsDir: presetsFolder, cwd, output },
+    ...{ cacheDir, signal, log, hub, jobs, dryRun, search },
+    overrides: overrideTexts(overrides),
+    ...(suite === undefined ? {} : { suite: await suitePath(suite, cwd) }),
+  });
+}

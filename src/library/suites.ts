@@ -1,0 +1,63 @@
+/** `openSuite` and `pull` for programs: what a suite is, and what it needs of the Hugging Face hub. */
+import path from "node:path";
+import { fetchPlanned } from "../checkpoint/hub/fetch-planned.js";
+import { shownReference } from "../checkpoint/hub/reference.js";
+import { suitePath } from "../config/shipped-files.js";
+import { openSuite as open, type Suite } from "../data/suite.js";
+import { chosenTasks } from "../run/inputs.js";
+import { planBytes, planSuite } from "../run/suite-sources.js";
+import { workingDirectory } from "./surroundings.js";
+import { resolveWork, type WorkOptions } from "./work-options.js";
+
+/** Reads a suite and checks that what it names is there. Throws ConfigError and DataError with every mistake. */
+export async function openSuite(suite: string, { cwd = "" }: { readonly cwd?: string } = {}): Promise<Suite> {
+  return open(await suitePath(suite, path.resolve(workingDirectory(), cwd)));
+}
+
+export interface PullOptions extends WorkOptions {
+  /** Only these tasks; default: all. */
+  readonly tasks?: readonly string[] | undefined;
+  /** Only these splits; default: the suite's adapt, val and test. */
+  readonly splits?: readonly string[] | undefined;
+  /** Ask the hub where branches are now; default: false. */
+  readonly update?: boolean | undefined;
+  /** Say what would be downloaded, and download nothing; default: false. */
+  readonly dryRun?: boolean | undefined;
+}
+
+/** A repository that a suite needs. */
+export interface PulledRepository {
+  readonly type: "model" | "dataset";
+  /** `org/name`, or `org/name@revision`. */
+  readonly repository: string;
+  /** Undefined: it is not in the cache, and the hub was not asked. */
+  readonly commit: string | undefined;
+  /** Where it is or will be in the hub's cache. */
+  readonly directory: string | undefined;
+  readonly files: number;
+  readonly allBytes: number;
+  /** Those that were not in the cache. */
+  readonly missingBytes: number;
+}
+
+/** Downloads a suite's models and data sets into the hub's cache; none for a suite of paths. Throws HubError. */
+export async function pull(suite: string, options: PullOptions = {}): Promise<readonly PulledRepository[]> {
+  const work = resolveWork(options);
+  const { hub, cwd } = work;
+  const { tasks = null, splits, update = false, dryRun = false } = options;
+  const opened = await openSuite(suite, { cwd });
+  const part = {
+    tasks: chosenTasks(opened, "tasks", tasks) ?? opened.tasks,
+    splits: splits ?? [...new Set(Object.values(opened.splits))],
+  };
+  const plans = await planSuite(hub, opened, part, { update });
+  if (!dryRun) await fetchPlanned(hub, plans);
+  return plans.map((plan) => ({
+    type: plan.reference.type,
+    repository: shownReference(plan.reference),
+    commit: plan.commit,
+    directory: plan.directory,
+    files: plan.files.length,
+    ...planBytes(plan),
+  }));
+}

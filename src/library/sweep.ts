@@ -1,0 +1,62 @@
+/** `sweep` for programs: many fits over values of config keys, ranked, as `adamerge sweep` does. Trials run in processes of their own. */
+import path from "node:path";
+import { execPath } from "node:process";
+import { findShipped } from "../config/shipped-files.js";
+import { runSweep, type SweepResult } from "../experiment/sweep/run-sweep.js";
+import { familyModules } from "../model/family-modules.js";
+import { type Overrides, overrideTexts } from "./load-config.js";
+import { requireHere, requireJobs } from "./other-processes.js";
+import { commandLine, presetsFolder } from "./package-files.js";
+import { requireServer } from "./runs.js";
+import { resolveWork, type WorkOptions } from "./work-options.js";
+
+export interface SweepOptions extends WorkOptions {
+  /** Settings over those of all trials. */
+  readonly overrides?: Overrides | undefined;
+  /** Trials at the same time; default: 1. */
+  readonly jobs?: number | undefined;
+  /** Where trials run: processes of this machine (default), or a Slurm job array. */
+  readonly launcher?: "local" | "slurm" | undefined;
+  /** Run nothing: `log` is told the trials. */
+  readonly dryRun?: boolean | undefined;
+  /** Begin failed trials anew. */
+  readonly retryFailed?: boolean | undefined;
+}
+
+/** Runs the trials that are missing below `output` (default `runs`); an aborted sweep goes on with the same call. `file` is a sweep file. */
+export async function sweep(file: string, options: SweepOptions = {}): Promise<SweepResult> {
+  const { overrides = [], jobs = 1, launcher = "local", dryRun = false, retryFailed = false } = options;
+  const work = resolveWork(options);
+  const { cwd, output = path.join(cwd, "runs"), cacheDir, signal, log, hub, tracking } = work;
+  requireJobs(jobs);
+  requireHere("sweep");
+  const texts = overrideTexts(overrides);
+  return runSweep({
+    ...{
+      file,
+      presetsDir: presetsFolder,
+      cwd,
+      output,
+      cacheDir,
+      signal,
+      log,
+      hub,
+      jobs,
+      launcher,
+      dryRun,
+      retryFailed,
+    },
+    overrides: texts,
+    trialCommand: trialCommand(await findShipped(file, cwd, ["sweep"]), texts, output),
+    ...(tracking === undefined ? {} : { tracking: requireServer(tracking, "sweep") }),
+  });
+}
+
+/** The command line on one trial; the trial's number follows. */
+export function trialCommand(file: string, overrides: readonly string[], output: string): string[] {
+  const families = familyModules().flatMap((module) => ["--family", module]);
+  return [
+    ...[execPath, commandLine, "sweep", file, ...overrides, ...families],
+    ...["--output", output, "--launcher", "slurm", "--trial"],
+  ];
+}
