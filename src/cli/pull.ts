@@ -33,10 +33,7 @@ export const pullVerb = defineVerb({
   },
   examples: [
     ["pull my-suite --dry-run", "How much it would be"],
-    [
-      "pull clip/vit-b32-8 --splits test",
-      "Models, and the examples of one split; started again, it goes on where it was",
-    ],
+    ["pull my-suite --splits test", "Models, and the examples of one split; started again, it goes on where it was"],
   ],
   async run({ suite: given, tasks, splits, update, "dry-run": dryRun, quiet, json }, io) {
     const { openSuite } = await import("../data/suite.js");

@@ -1,6 +1,6 @@
 /**
  * What ships with the package and is found by name from any folder: configs, presets, merge files, sweeps, experiments and suites. A name is the
- * file's without its ending; a suite's is that of its folder (`mini8`), or folder and file (`clip/vit-b32-8`). What people typed is a file of theirs
+ * file's without its ending; a suite's is that of its folder (`mini8`), or folder and file. What people typed is a file of theirs
  * first, relative to the folder they are in. Looks at the disk and reads nothing; results never lie beside what is found here.
  */
 import { readdir, stat } from "node:fs/promises";
