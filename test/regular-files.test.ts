@@ -17,7 +17,7 @@ const ALLOWED: readonly (readonly [place: string, what: string])[] = [
   ["experiment/sweep/", "the sweep's file, after the YAML reader, and its tables"],
   ["run/records.ts", "the package, and run folders"],
   ["run/merge-models/staging.ts", "the note of a merge under way"],
-  ["run/merge-models/merge-worker.ts", "the file that a merge writes"],
+  ["run/merge-models/merge-job.ts", "the file that a merge writes"],
   ["engine/tfjs-engine.ts", "bundles, whose header was checked"],
   ["merge/kernels/kernels.ts", "the compiled kernels of the package"],
   ["cli/cli.ts", "the package"],

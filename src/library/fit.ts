@@ -30,8 +30,8 @@ export interface FitOptions extends WorkOptions {
  */
 export async function fit(config: ConfigSource, options: FitOptions = {}): Promise<FitResult> {
   const work = resolveWork(options);
-  const { config: resolved, configPath } = await resolveConfig(config, work);
-  return run(resolved, work, { configPath, baselines: options.baselines });
+  const { config: resolved } = await resolveConfig(config, work);
+  return run(resolved, work, { baselines: options.baselines });
 }
 
 /** Takes up a run that was stopped or killed, with its own settings, and ends with the bits of one that was not. Of a finished run the results. */
@@ -52,20 +52,18 @@ export async function planFit(config: ConfigSource, options: WorkOptions = {}): 
 
 interface RunOptions {
   readonly resume?: string;
-  readonly configPath?: string | undefined;
   readonly baselines?: boolean | undefined;
 }
 
 async function run(
   config: RunConfig,
   work: Work,
-  { resume: folder, configPath, baselines }: RunOptions,
+  { resume: folder, baselines = true }: RunOptions,
 ): Promise<FitResult> {
   const { runPath, table, reason } = await runFit(config, {
     ...work,
     ...(folder === undefined ? {} : { resume: folder }),
-    ...(configPath === undefined ? {} : { configPath }),
-    ...(baselines === undefined ? {} : { baselines }),
+    ...(baselines ? {} : { compared: [] }),
   });
   return { runPath, reason, rows: table, coefficients: await coefficientsIn(runPath) };
 }

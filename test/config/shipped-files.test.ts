@@ -49,7 +49,7 @@ it("a file of one's own comes first, a folder does not", async () => {
 it.each([
   ["mini88", "config", /^mini88: expected the file of a config, or the name of one that ships .* did you mean mini8, /],
   ["own", "config", /did you mean own\.yaml\?$/],
-  ["findings", "experiment", /^findings: .* did you mean mini8-findings\?$/],
+  ["findings", "experiment", /^findings: .* did you mean mini8-findings, text8-findings\?$/],
   ["clip", "config", /did you mean (clip-[^,]+, ){5}clip-[^,]+\?$/],
   ["zzzzzzzzzzzzz", "sweep", /found neither; known names: .*learning-rate, quickstart/],
   ["configs/mini8.yaml", "config", /^configs\/mini8\.yaml: .* the one that ships with adamerge is called mini8$/],
