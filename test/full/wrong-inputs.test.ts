@@ -79,7 +79,7 @@ const rows: Row[] = [
     code: 2,
     message: /s\.yaml:2: parameters\.optimizer\.learningrate: unknown key.*did you mean `optimizer\.learning_rate`/s,
   },
-  { name: "unknown experiment", args: ["reproduce", "mini8-finding"], code: 2, message: /Did you mean mini8-findings/ },
+  { name: "unknown experiment", args: ["reproduce", "mini8-finding"], code: 2, message: /did you mean mini8-findings/ },
   { name: "wrong type", args: [...FIT, "steps=many"], code: 2, message: /steps.*expected.*found/s },
   {
     name: "learning rate zero",
