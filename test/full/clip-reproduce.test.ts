@@ -5,6 +5,7 @@
  */
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 import type { ExperimentTable } from "../../src/experiment/table-files.js";
@@ -40,7 +41,7 @@ it("reproduce clip-vit-b32-main on the stand-in gives mini8's accuracies, killed
   await first.result;
   const asked = hub.requests.length;
   const cells = join(folder, "runs", "clip-vit-b32-main", "cells");
-  const kept = (await readdir(cells)).filter((name) => name.endsWith(".json")).length;
+  const kept = (await readdir(cells)).filter((name) => name.endsWith(".json.gz")).length;
   expect(kept).toBeGreaterThanOrEqual(3);
 
   const { code, stdout, stderr } = await runCli(folder, [...args, "--json"], environment());
@@ -88,7 +89,9 @@ async function experimentFile(): Promise<string> {
 async function ownResults(method: string): Promise<readonly Readonly<Record<string, number>>[]> {
   const cells = join(ROOT, "experiments", "results", "mini8-main", "cells");
   const names = (await readdir(cells)).filter((name) => name.startsWith(`${method}-suite1-`));
-  return Promise.all(names.map(async (name) => JSON.parse(await readFile(join(cells, name), "utf8")).tasks));
+  return Promise.all(
+    names.map(async (name) => JSON.parse(gunzipSync(await readFile(join(cells, name))).toString()).tasks),
+  );
 }
 
 it("heads of the definitions' prompts are made once, and are those of directories", async () => {
