@@ -25,6 +25,7 @@ import { DOCUMENTS, ownRunFiles, removeRun, requireNoStranger, requireRealFolder
 
 /** Held while a process writes into the folder. */
 export const LOCK = "run.lock";
+const CONFIG = "config.yaml";
 
 /** How many `name-2`, `name-3`, ... are tried for a free name to suggest. */
 const MAX_SUGGESTED_NAMES = 100;
@@ -135,7 +136,7 @@ export async function createRunFolder(options: RunFolderOptions): Promise<RunFol
     const started = now().toISOString();
     const status: RunStatus = { state: "running", started, updated: started, step: 0 };
     await claim(folder, status, options);
-    await writeFileAtomic(path.join(folder, "config.yaml"), formatConfig(options.config));
+    await writeFileAtomic(path.join(folder, CONFIG), formatConfig(options.config));
     return await runFolderAt({ folder, status, inputs: options.inputs, lock, now });
   } catch (error) {
     await lock.release();
@@ -239,9 +240,16 @@ export async function requireRunPlace(
   await requireRealFolder(folder);
   await requireNoStranger(folder);
   const statusFile = path.join(folder, "status.json");
-  if ((await lstat(statusFile).catch(() => undefined)) === undefined) return;
-  if (!options.overwrite) throw await existing(folder, options);
-  await ownRunFiles(folder);
+  if (!(await isThere(statusFile))) return;
+  if (options.overwrite) await ownRunFiles(folder);
+  else if (await isBegun(folder)) throw await existing(folder, options);
+}
+
+/** Whether a run has its config: the file after status.json. One that was killed between the two can be neither read nor resumed, and has nothing to lose. */
+const isBegun = (folder: string): Promise<boolean> => isThere(path.join(folder, CONFIG));
+
+async function isThere(file: string): Promise<boolean> {
+  return (await lstat(file).catch(() => undefined)) !== undefined;
 }
 
 /** Absolute path of a run's folder. */
@@ -249,11 +257,14 @@ export function folderOf({ root, experiment, name }: Pick<RunFolderOptions, "roo
   return path.resolve(root, experiment, name);
 }
 
-/** Creates status.json, which must not exist: the file system decides which of two processes was first. */
+/**
+ * Creates status.json, which must not exist: the file system decides which of two processes was first. One without a config was left by a process
+ * that is gone, since the lock is ours.
+ */
 async function claim(folder: string, status: RunStatus, options: RunFolderOptions): Promise<void> {
   const statusFile = path.join(folder, "status.json");
-  if (options.overwrite && (await lstat(statusFile).catch(() => undefined)) !== undefined)
-    await removeRun(folder, await ownRunFiles(folder));
+  if (options.overwrite && (await isThere(statusFile))) await removeRun(folder, await ownRunFiles(folder));
+  else if (!(await isBegun(folder))) await rm(statusFile, { force: true });
   try {
     const handle = await open(statusFile, "wx");
     await handle.writeFile(jsonText(status));

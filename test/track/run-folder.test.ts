@@ -173,6 +173,22 @@ test("overwriting touches nothing but what a run wrote", async () => {
   expect(await readdir(first.path)).not.toContain("README.md");
 });
 
+test("a run that was killed before its config was written is begun anew", async () => {
+  const folder = path.join(root, "e", "n");
+  await mkdir(folder, { recursive: true });
+  const killed = {
+    state: "running",
+    started: "2020-01-01T00:00:00.000Z",
+    updated: "2020-01-01T00:00:00.000Z",
+    step: 0,
+  };
+  await writeFile(path.join(folder, "status.json"), JSON.stringify(killed));
+  const run = await create();
+  await run.close();
+  expect(JSON.parse(await readFile(path.join(folder, "status.json"), "utf8")).started).not.toBe(killed.started);
+  await expect(create()).rejects.toThrow("expected a new run, found one that is running");
+});
+
 test("a folder that is no run's, a link or a file gets no run", async () => {
   await mkdir(path.join(root, "e", "n"), { recursive: true });
   await writeFile(path.join(root, "e", "n", "README.md"), "mine");
