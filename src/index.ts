@@ -35,7 +35,7 @@ export {
   type StateTensor,
   writeStateDict,
 } from "./library/state-dict.js";
-export { openSuite, type PulledRepository, type PullOptions, pull } from "./library/suites.js";
+export { openSuite, type PullOptions, pull } from "./library/suites.js";
 export { type SweepOptions, sweep } from "./library/sweep.js";
 export type { DownloadEvent, MergeEvent, WorkEvent, WorkOptions } from "./library/work-options.js";
 export type {
@@ -61,6 +61,7 @@ export {
   predict,
   type TaskPrediction,
 } from "./run/predict/predict.js";
+export type { PlannedRepository as PulledRepository } from "./run/suite-sources.js";
 export type { CustomTracking, RunTracker, Tracking } from "./run/tracking.js";
 export type { CoefficientsRecord } from "./track/coefficients-file.js";
 export type { Delivered } from "./track/mlflow/delivery.js";
@@ -86,50 +87,6 @@ export {
 } from "./merge/methods/method.js";
 export { addObjective, type ObjectiveOptions, type OutsideObjective } from "./objective/objectives.js";
 
-// Families of models (docs/extending/family.md): what a family is, and what forward passes are made of.
+// Families of models (docs/extending/family.md).
 
-export { commonNames } from "./checkpoint/layout/common-names.js";
-export type { OtherNaming, TensorLayout, TowerLayout } from "./checkpoint/layout/tensor-layout.js";
-export type { EncodeOptions, Encoder } from "./data/encoder.js";
-export type { ExampleStore, LabelledExamples } from "./data/examples.js";
-export { imageEncoder } from "./data/image/pixels.js";
-export type { Preprocessing } from "./data/image/preprocessing.js";
-export { readPreprocessing } from "./data/image/read-preprocessing.js";
-export { usualLengths } from "./data/lengths.js";
-export { textEncoder } from "./data/text/text-encoder.js";
-export { openTextTokenizer } from "./data/text/text-tokenizer.js";
-export { type Activation, activate } from "./engine/ops/activation.js";
-export { attention } from "./engine/ops/attention.js";
-export { layerNorm } from "./engine/ops/layer-norm.js";
-export { linear } from "./engine/ops/linear.js";
-export type { TensorSpec, TensorValues } from "./engine/program.js";
-export { type Tensor, tf } from "./engine/tf.js";
-export { addFamily } from "./model/families.js";
-export type {
-  ClassifierLayout,
-  FamilyFiles,
-  FamilyTexts,
-  FeatureChoice,
-  Model,
-  ModelFamily,
-  ModelTensor,
-  ModelWatch,
-  NamedShape,
-  Pooling,
-} from "./model/family.js";
-export type { ModelWeights } from "./model/model-weights.js";
-export { embedPatches, forEachImage, IMAGES, type Normalization, patchGrid } from "./model/patches.js";
-export { transformerValues } from "./model/step-values.js";
-export {
-  type BlockConfig,
-  type BlockForm,
-  type BlockNames,
-  type BlockOptions,
-  blockTensors,
-  normTensors,
-  preNormForm,
-  type TowerLayers,
-  towerLayers,
-  transformerBlock,
-  unitRows,
-} from "./model/transformer-block.js";
+export * from "./model/family-parts.js";

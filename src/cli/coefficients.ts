@@ -2,7 +2,7 @@
 import path from "node:path";
 import { nearest } from "../config/nearest.js";
 import { ConfigError } from "../errors.js";
-import { coefficientsPath } from "./coefficients-path.js";
+import { coefficientsPath } from "../library/coefficients-path.js";
 import { EXIT_OK } from "./exit-codes.js";
 import { cacheDirectory, hubOf, loadCliConfig } from "./io.js";
 import { defineVerb, overridesPositional } from "./verb.js";

@@ -5,9 +5,9 @@
 import { stat } from "node:fs/promises";
 import path from "node:path";
 import { ConfigError } from "../errors.js";
+import { coefficientsPath } from "../library/coefficients-path.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { requireFilePlace } from "../runtime/output-place.js";
-import { coefficientsPath } from "./coefficients-path.js";
 import { evaluateSaved, printRow, refuseModelFlags } from "./eval-model.js";
 import { EXIT_OK } from "./exit-codes.js";
 import { cacheDirectory, type EvaluationTarget, loadCliConfig, workOptions } from "./io.js";

@@ -2,10 +2,10 @@
 import path from "node:path";
 import { findShipped } from "../config/shipped-files.js";
 import { ConfigError } from "../errors.js";
+import { coefficientsPath } from "../library/coefficients-path.js";
 import { readBeginning } from "../runtime/regular-file.js";
 import { bytesText, createByteProgress } from "../track/byte-progress.js";
 import { duration } from "../track/terminal.js";
-import { coefficientsPath } from "./coefficients-path.js";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
 import { type CliIo, loadCliConfig, workOptions } from "./io.js";
 import { defineVerb, overridesPositional, quietOption } from "./verb.js";

@@ -66,16 +66,8 @@ async function showPlans(
   { json, quiet }: { readonly json: boolean; readonly quiet: boolean },
   io: CliIo,
 ): Promise<void> {
-  const { planBytes } = await import("../run/suite-sources.js");
-  const { shownReference } = await import("../checkpoint/hub/reference.js");
-  const rows = plans.map((plan) => ({
-    type: plan.reference.type,
-    repository: shownReference(plan.reference),
-    commit: plan.commit,
-    directory: plan.directory,
-    files: plan.files.length,
-    ...planBytes(plan),
-  }));
+  const { plannedRepository } = await import("../run/suite-sources.js");
+  const rows = plans.map(plannedRepository);
   if (json) return printJson(io, rows);
   if (quiet) return;
   if (rows.length === 0) {

@@ -10,7 +10,7 @@ import { ConfigError } from "../errors.js";
 import { nearestFew } from "./nearest.js";
 
 /** The installed package, or the source tree: this file lies two folders below it in either. */
-const PACKAGE = fileURLToPath(new URL("../..", import.meta.url));
+export const PACKAGE = fileURLToPath(new URL("../..", import.meta.url));
 
 const KINDS = {
   config: { folder: "configs", one: "a config" },

@@ -2,7 +2,6 @@
  * From the cells' results to the rows of a table: means over suites and seeds, intervals over images, comparison with weight averaging and
  * with the experts, the best step of a curve beside its end.
  */
-
 import { type Bootstrap, deviation, mean, meanOf, pairedGain } from "../report/statistics.js";
 import type { Cell } from "./cells.js";
 import type { Reported } from "./experiment-file.js";

@@ -1,11 +1,10 @@
 /** `openSuite` and `pull` for programs: what a suite is, and what it needs of the Hugging Face hub. */
 import path from "node:path";
 import { fetchPlanned } from "../checkpoint/hub/fetch-planned.js";
-import { shownReference } from "../checkpoint/hub/reference.js";
 import { suitePath } from "../config/shipped-files.js";
 import { openSuite as open, type Suite } from "../data/suite.js";
 import { chosenTasks } from "../run/inputs.js";
-import { planBytes, planSuite } from "../run/suite-sources.js";
+import { type PlannedRepository, plannedRepository, planSuite } from "../run/suite-sources.js";
 import { workingDirectory } from "./surroundings.js";
 import { resolveWork, type WorkOptions } from "./work-options.js";
 
@@ -25,23 +24,8 @@ export interface PullOptions extends WorkOptions {
   readonly dryRun?: boolean | undefined;
 }
 
-/** A repository that a suite needs. */
-export interface PulledRepository {
-  readonly type: "model" | "dataset";
-  /** `org/name`, or `org/name@revision`. */
-  readonly repository: string;
-  /** Undefined: it is not in the cache, and the hub was not asked. */
-  readonly commit: string | undefined;
-  /** Where it is or will be in the hub's cache. */
-  readonly directory: string | undefined;
-  readonly files: number;
-  readonly allBytes: number;
-  /** Those that were not in the cache. */
-  readonly missingBytes: number;
-}
-
 /** Downloads a suite's models and data sets into the hub's cache; none for a suite of paths. Throws HubError. */
-export async function pull(suite: string, options: PullOptions = {}): Promise<readonly PulledRepository[]> {
+export async function pull(suite: string, options: PullOptions = {}): Promise<readonly PlannedRepository[]> {
   const work = resolveWork(options);
   const { hub, cwd } = work;
   const { tasks = null, splits, update = false, dryRun = false } = options;
@@ -52,12 +36,5 @@ export async function pull(suite: string, options: PullOptions = {}): Promise<re
   };
   const plans = await planSuite(hub, opened, part, { update });
   if (!dryRun) await fetchPlanned(hub, plans);
-  return plans.map((plan) => ({
-    type: plan.reference.type,
-    repository: shownReference(plan.reference),
-    commit: plan.commit,
-    directory: plan.directory,
-    files: plan.files.length,
-    ...planBytes(plan),
-  }));
+  return plans.map(plannedRepository);
 }

@@ -37,7 +37,6 @@ export const objectiveFacts = {
   },
   expert_divergence: {
     title: "Divergence from the experts' own predictions on unlabelled examples",
-    prefix: "",
     suffix: "_expert",
     label: "divergence from the experts",
     unit: "nats",
@@ -46,7 +45,6 @@ export const objectiveFacts = {
   },
   cross_entropy: {
     title: "Cross-entropy with labels: an upper bound for learning without them",
-    prefix: "",
     suffix: "_labels",
     label: "cross-entropy",
     unit: "nats",

@@ -42,6 +42,14 @@ export const examplesKind = {
   advice: "put the file back, or delete it to do without",
 } as const;
 
+/** Up to `most` of them, evenly spread from the first to the last. */
+export function evenly<T>(all: readonly T[], most: number): T[] {
+  const count = Math.min(most, all.length);
+  return Array.from({ length: count }, (_, index) => Math.floor((index * all.length) / count)).flatMap((place) =>
+    all.slice(place, place + 1),
+  );
+}
+
 /** A section with what each task gained and lost; none for a run that compared nothing. */
 export function examplesSection(changed: ChangedExamples | undefined, many: string): Section[] {
   if (changed === undefined) return [];

@@ -1,6 +1,6 @@
 /** What learning brought over weight averaging, in lines for a terminal: paired differences, and a few examples gained and lost. */
 import { shownLine } from "../runtime/printable.js";
-import type { ChangedExamples, ShownExample } from "./changed-examples.js";
+import { type ChangedExamples, evenly, type ShownExample } from "./changed-examples.js";
 import type { PairedGain } from "./statistics.js";
 
 /** A learned model over weight averaging, on the same examples. */
@@ -32,12 +32,7 @@ export function changedLines({ before, after, tasks }: ChangedExamples): string[
       const [first] = change === "gained" ? gainedExamples : lostExamples;
       return first === undefined ? [] : [{ task, first }];
     });
-    const count = Math.min(SHOWN[change], candidates.length);
-    const chosen = Array.from({ length: count }, (_, index) => Math.floor((index * candidates.length) / count));
-    return chosen.flatMap((index) => {
-      const candidate = candidates[index];
-      return candidate === undefined ? [] : exampleLines(change, candidate.task, candidate.first);
-    });
+    return evenly(candidates, SHOWN[change]).flatMap(({ task, first }) => exampleLines(change, task, first));
   };
   const lines = [...linesOf("gained"), ...linesOf("lost")];
   const [gained, lost] = [sum(tasks.map((task) => task.gained)), sum(tasks.map((task) => task.lost))];

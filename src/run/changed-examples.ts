@@ -7,7 +7,7 @@ import type { RunConfig } from "../config/schema.js";
 import type { Preview } from "../data/kind.js";
 import { kindOf } from "../data/kinds.js";
 import type { Dataset } from "../data/readers/dataset-reader.js";
-import type { ChangedExamples, ShownExample, TaskExamples } from "../report/changed-examples.js";
+import { type ChangedExamples, evenly, type ShownExample, type TaskExamples } from "../report/changed-examples.js";
 import type { Inputs } from "./inputs.js";
 import { isScored, type Judged } from "./models.js";
 import { openTaskDataset } from "./open-examples.js";
@@ -58,12 +58,6 @@ export async function changedExamples(
     ...(corruption === "none" ? {} : { corruption }),
     tasks,
   };
-}
-
-/** Up to `most` of them, evenly spread from the first to the last. */
-function evenly(rows: readonly number[], most: number): number[] {
-  const count = Math.min(most, rows.length);
-  return Array.from({ length: count }, (_, index) => rows[Math.floor((index * rows.length) / count)] ?? 0);
 }
 
 async function previewOf(dataset: Dataset, row: number): Promise<Pick<ShownExample, "text" | "png">> {

@@ -27,6 +27,7 @@ import { familyOf } from "../model/families.js";
 import type { FeatureChoice, Model, ModelFamily } from "../model/family.js";
 import type { Head } from "../model/heads.js";
 import { aroundTower, openBase, openExpert } from "../model/open-models.js";
+import { saidOnce } from "../runtime/said-once.js";
 import { together } from "../runtime/together.js";
 import type { ComparedModels } from "./fit-needs.js";
 import { openExamples } from "./open-examples.js";
@@ -116,7 +117,8 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   const merged = config.merge_projection ? built : withBaseProjection(built, model);
   const bundle = withFrozen(merged, config.freeze);
   const cacheBytes = config.data.cache_gb * 1e9;
-  const notice = noticesOnce(log);
+  const once = saidOnce(log);
+  const notice = (text: string) => once(`notice: ${text}`);
   const context = { suite, base, model, encoder, hub, cacheBytes, notice };
   const all = await loadHeads(config, [...new Set([...tasks, ...judged])], context, options);
   const headsOf = (some: readonly SuiteTask[]) => some.flatMap(({ name }) => all.get(name) ?? []);
@@ -165,16 +167,6 @@ function featuresOf({ features, path }: Suite, { poolings, title }: ModelFamily)
   throw new ConfigError(
     `${path}: features.pooling: expected one of ${poolings.join(", ")}, which a ${title} has, found ${features.pooling}`,
   );
-}
-
-/** A split is opened for learning, for judging and for its head: what is said of it is said once. */
-function noticesOnce(log: (line: string) => void): (text: string) => void {
-  const said = new Set<string>();
-  return (text) => {
-    if (said.has(text)) return;
-    said.add(text);
-    log(`notice: ${text}`);
-  };
 }
 
 /** The suite and its chosen tasks, with models as directories: what is on the hub has been downloaded, data sets too. */

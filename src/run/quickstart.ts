@@ -13,6 +13,7 @@ import type { Summary } from "../report/summary.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { readJsonFileIfThere } from "../runtime/json-file.js";
 import { requireResultsPlace } from "../runtime/output-place.js";
+import { saidOnce } from "../runtime/said-once.js";
 import { chooseMethod } from "./choose-method.js";
 import { isScored, type Judged, judgeMethod } from "./models.js";
 import { type SessionOptions, withSession } from "./session.js";
@@ -80,12 +81,15 @@ export async function runQuickstart(options: QuickstartOptions, runFit: Fit): Pr
     const { config } = await loadRunConfig(options.configPath, all, options);
     return { ...config, output: options.output };
   };
-  const once = { ...options, log: withoutRepeatedNotices(options.log) };
+  // All fits read the same examples.
+  const noticeOnce = saidOnce(options.log);
+  const log = (line: string) => (line.startsWith("notice:") ? noticeOnce(line) : options.log(line));
+  const once = { ...options, log };
   const { judged, ...where } = await judgeBaselines(await configFor("baselines", []), once);
   const learned: Judged[] = [];
   let runPath = directory;
   for (const [name, overrides] of FITS) {
-    once.log(`\n${name}`);
+    log(`\n${name}`);
     const save_report = name === SHOWN_FIT;
     const config = { ...(await configFor(name, overrides)), save_report };
     const result = await runFit(config, { ...once, overwrite: true, compared: judged });
@@ -99,16 +103,6 @@ export async function runQuickstart(options: QuickstartOptions, runFit: Fit): Pr
   const summary: Summary = { ...where, seconds: (performance.now() - started) / 1000, rows };
   await writeFileAtomic(join(directory, "summary.json"), `${JSON.stringify({ ...summary, gains }, undefined, 2)}\n`);
   return { summary, gains, changed, runPath };
-}
-
-/** All fits read the same examples, and what is said of those is worth saying once. */
-function withoutRepeatedNotices(log: (line: string) => void): (line: string) => void {
-  const said = new Set<string>();
-  return (line) => {
-    if (line.startsWith("notice:") && said.has(line)) return;
-    said.add(line);
-    log(line);
-  };
 }
 
 async function judgeBaselines(config: RunConfig, options: QuickstartOptions) {

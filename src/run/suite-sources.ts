@@ -39,8 +39,35 @@ export async function planSuite(
   return plans;
 }
 
+/** A repository that a suite needs. */
+export interface PlannedRepository {
+  readonly type: "model" | "dataset";
+  /** `org/name`, or `org/name@revision`. */
+  readonly repository: string;
+  /** Undefined: it is not in the cache, and the hub was not asked. */
+  readonly commit: string | undefined;
+  /** Where it is or will be in the hub's cache. */
+  readonly directory: string | undefined;
+  readonly files: number;
+  readonly allBytes: number;
+  /** Those that were not in the cache. */
+  readonly missingBytes: number;
+}
+
+/** What there is to download of one repository, as `pull` says it. */
+export function plannedRepository(plan: SnapshotPlan): PlannedRepository {
+  return {
+    type: plan.reference.type,
+    repository: shownReference(plan.reference),
+    commit: plan.commit,
+    directory: plan.directory,
+    files: plan.files.length,
+    ...planBytes(plan),
+  };
+}
+
 /** Bytes that a plan's snapshot has in all, and those still to come. */
-export function planBytes({ files }: SnapshotPlan): { readonly allBytes: number; readonly missingBytes: number } {
+function planBytes({ files }: SnapshotPlan): { readonly allBytes: number; readonly missingBytes: number } {
   const allBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   return { allBytes, missingBytes: allBytes - files.reduce((sum, { haveBytes }) => sum + haveBytes, 0) };
 }

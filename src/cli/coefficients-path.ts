@@ -1,2 +1,0 @@
-/** The coefficients that a flag points at, as the library finds them. */
-export { coefficientsPath } from "../library/coefficients-path.js";
