@@ -1,7 +1,8 @@
 /** The experiments, configs and suites of this repository fit one another, and the published numbers beside them are consistent. */
-import { readdirSync } from "node:fs";
-import { basename, join } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { loadRunConfig } from "../../src/config/load.js";
 import { zeroShotOf } from "../../src/data/head-recipes.js";
 import { openSuite, type Suite } from "../../src/data/suite.js";
@@ -25,8 +26,15 @@ const suiteOf = (path: string) => {
   return suite;
 };
 
+/** Their experts are made on demand; their tasks are those of the suite beside them. */
+const MADE_ON_DEMAND = ["suite-full.yaml", "suite-lora.yaml"];
+const shippedSuiteOf = (path: string) =>
+  suiteOf(MADE_ON_DEMAND.includes(basename(path)) ? join(dirname(path), "suite.yaml") : path);
+
 describe("suites of the repository", () => {
-  const files = ["datasets/clip", "datasets/mini8"].flatMap(yamlFiles);
+  const files = ["datasets/clip", "datasets/mini8", "datasets/text8"]
+    .flatMap(yamlFiles)
+    .filter((file) => !MADE_ON_DEMAND.includes(basename(file)));
 
   it.each(files.map((file) => [basename(file), file]))(
     "%s opens, with names of its own and prompts that differ",
@@ -44,6 +52,19 @@ describe("suites of the repository", () => {
       }
     },
   );
+
+  it.each(MADE_ON_DEMAND)("text8's %s differs from the one that ships in name, title and models alone", async (file) => {
+    const read = (name: string) => parse(readFileSync(join(ROOT, "datasets", "text8", name), "utf8"));
+    const experts = file === "suite-full.yaml" ? "full/experts" : "lora/experts";
+    const { tasks, name, title, multitask, ...shipped } = read("suite.yaml");
+    const { tasks: own, name: ownName, title: ownTitle, multitask: ownMultitask, ...rest } = read(file);
+    expect(rest).toEqual(shipped);
+    expect([ownName, ownTitle]).not.toEqual([name, title]);
+    expect(ownMultitask).toBe(file === "suite-full.yaml" ? "full/multitask" : multitask);
+    expect(own).toEqual(tasks.map((task: { name: string }) => ({ ...task, expert: `${experts}/${task.name}` })));
+    // Where they are missing, they are said to be missing: not looked for on the hub.
+    expect(experts.split("/")).toHaveLength(2);
+  });
 
   it("are the same eight, fourteen and twenty tasks for every tower", async () => {
     const names = async (tower: string, count: number) => {
@@ -90,7 +111,7 @@ describe("experiments of the repository", () => {
       const cells = await loadCells(experiment, lines, { ...options, suiteFingerprint: async () => "" });
       expect(cells.length).toBeGreaterThan(0);
       for (const { row, config } of cells) {
-        const known = (await suiteOf(config.suite)).tasks.map(({ name }) => name);
+        const known = (await shippedSuiteOf(config.suite)).tasks.map(({ name }) => name);
         const merged = config.tasks ?? known;
         const judged = config.data.eval_tasks ?? merged;
         expect(known, row.name).toEqual(expect.arrayContaining([...merged, ...judged]));

@@ -60,5 +60,8 @@ export const MULTITASK_RANK = 64;
 /** Folder under datasets/text8 of the experts before truncation, which do not ship. */
 export const FULL = "full";
 
-/** Folder under datasets/text8 of the experts trained as LoRA, of seed 1, which do not ship either. */
-export const LORA_EXPERTS = { seed: 1, folder: "lora" };
+/**
+ * Folder under datasets/text8 of the experts trained as LoRA, of seed 1, which do not ship either. Three parts deep with a task's name: `lora/books`
+ * would be a repository on the hub as long as the folder is not there.
+ */
+export const LORA_EXPERTS = { seed: 1, folder: "lora/experts" };
