@@ -10,53 +10,68 @@
 import { productsWith, transposed } from "./kernels/products.js";
 import { leadingTriples, polarFactor, type SingularTriples } from "./singular-triples.js";
 
-/** All tasks' triples, T blocks of `kept`. */
+/** All tasks' triples, one task's after the other's. */
 interface OrthogonalFactors {
   /** [R, K], orthonormal columns, times their values. */
   readonly scaledRK: Float64Array;
   /** [C, K], orthonormal columns. */
   readonly vCK: Float64Array;
-  readonly kept: number;
+  /** [T], each task's share of the K. */
+  readonly counts: readonly number[];
 }
 
 function orthogonalFactors(taskVectors: readonly Float32Array[], columns: number): OrthogonalFactors {
   const rows = (taskVectors[0]?.length ?? 0) / columns;
-  const kept = Math.floor(Math.min(rows, columns) / taskVectors.length);
-  const all = kept * taskVectors.length;
-  if (all === 0) return { scaledRK: new Float64Array(), vCK: new Float64Array(), kept };
-  const triples = taskVectors.map((tauRC) => leadingTriples(tauRC, columns, kept));
-  const uRK = sideBySide(triples, "u", rows, kept);
-  const vCK = sideBySide(triples, "v", columns, kept);
-  const scaledRK = polarFactor(uRK, all, "exact").factorRC;
-  const values = triples.flatMap((own) => [...own.values]);
+  const most = Math.floor(Math.min(rows, columns) / taskVectors.length);
+  const triples = taskVectors.map((tauRC) => leadingTriples(tauRC, columns, most));
+  const counts = triples.map(({ values }) => values.filter((value) => value > 0).length);
+  const all = counts.reduce((sum, count) => sum + count, 0);
+  if (all === 0) return { scaledRK: new Float64Array(), vCK: new Float64Array(), counts };
+  const scaledRK = polarFactor(sideBySide(triples, "u", rows, counts), all, "exact").factorRC;
+  const values = triples.flatMap((own, task) => [...own.values.subarray(0, counts[task])]);
   for (let index = 0; index < scaledRK.length; index++)
     scaledRK[index] = (scaledRK[index] ?? 0) * (values[index % all] ?? 0);
-  return { scaledRK, vCK: polarFactor(vCK, all, "exact").factorRC, kept };
+  const vCK = polarFactor(sideBySide(triples, "v", columns, counts), all, "exact").factorRC;
+  return { scaledRK, vCK, counts };
 }
 
-function sideBySide(triples: readonly SingularTriples[], side: "u" | "v", length: number, kept: number): Float64Array {
-  const all = kept * triples.length;
+/** The vectors of each task that have a value, [length, K]. */
+function sideBySide(
+  triples: readonly SingularTriples[],
+  side: "u" | "v",
+  length: number,
+  counts: readonly number[],
+): Float64Array {
+  const all = counts.reduce((sum, count) => sum + count, 0);
   const joined = new Float64Array(length * all);
-  for (const [task, own] of triples.entries())
-    for (let row = 0; row < length; row++)
-      joined.set(own[side].subarray(row * kept, (row + 1) * kept), row * all + task * kept);
+  let first = 0;
+  for (const [task, { [side]: vectors, values }] of triples.entries()) {
+    const count = counts[task] ?? 0;
+    for (let row = 0; row < length; row++) {
+      const from = row * values.length;
+      joined.set(vectors.subarray(from, from + count), row * all + first);
+    }
+    first += count;
+  }
   return joined;
 }
 
 /** What TSV-M merges: the sum of the tasks' parts, [R, C]. */
 export function orthogonalSum(taskVectors: readonly Float32Array[], columns: number): Float64Array {
-  const { scaledRK, vCK, kept } = orthogonalFactors(taskVectors, columns);
-  return timesTransposed(scaledRK, vCK, kept * taskVectors.length, taskVectors[0]?.length ?? 0, columns);
+  const { scaledRK, vCK } = orthogonalFactors(taskVectors, columns);
+  return timesTransposed(scaledRK, vCK, vCK.length / columns, taskVectors[0]?.length ?? 0, columns);
 }
 
 /** Each task's part of that sum, T of [R, C]. */
 export function orthogonalParts(taskVectors: readonly Float32Array[], columns: number): Float64Array[] {
-  const { scaledRK, vCK, kept } = orthogonalFactors(taskVectors, columns);
-  const all = kept * taskVectors.length;
+  const { scaledRK, vCK, counts } = orthogonalFactors(taskVectors, columns);
+  const all = vCK.length / columns;
+  let next = 0;
   return taskVectors.map((tauRC, task) => {
-    const from = task * kept;
-    const own = columnsOf(scaledRK, all, from, kept);
-    return timesTransposed(own, columnsOf(vCK, all, from, kept), kept, tauRC.length, columns);
+    const [from, count] = [next, counts[task] ?? 0];
+    next += count;
+    const own = columnsOf(scaledRK, all, from, count);
+    return timesTransposed(own, columnsOf(vCK, all, from, count), count, tauRC.length, columns);
   });
 }
 

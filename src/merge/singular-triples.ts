@@ -5,6 +5,7 @@
  * S = min(R, C), K triples.
  */
 import { gramOf, productsWith, transposed } from "./kernels/products.js";
+import { sampledRowSpace } from "./range-finder.js";
 import { symmetricEigen } from "./symmetric-eigen.js";
 
 /**
@@ -31,7 +32,8 @@ export function leadingTriples(matrixRC: Float32Array, columns: number, count: n
     const { u, values, v } = leadingTriples(transposed(matrixRC, columns), rows, count);
     return { u: v, values, v: u };
   }
-  const { vectorsKC, imagesRK, values } = leadingDirections(matrixRC, columns, ROUNDING, count);
+  const { vectorsKC, imagesRK, values } =
+    lowRankDirections(matrixRC, columns, count) ?? leadingDirections(matrixRC, columns, ROUNDING, count);
   const found = values.length;
   const triples = { u: new Float64Array(rows * count), values: new Float64Array(count) };
   const v = new Float64Array(columns * count);
@@ -39,6 +41,22 @@ export function leadingTriples(matrixRC: Float32Array, columns: number, count: n
   for (let r = 0; r < rows; r++) triples.u.set(imagesRK.subarray(r * found, (r + 1) * found), r * count);
   for (let k = 0; k < found; k++) for (let c = 0; c < columns; c++) v[c * count + k] = vectorsKC[k * columns + c] ?? 0;
   return { ...triples, v };
+}
+
+/** All directions of a matrix that has at most `count`, and these are few; undefined for others. R >= C. */
+function lowRankDirections(matrixRC: Float32Array, columns: number, count: number): Directions | undefined {
+  const space = sampledRowSpace(matrixRC, columns, count, (sampledCP, samples) => {
+    return polarFactor(sampledCP, samples, "float32 difference").factorRC;
+  });
+  if (space === undefined) return undefined;
+  const { basisCP, imagesRP, leftOut } = space;
+  const samples = basisCP.length / columns;
+  const { vectorsKC: vectorsKP, imagesRK, values } = leadingDirections(imagesRP, samples, ROUNDING, count);
+  if (leftOut > ROUNDING * (values[0] ?? 0)) return undefined;
+  const vectorsKC = new Float64Array(values.length * columns);
+  if (values.length > 0)
+    productsWith(transposed(basisCP, samples), values.length, columns, "float64")(vectorsKP, vectorsKC);
+  return { vectorsKC, imagesRK, values };
 }
 
 export interface PolarFactor {
