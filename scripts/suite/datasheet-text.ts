@@ -41,7 +41,9 @@ export function datasheetText(facts: DatasheetFacts, sections: readonly string[]
     ...sections,
   ];
   for (const [directory, facts] of Object.entries(towers))
-    lines.push(...towerText(directory === "" ? "Tower" : `Tower \`${directory}\``, tasks, classes, facts));
+    lines.push(
+      ...towerText(directory === "" ? "Tower" : `Tower \`${directory}\`, which does not ship`, tasks, classes, facts),
+    );
   return `${lines.join("\n").trimEnd()}\n`;
 }
 

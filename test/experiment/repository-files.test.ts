@@ -27,7 +27,7 @@ const suiteOf = (path: string) => {
 };
 
 /** Their experts are made on demand; their tasks are those of the suite beside them. */
-const MADE_ON_DEMAND = ["suite-full.yaml", "suite-lora.yaml"];
+const MADE_ON_DEMAND = ["suite-full.yaml", "suite-lora.yaml", "suite-small.yaml", "suite-hard.yaml"];
 const shippedSuiteOf = (path: string) =>
   suiteOf(MADE_ON_DEMAND.includes(basename(path)) ? join(dirname(path), "suite.yaml") : path);
 
@@ -53,19 +53,22 @@ describe("suites of the repository", () => {
     },
   );
 
-  it.each(MADE_ON_DEMAND)(
-    "text8's %s differs from the one that ships in name, title and models alone",
-    async (file) => {
-      const read = (name: string) => parse(readFileSync(join(ROOT, "datasets", "text8", name), "utf8"));
-      const experts = file === "suite-full.yaml" ? "full/experts" : "lora/experts";
-      const { tasks, name, title, multitask, ...shipped } = read("suite.yaml");
-      const { tasks: own, name: ownName, title: ownTitle, multitask: ownMultitask, ...rest } = read(file);
-      expect(rest).toEqual(shipped);
-      expect([ownName, ownTitle]).not.toEqual([name, title]);
-      expect(ownMultitask).toBe(file === "suite-full.yaml" ? "full/multitask" : multitask);
-      expect(own).toEqual(tasks.map((task: { name: string }) => ({ ...task, expert: `${experts}/${task.name}` })));
-    },
-  );
+  it.each([
+    ["text8", "suite-full.yaml", (task: string) => ({ expert: `full/experts/${task}` })],
+    ["text8", "suite-lora.yaml", (task: string) => ({ expert: `lora/experts/${task}` })],
+    [
+      "mini8",
+      "suite-small.yaml",
+      (task: string) => ({ expert: `small/experts/${task}`, head: `small/heads/${task}.safetensors` }),
+    ],
+    ["mini8", "suite-hard.yaml", () => ({ expert: expect.stringMatching(/^experts(-hard|-unseen)?\/./) })],
+  ])("%s's %s differs from the one that ships in names and models alone", async (suite, file, modelsOf) => {
+    const read = (name: string) => parse(readFileSync(join(ROOT, "datasets", suite, name), "utf8"));
+    const [shipped, own] = [read("suite.yaml"), read(file)];
+    expect(own.name).toBe(`${suite}-${file.slice("suite-".length, -".yaml".length)}`);
+    expect(own.splits).toEqual(shipped.splits);
+    expect(own.tasks).toEqual(shipped.tasks.map((task: { name: string }) => ({ ...task, ...modelsOf(task.name) })));
+  });
 
   it("are the same eight, fourteen and twenty tasks for every tower", async () => {
     const names = async (tower: string, count: number) => {
