@@ -21,8 +21,6 @@ interface Variant {
   readonly tasks: readonly TaskPlan[];
   readonly expertOf: (task: string) => string;
   readonly multitask: boolean;
-  /** What of it is not in the source tree. */
-  readonly notShipped?: string;
 }
 
 const MAIN_TITLE = "Eight small image tasks with a tower of 1.2 million parameters";
@@ -54,7 +52,6 @@ const VARIANTS: readonly Variant[] = [
     tasks: TASKS,
     expertOf: (task) => `experts/${task}`,
     multitask: false,
-    notShipped: "Its tower, heads and experts do",
   },
   {
     file: "suite-hard.yaml",
@@ -64,7 +61,6 @@ const VARIANTS: readonly Variant[] = [
     tasks: TASKS,
     expertOf: hardExpertOf,
     multitask: true,
-    notShipped: "Its poor experts do",
   },
   {
     file: "suite-unseen.yaml",
@@ -108,10 +104,7 @@ export async function writeSuiteFiles({ directory, logitScales, classes }: Suite
       })),
       splits: { adapt: "adapt", val: "val", test: "test" },
     };
-    const { notShipped } = variant;
-    const note =
-      notShipped === undefined ? "" : `# ${notShipped} not ship: \`npm run suite -- ${SUITE}\` makes them.\n`;
-    const made = `# Made by \`npm run suite -- ${SUITE}\`; record.json has settings, times and hashes.\n`;
-    await writeFileAtomic(join(directory, variant.file), `${made}${note}${stringify(suite)}`);
+    const text = `# Made by \`npm run suite -- ${SUITE}\`; record.json has settings, times and hashes.\n${stringify(suite)}`;
+    await writeFileAtomic(join(directory, variant.file), text);
   }
 }
