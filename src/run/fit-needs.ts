@@ -1,11 +1,12 @@
 /** What a fit will need of this machine, said before the long work: memory of a step against what is free, bytes to write against the disk. */
 import { statfs } from "node:fs/promises";
-import { freemem } from "node:os";
+import { freemem, totalmem } from "node:os";
 import { dirname } from "node:path";
 import type { RunConfig } from "../config/schema.js";
 import type { KindName } from "../data/kind.js";
 import { kindOf } from "../data/kinds.js";
 import { paddedLength } from "../data/lengths.js";
+import { ConfigError } from "../errors.js";
 import type { Model } from "../model/family.js";
 import type { TrainEvent } from "../optimize/events.js";
 import { estimateStepBytes, microBatches } from "../optimize/step-memory.js";
@@ -51,7 +52,10 @@ const F16_BYTES = 2;
 /** The share of free memory that a suggested `memory_gb` takes. */
 const SUGGESTED_SHARE = 0.8;
 
-/** Throws ConfigError when memory_gb is too small for a step. */
+/** An estimate of so many times the machine's memory is beyond doubt: no swapping helps. */
+const HOPELESS = 2;
+
+/** Throws ConfigError when memory_gb is too small for a step, and when a step would need several times the memory of the machine. */
 export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheDir: string): Promise<FitNeeds> {
   const { model, kind, tasks, longest, cutTo = Number.POSITIVE_INFINITY } = models;
   const isMost = model.lengths !== undefined && longest === undefined;
@@ -64,6 +68,11 @@ export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheD
   const passes = microBatches(budgetBytes, examplesPerTask, { ...size, longest: least, adaptedTasks: tasks });
   const most = longest ?? (model.lengths && paddedLength(model.lengths, cutTo));
   const memoryBytes = estimateStepBytes({ ...size, longest: most, examples: (examplesPerTask * tasks) / passes });
+  if (memoryBytes > HOPELESS * totalmem() && !isMost) {
+    throw new ConfigError(
+      `data.batch_size: expected a step that fits into the ${bytesText(totalmem())} of this machine, found one of ${examplesPerTask * tasks} ${kindOf(kind).many} that needs about ${bytesText(memoryBytes)}; lower it or data.batches_per_task, or set memory_gb to split the step`,
+    );
+  }
   const elements = model.tensors.reduce((sum, { shape }) => sum + shape.reduce((product, dim) => product * dim, 1), 0);
   return {
     memoryBytes: isMost && budgetBytes > 0 ? Math.min(memoryBytes, budgetBytes) : memoryBytes,

@@ -49,19 +49,21 @@ export async function planSession(config: RunConfig, session: Session, cacheDir:
     gradientCosine: undefined,
     evaluate: () => Promise.resolve([]),
   });
-  const longest = longestLength(inputs.model.lengths, data.examples);
+  const { model, encoder, tasks, grouping, suite } = inputs;
+  const longest = longestLength(model.lengths, data.examples);
+  // Before a step that no memory would hold is tried.
+  const needs = await fitNeeds(config, { model, kind: encoder.kind, tasks: tasks.length, longest }, cacheDir);
   const coefficientsNK = perTensor(inputs, () => config.coefficients.initial);
   const stepSeconds = await timedSteps(step, training, coefficientsNK, lengthsOfSteps(config, inputs, data.examples));
   await step.close();
   const evaluationSeconds = await timedEvaluation(session, config);
   const { steps } = config;
-  const { model, encoder, tasks, grouping, suite } = inputs;
   return {
     suite: suite.name,
     tasks: tasks.map(({ name }) => name),
     coefficients: tasks.length * grouping.groups.length,
     steps,
-    needs: await fitNeeds(config, { model, kind: encoder.kind, tasks: tasks.length, longest }, cacheDir),
+    needs,
     stepSeconds,
     evaluationSeconds,
     totalSeconds: totalSeconds({ stepSeconds, evaluationSeconds }, config),

@@ -37,6 +37,15 @@ describe("what a fit needs", () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
+  it("is refused where no machine like this could hold a step", async () => {
+    const folder = await temporaryFolder();
+    const config = parseRunConfig({ suite: "x", output: join(folder, "runs"), data: { batch_size: 1_000_000 } });
+    const refused = fitNeeds(config, MODELS, join(folder, "cache"));
+    await expect(refused).rejects.toThrow(/data.batch_size: .* 8000000 images that needs about .*; lower it/);
+    const split = parseRunConfig({ ...config, memory_gb: 2 });
+    expect((await fitNeeds(split, MODELS, join(folder, "cache"))).passes).toBeGreaterThan(100);
+  });
+
   it("is of the longest step that the suite's cut leaves, before the examples are known", async () => {
     const folder = await temporaryFolder();
     const config = parseRunConfig({ suite: "x", output: join(folder, "runs") });
