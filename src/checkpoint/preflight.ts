@@ -65,11 +65,13 @@ export async function compareCheckpoints(
   compareTensors(base, baseNames, expectedTensors, expectedTensors, problems);
   for (const [i, { checkpoint }] of experts.entries()) {
     const names = expertNames[i] ?? new Map();
-    // One sentence about a checkpoint of something else, not one for each of its missing tensors.
-    const isOther = !expectedTensors.some(({ name }) => names.has(name));
-    if (isOther) problems.push(...anotherModel(checkpoint, expectedTensors.length, layout, problems));
-    const required = inSomeExpert.filter(({ name, isOptional }) => isOptional !== true || names.has(name));
-    compareTensors(checkpoint, names, isOther ? [] : required, expectedTensors, problems);
+    if (expectedTensors.some(({ name }) => names.has(name))) {
+      const required = inSomeExpert.filter(({ name, isOptional }) => isOptional !== true || names.has(name));
+      compareTensors(checkpoint, names, required, expectedTensors, problems);
+    } else {
+      // One sentence about a checkpoint of something else, not one for each of its tensors.
+      problems.push(...anotherModel(checkpoint, expectedTensors.length, layout, problems));
+    }
     compareConfigs(base, checkpoint, layout, problems);
   }
   if (base.config === undefined) {

@@ -94,7 +94,7 @@ const REFUSED: readonly (Row & { readonly message: RegExp })[] = [
       b.tensors = [scalar("text_model.final_layer_norm.weight", [8], 1)];
     },
     message:
-      /\/a: expected the model's 24 tensors, found none of them, but 1 such as "bert\.embeddings\.weight"(.|\n)*\/b: expected the model's 24 tensors, found none of them/,
+      /2 problems:\n.*\/a: expected the model's 24 tensors, found none of them, but 1 such as "bert\.embeddings\.weight".*\n.*\/b: expected the model's 24 tensors, found none of them/,
   },
   {
     name: "NaN in an expert",
