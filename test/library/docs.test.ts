@@ -1,4 +1,4 @@
-/** The examples of docs/library.md: they compile in a strict project, and run as they stand, one after another, in a folder with a tiny suite. */
+/** The examples of docs/library.md and docs/extending: they compile in a strict project, and run as they stand, one after another, in a folder with a tiny suite. */
 import { execFile } from "node:child_process";
 import { mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,6 +9,8 @@ import { ROOT, temporaryFolder } from "../support/cli.js";
 import { writeTextSuite } from "../support/tiny-text-suite.js";
 
 const run = promisify(execFile);
+/** docs/extending/family.md has an example in JavaScript, which test/extending runs. */
+const PAGES = ["library.md", "extending/method.md", "extending/objective.md", "extending/reader.md"];
 const STRICT = {
   ...{ strict: true, noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true },
   // Declarations of libraries that the package uses are not its own.
@@ -16,9 +18,13 @@ const STRICT = {
 };
 
 it("compile, run, and print what they say", async () => {
-  const text = await readFile(join(ROOT, "docs", "library.md"), "utf8");
-  const examples = [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = ""]) => code);
-  expect(examples.length).toBeGreaterThan(3);
+  const examples: string[] = [];
+  for (const page of PAGES) {
+    const text = await readFile(join(ROOT, "docs", page), "utf8");
+    const found = [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = ""]) => code);
+    expect(found.length, page).toBeGreaterThan(0);
+    examples.push(...found);
+  }
   const folder = await temporaryFolder();
   await writeTextSuite(folder);
   await mkdir(join(folder, "node_modules"));
