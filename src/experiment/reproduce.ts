@@ -98,7 +98,7 @@ export async function reproduce(options: ReproduceOptions): Promise<Reproduction
     ? 0
     : await computeCells(missing, cellsDir, done, options, () => writeTable(directory, table()));
   const result = table();
-  if (result.rows.length > 0) {
+  if (result.rows.length > 0 && !options.dryRun) {
     await writeTable(directory, result);
     await writeExperimentReport(directory, {
       title: result.title,

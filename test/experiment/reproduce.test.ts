@@ -1,5 +1,5 @@
 /** A whole small experiment on the shipped suite: interrupted, resumed, repeated, changed. */
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { reproduce } from "../../src/experiment/reproduce.js";
@@ -203,7 +203,11 @@ describe("reproduce", () => {
   it("computes again what a changed setting touches, and nothing else", async () => {
     await run();
     await writeFile(file, experiment(0.2));
+    const table = join(folder, "runs", "small", "table.json");
+    const before = await stat(table);
     const changed = await run([], undefined, { dryRun: true });
+    // A dry run looks: what is there stays as it is, to the time of its files.
+    expect((await stat(table)).mtimeMs).toBe(before.mtimeMs);
     expect(changed.missing).toBe(1);
     expect(changed.lines[1]).toContain("chosen-suite1-");
     expect((await run(["steps=3"], undefined, { dryRun: true })).missing).toBe(5);
