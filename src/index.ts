@@ -11,22 +11,38 @@ export type { RunConfig, RunConfigInput } from "./config/schema.js";
 export type { Suite, SuiteTask } from "./data/suite.js";
 export { CheckpointError, ConfigError, DataError, HubError, NumericError, TrackerError, UserError } from "./errors.js";
 export type { Reproduction } from "./experiment/reproduce.js";
-export type { SweepResult } from "./experiment/sweep/run-sweep.js";
+export { configJsonSchema, configText } from "./library/config-text.js";
 export {
   type ConvertCoefficientsOptions,
   convertCoefficients,
   readCoefficients,
 } from "./library/convert-coefficients.js";
 export { doctor } from "./library/doctor.js";
-export { type EvaluationResult, type EvaluationTarget, evaluate } from "./library/evaluate.js";
-export { type FitOptions, type FitResult, fit, planFit, resume } from "./library/fit.js";
+export { type EvaluateOptions, type EvaluationResult, type EvaluationTarget, evaluate } from "./library/evaluate.js";
+export { type EvaluateModelOptions, evaluateModel } from "./library/evaluate-model.js";
+export { type FitOptions, type FitResult, fit, planFit, planLines, resume } from "./library/fit.js";
 export { type InitOptions, init } from "./library/init.js";
+export { type DescribedTensor, type Inspection, inspect } from "./library/inspect.js";
 export { type ConfigSource, type LoadConfigOptions, loadConfig, type Overrides } from "./library/load-config.js";
-export { type MergeModelsOptions, type MergeOptions, merge, mergeModels } from "./library/merge.js";
+export { type MergeOptions, merge } from "./library/merge.js";
+export { type MergeModelsOptions, mergeModels } from "./library/merge-models.js";
+export { type FindMergeSourceOptions, findMergeSource, type MergeSource } from "./library/merge-source.js";
 export { type MergeByDefinition, type MergeByMethod, mergeTensors } from "./library/merge-tensors.js";
 export { type MethodDescription, type MethodSetting, methods } from "./library/methods.js";
+export type { NamedPaths } from "./library/named-path.js";
+export {
+  type GivenInputs,
+  type LabelProbability,
+  type OpenPredictorOptions,
+  openPredictor,
+  type PredictionRow,
+  type PredictOptions,
+  type Predictor,
+  predict,
+  type TaskPrediction,
+} from "./library/predict.js";
 export { type QuickstartOptions, type QuickstartResult, quickstart } from "./library/quickstart.js";
-export { type ReproduceOptions, reproduce } from "./library/reproduce.js";
+export { type ReproduceOptions, type ReproduceResult, reproduce } from "./library/reproduce.js";
 export { report, type SyncOptions, sync } from "./library/runs.js";
 export {
   type NamedDicts,
@@ -36,7 +52,7 @@ export {
   writeStateDict,
 } from "./library/state-dict.js";
 export { openSuite, type PullOptions, pull } from "./library/suites.js";
-export { type SweepOptions, sweep } from "./library/sweep.js";
+export { type SweepOptions, type SweepResult, sweep, sweepTrial } from "./library/sweep.js";
 export type { DownloadEvent, MergeEvent, WorkEvent, WorkOptions } from "./library/work-options.js";
 export type {
   CheckpointEvent,
@@ -50,17 +66,6 @@ export type { DoctorCheck, DoctorReport, ResultRow, Summary } from "./report/sum
 export type { InitFindings } from "./run/init/init-suite.js";
 export type { MergeResult } from "./run/merge-models/merge-models.js";
 export type { FitPlan } from "./run/plan-fit.js";
-export {
-  type GivenInputs,
-  type LabelProbability,
-  type OpenPredictorOptions,
-  openPredictor,
-  type PredictionRow,
-  type PredictOptions,
-  type Predictor,
-  predict,
-  type TaskPrediction,
-} from "./run/predict/predict.js";
 export type { PlannedRepository as PulledRepository } from "./run/suite-sources.js";
 export type { CustomTracking, RunTracker, Tracking } from "./run/tracking.js";
 export type { CoefficientsRecord } from "./track/coefficients-file.js";
@@ -72,7 +77,7 @@ export type { PredictionsRecord } from "./track/run-folder.js";
 export { z } from "zod";
 export type { ExampleKind, KindName } from "./data/kind.js";
 export { type Dataset, type DatasetReader, type ReadRequest, readerParameters } from "./data/readers/dataset-reader.js";
-export { addMethod, addReader, loadExtension } from "./library/extend.js";
+export { addMethod, addReader, loadExtension, loadedExtensions } from "./library/extend.js";
 export {
   addToBase,
   defineMethod,

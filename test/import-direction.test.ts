@@ -32,6 +32,13 @@ const roots = ["index.ts", "internal.ts"];
 /** Importable from everywhere; they import only each other. */
 const shared = ["errors.ts", "runtime"];
 
+/** What the command line knows: verbs of the library, and what it needs to print their results. */
+const FOR_CLI = [
+  ...["cli", "library", "index.ts", ...shared],
+  ...["report/csv.ts", "report/learned-gain.ts", "report/model-card.ts", "report/table.ts"],
+  ...["track/byte-progress.ts", "track/console.ts", "track/terminal.ts"],
+];
+
 const files = readdirSync(root, { recursive: true, encoding: "utf8" })
   .map((file) => file.replaceAll(path.sep, "/"))
   .filter((file) => file.endsWith(".ts"))
@@ -56,6 +63,9 @@ function areaOf(file: string): string {
 /** Why `file` may not import `target` (both relative to src), or undefined when it may. */
 function directionProblem(file: string, target: string): string | undefined {
   const [from, to] = [areaOf(file), areaOf(target)];
+  if (from === "cli" && !FOR_CLI.some((part) => target === part || target.startsWith(`${part}/`)))
+    return `${file} imports ${target}: cli imports the library, and of the rest ${FOR_CLI.join(", ")}`;
+  if (from === "cli" && roots.includes(to)) return undefined;
   if (roots.includes(from) || from === to || shared.includes(to)) return undefined;
   if (shared.includes(from)) return `${file} imports ${target}: ${from} imports only ${shared.join(" and ")}`;
   const [fromPlace, toPlace] = [order.indexOf(from), order.indexOf(to)];
@@ -77,6 +87,13 @@ test("folders import only from their left", () => {
       .filter((target) => !target.startsWith(".."))
       .flatMap((target) => directionProblem(file, target) ?? []),
   );
+  expect(problems).toEqual([]);
+});
+
+test("cli takes only types from index.ts, which loads everything", () => {
+  const problems = files
+    .filter((file) => areaOf(file) === "cli")
+    .filter((file) => /^(?!import type).*["']\.\.\/index\.js["']/m.test(readFileSync(path.join(root, file), "utf8")));
   expect(problems).toEqual([]);
 });
 

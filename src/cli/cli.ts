@@ -5,8 +5,8 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import yargs from "yargs";
-import { nearest } from "../config/nearest.js";
 import { ConfigError } from "../errors.js";
+import { nearest } from "../runtime/nearest.js";
 import { coefficientsVerb } from "./coefficients.js";
 import { configShowVerb } from "./config-show.js";
 import { doctorVerb } from "./doctor.js";

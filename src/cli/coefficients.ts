@@ -1,10 +1,9 @@
 /** `adamerge coefficients`: learned coefficients from and to FusionBench, the authors' code and mergekit. */
 import path from "node:path";
-import { nearest } from "../config/nearest.js";
 import { ConfigError } from "../errors.js";
-import { coefficientsPath } from "../library/coefficients-path.js";
+import { nearest } from "../runtime/nearest.js";
 import { EXIT_OK } from "./exit-codes.js";
-import { cacheDirectory, hubOf, loadCliConfig } from "./io.js";
+import { workOptions } from "./io.js";
 import { defineVerb, overridesPositional } from "./verb.js";
 
 const FORMS = {
@@ -52,18 +51,13 @@ export const coefficientsVerb = defineVerb({
         `--to: expected one of ${known.join(", ")}, found ${to}${guess === undefined ? "" : `. Did you mean ${guess}?`}`,
       );
     }
-    const { config, path: configPath } = await loadCliConfig(file, overrides, io);
-    const source = await coefficientsPath(from, io.cwd);
+    const config = await io.library.loadConfig(file, { overrides, cwd: io.cwd });
     const target = path.resolve(io.cwd, output);
-    const library = await io.library();
-    const { tasks, groups } = await library.convertCoefficients(config, {
-      from: source,
+    const { tasks, groups } = await io.library.convertCoefficients(config, {
+      ...workOptions(io, { quiet: false, overwrite }),
+      from,
       output: target,
       to: form,
-      overwrite,
-      configPath,
-      cacheDir: cacheDirectory(io),
-      hub: hubOf(io, false),
     });
     io.stderr.write(`${tasks.length} tasks, ${groups.length} groups: ${FORMS[form]}\n`);
     io.stdout.write(`${target}\n`);

@@ -1,6 +1,7 @@
 /** `adamerge config show`: the whole configuration a config file and overrides come to. */
+import { ConfigError } from "../errors.js";
 import { EXIT_OK } from "./exit-codes.js";
-import { loadCliConfig, printJson } from "./io.js";
+import { printJson } from "./io.js";
 import { defineVerb, overridesPositional } from "./verb.js";
 
 export const configShowVerb = defineVerb({
@@ -24,17 +25,13 @@ export const configShowVerb = defineVerb({
   ],
   async run({ config: file, overrides, source, "json-schema": jsonSchema }, io) {
     if (jsonSchema) {
-      const { configJsonSchema } = await import("../config/keys.js");
-      printJson(io, configJsonSchema());
+      printJson(io, await io.library.configJsonSchema());
       return EXIT_OK;
     }
-    if (file === undefined) {
-      const { ConfigError } = await import("../errors.js");
+    if (file === undefined)
       throw new ConfigError("config show: expected a config file, found none; e.g. adamerge config show mini8");
-    }
-    const { config, sources } = await loadCliConfig(file, overrides, io);
-    const { formatConfig } = await import("../config/format.js");
-    io.stdout.write(formatConfig(config, source ? sources : undefined));
+    const config = await io.library.loadConfig(file, { overrides, cwd: io.cwd });
+    io.stdout.write(await io.library.configText(config, { sources: source }));
     return EXIT_OK;
   },
 });

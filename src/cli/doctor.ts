@@ -1,6 +1,6 @@
 /** `adamerge doctor`: what works on this machine, and what to do about what does not. */
 import pc from "picocolors";
-import type { DoctorCheck } from "../report/summary.js";
+import type { DoctorCheck } from "../index.js";
 import { EXIT_FAILURE, EXIT_OK } from "./exit-codes.js";
 import { lightOptions, printJson, wantsColor } from "./io.js";
 import { defineVerb, jsonOption } from "./verb.js";
@@ -16,8 +16,7 @@ export const doctorVerb = defineVerb({
     ["doctor --json", "The same for a bug report"],
   ],
   async run({ json }, io) {
-    const library = await io.library();
-    const report = await library.doctor(lightOptions(io));
+    const report = await io.library.doctor(lightOptions(io));
     if (json) printJson(io, report);
     else {
       const colors = pc.createColors(wantsColor(io.env) && io.stdout.isTTY === true);

@@ -5,12 +5,10 @@
 import { stat } from "node:fs/promises";
 import path from "node:path";
 import { ConfigError } from "../errors.js";
-import { coefficientsPath } from "../library/coefficients-path.js";
-import { writeFileAtomic } from "../runtime/atomic-file.js";
-import { requireFilePlace } from "../runtime/output-place.js";
+import type { EvaluationTarget } from "../index.js";
 import { evaluateSaved, printRow, refuseModelFlags } from "./eval-model.js";
 import { EXIT_OK } from "./exit-codes.js";
-import { cacheDirectory, type EvaluationTarget, loadCliConfig, workOptions } from "./io.js";
+import { workOptions } from "./io.js";
 import {
   configPositional,
   defineVerb,
@@ -59,32 +57,17 @@ export const evalVerb = defineVerb({
     ["eval merged --data pets=photos/pets --data cars=photos/cars", "Evaluate a saved model on your own images"],
   ],
   async run(args, io) {
-    const { config: file, overrides, coefficients, method, set, predictions: predictionsFile, quiet, json } = args;
+    const { config: file, overrides, coefficients, method, set, predictions, overwrite, quiet, json } = args;
     const folder = path.resolve(io.cwd, file);
     if ((await stat(folder).catch(() => undefined))?.isDirectory() === true) {
       refuseWith(file, { coefficients, method, set, setting: overrides[0] });
       return evaluateSaved(folder, args, io);
     }
     refuseModelFlags(file, args);
-    const target = await evaluationTarget(coefficients, method, set, io.cwd);
-    const { config, path: configPath } = await loadCliConfig(file, overrides, io);
-    if (predictionsFile !== undefined) {
-      const { suiteInputs } = await import("../run/suite-place.js");
-      // A suite that cannot be opened is said by the evaluation.
-      const inputs = await suiteInputs(config, { configPath, cacheDir: cacheDirectory(io) }).catch(() => []);
-      await requireFilePlace(path.resolve(io.cwd, predictionsFile), {
-        shown: `--predictions ${predictionsFile}`,
-        inputs: [
-          ...inputs,
-          ...(target.kind === "coefficients" ? [{ path: target.path, what: "the file of coefficients" }] : []),
-        ],
-        overwrite: args.overwrite,
-      });
-    }
-    const library = await io.library();
-    const { row, predictions } = await library.evaluateMethod(config, target, workOptions(io, { quiet }));
-    if (predictionsFile !== undefined)
-      await writeFileAtomic(path.resolve(io.cwd, predictionsFile), `${JSON.stringify(predictions)}\n`);
+    const target = await evaluationTarget(coefficients, method, set);
+    const config = await io.library.loadConfig(file, { overrides, cwd: io.cwd });
+    const work = workOptions(io, { quiet, overwrite });
+    const { row } = await io.library.evaluate(config, target, { ...work, predictions });
     printRow(row, { json, quiet }, io);
     return EXIT_OK;
   },
@@ -103,15 +86,14 @@ async function evaluationTarget(
   coefficients: string | undefined,
   method: string | undefined,
   set: string | undefined,
-  cwd: string,
 ): Promise<EvaluationTarget> {
   if ((coefficients === undefined) === (method === undefined)) {
     const found = coefficients === undefined ? "neither" : "both";
     throw new ConfigError(`expected one of --coefficients FILE and --method NAME, found ${found}`);
   }
   if (set !== undefined && method === undefined) throw new ConfigError("--set: expected with --method only");
-  if (coefficients !== undefined) return { kind: "coefficients", path: await coefficientsPath(coefficients, cwd) };
-  return { kind: "method", name: method ?? "", settings: await parseSettings(set ?? "") };
+  if (coefficients !== undefined) return { coefficients };
+  return { method: method ?? "", settings: await parseSettings(set ?? "") };
 }
 
 /** `a=1,b=[2,3]` as YAML's flow form reads it. */

@@ -13,17 +13,12 @@ export const familyOption = {
 } as const;
 
 /** Loads the modules that were named. Throws ConfigError for one that is missing, does not load, or has no family. */
-export async function loadFamilies(flags: readonly string[], { env, cwd }: Pick<CliIo, "env" | "cwd">): Promise<void> {
+export async function loadFamilies(flags: readonly string[], { env, cwd, library }: CliIo): Promise<void> {
   const inVariable = (env[VARIABLE] ?? "").split(path.delimiter).filter((file) => file !== "");
-  const files = [...flags, ...inVariable].map((file) => path.resolve(cwd, file));
-  if (files.length === 0) return;
-  const { addFamilyModules } = await import("../model/family-modules.js");
-  await addFamilyModules(files);
+  for (const file of [...flags, ...inVariable]) await library.loadExtension(file, { cwd });
 }
 
-/** The flags that give another process the same families; with paths from `cwd` on, for people who are there. */
-export async function familyFlags(cwd?: string): Promise<string[]> {
-  const { familyModules } = await import("../model/family-modules.js");
-  const shown = (file: string): string => (cwd === undefined ? file : path.relative(cwd, file));
-  return familyModules().flatMap((file) => ["--family", shown(file)]);
+/** The flags that give another command the same families, with paths from the working folder on. */
+export async function familyFlags({ cwd, library }: CliIo): Promise<string[]> {
+  return (await library.loadedExtensions()).flatMap((file) => ["--family", path.relative(cwd, file)]);
 }

@@ -1,9 +1,10 @@
 /** `adamerge fit`: learns merging coefficients as a config says and writes a run folder, or goes on in one. */
 import { ConfigError } from "../errors.js";
+import type { FitResult } from "../index.js";
 import { textTable } from "../report/table.js";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
 import { familyFlags } from "./families.js";
-import { type CliIo, type Fitted, loadCliConfig, printJson, verbOptions } from "./io.js";
+import { type CliIo, printJson, workOptions } from "./io.js";
 import { defineVerb, jsonOption, overridesPositional, quietOption } from "./verb.js";
 
 export const fitVerb = defineVerb({
@@ -32,34 +33,30 @@ export const fitVerb = defineVerb({
     ["fit mini8 name=lr-1e-2 optimizer.learning_rate=1e-2", "Change settings, give the run a name"],
   ],
   async run({ config: file, overrides, resume, overwrite, "dry-run": dryRun, quiet, json }, io) {
-    const options = verbOptions(io, { quiet, overwrite });
+    const options = workOptions(io, { quiet, overwrite });
     if (resume !== undefined) {
       const extra = file ?? (overwrite ? "--overwrite" : dryRun ? "--dry-run" : undefined);
       if (extra !== undefined)
         throw new ConfigError(
           `--resume: expected alone, since a run goes on with its own settings, found ${extra} too`,
         );
-      return show(await (await io.library()).resume(resume, options), { quiet, json }, io);
+      return show(await io.library.resume(resume, options), { quiet, json }, io);
     }
     if (file === undefined)
       throw new ConfigError(
         "fit: expected a config file or --resume RUN, found neither; `adamerge fit --help` explains",
       );
-    const config = await loadCliConfig(file, overrides, io);
-    const library = await io.library();
-    if (!dryRun) return show(await library.fit(config, options), { quiet, json }, io);
-    const plan = await library.planFit(config, options);
+    const config = await io.library.loadConfig(file, { overrides, cwd: io.cwd });
+    if (!dryRun) return show(await io.library.fit(config, options), { quiet, json }, io);
+    const plan = await io.library.planFit(config, options);
     if (json) printJson(io, plan);
-    else {
-      const { planLines } = await import("../run/plan-fit.js");
-      io.stdout.write(`${planLines(plan).join("\n")}\n`);
-    }
+    else io.stdout.write(`${(await io.library.planLines(plan)).join("\n")}\n`);
     return EXIT_OK;
   },
 });
 
 async function show(
-  { runPath, rows, reason }: Fitted,
+  { runPath, rows, reason }: FitResult,
   { quiet, json }: { quiet: boolean; json: boolean },
   io: CliIo,
 ): Promise<number> {
@@ -67,7 +64,7 @@ async function show(
   else if (quiet) io.stdout.write(`${runPath}\n`);
   else io.stdout.write(`${rows.length > 0 ? `${textTable(rows)}\n` : ""}run: ${runPath}\n`);
   if (reason === "finished") return EXIT_OK;
-  const words = ["adamerge fit --resume", runPath, ...(await familyFlags(io.cwd))];
+  const words = ["adamerge fit --resume", runPath, ...(await familyFlags(io))];
   if (!quiet) io.stderr.write(`to go on: ${words.join(" ")}\n`);
   return EXIT_INTERRUPTED;
 }

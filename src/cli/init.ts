@@ -1,27 +1,15 @@
 /** `adamerge init`: writes suite.yaml and config.yaml for a person's own models and data, after looking at them. */
-import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { ConfigError } from "../errors.js";
-import { existingPath, modelPath, slug, taskName } from "../library/named-path.js";
+import type { InitFindings } from "../index.js";
 import { alignedText } from "../report/table.js";
-import type { GivenExamples } from "../run/init/example-sources.js";
-import type { HeadSource } from "../run/init/head-sources.js";
-import type { InitFindings, Named } from "../run/init/init-suite.js";
 import { EXIT_OK } from "./exit-codes.js";
 import { familyFlags } from "./families.js";
-import { presetsDirectory, printJson, workOptions } from "./io.js";
+import { type CliIo, printJson, workOptions } from "./io.js";
 import { defineVerb, jsonOption, quietOption } from "./verb.js";
 
 const many = { type: "string", array: true, requiresArg: true, default: [] as string[] } as const;
-/** Files and folders that a folder of experts may hold. */
-const MODEL_FILE = /\.(safetensors|pt|pth|bin)$/;
-/** Files that a folder of data may hold. */
-const TABLE_FILE = /\.(?:(?:csv|tsv|jsonl|ndjson|json)(?:\.gz)?|parquet)$/;
-/** A folder with one of these is a model, not a folder of models. */
-const IN_A_MODEL = /^(config\.json|model.*\.safetensors.*|pytorch_model.*|(linearized_)?adapter_.*)$/;
 const DECIMALS = 1;
-/** In the place of a head's path. */
-const ZERO_SHOT = "=zero-shot";
 
 export const initVerb = defineVerb({
   name: "init",
@@ -77,90 +65,25 @@ export const initVerb = defineVerb({
     const directory = path.resolve(io.cwd, args.directory);
     if (args.base === undefined)
       throw new ConfigError("init: expected --base PATH, the model that the experts were fine-tuned from, found none");
-    const files = args.head.filter((text) => !isZeroShot(text));
-    const request = {
-      directory,
-      name: slug(args.name ?? path.basename(directory)) || "suite",
-      base: await modelPath("--base", args.base, io.cwd),
-      experts: await namedPaths("--expert", args.expert, io.cwd, MODEL_FILE, IN_A_MODEL),
-      examples: [
-        ...withFlag("--images", await namedPaths("--images", args.images, io.cwd, /\.csv$/, undefined)),
-        ...withFlag("--texts", await namedPaths("--texts", args.texts, io.cwd, TABLE_FILE, undefined)),
-        ...withFlag("--data", await namedPaths("--data", args.data, io.cwd, TABLE_FILE, undefined)),
-      ],
-      heads: await namedPaths("--head", files, io.cwd, MODEL_FILE, undefined),
-      zeroShot: args.head.filter(isZeroShot).map((text) => taskName("--head", text.slice(0, -ZERO_SHOT.length))),
-      ...(textModel === undefined ? {} : { textModel: await modelPath("--text-model", textModel, io.cwd) }),
-      classes: await namedPaths("--classes", args.classes, io.cwd, /\.txt$/, undefined),
-    };
-    const library = await io.library();
-    const { cacheDir, hub, signal, log } = workOptions(io, { quiet });
-    const presetsDir = presetsDirectory(io);
-    const findings = await library.initSuite(request, { cacheDir, presetsDir, force, dryRun, hub, signal, log });
+    const { base, expert, images, texts, data, head, classes, name } = args;
+    const findings = await io.library.init(args.directory, {
+      ...workOptions(io, { quiet }),
+      ...{ base, experts: expert, images, texts, data, heads: head, classes, textModel, name, force, dryRun },
+    });
     if (json) printJson(io, forJson(findings, directory));
     else if (quiet) io.stdout.write(`${path.join(directory, "config.yaml")}\n`);
-    else io.stdout.write(`${(await report(findings, directory, dryRun, io.cwd)).join("\n")}\n`);
+    else io.stdout.write(`${(await report(findings, directory, dryRun, io)).join("\n")}\n`);
     if (!json) for (const warning of findings.warnings) io.stderr.write(`warning: ${warning}\n`);
     return EXIT_OK;
   },
 });
 
-/** `NAME=PATH` as it is; a folder without a name as what is in it, by the names there. */
-async function namedPaths(
-  flag: string,
-  given: readonly string[],
-  cwd: string,
-  fileName: RegExp,
-  single: RegExp | undefined,
-): Promise<Named[]> {
-  const named: Named[] = [];
-  for (const text of given) {
-    const [, name, value] = /^([^=/\\]+)=(.+)$/.exec(text) ?? [];
-    if (name !== undefined && value !== undefined) {
-      named.push({
-        name: taskName(flag, name),
-        path: flag === "--expert" ? await modelPath(flag, value, cwd) : await existingPath(flag, value, cwd),
-      });
-      continue;
-    }
-    const folder = await existingPath(flag, text, cwd);
-    const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-    if (single !== undefined && entries.some((entry) => single.test(entry.name))) {
-      named.push({ name: taskName(flag, path.basename(folder)), path: folder });
-      continue;
-    }
-    const inside = entries.filter(
-      (entry) => !entry.name.startsWith(".") && (!entry.isFile() || fileName.test(entry.name)),
-    );
-    if (inside.length === 0)
-      throw new ConfigError(
-        `${flag} ${text}: expected NAME=PATH, or a folder with something for each expert, found neither`,
-      );
-    const found = inside.map(({ name: entry }) => ({
-      name: taskName(flag, entry.replace(fileName, "")),
-      path: path.join(folder, entry),
-    }));
-    named.push(...found.toSorted((a, b) => (a.name < b.name ? -1 : 1)));
-  }
-  return named;
-}
-
-function withFlag(flag: GivenExamples["flag"], named: readonly Named[]): readonly GivenExamples[] {
-  return named.map((one) => ({ ...one, flag }));
-}
-
-/** `NAME=zero-shot` */
-function isZeroShot(text: string): boolean {
-  return text.endsWith(ZERO_SHOT) && text.length > ZERO_SHOT.length;
-}
-
 async function report(
   { experts, examples, heads, assumed, plan, files }: InitFindings,
   directory: string,
   dryRun: boolean,
-  cwd: string,
+  io: CliIo,
 ): Promise<string[]> {
-  const { planLines } = await import("../run/plan-fit.js");
   const percent = (value: number | undefined) => (value === undefined ? "-" : value.toFixed(DECIMALS));
   const models = experts.map(({ name, tensors, equal, fromBase, distance, accuracyPercent: accuracy }) => [
     name,
@@ -178,8 +101,8 @@ async function report(
     ...(["head", "adapt", "val", "test"] as const).map((split) => String(counts.get(split) ?? "-")),
   ]);
   const modelHeading = ["expert", "tensors changed", "as base", "lacking", "distance", "accuracy %", "base %"];
-  const families = (await familyFlags(cwd)).map((word) => ` ${word}`).join("");
-  const where = (name: string) => path.relative(cwd, path.join(directory, name)) || name;
+  const families = (await familyFlags(io)).map((word) => ` ${word}`).join("");
+  const where = (name: string) => path.relative(io.cwd, path.join(directory, name)) || name;
   return [
     alignedText([modelHeading, ...models]),
     "",
@@ -191,14 +114,14 @@ async function report(
     "assumed:",
     ...groupedLines(assumed, experts.length).map((line) => `  ${line}`),
     "",
-    ...planLines(plan),
+    ...(await io.library.planLines(plan)),
     "",
     `${dryRun ? "would write" : "wrote"} ${files.map(where).join(", ")}`,
     ...(dryRun ? [] : [`next: adamerge fit ${where("config.yaml")}${families}`]),
   ];
 }
 
-function headText(head: HeadSource["head"] | undefined): string {
+function headText(head: InitFindings["heads"][number]["head"] | undefined): string {
   if (typeof head === "string") return "file";
   if (head !== undefined && "classifier" in head) return "classifier";
   return head !== undefined && "zero_shot" in head ? "zero-shot" : "prototypes";

@@ -1,13 +1,50 @@
-/** What verbs call, behind one import: it loads the engines. */
-export { doctor } from "../library/doctor.js";
-export { fit, planFit, resume } from "../library/fit.js";
-export { quickstart } from "../library/quickstart.js";
-export { report, sync } from "../library/runs.js";
-export {
-  convertCoefficients,
-  evaluateMethod,
-  evaluateModel,
-  initSuite,
-  mergeToDirectory,
-  openPredictor,
-} from "../run.js";
+/**
+ * The library's verbs, all that this folder knows of what adamerge does. Each is imported when it is called: what only looks at a file, or merges
+ * files, need not wait for the engines.
+ */
+import type * as adamerge from "../index.js";
+
+/** Those that verbs of the command line call. */
+type Called =
+  | ("configJsonSchema" | "configText" | "convertCoefficients" | "doctor" | "evaluate" | "evaluateModel")
+  | ("findMergeSource" | "fit" | "init" | "inspect" | "loadConfig" | "loadedExtensions" | "loadExtension" | "merge")
+  | ("mergeModels" | "methods" | "openPredictor" | "planFit" | "planLines" | "pull" | "quickstart" | "report")
+  | ("reproduce" | "resume" | "sweep" | "sweepTrial" | "sync");
+
+/** As programs import them, but for the waiting. Tests give their own. */
+export type Library = {
+  readonly [Name in Called]: (
+    ...given: Parameters<(typeof adamerge)[Name]>
+  ) => Promise<Awaited<ReturnType<(typeof adamerge)[Name]>>>;
+};
+
+export const library: Library = {
+  configJsonSchema: async () => (await import("../library/config-text.js")).configJsonSchema(),
+  configText: async (...given) => (await import("../library/config-text.js")).configText(...given),
+  convertCoefficients: async (...given) =>
+    (await import("../library/convert-coefficients.js")).convertCoefficients(...given),
+  doctor: async (...given) => (await import("../library/doctor.js")).doctor(...given),
+  evaluate: async (...given) => (await import("../library/evaluate.js")).evaluate(...given),
+  evaluateModel: async (...given) => (await import("../library/evaluate-model.js")).evaluateModel(...given),
+  findMergeSource: async (...given) => (await import("../library/merge-source.js")).findMergeSource(...given),
+  fit: async (...given) => (await import("../library/fit.js")).fit(...given),
+  init: async (...given) => (await import("../library/init.js")).init(...given),
+  inspect: async (...given) => (await import("../library/inspect.js")).inspect(...given),
+  loadConfig: async (...given) => (await import("../library/load-config.js")).loadConfig(...given),
+  loadedExtensions: async () => (await import("../library/extend.js")).loadedExtensions(),
+  loadExtension: async (...given) => (await import("../library/extend.js")).loadExtension(...given),
+  merge: async (...given) => (await import("../library/merge.js")).merge(...given),
+  mergeModels: async (...given) => (await import("../library/merge-models.js")).mergeModels(...given),
+  methods: async () => (await import("../library/methods.js")).methods(),
+  openPredictor: async (...given) => (await import("../library/predict.js")).openPredictor(...given),
+  planFit: async (...given) => (await import("../library/fit.js")).planFit(...given),
+  planLines: async (...given) => (await import("../library/fit.js")).planLines(...given),
+  pull: async (...given) => (await import("../library/suites.js")).pull(...given),
+  quickstart: async (...given) => (await import("../library/quickstart.js")).quickstart(...given),
+  report: async (...given) => (await import("../library/runs.js")).report(...given),
+  reproduce: async (...given) => (await import("../library/reproduce.js")).reproduce(...given),
+  resume: async (...given) => (await import("../library/fit.js")).resume(...given),
+  sweep: async (...given) => (await import("../library/sweep.js")).sweep(...given),
+  sweepTrial: async (...given) => (await import("../library/sweep.js")).sweepTrial(...given),
+  sync: async (...given) => (await import("../library/runs.js")).sync(...given),
+};

@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 /** The process around the command line: signals, streams that cannot be written, errors nobody caught, exit. Everything else is in cli.ts. */
 import { fileURLToPath } from "node:url";
-import { homeDirectory, workingDirectory } from "../library/surroundings.js";
+import { workingDirectory } from "../library/surroundings.js";
 import type { CliIo } from "./io.js";
+import { library } from "./library.js";
 import { safeStreams } from "./safe-stream.js";
 import { showError } from "./show-error.js";
 import { ignoreErrors, watchResults } from "./streams.js";
@@ -30,13 +31,11 @@ const io: CliIo = {
   stderr: process.stderr,
   env: process.env,
   cwd: workingDirectory(),
-  homeDir: homeDirectory(process.env),
   packageRoot: fileURLToPath(new URL("../..", import.meta.url)),
   signal: abort.signal,
   refused: results.refused,
   drained: results.drained,
-  library: () => import("./library.js"),
-  merging: () => import("../run/merge-models/merge-models.js"),
+  library,
 };
 const { stderr } = safeStreams(io);
 

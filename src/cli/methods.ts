@@ -3,7 +3,8 @@
  * `merge_method`.
  */
 import { ConfigError } from "../errors.js";
-import type { MethodDescription } from "../library/methods.js";
+import type { MethodDescription } from "../index.js";
+import { nearest } from "../runtime/nearest.js";
 import { EXIT_OK } from "./exit-codes.js";
 import { printJson } from "./io.js";
 import { defineVerb, jsonOption } from "./verb.js";
@@ -19,9 +20,8 @@ export const methodsVerb = defineVerb({
     ["methods ties", "The settings of one"],
   ],
   async run({ name, json }, io) {
-    const { BY_TENSOR, methods } = await import("../library/methods.js");
-    const { nearest } = await import("../config/nearest.js");
-    const all = methods();
+    const { BY_TENSOR } = await import("../library/methods.js");
+    const all = await io.library.methods();
     const shown = name === undefined ? all : all.filter((method) => method.name === name);
     if (shown.length === 0) {
       const names = [...new Set(all.map((method) => method.name))];

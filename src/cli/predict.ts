@@ -56,10 +56,9 @@ export const predictVerb = defineVerb({
     if (files.length + texts.length === 0)
       throw new ConfigError("expected files or folders behind the model, or --text TEXT, found neither");
     const { log } = workOptions(io, { quiet });
-    const library = await io.library();
     const signal = io.refused === undefined ? io.signal : AbortSignal.any([io.signal, io.refused]);
     const notice = (said: string) => log(`notice: ${said}`);
-    const predictor = await library.openPredictor(path.resolve(io.cwd, args.model), {
+    const predictor = await io.library.openPredictor(path.resolve(io.cwd, args.model), {
       ...{ tasks, device, threads, signal, notice },
     });
     try {

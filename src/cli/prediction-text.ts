@@ -1,6 +1,6 @@
 /** Predictions as text, a row at a time: columns for people, CSV and JSON lines for programs. */
+import type { PredictionRow } from "../index.js";
 import { csvText } from "../report/csv.js";
-import type { PredictionRow } from "../run/predict/predict.js";
 import { shownLine } from "../runtime/printable.js";
 
 export const FORMATS = ["table", "csv", "jsonl"] as const;

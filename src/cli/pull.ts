@@ -1,9 +1,9 @@
 /** `adamerge pull`: downloads what a suite names on the Hugging Face hub into its cache, after showing how much that is. */
-import { suitePath } from "../config/shipped-files.js";
+import type { PulledRepository } from "../index.js";
 import { alignedText } from "../report/table.js";
 import { bytesText } from "../track/byte-progress.js";
 import { EXIT_OK } from "./exit-codes.js";
-import { type CliIo, hubOf, printJson } from "./io.js";
+import { type CliIo, printJson, workOptions } from "./io.js";
 import { defineVerb, jsonOption, quietOption } from "./verb.js";
 
 const COMMIT_SHOWN = 10;
@@ -36,19 +36,11 @@ export const pullVerb = defineVerb({
     ["pull my-suite --splits test", "Models, and the examples of one split; started again, it goes on where it was"],
   ],
   async run({ suite: given, tasks, splits, update, "dry-run": dryRun, quiet, json }, io) {
-    const { openSuite } = await import("../data/suite.js");
-    const { chosenTasks } = await import("../run/inputs.js");
-    const { fetchPlanned } = await import("../checkpoint/hub/fetch-planned.js");
-    const { planSuite } = await import("../run/suite-sources.js");
-    const suite = await openSuite(await suitePath(given, io.cwd));
-    const part = {
-      tasks: chosenTasks(suite, "--tasks", listOf(tasks) ?? null) ?? suite.tasks,
-      splits: listOf(splits) ?? [...new Set(Object.values(suite.splits))],
-    };
-    const hub = hubOf(io, quiet);
-    const plans = await planSuite(hub, suite, part, { update });
-    await showPlans(plans, { json, quiet }, io);
-    if (!dryRun) await fetchPlanned(hub, plans);
+    await io.library.pull(given, {
+      ...workOptions(io, { quiet }),
+      ...{ tasks: listOf(tasks), splits: listOf(splits), update, dryRun },
+      onPlan: (repositories) => showPlan(repositories, { json, quiet }, io),
+    });
     return EXIT_OK;
   },
 });
@@ -61,15 +53,13 @@ function listOf(text: string | undefined): string[] | undefined {
 }
 
 /** What there is to download, before it is. */
-async function showPlans(
-  plans: Awaited<ReturnType<typeof import("../run/suite-sources.js").planSuite>>,
+function showPlan(
+  rows: readonly PulledRepository[],
   { json, quiet }: { readonly json: boolean; readonly quiet: boolean },
   io: CliIo,
-): Promise<void> {
-  const { plannedRepository } = await import("../run/suite-sources.js");
-  const rows = plans.map(plannedRepository);
-  if (json) return printJson(io, rows);
-  if (quiet) return;
+): void {
+  if (json) printJson(io, rows);
+  if (json || quiet) return;
   if (rows.length === 0) {
     io.stdout.write("All of the suite is in directories; there is nothing to download.\n");
     return;

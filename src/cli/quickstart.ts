@@ -3,7 +3,7 @@ import path from "node:path";
 import { changedLines, gainLines } from "../report/learned-gain.js";
 import { textTable } from "../report/table.js";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
-import { printJson, verbOptions } from "./io.js";
+import { printJson, workOptions } from "./io.js";
 import { defineVerb, jsonOption, quietOption } from "./verb.js";
 
 export const quickstartVerb = defineVerb({
@@ -28,9 +28,8 @@ export const quickstartVerb = defineVerb({
     ["quickstart --output /tmp/runs --json", "The same for a script"],
   ],
   async run({ suite, output, quiet, json }, io) {
-    const library = await io.library();
-    const work = { ...verbOptions(io, { quiet }), output: path.resolve(io.cwd, output) };
-    const { summary, gains, changed, runPath } = await library.quickstart({ ...work, suite });
+    const work = { ...workOptions(io, { quiet }), output: path.resolve(io.cwd, output) };
+    const { summary, gains, changed, runPath } = await io.library.quickstart({ ...work, suite });
     if (json) printJson(io, { ...summary, gains, examples: changed, runPath });
     else {
       const { rows, suite: name, engine, device, seconds } = summary;

@@ -12,9 +12,8 @@ export const reportVerb = defineVerb({
   options: {},
   examples: [["report runs/mini8/default", "Writes runs/mini8/default/report.html, figures/*.svg and *.png"]],
   async run({ runs }, io) {
-    const { report } = await io.library();
     const log = (line: string) => void io.stderr.write(`${line}\n`);
-    for (const run of runs) io.stdout.write(`${await report(run, { cwd: io.cwd, log })}\n`);
+    for (const run of runs) io.stdout.write(`${await io.library.report(run, { cwd: io.cwd, log })}\n`);
     return EXIT_OK;
   },
 });

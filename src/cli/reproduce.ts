@@ -1,9 +1,8 @@
 /** `adamerge reproduce`: the table of an experiment file, computed as far as it is not there yet. */
 import path from "node:path";
-import { suitePath } from "../config/shipped-files.js";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
-import { presetsDirectory, printJson, workOptions } from "./io.js";
-import { defineVerb, jobsOption, jsonOption, overridesPositional, quietOption, requireJobs } from "./verb.js";
+import { printJson, workOptions } from "./io.js";
+import { defineVerb, jobsOption, jsonOption, overridesPositional, quietOption } from "./verb.js";
 
 export const reproduceVerb = defineVerb({
   name: "reproduce",
@@ -38,28 +37,16 @@ export const reproduceVerb = defineVerb({
     ["reproduce clip-vit-b32-main --suite my-suite.yaml", "With models and examples of one's own places"],
   ],
   async run({ experiment, overrides, suite, output, jobs, "dry-run": dryRun, search, quiet, json }, io) {
-    requireJobs(jobs);
-    const { reproduce } = await import("../experiment/reproduce.js");
-    const { textOf } = await import("../experiment/table-files.js");
-    const { overwrite: _overwrite, onEvent: _onEvent, ...options } = workOptions(io, { quiet });
-    const { directory, table, missing } = await reproduce({
-      ...options,
-      experiment,
-      experimentsDir: path.join(io.packageRoot, "experiments"),
-      ...(suite === undefined ? {} : { suite: await suitePath(suite, io.cwd) }),
-      presetsDir: presetsDirectory(io),
-      cwd: io.cwd,
-      overrides,
-      output: path.resolve(io.cwd, output),
-      jobs,
-      dryRun,
-      search,
+    const work = workOptions(io, { quiet });
+    const { directory, table, text, missing } = await io.library.reproduce(experiment, {
+      ...work,
+      ...{ overrides, suite, output, jobs, dryRun, search },
     });
     if (json) printJson(io, table);
-    else if (table.rows.length > 0) io.stdout.write(textOf(table));
+    else if (table.rows.length > 0) io.stdout.write(text);
     if (table.rows.length > 0)
-      options.log(`report: ${path.join(directory, "report.html")}; table.json, .md, .csv and .tex beside it`);
-    if (missing > 0 && !dryRun) options.log(`${missing} cells are missing; the same command goes on`);
+      work.log(`report: ${path.join(directory, "report.html")}; table.json, .md, .csv and .tex beside it`);
+    if (missing > 0 && !dryRun) work.log(`${missing} cells are missing; the same command goes on`);
     return io.signal.aborted ? EXIT_INTERRUPTED : EXIT_OK;
   },
 });

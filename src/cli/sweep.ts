@@ -1,11 +1,8 @@
 /** `adamerge sweep`: many fits over values of config keys, ranked. */
 import path from "node:path";
-import { execPath } from "node:process";
-import { findShipped } from "../config/shipped-files.js";
 import { EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
-import { familyFlags } from "./families.js";
-import { type CliIo, presetsDirectory, printJson, workOptions } from "./io.js";
-import { defineVerb, jobsOption, jsonOption, overridesPositional, quietOption, requireJobs } from "./verb.js";
+import { printJson, workOptions } from "./io.js";
+import { defineVerb, jobsOption, jsonOption, overridesPositional, quietOption } from "./verb.js";
 
 export const sweepVerb = defineVerb({
   name: "sweep",
@@ -43,49 +40,21 @@ export const sweepVerb = defineVerb({
     { sweep, overrides, jobs, launcher, trial, output, "dry-run": dryRun, "retry-failed": retryFailed, quiet, json },
     io,
   ) {
-    requireJobs(jobs);
-    const { runSweep, runTrial } = await import("../experiment/sweep/run-sweep.js");
-    const { sweepText } = await import("../experiment/sweep/sweep-table.js");
-    const { overwrite: _overwrite, onEvent: _onEvent, ...options } = workOptions(io, { quiet });
-    const file = await findShipped(sweep, io.cwd, ["sweep"]);
-    const work = {
-      ...options,
-      file: sweep,
-      presetsDir: presetsDirectory(io),
-      cwd: io.cwd,
-      overrides,
-      output: path.resolve(io.cwd, output),
-      jobs,
-      launcher,
-      trialCommand: await trialCommand(io, file, overrides, path.resolve(io.cwd, output)),
-      dryRun,
-      retryFailed,
-    };
-    if (trial !== undefined) return (await runTrial(work, trial)).reason === "finished" ? EXIT_OK : EXIT_INTERRUPTED;
-    const { directory, table, missing } = await runSweep(work);
+    const work = workOptions(io, { quiet });
+    const options = { ...work, overrides, output, jobs, launcher, dryRun, retryFailed };
+    if (trial !== undefined) {
+      const { reason } = await io.library.sweepTrial(sweep, trial, options);
+      return reason === "finished" ? EXIT_OK : EXIT_INTERRUPTED;
+    }
+    const { directory, table, text, missing } = await io.library.sweep(sweep, options);
     if (json) printJson(io, table);
-    else if (!dryRun) io.stdout.write(quiet ? `${directory}\n` : sweepText(table));
+    else if (!dryRun) io.stdout.write(quiet ? `${directory}\n` : text);
     if (!dryRun)
-      options.log(
+      work.log(
         `table: ${path.join(directory, "sweep.csv")}, .json, .txt; report: ${path.join(directory, "report.html")}`,
       );
-    if (missing > 0 && !dryRun) options.log(`${missing} trials are missing; the same command goes on`);
+    if (missing > 0 && !dryRun) work.log(`${missing} trials are missing; the same command goes on`);
     if (io.signal.aborted) return EXIT_INTERRUPTED;
     return table.rows.some(({ state }) => state === "failed") ? EXIT_FAILURE : EXIT_OK;
   },
 });
-
-/** This program on one trial; the trial's number follows. */
-async function trialCommand(
-  { packageRoot }: CliIo,
-  file: string,
-  overrides: readonly string[],
-  output: string,
-): Promise<string[]> {
-  const main = path.join(packageRoot, "dist", "cli", "main.js");
-  const families = await familyFlags();
-  return [
-    ...[execPath, main, "sweep", file, ...overrides, ...families],
-    ...["--output", output, "--launcher", "slurm", "--trial"],
-  ];
-}

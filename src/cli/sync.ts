@@ -1,7 +1,7 @@
 /** `adamerge sync`: delivers run folders to an MLflow server; what is there already is not sent again. */
 import { ConfigError } from "../errors.js";
 import { EXIT_OK } from "./exit-codes.js";
-import { printJson, trackingOf, workOptions } from "./io.js";
+import { lightOptions, printJson, workOptions } from "./io.js";
 import { defineVerb, jsonOption, quietOption } from "./verb.js";
 
 export const syncVerb = defineVerb({
@@ -31,11 +31,8 @@ export const syncVerb = defineVerb({
   async run({ runs, to, experiment, model, quiet, json }, io) {
     const uri = to ?? io.env.MLFLOW_TRACKING_URI;
     if (!uri) throw new ConfigError("sync: expected a server (--to URI or MLFLOW_TRACKING_URI), found none");
-    const library = await io.library();
     const { log } = workOptions(io, { quiet });
-    // A name from the environment is for fits, which have none of their own yet.
-    const tracking = { ...trackingOf(io, uri), experiment: null };
-    const delivered = await library.sync(runs, { cwd: io.cwd, log, tracking, experiment, model });
+    const delivered = await io.library.sync(runs, { ...lightOptions(io), log, tracking: uri, experiment, model });
     if (json) printJson(io, delivered);
     else if (quiet) io.stdout.write(delivered.map(({ runId }) => `${runId}\n`).join(""));
     return EXIT_OK;

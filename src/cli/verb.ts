@@ -72,7 +72,7 @@ export const overridesPositional = {
   default: [] as string[],
 } as const satisfies PositionalOptions;
 
-/** How many of `what` run at the same time; see `requireJobs`. */
+/** How many of `what` run at the same time. */
 export const jobsOption = (what: string) =>
   ({
     describe: `${what} at the same time, sharing the cores`,
@@ -81,11 +81,6 @@ export const jobsOption = (what: string) =>
     requiresArg: true,
     alias: "j",
   }) as const satisfies Options;
-
-/** Throws ConfigError unless it is a whole number from 1. */
-export function requireJobs(jobs: number): void {
-  requireWhole("jobs", jobs, 1);
-}
 
 /** Of verbs that have no config which says it. */
 export const deviceOption = {

@@ -1,6 +1,6 @@
 /** Says a schema issue in our words: what was expected and what was found. The path is the caller's to add. */
 import type { z } from "zod";
-import { nearest } from "./nearest.js";
+import { nearest } from "../runtime/nearest.js";
 
 /** Long values are cut in messages: the reader needs to recognise the value, not to read it. */
 const MAX_SHOWN_CHARACTERS = 80;

@@ -3,7 +3,7 @@
  * what each says about itself. Loading, `config show` and the errors about unknown keys read this.
  */
 import { z } from "zod";
-import { nearest } from "./nearest.js";
+import { nearest } from "../runtime/nearest.js";
 import { runConfigSchema } from "./schema.js";
 
 export interface ConfigKey {

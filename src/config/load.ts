@@ -5,10 +5,10 @@
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { ConfigError } from "../errors.js";
+import { nearest } from "../runtime/nearest.js";
 import { readTextIfThere } from "../runtime/regular-file.js";
 import { withPresentKeys } from "./former-keys.js";
 import { explainIssue } from "./issues.js";
-import { nearest } from "./nearest.js";
 import { applyOverrides } from "./overrides.js";
 import { type RunConfig, runConfigSchema } from "./schema.js";
 import { applyLayer, type Problem, problemsError, type Settings, toObject } from "./settings.js";

@@ -6,10 +6,10 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import { z } from "zod";
 import { ConfigError } from "../errors.js";
+import { nearest } from "../runtime/nearest.js";
 import { explainIssue } from "./issues.js";
 import { type MergeSetting, mergeSettingSchema, SETTING_FORMS, settingOrElse } from "./merge-setting.js";
 import { type LayerRange, type PlainForms, plainForms } from "./mergekit-forms.js";
-import { nearest } from "./nearest.js";
 import { readYamlFile } from "./strict-yaml.js";
 
 const parametersSchema = z.record(z.string(), mergeSettingSchema);

@@ -3,7 +3,7 @@
  * config is checked without an engine.
  */
 import { z } from "zod";
-import { nearest } from "./nearest.js";
+import { nearest } from "../runtime/nearest.js";
 
 const OWN_NAMES = ["entropy", "normalized_entropy", "expert_divergence", "cross_entropy"];
 const names = new Set(OWN_NAMES);

@@ -7,7 +7,7 @@ import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { ConfigError } from "../errors.js";
-import { nearestFew } from "./nearest.js";
+import { nearestFew } from "../runtime/nearest.js";
 
 /** The installed package, or the source tree: this file lies two folders below it in either. */
 export const PACKAGE = fileURLToPath(new URL("../..", import.meta.url));

@@ -1,9 +1,9 @@
 /** Mistakes in a suite.yaml or a task's definition, each with its line and key and what to do. */
 import type { z } from "zod";
 import { explainIssue } from "../config/issues.js";
-import { nearest } from "../config/nearest.js";
 import type { LocatedYaml } from "../config/strict-yaml.js";
 import { ConfigError } from "../errors.js";
+import { nearest } from "../runtime/nearest.js";
 import { prototypesSchema, zeroShotSchema } from "./head-recipes.js";
 import { datasetKeys, featuresSchema, partKeys, splitsSchema, taskSchema } from "./suite-schema.js";
 

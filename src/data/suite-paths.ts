@@ -2,9 +2,9 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { formatUri, HUB_SCHEME, parseReference, parseUri, type RepositoryType } from "../checkpoint/hub/reference.js";
-import { nearestFew } from "../config/nearest.js";
 import { leftOut, shippedFiles } from "../config/shipped-files.js";
 import { DataError } from "../errors.js";
+import { nearestFew } from "../runtime/nearest.js";
 
 /** Names in an error. */
 const MAX_NEAR = 4;

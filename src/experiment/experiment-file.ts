@@ -6,10 +6,10 @@ import path from "node:path";
 import { z } from "zod";
 import { fileFolderName } from "../config/file-name.js";
 import { explainIssue } from "../config/issues.js";
-import { nearest } from "../config/nearest.js";
 import { findShipped } from "../config/shipped-files.js";
 import { readYamlFile } from "../config/strict-yaml.js";
 import { ConfigError } from "../errors.js";
+import { nearest } from "../runtime/nearest.js";
 import { isAt, pointsOf, varySchema } from "./vary.js";
 
 const rowName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.+-]*$/, "a name of letters, digits and _ . + -");

@@ -8,7 +8,7 @@ import type { DatasetReader } from "../data/readers/dataset-reader.js";
 import { ConfigError } from "../errors.js";
 import type { MergeMethod } from "../merge/methods/method.js";
 import { addMergeMethod } from "../merge/methods/registry.js";
-import { addFamilyModules } from "../model/family-modules.js";
+import { addFamilyModules, familyModules } from "../model/family-modules.js";
 import { REFERENCES } from "../run/choose-method.js";
 import { workingDirectory } from "./surroundings.js";
 
@@ -36,4 +36,9 @@ export function addReader(reader: DatasetReader): void {
  */
 export function loadExtension(file: string, { cwd = "" }: { readonly cwd?: string } = {}): Promise<void> {
   return addFamilyModules([path.resolve(workingDirectory(), cwd, file)]);
+}
+
+/** Absolute paths of the modules that have been loaded, for processes that need the same. */
+export function loadedExtensions(): readonly string[] {
+  return familyModules();
 }

@@ -8,6 +8,8 @@ import { type CoefficientsRecord, readCoefficients } from "../track/coefficients
 import { type ConfigSource, resolveConfig } from "./load-config.js";
 import { resolveWork, type Work, type WorkOptions } from "./work-options.js";
 
+export { planLines } from "../run/plan-fit.js";
+
 export interface FitResult {
   /** The folder with config, metrics, coefficients, report and the merged model. */
   readonly runPath: string;

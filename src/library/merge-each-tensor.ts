@@ -4,7 +4,6 @@
  */
 import { setImmediate } from "node:timers/promises";
 import { mergeSettingSchema, SETTING_FORMS, settingAt, type TensorPlace } from "../config/merge-setting.js";
-import { nearest } from "../config/nearest.js";
 import { ConfigError } from "../errors.js";
 import { tensorPlaces } from "../merge/depth.js";
 import { clearBehind } from "../merge/kernels/kernel-memory.js";
@@ -13,6 +12,7 @@ import { tensorMethods } from "../merge/per-tensor/registry.js";
 import type { TensorMethod, TensorPiece } from "../merge/per-tensor/tensor-method.js";
 import { kernelBytes } from "../run/merge-models/kernel-pieces.js";
 import { PIECE_ELEMENTS } from "../run/merge-models/merge-tensor.js";
+import { nearest } from "../runtime/nearest.js";
 import { type NamedDicts, requireAlike, type StateDict, type StateTensor } from "./state-dict.js";
 
 export interface MergeEachOptions {

@@ -2,6 +2,7 @@
 import path from "node:path";
 import { suitePath } from "../config/shipped-files.js";
 import { type Reproduction, reproduce as run } from "../experiment/reproduce.js";
+import { textOf } from "../experiment/table-files.js";
 import { type Overrides, overrideTexts } from "./load-config.js";
 import { requireHere, requireJobs } from "./other-processes.js";
 import { experimentsFolder, presetsFolder } from "./package-files.js";
@@ -20,16 +21,23 @@ export interface ReproduceOptions extends WorkOptions {
   readonly search?: boolean | undefined;
 }
 
+export interface ReproduceResult extends Reproduction {
+  /** The table as a terminal shows it, as in its table.txt. */
+  readonly text: string;
+}
+
 /** Results are kept below `output` (default `runs`), and an aborted reproduction goes on with them. `experiment` is a name, or a file's path. */
-export async function reproduce(experiment: string, options: ReproduceOptions = {}): Promise<Reproduction> {
+export async function reproduce(experiment: string, options: ReproduceOptions = {}): Promise<ReproduceResult> {
   const { overrides = [], suite, jobs = 1, dryRun = false, search = false } = options;
-  const { cwd, output = path.join(cwd, "runs"), cacheDir, signal, log, hub } = resolveWork(options);
-  requireJobs(jobs);
+  const work = resolveWork(options);
+  const { cwd, output = path.join(cwd, "runs"), cacheDir, signal, log, hub } = work;
+  requireJobs(jobs, work);
   if (jobs > 1) requireHere("reproduce with jobs above 1");
-  return run({
+  const made = await run({
     ...{ experiment, experimentsDir: experimentsFolder, presetsDir: presetsFolder, cwd, output },
     ...{ cacheDir, signal, log, hub, jobs, dryRun, search },
     overrides: overrideTexts(overrides),
     ...(suite === undefined ? {} : { suite: await suitePath(suite, cwd) }),
   });
+  return { ...made, text: textOf(made.table) };
 }

@@ -22,19 +22,23 @@ export interface PullOptions extends WorkOptions {
   readonly update?: boolean | undefined;
   /** Say what would be downloaded, and download nothing; default: false. */
   readonly dryRun?: boolean | undefined;
+  /** Is told what is downloaded, before it is; default: nobody. */
+  readonly onPlan?: ((repositories: readonly PlannedRepository[]) => void) | undefined;
 }
 
 /** Downloads a suite's models and data sets into the hub's cache; none for a suite of paths. Throws HubError. */
 export async function pull(suite: string, options: PullOptions = {}): Promise<readonly PlannedRepository[]> {
   const work = resolveWork(options);
-  const { hub, cwd } = work;
+  const { hub, cwd, optionName } = work;
   const { tasks = null, splits, update = false, dryRun = false } = options;
   const opened = await openSuite(suite, { cwd });
   const part = {
-    tasks: chosenTasks(opened, "tasks", tasks) ?? opened.tasks,
+    tasks: chosenTasks(opened, optionName("tasks"), tasks) ?? opened.tasks,
     splits: splits ?? [...new Set(Object.values(opened.splits))],
   };
   const plans = await planSuite(hub, opened, part, { update });
+  const planned = plans.map(plannedRepository);
+  options.onPlan?.(planned);
   if (!dryRun) await fetchPlanned(hub, plans);
-  return plans.map(plannedRepository);
+  return planned;
 }

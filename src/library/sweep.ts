@@ -2,7 +2,13 @@
 import path from "node:path";
 import { execPath } from "node:process";
 import { findShipped } from "../config/shipped-files.js";
-import { runSweep, type SweepResult } from "../experiment/sweep/run-sweep.js";
+import {
+  type SweepResult as Ranked,
+  type SweepOptions as RunOptions,
+  runSweep,
+  runTrial,
+} from "../experiment/sweep/run-sweep.js";
+import { sweepText } from "../experiment/sweep/sweep-table.js";
 import { familyModules } from "../model/family-modules.js";
 import { type Overrides, overrideTexts } from "./load-config.js";
 import { requireHere, requireJobs } from "./other-processes.js";
@@ -23,33 +29,43 @@ export interface SweepOptions extends WorkOptions {
   readonly retryFailed?: boolean | undefined;
 }
 
+export interface SweepResult extends Ranked {
+  /** The table as a terminal shows it, as in its sweep.txt. */
+  readonly text: string;
+}
+
 /** Runs the trials that are missing below `output` (default `runs`); an aborted sweep goes on with the same call. `file` is a sweep file. */
 export async function sweep(file: string, options: SweepOptions = {}): Promise<SweepResult> {
+  const work = await sweepWork(file, options);
+  requireHere("sweep");
+  const ranked = await runSweep(work);
+  return { ...ranked, text: sweepText(ranked.table) };
+}
+
+/**
+ * Runs one trial of a sweep in this process, or goes on with it, and ranks nothing: what a task of a job array does. `trial`: its place in the list
+ * of trials, from 0. Throws what its fit throws.
+ */
+export async function sweepTrial(
+  file: string,
+  trial: number,
+  options: SweepOptions = {},
+): Promise<{ readonly reason: "finished" | "interrupted" }> {
+  return runTrial(await sweepWork(file, options), trial);
+}
+
+async function sweepWork(file: string, options: SweepOptions): Promise<RunOptions> {
   const { overrides = [], jobs = 1, launcher = "local", dryRun = false, retryFailed = false } = options;
   const work = resolveWork(options);
   const { cwd, output = path.join(cwd, "runs"), cacheDir, signal, log, hub, tracking } = work;
-  requireJobs(jobs);
-  requireHere("sweep");
+  requireJobs(jobs, work);
   const texts = overrideTexts(overrides);
-  return runSweep({
-    ...{
-      file,
-      presetsDir: presetsFolder,
-      cwd,
-      output,
-      cacheDir,
-      signal,
-      log,
-      hub,
-      jobs,
-      launcher,
-      dryRun,
-      retryFailed,
-    },
-    overrides: texts,
+  return {
+    ...{ file, presetsDir: presetsFolder, cwd, output, cacheDir, signal, log, hub },
+    ...{ jobs, launcher, dryRun, retryFailed, overrides: texts },
     trialCommand: trialCommand(await findShipped(file, cwd, ["sweep"]), texts, output),
     ...(tracking === undefined ? {} : { tracking: requireServer(tracking, "sweep") }),
-  });
+  };
 }
 
 /** The command line on one trial; the trial's number follows. */

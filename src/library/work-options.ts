@@ -8,7 +8,7 @@ import { type HubSettings, hubSettings } from "../checkpoint/hub/settings.js";
 import type { TrainEvent } from "../optimize/events.js";
 import type { MergeProgress } from "../run/merge-models/merge-models.js";
 import type { CustomTracking, Tracking } from "../run/tracking.js";
-import { cacheDirectory, processSurroundings } from "./surroundings.js";
+import { cacheDirectory, homeDirectory, processSurroundings, type Surroundings } from "./surroundings.js";
 import { trackingOf } from "./tracking-settings.js";
 
 /** What long work tells while it goes on: a fit its steps, evaluations and checkpoints; downloads and merges their bytes. */
@@ -26,6 +26,8 @@ export interface MergeEvent extends MergeProgress {
 export interface WorkOptions {
   /** Where relative paths begin; default: the working folder. */
   readonly cwd?: string | undefined;
+  /** The variables that defaults are read from (ADAMERGE_CACHE, HOME, those of the hub and of MLflow); default: the process's. */
+  readonly env?: Surroundings["env"] | undefined;
   /** Bundles, heads and decoded examples; default: $ADAMERGE_CACHE, $XDG_CACHE_HOME/adamerge or ~/.cache/adamerge. */
   readonly cacheDir?: string | undefined;
   /** Stops the work; a fit then keeps its state and can be resumed. Default: never. */
@@ -42,6 +44,8 @@ export interface WorkOptions {
   readonly hub?: Partial<HubSettings> | undefined;
   /** Where runs are delivered: an MLflow server (its address, or settings), a tracker of the program's, or nowhere. Default: MLFLOW_TRACKING_URI. */
   readonly tracking?: string | Tracking | CustomTracking | false | undefined;
+  /** How errors call an option (`--text-model` for `textModel`, on the command line); default: as it is called here. */
+  readonly optionName?: ((option: string) => string) | undefined;
 }
 
 /** The same without gaps, as far as verbs need it that look at what is there: paths absolute, defaults chosen. */
@@ -50,6 +54,7 @@ export interface LightWork {
   readonly cacheDir: string;
   readonly log: (line: string) => void;
   readonly tracking?: Tracking | CustomTracking;
+  readonly optionName: (option: string) => string;
 }
 
 /** All of it. */
@@ -63,14 +68,14 @@ export interface Work extends LightWork {
 
 /** Without the hub, whose settings may be wrong where nobody asks it. Throws ConfigError for a token of MLflow that cannot be one. */
 export function resolveLightWork(options: WorkOptions): LightWork {
-  const here = processSurroundings();
-  const cwd = path.resolve(here.cwd, options.cwd ?? "");
-  const surroundings = { ...here, cwd };
+  const surroundings = surroundingsOf(options);
+  const { cwd } = surroundings;
   const tracking = trackingFor(options.tracking, surroundings);
   return {
     cwd,
     cacheDir: options.cacheDir === undefined ? cacheDirectory(surroundings) : path.resolve(cwd, options.cacheDir),
     log: options.log ?? (() => {}),
+    optionName: options.optionName ?? ((option) => option),
     ...(tracking === undefined ? {} : { tracking }),
   };
 }
@@ -85,14 +90,17 @@ export function resolveWork(options: WorkOptions): Work {
     ...light,
     ...{ signal, onEvent, overwrite },
     output: output === undefined ? undefined : path.resolve(cwd, output),
-    hub: { ...hubSettings({ ...processSurroundings(), cwd }), ...options.hub, fetch, signal, log, onProgress },
+    hub: { ...hubSettings(surroundingsOf(options)), ...options.hub, fetch, signal, log, onProgress },
   };
 }
 
-function trackingFor(
-  given: WorkOptions["tracking"],
-  surroundings: ReturnType<typeof processSurroundings>,
-): Work["tracking"] {
+function surroundingsOf({ cwd = "", env }: Pick<WorkOptions, "cwd" | "env">): Surroundings {
+  const here = processSurroundings();
+  const home = env === undefined ? here.homeDir : homeDirectory(env);
+  return { env: env ?? here.env, cwd: path.resolve(here.cwd, cwd), homeDir: home };
+}
+
+function trackingFor(given: WorkOptions["tracking"], surroundings: Surroundings): Work["tracking"] {
   if (given === false) return undefined;
   if (typeof given === "object") return given;
   const uri = given ?? surroundings.env.MLFLOW_TRACKING_URI;

@@ -3,8 +3,8 @@
  * learned for them.
  */
 import type { Bundle } from "../checkpoint/bundle.js";
-import { nearest } from "../config/nearest.js";
 import { ConfigError } from "../errors.js";
+import { nearest } from "../runtime/nearest.js";
 import { quote } from "../runtime/printable.js";
 import { globToRegExp } from "./groups.js";
 

@@ -4,9 +4,9 @@
  */
 import { z } from "zod";
 import type { TowerLayout } from "../checkpoint/layout/tensor-layout.js";
-import { nearest } from "../config/nearest.js";
 import type { Encoder } from "../data/encoder.js";
 import { ConfigError, UserError } from "../errors.js";
+import { nearest } from "../runtime/nearest.js";
 import {
   type ClassifierLayout,
   type FeatureChoice,

@@ -1,8 +1,8 @@
 /** The registry of model families: those that come with the package, a folder and a line here each, and those that a program or a person's own module adds. */
 
-import { nearest } from "../config/nearest.js";
 import { CheckpointError, ConfigError } from "../errors.js";
 import { noteExtension } from "../runtime/extensions.js";
+import { nearest } from "../runtime/nearest.js";
 import { quote } from "../runtime/printable.js";
 import { bertFamily, distilbertFamily, robertaFamily } from "./bert/family.js";
 import { checkedFamily } from "./checked-family.js";

@@ -1,9 +1,9 @@
 /** From a method's name and settings, as configs and the command line give them, to what can be evaluated. */
 import { explainIssue } from "../config/issues.js";
-import { nearest } from "../config/nearest.js";
 import { ConfigError } from "../errors.js";
 import type { MergeMethod } from "../merge/methods/method.js";
 import { mergeMethods } from "../merge/methods/registry.js";
+import { nearest } from "../runtime/nearest.js";
 
 /**
  * Models that are there without merging: the base, each expert on its own task, the suite's multi-task model, and the mean of all experts'

@@ -3,12 +3,12 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { runCli } from "../../src/cli/cli.js";
-import { type CliIo, cacheDirectory, type Library } from "../../src/cli/io.js";
+import type { CliIo } from "../../src/cli/io.js";
+import { type Library, library as real } from "../../src/cli/library.js";
 import { NumericError } from "../../src/errors.js";
+import type { FitPlan, FitResult, InitFindings, Predictor } from "../../src/index.js";
+import { cacheDirectory } from "../../src/library/surroundings.js";
 import { resultRow } from "../../src/report/summary.js";
-import type { InitFindings } from "../../src/run/init/init-suite.js";
-import type { FitPlan } from "../../src/run/plan-fit.js";
-import type { Predictor } from "../../src/run/predict/predict.js";
 import { coefficientsText } from "../../src/track/coefficients-file.js";
 
 const packageRoot = path.resolve(import.meta.dirname, "../..");
@@ -67,7 +67,10 @@ interface Call {
   readonly args: readonly unknown[];
 }
 
-/** Runs a command line against a library that only notes its calls. */
+const learned = { granularity: "task-wise", tasks: ["a"], groups: ["all"], values: [[0.5]], groupOf: {} };
+const fitted: FitResult = { runPath: "/runs/c/default", rows: [row], reason: "finished", coefficients: learned };
+
+/** Runs a command line against a library whose long verbs only note their calls. */
 async function run(
   line: string,
   changes: Partial<Library> = {},
@@ -83,17 +86,20 @@ async function run(
       calls.push({ name, args });
       return result;
     };
+  const evaluated = { row, predictions: { split: "test", methods: {} } };
   const library: Library = {
-    fit: note("fit", { runPath: "/runs/c/default", rows: [row], reason: "finished" as const }),
-    resume: note("resume", { runPath: "/runs/c/default", rows: [row], reason: "finished" as const }),
-    initSuite: note("initSuite", findings),
+    ...real,
+    fit: note("fit", fitted),
+    resume: note("resume", fitted),
+    init: note("init", findings),
     planFit: note("planFit", plan),
     sync: note("sync", [{ runId: "r", points: 3, files: 1 }]),
-    evaluateMethod: note("evaluateMethod", { row, predictions: { split: "test", methods: {} } }),
-    evaluateModel: note("evaluateModel", { row, predictions: { split: "test", methods: {} } }),
+    evaluate: note("evaluate", evaluated),
+    evaluateModel: note("evaluateModel", evaluated),
     openPredictor: note("openPredictor", predictor),
-    mergeToDirectory: note("mergeToDirectory", undefined),
-    convertCoefficients: note("convertCoefficients", { tasks: ["a"], groups: ["all"] }),
+    merge: note("merge", "/out"),
+    mergeModels: note("mergeModels", { reason: "finished" as const, writtenBytes: 1e9, seconds: 2 }),
+    convertCoefficients: note("convertCoefficients", learned),
     report: note("report", "/runs/c/default/report.html"),
     quickstart: note("quickstart", {
       summary: { suite: "mini8", engine: "onnx", device: "cpu", seconds: 1, rows: [row] },
@@ -104,7 +110,6 @@ async function run(
     doctor: note("doctor", [{ name: "onnx", ok: false, detail: "no", advice: "install it" }]),
     ...changes,
   };
-  const merging = { mergeModels: note("mergeModels", { reason: "finished" as const, writtenBytes: 1e9, seconds: 2 }) };
   const io: CliIo = {
     stdout: {
       write: (text) => {
@@ -115,12 +120,10 @@ async function run(
     stderr: { write: (text) => (stderr += text) },
     env: { ADAMERGE_CACHE: "/cache" },
     cwd,
-    homeDir: "/home/x",
     packageRoot,
     signal,
     refused: refused.signal,
-    library: async () => library,
-    merging: async () => merging,
+    library,
   };
   const code = await runCli(line.split(" ").filter(Boolean), io);
   return { code, stdout, stderr, calls };
@@ -137,7 +140,7 @@ test("fit resolves the config, passes the options on and prints the table", asyn
       name: "fit",
       args: [
         { config: { steps: 3, suite: path.join(cwd, "s"), experiment: "c" } },
-        { overwrite: true, cacheDir: "/cache", cwd, tracking: false },
+        { overwrite: true, env: { ADAMERGE_CACHE: "/cache" }, cwd },
       ],
     },
   ]);
@@ -150,7 +153,7 @@ test("--quiet prints the path, --json the result, an interrupted fit exits with 
     reason: "finished",
     rows: [row],
   });
-  const fit: Library["fit"] = async () => ({ runPath: "/r", rows: [], reason: "interrupted" });
+  const fit: Library["fit"] = async () => ({ ...fitted, runPath: "/r", rows: [], reason: "interrupted" });
   expect(await run("fit c.yaml", { fit })).toMatchObject({ code: 130, stdout: "run: /r\n" });
 });
 
@@ -161,51 +164,31 @@ test("a dry run fits nothing", async () => {
   expect((await run("fit --resume r --dry-run")).stderr).toMatch(/--resume: expected alone/);
 });
 
-test("init takes flags again and again, names with and without a folder, and refuses what is not there", async () => {
-  for (const name of ["base", "models/One", "models/b_2", "b"]) await mkdir(path.join(cwd, name), { recursive: true });
-  await writeFile(path.join(cwd, "models/b_2/model.safetensors"), "");
-  const line = "init --base base --expert models --images one=c.yaml --images b-2=b out";
+test("init takes flags again and again, and refuses what is not there", async () => {
+  const line = "init --base base --expert models --images one=c.yaml --images b-2=b --head one=zero-shot out";
   const { code, calls, stdout, stderr } = await run(line);
   expect(stderr).toBe("warning: look out\n");
   expect(stdout).toContain("  a, b: one way\n  b: another\n");
   expect(stdout).toContain("wrote out/suite.yaml, out/config.yaml\nnext: adamerge fit out/config.yaml\n");
   expect(code).toBe(0);
-  expect(calls).toMatchObject([
-    {
-      name: "initSuite",
-      args: [
-        {
-          directory: path.join(cwd, "out"),
-          name: "out",
-          base: path.join(cwd, "base"),
-          experts: [
-            { name: "b-2", path: path.join(cwd, "models/b_2") },
-            { name: "one", path: path.join(cwd, "models/One") },
-          ],
-          examples: [
-            { name: "one", path: path.join(cwd, "c.yaml"), flag: "--images" },
-            { name: "b-2", path: path.join(cwd, "b"), flag: "--images" },
-          ],
-          heads: [],
-        },
-        { force: false, dryRun: false, cacheDir: "/cache" },
-      ],
-    },
-  ]);
+  const given = { base: "base", experts: ["models"], images: ["one=c.yaml", "b-2=b"], heads: ["one=zero-shot"] };
+  expect(calls).toMatchObject([{ name: "init", args: ["out", { ...given, force: false, dryRun: false, cwd }] }]);
   const alone = await run("init --base org/base --expert models/b_2 --expert x=org/x --dry-run --json");
-  const [{ args: [request] = [] } = {}] = alone.calls;
-  expect(request).toMatchObject({ base: "org/base", experts: [{ name: "b-2" }, { name: "x", path: "org/x" }] });
   expect(JSON.parse(alone.stdout)).toMatchObject({ files: ["suite.yaml", "config.yaml"], warnings: ["look out"] });
   expect((await run("init")).stderr).toMatch(/expected --base PATH/);
-  expect((await run("init --base base --images b")).stderr).toMatch(/--images b: expected NAME=PATH, or a folder with/);
-  expect((await run("init --base gone")).stderr).toMatch(/--base gone: expected an existing path, found nothing/);
+  for (const name of ["base", "b"]) await mkdir(path.join(cwd, name));
+  const failing = async (flags: string) => (await run(`init ${flags}`, { init: real.init })).stderr;
+  expect(await failing("--base base --images b")).toMatch(/--images b: expected NAME=PATH, or a folder with/);
+  expect(await failing("--base gone")).toMatch(/--base gone: expected an existing path, found nothing/);
+  expect(await failing("--base base --text-model gone")).toMatch(/--text-model gone: expected an existing path/);
+  expect(await failing("--base base --expert !=b")).toMatch(/--expert !: expected a name with letters or digits/);
 });
 
 test("progress goes to stderr", async () => {
-  const fit: Library["fit"] = async (_, { onEvent, log }) => {
+  const fit: Library["fit"] = async (_, { onEvent, log } = {}) => {
     log?.("a word");
     onEvent?.({ type: "end", step: 1, reason: "finished", seconds: 1 });
-    return { runPath: "/r", rows: [], reason: "finished" };
+    return { ...fitted, runPath: "/r", rows: [] };
   };
   expect(await run("fit c.yaml", { fit })).toMatchObject({
     stdout: "run: /r\n",
@@ -250,7 +233,7 @@ test("predict ends when nobody reads what it prints, or is interrupted", async (
       isClosed = true;
     },
   });
-  const openPredictor: Library["openPredictor"] = async (_, { signal }) => endless(signal);
+  const openPredictor: Library["openPredictor"] = async (_, { signal } = {}) => endless(signal);
   const { code, stderr } = await run("predict model a.png", { openPredictor });
   // main.ts knows why, and with which code the process ends.
   expect([code, stderr, isClosed]).toEqual([0, "", true]);
@@ -262,37 +245,31 @@ test("eval of a folder takes it for a saved model", async () => {
   await mkdir(path.join(cwd, "merged"));
   const own = await run("eval merged --data pets=photos/pets --data cars=c.csv --split val");
   expect([own.code, own.stdout.split("\n")[0]]).toEqual([0, "method          a      b  average"]);
-  const data = new Map([
-    ["pets", path.join(cwd, "photos", "pets")],
-    ["cars", path.join(cwd, "c.csv")],
+  const data = ["pets=photos/pets", "cars=c.csv"];
+  expect(own.calls).toMatchObject([
+    { name: "evaluateModel", args: [path.join(cwd, "merged"), { data, split: "val", cwd }] },
   ]);
-  expect(own.calls[0]).toMatchObject({
-    name: "evaluateModel",
-    args: [path.join(cwd, "merged"), { data, split: "val" }, {}],
-  });
   const suite = await run("eval merged --suite s --quiet");
-  expect([suite.stdout, suite.calls[0]?.args[1]]).toEqual(["60.00\n", { suite: path.join(cwd, "s") }]);
+  expect(suite.stdout).toBe("60.00\n");
+  expect(suite.calls).toMatchObject([{ args: [path.join(cwd, "merged"), { suite: "s" }] }]);
 });
 
-test("eval and merge find the coefficients of a run folder", async () => {
-  const file = path.join(cwd, "coefficients.json");
-  await writeFile(file, "{}");
-  const evaluated = await run("eval c.yaml --coefficients .");
-  expect(evaluated.calls[0]?.args[1]).toEqual({ kind: "coefficients", path: file });
+test("eval and merge pass on what is judged and merged", async () => {
+  const evaluated = await run("eval c.yaml --coefficients . --predictions p.json");
+  expect(evaluated.calls[0]?.args.slice(1)).toMatchObject([{ coefficients: "." }, { predictions: "p.json", cwd }]);
   const linear = await run("eval c.yaml --method linear --set weights=[0.4,0.1],normalize=true --json");
   expect(linear.calls[0]?.args[1]).toEqual({
-    kind: "method",
-    name: "linear",
+    method: "linear",
     settings: { weights: [0.4, 0.1], normalize: true },
   });
   expect(JSON.parse(linear.stdout)).toEqual(row);
-  expect((await run("eval c.yaml --method ties")).calls[0]?.args[1]).toEqual({
-    kind: "method",
-    name: "ties",
-    settings: {},
-  });
+  expect((await run("eval c.yaml --method ties")).calls[0]?.args[1]).toEqual({ method: "ties", settings: {} });
   const merged = await run("merge c.yaml --coefficients coefficients.json -o out");
-  expect(merged.calls[0]?.args.slice(1, 3)).toEqual([file, path.join(cwd, "out")]);
+  expect(merged.calls[0]?.args[1]).toMatchObject({
+    coefficients: "coefficients.json",
+    output: path.join(cwd, "out"),
+    cwd,
+  });
   expect(merged.stdout).toBe(`${path.join(cwd, "out")}\n`);
 });
 
@@ -302,16 +279,18 @@ test("configs and merge files that ship, by name from any folder", async () => {
   expect((await run("fit mini8")).calls).toMatchObject([
     { name: "fit", args: [{ config: { suite, experiment: "mini8", output: path.join(cwd, "runs") } }, {}] },
   ]);
-  expect((await run("eval mini8 --method ties")).calls[0]?.args[0]).toMatchObject({ suite });
+  expect((await run("eval mini8 --method ties")).calls[0]?.args[0]).toMatchObject({ config: { suite } });
   expect((await run("config show mini8")).stdout).toContain(`suite: ${suite}`);
   await writeFile(path.join(cwd, "coefficients.json"), "{}");
   const learned = await run("merge mini8 --coefficients coefficients.json -o out");
-  expect(learned.calls).toMatchObject([{ name: "mergeToDirectory" }]);
-  expect(learned.calls[0]?.args[3]).toMatchObject({ configPath: config });
+  expect(learned.calls).toMatchObject([{ name: "merge", args: [{ path: config }, {}] }]);
   const converted = await run("coefficients mini8 --from coefficients.json -o c.npy");
-  expect(converted.calls[0]?.args[1]).toMatchObject({ configPath: config });
+  expect(converted.calls[0]?.args[0]).toMatchObject({ path: config });
   expect((await run("merge mini8 -o out")).calls).toMatchObject([
-    { name: "mergeModels", args: [{ base: { path: path.join(suite, "base") } }, path.join(cwd, "out"), {}] },
+    {
+      name: "mergeModels",
+      args: [path.join(packageRoot, "configs/merges/mini8.yaml"), { output: path.join(cwd, "out"), threads: 0 }],
+    },
   ]);
   expect((await run("pull mini8 --dry-run")).stdout).toContain("there is nothing to download");
   expect(await run("fit mini9")).toMatchObject({ code: 2, stderr: expect.stringContaining("did you mean mini8, ") });
@@ -430,9 +409,9 @@ test.each([
     ".: expected a .safetensors or PyTorch file, a folder that holds some, a coefficients.json or a run folder, found a folder with c.yaml",
   ],
 ])("adamerge %s: exit code %i", async (line, code, message) => {
-  const result = await run(line);
+  const result = await run(line, real);
   expect(result.stderr).toContain(`adamerge: ${message}`);
-  expect(result).toMatchObject({ code, stdout: "", calls: [] });
+  expect(result).toMatchObject({ code, stdout: "" });
 });
 
 test("errors of the work: user errors by their code, bugs with 1, stacks only with --debug", async () => {

@@ -4,7 +4,7 @@ import path from "node:path";
 import { expect, test } from "vitest";
 import { configJsonSchema, configKeys } from "../../src/config/keys.js";
 import { loadRunConfig } from "../../src/config/load.js";
-import { nearest } from "../../src/config/nearest.js";
+import { nearest } from "../../src/runtime/nearest.js";
 
 const configs = path.resolve(import.meta.dirname, "../../configs");
 const options = { presetsDir: path.join(configs, "presets"), cwd: configs };

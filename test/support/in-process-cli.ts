@@ -1,8 +1,9 @@
 /** Runs the command line from the sources within the test's own process, in a folder that is home and working directory too. */
 import { runCli } from "../../src/cli/cli.js";
+import { library } from "../../src/cli/library.js";
 import { type CliResult, ROOT } from "./cli.js";
 
-/** `line` is split at blanks; `env` is the whole environment. */
+/** `line` is split at blanks; `env` is the whole environment but for the home. */
 export async function runInProcess(
   folder: string,
   line: string,
@@ -13,13 +14,11 @@ export async function runInProcess(
   const code = await runCli(line.split(" "), {
     stdout: { write: (text) => (stdout += text) },
     stderr: { write: (text) => (stderr += text) },
-    env,
+    env: { HOME: folder, ...env },
     cwd: folder,
-    homeDir: folder,
     packageRoot: ROOT,
     signal: new AbortController().signal,
-    library: () => import("../../src/cli/library.js"),
-    merging: () => import("../../src/run/merge-models/merge-models.js"),
+    library,
   });
   return { code, stdout, stderr };
 }

@@ -3,7 +3,7 @@
  * is taken; one that is hardly called otherwise ("Label", "image_file") is taken too where it is the only one, and said; where several could be
  * meant none is, and all are named. The names are those of the kind (data/kind.ts).
  */
-import { nearest } from "../../config/nearest.js";
+import { nearest } from "../../runtime/nearest.js";
 import { printable } from "../../runtime/printable.js";
 import type { ExampleKind } from "../kind.js";
 

@@ -20,13 +20,13 @@ import {
   settingAt,
   type TensorPlace,
 } from "../../config/merge-setting.js";
-import { nearest } from "../../config/nearest.js";
 import { sizeOf } from "../../engine/program.js";
 import { CheckpointError, ConfigError } from "../../errors.js";
 import { tensorPlaces } from "../../merge/depth.js";
 import { mergeMethods } from "../../merge/methods/registry.js";
 import { tensorMethods } from "../../merge/per-tensor/registry.js";
 import type { TensorMethod } from "../../merge/per-tensor/tensor-method.js";
+import { nearest } from "../../runtime/nearest.js";
 import { quote } from "../../runtime/printable.js";
 import { checkCopied, precisionNotice, resultDtype } from "./copied-tensors.js";
 import type { TensorJob } from "./jobs.js";

@@ -4,9 +4,9 @@
  */
 import type { MergeFile } from "../../config/merge-file.js";
 import { MERGEKIT_SETTINGS } from "../../config/mergekit-forms.js";
-import { nearest } from "../../config/nearest.js";
 import { ConfigError } from "../../errors.js";
 import type { TensorMethod } from "../../merge/per-tensor/tensor-method.js";
+import { nearest } from "../../runtime/nearest.js";
 import { quote } from "../../runtime/printable.js";
 
 /** Returns notices of what the method has no use for. Throws ConfigError for the first name that is known nowhere. */

@@ -2,7 +2,6 @@
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Hub } from "../../checkpoint/hub/request.js";
-import { nearest } from "../../config/nearest.js";
 import { type Dataset, datasetSplits, openDataset } from "../../data/dataset.js";
 import { isLabelled, type LabelledExamples } from "../../data/examples.js";
 import { openSuite } from "../../data/suite.js";
@@ -10,6 +9,7 @@ import { createEngine, type DeviceName, type EngineName } from "../../engine/cre
 import { ConfigError, DataError } from "../../errors.js";
 import { createClassifier, type Evaluation } from "../../optimize/evaluate.js";
 import type { ResultRow } from "../../report/summary.js";
+import { nearest } from "../../runtime/nearest.js";
 import type { PredictionsRecord } from "../../track/run-folder.js";
 import { TEST_NAMES, WHOLE } from "../init/example-sources.js";
 import { splitOfFile } from "../init/split-of-file.js";
