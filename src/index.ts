@@ -63,11 +63,11 @@ export type {
   TrainEvent,
 } from "./optimize/events.js";
 export type { DoctorCheck, DoctorReport, ResultRow, Summary } from "./report/summary.js";
+export type { FitPlan } from "./run/fit/plan-fit.js";
 export type { InitFindings } from "./run/init/init-suite.js";
 export type { MergeResult } from "./run/merge-models/merge-models.js";
-export type { FitPlan } from "./run/plan-fit.js";
-export type { PlannedRepository as PulledRepository } from "./run/suite-sources.js";
-export type { CustomTracking, RunTracker, Tracking } from "./run/tracking.js";
+export type { CustomTracking, RunTracker, Tracking } from "./run/records/tracking.js";
+export type { PlannedRepository as PulledRepository } from "./run/suite/suite-sources.js";
 export type { CoefficientsRecord } from "./track/coefficients-file.js";
 export type { Delivered } from "./track/mlflow/delivery.js";
 export type { PredictionsRecord } from "./track/run-folder.js";

@@ -15,7 +15,7 @@ const ALLOWED: readonly (readonly [place: string, what: string])[] = [
   ["track/", "run folders, and what is sent from them"],
   ["experiment/reproduce.ts", "the experiment's file, after the YAML reader"],
   ["experiment/sweep/", "the sweep's file, after the YAML reader, and its tables"],
-  ["run/records.ts", "the package, and run folders"],
+  ["run/records/records.ts", "the package, and run folders"],
   ["run/merge-models/staging.ts", "the note of a merge under way"],
   ["run/merge-models/merge-job.ts", "the file that a merge writes"],
   ["engine/tfjs-engine.ts", "bundles, whose header was checked"],

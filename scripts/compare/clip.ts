@@ -19,8 +19,8 @@ import { openClipTexts, openTextTower, textFeatures } from "../../dist/model/cli
 import { openClipTokenizer } from "../../dist/model/clip/tokenizer.js";
 import { clipVisionModel } from "../../dist/model/clip/vision-model.js";
 import { createClassifier } from "../../dist/optimize/evaluate.js";
-import { modelWeights } from "../../dist/run/model-weights.js";
-import { classPrompts, zeroShotHeads } from "../../dist/run/zero-shot-heads.js";
+import { classPrompts, zeroShotHeads } from "../../dist/run/heads/zero-shot-heads.js";
+import { modelWeights } from "../../dist/run/suite/stored-weights.js";
 import { findPython } from "./find-python.js";
 import { finish } from "./finish.js";
 

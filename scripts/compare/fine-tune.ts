@@ -14,7 +14,7 @@ import { batchIndices } from "../../dist/data/sampler.js";
 import type { Engine } from "../../dist/engine/program.js";
 import { fineTune } from "../../dist/optimize/fine-tune/fine-tune.js";
 import type { FineTuned } from "../../dist/optimize/fine-tune/options.js";
-import { modelWeights } from "../../dist/run/model-weights.js";
+import { modelWeights } from "../../dist/run/suite/stored-weights.js";
 import { engineBesidePython } from "./engine-beside-python.js";
 import { finish } from "./finish.js";
 import { openTextModel, paddedInputs } from "./our-text-model.js";

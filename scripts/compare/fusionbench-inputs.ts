@@ -10,7 +10,7 @@ import type { RunConfig } from "../../dist/config/schema.js";
 import { exampleBatches } from "../../dist/data/batches.js";
 import { type Preprocessing, parsePreprocessing } from "../../dist/data/image/preprocessing.js";
 import { batchIndices } from "../../dist/data/sampler.js";
-import { type Inputs, loadInputs, loadLabelled } from "../../dist/run/inputs.js";
+import { type Inputs, loadInputs, loadLabelled } from "../../dist/run/session/inputs.js";
 
 export interface GivenInputs {
   /** Directories by name, `_pretrained_` first, then tasks in the order of our coefficients. */

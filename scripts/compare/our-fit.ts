@@ -8,9 +8,9 @@ import { createClassifier, createEngine, initTrainState, toTensorCoefficients, t
 import type { CoefficientMatrix } from "../../dist/merge/coefficients.js";
 import type { TrainEvent } from "../../dist/optimize/events.js";
 import { coefficientsOf, type TrainResult } from "../../dist/optimize/train.js";
-import { loadInputs, loadLabelled, loadUnlabelled } from "../../dist/run/inputs.js";
-import { evaluateMerged, scoredEvaluations } from "../../dist/run/models.js";
-import { compileStep, trainOptions } from "../../dist/run/training.js";
+import { compileStep, trainOptions } from "../../dist/run/fit/training.js";
+import { evaluateMerged, scoredEvaluations } from "../../dist/run/judge/judge-models.js";
+import { loadInputs, loadLabelled, loadUnlabelled } from "../../dist/run/session/inputs.js";
 import { serve } from "../bench/peer.js";
 
 const [presetsDir = "", preset = "", overrides = "[]", cacheDir = ""] = process.argv.slice(2);

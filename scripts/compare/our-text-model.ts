@@ -6,8 +6,8 @@ import type { Engine } from "../../dist/engine/program.js";
 import { readSentenceModules } from "../../dist/model/bert/sentence-modules.js";
 import { bert, distilbert, roberta, textModelOf } from "../../dist/model/bert/text-families.js";
 import type { FeatureChoice, Model } from "../../dist/model/family.js";
-import { exampleFeatures } from "../../dist/run/example-features.js";
-import { modelWeights } from "../../dist/run/model-weights.js";
+import { exampleFeatures } from "../../dist/run/heads/example-features.js";
+import { modelWeights } from "../../dist/run/suite/stored-weights.js";
 
 /** The model of a sentence encoder's folder, with the features that it says, or of any other with `usual`. `longest`: where texts are cut. */
 export async function openTextModel(folder: string, usual: FeatureChoice, longest?: number) {

@@ -73,11 +73,6 @@ function hubAdvice(path: string, folder: string, what: WantedPath["what"]): stri
   return ` (a path, since its folder is there; for the repository on the hub write ${formatUri(reference)})`;
 }
 
-/** Whether a folder or a file lies at `path`. */
-export async function isThere(path: string): Promise<boolean> {
-  return (await kindOf(path)) !== undefined;
-}
-
 async function kindOf(path: string): Promise<"folder" | "file" | undefined> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) return undefined;

@@ -8,12 +8,13 @@ import { parseUri, type RepositoryType } from "../checkpoint/hub/reference.js";
 import { leftOut } from "../config/shipped-files.js";
 import { type LocatedYaml, readYamlFile } from "../config/strict-yaml.js";
 import { ConfigError, DataError } from "../errors.js";
+import { isThere } from "../runtime/is-there.js";
 import type { LabelMeaning } from "./classes.js";
 import { type HeadRecipe, prototypesOf, zeroShotOf } from "./head-recipes.js";
 import type { ExifOrientation } from "./image/decode-image.js";
 import type { SplitPart } from "./split-part.js";
 import { checkedYaml } from "./suite-issues.js";
-import { checkPaths, findSuiteFile, isThere, locateOnHub, type WantedPath } from "./suite-paths.js";
+import { checkPaths, findSuiteFile, locateOnHub, type WantedPath } from "./suite-paths.js";
 import {
   type DatasetDescription,
   type FeaturesDescription,

@@ -1,7 +1,7 @@
 /** A cell as it is sent to another process: plain JSON data. */
 import type { HubSettings } from "../checkpoint/hub/settings.js";
 import { addFamilyModules, familyModules } from "../model/family-modules.js";
-import type { SessionOptions } from "../run/session.js";
+import type { SessionOptions } from "../run/session/session.js";
 import type { Cell } from "./cells.js";
 import type { CellResult } from "./results.js";
 import { runCell } from "./run-cell.js";

@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { createProcessPool, threadsOfEach } from "../launch/process-pool.js";
 import { mean } from "../report/statistics.js";
-import type { SessionOptions } from "../run/session.js";
+import type { SessionOptions } from "../run/session/session.js";
 import { type CellJob, cellJob } from "./cell-job.js";
 import type { Cell } from "./cells.js";
 import { type CellResult, writeResult } from "./results.js";

@@ -1,6 +1,6 @@
 /** What a row of a table had to know: rows are compared and ranked only with others of the same needs. */
 import { readsLabels } from "../objective/catalog.js";
-import { chooseMethod } from "../run/choose-method.js";
+import { chooseMethod } from "../run/judge/choose-method.js";
 import type { Cell } from "./cells.js";
 
 /** What a method must know. Ranks make sense only within one class. */

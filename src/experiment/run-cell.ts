@@ -2,11 +2,11 @@
 import { kindOf } from "../data/kinds.js";
 import type { Evaluation } from "../optimize/evaluate.js";
 import type { TrainEvent } from "../optimize/events.js";
-import { type ChosenMethod, chooseMethod } from "../run/choose-method.js";
-import type { Inputs } from "../run/inputs.js";
-import { type Judged, judgeMethod, scoredEvaluations } from "../run/models.js";
-import { type SessionOptions, withSession } from "../run/session.js";
-import { fit } from "../run.js";
+import { fit } from "../run/fit/fit.js";
+import { type ChosenMethod, chooseMethod } from "../run/judge/choose-method.js";
+import { type Judged, judgeMethod, scoredEvaluations } from "../run/judge/judge-models.js";
+import type { Inputs } from "../run/session/inputs.js";
+import { type SessionOptions, withSession } from "../run/session/session.js";
 import type { Cell } from "./cells.js";
 import type { CellResult } from "./results.js";
 

@@ -1,6 +1,6 @@
 /** `convertCoefficients` and `readCoefficients` for programs: what `adamerge coefficients` and `inspect` do with what a run learned. */
 import { ConfigError } from "../errors.js";
-import { type CoefficientForm, convertCoefficients as convert } from "../run/convert-coefficients.js";
+import { type CoefficientForm, convertCoefficients as convert } from "../run/coefficients/convert-coefficients.js";
 import { type CoefficientsRecord, readCoefficients as read } from "../track/coefficients-file.js";
 import { coefficientsPath } from "./coefficients-path.js";
 import { type ConfigSource, resolveConfig } from "./load-config.js";

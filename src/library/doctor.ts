@@ -1,6 +1,6 @@
 /** `doctor` for programs: which engines and devices work on this machine, and what to do about those that do not. */
 import type { DoctorReport } from "../report/summary.js";
-import { describeEnvironment } from "../run/environment.js";
+import { describeEnvironment } from "../run/doctor/describe-environment.js";
 import { resolveLightWork, type WorkOptions } from "./work-options.js";
 
 export function doctor(options: WorkOptions = {}): Promise<DoctorReport> {

@@ -1,7 +1,7 @@
 /** `evaluate` for programs: what `adamerge eval` does on a config's suite, with the same results. Of saved models: evaluate-model.ts. */
 import type { ResultRow } from "../report/summary.js";
-import { evaluateMethod } from "../run/evaluate-method.js";
-import { suiteInputs } from "../run/suite-place.js";
+import { evaluateMethod } from "../run/judge/evaluate-method.js";
+import { suiteInputs } from "../run/suite/suite-place.js";
 import type { PredictionsRecord } from "../track/run-folder.js";
 import { coefficientsPath } from "./coefficients-path.js";
 import { type ConfigSource, resolveConfig } from "./load-config.js";

@@ -9,7 +9,7 @@ import { ConfigError } from "../errors.js";
 import type { MergeMethod } from "../merge/methods/method.js";
 import { addMergeMethod } from "../merge/methods/registry.js";
 import { addFamilyModules, familyModules } from "../model/family-modules.js";
-import { REFERENCES } from "../run/choose-method.js";
+import { REFERENCES } from "../run/judge/choose-method.js";
 import { workingDirectory } from "./surroundings.js";
 
 /**

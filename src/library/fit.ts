@@ -1,14 +1,15 @@
-/** `fit`, `resume` and `planFit` for programs: what `adamerge fit` does, with the same results. How a fit goes is in run.ts. */
+/** `fit`, `resume` and `planFit` for programs: what `adamerge fit` does, with the same results. How a fit goes is in run/fit/fit.ts. */
 import path from "node:path";
 import type { RunConfig } from "../config/schema.js";
 import type { ResultRow } from "../report/summary.js";
-import { type FitPlan, planFit as plan } from "../run/plan-fit.js";
-import { fit as runFit, stoppedRun } from "../run.js";
+import { fit as runFit } from "../run/fit/fit.js";
+import { stoppedRun } from "../run/fit/fit-folder.js";
+import { type FitPlan, planFit as plan } from "../run/fit/plan-fit.js";
 import { type CoefficientsRecord, readCoefficients } from "../track/coefficients-file.js";
 import { type ConfigSource, resolveConfig } from "./load-config.js";
 import { resolveWork, type Work, type WorkOptions } from "./work-options.js";
 
-export { planLines } from "../run/plan-fit.js";
+export { planLines } from "../run/fit/plan-fit.js";
 
 export interface FitResult {
   /** The folder with config, metrics, coefficients, report and the merged model. */

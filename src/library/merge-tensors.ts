@@ -6,7 +6,7 @@ import { setImmediate } from "node:timers/promises";
 import { ConfigError, NumericError } from "../errors.js";
 import { expertOf } from "../merge/methods/expert-weights.js";
 import type { MergeMethod, ModelSource, Piece } from "../merge/methods/method.js";
-import { chooseMethod } from "../run/choose-method.js";
+import { chooseMethod } from "../run/judge/choose-method.js";
 import { PIECE_ELEMENTS } from "../run/merge-models/merge-tensor.js";
 import { quote } from "../runtime/printable.js";
 import { mergeEachTensor } from "./merge-each-tensor.js";

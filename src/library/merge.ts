@@ -1,5 +1,5 @@
 /** `merge` for programs: what `adamerge merge` does with a run config and coefficients. By merge files: merge-models.ts; in memory: merge-tensors.ts. */
-import { mergeToDirectory } from "../run/merge-to-directory.js";
+import { mergeToDirectory } from "../run/coefficients/merge-to-directory.js";
 import { coefficientsPath } from "./coefficients-path.js";
 import { type ConfigSource, resolveConfig } from "./load-config.js";
 import { requiredOutput } from "./required-output.js";

@@ -1,12 +1,11 @@
 /** `quickstart` for programs: models merged with and without learning, on a suite that comes with the package. */
 import { existsSync } from "node:fs";
 import path from "node:path";
-import type { QuickstartResult } from "../run/quickstart.js";
-import { quickstart as run } from "../run.js";
+import { type QuickstartResult, quickstart as run } from "../run/fit/quickstart.js";
 import { presetsFolder, quickstartConfig } from "./package-files.js";
 import { resolveWork, type WorkOptions } from "./work-options.js";
 
-export type { QuickstartResult } from "../run/quickstart.js";
+export type { QuickstartResult } from "../run/fit/quickstart.js";
 
 const DEFAULT_SUITE = "text8";
 

@@ -2,7 +2,7 @@
 import path from "node:path";
 import { ConfigError } from "../errors.js";
 import { writeRunReport } from "../report/write-report.js";
-import { syncRuns, type Tracking } from "../run/tracking.js";
+import { syncRuns, type Tracking } from "../run/records/tracking.js";
 import type { Delivered } from "../track/mlflow/delivery.js";
 import { runFolders } from "./run-folders.js";
 import { type LightWork, resolveLightWork, type WorkOptions } from "./work-options.js";

@@ -3,8 +3,8 @@ import path from "node:path";
 import { fetchPlanned } from "../checkpoint/hub/fetch-planned.js";
 import { suitePath } from "../config/shipped-files.js";
 import { openSuite as open, type Suite } from "../data/suite.js";
-import { chosenTasks } from "../run/inputs.js";
-import { type PlannedRepository, plannedRepository, planSuite } from "../run/suite-sources.js";
+import { chosenTasks } from "../run/session/inputs.js";
+import { type PlannedRepository, plannedRepository, planSuite } from "../run/suite/suite-sources.js";
 import { workingDirectory } from "./surroundings.js";
 import { resolveWork, type WorkOptions } from "./work-options.js";
 

@@ -1,7 +1,7 @@
 /** The MLflow server that runs are delivered to, with the credentials and settings that MLflow's own clients read from the environment. */
 import path from "node:path";
 import { ConfigError } from "../errors.js";
-import type { Tracking } from "../run/tracking.js";
+import type { Tracking } from "../run/records/tracking.js";
 import { splitAddress } from "../runtime/credentials.js";
 import type { Surroundings } from "./surroundings.js";
 

@@ -7,7 +7,7 @@ import type { DownloadProgress, Hub } from "../checkpoint/hub/request.js";
 import { type HubSettings, hubSettings } from "../checkpoint/hub/settings.js";
 import type { TrainEvent } from "../optimize/events.js";
 import type { MergeProgress } from "../run/merge-models/merge-models.js";
-import type { CustomTracking, Tracking } from "../run/tracking.js";
+import type { CustomTracking, Tracking } from "../run/records/tracking.js";
 import { cacheDirectory, homeDirectory, processSurroundings, type Surroundings } from "./surroundings.js";
 import { trackingOf } from "./tracking-settings.js";
 

@@ -3,13 +3,13 @@
  * was damaged since is an error of the user's kind that names it, what it should hold and what to do. Not for foreign formats, which have
  * readers of their own.
  */
-import { stat } from "node:fs/promises";
+
 import { gunzipSync } from "node:zlib";
 import type { z } from "zod";
 import { ConfigError } from "../errors.js";
 import { parseBoundedJson } from "./bounded-json.js";
+import { isThere } from "./is-there.js";
 import { decodeUtf8, type InputErrorClass, readBytes, readText } from "./regular-file.js";
-import { systemCode } from "./system-error.js";
 
 /** Far above what we write (predictions of millions of images), and what a text in memory may be. */
 const MOST_BYTES = 2 ** 28;
@@ -104,15 +104,5 @@ function objectOf(bytes: Uint8Array): Readonly<Record<string, unknown>> | undefi
     return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : undefined;
   } catch {
     return undefined;
-  }
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    // Anything else is said by whoever opens it.
-    return systemCode(error) !== "ENOENT";
   }
 }

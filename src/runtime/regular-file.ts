@@ -2,9 +2,11 @@
  * Reading files whose paths come from people and from other files: only regular ones are opened (a pipe would wait for
  * its writer, a device never ends), only as much is read as was asked for, and text must be valid UTF-8.
  */
+
 import { constants } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { CheckpointError, type UserError } from "../errors.js";
+import { isThere } from "./is-there.js";
 
 /** One read() takes less than 2 GiB; smaller pieces let other work in between. */
 export const READ_BYTES = 64 * 1024 * 1024;
@@ -116,13 +118,6 @@ export async function readBeginning(
   } finally {
     await file.close();
   }
-}
-
-function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => error.code !== "ENOENT" && error.code !== "ENOTDIR",
-  );
 }
 
 /** All bytes of a file of at most `mostBytes`. Throws `Failure` as `openRegular`, and for a larger file. */

@@ -240,15 +240,16 @@ export async function requireRunPlace(
   await requireRealFolder(folder);
   await requireNoStranger(folder);
   const statusFile = path.join(folder, "status.json");
-  if (!(await isThere(statusFile))) return;
+  if (!(await hasEntry(statusFile))) return;
   if (options.overwrite) await ownRunFiles(folder);
   else if (await isBegun(folder)) throw await existing(folder, options);
 }
 
 /** Whether a run has its config: the file after status.json. One that was killed between the two can be neither read nor resumed, and has nothing to lose. */
-const isBegun = (folder: string): Promise<boolean> => isThere(path.join(folder, CONFIG));
+const isBegun = (folder: string): Promise<boolean> => hasEntry(path.join(folder, CONFIG));
 
-async function isThere(file: string): Promise<boolean> {
+/** A link to nothing counts: a name is taken by it. */
+async function hasEntry(file: string): Promise<boolean> {
   return (await lstat(file).catch(() => undefined)) !== undefined;
 }
 
@@ -263,7 +264,7 @@ export function folderOf({ root, experiment, name }: Pick<RunFolderOptions, "roo
  */
 async function claim(folder: string, status: RunStatus, options: RunFolderOptions): Promise<void> {
   const statusFile = path.join(folder, "status.json");
-  if (options.overwrite && (await isThere(statusFile))) await removeRun(folder, await ownRunFiles(folder));
+  if (options.overwrite && (await hasEntry(statusFile))) await removeRun(folder, await ownRunFiles(folder));
   else if (!(await isBegun(folder))) await rm(statusFile, { force: true });
   try {
     const handle = await open(statusFile, "wx");

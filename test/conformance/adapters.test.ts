@@ -11,7 +11,7 @@ import { createTfjsEngine } from "../../src/engine/tfjs-engine.js";
 import { clipVisionLayout } from "../../src/model/clip/layout.js";
 import { clipVisionTensors } from "../../src/model/clip/vision.js";
 import { openBase, openExpert } from "../../src/model/open-models.js";
-import { modelWeights } from "../../src/run/model-weights.js";
+import { modelWeights } from "../../src/run/suite/stored-weights.js";
 import { relativeError } from "../support/random.js";
 import { CONFORMANCE, readFixture } from "./fixture.js";
 import { towerConfig } from "./problem.js";

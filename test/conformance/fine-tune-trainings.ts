@@ -12,7 +12,7 @@ import { bert } from "../../src/model/bert/text-families.js";
 import type { Head } from "../../src/model/heads.js";
 import { fineTune } from "../../src/optimize/fine-tune/fine-tune.js";
 import type { FineTuned, FineTuneStepEvent, FineTuning } from "../../src/optimize/fine-tune/options.js";
-import { modelWeights } from "../../src/run/model-weights.js";
+import { modelWeights } from "../../src/run/suite/stored-weights.js";
 import { inOrder, paddedTexts } from "../support/training-examples.js";
 import { CONFORMANCE, type FixtureArrays, readFixture } from "./fixture.js";
 import { openModel } from "./image-encoders.js";

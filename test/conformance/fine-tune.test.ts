@@ -13,7 +13,7 @@ import { openBase, openExpert } from "../../src/model/open-models.js";
 import type { LoraFactors } from "../../src/optimize/fine-tune/lora.js";
 import { saveLoraAdapter } from "../../src/optimize/fine-tune/save-lora-adapter.js";
 import { givenWeights, weightSources, weightSpecs } from "../../src/optimize/step-program.js";
-import { modelWeights } from "../../src/run/model-weights.js";
+import { modelWeights } from "../../src/run/suite/stored-weights.js";
 import { paddedTexts } from "../support/training-examples.js";
 import { type Compared, compare, fixtureTexts, imageTraining, textTraining } from "./fine-tune-trainings.js";
 import { CONFORMANCE, readFixture } from "./fixture.js";

@@ -13,8 +13,8 @@ import { objectives } from "../../src/objective/objectives.js";
 import type { TrainEvent } from "../../src/optimize/events.js";
 import { stepProgram, stepSources } from "../../src/optimize/step-program.js";
 import { initTrainState, type TrainOptions, type TrainResult, train } from "../../src/optimize/train.js";
-import { withBaseProjection } from "../../src/run/inputs.js";
-import { constraintOf } from "../../src/run/records.js";
+import { constraintOf } from "../../src/run/records/records.js";
+import { withBaseProjection } from "../../src/run/session/inputs.js";
 import { CONFORMANCE, type FixtureArrays, readFixture } from "./fixture.js";
 import { loadProblem, type Problem } from "./problem.js";
 

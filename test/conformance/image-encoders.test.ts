@@ -26,7 +26,7 @@ import {
   stepProgram,
   stepSources,
 } from "../../src/optimize/step-program.js";
-import { modelWeights } from "../../src/run/model-weights.js";
+import { modelWeights } from "../../src/run/suite/stored-weights.js";
 import { relativeError } from "../support/random.js";
 import { readFixture } from "./fixture.js";
 import { featuresOf, fixtureOf, folderOf, openModel } from "./image-encoders.js";

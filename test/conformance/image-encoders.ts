@@ -7,7 +7,7 @@ import type { Engine, TensorSource, TensorSpec } from "../../src/engine/program.
 import { familyOf } from "../../src/model/families.js";
 import type { FeatureChoice, Model, ModelFamily, ModelWatch } from "../../src/model/family.js";
 import { givenWeights, weightSources, weightSpecs } from "../../src/optimize/step-program.js";
-import { modelWeights } from "../../src/run/model-weights.js";
+import { modelWeights } from "../../src/run/suite/stored-weights.js";
 import { CONFORMANCE, readFixture } from "./fixture.js";
 
 export const folderOf = (name: string): string => join(CONFORMANCE, "image-encoders", name);

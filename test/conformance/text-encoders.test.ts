@@ -13,7 +13,7 @@ import { createTfjsEngine } from "../../src/engine/tfjs-engine.js";
 import { bert, distilbert, roberta, type TextFamily } from "../../src/model/bert/text-families.js";
 import type { Model } from "../../src/model/family.js";
 import { givenWeights, weightName } from "../../src/optimize/step-program.js";
-import { modelWeights } from "../../src/run/model-weights.js";
+import { modelWeights } from "../../src/run/suite/stored-weights.js";
 import { relativeError } from "../support/random.js";
 import { CONFORMANCE, type FixtureArrays, readFixture } from "./fixture.js";
 import { readTextModel } from "./text-models.js";

@@ -8,7 +8,7 @@ import { bert, roberta } from "../../src/model/bert/text-families.js";
 import type { Model } from "../../src/model/family.js";
 import { createClassifier } from "../../src/optimize/evaluate.js";
 import { createModelProbe } from "../../src/optimize/model-probe.js";
-import { modelWeights } from "../../src/run/model-weights.js";
+import { modelWeights } from "../../src/run/suite/stored-weights.js";
 import { randomArray } from "../support/random.js";
 import { CONFORMANCE } from "./fixture.js";
 import { readTextModel } from "./text-models.js";

@@ -8,7 +8,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
 import { familyOf } from "../../src/model/families.js";
-import { stoppedRun } from "../../src/run/open-folder.js";
+import { stoppedRun } from "../../src/run/fit/fit-folder.js";
 import { ROOT, runCli, temporaryFolder } from "../support/cli.js";
 import { TASKS, writeDanFolder } from "./dan-models.js";
 

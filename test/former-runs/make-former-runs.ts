@@ -1,7 +1,7 @@
 /** Makes the two runs of this folder with the version that is checked out; README.md beside this file says which that was. */
 import { join, resolve } from "node:path";
 import { loadRunConfig } from "../../src/config/load.js";
-import { fit } from "../../src/run.js";
+import { fit } from "../../src/run/fit/fit.js";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const OVERRIDES = [

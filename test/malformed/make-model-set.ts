@@ -5,7 +5,7 @@ import { writeSafetensors } from "../../src/checkpoint/safetensors.js";
 import { loadRunConfig } from "../../src/config/load.js";
 import { parseClipConfig } from "../../src/model/clip/config.js";
 import { clipVisionTensors } from "../../src/model/clip/vision.js";
-import { loadInputs } from "../../src/run/inputs.js";
+import { loadInputs } from "../../src/run/session/inputs.js";
 import { ROOT } from "../support/cli.js";
 import { randomArray } from "../support/random.js";
 

@@ -5,7 +5,7 @@ import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
 import { loadRunConfig } from "../../src/config/load.js";
 import { mergeableTensors } from "../../src/merge/merged-weights.js";
 import { taskVectorGeometry } from "../../src/merge/task-vector-geometry.js";
-import { loadInputs } from "../../src/run/inputs.js";
+import { loadInputs } from "../../src/run/session/inputs.js";
 import { ROOT, temporaryFolder } from "../support/cli.js";
 
 it("are those of expert minus base", async () => {

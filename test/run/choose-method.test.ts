@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { ConfigError } from "../../src/errors.js";
-import { chooseMethod } from "../../src/run/choose-method.js";
+import { chooseMethod } from "../../src/run/judge/choose-method.js";
 
 it("completes the settings of a method with its defaults", () => {
   expect(chooseMethod("ties", { density: 0.1 })).toMatchObject({

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
 import { openDataset } from "../../src/data/dataset.js";
 import { openSuite } from "../../src/data/suite.js";
-import { taskDataset } from "../../src/run/suite-sources.js";
+import { taskDataset } from "../../src/run/suite/suite-sources.js";
 import { type FakeHub, startFakeHub } from "../fake-hub/fake-hub.js";
 import { ROOT, temporaryFolder } from "../support/cli.js";
 import { runInProcess } from "../support/in-process-cli.js";

@@ -5,9 +5,9 @@ import { loadRunConfig } from "../../src/config/load.js";
 import type { RunConfig } from "../../src/config/schema.js";
 import { isLabelled } from "../../src/data/examples.js";
 import { mergedTensors } from "../../src/merge/merged-weights.js";
-import { chooseMethod } from "../../src/run/choose-method.js";
-import { judgeMethod, perTensor, scoredEvaluations } from "../../src/run/models.js";
-import { type Session, withSession } from "../../src/run/session.js";
+import { chooseMethod } from "../../src/run/judge/choose-method.js";
+import { judgeMethod, perTensor, scoredEvaluations } from "../../src/run/judge/judge-models.js";
+import { type Session, withSession } from "../../src/run/session/session.js";
 import { ROOT, temporaryFolder } from "../support/cli.js";
 
 const LIMIT = 40;

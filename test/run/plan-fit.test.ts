@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseRunConfig } from "../../src/config/load.js";
 import { clipVisionModel } from "../../src/model/clip/vision-model.js";
-import { estimateOnce, type FitNeeds, fitNeeds, needsLines } from "../../src/run/fit-needs.js";
+import { estimateOnce, type FitNeeds, fitNeeds, needsLines } from "../../src/run/fit/fit-needs.js";
 import { ROOT, runCli, temporaryFolder } from "../support/cli.js";
 
 const TOWER = {

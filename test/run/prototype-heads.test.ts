@@ -5,8 +5,8 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { parseRunConfig } from "../../src/config/load.js";
 import { openSuite } from "../../src/data/suite.js";
-import { withSession } from "../../src/run/session.js";
-import { evaluateMethod } from "../../src/run.js";
+import { evaluateMethod } from "../../src/run/judge/evaluate-method.js";
+import { withSession } from "../../src/run/session/session.js";
 import { temporaryFolder } from "../support/cli.js";
 import { MINI8, mini8Task, writeImages } from "../support/mini8-files.js";
 

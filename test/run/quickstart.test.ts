@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { quickstart } from "../../src/run.js";
+import { quickstart } from "../../src/run/fit/quickstart.js";
 import { ROOT, temporaryFolder } from "../support/cli.js";
 
 const SMALL = ["tasks=[mnist, letters]", "steps=2", "data.batch_size=4", "data.adapt_limit=16", "data.eval_limit=40"];

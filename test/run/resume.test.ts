@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadRunConfig } from "../../src/config/load.js";
 import type { TrainEvent } from "../../src/optimize/events.js";
-import { fit, stoppedRun } from "../../src/run.js";
+import { fit } from "../../src/run/fit/fit.js";
+import { stoppedRun } from "../../src/run/fit/fit-folder.js";
 import { readTrainCheckpoint } from "../../src/track/checkpoints.js";
 import { ROOT, temporaryFolder } from "../support/cli.js";
 

@@ -9,8 +9,8 @@ import { type WritableTensor, writeSafetensors } from "../../src/checkpoint/safe
 import { readStoredBytes } from "../../src/checkpoint/stored-tensor.js";
 import { loadRunConfig } from "../../src/config/load.js";
 import { openHeadFile } from "../../src/model/head-file.js";
-import { mergeToDirectory } from "../../src/run/merge-to-directory.js";
-import { listHeads } from "../../src/run/saved-heads.js";
+import { mergeToDirectory } from "../../src/run/coefficients/merge-to-directory.js";
+import { listHeads } from "../../src/run/heads/heads-folder.js";
 import { ROOT } from "../support/cli.js";
 import { randomArray } from "../support/random.js";
 

@@ -5,7 +5,8 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { parseRunConfig } from "../../src/config/load.js";
 import type { TrainEvent } from "../../src/optimize/events.js";
-import { evaluateMethod, fit } from "../../src/run.js";
+import { fit } from "../../src/run/fit/fit.js";
+import { evaluateMethod } from "../../src/run/judge/evaluate-method.js";
 import { runCli, temporaryFolder } from "../support/cli.js";
 import { MINI8, mini8Task, writeImages } from "../support/mini8-files.js";
 

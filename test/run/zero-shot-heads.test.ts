@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 import { openClipTexts } from "../../src/model/clip/text-tower.js";
 import { openClipTokenizer } from "../../src/model/clip/tokenizer.js";
-import { classPrompts, type ZeroShotContext, zeroShotHeads } from "../../src/run/zero-shot-heads.js";
+import { classPrompts, type ZeroShotContext, zeroShotHeads } from "../../src/run/heads/zero-shot-heads.js";
 import { type FakeHub, startFakeHub } from "../fake-hub/fake-hub.js";
 import { ROOT, temporaryFolder } from "../support/cli.js";
 import { runInProcess } from "../support/in-process-cli.js";

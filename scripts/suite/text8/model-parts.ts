@@ -20,8 +20,8 @@ import type { LoraFactors, LoraOptions } from "../../../dist/optimize/fine-tune/
 import type { FineTuned, FineTuneTask } from "../../../dist/optimize/fine-tune/options.js";
 import { saveLoraAdapter } from "../../../dist/optimize/fine-tune/save-lora-adapter.js";
 import { removeFineTuneState } from "../../../dist/optimize/fine-tune/state.js";
-import { ownTexts } from "../../../dist/run/own-texts.js";
-import { classPrompts } from "../../../dist/run/zero-shot-heads.js";
+import { ownTexts } from "../../../dist/run/heads/own-texts.js";
+import { classPrompts } from "../../../dist/run/heads/zero-shot-heads.js";
 import type { SuiteRecord } from "../suite-record.js";
 import { SEED, type TextTaskPlan } from "./plan.js";
 import { baseWeights, type TextBase, textExamples } from "./text-model.js";

@@ -8,7 +8,7 @@ import { textsInMemory } from "../../../dist/data/text/texts-in-memory.js";
 import type { LabelledExamples, Model } from "../../../dist/internal.js";
 import { familyOf } from "../../../dist/model/families.js";
 import { openBase, openExpert } from "../../../dist/model/open-models.js";
-import { modelWeights } from "../../../dist/run/model-weights.js";
+import { modelWeights } from "../../../dist/run/suite/stored-weights.js";
 import type { LabelledText } from "./labelled-text.js";
 import { MAX_TOKENS } from "./training-plan.js";
 

@@ -1,8 +1,9 @@
 /** One trial: a fit, begun or gone on with, up to the step at which trials are compared. */
 import { parseRunConfig } from "../../config/load.js";
 import { addFamilyModules } from "../../model/family-modules.js";
-import type { Tracking } from "../../run/tracking.js";
-import { fit, stoppedRun } from "../../run.js";
+import { fit } from "../../run/fit/fit.js";
+import { stoppedRun } from "../../run/fit/fit-folder.js";
+import type { Tracking } from "../../run/records/tracking.js";
 
 /** Plain JSON data: it is sent to another process. */
 export interface TrialJob {

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import type { Sweep } from "../../config/sweep.js";
-import { type Tracking, trackSweep } from "../../run/tracking.js";
+import { type Tracking, trackSweep } from "../../run/records/tracking.js";
 import type { ParentEnd } from "../../track/mlflow/parent.js";
 import type { SweepTable } from "./sweep-table.js";
 

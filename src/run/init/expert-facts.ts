@@ -8,10 +8,10 @@ import type { KindName } from "../../data/kind.js";
 import { kindOf } from "../../data/kinds.js";
 import { drawnIndices } from "../../data/sampler.js";
 import { openExpert } from "../../model/open-models.js";
-import { chooseMethod } from "../choose-method.js";
-import type { Inputs } from "../inputs.js";
-import { judgeMethod } from "../models.js";
-import type { Session } from "../session.js";
+import { chooseMethod } from "../judge/choose-method.js";
+import { judgeMethod } from "../judge/judge-models.js";
+import type { Inputs } from "../session/inputs.js";
+import type { Session } from "../session/session.js";
 
 export interface ExpertFacts {
   readonly name: string;

@@ -18,7 +18,7 @@ import { elementBytes, itemBytes } from "../../checkpoint/stored-tensor.js";
 import type { MergeFile } from "../../config/merge-file.js";
 import { assert } from "../../errors.js";
 import { mergeMethods } from "../../merge/methods/registry.js";
-import { packageVersion } from "../records.js";
+import { packageVersion } from "../records/records.js";
 import { addAdapters } from "./adapted-jobs.js";
 import { mergeCard } from "./card.js";
 import { type MergeRest, planRest } from "./companion-files.js";

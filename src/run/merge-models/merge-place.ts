@@ -4,7 +4,7 @@ import type { Hub } from "../../checkpoint/hub/request.js";
 import type { MergeFile } from "../../config/merge-file.js";
 import { settleReplaced } from "../../runtime/atomic-file.js";
 import { type Input, requireApart, requireFolderPlace } from "../../runtime/output-place.js";
-import { cacheInputs } from "../cache-inputs.js";
+import { cacheInputs } from "../suite/cache-inputs.js";
 import { requireStagingPlace, stagingFolder } from "./staging.js";
 
 export interface MergePlaceOptions {

@@ -13,9 +13,9 @@ import { nearest } from "../../runtime/nearest.js";
 import type { PredictionsRecord } from "../../track/run-folder.js";
 import { TEST_NAMES, WHOLE } from "../init/example-sources.js";
 import { splitOfFile } from "../init/split-of-file.js";
-import { rowOf } from "../models.js";
-import { openTaskDataset } from "../open-examples.js";
-import { predictionsRecord } from "../records.js";
+import { rowOf } from "../judge/judge-models.js";
+import { predictionsRecord } from "../judge/predictions-record.js";
+import { openTaskDataset } from "../suite/open-examples.js";
 import { openSavedClassifier, type SavedClassifier } from "./saved-classifier.js";
 
 /** As runs have it if nothing else is said. */

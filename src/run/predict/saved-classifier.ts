@@ -18,8 +18,8 @@ import { type Head, isSameFeatures, shownFeatures } from "../../model/heads.js";
 import { openBase } from "../../model/open-models.js";
 import { nearest } from "../../runtime/nearest.js";
 import { quote } from "../../runtime/printable.js";
-import { modelWeights } from "../model-weights.js";
-import { HEADS_FOLDER, listHeads } from "../saved-heads.js";
+import { HEADS_FOLDER, listHeads } from "../heads/heads-folder.js";
+import { modelWeights } from "../suite/stored-weights.js";
 
 export interface SavedClassifier {
   /** The model's folder. */
@@ -103,8 +103,8 @@ async function modelFolder(place: string): Promise<string> {
       `${place}: expected the folder of a merged model (as a fit leaves it in model/), found ${found === undefined ? "nothing there" : "a file"}; check the path`,
     );
   const inner = join(place, "model");
-  const isThere = async (path: string) => (await stat(path).catch(() => undefined))?.isFile() === true;
-  return !(await isThere(join(place, "config.json"))) && (await isThere(join(inner, "config.json"))) ? inner : place;
+  const isFile = async (path: string) => (await stat(path).catch(() => undefined))?.isFile() === true;
+  return !(await isFile(join(place, "config.json"))) && (await isFile(join(inner, "config.json"))) ? inner : place;
 }
 
 function chooseHeads(known: readonly string[], wanted: readonly string[] | undefined, folder: string) {

@@ -21,7 +21,7 @@ import { removeFineTuneState } from "../../../src/optimize/fine-tune/state.js";
 import { fineTuneProgram, gradientName } from "../../../src/optimize/fine-tune-program.js";
 import { factorInputs, loraSpecs, loraWeights } from "../../../src/optimize/lora-weights.js";
 import { givenWeights, weightSources, weightSpecs } from "../../../src/optimize/step-program.js";
-import { modelWeights } from "../../../src/run/model-weights.js";
+import { modelWeights } from "../../../src/run/suite/stored-weights.js";
 import { CONFORMANCE } from "../../conformance/fixture.js";
 import { openModel } from "../../conformance/image-encoders.js";
 import { randomArray, relativeError } from "../../support/random.js";

@@ -9,7 +9,7 @@ import { bert } from "../../../src/model/bert/text-families.js";
 import type { Head } from "../../../src/model/heads.js";
 import { fineTune } from "../../../src/optimize/fine-tune/fine-tune.js";
 import type { FineTuned, FineTuneEvent, FineTuneTask, FineTuning } from "../../../src/optimize/fine-tune/options.js";
-import { modelWeights } from "../../../src/run/model-weights.js";
+import { modelWeights } from "../../../src/run/suite/stored-weights.js";
 import { createRng } from "../../../src/runtime/rng.js";
 import { CONFORMANCE } from "../../conformance/fixture.js";
 import { readTextModel } from "../../conformance/text-models.js";

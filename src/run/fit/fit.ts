@@ -1,0 +1,139 @@
+/**
+ * A fit from beginning to end, as the method section of the paper has it: load the base, the task vectors and the frozen
+ * heads; learn the coefficients by minimising the objective on unlabelled examples; merge; judge. AdaMerging, Yang et al.
+ * 2024, arXiv:2310.02575. Read it first.
+ */
+import type { RunConfig } from "../../config/schema.js";
+import type { Executable } from "../../engine/program.js";
+import { toTensorCoefficients } from "../../merge/coefficients.js";
+import type { TrainEvent } from "../../optimize/events.js";
+import { coefficientsOf, initTrainState, type TrainResult, type TrainState, train } from "../../optimize/train.js";
+import type { ResultRow } from "../../report/summary.js";
+import type { RunFolder } from "../../track/run-folder.js";
+import { type Judged, judgeLearned, scoresOf } from "../judge/judge-models.js";
+import { coefficientsRecord, environmentRecord, inputFingerprints } from "../records/records.js";
+import { type CustomTracking, finishTracking, type Tracking, trackRun } from "../records/tracking.js";
+import type { ComparedModels } from "../session/compared-models.js";
+import { type Session, type SessionOptions, withSession } from "../session/session.js";
+import { openFolder, requireFitPlace } from "./fit-folder.js";
+import { estimateOnce, sayNeeds } from "./fit-needs.js";
+import { gradientAgreement } from "./gradient-agreement.js";
+import { judgeFit } from "./judge-fit.js";
+import { prepareLearning } from "./learning-data.js";
+import { reportFit } from "./report-fit.js";
+import { type LearningData, trainOptions } from "./training.js";
+
+export interface FitOptions extends SessionOptions {
+  /** Replace an earlier run of the same name. */
+  readonly overwrite: boolean;
+  /** The folder of a stopped run to go on with; `config` is its own. */
+  readonly resume?: string;
+  /** Models that were judged before on the same examples, shown before the learned one; default: pretrained and weight averaging are judged. */
+  readonly compared?: readonly Judged[];
+  readonly onEvent: (event: TrainEvent) => void;
+  /** Where the run is delivered to while it goes on. */
+  readonly tracking?: Tracking | CustomTracking;
+}
+
+export interface FitResult {
+  readonly runPath: string;
+  /** Pretrained, averaging and the learned model; empty when interrupted. */
+  readonly table: readonly ResultRow[];
+  /** The same models with their evaluations. */
+  readonly judged: readonly Judged[];
+  /** The last coefficients, constrained, [K][L]. */
+  readonly coefficients: readonly (readonly number[])[];
+  /** Different examples that the objective can have seen. */
+  readonly imagesUnique: number;
+  readonly reason: "finished" | "interrupted";
+}
+
+/**
+ * Fits the coefficients of `config` and writes the run folder, or goes on in the folder `resume`. An abort ends the run as `interrupted`, an
+ * error as `failed` with its reason; in both cases the last good coefficients and a checkpoint are in the folder.
+ */
+export async function fit(config: RunConfig, options: FitOptions): Promise<FitResult> {
+  const started = performance.now();
+  if (options.resume === undefined) await requireFitPlace(config, options);
+  const onCompared = (models: ComparedModels) => sayNeeds(config, models, options);
+  return withSession(config, { ...options, onCompared, isSaved: config.save_model }, async (session) => {
+    const { step, data } = await prepareLearning(config, session, options.cacheDir);
+    const { folder, state } = await openFolder(
+      config,
+      options,
+      inputFingerprints(config, session.inputs, data.examples),
+    );
+    const tracker = options.tracking && trackRun(folder.path, config, options.tracking, options.log);
+    try {
+      await folder.writeEnvironment(environmentRecord(session.engine, session.inputs));
+      const consumers = [
+        folder.record,
+        options.onEvent,
+        estimateOnce(options.log),
+        (event: TrainEvent) => tracker?.notify(event),
+      ];
+      const learned = await learn(config, { ...session, step, data }, options, consumers, folder, state);
+      const judged =
+        learned.reason === "finished" ? await judgeFit(config, session, options, folder, learned, started) : [];
+      const reason = judged.length === 0 ? "interrupted" : "finished";
+      await folder.setState(reason);
+      if (reason === "finished" && config.save_report)
+        await reportFit(folder.path, config, session.inputs, judged, options.log);
+      const imagesUnique = [...data.examples.values()].reduce((sum, { size }) => sum + size, 0);
+      const table = judged.map(({ row }) => row);
+      return { runPath: folder.path, table, judged, coefficients: learned.record.values, imagesUnique, reason };
+    } catch (error) {
+      // On a full disk the state cannot be written either; the reason is worth more than the second error.
+      await folder.setState("failed", error instanceof Error ? error.message : String(error)).catch(() => {});
+      throw error;
+    } finally {
+      await folder.close();
+      await finishTracking(tracker, options);
+    }
+  });
+}
+
+/** Learns the coefficients and keeps them. */
+async function learn(
+  config: RunConfig,
+  { engine, inputs, evaluation, step, data }: Session & { readonly step: Executable; readonly data: LearningData },
+  options: FitOptions,
+  consumers: readonly ((event: TrainEvent) => void | Promise<void>)[],
+  folder: RunFolder,
+  from?: TrainState,
+) {
+  const { bundle, grouping } = inputs;
+  const agreement = await gradientAgreement(config, { engine, inputs, evaluation }, options.cacheDir);
+  const training = trainOptions(config, engine, inputs, data, {
+    step,
+    signal: options.signal,
+    gradientCosine: agreement?.cosine,
+    evaluate: async (valuesKL) => {
+      const coefficientsNK = toTensorCoefficients(valuesKL, grouping, bundle.tasks.length);
+      return scoresOf(await judgeLearned(config, inputs, coefficientsNK, evaluation));
+    },
+  });
+  const events = train(training, from ?? initTrainState(training));
+  const { state, failure, reason } = await consume(events, consumers);
+  await training.step.close();
+  const valuesKL = coefficientsOf(state, bundle.tasks.length, training.constraint);
+  const record = coefficientsRecord(config, inputs, valuesKL);
+  await folder.writeCoefficients(record);
+  if (failure !== undefined) throw failure;
+  const gradientCosine = reason === "finished" ? await agreement?.cosine(valuesKL) : undefined;
+  await agreement?.close();
+  const coefficientsNK = toTensorCoefficients(valuesKL, grouping, bundle.tasks.length);
+  return { record, step: state.step, reason, coefficientsNK, gradientCosine };
+}
+
+/** Hands every event to the consumers, in order, and returns how the fit ended. */
+async function consume(
+  events: AsyncGenerator<TrainEvent, TrainResult>,
+  consumers: readonly ((event: TrainEvent) => void | Promise<void>)[],
+): Promise<TrainResult> {
+  for (;;) {
+    const next = await events.next();
+    if (next.done) return next.value;
+    for (const consumer of consumers) await consumer(next.value);
+  }
+}

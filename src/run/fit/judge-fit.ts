@@ -1,0 +1,59 @@
+/** The end of a fit: the learned model beside what it is read against, and what the run leaves for its readers. */
+import { judgedSplit } from "../../config/judged-split.js";
+import type { RunConfig } from "../../config/schema.js";
+import { evaluationEvent } from "../../optimize/events.js";
+import type { CoefficientsRecord } from "../../track/coefficients-file.js";
+import type { RunFolder } from "../../track/run-folder.js";
+import { cardOf, writeMergedModel } from "../coefficients/merge-to-directory.js";
+import { type Judged, judgeComparisons, judgeLearned, scoresOf } from "../judge/judge-models.js";
+import { predictionsRecord } from "../judge/predictions-record.js";
+import { familyRecord } from "../records/outside-family.js";
+import type { Session } from "../session/session.js";
+
+/** What a fit has learned. */
+export interface Learned {
+  readonly record: CoefficientsRecord;
+  /** The last step. */
+  readonly step: number;
+  /** One coefficient per tensor and task, [N, K]. */
+  readonly coefficientsNK: Float32Array;
+  /** At the last step, where it was looked at. */
+  readonly gradientCosine: number | undefined;
+}
+
+/**
+ * Evaluates the merged model, after those that it is compared with, and writes predictions, table, model card and model.
+ * Nothing when aborted. `started` is when the run began, as of performance.now.
+ */
+export async function judgeFit(
+  config: RunConfig,
+  { engine, inputs, evaluation }: Session,
+  { signal, compared }: { readonly signal: AbortSignal; readonly compared?: readonly Judged[] },
+  folder: RunFolder,
+  { record, step, coefficientsNK, gradientCosine }: Learned,
+  started: number,
+): Promise<Judged[]> {
+  const judged: Judged[] = [];
+  try {
+    signal.throwIfAborted();
+    judged.push(...(compared ?? (await judgeComparisons(config, inputs, evaluation))));
+    const learned = await judgeLearned(config, inputs, coefficientsNK, evaluation);
+    judged.push(learned);
+    await folder.record(evaluationEvent(step, scoresOf(learned), record.values, gradientCosine));
+  } catch (error) {
+    if (signal.aborted) return [];
+    throw error;
+  }
+  const seconds = (performance.now() - started) / 1000;
+  const rows = judged.map(({ row }) => row);
+  await folder.writePredictions(predictionsRecord(judgedSplit(config), judged));
+  const { name: suite } = inputs.suite;
+  const where = { engine: engine.name, device: engine.device, ...familyRecord(inputs) };
+  await folder.writeSummary({ suite, ...where, seconds, rows });
+  await folder.writeReadme(cardOf(inputs, config, record, rows));
+  if (config.save_model) {
+    const path = `${folder.path}/coefficients.json`;
+    await writeMergedModel(`${folder.path}/model`, inputs, config, { record, path }, rows);
+  }
+  return judged;
+}

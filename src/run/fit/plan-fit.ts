@@ -1,0 +1,161 @@
+/**
+ * A fit tried and not run: everything is opened, compared and compiled as for a fit, one step and one evaluation batch are timed, and no run
+ * is begun. What is built for it (task vectors, encoded examples, heads) stays in the cache, where the fit finds it.
+ */
+import type { RunConfig } from "../../config/schema.js";
+import { type ExampleBatch, examplePlaces, filledBatch } from "../../data/batches.js";
+import type { Executable } from "../../engine/program.js";
+import { assert } from "../../errors.js";
+import { longestLength, stepLength } from "../../optimize/step-inputs.js";
+import { STEP_INPUT_COEFFICIENTS } from "../../optimize/step-program.js";
+import type { TrainOptions } from "../../optimize/train.js";
+import { duration } from "../../track/terminal.js";
+import { perTensor } from "../judge/judge-models.js";
+import { evaluationBatch, type Session, type SessionOptions, withSession } from "../session/session.js";
+import { modelWeights } from "../suite/stored-weights.js";
+import { type FitNeeds, fitNeeds, needsLines } from "./fit-needs.js";
+import { prepareLearning } from "./learning-data.js";
+import { type LearningData, trainOptions } from "./training.js";
+
+export interface FitPlan {
+  readonly suite: string;
+  readonly tasks: readonly string[];
+  readonly coefficients: number;
+  readonly steps: number;
+  readonly needs: FitNeeds;
+  /** One step, timed after one that warmed up. */
+  readonly stepSeconds: number;
+  /** All judged examples once, from one batch. */
+  readonly evaluationSeconds: number;
+  /** Steps and evaluations of the whole fit. */
+  readonly totalSeconds: number;
+}
+
+/** Rows that are judged at the end of a fit: pretrained, averaging, learned. */
+const FINAL_EVALUATIONS = 3;
+
+/** Throws what a fit would throw before its first step. */
+export function planFit(config: RunConfig, options: SessionOptions): Promise<FitPlan> {
+  return withSession(config, options, (session) => planSession(config, session, options.cacheDir));
+}
+
+/** As `planFit`, in a session that is open already. */
+export async function planSession(config: RunConfig, session: Session, cacheDir: string): Promise<FitPlan> {
+  const { inputs, engine } = session;
+  const { step, data } = await prepareLearning(config, session, cacheDir);
+  const training = trainOptions(config, engine, inputs, data, {
+    step,
+    signal: session.evaluation.signal,
+    gradientCosine: undefined,
+    evaluate: () => Promise.resolve([]),
+  });
+  const { model, encoder, tasks, grouping, suite } = inputs;
+  const longest = longestLength(model.lengths, data.examples);
+  // Before a step that no memory would hold is tried.
+  const needs = await fitNeeds(config, { model, kind: encoder.kind, tasks: tasks.length, longest }, cacheDir);
+  const coefficientsNK = perTensor(inputs, () => config.coefficients.initial);
+  const stepSeconds = await timedSteps(step, training, coefficientsNK, lengthsOfSteps(config, inputs, data.examples));
+  await step.close();
+  const evaluationSeconds = await timedEvaluation(session, config);
+  const { steps } = config;
+  return {
+    suite: suite.name,
+    tasks: tasks.map(({ name }) => name),
+    coefficients: tasks.length * grouping.groups.length,
+    steps,
+    needs,
+    stepSeconds,
+    evaluationSeconds,
+    totalSeconds: totalSeconds({ stepSeconds, evaluationSeconds }, config),
+  };
+}
+
+/** Steps and evaluations of a whole fit. */
+export function totalSeconds(
+  { stepSeconds, evaluationSeconds }: Pick<FitPlan, "stepSeconds" | "evaluationSeconds">,
+  { steps, data }: Pick<RunConfig, "steps" | "data">,
+): number {
+  const along = data.eval_every === 0 ? 0 : Math.ceil(steps / data.eval_every);
+  return steps * stepSeconds + (FINAL_EVALUATIONS + along) * evaluationSeconds;
+}
+
+/** The plan in lines for people. */
+export function planLines(plan: FitPlan): readonly string[] {
+  const { tasks, coefficients, steps, stepSeconds, evaluationSeconds } = plan;
+  return [
+    `fit: ${coefficients} coefficients of ${tasks.length} tasks (${tasks.join(", ")})`,
+    ...needsLines(plan.needs),
+    `time: about ${duration(plan.totalSeconds)} in all: ${steps} steps of ${stepSeconds.toPrecision(2)} s (one was timed), ${evaluationSeconds.toPrecision(2)} s for judging all ${plan.needs.examples} once`,
+  ];
+}
+
+/** The first step of each length that steps have, and how many of the first steps have it. */
+interface StepsOfLength {
+  readonly first: number;
+  count: number;
+}
+
+/** Steps that stand for all of a fit. */
+const SAMPLED_STEPS = 200;
+
+function lengthsOfSteps(
+  config: RunConfig,
+  { model: { lengths } }: Session["inputs"],
+  examples: LearningData["examples"],
+): readonly StepsOfLength[] {
+  const { seed, steps, data } = config;
+  if (lengths === undefined) return [{ first: 0, count: 1 }];
+  const place = { seed, lengths, examplesPerTask: data.batch_size * data.batches_per_task };
+  const found = new Map<number, StepsOfLength>();
+  for (let step = 0; step < Math.min(steps, SAMPLED_STEPS); step++) {
+    const length = stepLength(examples, { ...place, step }) ?? 0;
+    const known = found.get(length);
+    if (known === undefined) found.set(length, { first: step, count: 1 });
+    else known.count += 1;
+  }
+  return [...found.values()];
+}
+
+/** The mean over steps, one of each length timed. */
+async function timedSteps(
+  step: Executable,
+  training: TrainOptions,
+  coefficientsNK: Float32Array,
+  lengths: readonly StepsOfLength[],
+): Promise<number> {
+  const steps = lengths.reduce((sum, { count }) => sum + count, 0);
+  let seconds = 0;
+  for (const { first, count } of lengths) {
+    const inputs = new Map([[STEP_INPUT_COEFFICIENTS, coefficientsNK], ...training.inputsAt(first)]);
+    seconds += ((await timed(() => step.run(inputs))) * count) / steps;
+  }
+  return seconds;
+}
+
+/** Seconds of the second time: the first warms up. */
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  await work();
+  const started = performance.now();
+  await work();
+  return (performance.now() - started) / 1000;
+}
+
+async function timedEvaluation({ inputs, evaluation }: Session, config: RunConfig): Promise<number> {
+  const { classifier, examples, limit } = evaluation;
+  const { lengths } = inputs.model;
+  const batchSize = evaluationBatch(config.data);
+  const alike = new Map<number | undefined, { readonly inputs: ExampleBatch["inputs"]; count: number }>();
+  for (const store of examples.values()) {
+    for (const places of examplePlaces(store, batchSize, { lengths, limit })) {
+      const known = alike.get(places.length);
+      if (known === undefined) alike.set(places.length, { inputs: filledBatch(store, places, batchSize), count: 1 });
+      else known.count += 1;
+    }
+  }
+  assert(alike.size > 0, "no judged examples");
+  await classifier.setWeights(await modelWeights(inputs.base, inputs.base, inputs.model));
+  let seconds = 0;
+  for (const { inputs: batch, count } of alike.values())
+    seconds += (await timed(() => classifier.logits(batch))) * count;
+  return seconds;
+}

@@ -1,0 +1,126 @@
+/**
+ * The first table: models without learning beside three fits, on a suite that ships with the project: AdaMerging task-wise and layer-wise, by
+ * entropy as in the paper, and layer-wise on TSV-M's parts of the task vectors with the experts' soft labels. Every model is judged once.
+ */
+import { join } from "node:path";
+import { loadRunConfig } from "../../config/load.js";
+import type { RunConfig } from "../../config/schema.js";
+import type { TrainEvent } from "../../optimize/events.js";
+import { type ChangedExamples, EXAMPLES_FILE, examplesKind } from "../../report/changed-examples.js";
+import type { GainOverAveraging } from "../../report/learned-gain.js";
+import { createBootstrap, pairedGain } from "../../report/statistics.js";
+import type { Summary } from "../../report/summary.js";
+import { writeFileAtomic } from "../../runtime/atomic-file.js";
+import { readJsonFileIfThere } from "../../runtime/json-file.js";
+import { requireResultsPlace } from "../../runtime/output-place.js";
+import { saidOnce } from "../../runtime/said-once.js";
+import { chooseMethod } from "../judge/choose-method.js";
+import { isScored, type Judged, judgeMethod } from "../judge/judge-models.js";
+import { type SessionOptions, withSession } from "../session/session.js";
+import { fit } from "./fit.js";
+
+export interface QuickstartOptions extends SessionOptions {
+  /** The quickstart config file. */
+  readonly configPath: string;
+  readonly presetsDir: string;
+  readonly cwd: string;
+  /** Overrides of the config, such as another suite. */
+  readonly overrides: readonly string[];
+  /** Directory of all runs. */
+  readonly output: string;
+  readonly onEvent: (event: TrainEvent) => void;
+}
+
+export interface QuickstartResult {
+  readonly summary: Summary;
+  readonly gains: readonly GainOverAveraging[];
+  /** What the last fit gained and lost against weight averaging. */
+  readonly changed: ChangedExamples | undefined;
+  /** Folder of the last fit, with its report and merged model. */
+  readonly runPath: string;
+}
+
+const AVERAGING = "weight_averaging";
+const BASELINES = ["pretrained", "individual", AVERAGING, "task_arithmetic"] as const;
+
+/** Run name -> what it changes in the config. */
+const FITS: ReadonlyMap<string, readonly string[]> = new Map([
+  ["adamerging_task_wise", ["granularity=task-wise"]],
+  ["adamerging_layer_wise", ["granularity=layer-wise"]],
+  [
+    "layer_wise_tsv_expert",
+    [
+      "granularity=layer-wise",
+      "task_vectors.processing=tsv",
+      "coefficients.initial=1",
+      "coefficients.max=2",
+      "objective.name=expert_divergence",
+    ],
+  ],
+]);
+
+/** The last one: its report is written (`adamerge report` makes the others'), and its examples are shown. */
+const SHOWN_FIT = [...FITS.keys()].at(-1);
+
+/** Runs everything, each fit in `<output>/quickstart/<method>`, and writes `<output>/quickstart/summary.json`. */
+export async function quickstart(options: QuickstartOptions): Promise<QuickstartResult> {
+  const started = performance.now();
+  const directory = join(options.output, "quickstart");
+  await requireResultsPlace(directory, ["summary.json"], (name) => FITS.has(name));
+  const configFor = async (name: string, overrides: readonly string[]): Promise<RunConfig> => {
+    const all = [...options.overrides, ...overrides, "experiment=quickstart", `name=${name}`];
+    const { config } = await loadRunConfig(options.configPath, all, options);
+    return { ...config, output: options.output };
+  };
+  // All fits read the same examples.
+  const noticeOnce = saidOnce(options.log);
+  const log = (line: string) => (line.startsWith("notice:") ? noticeOnce(line) : options.log(line));
+  const once = { ...options, log };
+  const { judged, ...where } = await judgeBaselines(await configFor("baselines", []), once);
+  const learned: Judged[] = [];
+  let runPath = directory;
+  for (const [name, overrides] of FITS) {
+    log(`\n${name}`);
+    const save_report = name === SHOWN_FIT;
+    const config = { ...(await configFor(name, overrides)), save_report };
+    const result = await fit(config, { ...once, overwrite: true, compared: judged });
+    if (result.reason === "interrupted") options.signal.throwIfAborted();
+    learned.push(...result.judged.slice(judged.length));
+    runPath = result.runPath;
+  }
+  const rows = [...judged, ...learned].map(({ row }) => row);
+  const gains = gainsOverAveraging(judged, learned);
+  const changed = await readJsonFileIfThere(join(runPath, EXAMPLES_FILE), examplesKind);
+  const summary: Summary = { ...where, seconds: (performance.now() - started) / 1000, rows };
+  await writeFileAtomic(join(directory, "summary.json"), `${JSON.stringify({ ...summary, gains }, undefined, 2)}\n`);
+  return { summary, gains, changed, runPath };
+}
+
+async function judgeBaselines(config: RunConfig, options: QuickstartOptions) {
+  return withSession(config, options, async ({ inputs, evaluation, engine }) => {
+    const judged: Judged[] = [];
+    for (const method of BASELINES) {
+      options.log(`evaluating ${method}`);
+      judged.push(await judgeMethod(config, inputs, chooseMethod(method), evaluation));
+    }
+    return { judged, suite: inputs.suite.name, engine: engine.name, device: engine.device };
+  });
+}
+
+/** Nothing for a suite without labels. */
+function gainsOverAveraging(baselines: readonly Judged[], learned: readonly Judged[]): GainOverAveraging[] {
+  const averaging = baselines.find(({ row }) => row.method === AVERAGING);
+  const bootstrap = createBootstrap();
+  return learned.flatMap((judged) => {
+    const [ours, theirs] = [judged, averaging].map(pointsTN);
+    if (ours === undefined || theirs === undefined) return [];
+    return [{ method: judged.row.method, ...pairedGain(ours, theirs, bootstrap) }];
+  });
+}
+
+/** Of each task 100 for every example that was right, else 0; undefined unless all have labels. */
+function pointsTN(judged: Judged | undefined): Float64Array[] | undefined {
+  const evaluations = [...(judged?.evaluations.values() ?? [])];
+  if (evaluations.length === 0 || !evaluations.every(isScored)) return undefined;
+  return evaluations.map(({ hits }) => Float64Array.from(hits, (hit) => 100 * hit));
+}

@@ -1,0 +1,128 @@
+/** From a config to what the trainer takes: the compiled step with its frozen tensors, the schedule and the examples. */
+import type { RunConfig } from "../../config/schema.js";
+import type { ExampleStore } from "../../data/examples.js";
+import { kindOf } from "../../data/kinds.js";
+import type { Engine, Executable, Program } from "../../engine/program.js";
+import { objectiveOf } from "../../objective/objectives.js";
+import { compileByLength } from "../../optimize/by-length.js";
+import { microBatched } from "../../optimize/micro-batches.js";
+import { locateNonFinite, type SuspectStep } from "../../optimize/non-finite.js";
+import { longestLength, stepInputs, type Targets } from "../../optimize/step-inputs.js";
+import { microBatches } from "../../optimize/step-memory.js";
+import { stepProgram, stepSources } from "../../optimize/step-program.js";
+import type { TrainOptions } from "../../optimize/train.js";
+import { constraintOf } from "../records/records.js";
+import type { Inputs } from "../session/inputs.js";
+
+/**
+ * Compiles the step of `config`, in as many passes as its memory needs, and binds the bundle and the heads to it. For a model with lengths each is
+ * compiled when a step first has it, and `longest` is the longest that a step over the examples can have.
+ */
+export async function compileStep(
+  engine: Engine,
+  inputs: Inputs,
+  config: RunConfig,
+  longest?: number,
+): Promise<Executable> {
+  const { heads, model } = inputs;
+  const { options, passes } = stepOf(engine, inputs, config, longest);
+  const objective = objectiveOf(config.objective.name);
+  const program = (length?: number): Program =>
+    stepProgram({
+      ...options,
+      length,
+      taskWeight: taskWeight(config, heads.length),
+      targets: objective.targets !== "none",
+      loss: (logitsBC, targetsBC) => objective.loss(logitsBC, config.objective, targetsBC),
+    });
+  const step = await compileByLength(engine, model, heads.length * options.examplesPerTask, program);
+  await step.bind(stepSources(options));
+  return microBatched(step, heads.length, passes);
+}
+
+/** What the step's program is made of but for the objective, and its passes. */
+function stepOf(engine: Engine, inputs: Inputs, config: RunConfig, longest: number | undefined): SuspectStep {
+  const { bundle, heads, model } = inputs;
+  const passes = passesOf(config, inputs, longest);
+  return {
+    engine,
+    options: {
+      bundle,
+      model,
+      heads,
+      examplesPerTask: examplesPerTask(config) / passes,
+      maxTensorBytes: engine.maxTensorBytes,
+    },
+    passes,
+  };
+}
+
+/** Passes of a step: 1, or more to stay inside the config's memory_gb. */
+function passesOf(config: RunConfig, { bundle, heads, model }: Inputs, longest: number | undefined): number {
+  return microBatches(config.memory_gb * 1e9, examplesPerTask(config), {
+    ...{ model, longest },
+    tasks: bundle.tasks.length,
+    adaptedTasks: heads.length,
+    isHalf: config.task_vectors.dtype === "float16",
+  });
+}
+
+/** What is learned from: unlabelled examples and, where the objective has them, targets of each. */
+export interface LearningData {
+  readonly examples: ReadonlyMap<string, ExampleStore>;
+  readonly targets: ReadonlyMap<string, Targets>;
+}
+
+/** All batches of a task go through one forward. */
+function examplesPerTask({ data }: RunConfig): number {
+  return data.batch_size * data.batches_per_task;
+}
+
+/** The summed means of a task's batches are batches_per_task times the mean over all their examples. */
+function taskWeight({ data, objective }: RunConfig, tasks: number): number {
+  return data.batches_per_task / (objective.reduction === "mean" ? tasks : 1);
+}
+
+/** The trainer's options for a compiled step. `evaluate` gives accuracies in percent for constrained coefficients [K, L]; `targets` is empty without targets. */
+export function trainOptions(
+  config: RunConfig,
+  engine: Engine,
+  inputs: Inputs,
+  { examples, targets }: LearningData,
+  { step, evaluate, gradientCosine, signal }: Pick<TrainOptions, "step" | "evaluate" | "gradientCosine" | "signal">,
+): TrainOptions {
+  const { optimizer, seed, steps } = config;
+  const perTask = examplesPerTask(config);
+  const { lengths } = inputs.model;
+  const longest = longestLength(lengths, examples);
+  const { many } = kindOf(inputs.encoder.kind);
+  return {
+    step,
+    tasks: inputs.bundle.tasks,
+    grouping: inputs.grouping,
+    constraint: constraintOf(config),
+    initial: config.coefficients.initial,
+    restartEvery: config.coefficients.restart_every,
+    adam: { ...optimizer, weightDecay: optimizer.weight_decay },
+    schedule: {
+      schedule: optimizer.schedule,
+      learningRate: optimizer.learning_rate,
+      warmupSteps: optimizer.warmup_steps,
+      steps,
+    },
+    objective: config.objective.name,
+    adaptedTasks: [...examples.keys()],
+    inputsAt: (step) => stepInputs(examples, targets, { examplesPerTask: perTask, seed, step, lengths }),
+    examples: many,
+    imagesPerStep: perTask * examples.size,
+    passesPerStep: passesOf(config, inputs, longest),
+    taskWeight: taskWeight(config, examples.size),
+    evaluateEvery: config.data.eval_every,
+    checkpointEvery: config.checkpoint_every,
+    evaluate,
+    gradientCosine,
+    locateNonFinite: (stepInputs) => locateNonFinite(stepOf(engine, inputs, config, longest), stepInputs, many),
+    signal,
+    clock: () => performance.now(),
+  };
+}

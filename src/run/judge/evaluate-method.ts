@@ -1,0 +1,41 @@
+/** Evaluates one model of a suite: a baseline, or saved coefficients. */
+import { judgedSplit } from "../../config/judged-split.js";
+import type { RunConfig } from "../../config/schema.js";
+import type { ResultRow } from "../../report/summary.js";
+import { readCoefficients } from "../../track/coefficients-file.js";
+import type { PredictionsRecord } from "../../track/run-folder.js";
+import { tensorCoefficients } from "../records/tensor-coefficients.js";
+import { type SessionOptions, withSession } from "../session/session.js";
+import { chooseMethod } from "./choose-method.js";
+import { evaluateMerged, type Judged, judgeMethod, rowOf } from "./judge-models.js";
+import { predictionsRecord } from "./predictions-record.js";
+
+/** Saved coefficients, or a method without learning by its name and settings. */
+export type EvaluatedMethod =
+  | { readonly kind: "coefficients"; readonly path: string }
+  | { readonly kind: "method"; readonly name: string; readonly settings: Readonly<Record<string, unknown>> };
+
+/** Accuracy in percent per task (without an eval_split: entropy), and the predictions, of the model that `method` describes. */
+export async function evaluateMethod(
+  config: RunConfig,
+  method: EvaluatedMethod,
+  options: SessionOptions,
+): Promise<{ readonly row: ResultRow; readonly predictions: PredictionsRecord }> {
+  const judged = await judge(config, method, options);
+  return { row: judged.row, predictions: predictionsRecord(judgedSplit(config), [judged]) };
+}
+
+async function judge(config: RunConfig, method: EvaluatedMethod, options: SessionOptions): Promise<Judged> {
+  // First: a misspelt name or a damaged file is told before anything is loaded.
+  const chosen =
+    method.kind === "method"
+      ? chooseMethod(method.name, method.settings)
+      : { ...method, record: await readCoefficients(method.path) };
+  return withSession(config, options, async ({ inputs, evaluation }) => {
+    if (chosen.kind !== "coefficients") return judgeMethod(config, inputs, chosen, evaluation);
+    const coefficientsNK = tensorCoefficients(chosen.record, inputs, chosen.path);
+    const names = inputs.judged.map((task) => task.name);
+    const evaluations = await evaluateMerged(inputs, coefficientsNK, evaluation);
+    return { row: rowOf("coefficients", names, evaluations), evaluations };
+  });
+}
