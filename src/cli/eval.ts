@@ -22,14 +22,14 @@ import {
 export const evalVerb = defineVerb({
   name: "eval",
   usage: "<config> [overrides..]",
-  describe: "Measure accuracy: of learned coefficients, of a method without learning, or of a saved model",
+  describe: "Measure accuracy: of learned coefficients, of a training-free method, or of a saved model",
   positionals: {
     config: { ...configPositional, describe: "Config file (YAML), or the folder of a saved model" },
     overrides: overridesPositional,
   },
   options: {
     coefficients: { describe: "coefficients.json, or the run folder it is in", type: "string", requiresArg: true },
-    method: { describe: "Method without learning; `adamerge methods` lists them", type: "string", requiresArg: true },
+    method: { describe: "Training-free method; `adamerge methods` lists them", type: "string", requiresArg: true },
     set: { describe: "Settings of the method: key=value,key=value", type: "string", requiresArg: true },
     data: {
       describe: "Of a saved model: TASK=FOLDER of labelled images or texts, for the head of that task; may be repeated",

@@ -1,5 +1,5 @@
 /**
- * `adamerge methods`: the merging methods without learning, their papers and their settings; after them those that merge files name under
+ * `adamerge methods`: the training-free merging methods, their papers and their settings; after them those that merge files name under
  * `merge_method`.
  */
 import { ConfigError } from "../errors.js";
@@ -12,7 +12,7 @@ import { defineVerb, jsonOption } from "./verb.js";
 export const methodsVerb = defineVerb({
   name: "methods",
   usage: "[name]",
-  describe: "List the merging methods without learning, or explain the settings of one",
+  describe: "List the training-free merging methods, or explain the settings of one",
   positionals: { name: { describe: "A method", type: "string" } },
   options: { json: jsonOption },
   examples: [

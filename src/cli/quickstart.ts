@@ -1,4 +1,4 @@
-/** `adamerge quickstart`: models merged with and without learning, on a suite that ships with the package. */
+/** `adamerge quickstart`: training-free and learned merges, on a suite that ships with the package. */
 import path from "node:path";
 import { changedLines, gainLines } from "../report/learned-gain.js";
 import { textTable } from "../report/table.js";

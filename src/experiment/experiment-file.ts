@@ -40,7 +40,7 @@ const evolutionSchema = z.strictObject({
 const rowSchema = z
   .strictObject({
     name: rowName.describe("Names the row in the table and its files"),
-    method: z.string().optional().describe("A method without learning, as in `adamerge methods`, or a reference"),
+    method: z.string().optional().describe("A training-free method, as in `adamerge methods`, or a reference"),
     settings: z
       .record(z.string(), z.unknown())
       .default({})

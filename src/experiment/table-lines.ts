@@ -46,7 +46,7 @@ export function tableLines(experiment: Experiment, chosen: ReadonlyMap<string, C
   });
 }
 
-/** Whether a row looks at unlabelled examples: every fit, and some methods without learning. */
+/** Whether a row looks at unlabelled examples: every fit, and some training-free methods. */
 export function looksAtImages({
   method,
   fit,

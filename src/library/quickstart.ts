@@ -1,4 +1,4 @@
-/** `quickstart` for programs: models merged with and without learning, on a suite that comes with the package. */
+/** `quickstart` for programs: training-free and learned merges, on a suite that comes with the package. */
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { type QuickstartResult, quickstart as run } from "../run/fit/quickstart.js";

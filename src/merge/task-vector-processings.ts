@@ -1,6 +1,6 @@
 /**
- * The processings of task vectors that learning may start from, by their name in configs (`task_vectors.processing`): what methods
- * without learning do before they add up. With coefficients of 1 (consensus: of its scale) the start of a fit is that method's model.
+ * The processings of task vectors that learning may start from, by their name in configs (`task_vectors.processing`): what training-free
+ * methods do before they add up. With coefficients of 1 (consensus: of its scale) the start of a fit is that method's model.
  */
 import type { TaskVectorProcessing } from "../checkpoint/task-vectors.js";
 import type { RunConfig } from "../config/schema.js";

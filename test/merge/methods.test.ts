@@ -168,3 +168,22 @@ it("wrong parameters are refused with their name", async () => {
   await expect(merge("ties", { densty: 0.2 })).rejects.toThrow(/densty/);
   await expect(merge("linear", { weights: [1] })).rejects.toThrow("expected 3 numbers");
 });
+
+it.each([
+  ["ties", { density: 0.1 }, { density: 0.6 }],
+  ["lines", { merge: "sum" }, { merge: "ties" }],
+  ["pcb", { ratio: 0.1 }, { ratio: 0.6 }],
+  ["fisher", { examples: 2, coverage: 0.5 }, { examples: 4 }],
+  ["regmean", { off_diagonal: 1 }, { off_diagonal: 0.5 }],
+  ["fw_hard", { scale: 0.3 }, { scale: 1 }],
+])("%s takes no finding that other settings gave", async (name, first, second) => {
+  const source = memorySource(TENSORS, base, taus);
+  const plain = { source, probe, seed: 0, pieceElements: 11 };
+  const findings = new Map<string, unknown>();
+  for (const settings of [first, second, first])
+    expect([...(await mergeAll(name, settings, { ...plain, findings }))]).toEqual([
+      ...(await mergeAll(name, settings, plain)),
+    ]);
+  // The third merge had what the first found.
+  expect(findings.size).toBeGreaterThanOrEqual(2);
+});

@@ -1,4 +1,4 @@
-/** Learning may start from what methods without learning do: the parts add up to their merged models. */
+/** Learning may start from what training-free methods do: the parts add up to their merged models. */
 import { describe, expect, it } from "vitest";
 import { parseRunConfig } from "../../src/config/load.js";
 import { processingOf, taskVectorProcessings } from "../../src/merge/task-vector-processings.js";

@@ -12,7 +12,7 @@ it("completes the settings of a method with its defaults", () => {
 });
 
 it.each([
-  ["tie", {}, "method: expected the name of a method without learning, found tie. Did you mean ties?"],
+  ["tie", {}, "method: expected the name of a training-free method, found tie. Did you mean ties?"],
   ["xyzzy", {}, "Known are pretrained, individual, multi_task, logit_ensemble, weight_averaging"],
   ["ties", { densty: 0.2 }, "method ties: unknown key `densty`; did you mean density?"],
   ["ties", { zzz: 0.2 }, "method ties: unknown key `zzz`; it has density, aggregation, scale"],

@@ -97,7 +97,7 @@ async function expectChanged(runPath: string, page: string) {
 }
 
 describe("on texts", () => {
-  it("every method without learning gives a model that is neither the base nor without numbers", async () => {
+  it("every training-free method gives a model that is neither the base nor without numbers", async () => {
     const config = await configOf();
     await withSession(config, work(), async ({ inputs, evaluation }) => {
       const entropies = async (name: string, settings: Readonly<Record<string, unknown>> = {}) => {

@@ -25,14 +25,15 @@ export const fisher = defineMethod({
   needsImages: true,
   prepare: async (context, { examples, floor, coverage }) => {
     const probe = requireProbe(context, "fisher");
-    const weights = await remember(context, "fisher", async () => {
+    const find = async () => {
       const found: ReadonlyMap<string, Float64Array>[] = [];
       for (const task of context.source.tasks.keys()) {
         const own = await probe.fisher(task, await expertWeights(context, task), examples, coverage);
         found.push(normalized(context.source.tensors.map(({ name }) => [name, own.get(name)])));
       }
       return found;
-    });
+    };
+    const weights = await remember(context, "fisher", find, { examples, coverage });
     return (piece) => {
       const ownN = weights.map((byName) => byName.get(piece.tensor.name)?.subarray(piece.from));
       const experts = weights.map((_, task) => expertOf(piece, task));

@@ -34,7 +34,7 @@ export const fwHard = defineMethod({
   unit: "element",
   needsImages: true,
   prepare: async (context, settings) =>
-    lookedUp(await remember(context, "fw_hard", () => mergeBySteps(context, settings))),
+    lookedUp(await remember(context, "fw_hard", () => mergeBySteps(context, settings), settings)),
 });
 
 async function mergeBySteps(context: MergeContext, settings: Settings): Promise<Map<string, Float32Array>> {

@@ -27,7 +27,7 @@ export const lines = defineMethod({
   unit: "element",
   prepare: async (context, { merge, alpha, beta }) => {
     const change = await mergedChange(context, merge);
-    const first = alpha ?? (await remember(context, "alpha", () => defaultAlpha(context, change)));
+    const first = alpha ?? (await remember(context, "lines alpha", () => defaultAlpha(context, change), { merge }));
     const lastOf = lastBlocks(context.source.tensors.map(({ name }) => name));
     return async (piece) => {
       const place = blockPlace(piece.tensor.name);

@@ -1,5 +1,5 @@
 /**
- * What a merging method without learning is: parameters with defaults, what it needs to know, and a function that is given the
+ * What a training-free merging method is: parameters with defaults, what it needs to know, and a function that is given the
  * model in pieces. A method never sees where the model comes from (a bundle, checkpoints of any size) nor where the
  * result goes. K tasks, N elements of one piece.
  */
@@ -125,12 +125,21 @@ export async function* piecesOf({ source, pieceElements }: MergeContext, unit: M
   }
 }
 
-/** What `find` finds out about the whole model, or what was found by that name before. Plain data, so that it can go to other threads. */
-export async function remember<T>({ findings }: MergeContext, name: string, find: () => Promise<T>): Promise<T> {
+/**
+ * What `find` finds out about the whole model, or what was found by that name and those settings before: of the method's settings those that the
+ * finding depends on. Plain data, so that it can go to other threads.
+ */
+export async function remember<T>(
+  { findings }: MergeContext,
+  name: string,
+  find: () => Promise<T>,
+  settings: Readonly<Record<string, unknown>> = {},
+): Promise<T> {
+  const key = `${name} ${JSON.stringify(settings)}`;
   // The name is the method's own, and so is what is found under it.
-  if (findings?.has(name)) return findings.get(name) as T;
+  if (findings?.has(key)) return findings.get(key) as T;
   const found = await find();
-  findings?.set(name, found);
+  findings?.set(key, found);
   return found;
 }
 

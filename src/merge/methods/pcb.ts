@@ -40,10 +40,11 @@ export const pcb = defineMethod({
       throw new ConfigError(
         `pcb: task_scales: expected ${context.source.tasks.length} numbers, one for each task, found ${scales.length}`,
       );
-    const { magnitudes, winners } = await remember(context, "pcb", async () => {
+    const find = async () => {
       const found = await magnitudeRanges(context);
       return { magnitudes: found, winners: await scoreRanges(context, found, ratio) };
-    });
+    };
+    const { magnitudes, winners } = await remember(context, "pcb", find, { ratio });
     return (piece) => {
       const scoresKN = pieceScores(piece, magnitudes);
       return addToBase(piece, (element) => {

@@ -1,4 +1,4 @@
-/** All merging methods without learning, by name. A new one is a file beside this one and a line here; programs add theirs with `addMergeMethod`. */
+/** All training-free merging methods, by name. A new one is a file beside this one and a line here; programs add theirs with `addMergeMethod`. */
 import { ConfigError } from "../../errors.js";
 import { noteExtension } from "../../runtime/extensions.js";
 import { breadcrumbs } from "./breadcrumbs.js";

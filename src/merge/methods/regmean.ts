@@ -37,7 +37,12 @@ export const regmean = defineMethod({
   paper: "https://arxiv.org/abs/2212.09849",
   prepare: async (context, settings): Promise<MergePiece> =>
     lookedUp(
-      await remember(context, "regmean", () => mergeLayers(context, settings, "regmean", () => true, new Map())),
+      await remember(
+        context,
+        "regmean",
+        () => mergeLayers(context, settings, "regmean", () => true, new Map()),
+        settings,
+      ),
     ),
 });
 
@@ -47,7 +52,7 @@ export const regmeanPp = defineMethod({
   title: "RegMean++",
   paper: "https://arxiv.org/abs/2508.03121",
   prepare: async (context, settings): Promise<MergePiece> =>
-    lookedUp(await remember(context, "regmean_pp", () => mergeBlocks(context, settings))),
+    lookedUp(await remember(context, "regmean_pp", () => mergeBlocks(context, settings), settings)),
 });
 
 /** Block after block, the embeddings before the first and what comes after the last with it. Everything is merged in the end. */

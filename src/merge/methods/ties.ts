@@ -25,10 +25,11 @@ export async function prepareTies(
   { density, aggregation, scale }: z.output<typeof parameters>,
 ): Promise<MergePiece> {
   const stream = () => piecesOf(context, "element");
-  const { thresholds, majority } = await remember(context, "ties", async () => {
+  const find = async () => {
     const found = await magnitudeThresholds(stream, density);
     return { thresholds: found, majority: await majoritySign(stream, found) };
-  });
+  };
+  const { thresholds, majority } = await remember(context, "ties", find, { density });
   return (piece) => {
     const kept = [...piece.taskVectors];
     trim(kept, thresholds);

@@ -1,5 +1,5 @@
 /**
- * The first table: models without learning beside three fits, on a suite that ships with the project: AdaMerging task-wise and layer-wise, by
+ * The first table: training-free models beside three fits, on a suite that ships with the project: AdaMerging task-wise and layer-wise, by
  * entropy as in the paper, and layer-wise on TSV-M's parts of the task vectors with the experts' soft labels. Every model is judged once.
  */
 import { join } from "node:path";

@@ -62,5 +62,5 @@ function unknownMethod(name: string): ConfigError {
     guess === undefined
       ? `Known are ${known.join(", ")}`
       : `Did you mean ${guess}? \`adamerge methods\` lists them all`;
-  return new ConfigError(`method: expected the name of a method without learning, found ${name}. ${advice}`);
+  return new ConfigError(`method: expected the name of a training-free method, found ${name}. ${advice}`);
 }

@@ -10,7 +10,7 @@ import { chooseMethod } from "./choose-method.js";
 import { evaluateMerged, type Judged, judgeMethod, rowOf } from "./judge-models.js";
 import { predictionsRecord } from "./predictions-record.js";
 
-/** Saved coefficients, or a method without learning by its name and settings. */
+/** Saved coefficients, or a training-free method by its name and settings. */
 export type EvaluatedMethod =
   | { readonly kind: "coefficients"; readonly path: string }
   | { readonly kind: "method"; readonly name: string; readonly settings: Readonly<Record<string, unknown>> };

@@ -60,7 +60,7 @@ async function evaluateWeights(
   return results;
 }
 
-/** The row of a method without learning. `individual` judges every expert on its own task only. */
+/** The row of a training-free method. `individual` judges every expert on its own task only. */
 export async function judgeMethod(
   config: RunConfig,
   inputs: Inputs,
