@@ -7,6 +7,7 @@ import type { EvaluationResult } from "./evaluate.js";
 import { type PredictionsOption, predictionsFile } from "./predictions-file.js";
 import { resolveWork, type Work, type WorkOptions } from "./work-options.js";
 
+/** What a saved model is judged on, and where it is computed. */
 export interface EvaluateModelOptions extends WorkOptions, PredictionsOption {
   /** Labelled images or texts for the heads of these tasks: folders or tables by task, or `TASK=FOLDER` as on the command line. */
   readonly data?: Readonly<Record<string, string>> | readonly string[] | undefined;

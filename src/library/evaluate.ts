@@ -13,6 +13,7 @@ export type EvaluationTarget =
   | { readonly coefficients: string }
   | { readonly method: string; readonly settings?: Readonly<Record<string, unknown>> | undefined };
 
+/** Options of `evaluate`. */
 export interface EvaluateOptions extends WorkOptions, PredictionsOption {}
 
 export interface EvaluationResult {

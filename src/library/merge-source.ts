@@ -8,6 +8,7 @@ import { workingDirectory } from "./surroundings.js";
 /** Merge files with a weight for each tensor of large models have some megabytes. */
 const MAX_FILE_BYTES = 40_000_000;
 
+/** A file that can be merged by. */
 export interface MergeSource {
   /** For `mergeModels`, or for `merge` with coefficients. */
   readonly kind: "merge-file" | "config";
@@ -15,6 +16,7 @@ export interface MergeSource {
   readonly path: string;
 }
 
+/** Options of `findMergeSource`. */
 export interface FindMergeSourceOptions {
   /** Where relative paths begin; default: the working folder. */
   readonly cwd?: string | undefined;

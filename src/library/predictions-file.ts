@@ -5,6 +5,7 @@ import { type Input, requireFilePlace } from "../runtime/output-place.js";
 import type { PredictionsRecord } from "../track/run-folder.js";
 import type { Work } from "./work-options.js";
 
+/** Of verbs that evaluate. */
 export interface PredictionsOption {
   /** A new JSON file for the predicted class of every example, apart from all that is read; with `overwrite` one that is there. Default: none. */
   readonly predictions?: string | undefined;

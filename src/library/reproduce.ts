@@ -21,6 +21,7 @@ export interface ReproduceOptions extends WorkOptions {
   readonly search?: boolean | undefined;
 }
 
+/** The table of an experiment, and how much of it is there. */
 export interface ReproduceResult extends Reproduction {
   /** The table as a terminal shows it, as in its table.txt. */
   readonly text: string;

@@ -29,6 +29,7 @@ export interface SweepOptions extends WorkOptions {
   readonly retryFailed?: boolean | undefined;
 }
 
+/** The trials of a sweep, ranked. */
 export interface SweepResult extends Ranked {
   /** The table as a terminal shows it, as in its sweep.txt. */
   readonly text: string;
