@@ -1,6 +1,6 @@
 /**
- * Heads that a suite describes instead of naming their file: class prototypes of labelled examples (run/prototype-heads.ts), features of the
- * classes' names (run/zero-shot-heads.ts), or the classifier that an expert was saved with (run/classifier-heads.ts). The schema of that part of
+ * Heads that a suite describes instead of naming their file: class prototypes of labelled examples (run/heads/prototype-heads.ts), features of the
+ * classes' names (run/heads/zero-shot-heads.ts), or the classifier that an expert was saved with (run/classifier-heads.ts). The schema of that part of
  * suite.yaml.
  */
 import { z } from "zod";

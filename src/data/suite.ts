@@ -1,7 +1,7 @@
 /**
  * A suite: a base checkpoint, and per task an expert, a head and a data set, described by one `suite.yaml`. Reads and
  * checks the description; opens none of what it names. Paths in it are relative to the file; models and data sets may be named as
- * repositories on the Hugging Face hub instead (`org/name@revision`), which run/suite-sources.ts brings into its cache.
+ * repositories on the Hugging Face hub instead (`org/name@revision`), which run/suite/suite-sources.ts brings into its cache.
  */
 import { basename, dirname, resolve } from "node:path";
 import { parseUri, type RepositoryType } from "../checkpoint/hub/reference.js";
@@ -26,7 +26,7 @@ import { type WholeTask, wholeTask } from "./task-definition.js";
 export interface SuiteTask {
   readonly name: string;
   readonly title: string;
-  /** Absolute paths; data set and expert may be `hf://` URIs until run/suite-sources.ts has resolved them. */
+  /** Absolute paths; data set and expert may be `hf://` URIs until run/suite/suite-sources.ts has resolved them. */
   readonly dataset: string;
   readonly expert: string;
   /** A file, or how the head is made. */
