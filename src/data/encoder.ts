@@ -2,6 +2,7 @@
 
 import type { ChosenCorruption } from "./corruption.js";
 import type { ExampleStore, LabelledExamples } from "./examples.js";
+import type { Preprocessing } from "./image/preprocessing.js";
 import type { KindName } from "./kind.js";
 import type { Dataset } from "./readers/dataset-reader.js";
 
@@ -25,6 +26,8 @@ export interface EncodeOptions {
 export interface Encoder {
   /** What it encodes. */
   readonly kind: KindName;
+  /** Of images: what is done to each, for programs that do it themselves; the model normalises where this says so. */
+  readonly preprocessing?: Preprocessing;
   /** Encodes a split into the cache, or finds it there. Throws DataError naming the first example that cannot be read. */
   open(dataset: Dataset, options: EncodeOptions): Promise<ExampleStore | LabelledExamples>;
 }

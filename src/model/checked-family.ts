@@ -5,6 +5,7 @@
 import { z } from "zod";
 import type { TowerLayout } from "../checkpoint/layout/tensor-layout.js";
 import type { Encoder } from "../data/encoder.js";
+import type { Tensor } from "../engine/tf.js";
 import { ConfigError, UserError } from "../errors.js";
 import { nearest } from "../runtime/nearest.js";
 import {
@@ -82,12 +83,17 @@ const modelShape = {
   mask: text.optional(),
   inputs: callable,
   features: callable,
+  normalizedFeatures: callable.optional(),
   valuesPerExample: callable,
   facts: z.array(z.unknown()),
   featureChoice: featureChoice.optional(),
 } satisfies Record<keyof Model, z.ZodType>;
 
-const encoderShape = { kind: z.enum(KINDS), open: callable } satisfies Record<keyof Encoder, z.ZodType>;
+const encoderShape = {
+  kind: z.enum(KINDS),
+  preprocessing: z.looseObject({}).optional(),
+  open: callable,
+} satisfies Record<keyof Encoder, z.ZodType>;
 
 const opened = z.strictObject({ model: z.strictObject(modelShape), encoder: z.looseObject(encoderShape) });
 
@@ -167,16 +173,24 @@ function requireInputs(model: Model, where: string): void {
 }
 
 function watchedModel(model: Model, at: string): Model {
+  const { featureSize, normalizedFeatures } = model;
+  const checked = (name: "features" | "normalizedFeatures", work: () => Tensor): Tensor => {
+    const features = watched(`${at}.${name}`, work);
+    const shape: unknown = features?.shape;
+    if (Array.isArray(shape) && shape.length === 2 && shape[1] === featureSize) return features;
+    throw new ConfigError(
+      `${at}.${name}: expected a tensor [examples, ${featureSize}] (featureSize), found ${Array.isArray(shape) ? `[${shape.join(", ")}]` : "none"}`,
+    );
+  };
   return {
     ...model,
-    features: (weights, inputs, watch) => {
-      const features = watched(`${at}.features`, () => model.features(weights, inputs, watch));
-      const shape: unknown = features?.shape;
-      if (Array.isArray(shape) && shape.length === 2 && shape[1] === model.featureSize) return features;
-      throw new ConfigError(
-        `${at}.features: expected a tensor [examples, ${model.featureSize}] (featureSize), found ${Array.isArray(shape) ? `[${shape.join(", ")}]` : "none"}`,
-      );
-    },
+    features: (weights, inputs, watch) => checked("features", () => model.features(weights, inputs, watch)),
+    ...(normalizedFeatures === undefined
+      ? {}
+      : {
+          normalizedFeatures: (weights, imagesBHWC) =>
+            checked("normalizedFeatures", () => normalizedFeatures.call(model, weights, imagesBHWC)),
+        }),
   };
 }
 

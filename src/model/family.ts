@@ -61,10 +61,18 @@ export interface Model {
   readonly lengths?: readonly number[];
   /** The input [B, T] that is 1 for what an example has of its length and 0 behind that; there is one where there are lengths. */
   readonly mask?: string;
-  /** Of `count` examples, by name: what a store of them gathers (data/examples.ts). `length` is one of `lengths`; the last one if absent. */
+  /**
+   * Of `count` examples, by name: what a store of them gathers (data/examples.ts). `length` is one of `lengths`; the last one if absent. An export
+   * asks for others below the last as well.
+   */
   readonly inputs: (count: number, length?: number) => ReadonlyMap<string, TensorSpec>;
   /** Features [B, E] of examples of any of the lengths. Inputs are looked up by name; they are float32 where they were uint8. */
   readonly features: (weights: ModelWeights, inputs: (name: string) => Tensor, watch?: ModelWatch) => Tensor;
+  /**
+   * Features of images that are normalised already, [B, H, W, C] as the input has levels: what a model in a file of its own is given, since every
+   * program normalises images before. Absent for other examples.
+   */
+  readonly normalizedFeatures?: (weights: ModelWeights, imagesBHWC: Tensor) => Tensor;
   /** Values that one example (of the last of the lengths if none is given) keeps for the gradient, and passes through, at the peak of a step. */
   readonly valuesPerExample: (length?: number) => number;
   /** All that features depend on besides weights and examples, as JSON: part of the keys of what is kept. */

@@ -12,7 +12,7 @@ import { assert } from "../errors.js";
 /** How a pixel level becomes an input: (level * rescaleFactor - mean) / std, per channel. */
 export type Normalization = Pick<Preprocessing, "rescaleFactor" | "mean" | "std">;
 
-/** For a model of which only the tensors are asked. */
+/** For images that are normalised already, and for a model of which only the tensors are asked. */
 export const NOT_NORMALISED: Normalization = { rescaleFactor: 1, mean: [0, 0, 0], std: [1, 1, 1] };
 
 /** The one input of a model of images: pixel levels, uint8 [B, H, W, C]. */

@@ -22,7 +22,7 @@ const CHANNELS = 3;
 
 /** The encoder of images for a model with this preprocessing. */
 export function imageEncoder(preprocessing: Preprocessing): Encoder {
-  return { kind: "image", open: (dataset, options) => loadPixels(dataset, preprocessing, options) };
+  return { kind: "image", preprocessing, open: (dataset, options) => loadPixels(dataset, preprocessing, options) };
 }
 
 /**

@@ -5,7 +5,8 @@
 import ort from "onnxruntime-node";
 import { assert } from "../../errors.js";
 import type { InputType, TensorValues } from "../program.js";
-import { addNode, createGraph, encodeModel } from "./graph.js";
+import { encodeModel } from "./encode-model.js";
+import { addNode, createGraph } from "./graph.js";
 
 export interface DeviceCopier {
   /** A tensor on the device with these values; whoever asks disposes it. */

@@ -2,7 +2,7 @@
 
 import { type Tensor, tf } from "../tf.js";
 import { isTracing } from "../trace/backend.js";
-import { GELU_KERNEL, GELU_TANH_KERNEL, QUICK_GELU_KERNEL } from "../trace/kernels/fused.js";
+import { GELU_KERNEL, GELU_TANH_KERNEL, QUICK_GELU_KERNEL, TANH_CUBE, TANH_SLOPE } from "../trace/kernels/fused.js";
 import { at, withGradient } from "./custom-gradient.js";
 import { runKernel } from "./run-kernel.js";
 
@@ -10,9 +10,6 @@ import { runKernel } from "./run-kernel.js";
 export type Activation = "quick_gelu" | "gelu" | "gelu_tanh" | "relu";
 
 const QUICK_GELU_SLOPE = 1.702;
-/** Of the approximation of GELU by a tanh: Hendrycks and Gimpel 2016, section 2. */
-const TANH_SLOPE = Math.sqrt(2 / Math.PI);
-const TANH_CUBE = 0.044715;
 
 /** The activation called `name`, applied to a tensor of any shape. */
 export function activate(name: Activation, x: Tensor): Tensor {

@@ -4,7 +4,8 @@
  * to float32 inside the graph, since tfjs has neither.
  */
 import { NumericError } from "../../errors.js";
-import { addNode, encodeModel, liveNodes, type OnnxValue, typeCode } from "../onnx/graph.js";
+import { encodeModel } from "../onnx/encode-model.js";
+import { addNode, liveNodes, type OnnxGraph, type OnnxValue, typeCode } from "../onnx/graph.js";
 import type { Program, TensorSpec } from "../program.js";
 import type { Tensor } from "../tf.js";
 import { tfjs } from "../tfjs.js";
@@ -19,6 +20,8 @@ import { shapeKernels } from "./kernels/shape.js";
 export interface TracedProgram {
   /** The bytes of an .onnx file. */
   readonly onnx: Uint8Array;
+  /** What is in that file. */
+  readonly graph: OnnxGraph;
   readonly outputs: readonly OnnxValue[];
   /** Nodes by operator, for profiles and tests. */
   readonly operators: ReadonlyMap<string, number>;
@@ -86,7 +89,7 @@ function record(program: Program, backend: TraceBackend): TracedProgram {
       if (product !== undefined) products.push(product);
     }
   }
-  return { onnx: encodeModel(backend.graph, outputs), outputs, operators, products };
+  return { onnx: encodeModel(backend.graph, outputs), graph: backend.graph, outputs, operators, products };
 }
 
 function inputTensor(backend: TraceBackend, name: string, spec: TensorSpec): Tensor {

@@ -2,7 +2,7 @@
  * Kernels that exist only in compiled programs: one ONNX Runtime operator each. The ops in `engine/ops` call them
  * while tracing and compose plain tfjs ops otherwise.
  */
-import { addNode, freshName, typeCode } from "../../onnx/graph.js";
+import { addNode, freshName, type OnnxNode, typeCode } from "../../onnx/graph.js";
 import { sizeOf } from "../../program.js";
 import type { TensorInfo } from "../../tfjs.js";
 import { dimOf, flagAttr, inputOf, type KernelCall, type KernelTable, numberAttr } from "../kernel.js";
@@ -13,6 +13,10 @@ export const WIDEN_KERNEL = "AdamergeWiden";
 export const QUICK_GELU_KERNEL = "AdamergeQuickGelu";
 export const GELU_KERNEL = "AdamergeGelu";
 export const GELU_TANH_KERNEL = "AdamergeGeluTanh";
+
+/** Of the approximation of GELU by a tanh: Hendrycks and Gimpel 2016, section 2. */
+export const TANH_SLOPE = Math.sqrt(2 / Math.PI);
+export const TANH_CUBE = 0.044715;
 
 /** LayerNormalization (opset 17) over the last axis; also returns mean and inverse deviation for the gradient. */
 function layerNorm(call: KernelCall): TensorInfo[] {
@@ -58,21 +62,47 @@ function widen(call: KernelCall): TensorInfo {
   return backend.symbol(addNode(backend.graph, "Cast", [flat], { to: { int: typeCode("float32") } }), shape);
 }
 
+/**
+ * One operator of com.microsoft on one input; `composed` of plain ones for who lacks it, in the form that optimisers of ONNX
+ * graphs know.
+ */
+function activation(call: KernelCall, op: string, attributes: OnnxNode["attributes"], composed: (x: string) => string) {
+  const { backend } = call;
+  const x = inputOf(call, "x");
+  if (!backend.lacks.has(op)) return backend.emit(op, [x], x.shape, { attributes, domain: "com.microsoft" });
+  return backend.symbol(composed(backend.materialize(x)), x.shape);
+}
+
+/** Nodes over ONNX values and numbers. */
+function calculator({ backend }: KernelCall) {
+  const name = (value: string | number): string =>
+    typeof value === "string" ? value : backend.lookup(backend.fill(value, [], "float32")).name;
+  return (op: string, ...values: readonly (string | number)[]): string => addNode(backend.graph, op, values.map(name));
+}
+
 export const fusedKernels: KernelTable = {
   [LAYER_NORM_KERNEL]: layerNorm,
   [LINEAR_KERNEL]: linear,
   [WIDEN_KERNEL]: widen,
   [QUICK_GELU_KERNEL]: (call) => {
-    const x = inputOf(call, "x");
-    const attributes = { alpha: { float: numberAttr(call, "slope") } };
-    return call.backend.emit("QuickGelu", [x], x.shape, { attributes, domain: "com.microsoft" });
+    const slope = numberAttr(call, "slope");
+    const node = calculator(call);
+    return activation(call, "QuickGelu", { alpha: { float: slope } }, (x) =>
+      node("Mul", x, node("Sigmoid", node("Mul", x, slope))),
+    );
   },
   [GELU_KERNEL]: (call) => {
-    const x = inputOf(call, "x");
-    return call.backend.emit("Gelu", [x], x.shape, { domain: "com.microsoft" });
+    const node = calculator(call);
+    return activation(call, "Gelu", {}, (x) =>
+      node("Mul", node("Mul", x, node("Add", node("Erf", node("Div", x, Math.SQRT2)), 1)), 0.5),
+    );
   },
   [GELU_TANH_KERNEL]: (call) => {
-    const x = inputOf(call, "x");
-    return call.backend.emit("FastGelu", [x], x.shape, { domain: "com.microsoft" });
+    const node = calculator(call);
+    return activation(call, "FastGelu", {}, (x) => {
+      const cube = node("Mul", node("Pow", x, 3), TANH_CUBE);
+      const tanh = node("Tanh", node("Mul", node("Add", x, cube), TANH_SLOPE));
+      return node("Mul", node("Mul", x, node("Add", tanh, 1)), 0.5);
+    });
   },
 };
