@@ -20,6 +20,7 @@ export {
 export { doctor } from "./library/doctor.js";
 export { type EvaluateOptions, type EvaluationResult, type EvaluationTarget, evaluate } from "./library/evaluate.js";
 export { type EvaluateModelOptions, evaluateModel } from "./library/evaluate-model.js";
+export { type ExportOnnxOptions, exportOnnx } from "./library/export-onnx.js";
 export { type FitOptions, type FitResult, fit, planFit, planLines, resume } from "./library/fit.js";
 export { type InitOptions, init } from "./library/init.js";
 export { type DescribedTensor, type Inspection, inspect } from "./library/inspect.js";
@@ -64,6 +65,7 @@ export type {
 } from "./optimize/events.js";
 export type { DoctorCheck, DoctorReport, ResultRow, Summary } from "./report/summary.js";
 export type { FitPlan } from "./run/fit/plan-fit.js";
+export type { ExportedOnnx } from "./run/export-onnx/export-onnx.js";
 export type { InitFindings } from "./run/init/init-suite.js";
 export type { MergeResult } from "./run/merge-models/merge-models.js";
 export type { CustomTracking, RunTracker, Tracking } from "./run/records/tracking.js";

@@ -12,6 +12,7 @@ import { configShowVerb } from "./config-show.js";
 import { doctorVerb } from "./doctor.js";
 import { evalVerb } from "./eval.js";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
+import { exportVerb } from "./export.js";
 import { familyOption, loadFamilies } from "./families.js";
 import { fitVerb } from "./fit.js";
 import { initVerb } from "./init.js";
@@ -38,6 +39,7 @@ const verbs: readonly Verb[] = [
   evalVerb,
   mergeVerb,
   predictVerb,
+  exportVerb,
   inspectVerb,
   coefficientsVerb,
   methodsVerb,

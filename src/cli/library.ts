@@ -6,7 +6,7 @@ import type * as adamerge from "../index.js";
 
 /** Those that verbs of the command line call. */
 type Called =
-  | ("configJsonSchema" | "configText" | "convertCoefficients" | "doctor" | "evaluate" | "evaluateModel")
+  | ("configJsonSchema" | "configText" | "convertCoefficients" | "doctor" | "evaluate" | "evaluateModel" | "exportOnnx")
   | ("findMergeSource" | "fit" | "init" | "inspect" | "loadConfig" | "loadedExtensions" | "loadExtension" | "merge")
   | ("mergeModels" | "methods" | "openPredictor" | "planFit" | "planLines" | "pull" | "quickstart" | "report")
   | ("reproduce" | "resume" | "sweep" | "sweepTrial" | "sync");
@@ -26,6 +26,7 @@ export const library: Library = {
   doctor: async (...given) => (await import("../library/doctor.js")).doctor(...given),
   evaluate: async (...given) => (await import("../library/evaluate.js")).evaluate(...given),
   evaluateModel: async (...given) => (await import("../library/evaluate-model.js")).evaluateModel(...given),
+  exportOnnx: async (...given) => (await import("../library/export-onnx.js")).exportOnnx(...given),
   findMergeSource: async (...given) => (await import("../library/merge-source.js")).findMergeSource(...given),
   fit: async (...given) => (await import("../library/fit.js")).fit(...given),
   init: async (...given) => (await import("../library/init.js")).init(...given),

@@ -6,7 +6,7 @@ import { runCli } from "../../src/cli/cli.js";
 import type { CliIo } from "../../src/cli/io.js";
 import { type Library, library as real } from "../../src/cli/library.js";
 import { NumericError } from "../../src/errors.js";
-import type { FitPlan, FitResult, InitFindings, Predictor } from "../../src/index.js";
+import type { ExportedOnnx, FitPlan, FitResult, InitFindings, Predictor } from "../../src/index.js";
 import { cacheDirectory } from "../../src/library/surroundings.js";
 import { resultRow } from "../../src/report/summary.js";
 import { coefficientsText } from "../../src/track/coefficients-file.js";
@@ -54,6 +54,13 @@ const predictor: Predictor = {
   },
   close: async () => {},
 };
+const exported: ExportedOnnx = {
+  files: ["/work/m.onnx", "/work/m.onnx.data"],
+  bytes: 3e9,
+  inputs: new Map([["pixel_values", ["batch_size", 3, 224, 224]]]),
+  outputs: new Map([["features", ["batch_size", 512]]]),
+  metadata: new Map(),
+};
 let cwd: string;
 
 beforeEach(async () => {
@@ -96,6 +103,7 @@ async function run(
     sync: note("sync", [{ runId: "r", points: 3, files: 1 }]),
     evaluate: note("evaluate", evaluated),
     evaluateModel: note("evaluateModel", evaluated),
+    exportOnnx: note("exportOnnx", exported),
     openPredictor: note("openPredictor", predictor),
     merge: note("merge", "/out"),
     mergeModels: note("mergeModels", { reason: "finished" as const, writtenBytes: 1e9, seconds: 2 }),
@@ -217,6 +225,17 @@ test("predict prints each row in the form that is asked, and says with its code 
     { source: "a.png", predictions: [{ task: "pets", labels: [{ label: "cat", probability: 0.75 }] }] },
     { source: "b,c.png", error: "expected an image" },
   ]);
+});
+
+test("export passes its options on, prints the file and says what goes in and comes out", async () => {
+  const { code, stdout, stderr, calls } = await run("export model -o m.onnx --task pets --dtype float16");
+  expect([code, stdout]).toEqual([0, "/work/m.onnx\n"]);
+  expect(calls).toMatchObject([
+    { name: "exportOnnx", args: ["model", { cwd, output: "m.onnx", task: "pets", dtype: "float16", overwrite: false }] },
+  ]);
+  expect(stderr).toContain("input   pixel_values [batch_size, 3, 224, 224]\noutput  features [batch_size, 512]\n");
+  expect(stderr).toContain("wrote 3.00 GB, weights in /work/m.onnx.data\n");
+  expect((await run("export model -o m.onnx --quiet")).stderr).toBe("");
 });
 
 test("predict ends when nobody reads what it prints, or is interrupted", async () => {
@@ -375,6 +394,7 @@ test.each([
   ["eval . --data a=b --data a=c", 2, "--data: expected each task once, found a twice"],
   ["eval c.yaml --data a=b --method ties", 2, "--data: expected the folder of a saved model with it, found c.yaml"],
   ["predict", 2, "predict: expected `adamerge predict <model> [files..]`, found too few arguments"],
+  ["export model", 2, "export: Missing required argument: output; `adamerge export --help` explains"],
   ["predict model", 2, "expected files or folders behind the model, or --text TEXT, found neither"],
   ["predict model x.png --top 0", 2, "--top: expected a whole number from 1, found 0"],
   [

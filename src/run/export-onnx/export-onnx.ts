@@ -61,10 +61,10 @@ export async function exportOnnx(folder: string, options: ExportOnnxOptions): Pr
     throw new ConfigError(
       `${shown}: expected a name that ends with ${ENDING}; name the file model${ENDING}, for example`,
     );
-  const place = { inputs: [{ path: folder, what: "the model" }], overwrite };
+  // Also in the model's own folder, where programs look for it: no file that is read ends like that.
+  const place = { inputs: [], overwrite };
   await requireFilePlace(output, { ...place, shown });
   const { saved, head, noted } = await openServed(folder, task, notice);
-  await requireFilePlace(output, { ...place, inputs: [{ path: saved.folder, what: "the model" }], shown });
   signal?.throwIfAborted();
   const { model, family } = saved;
   const served: Served = { folder: saved.folder, model, kind: family.kind, head, dtype };
