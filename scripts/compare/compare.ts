@@ -5,6 +5,7 @@ import { clipCommand } from "./clip.js";
 import { fineTuneCommand } from "./fine-tune.js";
 import { fusionbenchCommand } from "./fusionbench.js";
 import { imageEncoderCommand } from "./image-encoder.js";
+import { onnxCommand } from "./onnx.js";
 import { predictionsCommand } from "./predictions.js";
 import { preprocessingCommand } from "./preprocessing.js";
 import { savedModelsCommand } from "./saved-models.js";
@@ -23,6 +24,7 @@ await yargs(process.argv.slice(2))
   .command(fineTuneCommand)
   .command(fusionbenchCommand)
   .command(imageEncoderCommand)
+  .command(onnxCommand)
   .command(predictionsCommand)
   .command(preprocessingCommand)
   .command(savedModelsCommand)
