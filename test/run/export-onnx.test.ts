@@ -166,6 +166,7 @@ describe("an exported model", () => {
       },
       ...{ image_mean: [0.48145466, 0.4578275, 0.40821073], rescale_factor: 1 / 255 },
     });
+    expect(JSON.parse(clip.metadata.get("base_model") ?? "")).toEqual(["tiny/base", "tiny/colours", "tiny/pair"]);
     const texts = await exportOnnx(join(root, "sentences"), { output: join(root, "b.onnx"), task: "two" });
     expect(JSON.parse(texts.metadata.get("classes") ?? "")).toEqual(["é", "no"]);
     // The head's, which is less than the 20 of the model.

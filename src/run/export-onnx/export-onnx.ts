@@ -77,7 +77,7 @@ export async function exportOnnx(folder: string, options: ExportOnnxOptions): Pr
   fillIn(graph, new Map(sources), saved.folder);
   takeInt64(graph);
   signal?.throwIfAborted();
-  const metadata = exportNotes(saved, noted, dtype);
+  const metadata = await exportNotes(saved, noted, dtype);
   const written = { graph, outputs, metadata, version: packageVersion() };
   if (needsWeightsFile(written, maxModelBytes)) {
     const beside = weightsFileOf(output);

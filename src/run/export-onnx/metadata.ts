@@ -2,8 +2,11 @@
  * What an exported model says of itself, as texts by key in the file's metadata_props: what a program must do to
  * examples before, and what the numbers that come out mean. docs/onnx.md lists the keys.
  */
-import { valueAt } from "../../checkpoint/saved-config.js";
+import { z } from "zod";
+import { readModelText, valueAt } from "../../checkpoint/saved-config.js";
+import { parseYaml } from "../../config/strict-yaml.js";
 import type { Preprocessing } from "../../data/image/preprocessing.js";
+import { UserError } from "../../errors.js";
 import type { SavedEncoder } from "../predict/saved-encoder.js";
 import type { StoredType } from "./served-program.js";
 
@@ -17,11 +20,16 @@ export interface NotedHead {
   readonly logitScale: number;
 }
 
-export function exportNotes(
-  { family, config, model, encoder, maxLength }: SavedEncoder,
+/** The head of a model card, as the hub has it. */
+const FRONT_MATTER = /^---\r?\n([\s\S]*?)\r?\n---\r?(?:\n|$)/;
+const cardSchema = z.object({ base_model: z.union([z.string().transform((name) => [name]), z.array(z.string())]) });
+
+/** Texts by key, in the order in which they are written. */
+export async function exportNotes(
+  { folder, family, config, model, encoder, maxLength }: SavedEncoder,
   head: NotedHead | undefined,
   dtype: StoredType,
-): ReadonlyMap<string, string> {
+): Promise<ReadonlyMap<string, string>> {
   const notes = new Map([
     ["format", "adamerge-onnx"],
     ["version", VERSION],
@@ -31,6 +39,8 @@ export function exportNotes(
   ]);
   const type = valueAt(config, "model_type");
   if (typeof type === "string") notes.set("model_type", type);
+  const bases = await baseModels(folder);
+  if (bases !== undefined) notes.set("base_model", JSON.stringify(bases));
   if (model.featureChoice !== undefined) {
     const { pooling, normalized } = model.featureChoice;
     notes.set("features", JSON.stringify({ pooling, normalized }));
@@ -43,6 +53,19 @@ export function exportNotes(
   if (head.classes !== undefined) notes.set("classes", JSON.stringify(head.classes));
   notes.set("logit_scale", String(head.logitScale));
   return notes;
+}
+
+/** What the model's card says that it was made of; undefined where there is no card that says it. */
+async function baseModels(folder: string): Promise<readonly string[] | undefined> {
+  const matter = FRONT_MATTER.exec((await readModelText(folder, "README.md")) ?? "")?.[1];
+  if (matter === undefined) return undefined;
+  try {
+    return cardSchema.safeParse(parseYaml(matter, "README.md").value).data?.base_model;
+  } catch (error) {
+    // A person's own card, of which nothing depends on this.
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
 }
 
 /** With the names of preprocessor_config.json where there are some. */
