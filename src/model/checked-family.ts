@@ -5,7 +5,6 @@
 import { z } from "zod";
 import type { TowerLayout } from "../checkpoint/layout/tensor-layout.js";
 import type { Encoder } from "../data/encoder.js";
-import type { Tensor } from "../engine/tf.js";
 import { ConfigError, UserError } from "../errors.js";
 import { nearest } from "../runtime/nearest.js";
 import {
@@ -83,7 +82,7 @@ const modelShape = {
   mask: text.optional(),
   inputs: callable,
   features: callable,
-  normalizedFeatures: callable.optional(),
+  served: z.strictObject({ inputs: callable, features: callable }).optional(),
   valuesPerExample: callable,
   facts: z.array(z.unknown()),
   featureChoice: featureChoice.optional(),
@@ -173,24 +172,23 @@ function requireInputs(model: Model, where: string): void {
 }
 
 function watchedModel(model: Model, at: string): Model {
-  const { featureSize, normalizedFeatures } = model;
-  const checked = (name: "features" | "normalizedFeatures", work: () => Tensor): Tensor => {
-    const features = watched(`${at}.${name}`, work);
-    const shape: unknown = features?.shape;
-    if (Array.isArray(shape) && shape.length === 2 && shape[1] === featureSize) return features;
-    throw new ConfigError(
-      `${at}.${name}: expected a tensor [examples, ${featureSize}] (featureSize), found ${Array.isArray(shape) ? `[${shape.join(", ")}]` : "none"}`,
-    );
-  };
+  const { served } = model;
+  const watchedFeatures =
+    (own: Pick<Model, "features">, name: string): Model["features"] =>
+    (weights, inputs, watch) => {
+      const features = watched(name, () => own.features(weights, inputs, watch));
+      const shape: unknown = features?.shape;
+      if (Array.isArray(shape) && shape.length === 2 && shape[1] === model.featureSize) return features;
+      throw new ConfigError(
+        `${name}: expected a tensor [examples, ${model.featureSize}] (featureSize), found ${Array.isArray(shape) ? `[${shape.join(", ")}]` : "none"}`,
+      );
+    };
   return {
     ...model,
-    features: (weights, inputs, watch) => checked("features", () => model.features(weights, inputs, watch)),
-    ...(normalizedFeatures === undefined
+    features: watchedFeatures(model, `${at}.features`),
+    ...(served === undefined
       ? {}
-      : {
-          normalizedFeatures: (weights, imagesBHWC) =>
-            checked("normalizedFeatures", () => normalizedFeatures.call(model, weights, imagesBHWC)),
-        }),
+      : { served: { ...served, features: watchedFeatures(served, `${at}.served.features`) } }),
   };
 }
 

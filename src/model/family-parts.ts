@@ -29,7 +29,15 @@ export type {
   Pooling,
 } from "./family.js";
 export type { ModelWeights } from "./model-weights.js";
-export { embedPatches, forEachImage, IMAGES, type Normalization, patchGrid } from "./patches.js";
+export {
+  embedPatches,
+  forEachImage,
+  IMAGES,
+  NOT_NORMALISED,
+  type Normalization,
+  patchGrid,
+  servedImages,
+} from "./patches.js";
 export { transformerValues } from "./step-values.js";
 export {
   type BlockConfig,

@@ -69,10 +69,10 @@ export interface Model {
   /** Features [B, E] of examples of any of the lengths. Inputs are looked up by name; they are float32 where they were uint8. */
   readonly features: (weights: ModelWeights, inputs: (name: string) => Tensor, watch?: ModelWatch) => Tensor;
   /**
-   * Features of images that are normalised already, [B, H, W, C] as the input has levels: what a model in a file of its own is given, since every
-   * program normalises images before. Absent for other examples.
+   * The same features from inputs as other programs have them: called as in transformers, and prepared as far as those do it themselves. Absent
+   * where `inputs` are so already.
    */
-  readonly normalizedFeatures?: (weights: ModelWeights, imagesBHWC: Tensor) => Tensor;
+  readonly served?: Pick<Model, "inputs" | "features">;
   /** Values that one example (of the last of the lengths if none is given) keeps for the gradient, and passes through, at the peak of a step. */
   readonly valuesPerExample: (length?: number) => number;
   /** All that features depend on besides weights and examples, as JSON: part of the keys of what is kept. */

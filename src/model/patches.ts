@@ -8,6 +8,8 @@ import type { Preprocessing } from "../data/image/preprocessing.js";
 import { linear } from "../engine/ops/linear.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
+import type { Model, ModelWatch } from "./family.js";
+import type { ModelWeights } from "./model-weights.js";
 
 /** How a pixel level becomes an input: (level * rescaleFactor - mean) / std, per channel. */
 export type Normalization = Pick<Preprocessing, "rescaleFactor" | "mean" | "std">;
@@ -17,6 +19,19 @@ export const NOT_NORMALISED: Normalization = { rescaleFactor: 1, mean: [0, 0, 0]
 
 /** The one input of a model of images: pixel levels, uint8 [B, H, W, C]. */
 export const IMAGES = "images";
+/** What it is for other programs: normalised, float32 [B, C, H, W]. */
+const PIXEL_VALUES = "pixel_values";
+
+/** A model of images for other programs, by its features of images that are normalised already (`NOT_NORMALISED`). */
+export function servedImages(
+  { height, width, channels }: { readonly height: number; readonly width: number; readonly channels: number },
+  features: (weights: ModelWeights, imagesBHWC: Tensor, watch?: ModelWatch) => Tensor,
+): Pick<Model, "inputs" | "features"> {
+  return {
+    inputs: (count) => new Map([[PIXEL_VALUES, { shape: [count, channels, height, width], dtype: "float32" }]]),
+    features: (weights, inputs, watch) => features(weights, tf.transpose(inputs(PIXEL_VALUES), [0, 2, 3, 1]), watch),
+  };
+}
 
 /**
  * Rows and columns of patches; pixels that fill no patch, on the right and at the bottom, are left out as by a

@@ -2,7 +2,7 @@
 
 import type { Preprocessing } from "../../data/image/preprocessing.js";
 import type { Model } from "../family.js";
-import { IMAGES, NOT_NORMALISED, type Normalization } from "../patches.js";
+import { IMAGES, NOT_NORMALISED, type Normalization, servedImages } from "../patches.js";
 import { transformerValues } from "../step-values.js";
 import type { ClipVisionConfig } from "./config.js";
 import { clipVisionLayout } from "./layout.js";
@@ -19,7 +19,9 @@ export function clipVisionModel(config: ClipVisionConfig, preprocessing: Normali
     projection: PROJECTION_TENSOR,
     inputs: (count) => new Map([[IMAGES, { shape: [count, side, side, channels], dtype: "uint8" }]]),
     features: (weights, inputs, watch) => clipVisionFeatures(config, preprocessing, weights, inputs(IMAGES), watch),
-    normalizedFeatures: (weights, imagesBHWC) => clipVisionFeatures(config, NOT_NORMALISED, weights, imagesBHWC),
+    served: servedImages({ height: side, width: side, channels }, (...given) =>
+      clipVisionFeatures(config, NOT_NORMALISED, ...given),
+    ),
     // Besides the tokens the images: as they come, normalised, and as patches.
     valuesPerExample: () => transformerValues(config, config.layers, tokens) + 3 * channels * side ** 2,
     facts: [config, preprocessing],

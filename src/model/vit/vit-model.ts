@@ -1,7 +1,7 @@
 /** A ViT, DeiT or DINOv2 as a `Model`: what the merging of models knows of it. Its forward pass is in encoder.ts. */
 import type { Preprocessing } from "../../data/image/preprocessing.js";
 import type { FeatureChoice, Model } from "../family.js";
-import { IMAGES, NOT_NORMALISED, patchGrid } from "../patches.js";
+import { IMAGES, NOT_NORMALISED, patchGrid, servedImages } from "../patches.js";
 import { transformerValues } from "../step-values.js";
 import type { VitConfig } from "./config.js";
 import { tokensInFront, vitFeatures, vitTensors } from "./encoder.js";
@@ -23,7 +23,9 @@ export function vitModel(config: VitConfig, preprocessing: Preprocessing, featur
     tensors: vitTensors(config, features),
     inputs: (count) => new Map([[IMAGES, { shape: [count, height, width, channels], dtype: "uint8" }]]),
     features: (weights, inputs, watch) => vitFeatures(config, preprocessing, features, weights, inputs(IMAGES), watch),
-    normalizedFeatures: (weights, imagesBHWC) => vitFeatures(config, NOT_NORMALISED, features, weights, imagesBHWC),
+    served: servedImages({ height, width, channels }, (...given) =>
+      vitFeatures(config, NOT_NORMALISED, features, ...given),
+    ),
     // Besides the tokens the images: as they come, normalised, and as patches.
     valuesPerExample: () =>
       transformerValues({ ...config, intermediateSize: inner }, config.layers, tokens) + 3 * channels * height * width,

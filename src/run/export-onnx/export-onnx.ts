@@ -67,7 +67,7 @@ export async function exportOnnx(folder: string, options: ExportOnnxOptions): Pr
   const { saved, head, noted } = await openServed(folder, task, notice);
   signal?.throwIfAborted();
   const { model, family } = saved;
-  const served: Served = { folder: saved.folder, model, kind: family.kind, head, dtype };
+  const served: Served = { folder: saved.folder, model, head, dtype, needsServed: family.kind === "image" };
   const { free, programOf } = servedProgram(served);
   const { graph, outputs } = traceFreeSizes(programOf, free, OWN_OPERATORS);
   signal?.throwIfAborted();

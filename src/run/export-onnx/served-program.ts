@@ -1,11 +1,10 @@
 /**
- * What an exported model computes: features of images that are normalised, or of tokens, and with a head logits and
- * probabilities. Inputs are called and laid out as in transformers' own exports. B examples, T tokens, H, W, C height,
- * width, channels, E features.
+ * What an exported model computes: features and, with a head, logits and probabilities. Inputs are called and laid out
+ * as in transformers' own exports.
  */
 import { lookup } from "../../engine/lookup.js";
 import type { Program, TensorSpec } from "../../engine/program.js";
-import { type Tensor, tf } from "../../engine/tf.js";
+import { tf } from "../../engine/tf.js";
 import type { FreeSize } from "../../engine/trace/free-sizes.js";
 import { ConfigError } from "../../errors.js";
 import type { Model } from "../../model/family.js";
@@ -13,8 +12,6 @@ import { applyHead, headSpecs } from "../../model/head-program.js";
 import type { Head } from "../../model/heads.js";
 import { givenWeights, weightSpecs } from "../../optimize/step-program.js";
 
-/** float32 [B, C, H, W], normalised. */
-const PIXELS = "pixel_values";
 /** As other exports call them. */
 const BATCH = "batch_size";
 const LENGTH = "sequence_length";
@@ -30,7 +27,8 @@ export interface Served {
   /** For messages. */
   readonly folder: string;
   readonly model: Model;
-  readonly kind: "image" | "text";
+  /** Whether others prepare its examples in another way than we do. */
+  readonly needsServed: boolean;
   readonly head: Head | undefined;
   readonly dtype: StoredType;
 }
@@ -44,43 +42,27 @@ export interface ServedProgram {
 
 /** Throws ConfigError for a model of which no program can be made that stands alone. */
 export function servedProgram(served: Served): ServedProgram {
-  return served.kind === "image" ? imageProgram(served) : textProgram(served);
-}
-
-function imageProgram(served: Served): ServedProgram {
-  const { model, folder } = served;
-  const inputs = [...model.inputs(1).values()];
-  const [, height, width, channels] = inputs[0]?.shape ?? [];
-  if (model.normalizedFeatures === undefined || inputs.length !== 1 || channels === undefined)
+  const { model, folder, needsServed } = served;
+  if (needsServed && model.served === undefined)
     throw new ConfigError(
-      `${folder}: expected a family of models that computes features of normalised images (normalizedFeatures), found one that does not; this model cannot be exported`,
+      `${folder}: expected a family whose models say what other programs give them (\`served\`), found one that does not; its models cannot be exported`,
     );
-  const shape = (batch = 1) => [batch, channels, height ?? 1, width ?? 1];
-  return {
-    free: [{ name: BATCH, input: PIXELS, axis: 0, tried: TRIED_BATCHES }],
-    programOf: ([batch]) =>
-      programOf(served, new Map([[PIXELS, { shape: shape(batch), dtype: "float32" }]]), (get) => {
-        const imagesBHWC = tf.transpose(get(PIXELS), [0, 2, 3, 1]);
-        return model.normalizedFeatures?.(givenWeights(get), imagesBHWC) ?? imagesBHWC;
-      }),
-  };
-}
-
-function textProgram(served: Served): ServedProgram {
-  const { model } = served;
+  const { inputs } = model.served ?? model;
+  const [first = ""] = inputs(1).keys();
+  const batch: FreeSize = { name: BATCH, input: first, axis: 0, tried: TRIED_BATCHES };
   const { lengths, mask } = model;
-  const [first = ""] = model.inputs(1).keys();
-  const batch: FreeSize = { name: BATCH, input: mask ?? first, axis: 0, tried: TRIED_BATCHES };
-  const features = (get: (name: string) => Tensor): Tensor => model.features(givenWeights(get), get);
   if (lengths === undefined || mask === undefined)
-    return { free: [batch], programOf: ([count = 1]) => programOf(served, model.inputs(count), features) };
+    return { free: [batch], programOf: ([count = 1]) => programOf(served, inputs(count)) };
   return {
     free: [batch, { name: LENGTH, input: mask, axis: 1, tried: triedLengths(served, lengths.at(-1) ?? 0) }],
-    programOf: ([count = 1, length]) => programOf(served, model.inputs(count, length), features),
+    programOf: ([count = 1, length]) => programOf(served, inputs(count, length)),
   };
 }
 
-/** Below the longest, whose graph needs no part of the table of positions; sizes of the model's tensors only where there are no others. */
+/**
+ * Lengths below the longest, at which tables of positions are read whole, which is another graph. Sizes of the model's
+ * tensors only where there are no others.
+ */
 function triedLengths({ model, folder }: Served, longest: number): readonly [number, number, number] {
   const sizes = new Set(model.tensors.flatMap(({ shape }) => shape));
   const all = Array.from({ length: Math.min(longest, MOST_TOKENS) }, (_, index) => index).slice(2);
@@ -91,11 +73,7 @@ function triedLengths({ model, folder }: Served, longest: number): readonly [num
   );
 }
 
-function programOf(
-  { model, head, dtype }: Served,
-  inputs: ReadonlyMap<string, TensorSpec>,
-  featuresOf: (get: (name: string) => Tensor) => Tensor,
-): Program {
+function programOf({ model, head, dtype }: Served, inputs: ReadonlyMap<string, TensorSpec>): Program {
   const weights = weightSpecs(model).map(([name, spec]): [string, TensorSpec] => [name, { ...spec, dtype }]);
   return {
     name: "export",
@@ -103,7 +81,7 @@ function programOf(
     inputs,
     build: (tensors) => {
       const get = lookup(tensors);
-      const features = featuresOf(get);
+      const features = (model.served ?? model).features(givenWeights(get), get);
       if (head === undefined) return new Map([["features", features]]);
       const logits = applyHead(head, features, get);
       return new Map([
