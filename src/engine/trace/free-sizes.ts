@@ -95,28 +95,43 @@ function joined(traces: Traces): FreeGraph {
   const sizeVector = sizeVectors(graph, free);
   const read = new Set([...first.nodes.flatMap((node) => node.inputs), ...outputs.map(({ name }) => name)]);
   for (const [index, node] of first.nodes.entries()) {
-    const same = all.map((one) => one.nodes[index]);
-    if (same.some((other) => other === undefined || headOf(other) !== headOf(node)))
+    const same = all.flatMap(({ nodes }) => nodes[index] ?? []);
+    if (same.length < all.length || same.some((other) => headOf(other) !== headOf(node)))
       throw differing(`the operator ${node.op} (${node.outputs[0]})`);
     const names = node.inputs.map((name, at) => {
-      const constants = all.map((one, which) => one.graph.initializers.get(same[which]?.inputs[at] ?? ""));
-      const constant = constants[0];
-      if (constant === undefined) {
-        if (same.some((other) => other?.inputs[at] !== name)) throw differing(`an input of ${node.op} (${name})`);
-        return name;
-      }
-      if (constants.every((other) => other !== undefined && isEqual(other, constant))) {
-        graph.initializers.set(name, constant);
-        return name;
-      }
-      const lists = constants.map((other) => integersOf(other, node));
-      if (lists.some((list) => list.length !== lists[0]?.length)) throw differing(`the rank of ${node.op}`);
-      return sizeVector((lists[0] ?? []).map((_, element) => polynomialOf(lists, element, traces, node)));
+      const found = inputOf(same, at, traces);
+      if (found.kind === "sizes") return sizeVector(found.vector);
+      if (found.kind === "constant") graph.initializers.set(name, found.constant);
+      return name;
     });
     graph.nodes.push({ ...node, inputs: names, outputs: readOutputs(node, read) });
   }
   if (all.some(({ nodes }) => nodes.length !== first.nodes.length)) throw differing("the number of operators");
   return { graph, outputs };
+}
+
+type FoundInput =
+  | { readonly kind: "value" }
+  | { readonly kind: "constant"; readonly constant: Initializer }
+  | { readonly kind: "sizes"; readonly vector: readonly Polynomial[] };
+
+/** What input `at` of a node is, which was traced at the corners and at the check. */
+function inputOf(same: readonly OnnxNode[], at: number, traces: Traces): FoundInput {
+  const names = same.map(({ inputs }) => inputs[at] ?? "");
+  const [node] = same;
+  assert(node !== undefined, "a node of no trace");
+  const all = [...traces.corners, traces.check];
+  const constants = all.map(({ graph }, which) => graph.initializers.get(names[which] ?? ""));
+  const [constant] = constants;
+  if (constant === undefined) {
+    if (names.some((name) => name !== names[0])) throw differing(`an input of ${node.op} (${names[0]})`);
+    return { kind: "value" };
+  }
+  if (constants.every((other) => other !== undefined && isEqual(other, constant)))
+    return { kind: "constant", constant };
+  const lists = constants.map((other) => integersOf(other, node));
+  if (lists.some((list) => list.length !== lists[0]?.length)) throw differing(`the rank of ${node.op}`);
+  return { kind: "sizes", vector: (lists[0] ?? []).map((_, element) => polynomialOf(lists, element, traces, node)) };
 }
 
 /** What of a node must be equal besides its inputs. */
