@@ -64,8 +64,8 @@ export type {
   TrainEvent,
 } from "./optimize/events.js";
 export type { DoctorCheck, DoctorReport, ResultRow, Summary } from "./report/summary.js";
-export type { FitPlan } from "./run/fit/plan-fit.js";
 export type { ExportedOnnx } from "./run/export-onnx/export-onnx.js";
+export type { FitPlan } from "./run/fit/plan-fit.js";
 export type { InitFindings } from "./run/init/init-suite.js";
 export type { MergeResult } from "./run/merge-models/merge-models.js";
 export type { CustomTracking, RunTracker, Tracking } from "./run/records/tracking.js";

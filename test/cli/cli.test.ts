@@ -231,7 +231,10 @@ test("export passes its options on, prints the file and says what goes in and co
   const { code, stdout, stderr, calls } = await run("export model -o m.onnx --task pets --dtype float16");
   expect([code, stdout]).toEqual([0, "/work/m.onnx\n"]);
   expect(calls).toMatchObject([
-    { name: "exportOnnx", args: ["model", { cwd, output: "m.onnx", task: "pets", dtype: "float16", overwrite: false }] },
+    {
+      name: "exportOnnx",
+      args: ["model", { cwd, output: "m.onnx", task: "pets", dtype: "float16", overwrite: false }],
+    },
   ]);
   expect(stderr).toContain("input   pixel_values [batch_size, 3, 224, 224]\noutput  features [batch_size, 512]\n");
   expect(stderr).toContain("wrote 3.00 GB, weights in /work/m.onnx.data\n");

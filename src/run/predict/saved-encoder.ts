@@ -18,8 +18,8 @@ import { isSameFeatures, shownFeatures } from "../../model/heads.js";
 import { openBase } from "../../model/open-models.js";
 import { nearest } from "../../runtime/nearest.js";
 import { quote } from "../../runtime/printable.js";
-import { modelWeights } from "../suite/stored-weights.js";
 import { HEADS_FOLDER, listHeads } from "../heads/heads-folder.js";
+import { modelWeights } from "../suite/stored-weights.js";
 
 export interface SavedEncoder {
   /** The model's folder. */
