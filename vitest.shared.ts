@@ -1,6 +1,6 @@
 import type { Plugin } from "vitest/config";
 
-/** Files that start threads or processes or load WebAssembly, and what they start, relative to them. */
+/** Files that start threads or processes or load what only a build makes, and what that is, relative to them. */
 const STARTED: readonly (readonly [file: string, started: string, built: string])[] = [
   ["/src/engine/onnx-engine.ts", "./onnx/session-worker.js", "../../dist/engine/onnx/session-worker.js"],
   ["/src/data/readers/parquet-shard.ts", "./parquet-worker.js", "../../../dist/data/readers/parquet-worker.js"],
@@ -9,6 +9,7 @@ const STARTED: readonly (readonly [file: string, started: string, built: string]
   ["/src/experiment/compute-cells.ts", "./cell-process.js", "../../dist/experiment/cell-process.js"],
   ["/src/experiment/sweep/run-sweep.ts", "./trial-process.js", "../../../dist/experiment/sweep/trial-process.js"],
   ["/src/run/merge-models/workers.ts", "./merge-worker.js", "../../../dist/run/merge-models/merge-worker.js"],
+  ["/src/report/page/assets.ts", "./browser/", "../../../dist/report/page/browser/"],
   ["/src/merge/kernels/kernels.ts", "./kernels.wasm", "../../../dist/merge/kernels/kernels.wasm"],
 ];
 

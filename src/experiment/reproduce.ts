@@ -20,12 +20,12 @@ import { type ChosenSettings, readChosen, writeChosen } from "./chosen-settings.
 import { computeCells } from "./compute-cells.js";
 import { type Experiment, isSearched, openExperiment } from "./experiment-file.js";
 import { curvePoints } from "./fit-curves.js";
-import { orderAgreement } from "./method-order.js";
+import { orderAgreement, orderText } from "./method-order.js";
 import { onSuite } from "./other-suite.js";
 import { readResult } from "./results.js";
 import { searchKey, searchRow } from "./search.js";
 import { type DoneCell, summarize } from "./summarize.js";
-import { type ExperimentTable, labelOf, legendOf, needsCells, tableCells, writeTable } from "./table-files.js";
+import { type ExperimentTable, labelOf, writeTable } from "./table-files.js";
 import { tableLines } from "./table-lines.js";
 import { examplesOf } from "./table-row.js";
 
@@ -104,9 +104,7 @@ export async function reproduce(options: ReproduceOptions): Promise<Reproduction
       title: result.title,
       rows: result.rows.map((row) => ({ ...row, label: labelOf(row), curve: row.curve ?? [] })),
       points: curvePoints(result.rows),
-      table: tableCells(result),
-      needs: needsCells(result),
-      legend: legendOf(result),
+      note: orderText(result.order ?? []),
       examples: examplesOf(result.rows),
       file: await readFile(experiment.path, "utf8"),
     });

@@ -1,6 +1,7 @@
 /** The examples that a fit gained and lost, as a run's folder keeps them and as its report shows them. */
 import { z } from "zod";
-import { escapeHtml, type Section } from "./html.js";
+import { escapeHtml } from "./html.js";
+import type { Section } from "./page/page.js";
 
 export const EXAMPLES_FILE = "examples.json";
 
@@ -66,7 +67,9 @@ function taskPart({ task, examples, gained, lost, gainedExamples, lostExamples }
     ...gainedExamples.map((shown) => card("gained", shown)),
     ...lostExamples.map((shown) => card("lost", shown)),
   ];
-  return cards.length === 0 ? heading : `${heading}\n<div class="examples">\n${cards.join("\n")}\n</div>`;
+  const hasPictures = [...gainedExamples, ...lostExamples].some(({ png }) => png !== undefined);
+  const names = hasPictures ? "examples pictures" : "examples";
+  return cards.length === 0 ? heading : `${heading}\n<div class="${names}">\n${cards.join("\n")}\n</div>`;
 }
 
 function card(change: "gained" | "lost", { row, text, png, label, before, after }: ShownExample): string {

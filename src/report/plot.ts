@@ -5,6 +5,7 @@
 import sharp from "sharp";
 import type { TopLevelSpec } from "vega-lite";
 import { shownText } from "../runtime/printable.js";
+import { useTextWidths } from "./text-width.js";
 
 /** A named figure: its file name, what it shows, and its specification. */
 export interface Figure {
@@ -14,6 +15,8 @@ export interface Figure {
   /** One or two sentences: what is drawn and how to read it. */
   readonly caption: string;
   readonly spec: TopLevelSpec;
+  /** The same for narrow screens, in at most `NARROW` pixels; absent where the one form is narrow enough. */
+  readonly narrow?: TopLevelSpec;
 }
 
 const GRID = "rgba(128, 128, 128, 0.25)";
@@ -40,10 +43,11 @@ const THEME: NonNullable<TopLevelSpec["config"]> = {
   text: { color: "currentColor" },
 };
 
-/** The figure as SVG for a page. Throws what Vega says of a wrong specification. */
-export async function figureSvg({ spec }: Figure): Promise<string> {
+/** A specification as SVG for a page. Throws what Vega says of a wrong one. */
+export async function figureSvg({ spec }: Pick<Figure, "spec">): Promise<string> {
   // Loaded when needed: the two take a third of a second.
   const [{ compile }, vega] = await Promise.all([import("vega-lite"), import("vega")]);
+  useTextWidths(vega);
   // Ten strong colours first, for up to ten tasks; then their light variants.
   const light = vega.scheme("tableau20").filter((_: string, index: number) => index % 2 === 1);
   const config = { ...THEME, range: { category: [...vega.scheme("tableau10"), ...light] } };
@@ -51,10 +55,18 @@ export async function figureSvg({ spec }: Figure): Promise<string> {
   const view = new vega.View(vega.parse(compiled), { renderer: "none" });
   try {
     // XML has no place for control characters, not even escaped.
-    return shownText(await view.toSVG());
+    return renumbered(shownText(await view.toSVG()));
   } finally {
     view.finalize();
   }
+}
+
+/** Vega numbers what a figure refers to through a process; the same figure is to be the same text. */
+function renumbered(svg: string): string {
+  const ids = new Map([...svg.matchAll(/ id="([^"]+)"/g)].map(([, id = ""], index) => [id, `part${index}`]));
+  return svg
+    .replaceAll(/ id="([^"]+)"/g, (_, id: string) => ` id="${ids.get(id) ?? id}"`)
+    .replaceAll(/url\(#([^)"]+)\)/g, (_, id: string) => `url(#${ids.get(id) ?? id})`);
 }
 
 /** An SVG of `figureSvg` that stands alone: dark text on white. */

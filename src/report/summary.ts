@@ -74,6 +74,36 @@ export function isEntropy(rows: readonly ResultRow[]): boolean {
   return rows.some(({ measure }) => measure === "entropy_nats");
 }
 
+/** Rows that others are read against, by their names. */
+export const AVERAGING = "weight_averaging";
+export const EXPERTS = "individual";
+
+export function rowOf(rows: readonly ResultRow[], method: string): ResultRow | undefined {
+  return rows.find((row) => row.method === method);
+}
+
+/** Mean over the tasks that have an expert of accuracy over the expert's, in percent; undefined where the experts were not judged. */
+export function shareOfExperts(row: ResultRow, rows: readonly ResultRow[]): number | undefined {
+  const experts = rowOf(rows, EXPERTS);
+  if (experts === undefined || isEntropy(rows)) return undefined;
+  const shares = Object.entries(row.tasks).flatMap(([task, value]) => {
+    const expert = Object.hasOwn(experts.tasks, task) ? experts.tasks[task] : undefined;
+    return expert === undefined || !(expert > 0) || !Number.isFinite(value) ? [] : [(100 * value) / expert];
+  });
+  return shares.length === 0 ? undefined : shares.reduce((sum, share) => sum + share, 0) / shares.length;
+}
+
+/** The task with the lowest value; undefined for a row without tasks. */
+export function worstTask({
+  tasks,
+}: Pick<ResultRow, "tasks">): { readonly task: string; readonly value: number } | undefined {
+  const known = Object.entries(tasks).filter(([, value]) => Number.isFinite(value));
+  const [first, ...others] = known.map(([task, value]) => ({ task, value }));
+  return first === undefined
+    ? undefined
+    : others.reduce((worst, each) => (each.value < worst.value ? each : worst), first);
+}
+
 /** One thing `adamerge doctor` looked at. */
 export interface DoctorCheck {
   readonly name: string;

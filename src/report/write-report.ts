@@ -1,32 +1,42 @@
 /** report.html of a run, and its figures as SVG and PNG beside it. */
 
 import path from "node:path";
-import { formatConfig } from "../config/format.js";
 import { readsLabels } from "../objective/catalog.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
-import { makeFolder } from "../runtime/make-folder.js";
 import { examplesSection } from "./changed-examples.js";
+import { changesOf } from "./evaluations.js";
 import { figureSections } from "./figure-files.js";
-import { depthFigure, heatMapFigure, trajectoryFigure } from "./figures/coefficients.js";
+import { type Change, changeFigure } from "./figures/change.js";
+import { depthFigure, trajectoryFigure } from "./figures/coefficients.js";
 import { accuracyFigure, objectiveFigure } from "./figures/curves.js";
 import { entropyAndLossFigure } from "./figures/entropy-and-loss.js";
 import { gradientCosineFigure } from "./figures/gradient-cosine.js";
+import { heatMapFigure } from "./figures/heat-map.js";
 import { taskVectorsFigure } from "./figures/task-vectors.js";
-import { escapeHtml, htmlTable, page, type Section } from "./html.js";
+import { escapeHtml } from "./html.js";
+import { cardList } from "./page/cards.js";
+import { configSection } from "./page/config-section.js";
+import { dataTable, differenceCell, numberCell } from "./page/data-table.js";
+import { duration } from "./page/numbers.js";
+import { page, type Section } from "./page/page.js";
+import { resultsHint, resultsTable } from "./page/results-table.js";
 import type { Figure } from "./plot.js";
+import { runCards } from "./run-cards.js";
 import { type RunReport, readRunReport } from "./run-report.js";
 import { isEntropy } from "./summary.js";
-import { type Cells, resultCells } from "./table.js";
 
-/** One line per figure; each returns undefined where the run has nothing to draw. */
-const FIGURES: readonly ((report: RunReport) => Figure | undefined)[] = [
-  accuracyFigure,
-  objectiveFigure,
-  entropyAndLossFigure,
-  gradientCosineFigure,
+type FigureOf = (report: RunReport) => Figure | undefined;
+
+/** One line per figure; each returns undefined where the run has nothing to draw. These come before the table, */
+const FIRST_FIGURES: readonly FigureOf[] = [(report) => changeFigure(changesOf(report)), accuracyFigure];
+/** and these after it. */
+const FIGURES: readonly FigureOf[] = [
   heatMapFigure,
   depthFigure,
   trajectoryFigure,
+  objectiveFigure,
+  entropyAndLossFigure,
+  gradientCosineFigure,
   taskVectorsFigure,
 ];
 
@@ -36,20 +46,28 @@ const FIGURES: readonly ((report: RunReport) => Figure | undefined)[] = [
  */
 export async function writeRunReport(folder: string, log: (line: string) => void = () => {}): Promise<string> {
   const report = await readRunReport(folder, log);
-  const figures = path.join(folder, "figures");
-  await makeFolder(figures);
-  const sections = await figureSections(
-    figures,
-    FIGURES.map((figureOf) => figureOf(report)),
-  );
-  const target = path.join(folder, "report.html");
-  const examples = examplesSection(report.changed, report.examples);
-  const all = [...tableSection(report), ...sections, ...examples, costSection(report), configSection(report)];
   const { config, status } = report;
-  await writeFileAtomic(
-    target,
-    page(`${config.experiment} / ${config.name}`, lead(report), all, footer(status.started)),
-  );
+  const drawn = async (figures: readonly FigureOf[]) =>
+    figureSections(
+      folder,
+      figures.map((figureOf) => figureOf(report)),
+    );
+  const sections = [
+    ...(await drawn(FIRST_FIGURES)).map((section) => (section.id === "change" ? withTable(section, report) : section)),
+    ...tableSection(report),
+    ...(await drawn(FIGURES)),
+    ...examplesSection(report.changed, report.examples),
+    costSection(report),
+    configSection(config),
+  ];
+  const head = {
+    title: `${config.experiment} / ${config.name}`,
+    kind: "Run",
+    state: status.state,
+    lead: `${lead(report)}\n${cardList(runCards(report))}`,
+  };
+  const target = path.join(folder, "report.html");
+  await writeFileAtomic(target, page(head, sections, `adamerge; begun ${status.started}.`));
   return target;
 }
 
@@ -60,7 +78,7 @@ function lead({ config, status, summary, examples: given }: RunReport): string {
   const most = adapt_limit === null ? "" : `at most ${adapt_limit} ${examples} per task of `;
   const what =
     `${config.granularity} coefficients, ${config.objective.name.replaceAll("_", " ")}, ${status.step} of ${config.steps} steps` +
-    `${summary === undefined ? "" : ` on ${summary.suite}`}; ${status.state}${status.error === undefined ? "" : `: ${status.error}`}`;
+    `${summary === undefined ? "" : ` on ${summary.suite}`}${status.error === undefined ? "" : `: ${status.error}`}`;
   const learned = `Learned on ${most}<code>${escapeHtml(adapt_split)}</code>, ${labels}`;
   const adapted =
     eval_split === null
@@ -71,32 +89,64 @@ function lead({ config, status, summary, examples: given }: RunReport): string {
   return `<p class="lead">${escapeHtml(what)}</p>\n${adapted}`;
 }
 
+/** The figure of the changes with its numbers, folded. */
+function withTable(section: Section, report: RunReport): Section {
+  const rows = changesOf(report);
+  const hasAveraging = rows.some(({ averaging }) => averaging !== undefined);
+  const table = dataTable<Change>({
+    label: "Change since step 0",
+    rows,
+    columns: [
+      { heading: "task", cell: ({ task }) => task },
+      { heading: "step 0", isNumber: true, cell: ({ before }) => numberCell(before, 2) },
+      { heading: "now", isNumber: true, tip: "At the last evaluation", cell: ({ after }) => numberCell(after, 2) },
+      {
+        heading: "change",
+        isNumber: true,
+        tip: "In points",
+        cell: ({ before, after }) => differenceCell(after - before),
+      },
+      ...(hasAveraging
+        ? [
+            {
+              heading: "averaging",
+              isNumber: true,
+              tip: "Of weight averaging",
+              cell: ({ averaging }: Change) => numberCell(averaging, 2),
+            },
+          ]
+        : []),
+    ],
+  });
+  return { ...section, body: `${section.body}\n<details><summary>As a table</summary>\n${table}</details>` };
+}
+
 function tableSection({ summary }: RunReport): Section[] {
   if (summary === undefined) return [];
-  const title = isEntropy(summary.rows) ? "Mean entropy of the predictions in nats" : "Accuracy in percent";
-  return [{ id: "table", title, body: htmlTable(resultCells(summary.rows), summary.rows.length - 1) }];
+  const { rows } = summary;
+  const title = isEntropy(rows) ? "Mean entropy of the predictions" : "Accuracy by method";
+  const own = new Set(rows.slice(-1).map(({ method }) => method));
+  const table = resultsTable({ heading: "method", rows, own });
+  return [{ id: "table", title, body: `${table}\n<p class="hint">${escapeHtml(resultsHint(rows))}</p>` }];
 }
 
 function costSection({ config, summary, metrics, environment, examples }: RunReport): Section {
   const speeds = metrics.flatMap((line) => line["time/images_per_second"] ?? []).sort((a, b) => a - b);
   const steps = speeds.length;
   const { batch_size, batches_per_task } = config.data;
-  const cells: Cells = [
-    ["quantity", "value"],
-    ...(summary === undefined ? [] : [["wall time, evaluations included", `${summary.seconds.toFixed(1)} s`]]),
+  const rows: readonly (readonly [string, string])[] = [
+    ...(summary === undefined ? [] : [["wall time, evaluations included", duration(summary.seconds)] as const]),
     ["steps", String(steps)],
     [`${examples} per task and step`, String(batch_size * batches_per_task)],
     [`${examples} per second, median`, (speeds[Math.floor(steps / 2)] ?? Number.NaN).toFixed(0)],
     ...["engine", "device", "cpu", "os", "node"].flatMap((key) => {
       const value = environment[key];
-      return typeof value === "string" ? [[key, value]] : [];
+      return typeof value === "string" ? [[key, value] as const] : [];
     }),
   ];
-  return { id: "cost", title: "Cost", body: htmlTable(cells) };
+  const columns = [
+    { heading: "quantity", cell: ([name]: readonly [string, string]) => name },
+    { heading: "value", cell: ([, value]: readonly [string, string]) => value },
+  ];
+  return { id: "cost", title: "Cost and machine", body: dataTable({ label: "Cost and machine", rows, columns }) };
 }
-
-function configSection({ config }: RunReport): Section {
-  return { id: "config", title: "Configuration", body: `<pre>${escapeHtml(formatConfig(config))}</pre>` };
-}
-
-const footer = (started: string): string => `adamerge; begun ${started}.`;

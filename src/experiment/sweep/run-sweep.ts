@@ -17,7 +17,7 @@ import { writeFileAtomic } from "../../runtime/atomic-file.js";
 import { requireResultsPlace } from "../../runtime/output-place.js";
 import { fitTrial, type TrialJob, type TrialOutcome } from "./fit-trial.js";
 import { nextTrial, type TrialProgress } from "./schedule.js";
-import { type SweepTable, sweepCells, sweepTable, writeSweepTable } from "./sweep-table.js";
+import { type SweepTable, sweepTable, writeSweepTable } from "./sweep-table.js";
 import { endOf, openTracking } from "./track-sweep.js";
 import { type LoadedTrial, loadTrials, NEW_TRIAL, readTrial, type TrialState } from "./trials.js";
 
@@ -149,7 +149,7 @@ async function report(sweep: Sweep, directory: string, table: SweepTable): Promi
   await writeSweepReport(directory, {
     name: sweep.name,
     figures: { metric, goal, points },
-    table: sweepCells(table),
+    trials: rows,
     file: await readFile(sweep.path, "utf8"),
     state: `${rows.length} trials (${sweep.search}): ${count("finished")} finished, ${count("paused")} paused, ${count("failed")} failed, ${count("new")} not begun; ranked by ${metric}`,
   });

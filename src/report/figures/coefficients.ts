@@ -1,49 +1,9 @@
-/** Figures of the coefficients: heat map, mean by block, trajectories. K tasks, L groups. */
+/** Figures of the coefficients: mean by block, trajectories. Every one of them is in heat-map.ts. K tasks, L groups. */
 import { blockIndex } from "../../merge/depth.js";
 import type { Figure } from "../plot.js";
 import type { RunReport } from "../run-report.js";
-import { taskColor, WIDTH } from "./curves.js";
-
-const CELL = 18;
-/** Groups need at least this much width each for their names to be legible. */
-const NAMED_CELL = 12;
-const COLORS = { scheme: "viridis" } as const;
-
-/** Every coefficient: tasks against groups in the model's order. */
-export function heatMapFigure({ coefficients, examples }: RunReport): Figure | undefined {
-  if (coefficients === undefined || coefficients.groups.length < 2) return undefined;
-  const { tasks, groups, values } = coefficients;
-  const cells = values.flatMap((row, k) =>
-    row.map((value, l) => ({ task: tasks[k], group: shortName(groups[l] ?? ""), coefficient: value })),
-  );
-  return {
-    name: "coefficients",
-    title: "Coefficients",
-    caption: `How much of each task vector goes into each of the ${groups.length} groups, in the model's order from the ${examples} to the features.`,
-    spec: {
-      width: { step: Math.max(NAMED_CELL, WIDTH / groups.length) },
-      height: { step: CELL },
-      data: { values: cells },
-      mark: { type: "rect" },
-      encoding: {
-        x: {
-          field: "group",
-          type: "ordinal",
-          sort: null,
-          title: null,
-          axis: { labelFontSize: 8, labelAngle: -90, labelLimit: 300 },
-        },
-        y: { field: "task", type: "ordinal", sort: null, title: null },
-        color: { field: "coefficient", type: "quantitative", scale: COLORS, title: "lambda" },
-      },
-    },
-  };
-}
-
-/** A tensor's name without what all names of a tower share. */
-function shortName(group: string): string {
-  return group.replace(/^\w*model\./, "").replace(/^encoder\.layers?\./, "");
-}
+import { taskColor } from "./curves.js";
+import { bothSizes } from "./figure-size.js";
 
 /** The mean coefficient of each task by depth. */
 export function depthFigure({ coefficients }: RunReport): Figure | undefined {
@@ -73,8 +33,7 @@ export function depthFigure({ coefficients }: RunReport): Figure | undefined {
     title: "Coefficients by depth",
     caption:
       "The mean coefficient over the tensors of each block; before the blocks the embeddings, after them the last norm and the projection. The paper finds larger coefficients in deeper layers.",
-    spec: {
-      width: WIDTH,
+    ...bothSizes({
       height: 280,
       data: { values: [...sums.values()].map(({ part, task, total, count }) => ({ part, task, mean: total / count })) },
       mark: { type: "line", point: true },
@@ -83,7 +42,7 @@ export function depthFigure({ coefficients }: RunReport): Figure | undefined {
         y: { field: "mean", type: "quantitative", title: "mean lambda", scale: { zero: false } },
         color: taskColor,
       },
-    },
+    }),
   };
 }
 
@@ -98,31 +57,34 @@ export function trajectoryFigure({ coefficients, trajectory }: RunReport): Figur
       return { step, task: coefficients.tasks[k], mean, low: at(0.1), high: at(0.9), least: at(0), most: at(1) };
     }),
   );
-  const x = { field: "step", type: "quantitative", title: "step" } as const;
+  const x = { field: "step", type: "quantitative", title: "step", axis: { tickCount: 4 } } as const;
   const area = (low: string, high: string, opacity: number) => ({
     mark: { type: "area" as const, opacity },
-    encoding: { x, y: { field: low, type: "quantitative" as const, title: "lambda" }, y2: { field: high } },
+    encoding: {
+      x,
+      y: { field: low, type: "quantitative" as const, title: "lambda", scale: { zero: false } },
+      y2: { field: high },
+    },
+  });
+  const panels = (columns: number, width: number): Figure["spec"] => ({
+    data: { values: bands },
+    facet: { field: "task", type: "nominal", sort: [...coefficients.tasks], title: null },
+    columns,
+    spec: {
+      width,
+      height: 120,
+      layer: [
+        area("least", "most", 0.15),
+        area("low", "high", 0.35),
+        { mark: { type: "line", color: "currentColor" }, encoding: { x, y: { field: "mean", type: "quantitative" } } },
+      ],
+    },
   });
   return {
     name: "trajectories",
     title: "Coefficients against the step",
     caption: "Per task the mean coefficient, the range of the middle 80 % and the whole range over the groups.",
-    spec: {
-      data: { values: bands },
-      facet: { field: "task", type: "nominal", sort: [...coefficients.tasks], title: null },
-      columns: 4,
-      spec: {
-        width: 150,
-        height: 110,
-        layer: [
-          area("least", "most", 0.15),
-          area("low", "high", 0.35),
-          {
-            mark: { type: "line", color: "currentColor" },
-            encoding: { x, y: { field: "mean", type: "quantitative" } },
-          },
-        ],
-      },
-    },
+    spec: panels(4, 190),
+    narrow: panels(2, 145),
   };
 }

@@ -3,9 +3,9 @@ import { objectiveFactsOf, objectiveLabel } from "../../objective/catalog.js";
 import { FORMER_OBJECTIVE_METRIC, objectiveMetric } from "../../track/metrics.js";
 import type { Figure } from "../plot.js";
 import { curves, type RunReport } from "../run-report.js";
+import { bothSizes } from "./figure-size.js";
 
-export const WIDTH = 640;
-const HEIGHT = 320;
+const HEIGHT = 340;
 /** A batch curve is smoothed over this share of the steps. */
 const SMOOTHED_SHARE = 1 / 25;
 
@@ -17,13 +17,11 @@ export function accuracyFigure(report: RunReport): Figure | undefined {
     line["eval/acc"] === undefined ? [] : [{ step: line.step ?? 0, value: line["eval/acc"] }],
   );
   const baselines = (report.summary?.rows ?? []).slice(0, -1).map(({ method, average: value }) => ({ method, value }));
-  const last = Math.max(...average.map(({ step }) => step));
   return {
     name: "accuracy",
     title: "Accuracy",
     caption: `Accuracy on \`${report.config.data.eval_split}\` against the step: each task, and their average as the thick line. Dashed: the averages of what the fit is read against.`,
-    spec: {
-      width: WIDTH,
+    ...bothSizes({
       height: HEIGHT,
       layer: [
         {
@@ -38,20 +36,11 @@ export function accuracyFigure(report: RunReport): Figure | undefined {
         },
         {
           data: { values: baselines },
-          mark: { type: "rule", color: "currentColor", strokeDash: [5, 4], opacity: 0.7 },
-          encoding: { y: { field: "value", type: "quantitative" } },
-        },
-        {
-          data: { values: baselines },
-          mark: { type: "text", align: "right", dy: -5, fontSize: 10 },
-          encoding: {
-            x: { datum: last, type: "quantitative" },
-            y: { field: "value", type: "quantitative" },
-            text: { field: "method" },
-          },
+          mark: { type: "rule", color: "currentColor", opacity: 0.75, strokeWidth: 1.5 },
+          encoding: { y: { field: "value", type: "quantitative" }, strokeDash: baselineDash },
         },
       ],
-    },
+    }),
   };
 }
 
@@ -69,8 +58,7 @@ export function objectiveFigure(report: RunReport): Figure | undefined {
     name: "objective",
     title: `Objective: ${label}`,
     caption: `The ${label} of each task on the batches it was minimised on${half > 0 ? `, as the mean over ${2 * half + 1} steps` : ""}.`,
-    spec: {
-      width: WIDTH,
+    ...bothSizes({
       height: HEIGHT,
       data: { values },
       transform: [
@@ -87,11 +75,28 @@ export function objectiveFigure(report: RunReport): Figure | undefined {
         y: { field: "mean", type: "quantitative", title: objectiveLabel(name) },
         color: taskColor,
       },
-    },
+    }),
   };
 }
 
 const stepAxis = { field: "step", type: "quantitative", title: "step" } as const;
 const valueAxis = { field: "value", type: "quantitative", scale: { zero: false } } as const;
+/** Each baseline has its own, and none a whole line. */
+const DASHES: number[][] = [
+  [6, 3],
+  [2, 3],
+  [10, 3, 2, 3],
+  [1, 5],
+  [12, 5],
+  [6, 2, 2, 2],
+];
+const baselineDash = {
+  field: "method",
+  type: "nominal",
+  sort: null,
+  title: null,
+  scale: { range: DASHES },
+  legend: { symbolType: "stroke", symbolStrokeColor: "currentColor", orient: "top" },
+} as const;
 /** Tasks in the order of the suite. */
 export const taskColor = { field: "task", type: "nominal", title: null, sort: null } as const;

@@ -3,6 +3,7 @@ import type { Figure } from "../plot.js";
 import { rankCorrelation } from "../rank-correlation.js";
 import { curves, type RunReport } from "../run-report.js";
 import { taskColor } from "./curves.js";
+import { bothSizes } from "./figure-size.js";
 
 /** One point per task and evaluation, joined in the order of the steps. */
 export function entropyAndLossFigure(report: RunReport): Figure | undefined {
@@ -25,8 +26,7 @@ export function entropyAndLossFigure(report: RunReport): Figure | undefined {
     caption:
       `Mean entropy and mean cross-entropy on \`${report.config.data.eval_split}\` at every evaluation; a path that goes left and up has become surer and worse. ` +
       `Rank correlation (Spearman) over all points ${all.toFixed(2)}; along the fit: ${within.join(", ") || "too few evaluations"}.`,
-    spec: {
-      width: 420,
+    ...bothSizes({
       height: 420,
       data: { values: points },
       mark: { type: "line", point: { size: 30 }, strokeWidth: 1 },
@@ -36,6 +36,6 @@ export function entropyAndLossFigure(report: RunReport): Figure | undefined {
         order: { field: "step", type: "quantitative" },
         color: taskColor,
       },
-    },
+    }),
   };
 }

@@ -1,8 +1,8 @@
-/** Figures of an experiment's table: averages with their intervals, every task, and averages along the fits. */
+/** Figures of rows of models: averages with their intervals, every task, and averages along the fits. */
 import type { Figure } from "../plot.js";
-import { WIDTH } from "./curves.js";
+import { bothSizes, NARROW, WIDE } from "./figure-size.js";
 
-/** A row of the table as figures see it. */
+/** A row of a table as figures see it. */
 export interface ExperimentFigureRow {
   /** Unique. */
   readonly label: string;
@@ -18,9 +18,14 @@ export interface ExperimentFigureRow {
   readonly reported: readonly { readonly by: string; readonly curve: readonly (readonly [number, number])[] }[];
 }
 
-const ROW_HEIGHT = 17;
-/** Rows have long names. */
-const LONG_LABELS = { axis: { labelLimit: 340 }, legend: { labelLimit: 340 } } as const;
+const ROW_HEIGHT = 18;
+/** Rows have long names; on narrow screens they are cut, and shown whole when pointed at. */
+const LABEL_LIMIT = 300;
+const NARROW_LABEL_LIMIT = 150;
+/** Of the range of accuracies, above which the colour of a cell is light. */
+const LIGHT_FROM = 0.6;
+/** A cell with a number needs this much. */
+const NUMBER_CELL = 20;
 
 /** A dot with its interval for every row, in the order of the table. */
 export function averagesFigure(rows: readonly ExperimentFigureRow[], examples: string): Figure | undefined {
@@ -32,84 +37,107 @@ export function averagesFigure(rows: readonly ExperimentFigureRow[], examples: s
     low,
     high,
   }));
-  const y = { field: "label", type: "nominal", sort: null, title: null } as const;
   const color = { field: "needs", type: "nominal", title: "needs", sort: null } as const;
+  const sized = (labelLimit: number) => {
+    const y = { field: "label", type: "nominal", sort: null, title: null, axis: { labelLimit } } as const;
+    return bothSizes(
+      {
+        height: { step: ROW_HEIGHT },
+        data: { values },
+        layer: [
+          {
+            mark: { type: "rule", strokeWidth: 2 },
+            encoding: {
+              y,
+              x: { field: "low", type: "quantitative", scale: { zero: false }, title: "average accuracy (%)" },
+              x2: { field: "high" },
+              color,
+            },
+          },
+          {
+            mark: { type: "point", filled: true, size: 55, opacity: 1 },
+            encoding: { y, x: { field: "average", type: "quantitative" }, color },
+          },
+        ],
+      },
+      { columns: 1, labelLimit: LABEL_LIMIT },
+    );
+  };
   return {
     name: "averages",
     title: "Average accuracy",
     caption: `Mean over the tasks in percent, with the 95 % bootstrap interval over ${examples}. Colours are classes of equal needs: only rows of one colour compete.`,
-    spec: {
-      config: LONG_LABELS,
-      width: WIDTH - 160,
-      height: { step: ROW_HEIGHT },
-      data: { values },
-      layer: [
-        {
-          mark: { type: "rule", strokeWidth: 2 },
-          encoding: {
-            y,
-            x: { field: "low", type: "quantitative", scale: { zero: false }, title: "average accuracy (%)" },
-            x2: { field: "high" },
-            color,
-          },
-        },
-        {
-          mark: { type: "point", filled: true, size: 50, opacity: 1 },
-          encoding: { y, x: { field: "average", type: "quantitative" }, color },
-        },
-      ],
-    },
+    spec: sized(LABEL_LIMIT).spec,
+    narrow: sized(NARROW_LABEL_LIMIT).narrow,
   };
 }
 
 /** Rows by tasks, coloured by accuracy. */
-export function tasksFigure(rows: readonly ExperimentFigureRow[]): Figure | undefined {
+export function tasksFigure(
+  rows: readonly Pick<ExperimentFigureRow, "label" | "tasks">[],
+  what = "row",
+): Figure | undefined {
   if (rows.length < 2) return undefined;
+  const all = rows.flatMap(({ tasks }) => Object.values(tasks)).filter(Number.isFinite);
+  const [low, high] = [Math.min(...all), Math.max(...all)];
   const values = rows.flatMap(({ label, tasks }) =>
-    Object.entries(tasks).map(([task, accuracy]) => ({ label, task, accuracy, text: accuracy.toFixed(0) })),
+    Object.entries(tasks).map(([task, accuracy]) => ({
+      label,
+      task,
+      accuracy,
+      text: accuracy.toFixed(0),
+      isLight: accuracy > low + LIGHT_FROM * (high - low),
+    })),
   );
-  const x = {
-    field: "task",
-    type: "nominal",
-    sort: null,
-    title: null,
-    axis: { orient: "top", labelAngle: -35 },
-  } as const;
-  const y = { field: "label", type: "nominal", sort: null, title: null } as const;
+  const columns = new Set(values.map(({ task }) => task)).size;
+  const sized = (
+    width: number,
+    labelLimit: number,
+    legend: { readonly orient: "right" | "bottom" },
+  ): Figure["spec"] => {
+    const axis = { orient: "top", labelAngle: columns > 4 ? -45 : 0, labelLimit: 110, labelOverlap: false } as const;
+    const x = { field: "task", type: "nominal", sort: null, title: null, axis } as const;
+    const y = { field: "label", type: "nominal", sort: null, title: null, axis: { labelLimit } } as const;
+    const cells = {
+      mark: "rect",
+      encoding: {
+        x,
+        y,
+        color: { field: "accuracy", type: "quantitative", scale: { scheme: "viridis" }, title: "%", legend },
+      },
+    } as const;
+    const numbers = {
+      mark: { type: "text", fontSize: 10 },
+      encoding: {
+        x,
+        y,
+        text: { field: "text" },
+        color: { condition: { test: "datum.isLight", value: "#111" }, value: "#eee" },
+      },
+    } as const;
+    const hasNumbers = (width - labelLimit) / columns >= NUMBER_CELL;
+    return {
+      width,
+      autosize: { type: "fit-x", contains: "padding" },
+      height: { step: ROW_HEIGHT },
+      data: { values },
+      layer: hasNumbers ? [cells, numbers] : [cells],
+    };
+  };
   return {
     name: "tasks",
     title: "Every task",
-    caption: "Accuracy in percent of every row on every task.",
-    spec: {
-      config: LONG_LABELS,
-      width: WIDTH - 200,
-      height: { step: ROW_HEIGHT },
-      data: { values },
-      layer: [
-        {
-          mark: "rect",
-          encoding: {
-            x,
-            y,
-            color: { field: "accuracy", type: "quantitative", scale: { scheme: "viridis" }, title: "%" },
-          },
-        },
-        {
-          mark: { type: "text", fontSize: 10 },
-          encoding: {
-            x,
-            y,
-            text: { field: "text" },
-            color: { condition: { test: "datum.accuracy > 60", value: "#111" }, value: "#eee" },
-          },
-        },
-      ],
-    },
+    caption: `Accuracy in percent of every ${what} on every task.`,
+    spec: sized(WIDE, LABEL_LIMIT, { orient: "right" }),
+    narrow: sized(NARROW, NARROW_LABEL_LIMIT, { orient: "bottom" }),
   };
 }
 
 /** The average against the step, a line for every row that fits, and dashed what others report for it. */
-export function stepsFigure(rows: readonly ExperimentFigureRow[], examples: string): Figure | undefined {
+export function stepsFigure(
+  rows: readonly Pick<ExperimentFigureRow, "label" | "curve" | "reported">[],
+  caption: string,
+): Figure | undefined {
   const fitted = rows.filter(({ curve }) => curve.length > 1);
   if (fitted.length === 0) return undefined;
   const ours = fitted.flatMap(({ label, curve }) => curve.map((point) => ({ label, of: "here", ...point })));
@@ -126,21 +154,20 @@ export function stepsFigure(rows: readonly ExperimentFigureRow[], examples: stri
   return {
     name: "steps",
     title: "Along the fits",
-    caption:
-      `Average accuracy on the judged ${examples} against the step, as the mean over suites and seeds. Nothing was chosen by these curves.` +
-      (theirs.length > 0 ? ` Dashed: as others report it, on their checkpoints and ${examples}.` : ""),
-    spec: {
-      config: LONG_LABELS,
-      width: WIDTH,
-      height: 320,
-      data: { values: [...ours, ...theirs] },
-      mark: { type: "line", point: { size: 18 }, strokeWidth: 1.5 },
-      encoding: {
-        x: { field: "step", type: "quantitative", title: "step" },
-        y: { field: "average", type: "quantitative", scale: { zero: false }, title: "average accuracy (%)" },
-        color: { field: "label", type: "nominal", title: null, sort: null },
-        ...(theirs.length > 0 ? { strokeDash } : {}),
+    caption: caption + (theirs.length > 0 ? " Dashed: as others report it, on their own checkpoints." : ""),
+    ...bothSizes(
+      {
+        height: 360,
+        data: { values: [...ours, ...theirs] },
+        mark: { type: "line", point: { size: 18 }, strokeWidth: 1.5 },
+        encoding: {
+          x: { field: "step", type: "quantitative", title: "step" },
+          y: { field: "average", type: "quantitative", scale: { zero: false }, title: "average accuracy (%)" },
+          color: { field: "label", type: "nominal", title: null, sort: null },
+          ...(theirs.length > 0 ? { strokeDash } : {}),
+        },
       },
-    },
+      { columns: 1, labelLimit: LABEL_LIMIT },
+    ),
   };
 }

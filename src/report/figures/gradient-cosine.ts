@@ -2,7 +2,7 @@
 import { objectiveFactsOf } from "../../objective/catalog.js";
 import type { Figure } from "../plot.js";
 import type { RunReport } from "../run-report.js";
-import { WIDTH } from "./curves.js";
+import { bothSizes } from "./figure-size.js";
 
 /** Of runs with `data.gradient_images`. */
 export function gradientCosineFigure({ metrics, config, examples }: RunReport): Figure | undefined {
@@ -17,8 +17,7 @@ export function gradientCosineFigure({ metrics, config, examples }: RunReport): 
     caption:
       `Cosine of two gradients in the coefficients, on the same ${config.data.gradient_images} ${examples} per task of \`${config.data.eval_split}\`: of the ${objective}, which the fit minimises, ` +
       "and of the cross-entropy of the true classes, which it never sees. Above 0 a step that lowers the one lowers the other; below 0 it does not.",
-    spec: {
-      width: WIDTH,
+    ...bothSizes({
       height: 220,
       layer: [
         {
@@ -35,6 +34,6 @@ export function gradientCosineFigure({ metrics, config, examples }: RunReport): 
           encoding: { y: { field: "zero", type: "quantitative" } },
         },
       ],
-    },
+    }),
   };
 }

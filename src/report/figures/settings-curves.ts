@@ -1,6 +1,6 @@
 /** Figures of rows that vary: the average against the first setting, a line for every row and combination of the others. */
 import type { Figure } from "../plot.js";
-import { WIDTH } from "./curves.js";
+import { bothSizes } from "./figure-size.js";
 
 /** A line of a table that stands on a curve. */
 export interface CurvePoint {
@@ -15,6 +15,9 @@ export interface CurvePoint {
   /** Averages over some of the tasks, by name; percent. */
   readonly parts: Readonly<Record<string, number>>;
 }
+
+const LEGEND = { orient: "bottom", symbolOpacity: 1 } as const;
+const ONE = { columns: 1, labelLimit: 330 } as const;
 
 /** One figure for each setting that varies; several points of a curve at one value are joined by their mean. */
 export function settingsCurves(points: readonly CurvePoint[], examples: string): Figure[] {
@@ -43,9 +46,8 @@ function curveFigure(key: string, points: readonly CurvePoint[], examples: strin
     return [whole, ...of];
   });
   const x = { field: "x", type: "ordinal", sort: null, title: key, axis: { labelAngle: 0 } } as const;
-  const color = { field: "series", type: "nominal", sort: null, title: null, legend: { labelLimit: 380 } } as const;
+  const color = { field: "series", type: "nominal", sort: null, title: null, legend: { labelLimit: 330 } } as const;
   const scale = { zero: false } as const;
-  const width = parts.length === 0 ? WIDTH : Math.floor(WIDTH / (parts.length + 1)) - 20;
   const layer = [
     {
       mark: { type: "rule", opacity: 0.35, strokeWidth: 1.5 },
@@ -64,15 +66,22 @@ function curveFigure(key: string, points: readonly CurvePoint[], examples: strin
       encoding: { x, color, y: { field: "average", type: "quantitative" } },
     },
   ] as const;
+  const panels = (columns: number, width: number): Figure["spec"] => ({
+    data: { values },
+    facet: { field: "part", type: "nominal", sort: null, title: null },
+    columns,
+    spec: { width, height: 260, layer: [...layer] },
+    config: { legend: { columns, ...LEGEND } },
+  });
   return {
     name: `against-${key.replaceAll(/[^\w]+/g, "-")}`,
     title: `Against ${key}`,
     caption: `Average accuracy on the judged ${examples}; bars are 95 % bootstrap intervals over ${examples}. A line joins means where several models stand at one value.`,
-    spec: {
-      data: { values },
-      facet: { column: { field: "part", type: "nominal", sort: null, title: null } },
-      spec: { width, height: 260, layer: [...layer] },
-      config: { legend: { orient: "bottom", columns: 2, symbolOpacity: 1 } },
-    },
+    ...(parts.length === 0
+      ? bothSizes(
+          { height: 300, data: { values }, layer: [...layer], config: { legend: { columns: 2, ...LEGEND } } },
+          ONE,
+        )
+      : { spec: panels(2, 360), narrow: panels(1, 300) }),
   };
 }

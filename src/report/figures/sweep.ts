@@ -1,6 +1,6 @@
 /** Figures of a sweep: every trial as a path over its parameters, and the metric against each parameter. */
 import type { Figure } from "../plot.js";
-import { WIDTH } from "./curves.js";
+import { bothSizes } from "./figure-size.js";
 
 /** A trial that has reached a rung. */
 export interface TrialPoint {
@@ -46,16 +46,15 @@ export function pathsFigure(data: SweepFigureData): Figure | undefined {
     type: "ordinal",
     sort: [...keys, data.metric],
     title: null,
-    axis: { labelAngle: 0 },
+    axis: { labelAngle: 0, labelLimit: 130, labelExpr: "split(datum.value, '.')" },
   } as const;
   const y = { field: "place", type: "quantitative", axis: null } as const;
   return {
     name: "paths",
     title: "Trials as paths",
     caption: `Each line is a trial: through its values, in the order of their size, to its ${data.metric}, by which it is coloured.`,
-    spec: {
-      width: WIDTH,
-      height: 300,
+    ...bothSizes({
+      height: 320,
       layer: [
         {
           data: { values: vertices },
@@ -78,7 +77,7 @@ export function pathsFigure(data: SweepFigureData): Figure | undefined {
           encoding: { x, y, text: { field: "text" } },
         },
       ],
-    },
+    }),
   };
 }
 
@@ -86,41 +85,43 @@ export function pathsFigure(data: SweepFigureData): Figure | undefined {
 export function parametersFigure(data: SweepFigureData): Figure | undefined {
   const keys = varying(data);
   if (keys.length === 0) return undefined;
+  const panels = (columns: number, width: number): Figure["spec"] => ({
+    columns,
+    concat: keys.map((key) => {
+      const points = data.points.map(({ parameters, value }) => ({ x: parameters[key], value }));
+      const numbers = points.map(({ x }) => x).filter((x) => typeof x === "number");
+      const isNumeric = numbers.length === points.length && new Set(numbers).size > 6;
+      const isLogarithmic = isNumeric && Math.min(...numbers) > 0 && Math.max(...numbers) / Math.min(...numbers) > 50;
+      return {
+        width,
+        height: 160,
+        data: { values: points.map(({ x, value }) => ({ x: isNumeric ? x : label(x), value })) },
+        mark: { type: "point" as const, filled: true, opacity: 0.7 },
+        encoding: {
+          x: isNumeric
+            ? {
+                field: "x",
+                type: "quantitative" as const,
+                title: key,
+                scale: { zero: false, type: isLogarithmic ? ("log" as const) : ("linear" as const) },
+              }
+            : {
+                field: "x",
+                type: "ordinal" as const,
+                title: key,
+                sort: [...placesOf(points.map(({ x }) => x)).keys()],
+              },
+          y: { field: "value", type: "quantitative" as const, title: data.metric, scale: { zero: false } },
+        },
+      };
+    }),
+  });
   return {
     name: "parameters",
     title: "Each parameter by itself",
     caption: `The ${data.metric} of every trial against each parameter that varies.`,
-    spec: {
-      columns: 3,
-      concat: keys.map((key) => {
-        const points = data.points.map(({ parameters, value }) => ({ x: parameters[key], value }));
-        const numbers = points.map(({ x }) => x).filter((x) => typeof x === "number");
-        const isNumeric = numbers.length === points.length && new Set(numbers).size > 6;
-        const isLogarithmic = isNumeric && Math.min(...numbers) > 0 && Math.max(...numbers) / Math.min(...numbers) > 50;
-        return {
-          width: 190,
-          height: 160,
-          data: { values: points.map(({ x, value }) => ({ x: isNumeric ? x : label(x), value })) },
-          mark: { type: "point" as const, filled: true, opacity: 0.7 },
-          encoding: {
-            x: isNumeric
-              ? {
-                  field: "x",
-                  type: "quantitative" as const,
-                  title: key,
-                  scale: { zero: false, type: isLogarithmic ? ("log" as const) : ("linear" as const) },
-                }
-              : {
-                  field: "x",
-                  type: "ordinal" as const,
-                  title: key,
-                  sort: [...placesOf(points.map(({ x }) => x)).keys()],
-                },
-            y: { field: "value", type: "quantitative" as const, title: data.metric, scale: { zero: false } },
-          },
-        };
-      }),
-    },
+    spec: panels(3, 230),
+    narrow: panels(1, 310),
   };
 }
 

@@ -1,0 +1,42 @@
+/** How wide figures are: one form for the pages of desks and for files, one for screens of 420 pixels. */
+import type { TopLevelSpec } from "vega-lite";
+import { labelLimit } from "../text-width.js";
+
+type LegendConfig = NonNullable<NonNullable<TopLevelSpec["config"]>["legend"]>;
+
+/** Pixels of a figure with its axes and legends. */
+export const WIDE = 900;
+/** What 420 pixels leave between their margins. */
+export const NARROW = 388;
+
+/** A figure of one view or of layers, without its width. */
+export type UnsizedSpec =
+  | Omit<Extract<TopLevelSpec, { readonly mark: unknown }>, "width" | "autosize">
+  | Omit<Extract<TopLevelSpec, { readonly layer: unknown }>, "width" | "autosize">;
+
+/** Of a legend under a narrow figure: columns, and pixels of a name. */
+export interface NarrowLegend {
+  readonly columns: number;
+  readonly labelLimit: number;
+}
+const TASKS_LEGEND: NarrowLegend = { columns: 3, labelLimit: labelLimit(95) };
+
+const beside: LegendConfig = { labelLimit: labelLimit(210) };
+
+/** Both forms of a figure: its legend stands beside it, on narrow screens under it. */
+export function bothSizes(
+  unsized: UnsizedSpec,
+  legend: NarrowLegend = TASKS_LEGEND,
+): { readonly spec: TopLevelSpec; readonly narrow: TopLevelSpec } {
+  const autosize = { type: "fit-x", contains: "padding" } as const;
+  const under: LegendConfig = { orient: "bottom", symbolOpacity: 1, ...legend };
+  return {
+    spec: {
+      ...unsized,
+      width: WIDE,
+      autosize,
+      config: { ...unsized.config, legend: { ...unsized.config?.legend, ...beside } },
+    },
+    narrow: { ...unsized, width: NARROW, autosize, config: { ...unsized.config, legend: under } },
+  };
+}

@@ -1,0 +1,103 @@
+/** Models by tasks: the average first, beside weight averaging and the experts, then every task; the best in bold. */
+import { AVERAGING, EXPERTS, isEntropy, type ResultRow, rowOf, shareOfExperts, worstTask } from "../summary.js";
+import { type Column, dataTable, differenceCell, numberCell, shareIn } from "./data-table.js";
+
+const DECIMALS = 2;
+/** Of entropies in nats. */
+const ENTROPY_DECIMALS = 3;
+/** Rows that nothing was merged for. */
+const REFERENCES: ReadonlySet<string> = new Set(["pretrained", EXPERTS, "multi_task"]);
+
+export interface ResultsTable {
+  /** What the rows are: "method", "run". */
+  readonly heading: string;
+  readonly rows: readonly ResultRow[];
+  /** The rows that the report is about. */
+  readonly own: ReadonlySet<string>;
+}
+
+export function resultsTable({ heading, rows, own }: ResultsTable): string {
+  const columns = isEntropy(rows) ? entropyColumns(heading, rows) : accuracyColumns(heading, rows);
+  return dataTable({
+    label: isEntropy(rows) ? "Mean entropies" : "Accuracies in percent",
+    columns,
+    rows,
+    contest: ({ method }) => (REFERENCES.has(method) ? undefined : ""),
+    kind: ({ method }) => (own.has(method) ? "own" : REFERENCES.has(method) ? "aside" : undefined),
+  });
+}
+
+/** How to read it. */
+export function resultsHint(rows: readonly ResultRow[]): string {
+  if (isEntropy(rows)) return "In nats. Lower is surer, which need not be better.";
+  return "In percent; bold: the best of the merged models, of which the pretrained model, the experts and a model trained on all tasks are none.";
+}
+
+function entropyColumns(heading: string, rows: readonly ResultRow[]): Column<ResultRow>[] {
+  return [
+    { heading, cell: ({ method }) => method },
+    {
+      heading: "average",
+      group: "entropy (nats)",
+      isNumber: true,
+      cell: ({ average }) => numberCell(average, ENTROPY_DECIMALS),
+    },
+    ...tasksOf(rows).map((task) => taskColumn(task, ENTROPY_DECIMALS)),
+  ];
+}
+
+function accuracyColumns(heading: string, rows: readonly ResultRow[]): Column<ResultRow>[] {
+  const share = shareIn(rows.map(({ average }) => average));
+  const averaging = rowOf(rows, AVERAGING);
+  const best = "highest" as const;
+  const columns: Column<ResultRow>[] = [
+    { heading, cell: ({ method }) => method },
+    {
+      heading: "average",
+      group: "over the tasks",
+      tip: "Mean accuracy over the tasks, in percent",
+      isNumber: true,
+      best,
+      cell: ({ average }) => numberCell(average, DECIMALS, share(average)),
+    },
+  ];
+  if (averaging !== undefined)
+    columns.push({
+      heading: "to averaging",
+      group: "over the tasks",
+      tip: "Difference of the average to weight averaging's, in points",
+      isNumber: true,
+      cell: ({ average }) => differenceCell(average - averaging.average),
+    });
+  if (rowOf(rows, EXPERTS) !== undefined)
+    columns.push({
+      heading: "% of experts",
+      group: "over the tasks",
+      tip: "Mean over the tasks of the accuracy as a share of the expert's",
+      isNumber: true,
+      best,
+      cell: (row) => numberCell(shareOfExperts(row, rows), 1),
+    });
+  columns.push({
+    heading: "worst",
+    group: "over the tasks",
+    tip: "Lowest accuracy of a task",
+    isNumber: true,
+    best,
+    cell: (row) => numberCell(worstTask(row)?.value, DECIMALS),
+  });
+  return [...columns, ...tasksOf(rows).map((task) => ({ ...taskColumn(task, DECIMALS), best }))];
+}
+
+function tasksOf(rows: readonly ResultRow[]): string[] {
+  return [...new Set(rows.flatMap(({ tasks }) => Object.keys(tasks)))];
+}
+
+function taskColumn(task: string, decimals: number): Column<ResultRow> {
+  return {
+    heading: task,
+    group: "tasks",
+    isNumber: true,
+    cell: ({ tasks }) => numberCell(Object.hasOwn(tasks, task) ? tasks[task] : undefined, decimals),
+  };
+}
