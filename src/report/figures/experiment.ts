@@ -1,5 +1,6 @@
 /** Figures of rows of models: averages with their intervals, every task, and averages along the fits. */
 import type { Figure } from "../plot.js";
+import { labelLimit } from "../text-width.js";
 import { bothSizes, NARROW, WIDE } from "./figure-size.js";
 
 /** A row of a table as figures see it. */
@@ -20,8 +21,8 @@ export interface ExperimentFigureRow {
 
 const ROW_HEIGHT = 18;
 /** Rows have long names; on narrow screens they are cut, and shown whole when pointed at. */
-const LABEL_LIMIT = 300;
-const NARROW_LABEL_LIMIT = 150;
+const LABELS = 290;
+const NARROW_LABELS = 140;
 /** Of the range of accuracies, above which the colour of a cell is light. */
 const LIGHT_FROM = 0.6;
 /** A cell with a number needs this much. */
@@ -38,8 +39,14 @@ export function averagesFigure(rows: readonly ExperimentFigureRow[], examples: s
     high,
   }));
   const color = { field: "needs", type: "nominal", title: "needs", sort: null } as const;
-  const sized = (labelLimit: number) => {
-    const y = { field: "label", type: "nominal", sort: null, title: null, axis: { labelLimit } } as const;
+  const sized = (labels: number) => {
+    const y = {
+      field: "label",
+      type: "nominal",
+      sort: null,
+      title: null,
+      axis: { labelLimit: labelLimit(labels) },
+    } as const;
     return bothSizes(
       {
         height: { step: ROW_HEIGHT },
@@ -60,15 +67,15 @@ export function averagesFigure(rows: readonly ExperimentFigureRow[], examples: s
           },
         ],
       },
-      { columns: 1, labelLimit: LABEL_LIMIT },
+      { columns: 1, labelLimit: labelLimit(LABELS) },
     );
   };
   return {
     name: "averages",
     title: "Average accuracy",
     caption: `Mean over the tasks in percent, with the 95 % bootstrap interval over ${examples}. Colours are classes of equal needs: only rows of one colour compete.`,
-    spec: sized(LABEL_LIMIT).spec,
-    narrow: sized(NARROW_LABEL_LIMIT).narrow,
+    spec: sized(LABELS).spec,
+    narrow: sized(NARROW_LABELS).narrow,
   };
 }
 
@@ -90,14 +97,21 @@ export function tasksFigure(
     })),
   );
   const columns = new Set(values.map(({ task }) => task)).size;
-  const sized = (
-    width: number,
-    labelLimit: number,
-    legend: { readonly orient: "right" | "bottom" },
-  ): Figure["spec"] => {
-    const axis = { orient: "top", labelAngle: columns > 4 ? -45 : 0, labelLimit: 110, labelOverlap: false } as const;
+  const sized = (width: number, labels: number, legend: { readonly orient: "right" | "bottom" }): Figure["spec"] => {
+    const axis = {
+      orient: "top",
+      labelAngle: columns > 4 ? -45 : 0,
+      labelLimit: labelLimit(90),
+      labelOverlap: false,
+    } as const;
     const x = { field: "task", type: "nominal", sort: null, title: null, axis } as const;
-    const y = { field: "label", type: "nominal", sort: null, title: null, axis: { labelLimit } } as const;
+    const y = {
+      field: "label",
+      type: "nominal",
+      sort: null,
+      title: null,
+      axis: { labelLimit: labelLimit(labels) },
+    } as const;
     const cells = {
       mark: "rect",
       encoding: {
@@ -115,7 +129,7 @@ export function tasksFigure(
         color: { condition: { test: "datum.isLight", value: "#111" }, value: "#eee" },
       },
     } as const;
-    const hasNumbers = (width - labelLimit) / columns >= NUMBER_CELL;
+    const hasNumbers = (width - labels) / columns >= NUMBER_CELL;
     return {
       width,
       autosize: { type: "fit-x", contains: "padding" },
@@ -128,8 +142,8 @@ export function tasksFigure(
     name: "tasks",
     title: "Every task",
     caption: `Accuracy in percent of every ${what} on every task.`,
-    spec: sized(WIDE, LABEL_LIMIT, { orient: "right" }),
-    narrow: sized(NARROW, NARROW_LABEL_LIMIT, { orient: "bottom" }),
+    spec: sized(WIDE, LABELS, { orient: "right" }),
+    narrow: sized(NARROW, NARROW_LABELS, { orient: "bottom" }),
   };
 }
 
@@ -167,7 +181,7 @@ export function stepsFigure(
           ...(theirs.length > 0 ? { strokeDash } : {}),
         },
       },
-      { columns: 1, labelLimit: LABEL_LIMIT },
+      { columns: 1, labelLimit: labelLimit(LABELS) },
     ),
   };
 }
