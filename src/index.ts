@@ -44,7 +44,7 @@ export {
 } from "./library/predict.js";
 export { type QuickstartOptions, type QuickstartResult, quickstart } from "./library/quickstart.js";
 export { type ReproduceOptions, type ReproduceResult, reproduce } from "./library/reproduce.js";
-export { report, type SyncOptions, sync } from "./library/runs.js";
+export { type CompareOptions, compareRuns, report, type SyncOptions, sync } from "./library/runs.js";
 export {
   type NamedDicts,
   readStateDict,

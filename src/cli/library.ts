@@ -6,7 +6,8 @@ import type * as adamerge from "../index.js";
 
 /** Those that verbs of the command line call. */
 type Called =
-  | ("configJsonSchema" | "configText" | "convertCoefficients" | "doctor" | "evaluate" | "evaluateModel" | "exportOnnx")
+  | ("compareRuns" | "configJsonSchema" | "configText" | "convertCoefficients" | "doctor" | "evaluate")
+  | ("evaluateModel" | "exportOnnx")
   | ("findMergeSource" | "fit" | "init" | "inspect" | "loadConfig" | "loadedExtensions" | "loadExtension" | "merge")
   | ("mergeModels" | "methods" | "openPredictor" | "planFit" | "planLines" | "pull" | "quickstart" | "report")
   | ("reproduce" | "resume" | "sweep" | "sweepTrial" | "sync");
@@ -19,6 +20,7 @@ export type Library = {
 };
 
 export const library: Library = {
+  compareRuns: async (...given) => (await import("../library/runs.js")).compareRuns(...given),
   configJsonSchema: async () => (await import("../library/config-text.js")).configJsonSchema(),
   configText: async (...given) => (await import("../library/config-text.js")).configText(...given),
   convertCoefficients: async (...given) =>

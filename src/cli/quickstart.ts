@@ -29,14 +29,14 @@ export const quickstartVerb = defineVerb({
   ],
   async run({ suite, output, quiet, json }, io) {
     const work = { ...workOptions(io, { quiet }), output: path.resolve(io.cwd, output) };
-    const { summary, gains, changed, runPath } = await io.library.quickstart({ ...work, suite });
-    if (json) printJson(io, { ...summary, gains, examples: changed, runPath });
+    const { summary, gains, changed, runPath, reportPath } = await io.library.quickstart({ ...work, suite });
+    if (json) printJson(io, { ...summary, gains, examples: changed, runPath, reportPath });
     else {
       const { rows, suite: name, engine, device, seconds } = summary;
       const lines = [textTable(rows), ...gainLines(gains), ...(changed === undefined ? [] : changedLines(changed))];
       io.stdout.write(`${lines.join("\n")}\n`);
       io.stdout.write(
-        `suite ${name}, engine ${engine} on ${device}, ${seconds.toFixed(1)} s; ${runPath}/report.html\n`,
+        `suite ${name}, engine ${engine} on ${device}, ${seconds.toFixed(1)} s; ${reportPath}\n`,
       );
     }
     return io.signal.aborted ? EXIT_INTERRUPTED : EXIT_OK;

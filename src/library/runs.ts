@@ -1,8 +1,12 @@
-/** `report` and `sync` for programs: the page of a run, and its delivery to an MLflow server. */
+/** `report`, `compareRuns` and `sync` for programs: the page of a run or of several, and delivery to an MLflow server. */
 import path from "node:path";
 import { ConfigError } from "../errors.js";
+import { GENERATOR } from "../report/page/page.js";
+import { writeComparison } from "../report/write-comparison.js";
 import { writeRunReport } from "../report/write-report.js";
 import { syncRuns, type Tracking } from "../run/records/tracking.js";
+import { requireFilePlace } from "../runtime/output-place.js";
+import { readText } from "../runtime/regular-file.js";
 import type { Delivered } from "../track/mlflow/delivery.js";
 import { runFolders } from "./run-folders.js";
 import { type LightWork, resolveLightWork, type WorkOptions } from "./work-options.js";
@@ -11,6 +15,43 @@ import { type LightWork, resolveLightWork, type WorkOptions } from "./work-optio
 export function report(runPath: string, options: WorkOptions = {}): Promise<string> {
   const { cwd, log } = resolveLightWork(options);
   return writeRunReport(path.resolve(cwd, runPath), log);
+}
+
+export interface CompareOptions extends WorkOptions {
+  /** Where the page goes; default: `comparison.html` in the folder that all runs have in common. */
+  readonly file?: string | undefined;
+}
+
+/** Reports have at most 3 MB; what is larger is not ours. */
+const MAX_PAGE_BYTES = 16 * 1024 * 1024;
+
+/** Writes one page that compares runs, finished or not. Returns its path. Throws ConfigError unless there are two or more, each given once. */
+export async function compareRuns(runs: readonly string[], options: CompareOptions = {}): Promise<string> {
+  const { cwd, log } = resolveLightWork(options);
+  const folders = [...new Set(runs.map((run) => path.resolve(cwd, run)))];
+  const [first, ...others] = folders;
+  if (first === undefined || others.length === 0)
+    throw new ConfigError(`expected two or more runs to compare, found ${folders.length}`);
+  const target =
+    options.file === undefined ? path.join(commonFolder(first, others), COMPARISON) : path.resolve(cwd, options.file);
+  const inputs = folders.map((folder) => ({ path: folder, what: "a run" }));
+  await requireFilePlace(target, { shown: target, inputs, overwrite: await isPage(target) });
+  return writeComparison(target, folders, log);
+}
+
+const COMPARISON = "comparison.html";
+
+/** The innermost folder that holds all of them. */
+function commonFolder(first: string, others: readonly string[]): string {
+  let folder = path.dirname(first);
+  while (others.some((other) => path.relative(folder, other).startsWith(".."))) folder = path.dirname(folder);
+  return folder;
+}
+
+/** Whether a page of ours is there, which a new one may replace. */
+async function isPage(file: string): Promise<boolean> {
+  const text = await readText(file, "a report", MAX_PAGE_BYTES, ConfigError).catch(() => "");
+  return text.includes(`<meta name="generator" content="${GENERATOR}">`);
 }
 
 export interface SyncOptions extends WorkOptions {

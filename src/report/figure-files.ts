@@ -15,25 +15,44 @@ const MOST_FIGURE_BYTES = 1_500_000;
 export async function figureSections(directory: string, figures: readonly (Figure | undefined)[]): Promise<Section[]> {
   const folder = path.join(directory, "figures");
   await makeFolder(folder);
+  return sectionsOf(figures, async ({ name }, standalone, png) => {
+    await writeFileAtomic(path.join(folder, `${name}.svg`), standalone);
+    await writeFileAtomic(path.join(folder, `${name}.png`), await png());
+  });
+}
+
+/** The sections alone, for a page that is one file and no folder. */
+export function inlineFigures(figures: readonly (Figure | undefined)[]): Promise<Section[]> {
+  return sectionsOf(figures, async () => {});
+}
+
+/** `keep` is given each figure as files have it; pictures are made when they are asked for. */
+async function sectionsOf(
+  figures: readonly (Figure | undefined)[],
+  keep: (figure: Figure, standalone: string, png: () => Promise<Buffer>) => Promise<void>,
+): Promise<Section[]> {
   const sections: Section[] = [];
   let bytes = 0;
   for (const figure of figures) {
     if (figure === undefined) continue;
+    const { name, title, narrow } = figure;
     const svg = await figureSvg(figure);
     const standalone = standaloneSvg(svg);
-    const png = await figurePng(standalone);
-    await writeFileAtomic(path.join(folder, `${figure.name}.svg`), standalone);
-    await writeFileAtomic(path.join(folder, `${figure.name}.png`), png);
-    const wide = inlineSvg(figure, svg, figure.narrow === undefined ? undefined : "wide");
-    const narrow =
-      figure.narrow === undefined ? undefined : inlineSvg(figure, await figureSvg({ spec: figure.narrow }), "narrow");
-    const size = wide.length + (narrow?.length ?? 0);
+    let made: Promise<Buffer> | undefined;
+    const png = () => {
+      made ??= figurePng(standalone);
+      return made;
+    };
+    await keep(figure, standalone, png);
+    const wide = inlineSvg(figure, svg, narrow === undefined ? undefined : "wide");
+    const small = narrow === undefined ? undefined : inlineSvg(figure, await figureSvg({ spec: narrow }), "narrow");
+    const size = wide.length + (small?.length ?? 0);
     const fits = wide.length <= MOST_SVG_BYTES && bytes + size <= MOST_FIGURE_BYTES;
     if (fits) bytes += size;
     const body = fits
-      ? htmlFigure(figure, wide, narrow)
-      : htmlFigure(figure, inlinePicture(figure, png, widthOf(svg)), undefined);
-    sections.push({ id: figure.name, title: figure.title, body });
+      ? htmlFigure(figure, wide, small)
+      : htmlFigure(figure, inlinePicture(figure, await png(), widthOf(svg)), undefined);
+    sections.push({ id: name, title, body });
   }
   return sections;
 }

@@ -78,6 +78,14 @@ export function isEntropy(rows: readonly ResultRow[]): boolean {
 export const AVERAGING = "weight_averaging";
 export const EXPERTS = "individual";
 
+/** Rows of models that were not merged, by their names. */
+const REFERENCES: ReadonlySet<string> = new Set(["pretrained", EXPERTS, "multi_task"]);
+
+/** Whether a row is there to be compared with, and is no merged model. */
+export function isReference(method: string): boolean {
+  return REFERENCES.has(method);
+}
+
 export function rowOf(rows: readonly ResultRow[], method: string): ResultRow | undefined {
   return rows.find((row) => row.method === method);
 }

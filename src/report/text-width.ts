@@ -7,18 +7,14 @@
 const NARROW_CHARACTER = 0.58;
 const WIDE_CHARACTER = 1;
 const FIRST_WIDE = 0x1100;
-/** Vega's own count, by which it cuts what is longer than a label's limit. */
-const VEGA_CHARACTER = 0.8;
+/** Vega's own, of text that says nothing of its size. */
 const USUAL_SIZE = 11;
 
-/** Puts `textWidth` in the place of Vega's estimate. */
+/** Puts this estimate in the place of Vega's. */
 export function useTextWidths(vega: object): void {
   const metrics: unknown = Reflect.get(vega, "textMetrics");
   if (typeof metrics === "object" && metrics !== null) Reflect.set(metrics, "width", itemWidth);
 }
-
-/** The limit to give a label that is to take at most so many pixels. */
-export const labelLimit = (pixels: number): number => Math.round((pixels * VEGA_CHARACTER) / NARROW_CHARACTER);
 
 interface TextItem {
   readonly text?: unknown;
@@ -26,9 +22,11 @@ interface TextItem {
   readonly limit?: number;
 }
 
+/** Of a text as it stands, which its limit cuts; of a `line` of it, which Vega asks for to know where to cut, without the limit. */
 function itemWidth({ text, fontSize = USUAL_SIZE, limit = 0 }: TextItem, line?: unknown): number {
-  const width = textWidth(String(line ?? text ?? ""), fontSize);
-  return limit > 0 ? Math.min(width, (limit * NARROW_CHARACTER) / VEGA_CHARACTER) : width;
+  if (line !== undefined && line !== null) return textWidth(String(line), fontSize);
+  const width = textWidth(String(text ?? ""), fontSize);
+  return limit > 0 ? Math.min(width, limit) : width;
 }
 
 function textWidth(text: string, fontSize: number): number {

@@ -109,11 +109,13 @@ async function run(
     mergeModels: note("mergeModels", { reason: "finished" as const, writtenBytes: 1e9, seconds: 2 }),
     convertCoefficients: note("convertCoefficients", learned),
     report: note("report", "/runs/c/default/report.html"),
+    compareRuns: note("compareRuns", "/runs/c/comparison.html"),
     quickstart: note("quickstart", {
       summary: { suite: "mini8", engine: "onnx", device: "cpu", seconds: 1, rows: [row] },
       gains: [{ method: "learned", points: 1.25, interval: [-0.5, 3] as const }],
       changed: undefined,
       runPath: "/runs/quickstart/learned",
+      reportPath: "/runs/quickstart/report.html",
     }),
     doctor: note("doctor", [{ name: "onnx", ok: false, detail: "no", advice: "install it" }]),
     ...changes,
@@ -321,10 +323,18 @@ test("configs and merge files that ship, by name from any folder", async () => {
 test("quickstart and doctor", async () => {
   const { stdout, calls } = await run("quickstart");
   expect(stdout).toContain("learned   +1.3  (-0.5 to +3.0)");
-  expect(stdout).toContain("suite mini8, engine onnx on cpu, 1.0 s; /runs/quickstart/learned/report.html");
+  expect(stdout).toContain("suite mini8, engine onnx on cpu, 1.0 s; /runs/quickstart/report.html");
   expect(calls[0]?.args[0]).toMatchObject({ suite: "text8", output: path.join(cwd, "runs"), cwd });
   expect((await run("quickstart --suite mini8")).calls[0]?.args[0]).toMatchObject({ suite: "mini8" });
   expect(await run("doctor")).toMatchObject({ code: 1, stdout: "fail  onnx  no\n            -> install it\n" });
+});
+
+test("report of one run is its page, of several also a comparison", async () => {
+  expect((await run("report runs/c/a")).calls.map(({ name }) => name)).toEqual(["report"]);
+  const { stdout, calls } = await run("report runs/c/a runs/c/b -o both.html");
+  expect(stdout.split("\n").slice(-2)).toEqual(["/runs/c/comparison.html", ""]);
+  expect(calls.map(({ name }) => name)).toEqual(["report", "report", "compareRuns"]);
+  expect(calls[2]?.args).toMatchObject([["runs/c/a", "runs/c/b"], { cwd, file: "both.html" }]);
 });
 
 test("inspect shows coefficients as a table and as JSON", async () => {

@@ -27,7 +27,13 @@ export function changeFigure(changes: readonly Change[]): Figure | undefined {
     averaging,
     direction: textOf(after - before) === "0.0" ? "unchanged" : after > before ? "gained" : "lost",
   }));
-  const y = { field: "label", type: "nominal", sort: null, title: null, axis: { labelLimit: 170 } } as const;
+  const y = {
+    field: "label",
+    type: "nominal",
+    sort: null,
+    title: null,
+    axis: { labelLimit: 150 },
+  } as const;
   const x = (field: string) => ({ field, type: "quantitative" }) as const;
   const color = { field: "direction", type: "nominal", scale: COLORS, legend: null } as const;
   const hasAveraging = values.some(({ averaging }) => averaging !== null);

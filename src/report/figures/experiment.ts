@@ -1,6 +1,5 @@
 /** Figures of rows of models: averages with their intervals, every task, and averages along the fits. */
 import type { Figure } from "../plot.js";
-import { labelLimit } from "../text-width.js";
 import { bothSizes, NARROW, WIDE } from "./figure-size.js";
 
 /** A row of a table as figures see it. */
@@ -45,7 +44,7 @@ export function averagesFigure(rows: readonly ExperimentFigureRow[], examples: s
       type: "nominal",
       sort: null,
       title: null,
-      axis: { labelLimit: labelLimit(labels) },
+      axis: { labelLimit: labels },
     } as const;
     return bothSizes(
       {
@@ -67,7 +66,7 @@ export function averagesFigure(rows: readonly ExperimentFigureRow[], examples: s
           },
         ],
       },
-      { columns: 1, labelLimit: labelLimit(LABELS) },
+      { columns: 1, labelLimit: LABELS },
     );
   };
   return {
@@ -101,7 +100,7 @@ export function tasksFigure(
     const axis = {
       orient: "top",
       labelAngle: columns > 4 ? -45 : 0,
-      labelLimit: labelLimit(90),
+      labelLimit: 90,
       labelOverlap: false,
     } as const;
     const x = { field: "task", type: "nominal", sort: null, title: null, axis } as const;
@@ -110,7 +109,7 @@ export function tasksFigure(
       type: "nominal",
       sort: null,
       title: null,
-      axis: { labelLimit: labelLimit(labels) },
+      axis: { labelLimit: labels },
     } as const;
     const cells = {
       mark: "rect",
@@ -181,7 +180,7 @@ export function stepsFigure(
           ...(theirs.length > 0 ? { strokeDash } : {}),
         },
       },
-      { columns: 1, labelLimit: labelLimit(LABELS) },
+      { columns: 1, labelLimit: LABELS },
     ),
   };
 }

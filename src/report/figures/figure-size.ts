@@ -1,6 +1,5 @@
 /** How wide figures are: one form for the pages of desks and for files, one for screens of 420 pixels. */
 import type { TopLevelSpec } from "vega-lite";
-import { labelLimit } from "../text-width.js";
 
 type LegendConfig = NonNullable<NonNullable<TopLevelSpec["config"]>["legend"]>;
 
@@ -19,9 +18,9 @@ export interface NarrowLegend {
   readonly columns: number;
   readonly labelLimit: number;
 }
-const TASKS_LEGEND: NarrowLegend = { columns: 3, labelLimit: labelLimit(95) };
+const TASKS_LEGEND: NarrowLegend = { columns: 3, labelLimit: 95 };
 
-const beside: LegendConfig = { labelLimit: labelLimit(210) };
+const beside: LegendConfig = { labelLimit: 210 };
 
 /** Both forms of a figure: its legend stands beside it, on narrow screens under it. */
 export function bothSizes(

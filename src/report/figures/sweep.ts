@@ -2,6 +2,11 @@
 import type { Figure } from "../plot.js";
 import { bothSizes } from "./figure-size.js";
 
+/** Lines are to be seen on white and on black, so neither end is dark or pale. */
+const LINE_COLORS = ["#9a6fd0", "#4a8fe0", "#26a884", "#c9a400"];
+/** Names of values with more letters stand aslant. */
+const LEVEL_LABEL = 8;
+
 /** A trial that has reached a rung. */
 export interface TrialPoint {
   readonly trial: string;
@@ -66,7 +71,7 @@ export function pathsFigure(data: SweepFigureData): Figure | undefined {
             color: {
               field: "value",
               type: "quantitative",
-              scale: { scheme: "viridis", zero: false },
+              scale: { range: LINE_COLORS, zero: false },
               title: data.metric,
             },
           },
@@ -96,7 +101,7 @@ export function parametersFigure(data: SweepFigureData): Figure | undefined {
         width,
         height: 160,
         data: { values: points.map(({ x, value }) => ({ x: isNumeric ? x : label(x), value })) },
-        mark: { type: "point" as const, filled: true, opacity: 0.7 },
+        mark: { type: "point" as const, filled: true, opacity: 0.85, size: 45, color: "#4a8fe0" },
         encoding: {
           x: isNumeric
             ? {
@@ -109,6 +114,7 @@ export function parametersFigure(data: SweepFigureData): Figure | undefined {
                 field: "x",
                 type: "ordinal" as const,
                 title: key,
+                axis: { labelAngle: points.every(({ x }) => label(x).length <= LEVEL_LABEL) ? 0 : -40 },
                 sort: [...placesOf(points.map(({ x }) => x)).keys()],
               },
           y: { field: "value", type: "quantitative" as const, title: data.metric, scale: { zero: false } },

@@ -23,6 +23,9 @@ export interface PageHead {
   readonly lead: string;
 }
 
+/** In the head of every page, by which a page of ours is known. */
+export const GENERATOR = "adamerge";
+
 /** A whole page; the lead and the sections' bodies are HTML, everything else is text. */
 export function page(head: PageHead, sections: readonly Section[], footer: string): string {
   const { script, style, policy } = pageAssets();
@@ -39,6 +42,7 @@ export function page(head: PageHead, sections: readonly Section[], footer: strin
     "<!doctype html>",
     '<html lang="en">',
     '<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">',
+    `<meta name="generator" content="${GENERATOR}">`,
     `<meta http-equiv="Content-Security-Policy" content="${policy}">`,
     `<title>${escapeHtml(title)}</title>\n<style>${style.trim()}</style>\n</head>`,
     "<body>",

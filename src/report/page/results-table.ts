@@ -1,12 +1,19 @@
 /** Models by tasks: the average first, beside weight averaging and the experts, then every task; the best in bold. */
-import { AVERAGING, EXPERTS, isEntropy, type ResultRow, rowOf, shareOfExperts, worstTask } from "../summary.js";
+import {
+  AVERAGING,
+  EXPERTS,
+  isEntropy,
+  isReference,
+  type ResultRow,
+  rowOf,
+  shareOfExperts,
+  worstTask,
+} from "../summary.js";
 import { type Column, dataTable, differenceCell, numberCell, shareIn } from "./data-table.js";
 
 const DECIMALS = 2;
 /** Of entropies in nats. */
 const ENTROPY_DECIMALS = 3;
-/** Rows that nothing was merged for. */
-const REFERENCES: ReadonlySet<string> = new Set(["pretrained", EXPERTS, "multi_task"]);
 
 export interface ResultsTable {
   /** What the rows are: "method", "run". */
@@ -14,16 +21,24 @@ export interface ResultsTable {
   readonly rows: readonly ResultRow[];
   /** The rows that the report is about. */
   readonly own: ReadonlySet<string>;
+  /** Further columns, before the tasks'. */
+  readonly extra?: readonly Column<ResultRow>[];
 }
 
-export function resultsTable({ heading, rows, own }: ResultsTable): string {
-  const columns = isEntropy(rows) ? entropyColumns(heading, rows) : accuracyColumns(heading, rows);
+export function resultsTable({ heading, rows, own, extra = [] }: ResultsTable): string {
+  const naming: Column<ResultRow> = { heading, cell: ({ method }) => method };
+  const [averages, decimals] = isEntropy(rows)
+    ? [entropyColumns(), ENTROPY_DECIMALS]
+    : [accuracyColumns(rows), DECIMALS];
+  const best = isEntropy(rows) ? {} : ({ best: "highest" } as const);
+  const tasks = tasksOf(rows).map((task) => ({ ...taskColumn(task, decimals), ...best }));
+  const columns = [naming, ...averages, ...extra, ...tasks];
   return dataTable({
     label: isEntropy(rows) ? "Mean entropies" : "Accuracies in percent",
     columns,
     rows,
-    contest: ({ method }) => (REFERENCES.has(method) ? undefined : ""),
-    kind: ({ method }) => (own.has(method) ? "own" : REFERENCES.has(method) ? "aside" : undefined),
+    contest: ({ method }) => (isReference(method) ? undefined : ""),
+    kind: ({ method }) => (own.has(method) ? "own" : isReference(method) ? "aside" : undefined),
   });
 }
 
@@ -33,25 +48,22 @@ export function resultsHint(rows: readonly ResultRow[]): string {
   return "In percent; bold: the best of the merged models, of which the pretrained model, the experts and a model trained on all tasks are none.";
 }
 
-function entropyColumns(heading: string, rows: readonly ResultRow[]): Column<ResultRow>[] {
+function entropyColumns(): Column<ResultRow>[] {
   return [
-    { heading, cell: ({ method }) => method },
     {
       heading: "average",
       group: "entropy (nats)",
       isNumber: true,
       cell: ({ average }) => numberCell(average, ENTROPY_DECIMALS),
     },
-    ...tasksOf(rows).map((task) => taskColumn(task, ENTROPY_DECIMALS)),
   ];
 }
 
-function accuracyColumns(heading: string, rows: readonly ResultRow[]): Column<ResultRow>[] {
+function accuracyColumns(rows: readonly ResultRow[]): Column<ResultRow>[] {
   const share = shareIn(rows.map(({ average }) => average));
   const averaging = rowOf(rows, AVERAGING);
   const best = "highest" as const;
   const columns: Column<ResultRow>[] = [
-    { heading, cell: ({ method }) => method },
     {
       heading: "average",
       group: "over the tasks",
@@ -86,7 +98,7 @@ function accuracyColumns(heading: string, rows: readonly ResultRow[]): Column<Re
     best,
     cell: (row) => numberCell(worstTask(row)?.value, DECIMALS),
   });
-  return [...columns, ...tasksOf(rows).map((task) => ({ ...taskColumn(task, DECIMALS), best }))];
+  return columns;
 }
 
 function tasksOf(rows: readonly ResultRow[]): string[] {

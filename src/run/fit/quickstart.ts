@@ -8,6 +8,7 @@ import type { RunConfig } from "../../config/schema.js";
 import type { TrainEvent } from "../../optimize/events.js";
 import { type ChangedExamples, EXAMPLES_FILE, examplesKind } from "../../report/changed-examples.js";
 import type { GainOverAveraging } from "../../report/learned-gain.js";
+import { writeQuickstartReport } from "../../report/quickstart-report.js";
 import { createBootstrap, pairedGain } from "../../report/statistics.js";
 import type { Summary } from "../../report/summary.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
@@ -38,6 +39,8 @@ export interface QuickstartResult {
   readonly changed: ChangedExamples | undefined;
   /** Folder of the last fit, with its report and merged model. */
   readonly runPath: string;
+  /** The page with all methods. */
+  readonly reportPath: string;
 }
 
 const AVERAGING = "weight_averaging";
@@ -62,11 +65,11 @@ const FITS: ReadonlyMap<string, readonly string[]> = new Map([
 /** The last one: its report is written (`adamerge report` makes the others'), and its examples are shown. */
 const SHOWN_FIT = [...FITS.keys()].at(-1);
 
-/** Runs everything, each fit in `<output>/quickstart/<method>`, and writes `<output>/quickstart/summary.json`. */
+/** Runs everything, each fit in `<output>/quickstart/<method>`, and writes `<output>/quickstart/summary.json` and `report.html`. */
 export async function quickstart(options: QuickstartOptions): Promise<QuickstartResult> {
   const started = performance.now();
   const directory = join(options.output, "quickstart");
-  await requireResultsPlace(directory, ["summary.json"], (name) => FITS.has(name));
+  await requireResultsPlace(directory, ["summary.json", "report.html"], (name) => FITS.has(name));
   const configFor = async (name: string, overrides: readonly string[]): Promise<RunConfig> => {
     const all = [...options.overrides, ...overrides, "experiment=quickstart", `name=${name}`];
     const { config } = await loadRunConfig(options.configPath, all, options);
@@ -78,6 +81,7 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
   const once = { ...options, log };
   const { judged, ...where } = await judgeBaselines(await configFor("baselines", []), once);
   const learned: Judged[] = [];
+  const fits: string[] = [];
   let runPath = directory;
   for (const [name, overrides] of FITS) {
     log(`\n${name}`);
@@ -87,13 +91,15 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
     if (result.reason === "interrupted") options.signal.throwIfAborted();
     learned.push(...result.judged.slice(judged.length));
     runPath = result.runPath;
+    fits.push(runPath);
   }
   const rows = [...judged, ...learned].map(({ row }) => row);
   const gains = gainsOverAveraging(judged, learned);
   const changed = await readJsonFileIfThere(join(runPath, EXAMPLES_FILE), examplesKind);
   const summary: Summary = { ...where, seconds: (performance.now() - started) / 1000, rows };
   await writeFileAtomic(join(directory, "summary.json"), `${JSON.stringify({ ...summary, gains }, undefined, 2)}\n`);
-  return { summary, gains, changed, runPath };
+  const reportPath = await writeQuickstartReport(directory, { summary, gains, changed, fits });
+  return { summary, gains, changed, runPath, reportPath };
 }
 
 async function judgeBaselines(config: RunConfig, options: QuickstartOptions) {
