@@ -22,10 +22,12 @@ interface TextItem {
   readonly limit?: number;
 }
 
-/** Of a text as it stands, which its limit cuts; of a `line` of it, which Vega asks for to know where to cut, without the limit. */
+/**
+ * Of a text, or of a `line` of it. Vega cuts a text that is not narrower than its limit, and asks for the whole text when it makes room for it: both come
+ * out right when nothing is wider than the limit.
+ */
 function itemWidth({ text, fontSize = USUAL_SIZE, limit = 0 }: TextItem, line?: unknown): number {
-  if (line !== undefined && line !== null) return textWidth(String(line), fontSize);
-  const width = textWidth(String(text ?? ""), fontSize);
+  const width = textWidth(String(line ?? text ?? ""), fontSize);
   return limit > 0 ? Math.min(width, limit) : width;
 }
 

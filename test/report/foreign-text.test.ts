@@ -3,8 +3,12 @@ import { parse as parseCsv } from "csv-parse/sync";
 import { describe, expect, it } from "vitest";
 import { latexComment, latexText } from "../../src/experiment/latex.js";
 import { csvText } from "../../src/report/csv.js";
-import { escapeHtml, htmlTable, page } from "../../src/report/html.js";
+import { escapeHtml } from "../../src/report/html.js";
 import { codeBlock, codeSpan, markdownLine, markdownStart } from "../../src/report/markdown.js";
+import { cardList } from "../../src/report/page/cards.js";
+import { dataTable, settingsCell } from "../../src/report/page/data-table.js";
+import { htmlFigure, inlineSvg } from "../../src/report/page/figure-html.js";
+import { page } from "../../src/report/page/page.js";
 import { figureSvg } from "../../src/report/plot.js";
 import { alignedText, markdownText } from "../../src/report/table.js";
 import { shownLine } from "../../src/runtime/printable.js";
@@ -63,6 +67,20 @@ const NASTY = [
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there.
 const OBEYED = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e]/;
 
+/** A page with a name wherever names stand. */
+function pageOf(name: string): string {
+  const columns = [
+    { heading: name, group: name, tip: name, cell: () => name },
+    { heading: name, group: "values", isNumber: true, cell: () => ({ text: name, value: 1 }) },
+    { heading: name, cell: () => settingsCell({ [name]: name }) },
+  ];
+  const table = dataTable({ label: name, columns, rows: [name] });
+  const lead = cardList([{ label: name, value: name, note: name, tip: name }]);
+  const figure = htmlFigure({ caption: name }, "<svg></svg>", undefined);
+  const head = { title: name, kind: name, state: name, lead };
+  return page(head, [{ id: name, title: name, body: table + figure }], name);
+}
+
 describe.each(NASTY.map((name) => [name]))("%j", (name) => {
   const cells = [
     ["name", "value"],
@@ -99,9 +117,19 @@ describe.each(NASTY.map((name) => [name]))("%j", (name) => {
   });
 
   it("is text in HTML", () => {
-    const html = page(name, `<p>${escapeHtml(name)}</p>`, [{ id: name, title: name, body: htmlTable(cells) }], name);
-    expect(html).not.toMatch(/<script|<!--|'>/);
+    const whole = pageOf(name);
+    // The page's own script and style are no text of strangers.
+    const html = whole.replace(/<style>[\s\S]*?<\/style>/, "").replace(/<script>[\s\S]*?<\/script>\n<\/body>/, "");
+    expect(html).not.toMatch(/<script|<!--/);
     expect(html).not.toMatch(OBEYED);
+    expect(whole.match(/<script/g)).toHaveLength(1);
+    // No name ends an attribute or a tag: all are those of a page of plain names.
+    const tags = (text: string) => text.match(/<\/?[a-z][^>]*>/g)?.map((tag) => tag.replaceAll(/"[^"]*"/g, '""'));
+    const own = (text: string) => tags(text)?.filter((tag) => !/^<\/?(?:wbr|code)/.test(tag));
+    const plain = pageOf("name")
+      .replace(/<style>[\s\S]*?<\/style>/, "")
+      .replace(/<script>[\s\S]*?<\/script>\n<\/body>/, "");
+    expect(own(html)).toEqual(own(plain));
     expect(escapeHtml(name)).not.toMatch(/[<>"']/);
   });
 
@@ -143,12 +171,16 @@ it("a figure's SVG has text where a name would be markup or a control", async ()
     mark: "bar",
     encoding: { x: { field: "value", type: "quantitative" }, y: { field: "task", type: "nominal" } },
   };
-  const svg = await figureSvg({
+  const figure = {
     name: "x",
-    title: "x",
+    title: NASTY.join(" "),
     caption: "x",
     spec: spec as Parameters<typeof figureSvg>[0]["spec"],
-  });
-  expect(svg).not.toMatch(/<script|<!--/);
-  expect(svg).not.toMatch(OBEYED);
+  };
+  const svg = await figureSvg(figure);
+  for (const text of [svg, inlineSvg(figure, svg, "wide")]) {
+    expect(text).not.toMatch(/<script|<!--/);
+    expect(text).not.toMatch(OBEYED);
+  }
+  expect(inlineSvg(figure, svg, "wide").match(/ data-tip="[^"]+"/g)?.length).toBeGreaterThan(NASTY.length / 2);
 });

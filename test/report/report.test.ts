@@ -1,4 +1,5 @@
 /** The report of a run folder: which figures a run has, standing alone, text escaped; also of a run that has not ended. */
+import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import sharp from "sharp";
@@ -15,6 +16,7 @@ import { temporaryFolder } from "../support/cli.js";
 const TASKS = ["digits <b>", "letters"];
 const TENSORS = ["embeddings.weight", "layers.0.mlp.weight", "layers.1.mlp.weight", "projection.weight"];
 const STEPS = 6;
+const BASELINES = { pretrained: 40, weight_averaging: 48, individual: 80 };
 let root: string;
 beforeAll(async () => {
   root = await temporaryFolder();
@@ -26,6 +28,7 @@ async function makeRun(
   isOver: boolean,
   objective: ObjectiveName = "entropy",
   metric = `train/${objective}`,
+  baselines: Readonly<Record<string, number>> = { pretrained: 40 },
 ): Promise<string> {
   const folder = join(root, name);
   await mkdir(folder);
@@ -44,6 +47,7 @@ async function makeRun(
     step: index + 1,
     "train/loss": 3 - index / 10,
     ...perTask(metric, [2 - index / 10, 1]),
+    ...perTask("lambda/mean", [0.3, 0.3]),
     "time/images_per_second": 100 + index,
   }));
   const evaluations = [0, 3, STEPS].map((step) => ({
@@ -80,7 +84,7 @@ async function makeRun(
     engine: "onnx",
     device: "cpu",
     seconds: 3,
-    rows: [row("pretrained", 40), row("learned", 56)],
+    rows: [...Object.entries(baselines).map(([method, average]) => row(method, average)), row("learned", 56)],
   });
   await write("task-vectors.json", {
     tasks: TASKS,
@@ -99,19 +103,16 @@ describe("report.html", () => {
     const target = await writeRunReport(folder);
     expect(target).toBe(join(folder, "report.html"));
     const html = await readFile(target, "utf8");
-    const names = [
-      "accuracy",
-      "objective",
-      "entropy-and-loss",
-      "coefficients",
-      "depth",
-      "trajectories",
-      "task-vectors",
-    ];
+    const first = ["change", "accuracy"];
+    const names = [...first, "coefficients", "depth", "trajectories", "objective", "entropy-and-loss", "task-vectors"];
     const ids = [...html.matchAll(/<section id="([^"]+)">/g)].map(([, id]) => id);
-    expect(ids).toEqual(["table", ...names, "cost", "config"]);
-    expect(html.match(/<svg /g)).toHaveLength(names.length);
-    expect(html).not.toMatch(/<script|<link|<img|@import|(?:src|href)="(?!#)/);
+    expect(ids).toEqual([...first, "table", ...names.slice(first.length), "cost", "config"]);
+    // Each has a form for narrow screens.
+    expect(html.match(/<svg /g)).toHaveLength(2 * names.length);
+    expect(html).not.toMatch(/<link|<img|@import|(?:src|href)="(?!#)/);
+    const [, script = ""] = /<script>([\s\S]*)<\/script>/.exec(html) ?? [];
+    const hash = createHash("sha256").update(script).digest("base64");
+    expect(html).toContain(`content="default-src 'none'; script-src 'sha256-${hash}'; `);
     expect(html).not.toContain("digits <b>");
     expect(html).toContain("digits &lt;b&gt;");
     expect(html).toContain("Transductive");
@@ -143,6 +144,51 @@ describe("report.html", () => {
       spec: { data: { values: { length: 6 } }, encoding: { y: { title: axis } } },
     });
     expect(figure?.caption).toContain(`The ${label} of each task`);
+  });
+
+  it("begins with what the fit comes to", async () => {
+    const folder = await makeRun("cards", true, "entropy", undefined, BASELINES);
+    const html = await readFile(await writeRunReport(folder), "utf8");
+    const found = html.matchAll(
+      /<dt><span[^>]*>([^<]*)<\/span><\/dt><dd class="[^"]*">([^<]*)<\/dd><dd class="note">([^<]*)/g,
+    );
+    const cards = [...found].map(([, label, value, note]) => `${label}: ${value} (${note})`.replaceAll("\u00a0", " "));
+    expect(cards).toEqual([
+      "average accuracy: 56.0 % (+6.0 since step 0)",
+      "to weight averaging: +8.0 (points; averaging has 48.0 %)",
+      "of the experts: 70.0 % (kept; each on its own task: 80.0 %)",
+      "worst task: 56.0 % (digits &lt;b&gt;, +8.0 to averaging)",
+      "time: 3.0 s (6 steps, evaluations included)",
+      "images shown: 192 (without labels)",
+    ]);
+    expect(html).toMatch(/<tr class="own"><th scope="row">learned<\/th>/);
+    expect(html).toMatch(/<tr class="aside"><th scope="row">individual<\/th>/);
+    const [table = ""] = /<section id="table">[\s\S]*?<\/section>/.exec(html) ?? [];
+    const best = [...table.matchAll(/<td class="[^"]*\bbest\b[^"]*"[^>]*>([^<]*)/g)].map(([, text]) => text);
+    // Of the merged models; the experts' 80 do not compete.
+    expect(best).toEqual(["56.00", "70.0", "56.00", "56.00", "56.00"]);
+    // Changed settings first, the whole configuration folded.
+    expect(html).toMatch(/<th scope="row">steps<\/th><td>6<\/td><td>500<\/td>/);
+    expect(html).toMatch(/<details><summary>All settings<\/summary>/);
+  });
+
+  it("is the same bytes for the same run, and at most 3 MB for a large one", async () => {
+    const folder = await makeRun("again", true);
+    const first = await readFile(await writeRunReport(folder), "utf8");
+    expect(await readFile(await writeRunReport(folder), "utf8")).toBe(first);
+    const tasks = Array.from({ length: 20 }, (_, index) => `task ${index}`);
+    const groups = Array.from({ length: 300 }, (_, index) => `layers.${Math.floor(index / 16)}.part.${index}`);
+    const values = tasks.map((_, k) => groups.map((__, l) => Math.sin(k * l)));
+    const groupOf = Object.fromEntries(groups.map((group) => [group, group]));
+    const record = { granularity: "layer-wise", tasks, groups, values, groupOf } as const;
+    await writeFile(join(folder, "coefficients.json"), coefficientsText(record));
+    await writeFile(join(folder, "trajectory.jsonl"), "");
+    const large = await readFile(await writeRunReport(folder), "utf8");
+    expect(large.length).toBeLessThan(3e6);
+    // So many cells are a picture.
+    expect(large).toMatch(
+      /<section id="coefficients">[\s\S]{0,200}<img alt="Coefficients" width="\d+" src="data:image\/png;base64,/,
+    );
   });
 
   it("of a run that goes on has what there is", async () => {

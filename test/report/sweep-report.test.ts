@@ -19,17 +19,36 @@ const data = { metric: "eval/acc", goal: "maximize" as const, points };
 
 it("has the table, the paths and the panels", async () => {
   const folder = await temporaryFolder();
-  const table = [["trial", "eval/acc"], ...points.map(({ trial, value }) => [trial, String(value)])];
-  const target = await writeSweepReport(folder, { name: "s", figures: data, table, file: "a: <b>", state: "3 trials" });
+  const [middle, first, last] = points.map((each, index) => ({
+    ...each,
+    state: index === 2 ? "failed" : "finished",
+    step: 10,
+    metrics: { "eval/acc/a": each.value - 5, "eval/acc/b": each.value + 5 },
+    seconds: 61,
+    error: index === 2 ? "it <died>" : null,
+  }));
+  const trials = [first, middle, last].flatMap((trial) => trial ?? []);
+  const target = await writeSweepReport(folder, {
+    ...{ name: "s", figures: data, trials },
+    ...{ file: "a: <b>", state: "3 trials" },
+  });
   const html = await readFile(target, "utf8");
   expect([...html.matchAll(/<section id="([^"]+)">/g)].map(([, id]) => id)).toEqual([
-    "table",
     "paths",
     "parameters",
+    "table",
     "sweep",
   ]);
   expect(html).toContain("a: &lt;b&gt;");
   expect(html).toContain("optimizer.learning_rate");
+  // The headline is the best trial's, settings stand under their section, and what failed says why.
+  expect(html).toMatch(/>best eval\/acc<\/span><\/dt><dd class="value">65\.00/);
+  expect(html).toMatch(/<th scope="colgroup" class="starts" colspan="1">optimizer<\/th>/);
+  expect(html).toMatch(
+    /<td class="starts best bar" data-kind="number" data-value="65" style="--share:100%">65\.00<\/td>/,
+  );
+  expect(html).toContain("failed: it &lt;died&gt;");
+  expect(html).toContain('data-value="61">1 min 1 s');
 });
 
 it("leaves out keys that do not vary, and figures with nothing to show", () => {

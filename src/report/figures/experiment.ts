@@ -1,6 +1,6 @@
 /** Figures of rows of models: averages with their intervals, every task, and averages along the fits. */
 import type { Figure } from "../plot.js";
-import { bothSizes, NARROW, WIDE } from "./figure-size.js";
+import { bothSizes, heatLegend, NARROW, WIDE } from "./figure-size.js";
 
 /** A row of a table as figures see it. */
 export interface ExperimentFigureRow {
@@ -96,7 +96,7 @@ export function tasksFigure(
     })),
   );
   const columns = new Set(values.map(({ task }) => task)).size;
-  const sized = (width: number, labels: number, legend: { readonly orient: "right" | "bottom" }): Figure["spec"] => {
+  const sized = (width: number, labels: number, orient: "right" | "bottom"): Figure["spec"] => {
     const axis = {
       orient: "top",
       labelAngle: columns > 4 ? -45 : 0,
@@ -116,7 +116,13 @@ export function tasksFigure(
       encoding: {
         x,
         y,
-        color: { field: "accuracy", type: "quantitative", scale: { scheme: "viridis" }, title: "%", legend },
+        color: {
+          field: "accuracy",
+          type: "quantitative",
+          scale: { scheme: "viridis" },
+          title: "%",
+          legend: heatLegend(orient, rows.length * ROW_HEIGHT),
+        },
       },
     } as const;
     const numbers = {
@@ -141,8 +147,8 @@ export function tasksFigure(
     name: "tasks",
     title: "Every task",
     caption: `Accuracy in percent of every ${what} on every task.`,
-    spec: sized(WIDE, LABELS, { orient: "right" }),
-    narrow: sized(NARROW, NARROW_LABELS, { orient: "bottom" }),
+    spec: sized(WIDE, LABELS, "right"),
+    narrow: sized(NARROW, NARROW_LABELS, "bottom"),
   };
 }
 

@@ -18,6 +18,16 @@ export interface NarrowLegend {
   readonly columns: number;
   readonly labelLimit: number;
 }
+/** Pixels of a legend's title and of its last number. */
+const LEGEND_ENDS = 32;
+const MOST_LEGEND = 200;
+
+/** The legend of coloured cells, no taller than they are. */
+export function heatLegend(orient: "right" | "bottom", height: number) {
+  const beside = Math.max(LEGEND_ENDS, Math.min(MOST_LEGEND, height - LEGEND_ENDS));
+  return { orient, gradientLength: orient === "right" ? beside : MOST_LEGEND };
+}
+
 const TASKS_LEGEND: NarrowLegend = { columns: 3, labelLimit: 95 };
 
 const beside: LegendConfig = { labelLimit: 210 };

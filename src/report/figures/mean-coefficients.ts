@@ -2,7 +2,7 @@
 
 import type { CoefficientsRecord } from "../../track/coefficients-file.js";
 import type { Figure } from "../plot.js";
-import { NARROW, WIDE } from "./figure-size.js";
+import { heatLegend, NARROW, WIDE } from "./figure-size.js";
 
 const ROW_HEIGHT = 24;
 const NUMBER_CELL = 28;
@@ -39,7 +39,7 @@ export function meanCoefficientsFigure(
           type: "quantitative",
           scale: { scheme: "viridis" },
           title: "lambda",
-          legend: { orient },
+          legend: heatLegend(orient, runs.length * ROW_HEIGHT),
         },
       },
     } as const;

@@ -27,7 +27,7 @@ export function averageBars(rows: readonly ResultRow[], learned: ReadonlySet<str
     axis: { labelLimit: LABELS },
   } as const;
   // The number of the longest bar stands within the frame.
-  const domainMax = 1.1 * Math.max(...values.map(({ average }) => average));
+  const domainMax = 1.18 * Math.max(...values.map(({ average }) => average));
   const x = {
     field: "average",
     type: "quantitative",

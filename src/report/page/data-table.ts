@@ -95,6 +95,9 @@ export function shareIn(values: readonly number[]): (value: number) => number {
   return (value) => (high > low ? 0.08 + (0.92 * (value - low)) / (high - low) : 1);
 }
 
+/** Long names may break after what joins their words. */
+const breakable = (text: string): string => escapeHtml(text).replaceAll(/[_/+=](?=\w)/g, "$&<wbr>");
+
 const textOf = (cell: Cell): string => (typeof cell === "string" ? cell : cell.text);
 const numberOf = (cell: Cell): number | undefined => (typeof cell === "string" ? undefined : cell.value);
 const competes = <Row>({ contest }: DataTable<Row>, row: Row): boolean =>
@@ -167,5 +170,5 @@ function bodyCell<Row>(cell: Cell, column: Column<Row>, tag: "td" | "th", isBest
     ...(value === undefined || text === String(value) ? [] : [` data-value="${Number(value.toPrecision(7))}"`]),
     ...(share === undefined ? [] : [` style="--share:${(100 * share).toFixed(0)}%"`]),
   ];
-  return `<${tag}${attributes.join("")}>${html ?? escapeHtml(text)}</${tag}>`;
+  return `<${tag}${attributes.join("")}>${html ?? (tag === "th" ? breakable(text) : escapeHtml(text))}</${tag}>`;
 }

@@ -45,7 +45,7 @@ export function resultsTable({ heading, rows, own, extra = [] }: ResultsTable): 
 /** How to read it. */
 export function resultsHint(rows: readonly ResultRow[]): string {
   if (isEntropy(rows)) return "In nats. Lower is surer, which need not be better.";
-  return "In percent; bold: the best of the merged models, of which the pretrained model, the experts and a model trained on all tasks are none.";
+  return "In percent. Bold: the best merged model; the pretrained model, the experts and a multi-task model do not compete.";
 }
 
 function entropyColumns(): Column<ResultRow>[] {
