@@ -51,6 +51,23 @@ export function evenly<T>(all: readonly T[], most: number): T[] {
   );
 }
 
+/** Of a page of at most 3 MB; where all together have more, fewer of each task are shown. */
+const MOST_EXAMPLES_BYTES = 1_200_000;
+
+/** As many of each task's examples as fit, at least one of each kind. */
+function thatFit(tasks: readonly TaskExamples[]): readonly TaskExamples[] {
+  const all = tasks.flatMap(({ gainedExamples, lostExamples }) => [...gainedExamples, ...lostExamples]);
+  const bytes = all.reduce((sum, { png, text }) => sum + (png ?? text ?? "").length, 0);
+  if (bytes <= MOST_EXAMPLES_BYTES) return tasks;
+  const most = Math.max(0, ...tasks.map((task) => Math.max(task.gainedExamples.length, task.lostExamples.length)));
+  const kept = Math.max(1, Math.floor((most * MOST_EXAMPLES_BYTES) / bytes));
+  return tasks.map((task) => ({
+    ...task,
+    gainedExamples: evenly(task.gainedExamples, kept),
+    lostExamples: evenly(task.lostExamples, kept),
+  }));
+}
+
 /** A section with what each task gained and lost; none for a run that compared nothing. */
 export function examplesSection(changed: ChangedExamples | undefined, many: string): Section[] {
   if (changed === undefined) return [];
@@ -58,7 +75,7 @@ export function examplesSection(changed: ChangedExamples | undefined, many: stri
   const how =
     corruption === undefined ? "" : `, which were corrupted (${corruption}) and are shown as they were before`;
   const lead = `<p>Of the ${many} of <code>${escapeHtml(split)}</code>${escapeHtml(how)}: right with <code>${escapeHtml(after)}</code> and wrong with <code>${escapeHtml(before)}</code> (gained), and the other way round (lost). Under each its class, and struck through what the model that was wrong took it for; those shown lie evenly among all.</p>`;
-  return [{ id: "examples", title: "Gained and lost", body: [lead, ...tasks.map(taskPart)].join("\n") }];
+  return [{ id: "examples", title: "Gained and lost", body: [lead, ...thatFit(tasks).map(taskPart)].join("\n") }];
 }
 
 function taskPart({ task, examples, gained, lost, gainedExamples, lostExamples }: TaskExamples): string {

@@ -71,13 +71,15 @@ function cardsOf({ summary }: QuickstartReport, learned: ReadonlySet<string>): C
 }
 
 function nextSteps(fits: readonly string[], directory: string): string {
+  // As it is seen from where the quickstart usually runs.
+  const shown = [path.basename(path.dirname(directory)), path.basename(directory)].join("/");
   const items = fits.map((folder, index) => {
     const name = path.relative(directory, folder).split(path.sep).join("/");
     const address = `${name.split("/").map(encodeURIComponent).join("/")}/report.html`;
     // The others' reports are made when asked for.
     return index === fits.length - 1
       ? `<li><a href="${escapeHtml(address)}">${escapeHtml(name)}</a>: its coefficients, layer by layer, and its course; the merged model is in <code>${escapeHtml(`${name}/model`)}</code></li>`
-      : `<li><code>adamerge report ${escapeHtml(name)}</code> makes the report of this fit</li>`;
+      : `<li><code>adamerge report ${escapeHtml(`${shown}/${name}`)}</code> makes the report of this fit</li>`;
   });
   return `<ul>\n${items.join("\n")}\n</ul>`;
 }

@@ -31,6 +31,11 @@ it("adamerge quickstart", async () => {
     expect(row.average).toBeCloseTo(tasks.reduce((a, b) => a + b, 0) / 8, 9);
     expect(stdout).toContain(row.method);
   }
+  const page = join(cwd, "runs", "quickstart", "report.html");
+  expect(stdout).toContain(page);
+  const html = await readFile(page, "utf8");
+  const ids = [...html.matchAll(/<section id="([^"]+)">/g)].map(([, id]) => id);
+  expect(ids).toEqual(["averages", "gains", "tasks", "table", "examples", "next"]);
   const average = (method: string) => summary.rows.find((row) => row.method === method)?.average ?? Number.NaN;
   // As the suite's datasheet has them, on fewer texts.
   expect(average("pretrained")).toBeLessThan(60);

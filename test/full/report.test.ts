@@ -161,7 +161,7 @@ it("tables sort and filter, headings stay in view and explain themselves", async
     change(state, "");
     scroll.style.maxHeight = "150px";
     scroll.scrollTop = 120;
-    const sticky = table.tHead.rows[1].getBoundingClientRect().top - scroll.getBoundingClientRect().top;
+    const sticky = value.getBoundingClientRect().top - scroll.getBoundingClientRect().top;
     return { sorted, searched, count, chosen, explained, isHiddenAgain, ofMark: tip.textContent,
       sticky, images: document.images.length };`;
   const { found, console } = await inBrowser(page, { width: 420, theme: "light", look });

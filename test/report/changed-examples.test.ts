@@ -42,6 +42,20 @@ describe("the section of a report", () => {
     expect(section?.body).toContain("corrupted (typos) and are shown as they were before");
   });
 
+  it("shows fewer of each task where all would be more than a page can bear", () => {
+    const png = Buffer.alloc(30_000, 1).toString("base64");
+    const many = Array.from({ length: 50 }, (_, row) => ({ ...shown, row, png }));
+    const counts = { examples: 100, gained: 50, lost: 50, gainedExamples: many, lostExamples: many.slice(0, 1) };
+    const tasks = ["a", "b"].map((task) => ({ task, ...counts }));
+    const [section] = examplesSection({ ...CHANGED, tasks }, "images");
+    const body = section?.body ?? "";
+    expect(body.length).toBeLessThan(1.3e6);
+    expect(body.match(/class="gained"/g)).toHaveLength(2 * 14);
+    expect(body.match(/class="lost"/g)).toHaveLength(2);
+    // Still spread from the first to the last.
+    expect(body).toContain('alt="example 46"');
+  });
+
   it("takes no file that is something else, above all no picture that is no base64", async () => {
     const folder = await temporaryFolder();
     await mkdir(folder, { recursive: true });

@@ -5,6 +5,7 @@ import { beforeAll, expect, it } from "vitest";
 import { formatConfig } from "../../src/config/format.js";
 import { parseRunConfig } from "../../src/config/load.js";
 import { compareRuns } from "../../src/library/runs.js";
+import { writeQuickstartReport } from "../../src/report/quickstart-report.js";
 import { temporaryFolder } from "../support/cli.js";
 
 const TASKS = ["digits", "letters <b>"];
@@ -81,6 +82,33 @@ it("tells runs of one name apart, and says where numbers are of different exampl
   expect(html).toContain("f/same, g/same");
   expect(html).toContain("They are judged on different examples.");
   expect(html).toContain('<a href="f/same/report.html">');
+});
+
+it("a quickstart's report has all methods, and says what the best has over averaging", async () => {
+  const fits = [
+    await makeRun({ experiment: "quickstart", name: "one", average: 56 }),
+    await makeRun({ experiment: "quickstart", name: "two", average: 60 }),
+  ];
+  const rowsOf = Object.entries({ pretrained: 40, individual: 80, weight_averaging: 50, one: 56, two: 60 });
+  const rows = rowsOf.map(([method, average]) => ({
+    method,
+    average,
+    tasks: Object.fromEntries(TASKS.map((task) => [task, average])),
+  }));
+  const summary = { suite: "s", engine: "onnx", device: "cpu", seconds: 150, rows };
+  const gains = [{ method: "two", points: 10, interval: [8, 12] as const }];
+  const directory = join(root, "quickstart");
+  const target = await writeQuickstartReport(directory, { summary, gains, changed: undefined, fits });
+  const html = await readFile(target, "utf8");
+  const ids = [...html.matchAll(/<section id="([^"]+)">/g)].map(([, id]) => id);
+  expect(ids).toEqual(["averages", "gains", "steps", "tasks", "table", "next"]);
+  const values = [...html.matchAll(/<dd class="value[^"]*">([^<]*)/g)].map(([, value]) =>
+    value?.replace("\u00a0", " "),
+  );
+  expect(values).toEqual(["60.0 %", "+10.0", "75.0 %", "60.0 %", "2 min 30 s"]);
+  expect(html.match(/<tr class="own">/g)).toHaveLength(2);
+  expect(html).toContain('<a href="two/report.html">two</a>');
+  expect(html).toMatch(/<code>adamerge report [^<]+\/quickstart\/one<\/code>/);
 });
 
 it("refuses one run, a run's own folder, and a file that is not a report", async () => {

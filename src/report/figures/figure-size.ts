@@ -22,9 +22,10 @@ export interface NarrowLegend {
 const LEGEND_ENDS = 32;
 const MOST_LEGEND = 200;
 
-/** The legend of coloured cells, no taller than they are. */
+/** The legend of coloured cells, no taller than they are; none beside a few rows, whose numbers say it. */
 export function heatLegend(orient: "right" | "bottom", height: number) {
-  const beside = Math.max(LEGEND_ENDS, Math.min(MOST_LEGEND, height - LEGEND_ENDS));
+  const beside = Math.min(MOST_LEGEND, height - LEGEND_ENDS);
+  if (orient === "right" && beside < 2 * LEGEND_ENDS) return null;
   return { orient, gradientLength: orient === "right" ? beside : MOST_LEGEND };
 }
 
