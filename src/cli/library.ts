@@ -6,11 +6,10 @@ import type * as adamerge from "../index.js";
 
 /** Those that verbs of the command line call. */
 type Called =
-  | ("compareRuns" | "configJsonSchema" | "configText" | "convertCoefficients" | "doctor" | "evaluate")
-  | ("evaluateModel" | "exportOnnx")
+  | ("configJsonSchema" | "configText" | "convertCoefficients" | "doctor" | "evaluate" | "evaluateModel" | "exportOnnx")
   | ("findMergeSource" | "fit" | "init" | "inspect" | "loadConfig" | "loadedExtensions" | "loadExtension" | "merge")
   | ("mergeModels" | "methods" | "openPredictor" | "planFit" | "planLines" | "pull" | "quickstart" | "report")
-  | ("reproduce" | "resume" | "sweep" | "sweepTrial" | "sync");
+  | ("reproduce" | "resume" | "sweep" | "sweepTrial" | "sync" | "compareRuns");
 
 /** As programs import them, but for the waiting. Tests give their own. */
 export type Library = {

@@ -35,9 +35,7 @@ export const quickstartVerb = defineVerb({
       const { rows, suite: name, engine, device, seconds } = summary;
       const lines = [textTable(rows), ...gainLines(gains), ...(changed === undefined ? [] : changedLines(changed))];
       io.stdout.write(`${lines.join("\n")}\n`);
-      io.stdout.write(
-        `suite ${name}, engine ${engine} on ${device}, ${seconds.toFixed(1)} s; ${reportPath}\n`,
-      );
+      io.stdout.write(`suite ${name}, engine ${engine} on ${device}, ${seconds.toFixed(1)} s; ${reportPath}\n`);
     }
     return io.signal.aborted ? EXIT_INTERRUPTED : EXIT_OK;
   },
