@@ -21,6 +21,11 @@ export const syncVerb = defineVerb({
     to: { describe: "The server (default: MLFLOW_TRACKING_URI)", type: "string", requiresArg: true },
     experiment: { describe: "Experiment on the server (default: the run's)", type: "string", requiresArg: true },
     model: { describe: "Deliver the merged models too", type: "boolean", default: false },
+    register: {
+      describe: "Deliver the merged models and register each as a version of this name",
+      type: "string",
+      requiresArg: true,
+    },
     quiet: quietOption,
     json: jsonOption,
   },
@@ -28,11 +33,12 @@ export const syncVerb = defineVerb({
     ["sync runs/mini8/default --to http://localhost:5000", "One run"],
     ["sync runs --to http://localhost:5000 --model", "All runs below a folder, with their models"],
   ],
-  async run({ runs, to, experiment, model, quiet, json }, io) {
+  async run({ runs, to, experiment, model, register, quiet, json }, io) {
     const uri = to ?? io.env.MLFLOW_TRACKING_URI;
     if (!uri) throw new ConfigError("sync: expected a server (--to URI or MLFLOW_TRACKING_URI), found none");
     const { log } = workOptions(io, { quiet });
-    const delivered = await io.library.sync(runs, { ...lightOptions(io), log, tracking: uri, experiment, model });
+    const server = { tracking: uri, experiment, model, register };
+    const delivered = await io.library.sync(runs, { ...lightOptions(io), log, ...server });
     if (json) printJson(io, delivered);
     else if (quiet) io.stdout.write(delivered.map(({ runId }) => `${runId}\n`).join(""));
     return EXIT_OK;

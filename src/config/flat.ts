@@ -18,7 +18,7 @@ export function flatConfig(config: RunConfig): Map<string, string> {
 
 /** Settings that change no number of a run; the suite's contents have fingerprints of their own. */
 const FREE_KEYS: ReadonlySet<string> = new Set([
-  ...["suite", "checkpoint_every", "save_report", "report_examples", "save_model", "log_model"],
+  ...["suite", "checkpoint_every", "save_report", "report_examples", "save_model", "log_model", "register_model"],
   "data.cache_gb",
 ]);
 

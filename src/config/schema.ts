@@ -15,6 +15,12 @@ const folderName = z
   .regex(/^[A-Za-z0-9_][A-Za-z0-9_.+=-]*$/, "letters, digits and . _ + = - only, starting with a letter or digit")
   .max(120);
 
+/** Of a model in MLflow's registry, where `/` and `:` separate name and version. */
+const registeredName = z
+  .string()
+  .regex(/^[^/:'"\s][^/:'"]*$/, "a name without / : and quotation marks")
+  .max(250);
+
 const positiveInt = z.int().min(1);
 const count = z.int().min(0);
 const path = z.string().min(1, "a path, not an empty text");
@@ -234,6 +240,10 @@ export const runConfigSchema = z
       .boolean()
       .default(false)
       .describe("Deliver the merged model too, where an MLflow server is named; needs save_model"),
+    register_model: registeredName
+      .nullable()
+      .default(null)
+      .describe("Name under which the delivered model is registered there, a new version each run; needs log_model"),
   })
   .superRefine((value, context) => {
     const issue = (path: (string | number)[], message: string) => context.addIssue({ code: "custom", path, message });
@@ -268,6 +278,8 @@ export const runConfigSchema = z
     }
     if (value.log_model && !value.save_model)
       issue(["log_model"], "expected save_model: true with log_model: true, found false");
+    if (value.register_model !== null && !value.log_model)
+      issue(["register_model"], "expected log_model: true with a name to register the model under, found false");
     const devices = value.engine === "onnx" ? ["auto", "cpu", "webgpu", "cuda"] : ["auto", "cpu", "wasm", "tensorflow"];
     if (!devices.includes(value.device))
       issue(["device"], `expected one of ${devices.join(", ")} with engine ${value.engine}, found ${value.device}`);

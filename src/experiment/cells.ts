@@ -97,7 +97,7 @@ export function silent(
   { output }: Pick<LoadCellsOptions, "output">,
 ): RunConfig {
   const place = { output, experiment: `${name}.fits`, name: key };
-  return { ...config, ...place, save_model: false, log_model: false, save_report: false };
+  return { ...config, ...place, save_model: false, log_model: false, register_model: null, save_report: false };
 }
 
 /** What differs from the defaults: a result stands when the program learns a new key whose default changes nothing. */

@@ -59,6 +59,8 @@ export interface SyncOptions extends WorkOptions {
   readonly experiment?: string | undefined;
   /** Deliver the merged models too; default: false. */
   readonly model?: boolean | undefined;
+  /** Register the merged models under this name, each a version of it; delivers them. Default: as each run's register_model says. */
+  readonly register?: string | undefined;
 }
 
 /**
@@ -78,7 +80,12 @@ export async function sync(runs: string | readonly string[], options: SyncOption
   const own = typeof options.tracking === "object" ? server.experiment : null;
   return syncRuns(
     folders,
-    { ...server, experiment: options.experiment ?? own, withModel: options.model ?? false },
+    {
+      ...server,
+      experiment: options.experiment ?? own,
+      withModel: options.model ?? false,
+      register: options.register,
+    },
     log,
   );
 }

@@ -1,4 +1,5 @@
 /** The MLflow server that runs are delivered to, with the credentials and settings that MLflow's own clients read from the environment. */
+import { userInfo } from "node:os";
 import path from "node:path";
 import { ConfigError } from "../errors.js";
 import type { Tracking } from "../run/records/tracking.js";
@@ -21,7 +22,20 @@ export function trackingOf({ env, cwd }: Pick<Surroundings, "env" | "cwd">, uri:
     artifactRoot: env.ADAMERGE_ARTIFACT_ROOT ? path.resolve(cwd, env.ADAMERGE_ARTIFACT_ROOT) : undefined,
     experiment: env.MLFLOW_EXPERIMENT_NAME || null,
     withModel: false,
+    user: userName(env),
   };
+}
+
+/** As MLflow's own clients find it out (Python's getpass.getuser). */
+function userName(env: Surroundings["env"]): string | undefined {
+  const named = env.LOGNAME || env.USER || env.LNAME || env.USERNAME;
+  if (named) return named;
+  try {
+    return userInfo().username;
+  } catch {
+    // A user without an entry in passwd.
+    return undefined;
+  }
 }
 
 /** A token goes into a header: visible ASCII only. The message does not show it. */

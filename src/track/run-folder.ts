@@ -54,9 +54,28 @@ export interface EnvironmentRecord {
   readonly examples: string;
   /** Package name to version, adamerge's own included. */
   readonly versions: Readonly<Record<string, string>>;
+  /** Of the checkout in which the run was begun. */
   readonly gitCommit?: string;
+  readonly gitBranch?: string;
+  readonly gitRepository?: string;
+  readonly data?: readonly DataRecord[];
   /** Where the model's family is not one of the package. */
   readonly outsideFamily?: OutsideFamily;
+}
+
+/** The examples of a task that a run reads. */
+export interface DataRecord {
+  readonly task: string;
+  /** As runs call it. */
+  readonly split: string;
+  readonly use: "adapted on" | "judged" | "adapted on and judged";
+  /** "image", "text". */
+  readonly kind: string;
+  readonly examples: number;
+  /** Tells the examples from others, in 32 hex digits. */
+  readonly digest: string;
+  /** A path, or `hf://datasets/org/name@revision`. */
+  readonly source: string;
 }
 
 /** environment.json, for whoever reads it: its keys have changed over time. */

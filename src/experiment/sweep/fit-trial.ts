@@ -14,6 +14,8 @@ export interface TrialJob {
   /** Pause when this step has been evaluated; the fit's last step ends it anyway. */
   readonly untilStep: number;
   readonly cacheDir: string;
+  /** Where the sweep was begun. */
+  readonly cwd: string;
   readonly tracking: Tracking | undefined;
   /** Modules with families of models. */
   readonly families: readonly string[];
@@ -30,12 +32,12 @@ export async function fitTrial(
   signal: AbortSignal,
   log: (line: string) => void = () => {},
 ): Promise<TrialOutcome> {
-  const { resume, untilStep, cacheDir, tracking } = job;
+  const { resume, untilStep, cacheDir, cwd, tracking } = job;
   await addFamilyModules(job.families);
   const pause = new AbortController();
   const config = resume === undefined ? parseRunConfig(job.config) : (await stoppedRun(resume)).config;
   const { reason } = await fit(config, {
-    cacheDir,
+    ...{ cacheDir, cwd },
     signal: AbortSignal.any([signal, pause.signal]),
     overwrite: resume === undefined,
     ...(resume === undefined ? {} : { resume }),

@@ -103,7 +103,7 @@ export async function runTrial(options: SweepOptions, index: number): Promise<Tr
   const resume = state === "paused" ? trial.folder : undefined;
   const tracked = await openTracking(sweep, path.join(options.output, sweep.name), options);
   const { cacheDir, signal, log, tracking = undefined } = { ...options, ...tracked };
-  const job = { config: trial.config, resume, untilStep: trial.config.steps, cacheDir, tracking };
+  const job = { config: trial.config, resume, untilStep: trial.config.steps, cacheDir, cwd: options.cwd, tracking };
   return fitTrial({ ...job, families: familyModules() }, signal, log);
 }
 
@@ -179,10 +179,10 @@ async function runTrials(
     if (trial === undefined) return;
     const resume = states[index]?.state === "paused" ? trial.folder : undefined;
     const untilStep = trial.rungs[rung] ?? trial.config.steps;
-    const { cacheDir, tracking } = options;
+    const { cacheDir, cwd, tracking } = options;
     let died: string | undefined;
     try {
-      await pool.run({ config: trial.config, resume, untilStep, cacheDir, tracking, families: familyModules() });
+      await pool.run({ config: trial.config, resume, untilStep, cacheDir, cwd, tracking, families: familyModules() });
     } catch (error) {
       died = error instanceof Error ? error.message : String(error);
     }

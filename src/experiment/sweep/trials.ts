@@ -47,10 +47,11 @@ export async function loadTrials(sweep: Sweep, options: LoadTrialsOptions): Prom
       const { config: own } = await loadRunConfig(sweep.config, overrides, options);
       requireEvalSplit(own, "a sweep");
       const threads = own.threads === 0 ? options.threads : own.threads;
-      const { output: _output, experiment: _experiment, name: _name, ...settings } = { ...own, threads };
+      // Where results go does not name a trial.
+      const { output: _1, experiment: _2, name: _3, register_model: _4, ...settings } = { ...own, threads };
       const hash = createHash("sha256").update(JSON.stringify(settings)).digest("hex").slice(0, 8);
       const name = `t${String(trial.index).padStart(3, "0")}-${hash}`;
-      const quiet = { save_model: false, log_model: false, save_report: false };
+      const quiet = { save_model: false, log_model: false, register_model: null, save_report: false };
       const config = { ...own, ...quiet, threads, output: options.output, experiment: sweep.name, name };
       const rungs = rungsOf(config.steps, sweep.halving);
       if (sweep.halving !== undefined && rungs.length < 2)

@@ -7,7 +7,7 @@ import type { DoctorCheck, DoctorReport } from "../../report/summary.js";
 import { shownAddress, withoutCredentials } from "../../runtime/credentials.js";
 import { makeFolder } from "../../runtime/make-folder.js";
 import { canMapFiles, mappingGuard } from "../../runtime/mmap.js";
-import { authorization, failureText } from "../../track/mlflow/client.js";
+import { authorization, failureText } from "../../track/mlflow/request.js";
 import type { Tracking } from "../records/tracking.js";
 
 export interface DoctorOptions {

@@ -10,7 +10,9 @@ import type { TrainEvent } from "../../optimize/events.js";
 import { coefficientsOf, initTrainState, type TrainResult, type TrainState, train } from "../../optimize/train.js";
 import type { ResultRow } from "../../report/summary.js";
 import type { RunFolder } from "../../track/run-folder.js";
+import { gitCheckout } from "../../runtime/git-checkout.js";
 import { type Judged, judgeLearned, scoresOf } from "../judge/judge-models.js";
+import { dataRecords } from "../records/data-record.js";
 import { coefficientsRecord, environmentRecord, inputFingerprints } from "../records/records.js";
 import { type CustomTracking, finishTracking, type Tracking, trackRun } from "../records/tracking.js";
 import type { ComparedModels } from "../session/compared-models.js";
@@ -33,6 +35,8 @@ export interface FitOptions extends SessionOptions {
   readonly onEvent: (event: TrainEvent) => void;
   /** Where the run is delivered to while it goes on. */
   readonly tracking?: Tracking | CustomTracking;
+  /** The folder whose git checkout is noted, if it lies in one. */
+  readonly cwd?: string;
 }
 
 export interface FitResult {
@@ -65,7 +69,12 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
     );
     const tracker = options.tracking && trackRun(folder.path, config, options.tracking, options.log);
     try {
-      await folder.writeEnvironment(environmentRecord(session.engine, session.inputs));
+      const read = { adapted: data.examples, judged: session.evaluation.examples };
+      await folder.writeEnvironment({
+        ...environmentRecord(session.engine, session.inputs),
+        ...(options.cwd === undefined ? {} : await gitCheckout(options.cwd)),
+        data: dataRecords(config, session.inputs, read),
+      });
       const consumers = [
         folder.record,
         options.onEvent,

@@ -3,6 +3,7 @@ import { setTimeout } from "node:timers/promises";
 import type { RunConfig } from "../../config/schema.js";
 import { TrackerError } from "../../errors.js";
 import type { TrainEvent } from "../../optimize/events.js";
+import { saidOnce } from "../../runtime/said-once.js";
 import { createMlflowClient } from "../../track/mlflow/client.js";
 import { type Delivered, deliver } from "../../track/mlflow/delivery.js";
 import { createLiveTracker, type LiveTracker } from "../../track/mlflow/live.js";
@@ -20,6 +21,10 @@ export interface Tracking {
   readonly experiment: string | null;
   /** Also deliver the merged model. */
   readonly withModel: boolean;
+  /** Register delivered models under this name, also those whose config does not ask for it. */
+  readonly register?: string | undefined;
+  /** Who runs and delivers. */
+  readonly user?: string | undefined;
   /** The sweep's run on the server, for its trials. */
   readonly parentRunId?: string | undefined;
 }
@@ -73,9 +78,9 @@ export function trackRun(
 /** A request is not repeated at once: the next delivery is soon enough. */
 function trackOnServer(folder: string, tracking: Tracking, log: (line: string) => void): LiveTracker {
   const client = clientOf(tracking, 1);
-  const { uri, experiment, withModel, parentRunId } = tracking;
+  const { uri, experiment, withModel, register, user, parentRunId } = tracking;
   return createLiveTracker({
-    deliver: () => deliver(folder, { client, uri, experiment, withModel, parentRunId, log }),
+    deliver: () => deliver(folder, { client, uri, experiment, withModel, register, user, parentRunId, log }),
     log,
     clock: () => performance.now(),
   });
@@ -136,10 +141,21 @@ export async function syncRuns(
   log: (line: string) => void,
 ): Promise<Delivered[]> {
   const client = clientOf(tracking);
-  const { uri, experiment, withModel } = tracking;
+  const { uri, experiment, withModel, register, user, parentRunId } = tracking;
   const delivered: Delivered[] = [];
+  // What a server lacks is said once, not for each run.
+  const once = saidOnce(log);
   for (const folder of folders) {
-    const result = await deliver(folder, { client, uri, experiment, withModel, log });
+    const result = await deliver(folder, {
+      client,
+      uri,
+      experiment,
+      withModel,
+      register,
+      user,
+      parentRunId,
+      log: once,
+    });
     log(`${folder}: ${result.points} points and ${result.files} files sent to run ${result.runId}`);
     delivered.push(result);
   }

@@ -8,7 +8,8 @@ import { copyFile, link, lstat, mkdir, realpath, rename, rm } from "node:fs/prom
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { printable, quote } from "../../runtime/printable.js";
-import { isProxied, type LocalFile, type MlflowClient } from "./client.js";
+import { isProxied, type MlflowClient } from "./client.js";
+import type { LocalFile } from "./request.js";
 
 /** Names the directory below which a server may have files put on this machine. */
 export const ARTIFACT_ROOT_VARIABLE = "ADAMERGE_ARTIFACT_ROOT";

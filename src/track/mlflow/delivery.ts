@@ -4,38 +4,32 @@
  * timestamp, which the server's store recognises.
  */
 import path from "node:path";
-import { z } from "zod";
 import type { RunConfig } from "../../config/schema.js";
-import { writeFileAtomic } from "../../runtime/atomic-file.js";
 import { splitAddress } from "../../runtime/credentials.js";
 import { readJsonFileIfThere, readJsonLines } from "../../runtime/json-file.js";
 import { readRun } from "../reopen-run.js";
 import { environmentKind, type RunStatus } from "../run-folder.js";
 import { storeArtifact, unreachableStore } from "./artifact-store.js";
 import type { MlflowClient, MlflowMetric, MlflowText } from "./client.js";
-import { deliverModel } from "./logged-model.js";
-import { artifactPaths, paramsOf, pointsOf, readArtifact, runKey, STATUS, tagsOf } from "./run-data.js";
+import { newState, readState, type DeliveryState as State, writeState } from "./delivery-state.js";
+import { descriptionOf } from "./description.js";
+import { deliverModel, registerModel } from "./logged-model.js";
+import { baselineMetrics, comparisonMetrics, readResults } from "./results.js";
+import {
+  artifactPaths,
+  datasetsOf,
+  metricName,
+  paramsOf,
+  pointsOf,
+  readArtifact,
+  runKey,
+  STATUS,
+  tagsOf,
+} from "./run-data.js";
 
 export const RUN_KEY_TAG = "adamerge.run_key";
-const STATE_FILE = "mlflow.json";
-
-const stateSchema = z.object({
-  uri: z.string(),
-  experimentId: z.string(),
-  runId: z.string(),
-  artifactUri: z.string(),
-  /** Params and tags are on the server. */
-  described: z.boolean(),
-  /** The last step whose points of each kind are on the server. */
-  lastStep: z.int(),
-  lastEvaluation: z.int(),
-  lastTimestamp: z.number(),
-  /** SHA-256 of each delivered file. */
-  artifacts: z.record(z.string(), z.string()),
-  /** The model on the server has all its files. */
-  modelReady: z.boolean(),
-});
-type State = z.output<typeof stateSchema>;
+/** The tag that MLflow shows as the description of a run. */
+export const DESCRIPTION = "mlflow.note.content";
 
 export interface DeliveryOptions {
   readonly client: MlflowClient;
@@ -44,6 +38,10 @@ export interface DeliveryOptions {
   readonly experiment: string | null;
   /** Deliver the merged model, also when the run's config does not ask for it. */
   readonly withModel: boolean;
+  /** Register the merged model under this name, also when the run's config does not ask for it. */
+  readonly register?: string | undefined;
+  /** Who delivers, and in most cases has run it. */
+  readonly user?: string | undefined;
   /** The run on the server that this one is part of. */
   readonly parentRunId?: string | undefined;
   readonly log: (line: string) => void;
@@ -57,38 +55,38 @@ export interface Delivered {
   readonly files: number;
 }
 
+type Saved = (changes: Partial<State>) => Promise<State>;
+
 /** Sends what the server does not have yet; files and the final status only once the run has ended. Throws TrackerError. */
 export async function deliver(folder: string, options: DeliveryOptions): Promise<Delivered> {
   const { config, status } = await readRun(folder);
-  let state = await readState(folder, options.uri);
-  if (state === undefined) {
-    state = await createRun(folder, config, status, options);
+  const { client } = options;
+  let state = (await readState(folder, options.uri)) ?? (await createRun(folder, config, status, options));
+  const save: Saved = async (changes) => {
+    state = { ...state, ...changes };
     await writeState(folder, state);
-  }
-  if (!state.described) {
-    await options.client.log(state.runId, {
-      params: paramsOf(config),
-      tags: tagsOf(config, (await readJsonFileIfThere(path.join(folder, "environment.json"), environmentKind)) ?? {}),
-    });
-    state = { ...state, described: true };
-    await writeState(folder, state);
-  }
+    return state;
+  };
+  await save({});
+  const environment = (await readJsonFileIfThere(path.join(folder, "environment.json"), environmentKind)) ?? {};
+  const run: RunToDeliver = { folder, config, status, environment };
+  await describe(run, state, save, options);
   const sent = await sendPoints(folder, state, options);
-  state = sent.state;
-  await writeState(folder, state);
-  let files = 0;
-  if (status.state !== "running") {
-    ({ state, files } = await sendFiles(folder, state, options));
-    const withModel = options.withModel || (config.log_model && status.state === "finished");
-    if (withModel && !state.modelReady) {
-      const model = await deliverModel(folder, { ...state, name: config.name, step: status.step }, options);
-      files += model.files;
-      if (model.isReady) state = { ...state, modelReady: true };
-      await writeState(folder, state);
-    }
-    await options.client.updateRun(state.runId, { status: STATUS[status.state], endTime: Date.parse(status.updated) });
-  }
-  return { runId: state.runId, points: sent.points, files };
+  await save(sent.state);
+  if (status.state === "running") return { runId: state.runId, points: sent.points, files: 0 };
+  const compared = await sendComparison(run, state, save, options);
+  const { files, ...delivered } = await sendFiles(folder, state, options);
+  state = delivered.state;
+  const modelFiles = await sendModel(run, state, save, options);
+  await client.updateRun(state.runId, { status: STATUS[status.state], endTime: Date.parse(status.updated) });
+  return { runId: state.runId, points: sent.points + compared, files: files + modelFiles };
+}
+
+interface RunToDeliver {
+  readonly folder: string;
+  readonly config: RunConfig;
+  readonly status: RunStatus;
+  readonly environment: Readonly<Record<string, unknown>>;
 }
 
 async function createRun(
@@ -97,18 +95,135 @@ async function createRun(
   status: RunStatus,
   options: DeliveryOptions,
 ): Promise<State> {
-  const { client } = options;
+  const { client, parentRunId } = options;
   const { url: uri } = splitAddress(options.uri);
   const experimentId = await client.experimentId(options.experiment ?? config.experiment);
   const key = { key: RUN_KEY_TAG, value: runKey(folder, status) };
   // A crash between creating the run and noting it must not make a second one.
   const [known] = await client.findRuns(experimentId, key);
-  const tags: MlflowText[] = [key, { key: "mlflow.runName", value: config.name }];
-  if (options.parentRunId !== undefined) tags.push({ key: "mlflow.parentRunId", value: options.parentRunId });
+  const tags: MlflowText[] = [key, { key: "mlflow.runName", value: config.name }, ...parentTag(parentRunId)];
   const run =
     known ?? (await client.createRun({ experimentId, name: config.name, startTime: Date.parse(status.started), tags }));
-  const points = { lastStep: -1, lastEvaluation: -1, lastTimestamp: 0 };
-  return { uri, experimentId, ...run, ...points, described: false, artifacts: {}, modelReady: false };
+  return newState({ uri, experimentId, ...run, parent: known === undefined ? (parentRunId ?? null) : null });
+}
+
+function parentTag(runId: string | undefined): MlflowText[] {
+  return runId === undefined ? [] : [{ key: "mlflow.parentRunId", value: runId }];
+}
+
+/** What is known when a run begins: parameters, tags, what it reads and what it is a part of. */
+async function describe(
+  { config, environment }: RunToDeliver,
+  state: State,
+  save: Saved,
+  { client, log, user, parentRunId }: DeliveryOptions,
+): Promise<void> {
+  if (!state.described) {
+    await client.log(state.runId, { params: paramsOf(config), tags: tagsOf(config, environment, user) });
+    await save({ described: true });
+  }
+  if (parentRunId !== undefined && state.parent !== parentRunId) {
+    await client.log(state.runId, { tags: parentTag(parentRunId) });
+    await save({ parent: parentRunId });
+  }
+  if (state.inputs) return;
+  const datasets = datasetsOf(environment);
+  if (datasets.length > 0 && !(await client.logInputs(state.runId, datasets)))
+    log("mlflow: this server knows no data sets as inputs (MLflow 2.4 and later do); the run goes without them");
+  await save({ inputs: true });
+}
+
+/** Of a run that has ended: its baselines, once, and its description. Returns the points sent now. */
+async function sendComparison(
+  run: RunToDeliver,
+  state: State,
+  save: Saved,
+  { client, log }: DeliveryOptions,
+): Promise<number> {
+  const { status, folder, config, environment } = run;
+  const results = status.state === "finished" ? await readResults(folder) : undefined;
+  let points = 0;
+  if (results !== undefined && !state.compared) {
+    const at = endOf(run, state);
+    const time = [{ key: "time/seconds", value: results.seconds, ...at }];
+    const metrics = [...baselineMetrics(results, at), ...comparisonMetrics(results, at), ...time];
+    await client.log(state.runId, { metrics });
+    points = metrics.length;
+    await save({ compared: true });
+  }
+  const description = descriptionOf({ config, status, environment, results });
+  if (state.description === description) return points;
+  // What a person has written there stays.
+  const there = (await client.tagOf(state.runId, DESCRIPTION)) ?? "";
+  if (there === "" || there === state.description)
+    await client.log(state.runId, { tags: [{ key: DESCRIPTION, value: description }] });
+  else log(`mlflow: run ${state.runId} has a description of its own, which stays`);
+  await save({ description });
+  return points;
+}
+
+/** The step and time of figures about the whole run. */
+function endOf({ status }: RunToDeliver, { lastTimestamp }: State): { timestamp: number; step: number } {
+  return { timestamp: Math.max(lastTimestamp, Date.parse(status.updated)), step: status.step };
+}
+
+/** The merged model where it is asked for, and its place in the registry. Returns the files sent now. */
+async function sendModel(run: RunToDeliver, first: State, save: Saved, options: DeliveryOptions): Promise<number> {
+  const { folder, config, status, environment } = run;
+  const ofConfig = status.state === "finished" && config.log_model;
+  const register = options.register ?? (ofConfig ? config.register_model : null);
+  let [state, files] = [first, 0];
+  if ((options.withModel || options.register !== undefined || ofConfig) && !state.modelReady) {
+    const results = await readResults(folder);
+    const model = await deliverModel(
+      folder,
+      {
+        ...{ ...state, name: config.name, step: status.step },
+        params: paramsOf(config),
+        tags: tagsOf(config, environment, options.user),
+        metrics: [
+          ...(await lastEvaluation(run, state, options)),
+          ...(results === undefined ? [] : comparisonMetrics(results, endOf(run, state))),
+        ],
+        isOutside: environment.outsideFamily !== undefined,
+      },
+      options,
+    );
+    files = model.files;
+    const { modelId, source } = model;
+    if (model.isReady)
+      state = await save({
+        modelReady: true,
+        model: { ...(modelId === undefined ? {} : { modelId }), ...(source === undefined ? {} : { source }) },
+      });
+  }
+  if (register !== null && state.modelReady && state.registered?.startsWith(`${register}/`) !== true) {
+    const version = await registerModel(state, register, { files: 0, isReady: true, ...state.model }, options);
+    if (version !== undefined) await save({ registered: `${register}/${version}` });
+  }
+  return files;
+}
+
+/** The points of the last evaluation, as they were sent, with what they were measured on. */
+async function lastEvaluation(
+  { folder, config, environment }: RunToDeliver,
+  { lastEvaluation: step, evaluationTimestamp: timestamp }: State,
+  { log }: DeliveryOptions,
+): Promise<MlflowMetric[]> {
+  const lines = await readJsonLines(path.join(folder, "metrics.jsonl"), "a log of a run", log);
+  const points = lines
+    .map(pointsOf)
+    .findLast((found) => found?.isEvaluation === true && found.step === step && timestamp > 0);
+  const datasets = datasetsOf(environment);
+  const split = config.data.eval_split ?? config.data.adapt_split;
+  return (points?.metrics ?? []).map((metric) => {
+    const dataset = datasets.find(
+      ({ name, context }) =>
+        context.includes("evaluation") && metric.key.endsWith(`/${metricName(name.slice(0, -split.length - 1))}`),
+    );
+    const measured = dataset === undefined ? {} : { dataset_name: dataset.name, dataset_digest: dataset.digest };
+    return { ...metric, timestamp, ...measured };
+  });
 }
 
 /** Points of the lines that are new. A resumed run writes lines again that were sent: their values are the same, and they are passed over. */
@@ -120,7 +235,7 @@ async function sendPoints(
   const lines = await readJsonLines(path.join(folder, "metrics.jsonl"), "a log of a run", log);
   const metrics: MlflowMetric[] = [];
   const tags: MlflowText[] = [];
-  let { lastStep, lastEvaluation, lastTimestamp } = state;
+  let { lastStep, lastEvaluation, lastTimestamp, evaluationTimestamp } = state;
   for (const line of lines) {
     const found = pointsOf(line);
     if (found === undefined || found.step <= (found.isEvaluation ? lastEvaluation : lastStep)) continue;
@@ -130,11 +245,14 @@ async function sendPoints(
       metrics.push({ ...metric, timestamp: lastTimestamp });
     }
     for (const name of found.nonFinite) tags.push({ key: `nonfinite.${name}`, value: `step ${found.step}` });
-    if (found.isEvaluation) lastEvaluation = found.step;
+    if (found.isEvaluation) [lastEvaluation, evaluationTimestamp] = [found.step, lastTimestamp];
     else lastStep = found.step;
   }
   if (metrics.length > 0 || tags.length > 0) await client.log(state.runId, { metrics, tags });
-  return { state: { ...state, lastStep, lastEvaluation, lastTimestamp }, points: metrics.length };
+  return {
+    state: { ...state, lastStep, lastEvaluation, lastTimestamp, evaluationTimestamp },
+    points: metrics.length,
+  };
 }
 
 async function sendFiles(
@@ -157,21 +275,4 @@ async function sendFiles(
     await writeState(folder, state);
   }
   return { state, files };
-}
-
-/** How far the delivery to this server is; another server begins anew. */
-async function readState(folder: string, uri: string): Promise<State | undefined> {
-  const state = await readJsonFileIfThere(path.join(folder, STATE_FILE), {
-    what: "how far the run is delivered",
-    schema: stateSchema,
-    advice: "delete it, and the server is asked which run it has; points that it has are sent again",
-  });
-  if (state === undefined) return undefined;
-  // Earlier versions kept a user and password that were in the address.
-  const server = splitAddress(state.uri).url;
-  return server === splitAddress(uri).url ? { ...state, uri: server } : undefined;
-}
-
-async function writeState(folder: string, state: State): Promise<void> {
-  await writeFileAtomic(path.join(folder, STATE_FILE), `${JSON.stringify(state, undefined, 2)}\n`);
 }

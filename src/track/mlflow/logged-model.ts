@@ -1,18 +1,14 @@
 /**
- * The merged model of a run on an MLflow server: on MLflow 3 a logged model of its own, which the registry and `models:/` URIs know;
- * on MLflow 2 files of the run. Formats: mlflow/protos/service.proto (LoggedModel), MLmodel as in mlflow/models/model.py.
+ * The merged model of a run on an MLflow server: on MLflow 3 a logged model of its own, which the registry and `models:/` URIs know; on MLflow 2
+ * a model among the run's files. Either is loaded by mlflow.pyfunc and served (serving-files.ts), and registered where that was asked for.
  */
 import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { stringify } from "yaml";
-import { MAX_CONFIG_BYTES } from "../../checkpoint/checkpoint.js";
-import { parseConfig } from "../../checkpoint/config-text.js";
-import { architecturesOf } from "../../checkpoint/saved-config.js";
-import { readText } from "../../runtime/regular-file.js";
 import { type NotStored, storeArtifact, unreachableStore } from "./artifact-store.js";
-import type { MlflowClient } from "./client.js";
+import type { MlflowClient, MlflowMetric, MlflowText } from "./client.js";
 import { filesBelow, MODEL_DIRECTORY, readArtifact } from "./run-data.js";
+import { servingFiles } from "./serving-files.js";
 
 export interface ModelOfRun {
   readonly experimentId: string;
@@ -22,78 +18,91 @@ export interface ModelOfRun {
   readonly name: string;
   /** The last step of the fit that made it. */
   readonly step: number;
+  readonly params: readonly MlflowText[];
+  readonly tags: readonly MlflowText[];
+  /** What was measured of it, as the run's points have it. */
+  readonly metrics: readonly MlflowMetric[];
+  /** Whether its family is not one of the package. */
+  readonly isOutside: boolean;
 }
 
 export interface DeliveredModel {
   readonly files: number;
   /** Whether nothing is left to deliver. */
   readonly isReady: boolean;
+  /** The logged model, where the server has such. */
+  readonly modelId?: string;
+  /** Where its files are. */
+  readonly source?: string;
+}
+
+/** What the models of a server are sorted by. */
+const TYPE = "merged encoder";
+
+interface Delivery {
+  readonly client: MlflowClient;
+  readonly log: (line: string) => void;
 }
 
 /** Sends the files of the run's model that the server lacks. Throws TrackerError. */
-export async function deliverModel(
-  folder: string,
-  run: ModelOfRun,
-  { client, log }: { readonly client: MlflowClient; readonly log: (line: string) => void },
-): Promise<DeliveredModel> {
+export async function deliverModel(folder: string, run: ModelOfRun, delivery: Delivery): Promise<DeliveredModel> {
+  const { client, log } = delivery;
   const names = await filesBelow(folder, MODEL_DIRECTORY);
   if (names.length === 0) {
     log(`${folder}: no ${MODEL_DIRECTORY}/ to deliver; save_model was off, or the fit did not end`);
     return { files: 0, isReady: false };
   }
-  const model = await client.model(run);
-  if (model?.isReady) return { files: 0, isReady: true };
-  const artifactUri = model?.artifactUri ?? run.artifactUri;
-  const nameThere = (name: string) => (model === undefined ? name : path.posix.relative(MODEL_DIRECTORY, name));
-  for (const name of names) {
-    const why = await storeArtifact(client, artifactUri, nameThere(name), await readArtifact(folder, name));
+  const model = await client.model({ ...run, type: TYPE });
+  const source = model?.artifactUri ?? `${run.artifactUri}/${MODEL_DIRECTORY}`;
+  const ids = { ...(model === undefined ? {} : { modelId: model.modelId }), source };
+  if (model?.isReady) return { files: 0, isReady: true, ...ids };
+  const own = names.map((name) => path.posix.relative(MODEL_DIRECTORY, name));
+  for (const name of own) {
+    const file = await readArtifact(path.join(folder, MODEL_DIRECTORY), name);
+    const why = await storeArtifact(client, source, name, file);
     if (why === undefined) continue;
-    log(unreachableStore(artifactUri, folder, why));
+    log(unreachableStore(source, folder, why));
     return { files: 0, isReady: false };
   }
-  if (model === undefined) return { files: names.length, isReady: true };
   // The time of the model, not of now: delivered once more it is the same file.
   const { mtime } = await stat(path.join(folder, names[0] ?? MODEL_DIRECTORY));
-  const ids = { modelId: model.modelId, runId: run.runId, created: mtime.toISOString() };
-  const why = await storeDescription(client, artifactUri, { ...ids, transformersClass: await classOf(folder) });
-  if (why !== undefined) {
-    log(unreachableStore(artifactUri, folder, why));
-    return { files: names.length, isReady: false };
+  const origin = { runId: run.runId, artifactUri: source, modelId: model?.modelId, created: mtime.toISOString() };
+  const { description, files } = await servingFiles(path.join(folder, MODEL_DIRECTORY), origin, run.isOutside);
+  for (const [name, text] of files) {
+    const why = await storeText(client, source, name, text);
+    if (why === undefined) continue;
+    log(unreachableStore(source, folder, why));
+    return { files: own.length, isReady: false };
   }
-  await client.finishModel(model.modelId, run.runId, run.step);
-  return { files: names.length + 1, isReady: true };
+  if (model === undefined) await client.recordModel(run.runId, { ...description, artifact_path: MODEL_DIRECTORY });
+  else {
+    // The same points as the run's, which stores them once, now of the model too.
+    await client.log(run.runId, { metrics: run.metrics.map((point) => ({ ...point, model_id: model.modelId })) });
+    await client.finishModel(model.modelId, run.runId, run.step);
+  }
+  return { files: own.length + files.size, isReady: true, ...ids };
 }
 
-/** The class of transformers that the model's config.json names. */
-async function classOf(folder: string): Promise<string | undefined> {
-  const file = path.join(folder, MODEL_DIRECTORY, "config.json");
-  return architecturesOf(parseConfig(await readText(file, "a config.json", MAX_CONFIG_BYTES), file))[0];
+/** Registers a delivered model as a version of `name`, unless it is one. Its version; undefined where the server has no registry. Throws TrackerError. */
+export async function registerModel(
+  { runId }: Pick<ModelOfRun, "runId">,
+  name: string,
+  { modelId, source }: DeliveredModel,
+  { client, log }: Delivery,
+): Promise<string | undefined> {
+  if (source === undefined) return undefined;
+  const version = await client.registeredVersion({ name, runId, source, modelId });
+  if (version === undefined) log(`mlflow: the server has no model registry; ${name} is not registered`);
+  else log(`mlflow: registered as models:/${name}/${version}`);
+  return version;
 }
 
-/** The file that makes a directory a model to MLflow. The flavor is ours: what lies there is what transformers' from_pretrained reads. */
-async function storeDescription(
-  client: MlflowClient,
-  artifactUri: string,
-  ids: {
-    readonly modelId: string;
-    readonly runId: string;
-    readonly created: string;
-    readonly transformersClass: string | undefined;
-  },
-): Promise<NotStored> {
-  const text = stringify({
-    artifact_path: artifactUri,
-    flavors: { adamerge: { data: ".", format: "safetensors", transformers_class: ids.transformersClass } },
-    model_id: ids.modelId,
-    model_uuid: ids.modelId,
-    run_id: ids.runId,
-    utc_time_created: ids.created.replace("T", " ").replace("Z", ""),
-  });
+async function storeText(client: MlflowClient, artifactUri: string, name: string, text: string): Promise<NotStored> {
   const scratch = await mkdtemp(path.join(tmpdir(), "adamerge-"));
   try {
-    const file = path.join(scratch, "MLmodel");
+    const file = path.join(scratch, path.basename(name));
     await writeFile(file, text);
-    return await storeArtifact(client, artifactUri, "MLmodel", { path: file, bytes: Buffer.byteLength(text) });
+    return await storeArtifact(client, artifactUri, name, { path: file, bytes: Buffer.byteLength(text) });
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

@@ -1,14 +1,17 @@
-/** What MLflow is told of a run, read from its folder: params, tags, points of the curves, files. */
+/** What MLflow is told of a run, read from its folder: params, tags, data sets, points of the curves, files. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
+import { z } from "zod";
+import { parseUri } from "../../checkpoint/hub/reference.js";
 import { flatConfig } from "../../config/flat.js";
 import type { RunConfig } from "../../config/schema.js";
 import { readsLabels } from "../../objective/catalog.js";
 import { DOCUMENTS } from "../run-entries.js";
-import { examplesOf, type RunStatus } from "../run-folder.js";
-import type { LocalFile, MlflowMetric, MlflowStatus, MlflowText } from "./client.js";
+import { type DataRecord, examplesOf, type RunStatus } from "../run-folder.js";
+import type { MlflowDataset, MlflowMetric, MlflowStatus, MlflowText } from "./client.js";
+import type { LocalFile } from "./request.js";
 
 /** mlflow/utils/validation.py: MAX_PARAM_VAL_LENGTH; longer values are in the artifact config.yaml. */
 const MAX_PARAM_CHARACTERS = 6000;
@@ -19,33 +22,82 @@ export function paramsOf(config: RunConfig): MlflowText[] {
   return [...flatConfig(config)].map(([key, value]) => ({ key, value: value.slice(0, MAX_PARAM_CHARACTERS) }));
 }
 
-/** Tags that say what a reader of the numbers must know: split honesty, engine, device, seed, source. */
-export function tagsOf(config: RunConfig, environment: Readonly<Record<string, unknown>>): MlflowText[] {
+/** Tags that say what a reader of the numbers must know: split honesty, engine, device, seed, who ran it and from which source. */
+export function tagsOf(
+  config: RunConfig,
+  environment: Readonly<Record<string, unknown>>,
+  user: string | undefined,
+): MlflowText[] {
   const { adapt_split, eval_split } = config.data;
-  const adaptation =
-    eval_split === null
-      ? "not judged: no labels"
-      : adapt_split === eval_split
-        ? `transductive: adapted on the ${examplesOf(environment)} it is judged on`
-        : "inductive";
-  const text = (key: string): MlflowText[] => {
+  const text = (key: string, name = `adamerge.${key}`): MlflowText[] => {
     const value = environment[key];
-    return typeof value === "string" ? [{ key: `adamerge.${key}`, value }] : [];
+    return typeof value === "string" ? [{ key: name, value }] : [];
   };
   return [
+    ...(user === undefined ? [] : [{ key: "mlflow.user", value: user }]),
     { key: "mlflow.source.name", value: "adamerge" },
     { key: "mlflow.source.type", value: "LOCAL" },
-    { key: "adamerge.adaptation", value: adaptation },
+    ...text("gitCommit", "mlflow.source.git.commit"),
+    ...text("gitBranch", "mlflow.source.git.branch"),
+    ...text("gitRepository", "mlflow.source.git.repoURL"),
+    { key: "adamerge.adaptation", value: adaptationOf(config, environment) },
     { key: "adamerge.labels", value: readsLabels(config.objective.name) ? "labels of adapt_split" : "none" },
     { key: "adamerge.adapt_split", value: adapt_split },
     { key: "adamerge.eval_split", value: eval_split ?? "none" },
     { key: "adamerge.seed", value: String(config.seed) },
-    ...["engine", "device", "node", "os"].flatMap(text),
-    ...(typeof environment.gitCommit === "string"
-      ? [{ key: "mlflow.source.git.commit", value: environment.gitCommit }]
-      : []),
+    ...["engine", "device", "node", "os"].flatMap((key) => text(key)),
   ];
 }
+
+/** Whether what is judged was adapted on. */
+export function adaptationOf({ data }: RunConfig, environment: Readonly<Record<string, unknown>>): string {
+  if (data.eval_split === null) return "not judged: no labels";
+  if (data.adapt_split !== data.eval_split) return "inductive";
+  return `transductive: adapted on the ${examplesOf(environment)} it is judged on`;
+}
+
+const dataSchema = z.array(
+  z.object({
+    task: z.string(),
+    split: z.string(),
+    use: z.enum(["adapted on", "judged", "adapted on and judged"]),
+    kind: z.string(),
+    examples: z.int(),
+    digest: z.string(),
+    source: z.string(),
+  }),
+);
+
+/** The data sets that a run's environment.json names; none for runs of before it did. */
+export function datasetsOf({ data }: Readonly<Record<string, unknown>>): MlflowDataset[] {
+  const parsed = dataSchema.safeParse(data);
+  return (parsed.success ? parsed.data : []).map(datasetOf);
+}
+
+/** The names of MLflow's own clients for what a data set is there for. */
+const CONTEXTS: Readonly<Record<DataRecord["use"], string>> = {
+  "adapted on": "adaptation",
+  judged: "evaluation",
+  "adapted on and judged": "adaptation and evaluation",
+};
+
+function datasetOf({ task, split, use, kind, examples, digest, source }: DataRecord): MlflowDataset {
+  const reference = parseUri(source);
+  const place = reference === undefined ? { uri: source } : { path: reference.id, revision: reference.revision };
+  const column = kind === "text" ? { type: "string", name: "text" } : { type: "binary", name: kind };
+  return {
+    name: datasetName(task, split),
+    digest,
+    sourceType: reference === undefined ? "local" : "hugging_face",
+    source: JSON.stringify(place),
+    schema: JSON.stringify({ mlflow_colspec: [{ ...column, required: true }] }),
+    profile: JSON.stringify({ num_rows: examples }),
+    context: CONTEXTS[use],
+  };
+}
+
+/** What the data set of a task is called. */
+export const datasetName = (task: string, split: string): string => `${task}/${split}`;
 
 /** Names a run across repeated deliveries: when and where it was begun, not what it is called. */
 export function runKey(folder: string, status: RunStatus): string {
@@ -68,6 +120,9 @@ export interface Points {
   readonly nonFinite: readonly string[];
 }
 
+/** A name as MLflow takes it. */
+export const metricName = (name: string): string => name.replace(UNSAFE, "_");
+
 /** Undefined for a line of something else. */
 export function pointsOf(values: Readonly<Record<string, unknown>>): Points | undefined {
   const { time, step, ...numbers } = values;
@@ -76,7 +131,7 @@ export function pointsOf(values: Readonly<Record<string, unknown>>): Points | un
   const metrics: MlflowMetric[] = [];
   const nonFinite: string[] = [];
   for (const [name, value] of Object.entries(numbers)) {
-    const key = name.replace(UNSAFE, "_");
+    const key = metricName(name);
     // JSON has no NaN: what was not finite is null in the file.
     if (typeof value === "number" && Number.isFinite(value)) metrics.push({ key, value, timestamp, step });
     else nonFinite.push(key);
