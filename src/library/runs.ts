@@ -1,6 +1,7 @@
 /** `report`, `compareRuns` and `sync` for programs: the page of a run or of several, and delivery to an MLflow server. */
 import path from "node:path";
 import { ConfigError } from "../errors.js";
+import { syncSweepIn } from "../experiment/sweep/track-sweep.js";
 import { GENERATOR } from "../report/page/page.js";
 import { writeComparison } from "../report/write-comparison.js";
 import { writeRunReport } from "../report/write-report.js";
@@ -78,16 +79,22 @@ export async function sync(runs: string | readonly string[], options: SyncOption
     );
   // A name from the environment is for fits, which have none of their own yet.
   const own = typeof options.tracking === "object" ? server.experiment : null;
-  return syncRuns(
-    folders,
-    {
-      ...server,
-      experiment: options.experiment ?? own,
-      withModel: options.model ?? false,
-      register: options.register,
-    },
-    log,
-  );
+  const there = {
+    ...server,
+    experiment: options.experiment ?? own,
+    withModel: options.model ?? false,
+    register: options.register,
+  };
+  // Runs of one folder may be the trials of a sweep.
+  const groups = new Map<string, string[]>();
+  for (const folder of folders) {
+    const directory = path.dirname(folder);
+    groups.set(directory, [...(groups.get(directory) ?? []), folder]);
+  }
+  const delivered: Delivered[] = [];
+  for (const [directory, runs] of groups)
+    delivered.push(...((await syncSweepIn(directory, runs, there, log)) ?? (await syncRuns(runs, there, log))));
+  return delivered;
 }
 
 /** Throws ConfigError unless it is a server. */

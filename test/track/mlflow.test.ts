@@ -283,9 +283,9 @@ describe("the merged model", () => {
     expect(server.models?.size).toBe(0);
     expect(stored("model.safetensors")).toEqual([]);
     await send(folder, client(), true);
-    expect([...(server.models ?? [])]).toEqual([
-      ["m-1", { runId: theRun().id, name: "n", status: "LOGGED_MODEL_READY", step: 0 }],
-    ]);
+    expect([...(server.models?.keys() ?? [])]).toEqual(["m-1"]);
+    const model = { runId: theRun().id, name: "n", status: "LOGGED_MODEL_READY", step: 0 };
+    expect(server.models?.get("m-1")).toMatchObject(model);
     expect(stored("model.safetensors")).toEqual(["1/models/m-1/artifacts/model.safetensors"]);
     expect(server.artifacts.get(stored("model.safetensors")[0] ?? "")).toEqual(Buffer.alloc(300_000, 7));
     const description = parse(server.artifacts.get("1/models/m-1/artifacts/MLmodel")?.toString() ?? "");
@@ -313,7 +313,8 @@ describe("the merged model", () => {
     server.models = undefined;
     await send(await finishedRun(), client(), true);
     expect(stored("model.safetensors")).toEqual([`1/${theRun().id}/artifacts/model/model.safetensors`]);
-    expect(stored("MLmodel")).toEqual([]);
+    expect(stored("MLmodel")).toEqual([`1/${theRun().id}/artifacts/model/MLmodel`]);
+    expect(theRun().described).toMatchObject([{ artifact_path: "model", run_id: theRun().id }]);
   });
 
   it("that is not there is told", async () => {
@@ -422,7 +423,7 @@ describe("live tracker", () => {
       deliver: async () => {
         calls += 1;
         if (dead) throw new TrackerError("http://x: gone");
-        return { runId: "r", points: 1, files: 0 };
+        return { runId: "r", url: "http://x", points: 1, files: 0 };
       },
       log: (line) => told.push(line),
       clock: () => clock,

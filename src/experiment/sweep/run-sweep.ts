@@ -81,7 +81,7 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
   const table = sweepTable(sweep, trials, states);
   await writeSweepTable(directory, table);
   await report(sweep, directory, table);
-  await tracked?.end(await endOf(directory, table, options.signal));
+  await tracked?.end(await endOf(directory, table, options.signal.aborted));
   const missing = options.signal.aborted ? states.filter(isOpen).length : 0;
   return { directory, table, missing };
 }

@@ -79,8 +79,16 @@ export function trackRun(
 function trackOnServer(folder: string, tracking: Tracking, log: (line: string) => void): LiveTracker {
   const client = clientOf(tracking, 1);
   const { uri, experiment, withModel, register, user, parentRunId } = tracking;
+  let isShown = false;
   return createLiveTracker({
-    deliver: () => deliver(folder, { client, uri, experiment, withModel, register, user, parentRunId, log }),
+    deliver: async () => {
+      const delivered = await deliver(folder, {
+        ...{ client, uri, experiment, withModel, register, user, parentRunId, log },
+      });
+      if (!isShown) log(`mlflow: ${delivered.url}`);
+      isShown = true;
+      return delivered;
+    },
     log,
     clock: () => performance.now(),
   });
@@ -156,7 +164,7 @@ export async function syncRuns(
       parentRunId,
       log: once,
     });
-    log(`${folder}: ${result.points} points and ${result.files} files sent to run ${result.runId}`);
+    log(`${folder}: ${result.points} points and ${result.files} files sent to ${result.url}`);
     delivered.push(result);
   }
   return delivered;
@@ -193,4 +201,19 @@ export async function trackSweep(
       await told(() => closeParent(client, run, end));
     },
   };
+}
+
+/** Delivers the trials of a sweep that is over, or stands still, below a run of its own. Throws TrackerError. */
+export async function syncSweep(
+  folders: readonly string[],
+  parent: ParentRun,
+  end: ParentEnd,
+  tracking: Tracking,
+  log: (line: string) => void,
+): Promise<Delivered[]> {
+  const client = clientOf(tracking);
+  const run = await openParent(client, { ...parent, experiment: tracking.experiment ?? parent.experiment });
+  const delivered = await syncRuns(folders, { ...tracking, parentRunId: run.runId }, log);
+  await closeParent(client, run, end);
+  return delivered;
 }

@@ -49,6 +49,8 @@ export interface DeliveryOptions {
 
 export interface Delivered {
   readonly runId: string;
+  /** The run's page. */
+  readonly url: string;
   /** Points sent now. */
   readonly points: number;
   /** Files sent now. */
@@ -73,13 +75,19 @@ export async function deliver(folder: string, options: DeliveryOptions): Promise
   await describe(run, state, save, options);
   const sent = await sendPoints(folder, state, options);
   await save(sent.state);
-  if (status.state === "running") return { runId: state.runId, points: sent.points, files: 0 };
+  if (status.state === "running") return { ...addressOf(state), points: sent.points, files: 0 };
   const compared = await sendComparison(run, state, save, options);
   const { files, ...delivered } = await sendFiles(folder, state, options);
   state = delivered.state;
   const modelFiles = await sendModel(run, state, save, options);
   await client.updateRun(state.runId, { status: STATUS[status.state], endTime: Date.parse(status.updated) });
-  return { runId: state.runId, points: sent.points + compared, files: files + modelFiles };
+  return { ...addressOf(state), points: sent.points + compared, files: files + modelFiles };
+}
+
+/** MLflow 3 has two sets of pages, and shows those for traces and prompts unless the address says which. */
+function addressOf({ uri, experimentId, runId }: State): Pick<Delivered, "runId" | "url"> {
+  const base = uri.replace(/\/+$/, "");
+  return { runId, url: `${base}/#/experiments/${experimentId}/runs/${runId}?workflowType=machine_learning` };
 }
 
 interface RunToDeliver {

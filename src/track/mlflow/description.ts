@@ -9,6 +9,8 @@ import { adaptationOf } from "./run-data.js";
 const MOST_CHARACTERS = 5000;
 /** Columns of the table: more do not fit on a page of 1280 pixels beside what MLflow has there. */
 const MOST_METHODS = 7;
+/** In front of a cell: MLflow's pages set the columns of a table side by side without a gap. */
+const GAP = "&emsp;";
 
 export interface DescribedRun {
   readonly config: RunConfig;
@@ -54,6 +56,7 @@ function table(results: Results): string[] {
   const { rows } = results;
   const shown = rows.length > MOST_METHODS ? [...rows.slice(0, 1), ...rows.slice(1 - MOST_METHODS)] : rows;
   const isAccuracy = shown.every(({ measure }) => measure === undefined);
+  const row = (cells: readonly string[]) => `| ${cells.join(` | ${GAP}`)} |`;
   const line = (name: string, values: readonly number[]): string => {
     const best = Math.max(...values.filter(Number.isFinite));
     const cells = values.map((value) => {
@@ -61,11 +64,11 @@ function table(results: Results): string[] {
       const digits = value.toFixed(isAccuracy ? 2 : 3);
       return isAccuracy && value === best ? `**${digits}**` : digits;
     });
-    return `| ${name} | ${cells.join(" | ")} |`;
+    return row([name, ...cells]);
   };
   const tasks = Object.keys(shown.at(-1)?.tasks ?? {});
   return [
-    `| | ${shown.map(({ method }) => text(method)).join(" | ")} |`,
+    row(["", ...shown.map(({ method }) => text(method))]),
     `|:--|${shown.map(() => "--:").join("|")}|`,
     line(
       "**average**",

@@ -3,7 +3,7 @@
  * its key when a sweep goes on.
  */
 import { isProxied, type MlflowClient, type MlflowRun, type MlflowText } from "./client.js";
-import { RUN_KEY_TAG } from "./delivery.js";
+import { DESCRIPTION, RUN_KEY_TAG } from "./delivery.js";
 
 export interface ParentRun {
   readonly experiment: string;
@@ -12,12 +12,13 @@ export interface ParentRun {
   readonly key: string;
   /** Milliseconds since 1970. */
   readonly started: number;
+  readonly user: string | undefined;
 }
 
 /** The sweep's run, made when there is none. Throws TrackerError. */
 export async function openParent(
   client: MlflowClient,
-  { experiment, name, key, started }: ParentRun,
+  { experiment, name, key, started, user }: ParentRun,
 ): Promise<MlflowRun> {
   const experimentId = await client.experimentId(experiment);
   const tag: MlflowText = { key: RUN_KEY_TAG, value: key };
@@ -30,14 +31,27 @@ export async function openParent(
     experimentId,
     name,
     startTime: started,
-    tags: [tag, { key: "mlflow.runName", value: name }],
+    tags: [
+      tag,
+      { key: "mlflow.runName", value: name },
+      { key: "mlflow.source.name", value: "adamerge sweep" },
+      { key: "mlflow.source.type", value: "LOCAL" },
+      ...(user === undefined ? [] : [{ key: "mlflow.user", value: user }]),
+    ],
   });
 }
 
+/** How descriptions of sweeps begin: by this they are known again. */
+export const SWEEP_TITLE = "**Sweep**";
+
 export interface ParentEnd {
-  readonly status: "FINISHED" | "KILLED";
+  /** FAILED when all trials have. */
+  readonly status: "FINISHED" | "FAILED" | "KILLED";
   readonly ended: number;
-  readonly params: readonly MlflowText[];
+  /** What was swept, and the best trial with its settings. */
+  readonly tags: readonly MlflowText[];
+  /** Markdown that begins with SWEEP_TITLE. */
+  readonly description: string;
   /** Of the best trial. */
   readonly metrics: Readonly<Record<string, number>>;
   readonly files: readonly { readonly name: string; readonly bytes: Uint8Array }[];
@@ -50,7 +64,11 @@ export async function closeParent(
   end: ParentEnd,
 ): Promise<void> {
   const metrics = Object.entries(end.metrics).map(([key, value]) => ({ key, value, timestamp: end.ended, step: 0 }));
-  await client.log(runId, { metrics, tags: end.params.map(({ key, value }) => ({ key: `best.${key}`, value })) });
+  // What a person has written there stays.
+  const there = (await client.tagOf(runId, DESCRIPTION)) ?? "";
+  const isOurs = there === "" || there.startsWith(SWEEP_TITLE);
+  const description = isOurs ? [{ key: DESCRIPTION, value: end.description }] : [];
+  await client.log(runId, { metrics, tags: [...end.tags, ...description] });
   if (isProxied(artifactUri))
     for (const { name, bytes } of end.files) await client.uploadArtifact(artifactUri, name, bytes);
   await client.updateRun(runId, { status: end.status, endTime: end.ended });

@@ -1,6 +1,7 @@
 /**
  * What a run came to, from its summary.json, as metrics: the models that the learned one is read against, and what it gains over averaging. Every
- * metric has one point, at the run's last step. Names have their group in front, as MLflow's pages sort them.
+ * metric has one point, at the run's last step. MLflow's pages have a section for what stands before the last slash of a name, in the order of the
+ * alphabet: these are few, and those of the baselines (`versus`) come behind the run's own curves.
  */
 import path from "node:path";
 import { z } from "zod";
@@ -50,7 +51,8 @@ const EXPERTS = "individual";
 export function baselineMetrics(results: Results, at: Point): MlflowMetric[] {
   return learnedOf(results).others.flatMap((row) => {
     const measure = row.measure === undefined ? "acc" : "entropy";
-    return perTask(`baseline/${row.method}/${measure}`, row, (value) => value, at);
+    const names = { average: `versus/${measure}/${row.method}`, tasks: `versus/${row.method}` };
+    return perTask(names, row, (value) => value, at);
   });
 }
 
@@ -63,7 +65,7 @@ export function comparisonMetrics(results: Results, at: Point): MlflowMetric[] {
     if (row === undefined) return [];
     const shown = (own: number, task?: string) =>
       compare(own, task === undefined ? row.average : (row.tasks[task] ?? Number.NaN));
-    return perTask(name, learned, shown, at);
+    return perTask({ average: name, tasks: name }, learned, shown, at);
   };
   return [
     ...compared("gain/acc", AVERAGING, (own, other) => own - other),
@@ -77,14 +79,14 @@ interface Point {
 }
 
 function perTask(
-  name: string,
+  names: { readonly average: string; readonly tasks: string },
   { average, tasks }: ResultsRow,
   shown: (value: number, task?: string) => number,
   at: Point,
 ): MlflowMetric[] {
   const all: [string, number][] = [
-    [name, shown(average)],
-    ...Object.entries(tasks).map(([task, value]): [string, number] => [`${name}/${task}`, shown(value, task)]),
+    [names.average, shown(average)],
+    ...Object.entries(tasks).map(([task, value]): [string, number] => [`${names.tasks}/${task}`, shown(value, task)]),
   ];
   // Servers cannot store what is not finite.
   return all.flatMap(([key, value]) => (Number.isFinite(value) ? [{ key: metricName(key), value, ...at }] : []));

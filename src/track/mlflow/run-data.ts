@@ -22,7 +22,7 @@ export function paramsOf(config: RunConfig): MlflowText[] {
   return [...flatConfig(config)].map(([key, value]) => ({ key, value: value.slice(0, MAX_PARAM_CHARACTERS) }));
 }
 
-/** Tags that say what a reader of the numbers must know: split honesty, engine, device, seed, who ran it and from which source. */
+/** Tags that say what a reader of the numbers must know: split honesty, engine, device, who ran it and from which source. */
 export function tagsOf(
   config: RunConfig,
   environment: Readonly<Record<string, unknown>>,
@@ -44,8 +44,7 @@ export function tagsOf(
     { key: "adamerge.labels", value: readsLabels(config.objective.name) ? "labels of adapt_split" : "none" },
     { key: "adamerge.adapt_split", value: adapt_split },
     { key: "adamerge.eval_split", value: eval_split ?? "none" },
-    { key: "adamerge.seed", value: String(config.seed) },
-    ...["engine", "device", "node", "os"].flatMap((key) => text(key)),
+    ...["engine", "device"].flatMap((key) => text(key)),
   ];
 }
 
@@ -81,13 +80,16 @@ const CONTEXTS: Readonly<Record<DataRecord["use"], string>> = {
   "adapted on and judged": "adaptation and evaluation",
 };
 
+/** As many as MLflow's own digests have: its pages show them behind the name. */
+const DIGEST_DIGITS = 8;
+
 function datasetOf({ task, split, use, kind, examples, digest, source }: DataRecord): MlflowDataset {
   const reference = parseUri(source);
   const place = reference === undefined ? { uri: source } : { path: reference.id, revision: reference.revision };
   const column = kind === "text" ? { type: "string", name: "text" } : { type: "binary", name: kind };
   return {
     name: datasetName(task, split),
-    digest,
+    digest: digest.slice(0, DIGEST_DIGITS),
     sourceType: reference === undefined ? "local" : "hugging_face",
     source: JSON.stringify(place),
     schema: JSON.stringify({ mlflow_colspec: [{ ...column, required: true }] }),
