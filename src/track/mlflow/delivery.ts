@@ -188,7 +188,10 @@ async function sendModel(run: RunToDeliver, first: State, save: Saved, options: 
       {
         ...{ ...state, name: config.name, step: status.step },
         params: paramsOf(config),
-        tags: tagsOf(config, environment, options.user),
+        tags: [
+          ...tagsOf(config, environment, options.user),
+          ...(state.description === null ? [] : [{ key: DESCRIPTION, value: state.description }]),
+        ],
         metrics: [
           ...(await lastEvaluation(run, state, options)),
           ...(results === undefined ? [] : comparisonMetrics(results, endOf(run, state))),

@@ -85,13 +85,13 @@ export async function deliverModel(folder: string, run: ModelOfRun, delivery: De
 
 /** Registers a delivered model as a version of `name`, unless it is one. Its version; undefined where the server has no registry. Throws TrackerError. */
 export async function registerModel(
-  { runId }: Pick<ModelOfRun, "runId">,
+  { runId, description }: { readonly runId: string; readonly description: string | null },
   name: string,
   { modelId, source }: DeliveredModel,
   { client, log }: Delivery,
 ): Promise<string | undefined> {
   if (source === undefined) return undefined;
-  const version = await client.registeredVersion({ name, runId, source, modelId });
+  const version = await client.registeredVersion({ name, runId, source, modelId, description: description ?? "" });
   if (version === undefined) log(`mlflow: the server has no model registry; ${name} is not registered`);
   else log(`mlflow: registered as models:/${name}/${version}`);
   return version;

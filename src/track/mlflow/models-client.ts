@@ -35,6 +35,8 @@ export interface NewVersion {
   readonly source: string;
   /** The logged model that it is, where the server has such. */
   readonly modelId: string | undefined;
+  /** Markdown. */
+  readonly description: string;
 }
 
 export interface ModelsClient {
@@ -85,7 +87,7 @@ export function modelsClient({ ask, options }: Connection): ModelsClient {
       const record = { run_id: runId, model_json: JSON.stringify(description) };
       known(await ask("POST", "runs/log-model", record, UNKNOWN_CALL));
     },
-    async registeredVersion({ name, runId, source, modelId }) {
+    async registeredVersion({ name, runId, source, modelId, description }) {
       // 400: it is there. What else may be wrong with the name, the next call says.
       const made = await ask("POST", "registered-models/create", { name }, [...UNKNOWN_CALL, 400]);
       if (made.status !== 400 && known(made) === undefined) return undefined;
@@ -95,7 +97,13 @@ export function modelsClient({ ask, options }: Connection): ModelsClient {
       const schema = z.object({ model_versions: z.array(versionSchema).optional() });
       const [before] = found === undefined ? [] : (read(schema, found.body, path).model_versions ?? []);
       if (before !== undefined) return before.version;
-      const version = { name, source, run_id: runId, ...(modelId === undefined ? {} : { model_id: modelId }) };
+      const version = {
+        name,
+        source,
+        run_id: runId,
+        description,
+        ...(modelId === undefined ? {} : { model_id: modelId }),
+      };
       const created = await ask("POST", "model-versions/create", version);
       return read(z.object({ model_version: versionSchema }), created.body, "model-versions/create").model_version
         .version;
