@@ -27,6 +27,12 @@ interface ReadRun {
   readonly tags: Record<string, string>;
   readonly metrics: Record<string, [step: number, value: number, timestamp: number][]>;
   readonly artifacts: Record<string, string>;
+  /** By name and digest, what each was there for. */
+  readonly inputs: Record<string, string[]>;
+  /** Of the experiment. */
+  readonly kind: string;
+  /** Names in the registry. */
+  readonly registered: string[];
   readonly models: {
     readonly name: string;
     readonly status: string;
@@ -35,6 +41,8 @@ interface ReadRun {
     readonly files: Record<string, string>;
     /** The run's outputs: whether it is this model, and its step. */
     readonly outputs: [boolean, number][];
+    readonly metrics: Record<string, [value: number, dataset: string | null]>;
+    readonly signature: { readonly inputs: string } | null;
   }[];
 }
 
@@ -64,6 +72,21 @@ function readBack(uri: string, experiment: string): ReadRun[] {
   return JSON.parse(stdout);
 }
 
+/** Loads and serves the registered model, where its packages are: labels and probabilities are those of `adamerge predict`. */
+function expectServed(uri: string, cwd: string): void {
+  const script = join(import.meta.dirname, "serve-mlflow.py");
+  const images = join(ROOT, "datasets", "mini8", "tasks", "letters", "data", "test-00000-of-00001.parquet");
+  const args = [script, uri, "models:/mini/1", images, join(ROOT, "dist", "cli", "main.js")];
+  const env = { ...process.env, MLFLOW_DISABLE_TELEMETRY: "true", OMP_NUM_THREADS: "1", NODE: process.execPath };
+  const served = process.env.ADAMERGE_TEST_PYTHON ?? python;
+  const { stdout, stderr, status } = spawnSync(served, args, { cwd, encoding: "utf8", timeout: 120_000, env });
+  if (stdout.startsWith("no ")) return void console.log(`the model was not loaded: ${stdout.trim()}`);
+  expect(status, stderr).toBe(0);
+  const { rows, differing, worst, served: answers } = JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
+  expect({ rows, differing, answers }).toEqual({ rows: 64, differing: 0, answers: 2 });
+  expect(worst).toBeLessThan(1e-5);
+}
+
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 /** metrics.jsonl as MLflow should have it: key -> [step, value] in order. */
@@ -87,7 +110,18 @@ async function expectDelivered(run: ReadRun | undefined, folder: string): Promis
       points.map(([step, value]) => [step, value]).sort((a, b) => (a[0] ?? 0) - (b[0] ?? 0)),
     ]),
   );
-  expect(found).toEqual(await expectedMetrics(folder));
+  const comparisons = /^(?:versus|gain|kept)\/|^time\/seconds$/;
+  const own = Object.entries(found).filter(([key]) => !comparisons.test(key));
+  expect(Object.fromEntries(own)).toEqual(await expectedMetrics(folder));
+  const { rows } = JSON.parse(await readFile(join(folder, "summary.json"), "utf8"));
+  for (const { method, average } of rows.slice(0, -1))
+    expect(found[`versus/acc/${method}`]?.map(([, value]) => value)).toEqual([average]);
+  expect(run?.tags["mlflow.note.content"]).toContain(`**${rows.at(-1).average.toFixed(2)} %** average accuracy`);
+  expect(Object.keys(run?.inputs ?? {}).map((name) => name.split(" ")[0])).toEqual(
+    expect.arrayContaining(["mnist/test", "letters/test"]),
+  );
+  expect(run?.tags["mlflow.user"]).toBeTruthy();
+  expect(run?.kind).toBe("custom_model_development");
   for (const points of Object.values(run?.metrics ?? {}))
     expect(points.map(([, , timestamp]) => timestamp)).toEqual(
       points.map(([, , timestamp]) => timestamp).toSorted((a, b) => a - b),
@@ -114,15 +148,31 @@ describe("MLflow", () => {
       const settings = [...SMALL, "steps=12", "data.eval_every=4", "experiment=e", `name=${name}`, ...more];
       return runCli(cwd, ["fit", CONFIG, ...settings], env);
     };
-    const live = await fit("live", { MLFLOW_TRACKING_URI: server.uri }, "save_model=true", "log_model=true");
+    const live = await fit(
+      "live",
+      { MLFLOW_TRACKING_URI: server.uri },
+      "save_model=true",
+      "log_model=true",
+      "register_model=mini",
+    );
     expect(live.code, live.stderr).toBe(0);
     const [first] = readBack(server.uri, "e");
     expect(first).toMatchObject({ name: "live", status: "FINISHED" });
     await expectDelivered(first, join(cwd, "runs", "e", "live"));
     const [model, ...others] = first?.models ?? [];
     expect(others).toEqual([]);
-    expect(model).toMatchObject({ name: "live", described: true, flavors: ["adamerge"], outputs: [[true, 12]] });
+    expect(model).toMatchObject({
+      name: "live",
+      described: true,
+      flavors: ["adamerge", "python_function"],
+      outputs: [[true, 12]],
+    });
     expect(model?.status).toMatch(/READY/);
+    expect(first?.registered).toEqual(["mini"]);
+    expect(model?.metrics["eval/acc/mnist"]).toEqual([first?.metrics["eval/acc/mnist"]?.at(-1)?.[1], "mnist/test"]);
+    expect(JSON.parse(model?.signature?.inputs ?? "[]")).toEqual([{ type: "binary", name: "image", required: true }]);
+    expect(live.stderr).toContain(`mlflow: ${server.uri}/#/experiments/`);
+    expectServed(server.uri, cwd);
     for (const name of ["config.json", "model.safetensors"])
       expect(model?.files[name], name).toBe(sha256(await readFile(join(cwd, "runs", "e", "live", "model", name))));
 

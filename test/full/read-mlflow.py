@@ -47,6 +47,8 @@ for run in client.search_runs([experiment.experiment_id], max_results=100) if ex
                 "flavors": sorted(described.flavors),
                 "files": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in local.iterdir() if p.is_file()},
                 "outputs": [[output.model_id == model.model_id, output.step] for output in run.outputs.model_outputs],
+                "metrics": {point.key: [point.value, point.dataset_name] for point in model.metrics or []},
+                "signature": described.signature.to_dict() if described.signature else None,
             }
         )
     runs.append(
@@ -59,6 +61,12 @@ for run in client.search_runs([experiment.experiment_id], max_results=100) if ex
             "tags": dict(run.data.tags),
             "metrics": history,
             "artifacts": artifacts,
+            "inputs": {
+                f"{given.dataset.name} {given.dataset.digest}": [tag.value for tag in given.tags]
+                for given in run.inputs.dataset_inputs
+            },
+            "kind": experiment.tags.get("mlflow.experimentKind"),
+            "registered": [version.name for version in client.search_model_versions(f"run_id = '{run_id}'")],
         }
     )
 print(json.dumps(runs))
