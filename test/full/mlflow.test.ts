@@ -78,7 +78,7 @@ function expectServed(uri: string, cwd: string): void {
   const images = join(ROOT, "datasets", "mini8", "tasks", "letters", "data", "test-00000-of-00001.parquet");
   const args = [script, uri, "models:/mini/1", images, join(ROOT, "dist", "cli", "main.js")];
   const env = { ...process.env, MLFLOW_DISABLE_TELEMETRY: "true", OMP_NUM_THREADS: "1", NODE: process.execPath };
-  const served = process.env.ADAMERGE_TEST_PYTHON ?? python;
+  const served = process.env.ADAMERGE_TORCH_PYTHON ?? python;
   const { stdout, stderr, status } = spawnSync(served, args, { cwd, encoding: "utf8", timeout: 120_000, env });
   if (stdout.startsWith("no ")) return void console.log(`the model was not loaded: ${stdout.trim()}`);
   expect(status, stderr).toBe(0);
