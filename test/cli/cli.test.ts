@@ -100,7 +100,7 @@ async function run(
     resume: note("resume", fitted),
     init: note("init", findings),
     planFit: note("planFit", plan),
-    sync: note("sync", [{ runId: "r", points: 3, files: 1 }]),
+    sync: note("sync", [{ runId: "r", url: "http://server", points: 3, files: 1 }]),
     evaluate: note("evaluate", evaluated),
     evaluateModel: note("evaluateModel", evaluated),
     exportOnnx: note("exportOnnx", exported),
