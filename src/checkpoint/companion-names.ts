@@ -37,6 +37,11 @@ const MODULES = "modules.json";
 const TOKENIZER =
   /^(?:tokenizer.*|tokenization_.*\.py|special_tokens_map\.json|added_tokens\.json|vocab.*|[^/]*[-_.]vocab(?:\.\w+)?|merges.*|[^/]*\.(?:spm|tiktoken|bpe|model)|bpe\.codes|bpecodes|dict\..*|[^/]*sentencepiece.*|tekken\.json|normalizer\.json|chat_template\..*|additional_chat_templates\/.*|emoji\.json)$/i;
 
+/** `heads/digits.safetensors`: a head of a merged model, which has its own place in the result. */
+export function isHeadName(name: string): boolean {
+  return /^heads\/[^/.][^/]*\.safetensors$/.test(name);
+}
+
 /** Whether a companion belongs to the tokenizer rather than to the model. */
 export function isTokenizerName(name: string): boolean {
   return TOKENIZER.test(name);

@@ -2,6 +2,7 @@
 import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { writeSafetensors } from "../../src/checkpoint/safetensors-writer.js";
 import { type FakeHub, startFakeHub } from "../fake-hub/fake-hub.js";
 import { ROOT, temporaryFolder } from "../support/cli.js";
 import { runInProcess } from "../support/in-process-cli.js";
@@ -25,6 +26,9 @@ beforeAll(async () => {
     await mkdir(join(served, "tower", place), { recursive: true });
     await writeFile(join(served, "tower", place, name), name);
   }
+  const weight = { name: "weight", dtype: "F32", shape: [2, 1], data: Float32Array.of(1, 2) };
+  const scale = { name: "logit_scale", dtype: "F32", shape: [], data: Float32Array.of(1) };
+  await writeSafetensors(join(served, "tower", "heads", "own.safetensors"), [weight, scale]);
   await cp(PLAIN ?? "", join(served, "plain-lora"), { recursive: true });
   await cp(PATTERNS ?? "", join(served, "patterns-lora"), { recursive: true });
   hub = await startFakeHub(join(folder, "served"));
@@ -60,6 +64,7 @@ test("models, adapters and the tokenizer come from the hub, and the second time 
   const names = await readdir(join(folder, "remote"));
   expect(names).toEqual(expect.arrayContaining(["tokenizer.json", "source.spm", "1_Pooling"]));
   expect(names).not.toContain("onnx");
+  expect(await readdir(join(folder, "remote", "heads"))).toEqual(["own.safetensors"]);
   expect(hub.requests.some(({ url }) => url.includes("model.onnx"))).toBe(false);
   expect(await readFile(join(folder, "remote", "1_Pooling", "config.json"), "utf8")).toBe("config.json");
   const before = hub.requests.length;

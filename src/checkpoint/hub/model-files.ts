@@ -7,7 +7,7 @@ import { CheckpointError } from "../../errors.js";
 import { parseBoundedJson } from "../../runtime/bounded-json.js";
 import { printable } from "../../runtime/printable.js";
 import { ADAPTER_CONFIG_NAME, ADAPTER_FILES, MODEL_NAME, PYTORCH_NAME } from "../checkpoint.js";
-import { chooseCompanionNames } from "../companion-names.js";
+import { chooseCompanionNames, isHeadName } from "../companion-names.js";
 import { INDEX_NAME, PYTORCH_INDEX_NAME } from "../shard-index.js";
 import type { ChooseFiles, FileChoice } from "./snapshot.js";
 
@@ -27,13 +27,16 @@ export interface ModelParts {
   readonly tokenizer: boolean;
   /** What goes along with a model that is merged from it: tokenizer, code, chat templates and the like (companion-names.ts). */
   readonly companions: boolean;
+  /** The heads of a merged model. */
+  readonly heads?: boolean;
 }
 
 /** Chooses a model's files; those of `parts` besides the weights and the config. */
 export function modelFiles(parts: ModelParts): ChooseFiles {
   return async (names, read) => {
     const there = new Set(names);
-    const welcome = parts.companions ? chooseCompanionNames(names).copied : [];
+    const heads = parts.heads === true ? names.filter(isHeadName) : [];
+    const welcome = [...(parts.companions ? chooseCompanionNames(names).copied : []), ...heads];
     const adapter = parts.preprocessor ? undefined : chooseAdapter(there);
     if (adapter !== undefined) return { ...adapter, welcome, certain: adapter.certain && !parts.companions };
     const weights = await chooseWeights(there, read);

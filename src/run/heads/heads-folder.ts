@@ -6,7 +6,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { SuiteTask } from "../../data/suite.js";
 import { CheckpointError } from "../../errors.js";
-import { writeHeadFile } from "../../model/head-file.js";
+import { type HeadNotes, writeHeadFile } from "../../model/head-file.js";
 import type { Head } from "../../model/heads.js";
 import { systemCode } from "../../runtime/system-error.js";
 import type { OpenedSuite } from "../suite/opened-suite.js";
@@ -20,16 +20,25 @@ interface SavedHeads extends Pick<OpenedSuite, "model" | "suite"> {
   readonly heads: readonly Head[];
 }
 
+/** A head, whose task is the name of its file, with what the file says besides. */
+export interface NamedHead {
+  readonly head: Head;
+  readonly notes: HeadNotes;
+}
+
 /** Writes the heads of the merged tasks. Throws as `writeHeadFile`. */
 export async function saveHeads(folder: string, { tasks, heads, model, suite }: SavedHeads): Promise<void> {
   const classesOf = new Map(tasks.map(({ name, classes }) => [name, classes]));
-  for (const head of heads)
-    await writeHeadFile(join(folder, HEADS_FOLDER, `${head.task}${ENDING}`), head, {
-      classes: classesOf.get(head.task),
-      // A family from outside need not say what it reads; then it reads what it was asked for.
-      features: model.featureChoice ?? suite.features,
-      maxLength: suite.maxLength,
-    });
+  // A family from outside need not say what it reads; then it reads what it was asked for.
+  const [features, { maxLength }] = [model.featureChoice ?? suite.features, suite];
+  const named = heads.map((head) => ({ head, notes: { classes: classesOf.get(head.task), features, maxLength } }));
+  await writeHeads(folder, named);
+}
+
+/** Writes heads into the folder of their model. Throws as `writeHeadFile`. */
+export async function writeHeads(folder: string, heads: readonly NamedHead[]): Promise<void> {
+  for (const { head, notes } of heads)
+    await writeHeadFile(join(folder, HEADS_FOLDER, `${head.task}${ENDING}`), head, notes);
 }
 
 /** The head files of a model's folder by task, in the order of their names; none where it has no such folder. */

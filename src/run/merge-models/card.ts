@@ -8,8 +8,8 @@ import { codeBlock, codeSpan, markdownLine } from "../../report/markdown.js";
 import { shownLine } from "../../runtime/printable.js";
 import type { MergePlan } from "./plan.js";
 
-/** The card's text. */
-export function mergeCard(file: MergeFile, plan: MergePlan, version: string): string {
+/** The card's text; `heads` are the names of those that are written with the model. */
+export function mergeCard(file: MergeFile, plan: MergePlan, version: string, heads: readonly string[]): string {
   const { base, models, method } = file;
   const names = models.filter(({ path }) => path !== base?.path).map(({ name }) => name);
   const frontMatter = stringify({
@@ -25,6 +25,11 @@ export function mergeCard(file: MergeFile, plan: MergePlan, version: string): st
     `# ${markdownLine(file.title ?? basename(file.path).replace(/\.ya?ml$/, ""))}`,
     `A merge of ${names.length} models${from} (${names.map(codeSpan).join(", ")}), made by adamerge ${version}.`,
     `## Method\n\n[${plan.title}](${paper})${definition}.`,
+    ...(heads.length === 0
+      ? []
+      : [
+          `## Heads\n\n\`heads/\` has what the merged models classified with, unchanged, a safetensors file each: ${heads.map(codeSpan).join(", ")}. \`adamerge predict\` labels with them.`,
+        ]),
     `## Configuration\n\nAs in \`merge.yaml\`:\n\n${codeBlock(file.text, "yaml")}`,
   ];
   return `${sections.join("\n\n")}\n`;

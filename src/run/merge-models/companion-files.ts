@@ -7,6 +7,7 @@ import { isTokenizerName } from "../../checkpoint/companion-names.js";
 import { type Companion, type Companions, findCompanions } from "../../checkpoint/companions.js";
 import { type ConfigChange, configTextAt, editConfig } from "../../checkpoint/config-text.js";
 import { modelFolder, readModelText, statingDtype } from "../../checkpoint/saved-config.js";
+import { HEADS_FOLDER, listHeads } from "../heads/heads-folder.js";
 import type { MergePlan } from "./plan.js";
 
 const PART = "text_config";
@@ -24,7 +25,10 @@ export async function planRest(plan: MergePlan, dtype: string | undefined): Prom
   const { pattern, tokenizer } = plan;
   const folder = await modelFolder(pattern.path);
   const from = tokenizer === undefined ? folder : await modelFolder(tokenizer);
-  const own = [...pattern.tensors.values()].map(({ file }) => file.path);
+  // What becomes of heads is said where they are planned (expert-heads.ts).
+  const hasHeads = folder !== undefined && (await listHeads(folder)).size > 0;
+  const heads = hasHeads ? [join(folder, `${HEADS_FOLDER}/`)] : [];
+  const own = [...[...pattern.tensors.values()].map(({ file }) => file.path), ...heads];
   const isOne = from === folder;
   const found: Companions[] = [];
   if (folder !== undefined)

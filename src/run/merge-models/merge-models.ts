@@ -18,10 +18,12 @@ import { elementBytes, itemBytes } from "../../checkpoint/stored-tensor.js";
 import type { MergeFile } from "../../config/merge-file.js";
 import { assert } from "../../errors.js";
 import { mergeMethods } from "../../merge/methods/registry.js";
+import { writeHeads } from "../heads/heads-folder.js";
 import { packageVersion } from "../records/records.js";
 import { addAdapters } from "./adapted-jobs.js";
 import { mergeCard } from "./card.js";
 import { type MergeRest, planRest } from "./companion-files.js";
+import { type HeadsPlan, planHeads } from "./expert-heads.js";
 import type { MergeTask, TensorJob } from "./jobs.js";
 import { requireMergePlace } from "./merge-place.js";
 import { PIECE_ELEMENTS } from "./merge-tensor.js";
@@ -69,6 +71,7 @@ export async function mergeModels(file: MergeFile, output: string, options: Merg
   const seconds = (): number => (performance.now() - started) / 1000;
   const plan = await planMerge(file, options.hub);
   const rest = await planRest(plan, file.dtype);
+  const heads = await planHeads(plan);
   const shards = shardsOf(plan.specs, options.maxShardBytes ?? DEFAULT_MAX_SHARD_BYTES);
   const staging = await openStaging(output, fingerprintOf(file, plan, shards), shards, {
     signal: options.signal,
@@ -84,7 +87,7 @@ export async function mergeModels(file: MergeFile, output: string, options: Merg
     const before = doneBytes;
     if (staging.done.size > 0)
       options.log(`goes on with ${staging.folder}: ${staging.done.size} of ${jobs.length} tensors are there`);
-    for (const notice of [...plan.notices, ...rest.notices]) options.log(`notice: ${notice}`);
+    for (const notice of [...plan.notices, ...rest.notices, ...heads.notices]) options.log(`notice: ${notice}`);
     const threads = options.threads || availableParallelism();
     const task = await taskOf(file, plan, jobs, options.signal);
     if (task === undefined) return { reason: "interrupted", writtenBytes: 0, seconds: seconds() };
@@ -100,7 +103,7 @@ export async function mergeModels(file: MergeFile, output: string, options: Merg
     }).finally(keeper.finish);
     const writtenBytes = doneBytes - before;
     if (staging.done.size < jobs.length) return { reason: "interrupted", writtenBytes, seconds: seconds() };
-    await writeRest(file, plan, rest, shards, staging.rest);
+    await writeRest(file, { ...rest, plan, heads }, shards, staging.rest);
     const aside = await staging.publish(replace);
     if (aside !== undefined) options.log(`warning: ${aside}: files came into the old result meanwhile; they are there`);
     return { reason: "finished", writtenBytes, seconds: seconds() };
@@ -216,8 +219,7 @@ async function taskOf(
 
 async function writeRest(
   file: MergeFile,
-  plan: MergePlan,
-  { config, files }: MergeRest,
+  { plan, config, files, heads: { heads } }: MergeRest & { readonly plan: MergePlan; readonly heads: HeadsPlan },
   shards: readonly Shard[],
   folder: string,
 ): Promise<void> {
@@ -227,6 +229,8 @@ async function writeRest(
     await writeFile(join(folder, INDEX_NAME), shardIndexText(plan.specs, weightMap));
   }
   await copyCompanions(files, folder);
+  await writeHeads(folder, heads);
   await writeFile(join(folder, "merge.yaml"), file.text);
-  await writeFile(join(folder, "README.md"), mergeCard(file, plan, packageVersion()));
+  const tasks = heads.map(({ head }) => head.task);
+  await writeFile(join(folder, "README.md"), mergeCard(file, plan, packageVersion(), tasks));
 }

@@ -100,5 +100,7 @@ async function bringAll(
   return ({ path }) => found.get(path) ?? path;
 }
 
-/** A model's weights and config, or an adapter's, and what goes with the merged model. */
-const chooseFiles: ChooseFiles = modelFiles({ preprocessor: false, tokenizer: false, companions: true });
+/** A model's weights and config, or an adapter's, its heads, and what goes with the merged model. */
+const chooseFiles: ChooseFiles = modelFiles({
+  ...{ preprocessor: false, tokenizer: false, companions: true, heads: true },
+});
