@@ -62,7 +62,7 @@ export const predictVerb = defineVerb({
       ...{ tasks, device, threads, signal, notice },
     });
     try {
-      const printed = predictionText(format, predictor.classes);
+      const printed = predictionText(format, predictor.classes, io.stdout.columns);
       // Not before the first row: what cannot be begun has no heading either.
       let heading = printed.heading;
       const read = { top, column: args.column, pairColumn: args["pair-column"], byLines: args.lines, cwd: io.cwd };

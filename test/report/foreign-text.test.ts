@@ -154,6 +154,13 @@ it("numbers with a sign stay numbers in CSV", () => {
   );
 });
 
+it("a cell that begins with a number is no formula in CSV, unless it goes on to compute", () => {
+  const plain = ["-0.9 (-1.5 to +0.3)", "+12.9 points", "-5% of all", "-.5 or so", "-3 words", "-1e-3 nats"];
+  expect(csvText(plain.map((cell) => [cell]))).toBe(`${plain.join("\n")}\n`);
+  const formulas = ["-1+cmd|'x'!A1", "+12.5-A1", "-5%*2", "-1 +cmd", "-1e5/A1", "-.5&A1", "-1:1", "-A1", "+cmd", "- 1"];
+  expect(csvText(formulas.map((cell) => [cell]))).toBe(`'${formulas.join("\n'")}\n`);
+});
+
 it("what is written today stays as it is", () => {
   const name = "task_arithmetic (val, adapt) AdaMerging++ tasks=[1, 2] +/- 95 %";
   expect(markdownLine(name)).toBe(name);
