@@ -94,6 +94,10 @@ export {
 } from "./merge/methods/method.js";
 export { addObjective, type ObjectiveOptions, type OutsideObjective } from "./objective/objectives.js";
 
+// Types that only stand in others.
+
+export type * from "./library/shown-types.js";
+
 // Families of models (docs/extending/family.md).
 
 export * from "./model/family-parts.js";

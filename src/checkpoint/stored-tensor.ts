@@ -24,6 +24,7 @@ export interface CheckpointFile {
   readonly inode: number;
 }
 
+/** A tensor where it lies in its file. */
 export interface StoredTensor extends TensorEntry {
   readonly file: CheckpointFile;
   /** In elements, where they are not those of row-major order; `byteLength` then reaches from the first element to the last one. */

@@ -285,7 +285,16 @@ export const runConfigSchema = z
       issue(["device"], `expected one of ${devices.join(", ")} with engine ${value.engine}, found ${value.device}`);
   });
 
-/** A complete configuration: every key present, validated. */
+/**
+ * A complete configuration: every key present, validated. `adamerge config show CONFIG` says what each key means.
+ *
+ * @interface
+ */
 export type RunConfig = z.output<typeof runConfigSchema>;
-/** What a user may write: only `suite` is required. */
+
+/**
+ * What a user may write: only `suite` is required, and all else has defaults.
+ *
+ * @interface
+ */
 export type RunConfigInput = z.input<typeof runConfigSchema>;

@@ -1,6 +1,7 @@
 /** The corruption that a run asks for, of whatever kind; each kind of example has a registry of its own (`image/corruptions`, `text/corruptions`). */
 import { ConfigError } from "../errors.js";
 
+/** A corruption of examples with its strength. */
 export interface ChosenCorruption {
   readonly name: string;
   /** 1 to 5. */

@@ -6,6 +6,7 @@ import type { Preprocessing } from "./image/preprocessing.js";
 import type { KindName } from "./kind.js";
 import type { Dataset } from "./readers/dataset-reader.js";
 
+/** How much of a split is encoded, how, and where it is kept. */
 export interface EncodeOptions {
   /** Where encoded splits are kept; nothing is kept without it. */
   readonly cacheDir?: string | undefined;
@@ -23,6 +24,7 @@ export interface EncodeOptions {
   readonly notice?: ((text: string) => void) | undefined;
 }
 
+/** Turns examples into inputs of a model. */
 export interface Encoder {
   /** What it encodes. */
   readonly kind: KindName;

@@ -44,6 +44,10 @@ export const classifierHeadSchema = z.strictObject({
 
 export type PrototypesRecipe = z.output<typeof prototypesSchema>;
 export type ZeroShotRecipe = z.output<typeof zeroShotSchema>;
+/**
+ * How a head is made: class prototypes of a split, text features of the classes' names, or the classifier that the
+ * expert was saved with.
+ */
 export type HeadRecipe =
   | z.output<typeof prototypesHeadSchema>
   | z.output<typeof zeroShotHeadSchema>

@@ -5,6 +5,7 @@
  */
 import type { ExifOrientation } from "./image/decode-image.js";
 
+/** What examples are. */
 export type KindName = "image" | "text";
 
 /** One example as a report shows it to a person. */
@@ -13,6 +14,7 @@ export type Preview =
   /** A PNG, small enough to stand in a page. */
   | { readonly kind: "picture"; readonly png: Uint8Array };
 
+/** What readers of data sets know of a kind of examples: how it lies in files and columns, and what it is called. */
 export interface ExampleKind {
   readonly name: KindName;
   /** "image", "an image", "images". */
@@ -35,6 +37,7 @@ export interface ExampleKind {
   preview(encoded: Uint8Array, where: string, exifOrientation?: ExifOrientation): Promise<Preview>;
 }
 
+/** Files that hold one example of a kind. */
 export interface ExampleFiles {
   /** Whether a file's ending, without the dot, is that of one that is read. */
   hasExtension(extension: string): boolean;
@@ -49,6 +52,7 @@ export interface ExampleFiles {
   readonly mayLieBesideClasses: boolean;
 }
 
+/** In which columns of tables examples of a kind are. */
 export interface ExampleColumnNames {
   /** The key in suite.yaml that names the column. */
   readonly option: "image_column" | "text_column";

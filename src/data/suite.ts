@@ -23,6 +23,7 @@ import {
 } from "./suite-schema.js";
 import { type WholeTask, wholeTask } from "./task-definition.js";
 
+/** One task of a suite: its expert, its data set, its classes and its head. */
 export interface SuiteTask {
   readonly name: string;
   readonly title: string;
@@ -41,6 +42,7 @@ export interface SuiteTask {
   readonly examples?: ReadonlyMap<string, number>;
 }
 
+/** What suite.yaml says of a data set besides where it is. */
 export interface DatasetReading {
   /** The data set's own split by the name that runs use; the same name where there is none. */
   readonly splits: ReadonlyMap<string, OwnSplit>;
@@ -58,11 +60,13 @@ export interface OwnSplit {
   readonly part?: SplitPart;
 }
 
+/** What heads read of an encoder's output, as suite.yaml says it. */
 export interface SuiteFeatures {
   readonly pooling: FeaturesDescription["pooling"];
   readonly normalized: boolean;
 }
 
+/** A suite as read: its models, tasks and data, with every path absolute. `openSuite` reads one. */
 export interface Suite {
   readonly name: string;
   readonly title: string;

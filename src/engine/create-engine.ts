@@ -12,7 +12,9 @@ import type { Engine, Program } from "./program.js";
 import { tf } from "./tf.js";
 import { createTfjsEngine } from "./tfjs-engine.js";
 
+/** What computes: a graph compiled for ONNX Runtime, or TensorFlow.js eagerly. */
 export type EngineName = "onnx" | "tfjs";
+/** Where an engine computes; `auto` takes the best that is there. */
 export type DeviceName = "auto" | "cpu" | "webgpu" | "cuda" | "wasm" | "tensorflow";
 
 export interface EngineChoice {

@@ -3,6 +3,8 @@
  * `tf.ts` gives them tfjs's core, whole at run time. They are ours because tfjs's own compile neither without the DOM's types nor beside those of
  * newer compilers, so a strict project could not use a library that shows them.
  */
+
+/** Types of a tensor's values. */
 export type DataType = "float32" | "int32" | "bool" | "complex64" | "string";
 
 /** What kernels see of a tensor. */
@@ -12,8 +14,10 @@ export interface TensorInfo {
   readonly dtype: DataType;
 }
 
-type Numbers = Float32Array | Int32Array | Uint8Array;
+/** Values of a tensor. */
+export type Numbers = Float32Array | Int32Array | Uint8Array;
 
+/** A tensor of TensorFlow.js. While a program is compiled it has a shape and a type, and no values. */
 export interface Tensor extends TensorInfo {
   readonly id: number;
   readonly rank: number;
@@ -35,9 +39,12 @@ export type TensorLike =
   | (Numbers | number | boolean | string)
   | (Nested<number | number[] | Numbers> | Nested<boolean> | Nested<string> | Uint8Array[]);
 
-type Operand = Tensor | TensorLike;
-type Axes = number | readonly number[];
+/** What operations take: a tensor, or numbers that become one. */
+export type Operand = Tensor | TensorLike;
+/** Which axes; all where none are given. Negative ones count from the last. */
+export type Axes = number | readonly number[];
 
+/** Operations of TensorFlow.js that can be compiled, with their usual arguments. */
 export interface Operations {
   abs(x: Operand): Tensor;
   add(a: Operand, b: Operand): Tensor;

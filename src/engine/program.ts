@@ -8,6 +8,7 @@ import type { Tensor } from "./tf.js";
 /** How values arrive at the engine. Inside a program `float16` and `uint8` inputs are already float32. */
 export type InputType = "float32" | "float16" | "uint8" | "int32";
 
+/** Shape and type of one input of a compiled program. */
 export interface TensorSpec {
   readonly shape: readonly number[];
   readonly dtype: InputType;
@@ -56,6 +57,7 @@ export interface Executable {
   close(): Promise<void>;
 }
 
+/** Compiles programs and runs them. */
 export interface Engine {
   readonly name: "onnx" | "tfjs";
   /** What the work runs on, as shown to people: `cpu`, `webgpu`, `tfjs-cpu`, `tfjs-wasm`, ... */

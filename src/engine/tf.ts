@@ -5,5 +5,6 @@
 import type { Operations } from "./operations.js";
 import { tfjs } from "./tfjs.js";
 
+/** The operations of TensorFlow.js that models and objectives may be made of: those that can be compiled. */
 export const tf: Operations = tfjs;
 export type { DataType, Operations, Tensor, TensorInfo, TensorLike } from "./operations.js";

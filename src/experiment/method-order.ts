@@ -3,6 +3,7 @@ import { rankCorrelation } from "../report/rank-correlation.js";
 import type { OtherOrder } from "./experiment-file.js";
 import type { TableRow } from "./table-row.js";
 
+/** How far the order of the methods agrees with their order in other results. */
 export interface OrderAgreement {
   readonly by: string;
   readonly source: string;

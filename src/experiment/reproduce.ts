@@ -51,6 +51,7 @@ export interface ReproduceOptions extends SessionOptions {
 /** What is written beside the cells. */
 const RESULT_FILES = ["table.json", "table.md", "table.csv", "table.tex", "report.html", "settings.json"];
 
+/** What `reproduce` made: the table, where it lies, and how many of its cells were computed. */
 export interface Reproduction {
   readonly directory: string;
   readonly table: ExperimentTable;

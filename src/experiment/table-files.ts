@@ -23,6 +23,7 @@ function nameOf({ method, point }: TableRow): string {
   return point === null ? method : `${method} ${pointText(point)}`;
 }
 
+/** The table of an experiment. */
 export interface ExperimentTable {
   readonly experiment: string;
   readonly title: string;

@@ -3,6 +3,7 @@ import type { Reported } from "./experiment-file.js";
 import type { LabelUse, NeedsClass } from "./needs.js";
 import type { Point } from "./vary.js";
 
+/** One row of an experiment's table: a method, and how good it is. */
 export interface TableRow {
   readonly method: string;
   /** Where it stands on a curve; null where its row does not vary. */

@@ -16,7 +16,10 @@ export interface ConvertCoefficientsOptions extends WorkOptions {
   readonly output: string;
 }
 
-/** Converts coefficients from and to the forms of other tools, for the suite of a config. */
+/**
+ * Converts coefficients from and to the forms of other tools, for the suite of a config. Throws CheckpointError for a
+ * file that is none, or of other tasks or tensors, and ConfigError for an `output` that is there already.
+ */
 export async function convertCoefficients(
   config: ConfigSource,
   { from, to = "json", ...options }: ConvertCoefficientsOptions,
@@ -34,7 +37,7 @@ export async function convertCoefficients(
   });
 }
 
-/** What a run learned: of its folder, or of a coefficients.json. */
+/** What a run learned: of its folder, or of a coefficients.json. Throws CheckpointError where there is none, or one that is damaged. */
 export async function readCoefficients(
   runOrFile: string,
   { cwd }: { readonly cwd?: string } = {},

@@ -16,6 +16,7 @@ export type EvaluationTarget =
 /** Options of `evaluate`. */
 export interface EvaluateOptions extends WorkOptions, PredictionsOption {}
 
+/** How good a model is, by task and by example. */
 export interface EvaluationResult {
   /** Accuracy in percent by task, and their mean; entropies where the config's data has no labels. */
   readonly row: ResultRow;

@@ -11,6 +11,7 @@ import { resolveWork, type Work, type WorkOptions } from "./work-options.js";
 
 export { planLines } from "../run/fit/plan-fit.js";
 
+/** What a fit left: its folder, its table and its coefficients. */
 export interface FitResult {
   /** The folder with config, metrics, coefficients, report and the merged model. */
   readonly runPath: string;
@@ -37,7 +38,10 @@ export async function fit(config: ConfigSource, options: FitOptions = {}): Promi
   return run(resolved, work, { baselines: options.baselines });
 }
 
-/** Takes up a run that was stopped or killed, with its own settings, and ends with the bits of one that was not. Of a finished run the results. */
+/**
+ * Takes up a run that was stopped or killed, with its own settings, and ends with the bits of one that was not. Of a finished run the results. Throws
+ * ConfigError for a folder that is no run, CheckpointError for one whose files are damaged or whose models have changed.
+ */
 export async function resume(runPath: string, options: WorkOptions = {}): Promise<FitResult> {
   const work = resolveWork(options);
   const folder = path.resolve(work.cwd, runPath);
@@ -47,7 +51,10 @@ export async function resume(runPath: string, options: WorkOptions = {}): Promis
   return { runPath: folder, reason: "finished", rows: finished, coefficients: await coefficientsIn(folder) };
 }
 
-/** What a fit would need of memory, disk and time: everything is checked and one step is timed; no run is begun. */
+/**
+ * What a fit would need: bytes of memory and disk, seconds of time. Everything is checked and one step is timed; no run is begun. Throws what a fit
+ * would throw before its first step.
+ */
 export async function planFit(config: ConfigSource, options: WorkOptions = {}): Promise<FitPlan> {
   const work = resolveWork(options);
   return plan((await resolveConfig(config, work)).config, work);

@@ -6,6 +6,7 @@ import { headPaths, modelPath, modelPaths, type NamedPaths, namedPaths, slug, TA
 import { presetsFolder } from "./package-files.js";
 import { resolveWork, type WorkOptions } from "./work-options.js";
 
+/** The models and data that a suite is made of. */
 export interface InitOptions extends Omit<WorkOptions, "output" | "overwrite"> {
   /** The pretrained model: its folder, or org/name on the hub. */
   readonly base: string;

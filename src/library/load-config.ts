@@ -10,6 +10,7 @@ import type { Work } from "./work-options.js";
 /** A file by its path or name; or settings, of which only `suite` must be there; or what `loadConfig` gave. */
 export type ConfigSource = string | RunConfigInput | LoadedConfig;
 
+/** What is set over a config's file. */
 export interface LoadConfigOptions {
   /** Settings over the file's: `["steps=100"]` as on the command line, or `{ steps: 100, "optimizer.learning_rate": 0.01 }`. */
   readonly overrides?: Overrides | undefined;
@@ -17,6 +18,10 @@ export interface LoadConfigOptions {
   readonly cwd?: string | undefined;
 }
 
+/**
+ * Settings over those of a config: `key=value` texts as on the command line, or values by their keys, with dots
+ * between.
+ */
 export type Overrides = readonly string[] | Readonly<Record<string, unknown>>;
 
 /** Loads a config with what it extends. Throws ConfigError with every mistake, each with its file and line. */

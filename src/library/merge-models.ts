@@ -6,6 +6,7 @@ import { type MergeProgress, type MergeResult, mergeModels as run } from "../run
 import { requiredOutput } from "./required-output.js";
 import { resolveWork, type Work, type WorkOptions } from "./work-options.js";
 
+/** Where a merge file's result goes, and how it is written. */
 export interface MergeModelsOptions extends WorkOptions {
   /** The new folder of the model, apart from all that is read. */
   readonly output: string;
@@ -17,7 +18,8 @@ export interface MergeModelsOptions extends WorkOptions {
 
 /**
  * Merges models of any architecture and size as a merge file (mergekit's form) says. After an abort of `signal` what was done is kept beside the
- * output, and the same call goes on with it.
+ * output, and the same call goes on with it. Throws ConfigError for the file's mistakes, CheckpointError for models that do not fit together, and
+ * HubError for those that do not come.
  */
 export async function mergeModels(file: string, options: MergeModelsOptions): Promise<MergeResult> {
   const work = resolveWork(options);

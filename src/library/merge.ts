@@ -12,7 +12,10 @@ export interface MergeOptions extends WorkOptions {
   readonly output: string;
 }
 
-/** Merges the suite of a config with coefficients that were learned before. Returns the folder of the model. */
+/**
+ * Merges the suite of a config with coefficients that were learned before, in float32. Returns the folder of the model. Throws CheckpointError for
+ * coefficients or models that do not fit, ConfigError for an `output` that is there already.
+ */
 export async function merge(config: ConfigSource, options: MergeOptions): Promise<string> {
   const work = resolveWork(options);
   const directory = requiredOutput(work, "merge");

@@ -5,6 +5,7 @@ import { mergeMethods } from "../merge/methods/registry.js";
 import { tensorMethods } from "../merge/per-tensor/registry.js";
 import type { TensorMethod } from "../merge/per-tensor/tensor-method.js";
 
+/** A training-free method as `adamerge methods` shows it. */
 export interface MethodDescription {
   readonly name: string;
   readonly title: string;
@@ -18,6 +19,7 @@ export interface MethodDescription {
   readonly settings: readonly MethodSetting[];
 }
 
+/** One setting of a method. */
 export interface MethodSetting {
   readonly name: string;
   readonly description: string;

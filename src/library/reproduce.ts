@@ -27,7 +27,10 @@ export interface ReproduceResult extends Reproduction {
   readonly text: string;
 }
 
-/** Results are kept below `output` (default `runs`), and an aborted reproduction goes on with them. `experiment` is a name, or a file's path. */
+/**
+ * Makes the table of an experiment: a name of those that ship, or a file's path. Results are kept below `output` (default `runs`), and an aborted
+ * reproduction goes on with them. Throws ConfigError for the file's mistakes, and what the fits and evaluations of its cells throw.
+ */
 export async function reproduce(experiment: string, options: ReproduceOptions = {}): Promise<ReproduceResult> {
   const { overrides = [], suite, jobs = 1, dryRun = false, search = false } = options;
   const work = resolveWork(options);

@@ -12,7 +12,10 @@ import type { Delivered } from "../track/mlflow/delivery.js";
 import { runFolders } from "./run-folders.js";
 import { type LightWork, resolveLightWork, type WorkOptions } from "./work-options.js";
 
-/** Writes report.html and the figures of a run anew, also of one that goes on. Returns the page's path. */
+/**
+ * Writes report.html and the figures of a run anew, also of one that goes on. Returns the page's path. Throws ConfigError for a folder that is no
+ * run.
+ */
 export function report(runPath: string, options: WorkOptions = {}): Promise<string> {
   const { cwd, log } = resolveLightWork(options);
   return writeRunReport(path.resolve(cwd, runPath), log);

@@ -27,7 +27,10 @@ export async function readStateDict(path: string): Promise<Map<string, StateTens
   return tensors;
 }
 
-/** Writes the tensors as one .safetensors file in float32, whole or not at all; what is there is replaced. */
+/**
+ * Writes the tensors as one .safetensors file in float32, whole or not at all; what is there is replaced. Throws CheckpointError for values that do
+ * not fill their shape, UserError for a disk that refuses.
+ */
 export async function writeStateDict(path: string, tensors: StateDict): Promise<void> {
   const named = [...tensors].map(([name, { shape, values }]) => ({ name, shape, dtype: "F32", data: values }));
   // transformers refuses a safetensors file whose metadata does not name a framework.

@@ -35,7 +35,10 @@ export interface SweepResult extends Ranked {
   readonly text: string;
 }
 
-/** Runs the trials that are missing below `output` (default `runs`); an aborted sweep goes on with the same call. `file` is a sweep file. */
+/**
+ * Runs the trials of a sweep file that are missing below `output` (default `runs`); an aborted sweep goes on with the same call. Throws ConfigError
+ * for the file's mistakes; a trial that fails is a row of the table.
+ */
 export async function sweep(file: string, options: SweepOptions = {}): Promise<SweepResult> {
   const work = await sweepWork(file, options);
   requireHere("sweep");

@@ -14,10 +14,12 @@ import { trackingOf } from "./tracking-settings.js";
 /** What long work tells while it goes on: a fit its steps, evaluations and checkpoints; downloads and merges their bytes. */
 export type WorkEvent = TrainEvent | DownloadEvent | MergeEvent;
 
+/** Bytes that came from the hub, of how many. */
 export interface DownloadEvent extends DownloadProgress {
   readonly type: "download";
 }
 
+/** Bytes that `mergeModels` has written, of how many, and in how many seconds. */
 export interface MergeEvent extends MergeProgress {
   readonly type: "merge";
 }

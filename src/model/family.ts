@@ -11,6 +11,7 @@ import type { ModelWeights } from "./model-weights.js";
 import type { SavedRest } from "./saved-rest.js";
 import type { TextEmbedder } from "./text-embedder.js";
 
+/** A tensor's name and shape. */
 export interface NamedShape {
   readonly name: string;
   readonly shape: readonly number[];
@@ -93,8 +94,10 @@ export interface FamilyFiles {
  * image: over its patches), both one behind the other, what the model's own pooler or projection makes of the first token.
  */
 export const POOLINGS = ["cls", "mean", "cls_mean", "pooler", "projection"] as const;
+/** One of `POOLINGS`. */
 export type Pooling = (typeof POOLINGS)[number];
 
+/** What of an encoder's output heads read. */
 export interface FeatureChoice {
   readonly pooling: Pooling;
   /** Whether features are brought to length 1. */
@@ -117,6 +120,7 @@ export interface ClassifierLayout {
 /** Canonical names of the tensors that share one place of a list; none for a place that another part of the model has. */
 export type Layer = readonly string[];
 
+/** The order of a model's layers in other tools' lists of coefficients. */
 export interface LayerOrders {
   readonly fusionBench: readonly Layer[];
   /** The authors' code. */

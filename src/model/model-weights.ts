@@ -2,6 +2,7 @@
 import type { LowRankFactors } from "../engine/ops/low-rank-linear.js";
 import { type Tensor, tf } from "../engine/tf.js";
 
+/** A model's tensors while its forward pass is built, merged as they are asked for. */
 export interface ModelWeights {
   /** A tensor by its canonical name. */
   get(name: string): Tensor;

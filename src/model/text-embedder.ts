@@ -1,11 +1,13 @@
 /** What embeds texts into the space of a model's features: zero-shot heads are made of it. P texts, E features. */
 import type { Engine } from "../engine/program.js";
 
+/** What is asked of an embedding of texts besides the texts. */
 export interface TextFeatureOptions {
   readonly log: (line: string) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Embeds texts into the space of a model's features, for zero-shot heads. */
 export interface TextEmbedder {
   /** Of the model, for messages. */
   readonly path: string;

@@ -13,6 +13,7 @@ import type { ModelTensor, ModelWatch, NamedShape } from "./family.js";
 import { linearLayer } from "./linear-layer.js";
 import type { ModelWeights } from "./model-weights.js";
 
+/** Sizes of a transformer's blocks. */
 export interface BlockConfig {
   readonly hiddenSize: number;
   readonly heads: number;
@@ -41,6 +42,7 @@ export interface BlockNames {
   readonly mlp: string;
 }
 
+/** What blocks of a family are like. */
 export interface BlockForm {
   readonly names: BlockNames;
   /** `before`: x + f(norm(x)); `after`: norm(x + f(x)). */
@@ -79,6 +81,7 @@ export interface TowerLayers {
   readonly observe: (part: string, values: Tensor) => void;
 }
 
+/** What is different in one block. */
 export interface BlockOptions {
   /** The tokens that leave the block, [B, T, D] -> [B, Q, D]; the others are keys and values and nothing else. All where it is absent. */
   readonly going?: ((xBTD: Tensor) => Tensor) | undefined;
@@ -86,6 +89,7 @@ export interface BlockOptions {
   readonly mask?: Tensor | undefined;
 }
 
+/** The two tensors of a layer norm [D], D = `width`: `name.weight` and `name.bias`. */
 export function normTensors(name: string, width: number): NamedShape[] {
   return [
     { name: `${name}.weight`, shape: [width] },

@@ -11,6 +11,10 @@ import { checkedObjective } from "./checked-objective.js";
 import { targetCrossEntropy, targetDivergence } from "./cross-entropy.js";
 import { meanEntropy } from "./entropy.js";
 
+/**
+ * How logarithms of probabilities are taken: of a log-softmax, or of probabilities plus `epsilon` as the official
+ * code does.
+ */
 export interface ObjectiveOptions {
   readonly form: "log_softmax" | "epsilon";
   readonly epsilon: number;

@@ -13,6 +13,7 @@ export interface AdamOptions {
   readonly weightDecay: number;
 }
 
+/** Adam's moments of all coefficients, and its number of steps. */
 export interface AdamState {
   /** Updates made so far. */
   readonly updates: number;

@@ -6,8 +6,10 @@
 import type { ObjectiveName } from "../objective/catalog.js";
 import type { TrainState } from "./train.js";
 
+/** What a fit tells, in the order of its steps. */
 export type TrainEvent = StartEvent | StepEvent | EvaluationEvent | CheckpointEvent | EndEvent;
 
+/** The first event of a fit: what it does. */
 export interface StartEvent {
   readonly type: "start";
   /** What is minimised: losses of steps are its values, in its unit. */
@@ -25,6 +27,7 @@ export interface StartEvent {
   readonly passesPerStep: number;
 }
 
+/** One step of the optimiser, as soon as it is taken. */
 export interface StepEvent {
   readonly type: "step";
   readonly step: number;
@@ -41,6 +44,7 @@ export interface StepEvent {
   readonly secondsLeft: number;
 }
 
+/** The model as it is after `step`, judged on examples. */
 export interface EvaluationEvent {
   readonly type: "evaluation";
   readonly step: number;
@@ -106,6 +110,7 @@ export interface CheckpointEvent {
   readonly state: TrainState;
 }
 
+/** The last event of a fit: the last step that was taken, why there are no more, and the seconds since the start. */
 export interface EndEvent {
   readonly type: "end";
   readonly step: number;

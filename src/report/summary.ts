@@ -122,4 +122,5 @@ export interface DoctorCheck {
   readonly advice?: string;
 }
 
+/** What `doctor` found, in the order in which it is shown. */
 export type DoctorReport = readonly DoctorCheck[];

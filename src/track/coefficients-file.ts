@@ -32,6 +32,12 @@ const schema = z
     }
   });
 
+/**
+ * coefficients.json: K tasks, L groups of tensors, `values` [K][L] (the factors of the task vectors), and the group
+ * of each tensor.
+ *
+ * @interface
+ */
 export type CoefficientsRecord = Readonly<z.output<typeof schema>>;
 
 /** The file's text: one row of values per line, so that files can be compared by eye and by diff. */

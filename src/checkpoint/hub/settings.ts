@@ -10,6 +10,7 @@ import { shownAddress } from "../../runtime/credentials.js";
 
 const DEFAULT_ENDPOINT = "https://huggingface.co";
 
+/** Where the Hugging Face hub and its cache are, and what is sent there. */
 export interface HubSettings {
   /** Without a slash at the end. */
   readonly endpoint: string;

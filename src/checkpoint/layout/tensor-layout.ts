@@ -63,6 +63,10 @@ export interface OtherNaming {
   readonly rest: RegExp;
 }
 
+/**
+ * What the tensors of an architecture are called in files, as data: other spellings and namings, and those that
+ * follow from others.
+ */
 export interface TensorLayout {
   /** For messages, with its article. */
   readonly title: string;

@@ -10,6 +10,7 @@ import { decodeImage } from "./decode-image.js";
 import { type Processor, processorOf } from "./processors.js";
 import { type ResampleFilter, type RgbImage, resample, type Size } from "./resample.js";
 
+/** preprocessor_config.json as arithmetic: from a decoded image to the values that a model is given. */
 export interface Preprocessing {
   /** `shortest-edge` keeps the aspect ratio, `exact` does not; undefined when images are not resized. */
   readonly resize:

@@ -6,6 +6,7 @@
  */
 import { assert } from "../../errors.js";
 
+/** How pixels are interpolated, as PIL does it. */
 export type ResampleFilter = "nearest" | "box" | "bilinear" | "bicubic";
 
 /** An RGB image: `pixelsHWC` is row-major [height, width, 3]. */
@@ -23,6 +24,7 @@ export interface Window {
   readonly width: number;
 }
 
+/** Of an image, in pixels. */
 export interface Size {
   readonly height: number;
   readonly width: number;

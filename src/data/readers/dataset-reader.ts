@@ -8,6 +8,7 @@ import { ConfigError } from "../../errors.js";
 import type { ExifOrientation } from "../image/decode-image.js";
 import type { ExampleKind, KindName } from "../kind.js";
 
+/** One split of a data set, opened: its labels, and its examples one by one. */
 export interface Dataset {
   readonly kind: KindName;
   /** The last part of the data set's path, for messages. */
@@ -37,6 +38,7 @@ export interface Dataset {
   readonly exifOrientation?: ExifOrientation;
 }
 
+/** What a reader is asked to open. */
 export interface ReadRequest {
   /** The directory of the data set. */
   readonly path: string;

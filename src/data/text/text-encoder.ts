@@ -46,6 +46,10 @@ const KIND = "tokens";
 /** Texts that the thread is given at once: it bounds memory, and how long one request may take. */
 const BATCH_TEXTS = 512;
 
+/**
+ * The encoder of texts: tokens by the model's tokenizer, padded to the lengths that it has. Its `open` throws
+ * DataError for a text that cannot be read.
+ */
 export function textEncoder(model: TextModel): Encoder {
   return { kind: "text", open: (dataset, options) => loadTokens(dataset, model, options) };
 }

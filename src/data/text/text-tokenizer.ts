@@ -6,6 +6,7 @@ import { CheckpointError } from "../../errors.js";
 import { TOKENIZER_ADVICE, type TokenBatch } from "./tokenizer-protocol.js";
 import { askTokenizer, tokenizerThread } from "./tokenizer-thread.js";
 
+/** A model's tokenizer, which runs in a thread of its own. */
 export interface TextTokenizer {
   /** The file that tokens are from, for messages. */
   readonly file: string;

@@ -8,6 +8,7 @@ import { isTracing } from "../trace/backend.js";
 import { at, withGradient } from "./custom-gradient.js";
 import { columnSums, linear, weightGradient } from "./linear.js";
 
+/** Factors of a change of a weight [O, I] of rank R: bOR [O, R] times aRI [R, I]. */
 export interface LowRankFactors {
   readonly aRI: Tensor;
   /** With whatever scale the product has. */

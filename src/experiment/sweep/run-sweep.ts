@@ -41,6 +41,7 @@ export interface SweepOptions extends SessionOptions {
   readonly tracking?: Tracking;
 }
 
+/** What `sweep` made: its trials, ranked, and where they lie. */
 export interface SweepResult {
   readonly directory: string;
   readonly table: SweepTable;

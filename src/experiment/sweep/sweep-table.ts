@@ -6,6 +6,7 @@ import { alignedText, type Cells } from "../../report/table.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
 import type { LoadedTrial, TrialState } from "./trials.js";
 
+/** One trial of a sweep. */
 export interface SweepRow {
   readonly trial: string;
   readonly state: TrialState["state"];
@@ -19,6 +20,7 @@ export interface SweepRow {
   readonly error: string | null;
 }
 
+/** The trials of a sweep, ranked. */
 export interface SweepTable {
   readonly sweep: string;
   readonly metric: string;

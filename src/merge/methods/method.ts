@@ -67,6 +67,7 @@ export interface ModelProbe {
 /** Values of every tensor of a model, by name. */
 export type Weights = ReadonlyMap<string, Float32Array>;
 
+/** What a method is given before the first piece: the models, and what depends on the merge as a whole. */
 export interface MergeContext {
   readonly source: ModelSource;
   /** Runs models on images; only methods with `needsImages` look for it. */
@@ -86,7 +87,8 @@ export interface MergeContext {
 /** How much of a tensor a method must see at once: any run of elements, or all of it. */
 export type MergeUnit = "element" | "tensor";
 
-interface MethodSpec<Parameters extends z.ZodObject> {
+/** What `defineMethod` takes: a method's name, its settings as a schema, and what makes the function that merges a piece. */
+export interface MethodSpec<Parameters extends z.ZodObject> {
   /** As in configs. */
   readonly name: string;
   readonly title: string;

@@ -13,6 +13,7 @@ import { bytesText } from "../../track/byte-progress.js";
 import { duration } from "../../track/terminal.js";
 import type { ComparedModels } from "../session/compared-models.js";
 
+/** What a fit needs of the machine, in bytes. */
 export interface FitNeeds {
   /** Estimated peak of the process besides mapped task vectors, and what the machine has left for it. */
   readonly memoryBytes: number;

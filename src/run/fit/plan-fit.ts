@@ -17,6 +17,7 @@ import { type FitNeeds, fitNeeds, needsLines } from "./fit-needs.js";
 import { prepareLearning } from "./learning-data.js";
 import { type LearningData, trainOptions } from "./training.js";
 
+/** What a fit would take, measured on one step of it. */
 export interface FitPlan {
   readonly suite: string;
   readonly tasks: readonly string[];

@@ -32,6 +32,7 @@ export interface QuickstartOptions extends SessionOptions {
   readonly onEvent: (event: TrainEvent) => void;
 }
 
+/** The comparison that `quickstart` makes: a table, what learning gained, and the examples that changed. */
 export interface QuickstartResult {
   readonly summary: Summary;
   readonly gains: readonly GainOverAveraging[];

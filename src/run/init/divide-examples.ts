@@ -13,6 +13,7 @@ import { createRng, permutation } from "../../runtime/rng.js";
 export type RunSplit = "head" | "adapt" | "val" | "test";
 export type Shares = readonly (readonly [RunSplit, number])[];
 
+/** One example of a person's own in the table that `init` writes. */
 export interface ManifestRow {
   /** The absolute path of a file, or a text. */
   readonly example: string;

@@ -23,6 +23,7 @@ export interface GivenExamples {
   readonly flag: "--images" | "--texts" | "--data";
 }
 
+/** Examples of one expert as `init` found them. */
 export interface ExampleSource {
   readonly name: string;
   readonly kind: KindName;

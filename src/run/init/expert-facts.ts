@@ -13,6 +13,7 @@ import { judgeMethod } from "../judge/judge-models.js";
 import type { Inputs } from "../session/inputs.js";
 import type { Session } from "../session/session.js";
 
+/** What `init` found out about one expert. */
 export interface ExpertFacts {
   readonly name: string;
   /** Of the tower: all; equal to the base's; absent, so taken from the base. */

@@ -10,6 +10,7 @@ import type { ExpertFiles } from "../../model/open-models.js";
 import { readText } from "../../runtime/regular-file.js";
 import type { ExampleSource } from "./example-sources.js";
 
+/** The classifier of one expert as `init` found it. */
 export interface HeadSource {
   /** Absolute path of a file, or how the head is made. */
   readonly head: string | HeadRecipe;

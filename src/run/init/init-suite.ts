@@ -60,6 +60,7 @@ export interface InitOptions {
   readonly log: (line: string) => void;
 }
 
+/** What `init` found out about the models and data, what it assumed, and what it wrote. */
 export interface InitFindings {
   readonly experts: readonly ExpertFacts[];
   readonly examples: readonly ExampleSource[];

@@ -56,6 +56,7 @@ export interface MergeModelsOptions {
   readonly cacheDir?: string;
 }
 
+/** How a merge by a merge file ended, with the bytes written and the seconds taken by this call. */
 export interface MergeResult {
   /** "interrupted": what was done is kept, and the same call goes on with it. */
   readonly reason: "finished" | "interrupted";

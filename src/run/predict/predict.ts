@@ -24,12 +24,14 @@ const BATCH = 32;
  */
 const MOST_TEXTS = 512;
 
+/** A class with its probability. */
 export interface LabelProbability {
   readonly label: string;
   /** 0 to 1, of all classes of the head. */
   readonly probability: number;
 }
 
+/** What one head says of an example. */
 export interface TaskPrediction {
   readonly task: string;
   /** The likeliest first. */
@@ -49,6 +51,7 @@ export interface GivenInputs {
   readonly texts?: readonly string[];
 }
 
+/** How examples are read, and how many labels are given of each. */
 export interface PredictOptions {
   /** Labels of each head, the likeliest; 1 if absent. */
   readonly top?: number | undefined;
@@ -62,6 +65,7 @@ export interface PredictOptions {
   readonly byLines?: boolean | undefined;
 }
 
+/** Which heads are asked, and where the model runs. */
 export interface OpenPredictorOptions {
   /** The heads that are asked; all if absent. */
   readonly tasks?: readonly string[] | undefined;

@@ -47,6 +47,7 @@ export interface DeliveryOptions {
   readonly log: (line: string) => void;
 }
 
+/** What `sync` delivered of one run. */
 export interface Delivered {
   readonly runId: string;
   /** The run's page. */
