@@ -15,6 +15,8 @@ import { finish } from "./finish.js";
 const ROOT = join(import.meta.dirname, "..", "..");
 const MAIN = join(ROOT, "dist", "cli", "main.js");
 const SCRIPT = join(import.meta.dirname, "predictions.py");
+/** Of this project's own comparisons. */
+const RESULTS = join(import.meta.dirname, "results");
 const COEFFICIENT = 0.3;
 /** Of probabilities: float32 in another order, scaled by logit scales of up to 100. */
 const MOST_DIFFERENCE = 1e-4;
@@ -35,6 +37,7 @@ interface Arguments {
   readonly split: string;
   readonly threads: number;
   readonly json: string | undefined;
+  readonly save: boolean;
 }
 
 export const predictionsCommand: CommandModule<object, Arguments> = {
@@ -50,8 +53,19 @@ export const predictionsCommand: CommandModule<object, Arguments> = {
       .option("examples", { type: "number", default: 500, describe: "Examples in all, the same number of each task" })
       .option("split", { type: "string", default: "test", describe: "Their split" })
       .option("threads", { type: "number", default: 2, describe: "Threads of each" })
-      .option("json", { type: "string", describe: "Write the figures here" }) as never,
-  handler: async (options) => finish(await compare(options), options.json),
+      .option("json", { type: "string", describe: "Write the figures here" })
+      .option("save", {
+        type: "boolean",
+        default: false,
+        describe: "Write them into results/, under the suite's name and the version of transformers",
+      }) as never,
+  handler: async (options) => {
+    const report = await compare(options);
+    const { suite, versions } = report;
+    const [major] = (versions.transformers ?? "").split(".");
+    const saved = join(RESULTS, `predictions-${suite}-transformers-${major}.json`);
+    await finish(report, options.save ? saved : options.json);
+  },
 };
 
 async function compare({ python: asked, suite: given, examples, split, threads }: Arguments) {
@@ -88,6 +102,7 @@ async function compare({ python: asked, suite: given, examples, split, threads }
     const readers = Object.entries(theirs).map(([reader, rows]) => ({ reader, ...differences(ours, rows) }));
     return {
       what: "labels and probabilities of examples by every head of a merged model's folder; those whose label differs, and the largest difference of a probability",
+      suite: suite.name,
       command: `npm run compare -- predictions --python PYTHON --suite ${relative(ROOT, suite.path)}`,
       date: new Date().toISOString().slice(0, 10),
       versions,
