@@ -32,9 +32,10 @@ export type { TextEmbedder, TextFeatureOptions } from "../model/text-embedder.js
 export type { AdamState } from "../optimize/adam.js";
 export type { TrainState } from "../optimize/train.js";
 export type { GainOverAveraging } from "../report/learned-gain.js";
-export type { FitNeeds } from "../run/fit-needs.js";
+export type { StoredType } from "../run/export-onnx/served-program.js";
+export type { FitNeeds } from "../run/fit/fit-needs.js";
 export type { ManifestRow, RunSplit } from "../run/init/divide-examples.js";
 export type { ExampleSource } from "../run/init/example-sources.js";
 export type { ExpertFacts } from "../run/init/expert-facts.js";
 export type { HeadSource } from "../run/init/head-sources.js";
-export type { Paths } from "./init.js";
+export type { NamedPaths } from "./named-path.js";

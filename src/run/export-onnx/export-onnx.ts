@@ -36,6 +36,7 @@ export interface ExportOnnxOptions {
   readonly maxModelBytes?: number | undefined;
 }
 
+/** What was written, and how the file names its inputs and outputs. */
 export interface ExportedOnnx {
   /** The model and, where it is too large for one file, its weights beside it. */
   readonly files: readonly string[];
