@@ -20,6 +20,7 @@ export {
 export { doctor } from "./library/doctor.js";
 export { type EvaluateOptions, type EvaluationResult, type EvaluationTarget, evaluate } from "./library/evaluate.js";
 export { type EvaluateModelOptions, evaluateModel } from "./library/evaluate-model.js";
+export { type ExportClassifierOptions, exportClassifier } from "./library/export-classifier.js";
 export { type ExportOnnxOptions, exportOnnx } from "./library/export-onnx.js";
 export { type FitOptions, type FitResult, fit, planFit, planLines, resume } from "./library/fit.js";
 export { type InitOptions, init } from "./library/init.js";
@@ -64,6 +65,7 @@ export type {
   TrainEvent,
 } from "./optimize/events.js";
 export type { DoctorCheck, DoctorReport, ResultRow, Summary } from "./report/summary.js";
+export type { WrittenClassifier } from "./run/export/classifier.js";
 export type { ExportedOnnx } from "./run/export-onnx/export-onnx.js";
 export type { FitPlan } from "./run/fit/plan-fit.js";
 export type { InitFindings } from "./run/init/init-suite.js";

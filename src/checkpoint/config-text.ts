@@ -28,7 +28,7 @@ export type ConfigScalar = string | number | boolean | null;
 /** Sets the key at the end of `path`, or removes it where `value` is undefined. */
 export interface ConfigChange {
   readonly path: readonly string[];
-  readonly value: ConfigScalar | readonly string[] | undefined;
+  readonly value: ConfigScalar | readonly string[] | ReadonlyMap<string, ConfigScalar> | undefined;
 }
 
 /** A value with its place in the text. */
@@ -81,7 +81,8 @@ function apply(text: string, { path, value }: ConfigChange, where: string): stri
     );
   }
   if (value === undefined) return without(text, holder.members, key);
-  const written = JSON.stringify(value);
+  // fromEntries defines: a key __proto__ is one like any other.
+  const written = JSON.stringify(value instanceof Map ? Object.fromEntries(value) : value);
   const member = last(holder.members, key);
   if (member === undefined) return withNew(text, holder, `${JSON.stringify(key)}`, written);
   if (JSON.stringify(parsed(text, member.value)) === written) return text;

@@ -42,6 +42,7 @@ const classifier = z.strictObject({
   features: featureChoice,
   ...linearNames,
   hidden: z.strictObject({ ...linearNames, activation: z.enum(["tanh", "relu"]) }).optional(),
+  saved: z.strictObject({ modelType: text, prefix: z.string(), along: z.array(text).optional() }).optional(),
 } satisfies Record<keyof ClassifierLayout, z.ZodType>);
 
 const familyShape = {
@@ -53,6 +54,7 @@ const familyShape = {
   poolings: z.array(z.enum(POOLINGS)).min(1, "expected at least one pooling"),
   classifiers: z.array(classifier),
   unreadClassifiers: z.instanceof(Map).optional(),
+  otherClassifiers: z.instanceof(Map).optional(),
   open: callable,
   saved: callable.optional(),
   texts: z.looseObject({ prompt: text, logitScale: z.number(), open: callable }).optional(),

@@ -115,6 +115,15 @@ export interface ClassifierLayout {
   readonly bias: string;
   /** The dense layer [H, E] between features and classes, where it has one of its own. */
   readonly hidden?: { readonly weight: string; readonly bias: string; readonly activation: "tanh" | "relu" };
+  /** How such a model is saved, for models that are written as one; absent where none is. */
+  readonly saved?: {
+    /** Of config.json. */
+    readonly modelType: string;
+    /** What stands before the names of the encoder's tensors: `bert.`. */
+    readonly prefix: string;
+    /** Tensors that are neither the encoder's nor the classifier's, and go along where a model has them. */
+    readonly along?: readonly string[];
+  };
 }
 
 /** Canonical names of the tensors that share one place of a list; none for a place that another part of the model has. */
@@ -153,6 +162,8 @@ export interface ModelFamily {
   readonly classifiers: readonly ClassifierLayout[];
   /** Heads that are known and not read, with what they are, by the class of transformers: to be refused by name. */
   readonly unreadClassifiers?: ReadonlyMap<string, string>;
+  /** Classes of transformers that read none of the family's features, with what they read: said where one is asked for. */
+  readonly otherClassifiers?: ReadonlyMap<string, string>;
   /**
    * The model with what encodes its examples. Without `features` they are those that the folder says (a sentence encoder's modules.json) or else
    * the family's usual ones. Throws CheckpointError or DataError for a file that is missing or does not fit, and for features that it has not.

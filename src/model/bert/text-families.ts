@@ -34,12 +34,14 @@ export interface TextFamily {
 const FIRST_TOKEN = { pooling: "cls", normalized: false } as const satisfies FeatureChoice;
 
 /** RoBERTa's class in each of the families that took it over. */
-const robertaClassifier = (prefix: string): ClassifierLayout => ({
-  architecture: `${prefix}ForSequenceClassification`,
+const robertaClassifier = ([name, modelType]: readonly [string, string]): ClassifierLayout => ({
+  architecture: `${name}ForSequenceClassification`,
   features: FIRST_TOKEN,
   weight: "classifier.out_proj.weight",
   bias: "classifier.out_proj.bias",
   hidden: { weight: "classifier.dense.weight", bias: "classifier.dense.bias", activation: "tanh" },
+  // Those that took the class over kept the name of its encoder.
+  saved: { modelType, prefix: "roberta." },
 });
 
 export const bert: TextFamily = {
@@ -55,6 +57,7 @@ export const bert: TextFamily = {
       features: { pooling: "pooler", normalized: false },
       weight: "classifier.weight",
       bias: "classifier.bias",
+      saved: { modelType: "bert", prefix: "bert." },
     },
   ],
   parse: parseBertConfig,
@@ -68,7 +71,13 @@ export const roberta: TextFamily = {
   names: bertNames,
   layout: robertaLayout,
   poolings: TEXT_POOLINGS,
-  classifiers: ["Roberta", "XLMRoberta", "Camembert"].map(robertaClassifier),
+  classifiers: (
+    [
+      ["Roberta", "roberta"],
+      ["XLMRoberta", "xlm-roberta"],
+      ["Camembert", "camembert"],
+    ] as const
+  ).map(robertaClassifier),
   parse: parseRobertaConfig,
   hasSegments: false,
 };
@@ -87,6 +96,7 @@ export const distilbert: TextFamily = {
       weight: "classifier.weight",
       bias: "classifier.bias",
       hidden: { weight: "pre_classifier.weight", bias: "pre_classifier.bias", activation: "relu" },
+      saved: { modelType: "distilbert", prefix: "distilbert." },
     },
   ],
   parse: parseDistilbertConfig,

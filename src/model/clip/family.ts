@@ -21,6 +21,7 @@ export const clipFamily: ModelFamily = {
   layout: clipVisionLayout,
   poolings: ["projection"],
   classifiers: [],
+  otherClassifiers: new Map([["CLIPForImageClassification", "the mean of the patches, without the projection"]]),
   open: async ({ config: json, folder }) => {
     const config = parseClipConfig(json, join(folder, CONFIG));
     const preprocessing = await readPreprocessing(folder, config.imageSize);

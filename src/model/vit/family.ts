@@ -11,17 +11,23 @@ import { CheckpointError } from "../../errors.js";
 import type { ClassifierLayout, FeatureChoice, ModelFamily, Pooling } from "../family.js";
 import { parseVitConfig, type VitConfig, type VitType } from "./config.js";
 import { vitTensors } from "./encoder.js";
-import { vitLayout } from "./layout.js";
+import { MASK_TOKEN, vitLayout } from "./layout.js";
 import { vitModel } from "./vit-model.js";
 
 const CONFIG = "config.json";
 const USUAL: FeatureChoice = { pooling: "cls", normalized: false };
 
-const classifier = (architecture: string, pooling: Pooling): ClassifierLayout => ({
+const classifier = (architecture: string, pooling: Pooling, type: VitType): ClassifierLayout => ({
   architecture,
   features: { pooling, normalized: false },
   weight: "classifier.weight",
   bias: "classifier.bias",
+  saved: {
+    modelType: type,
+    prefix: `${type}.`,
+    // DINOv2's stands for patches that are hidden in training; without it transformers draws a new one, and says so.
+    ...(type.startsWith("dinov2") ? { along: [MASK_TOKEN] } : {}),
+  },
 });
 
 export const vitFamily: ModelFamily = family({
@@ -29,7 +35,7 @@ export const vitFamily: ModelFamily = family({
   title: "ViT",
   types: ["vit"],
   poolings: ["cls", "mean", "cls_mean", "pooler"],
-  classifiers: [classifier("ViTForImageClassification", "cls")],
+  classifiers: [classifier("ViTForImageClassification", "cls", "vit")],
 });
 
 export const deitFamily: ModelFamily = family({
@@ -37,7 +43,7 @@ export const deitFamily: ModelFamily = family({
   title: "DeiT",
   types: ["deit"],
   poolings: ["cls", "mean", "cls_mean", "pooler"],
-  classifiers: [classifier("DeiTForImageClassification", "cls")],
+  classifiers: [classifier("DeiTForImageClassification", "cls", "deit")],
   unreadClassifiers: new Map([
     [
       "DeiTForImageClassificationWithTeacher",
@@ -52,8 +58,8 @@ export const dinov2Family: ModelFamily = family({
   types: ["dinov2", "dinov2_with_registers"],
   poolings: ["cls", "mean", "cls_mean"],
   classifiers: [
-    classifier("Dinov2ForImageClassification", "cls_mean"),
-    classifier("Dinov2WithRegistersForImageClassification", "cls_mean"),
+    classifier("Dinov2ForImageClassification", "cls_mean", "dinov2"),
+    classifier("Dinov2WithRegistersForImageClassification", "cls_mean", "dinov2_with_registers"),
   ],
 });
 

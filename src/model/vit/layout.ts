@@ -13,6 +13,7 @@ export const EMBEDDINGS = "embeddings";
 export const CLASS_TOKEN = "embeddings.cls_token";
 export const DISTILLATION_TOKEN = "embeddings.distillation_token";
 export const REGISTER_TOKENS = "embeddings.register_tokens";
+export const MASK_TOKEN = "embeddings.mask_token";
 export const POSITIONS = "embeddings.position_embeddings";
 export const PATCHES = "embeddings.patch_embeddings.projection";
 export const LAST_NORM = "layernorm";

@@ -10,6 +10,8 @@ export interface SavedClassifier extends SavedEncoder {
   readonly heads: readonly Head[];
   /** Of each head's rows, by task; their numbers where nothing names them. */
   readonly classes: ReadonlyMap<string, readonly string[]>;
+  /** Tasks whose classes have names. */
+  readonly named: ReadonlySet<string>;
 }
 
 /**
@@ -36,6 +38,7 @@ export async function openSavedClassifier(
     ...saved,
     heads,
     classes: new Map(heads.map(({ task, classes }) => [task, namesOf(task) ?? numbers(classes)])),
+    named: new Set(heads.flatMap(({ task }) => (namesOf(task) === undefined ? [] : [task]))),
   };
 }
 

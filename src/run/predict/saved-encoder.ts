@@ -19,7 +19,7 @@ import { openBase } from "../../model/open-models.js";
 import { nearest } from "../../runtime/nearest.js";
 import { quote } from "../../runtime/printable.js";
 import { HEADS_FOLDER, listHeads } from "../heads/heads-folder.js";
-import { modelWeights } from "../suite/stored-weights.js";
+import { modelWeights, weightReader } from "../suite/stored-weights.js";
 
 export interface SavedEncoder {
   /** The model's folder. */
@@ -27,6 +27,8 @@ export interface SavedEncoder {
   readonly family: ModelFamily;
   /** Parsed config.json. */
   readonly config: unknown;
+  /** What lies in its files, all of it. */
+  readonly checkpoint: Checkpoint;
   readonly model: Model;
   readonly encoder: Encoder;
   /** Tokens that texts are cut at, where the heads say so. */
@@ -37,6 +39,8 @@ export interface SavedEncoder {
   readonly classifier: FoundClassifier | undefined;
   /** Reads every tensor. Throws CheckpointError. */
   weights(): Promise<Map<string, Float32Array>>;
+  /** Reads one tensor, by the model's name for it. Throws CheckpointError. */
+  weight(name: string): Promise<Float32Array>;
 }
 
 /** What the only head of a model that was saved with a classifier is called. */
@@ -67,9 +71,10 @@ export async function openSavedEncoder(place: string, tasks?: readonly string[])
   requireFit(files, model, features);
   requireTensors(base, model);
   return {
-    ...{ folder, family, config: base.config, model, encoder, headFiles, classifier },
+    ...{ folder, family, config: base.config, checkpoint: base, model, encoder, headFiles, classifier },
     maxLength: commonLength(files, folder),
     weights: () => modelWeights(base, base, model),
+    weight: weightReader(base, base, model),
   };
 }
 

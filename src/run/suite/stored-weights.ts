@@ -1,6 +1,7 @@
 /** One model's weights as its files have them: every tensor of the model, those that it lacks from the base. */
 import type { Checkpoint } from "../../checkpoint/checkpoint.js";
 import { towerTensors } from "../../checkpoint/layout/tower-names.js";
+import { assert } from "../../errors.js";
 import type { Model } from "../../model/family.js";
 
 /** What a model calls its tensors. */
@@ -16,6 +17,20 @@ export async function modelWeights(
   for (const { name, checkpoint, stored } of modelTensors(own, base, model))
     weights.set(name, await checkpoint.readFloat32(stored));
   return weights;
+}
+
+/** The tensors one by one, by the model's names for them. */
+export function weightReader(
+  own: Checkpoint,
+  base: Checkpoint,
+  model: NamedModel,
+): (name: string) => Promise<Float32Array> {
+  const places = new Map(modelTensors(own, base, model).map((place) => [place.name, place]));
+  return async (name) => {
+    const place = places.get(name);
+    assert(place !== undefined, `no tensor ${name} in ${own.path}`);
+    return place.checkpoint.readFloat32(place.stored);
+  };
 }
 
 /** Name and content hash of every tensor. */
