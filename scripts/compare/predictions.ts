@@ -7,10 +7,10 @@ import { execFileSync } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import type { CommandModule } from "yargs";
-import { z } from "zod";
 import { openSuite } from "../../dist/index.js";
 import { engineBesidePython } from "./engine-beside-python.js";
 import { finish } from "./finish.js";
+import { differences, ourRows, theirSchema } from "./prediction-differences.js";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const MAIN = join(ROOT, "dist", "cli", "main.js");
@@ -20,16 +20,6 @@ const RESULTS = join(import.meta.dirname, "results");
 const COEFFICIENT = 0.3;
 /** Of probabilities: float32 in another order, scaled by logit scales of up to 100. */
 const MOST_DIFFERENCE = 1e-4;
-/** Two classes whose probabilities lie closer are the same to float32: either may come first. */
-const TIE = 1e-5;
-
-const labelSchema = z.object({ label: z.string(), probability: z.number() });
-const theirSchema = z.record(z.string(), z.array(z.record(z.string(), labelSchema)));
-const ourSchema = z.object({
-  source: z.string(),
-  predictions: z.array(z.object({ task: z.string(), labels: z.array(labelSchema).min(2) })),
-});
-
 interface Arguments {
   readonly python: string | undefined;
   readonly suite: string;
@@ -95,10 +85,7 @@ async function compare({ python: asked, suite: given, examples, split, threads }
     const place = join(folder, "examples");
     const inPlace = Object.keys(theirs).includes("sentence-transformers") ? join(place, "examples.jsonl") : place;
     const flags = ["--format", "jsonl", "--top", "2", "--threads", String(threads), "--quiet"];
-    const ours = adamerge("predict", model, inPlace, ...flags)
-      .trimEnd()
-      .split("\n")
-      .map((line) => ourSchema.parse(JSON.parse(line)));
+    const ours = ourRows(adamerge("predict", model, inPlace, ...flags));
     const readers = Object.entries(theirs).map(([reader, rows]) => ({ reader, ...differences(ours, rows) }));
     return {
       what: "labels and probabilities of examples by every head of a merged model's folder; those whose label differs, and the largest difference of a probability",
@@ -114,23 +101,4 @@ async function compare({ python: asked, suite: given, examples, split, threads }
       ),
     };
   });
-}
-
-function differences(ours: readonly z.infer<typeof ourSchema>[], theirs: z.infer<typeof theirSchema>[string]) {
-  if (ours.length !== theirs.length) throw new Error(`expected ${theirs.length} rows of predict, found ${ours.length}`);
-  let [compared, ties, differing, largest] = [0, 0, 0, 0];
-  for (const [row, { predictions }] of ours.entries())
-    for (const { task, labels } of predictions) {
-      const other = theirs[row]?.[task];
-      const [first, second] = labels;
-      if (other === undefined || first === undefined || second === undefined)
-        throw new Error(`${row}: no head ${task}`);
-      compared += 1;
-      largest = Math.max(largest, Math.abs(first.probability - other.probability));
-      if (first.label === other.label) continue;
-      const isTie = second.label === other.label && first.probability - second.probability < TIE;
-      if (isTie) ties += 1;
-      else differing += 1;
-    }
-  return { examples: ours.length, compared, differing, ties, largest_difference: largest };
 }
