@@ -3,7 +3,7 @@ import { configKeys } from "./keys.js";
 import type { RunConfig } from "./schema.js";
 
 /** Where a run lies is not a setting of it. */
-const PLACE_KEYS: ReadonlySet<string> = new Set(["output", "name", "experiment"]);
+export const PLACE_KEYS: ReadonlySet<string> = new Set(["output", "name", "experiment"]);
 
 /** Every key that holds a value, dotted, in the order of the schema, but for those that only say where the run lies; texts as they are, the rest as JSON. */
 export function flatConfig(config: RunConfig): Map<string, string> {

@@ -1,17 +1,37 @@
 /** A configuration as text: commented YAML that loads back to the same configuration, and its fingerprint. */
 import { createHash } from "node:crypto";
 import { stringify } from "yaml";
-import { valueAt } from "./flat.js";
-import { configKeys } from "./keys.js";
-import type { RunConfig } from "./schema.js";
+import { PLACE_KEYS, valueAt } from "./flat.js";
+import { type ConfigKey, configKeys } from "./keys.js";
+import { type RunConfig, runConfigSchema } from "./schema.js";
 
 /**
  * The whole configuration as YAML, each key under its description. With `sources` (as loadRunConfig gives
  * them) each value is followed by where it came from, `default` when nothing set it.
  */
 export function formatConfig(config: RunConfig, sources?: ReadonlyMap<string, string>): string {
+  return format(config, () => true, sources);
+}
+
+/** The suite, and the settings that differ from their defaults, but for those that only say where a run lies. */
+export function formatChanges(config: RunConfig): string {
+  const defaults = runConfigSchema.parse({ suite: config.suite });
+  const changed = [...configKeys.values()].filter(({ path, isSection }) => {
+    if (isSection || PLACE_KEYS.has(path)) return false;
+    return path === "suite" || canonicalJson(valueAt(config, path)) !== canonicalJson(valueAt(defaults, path));
+  });
+  return format(config, ({ path, isSection }) =>
+    changed.some((key) => key.path === path || (isSection && key.path.startsWith(`${path}.`))),
+  );
+}
+
+function format(
+  config: RunConfig,
+  isShown: (key: ConfigKey) => boolean,
+  sources?: ReadonlyMap<string, string>,
+): string {
   const lines: string[] = [];
-  for (const key of configKeys.values()) {
+  for (const key of [...configKeys.values()].filter(isShown)) {
     const depth = key.path.split(".").length - 1;
     const indent = "  ".repeat(depth);
     const name = key.path.slice(key.path.lastIndexOf(".") + 1);

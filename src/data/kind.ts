@@ -25,6 +25,8 @@ export interface ExampleKind {
   readonly columns: ExampleColumnNames;
   /** Where the suite's schema says how many there are; the older key is named to those who may have written it. */
   readonly countKey: "images" | "examples";
+  /** For model cards. */
+  readonly card: CardWords;
   /** One example as a column of a parquet file has it. Throws DataError, beginning with `where`, for a value that is none. */
   fromValue(value: unknown, where: string): Uint8Array;
   /** What is equal where examples are the same to a person, though their bytes differ: a decoded image, or a text without its blanks around. */
@@ -35,6 +37,25 @@ export interface ExampleKind {
   ): Promise<readonly (string | Uint8Array)[]>;
   /** What a person is shown of it, cut or scaled down. Throws DataError, beginning with `where`, for what cannot be read. */
   preview(encoded: Uint8Array, where: string, exifOrientation?: ExifOrientation): Promise<Preview>;
+}
+
+/** How model cards speak of a kind of examples. */
+export interface CardWords {
+  /** What the Hugging Face hub calls its classification, and `pipeline` of transformers. */
+  readonly classification: "image-classification" | "text-classification";
+  /** What it calls an encoder. */
+  readonly encoding: "image-feature-extraction" | "feature-extraction";
+  /** Of Python, with the line that makes a list of one example. */
+  readonly python: {
+    readonly imports: readonly string[];
+    readonly packages: readonly string[];
+    readonly variable: "images" | "texts";
+    readonly line: string;
+    /** What `pipeline` has to be told, so that it takes any example. */
+    readonly pipelineOptions: readonly string[];
+  };
+  /** The same as what the library's `predict` is given. */
+  readonly typescript: string;
 }
 
 /** Files that hold one example of a kind. */

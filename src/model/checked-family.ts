@@ -57,6 +57,7 @@ const familyShape = {
   otherClassifiers: z.instanceof(Map).optional(),
   open: callable,
   saved: callable.optional(),
+  python: callable.optional(),
   texts: z.looseObject({ prompt: text, logitScale: z.number(), open: callable }).optional(),
   layerOrders: callable.optional(),
   tensors: callable,

@@ -27,6 +27,8 @@ export type {
   ModelWatch,
   NamedShape,
   Pooling,
+  PythonFeatures,
+  PythonRequest,
 } from "./family.js";
 export type { ModelWeights } from "./model-weights.js";
 export {

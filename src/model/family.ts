@@ -126,6 +126,25 @@ export interface ClassifierLayout {
   };
 }
 
+/** How Python computes the features of a saved model, for model cards. */
+export interface PythonFeatures {
+  /** What loads the folder, as the hub's `library_name`. */
+  readonly library: "transformers" | "sentence-transformers";
+  readonly imports: readonly string[];
+  /** With `folder`, and `images` or `texts` as a list: lines that end with `features` [B, E]. */
+  readonly lines: readonly string[];
+}
+
+export interface PythonRequest {
+  /** Parsed config.json of the saved model. */
+  readonly config: unknown;
+  readonly features: FeatureChoice;
+  /** Tokens that texts are cut at. */
+  readonly longest?: number | undefined;
+  /** The folder is a sentence encoder's, with modules that give these features. */
+  readonly isSentenceEncoder: boolean;
+}
+
 /** Canonical names of the tensors that share one place of a list; none for a place that another part of the model has. */
 export type Layer = readonly string[];
 
@@ -177,6 +196,8 @@ export interface ModelFamily {
    * that of its config.json, which stands at `where`.
    */
   readonly saved?: (base: StoredCheckpoint, text: string, where: string) => SavedRest;
+  /** Absent where no library of Python has the model. */
+  readonly python?: (request: PythonRequest) => PythonFeatures;
   /** What embeds texts into the space of its features; absent where nothing does. */
   readonly texts?: FamilyTexts;
   /** The "layers" of other tools' coefficients, by position, for a model of these tensors; absent where no other tool knows the family. */

@@ -6,10 +6,19 @@ import { stringify } from "yaml";
 import { shownLine } from "../runtime/printable.js";
 import type { Licence } from "./card-facts.js";
 
+/** What a number was measured on. */
+export interface CardDataset {
+  readonly name: string;
+  /** Hub id, or a name where it is from elsewhere. */
+  readonly type: string;
+  /** Of a data set that has several. */
+  readonly config?: string | undefined;
+}
+
 /** A number that was measured, as an entry of `model-index`. */
 export interface CardResult {
   readonly task: string;
-  readonly dataset: { readonly name: string; readonly type: string; readonly split: string };
+  readonly dataset: CardDataset & { readonly split: string };
   readonly metric: { readonly type: string; readonly name: string; readonly value: number };
 }
 
@@ -51,7 +60,11 @@ function modelIndex({ model, entries }: NonNullable<CardHead["results"]>) {
     name: shownLine(model),
     results: entries.map(({ task, dataset, metric }) => ({
       task: { type: task },
-      dataset: { name: shownLine(dataset.name), type: shownLine(dataset.type), split: shownLine(dataset.split) },
+      dataset: {
+        ...{ name: shownLine(dataset.name), type: shownLine(dataset.type) },
+        ...(dataset.config === undefined ? {} : { config: shownLine(dataset.config) }),
+        split: shownLine(dataset.split),
+      },
       metrics: [{ ...metric, name: shownLine(metric.name) }],
     })),
   };

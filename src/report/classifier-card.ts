@@ -1,4 +1,5 @@
 /** README.md of a model that was written as a classifier of transformers: what it is, and the lines that run it. */
+import type { CardWords } from "../data/kind.js";
 import type { CardFacts } from "./card-facts.js";
 import { cardHead } from "./card-head.js";
 import { codeBlock, codeSpan, markdownLine } from "./markdown.js";
@@ -7,7 +8,7 @@ export interface ClassifierCardInput {
   readonly name: string;
   /** The class of transformers. */
   readonly architecture: string;
-  readonly pipeline: "image-classification" | "text-classification";
+  readonly words: CardWords;
   readonly classes: readonly string[];
   /** Whose head it has; of several the mean. */
   readonly tasks: readonly string[];
@@ -22,21 +23,24 @@ const SHOWN = 20;
 
 /** The card's text. */
 export function classifierCard(input: ClassifierCardInput): string {
-  const { name, architecture, pipeline, classes, tasks, facts, version } = input;
+  const { name, architecture, words, classes, tasks, facts, version } = input;
   const { licence, baseModels, relation } = facts;
   const head = cardHead({
     ...{ licence, baseModels, relation },
-    ...{ libraryName: "transformers", pipelineTag: pipeline, tags: ["merge", "adamerge"] },
+    ...{ libraryName: "transformers", pipelineTag: words.classification, tags: ["merge", "adamerge"] },
   });
   const heads = tasks.length > 1 ? `the mean of the heads ${tasks.map(codeSpan).join(", ")}` : "its head";
   const shown = classes.slice(0, SHOWN).map(markdownLine).join(", ");
   const more = classes.length > SHOWN ? ` and ${classes.length - SHOWN} more` : "";
-  const isText = pipeline === "text-classification";
+  const { python, classification } = words;
+  const given = [JSON.stringify(classification), '"."', ...python.pipelineOptions].join(", ");
   const lines = [
+    ...python.imports,
     "from transformers import pipeline",
     "",
-    `classify = pipeline("${pipeline}", "."${isText ? ", truncation=True" : ""})  # or this model's name on the hub`,
-    `print(classify("${isText ? "a text" : "photo.jpg"}"))`,
+    python.line,
+    `for labels in pipeline(${given})(${python.variable}, top_k=3):`,
+    "    print(labels)",
   ];
   const sections = [
     head,

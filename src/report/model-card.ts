@@ -1,33 +1,50 @@
 /**
- * README.md of a merged model: YAML front matter the Hugging Face hub reads, the method, the coefficients,
- * the numbers, and on which data they were obtained, said plainly when that is the data it was fitted to.
+ * README.md of a merged model: YAML front matter the Hugging Face hub reads, lines that run it, the method, the
+ * numbers, and on which data they were obtained, said plainly when that is the data it was fitted to; licence,
+ * coefficients, and the settings that were changed.
  */
-import { stringify } from "yaml";
-import { formatConfig } from "../config/format.js";
+import { formatChanges } from "../config/format.js";
 import type { RunConfig } from "../config/schema.js";
+import type { ExampleKind } from "../data/kind.js";
 import { processingOf } from "../merge/task-vector-processings.js";
+import type { PythonFeatures } from "../model/family.js";
 import { objectiveFactsOf, readsLabels } from "../objective/catalog.js";
-import { shownLine } from "../runtime/printable.js";
 import type { CoefficientsRecord } from "../track/coefficients-file.js";
+import { type CardDataset, type CardResult, cardHead } from "./card-head.js";
+import { commonLicence, licenceText, type MergedModel } from "./card-licence.js";
 import { codeBlock, codeSpan, markdownLine } from "./markdown.js";
 import { isEntropy, type ResultRow } from "./summary.js";
 import { markdownTable, markdownText } from "./table.js";
+import { pythonPackages, pythonUsage, typescriptUsage, type UsageInput } from "./usage-lines.js";
 
 export interface ModelCardInput {
   /** Title of the card. */
   readonly name: string;
-  /** Hub ids or names of the base and of the experts, as the suite knows them. */
-  readonly base: string;
-  readonly experts: readonly string[];
+  /** The base first, then the experts. */
+  readonly models: readonly CardModel[];
   readonly config: RunConfig;
-  /** What was adapted on and judged: "images", "texts". */
-  readonly examples: string;
+  /** What was adapted on and judged. */
+  readonly kind: Pick<ExampleKind, "many" | "card">;
   readonly coefficients: CoefficientsRecord;
   readonly rows: readonly ResultRow[];
-  /** How heads were made from labels, if some were. */
-  readonly heads?: string | undefined;
+  /** The row of the merged model itself, and the data sets of its tasks, for the hub's index of results. */
+  readonly measured?: { readonly row: ResultRow; readonly datasets: ReadonlyMap<string, CardDataset> } | undefined;
+  /** Where its heads are, and how they were made. */
+  readonly heads: string;
+  /** What runs it; undefined where the model is not saved. */
+  readonly usage?: Usage | undefined;
   /** adamerge's own version. */
   readonly version: string;
+}
+
+export interface CardModel extends MergedModel {
+  /** On the Hugging Face hub, where it is from there. */
+  readonly hubId?: string | undefined;
+}
+
+export interface Usage extends Omit<UsageInput, "words"> {
+  /** How Python computes its features; undefined for a model that no library has. */
+  readonly python: PythonFeatures | undefined;
 }
 
 const PAPER =
@@ -35,25 +52,62 @@ const PAPER =
 
 /** The card's text. */
 export function modelCard(input: ModelCardInput): string {
-  const { config, coefficients, rows, examples } = input;
-  const frontMatter = stringify({
-    base_model: [input.base, ...input.experts].map(shownLine),
-    base_model_relation: "merge",
-    tags: ["merge", "adamerge"],
-  });
+  const { config, coefficients, rows, kind, models, usage } = input;
+  const [base] = models;
   const sections = [
-    `---\n${frontMatter}---`,
+    headText(input),
     `# ${markdownLine(input.name)}`,
-    `A merge of ${coefficients.tasks.length} models fine-tuned from ${codeSpan(input.base)} ` +
+    `A merge of ${coefficients.tasks.length} models fine-tuned from ${codeSpan(base?.name ?? "")} ` +
       `(${coefficients.tasks.map(markdownLine).join(", ")}), made by adamerge ${input.version}.`,
+    ...(usage === undefined ? [] : [`## Use\n\n${input.heads}\n\n${usageText(usage, kind)}`]),
     `## Method\n\n${methodText(config)}`,
-    `## Data\n\n${dataText(config, examples)}${input.heads === undefined ? "" : `\n\n${input.heads}`}`,
-    ...(rows.length > 0 ? [resultsText(rows, examples)] : []),
-    `## Coefficients\n\n${markdownText(coefficientCells(coefficients))}\n\n` +
-      "All of them are in `coefficients.json`.",
-    `## Configuration\n\n${codeBlock(shareableConfig(config), "yaml")}`,
+    `## Data\n\n${dataText(config, kind.many)}`,
+    ...(rows.length > 0 ? [resultsText(rows, kind.many)] : []),
+    `## Licence\n\n${licenceText(models)}`,
+    `## Coefficients\n\n${markdownText(coefficientCells(coefficients))}`,
+    `## Settings\n\nThose that are not the defaults:\n\n${codeBlock(shareableChanges(config), "yaml")}`,
   ];
   return `${sections.join("\n\n")}\n`;
+}
+
+function headText({ name, models, config, kind, measured, usage }: ModelCardInput): string {
+  const isMeasured = measured !== undefined && measured.row.measure === undefined && config.data.eval_split !== null;
+  return cardHead({
+    baseModels: models.flatMap(({ hubId }) => hubId ?? []),
+    relation: "merge",
+    licence: commonLicence(models),
+    libraryName: usage?.python?.library,
+    pipelineTag: usage === undefined ? undefined : kind.card.encoding,
+    tags: ["merge", "adamerge"],
+    results: isMeasured ? { model: name, entries: resultEntries(measured, config, kind) } : undefined,
+  });
+}
+
+function resultEntries(
+  { row, datasets }: NonNullable<ModelCardInput["measured"]>,
+  { data }: RunConfig,
+  { card, many }: ModelCardInput["kind"],
+): CardResult[] {
+  const split = data.eval_split ?? "";
+  // Whoever reads only the index must not take it for what it is not.
+  const metric = data.adapt_split === split ? `Accuracy on the ${many} adapted on` : "Accuracy";
+  return Object.entries(row.tasks).flatMap(([task, percent]) => {
+    const dataset = datasets.get(task);
+    if (dataset === undefined || !Number.isFinite(percent)) return [];
+    const value = Number((percent / 100).toFixed(4));
+    return [
+      { task: card.classification, dataset: { ...dataset, split }, metric: { type: "accuracy", name: metric, value } },
+    ];
+  });
+}
+
+function usageText({ python, ...where }: Usage, { card }: ModelCardInput["kind"]): string {
+  const place = where.folder === "." ? "this folder" : "the folder of this card";
+  const given = { ...where, words: card };
+  const inTypescript = `In TypeScript (${codeSpan("npm install adamerge")}):\n\n${codeBlock(typescriptUsage(given), "ts")}`;
+  if (python === undefined) return inTypescript;
+  const packages = codeSpan(`pip install ${pythonPackages(python, card).join(" ")}`);
+  return `In Python, in ${place} (${packages}):\n\n${codeBlock(pythonUsage(python, given), "python")}\n\n${inTypescript}`;
 }
 
 /** Per task: mean, least and greatest coefficient, and the share that is exactly 0. */
@@ -115,8 +169,8 @@ export function dataText({ data, objective }: Pick<RunConfig, "data" | "objectiv
 
 const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
 
-/** The configuration without the paths of the machine it ran on, which mean nothing to the reader. */
-function shareableConfig(config: RunConfig): string {
+/** What was set, without the paths of the machine it ran on, which mean nothing to the reader. */
+function shareableChanges(config: RunConfig): string {
   const suite = config.suite.split(/[\\/]/).filter(Boolean).at(-1) ?? "suite";
-  return formatConfig({ ...config, suite, output: "runs" });
+  return formatChanges({ ...config, suite });
 }

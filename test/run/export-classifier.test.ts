@@ -132,7 +132,7 @@ describe("what is written", () => {
     expect(card).toMatch(
       /^---\nlicense: mit\nlibrary_name: transformers\npipeline_tag: text-classification\nbase_model:\n {2}- org\/base\n/,
     );
-    expect(card).toContain('pipeline("text-classification", ".", truncation=True)');
+    expect(card).toContain('pipeline("text-classification", ".", truncation=True)(texts, top_k=3)');
     const [ours, theirs] = [await predicted(written), await predicted(folder, ["mood"])];
     expect(ours.map((labels) => labels.map(({ label }) => label))).toEqual(
       theirs.map((labels) => labels.map(({ label }) => label)),

@@ -38,6 +38,18 @@ export const imageKind: ExampleKind = {
     maxRowLength: 100_000,
   },
   countKey: "images",
+  card: {
+    classification: "image-classification",
+    encoding: "image-feature-extraction",
+    python: {
+      imports: ["from PIL import Image"],
+      packages: ["pillow"],
+      variable: "images",
+      pipelineOptions: [],
+      line: 'images = [Image.open("photo.jpg").convert("RGB")]',
+    },
+    typescript: '{ files: ["photo.jpg"] }',
+  },
   fromValue: (value, where) => {
     const bytes = typeof value === "object" && value !== null && "bytes" in value ? value.bytes : value;
     if (bytes instanceof Uint8Array) return bytes;

@@ -60,6 +60,18 @@ export const textKind: ExampleKind = {
     maxRowLength: MAX_TEXT_BYTES,
   },
   countKey: "examples",
+  card: {
+    classification: "text-classification",
+    encoding: "feature-extraction",
+    python: {
+      imports: [],
+      packages: [],
+      variable: "texts",
+      line: 'texts = ["A text to be labelled."]',
+      pipelineOptions: ["truncation=True"],
+    },
+    typescript: '{ texts: ["A text to be labelled."] }',
+  },
   fromValue: (value, where) => {
     if (value instanceof Uint8Array) return requireText(value, where);
     if (typeof value === "string") return new TextEncoder().encode(value);

@@ -8,6 +8,7 @@ import { readTextIfThere } from "../../runtime/regular-file.js";
 import type { FeatureChoice, ModelFamily } from "../family.js";
 import { longestText } from "./config.js";
 import { openEncoder } from "./open-encoder.js";
+import { textPython } from "./python.js";
 import { readSentenceModules } from "./sentence-modules.js";
 import { bert, distilbert, roberta, type TextFamily, textModelOf } from "./text-families.js";
 
@@ -43,6 +44,7 @@ function modelFamily(family: TextFamily): ModelFamily {
       const { vocabularySize } = config;
       return { model, encoder: await openEncoder({ folder, vocabularySize, longest, model }) };
     },
+    python: textPython,
     tensors: (json, where) => textModelOf(family, parse(json, where), classifiers[0]?.features ?? USUAL, where).tensors,
   };
 }

@@ -7,6 +7,7 @@ import { NOT_NORMALISED } from "../patches.js";
 import { parseClipConfig } from "./config.js";
 import { clipLayerOrders } from "./layer-orders.js";
 import { clipVisionLayout } from "./layout.js";
+import { clipPython } from "./python.js";
 import { savedClip } from "./saved.js";
 import { openClipTexts } from "./text-tower.js";
 import { clipVisionModel } from "./vision-model.js";
@@ -28,6 +29,7 @@ export const clipFamily: ModelFamily = {
     return { model: clipVisionModel(config, preprocessing), encoder: imageEncoder(preprocessing) };
   },
   saved: savedClip,
+  python: () => clipPython,
   // The prompt of Radford et al. 2021, section 3.1.4, and the scale at the end of that training.
   texts: { prompt: "a photo of a {}.", logitScale: 100, open: openClipTexts },
   layerOrders: clipLayerOrders,

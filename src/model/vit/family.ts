@@ -10,8 +10,9 @@ import { readPreprocessing } from "../../data/image/read-preprocessing.js";
 import { CheckpointError } from "../../errors.js";
 import type { ClassifierLayout, FeatureChoice, ModelFamily, Pooling } from "../family.js";
 import { parseVitConfig, type VitConfig, type VitType } from "./config.js";
-import { vitTensors } from "./encoder.js";
+import { tokensInFront, vitTensors } from "./encoder.js";
 import { MASK_TOKEN, vitLayout } from "./layout.js";
+import { vitPython } from "./python.js";
 import { vitModel } from "./vit-model.js";
 
 const CONFIG = "config.json";
@@ -81,6 +82,7 @@ function family({ types, ...parts }: FamilyParts): ModelFamily {
       const preprocessing = await preprocessingOf(config, folder);
       return { model: vitModel(config, preprocessing, features), encoder: imageEncoder(preprocessing) };
     },
+    python: ({ config, features }) => vitPython(features, tokensInFront(parseVitConfig(types, config, CONFIG))),
     tensors: (json, where) => vitTensors(parseVitConfig(types, json, where), USUAL),
   };
 }

@@ -4,22 +4,18 @@ import { saveCheckpoint } from "../../checkpoint/checkpoint.js";
 import { formerCheckpoint } from "../../checkpoint/former-checkpoint.js";
 import { readStoredBytes } from "../../checkpoint/stored-tensor.js";
 import type { RunConfig } from "../../config/schema.js";
-import { isClassifier, prototypesOf, zeroShotOf } from "../../data/head-recipes.js";
-import { kindOf } from "../../data/kinds.js";
-import type { SuiteTask } from "../../data/suite.js";
 import { CheckpointError } from "../../errors.js";
 import { readMergedTensor } from "../../merge/merged-weights.js";
-import { modelCard } from "../../report/model-card.js";
 import type { ResultRow } from "../../report/summary.js";
 import { type Replacing, settleReplaced } from "../../runtime/atomic-file.js";
 import { requireFolderPlace } from "../../runtime/output-place.js";
 import { type CoefficientsRecord, readCoefficients } from "../../track/coefficients-file.js";
 import { saveHeads } from "../heads/heads-folder.js";
-import { packageVersion } from "../records/records.js";
 import { tensorCoefficients } from "../records/tensor-coefficients.js";
 import { type InputOptions, type Inputs, loadInputs } from "../session/inputs.js";
 import { planSavedModel } from "../suite/saved-model.js";
 import { coefficientsInputs, suiteInputs } from "../suite/suite-place.js";
+import { cardOf } from "./merged-model-card.js";
 
 export interface MergeToDirectoryOptions extends InputOptions {
   /** Replace an earlier result, if it is all that the directory holds. */
@@ -74,7 +70,7 @@ export async function writeMergedModel(
   await saveCheckpoint(directory, {
     config: saved.config,
     companions: saved.companions,
-    readme: cardOf(inputs, config, record, rows),
+    readme: await cardOf(inputs, config, record, { rows, saved, folder: "." }),
     beside: (folder) => saveHeads(folder, inputs),
     replace,
     specs: [
@@ -88,53 +84,5 @@ export async function writeMergedModel(
       if (tensor === undefined) throw new CheckpointError(`${directory}: no tensor ${name}`);
       return readMergedTensor(bundle, tensor, coefficientsNK, rowOfTensor.get(tensor.name) ?? 0);
     },
-  });
-}
-
-/** Where heads are, what they are from, and what they were made of, labels above all. */
-function headText(tasks: readonly SuiteTask[], examples: string): string {
-  const prototypes = tasks.flatMap(({ name, head }) => {
-    const recipe = prototypesOf(head);
-    return recipe === undefined ? [] : [`${name} (\`${recipe.split}\`, features of the ${recipe.model})`];
-  });
-  const classifiers = tasks.flatMap(({ name, head }) => (isClassifier(head) ? [name] : []));
-  const zeroShot = tasks.flatMap(({ name, head }) => (zeroShotOf(head) === undefined ? [] : [name]));
-  const sentences = [
-    "The heads of the tasks lie in `heads/` of the model's folder, a safetensors file each; `adamerge predict` labels with them.",
-    ...(classifiers.length === 0
-      ? []
-      : [
-          `The heads of these tasks are the classifiers that their experts were saved with: ${classifiers.join(", ")}.`,
-        ]),
-    ...(prototypes.length === 0
-      ? []
-      : [
-          `The heads of these tasks are class prototypes of labelled ${examples} of a split: ${prototypes.join(", ")}.`,
-        ]),
-    ...(zeroShot.length === 0
-      ? []
-      : [`The heads of these tasks are text features of the classes' names: ${zeroShot.join(", ")}.`]),
-  ];
-  return sentences.join(" ");
-}
-
-/** The model card of a merge of this suite. */
-export function cardOf(
-  { suite, tasks, encoder }: Inputs,
-  config: RunConfig,
-  coefficients: CoefficientsRecord,
-  rows: readonly ResultRow[],
-): string {
-  const examples = kindOf(encoder.kind).many;
-  return modelCard({
-    name: `${suite.name} merged by adamerge`,
-    base: `${suite.name}/base`,
-    experts: tasks.map((task) => `${suite.name}/${task.name}`),
-    config,
-    examples,
-    coefficients,
-    rows,
-    heads: headText(tasks, examples),
-    version: packageVersion(),
   });
 }

@@ -12,6 +12,8 @@ import { formerCheckpoint } from "../../checkpoint/former-checkpoint.js";
 import type { WriteSpec } from "../../checkpoint/safetensors-writer.js";
 import { saveCheckpoint } from "../../checkpoint/save-checkpoint.js";
 import { readModelText, statingDtype, valueAt } from "../../checkpoint/saved-config.js";
+import type { CardWords } from "../../data/kind.js";
+import { kindOf } from "../../data/kinds.js";
 import { CheckpointError } from "../../errors.js";
 import type { ClassifierLayout } from "../../model/family.js";
 import { type Head, isSameFeatures, shownFeatures } from "../../model/heads.js";
@@ -36,7 +38,7 @@ export interface WrittenClassifier {
   /** The class of transformers. */
   readonly architecture: string;
   /** For `pipeline`. */
-  readonly pipeline: "image-classification" | "text-classification";
+  readonly pipeline: CardWords["classification"];
   readonly classes: readonly string[];
   /** Whose heads it has; of several the mean. */
   readonly tasks: readonly string[];
@@ -78,7 +80,7 @@ export async function writeClassifier(
   const classes = names ?? Array.from({ length: head.classes }, (_, row) => `LABEL_${row}`);
   if (names === undefined) notice(`nothing names the classes of ${head.task}: they are called LABEL_0, LABEL_1, ...`);
   if (tasks.length > 1) notice(`the classifier's logits are the mean of the heads ${tasks.join(", ")}`);
-  const pipeline = family.kind === "image" ? "image-classification" : "text-classification";
+  const { card } = kindOf(family.kind);
   const files = await companionsOf(saved);
   const own = new Map(headTensors(layout, head));
   const encoder = new Map(model.tensors.map(({ name, shape }) => [layout.saved.prefix + name, { name, shape }]));
@@ -87,7 +89,7 @@ export async function writeClassifier(
     config: configOf(text, layout, classes, where),
     companions: files.companions,
     readme: classifierCard({
-      ...{ name: basename(output), architecture: layout.architecture, pipeline, classes, tasks },
+      ...{ name: basename(output), architecture: layout.architecture, words: card, classes, tasks },
       ...{ facts: await readCardFacts(folder), version: packageVersion() },
     }),
     beside: files.writeRest,
@@ -99,7 +101,7 @@ export async function writeClassifier(
       return own.get(name)?.values ?? saved.weight(encoder.get(name)?.name ?? name);
     },
   });
-  return { folder: output, architecture: layout.architecture, pipeline, classes, tasks };
+  return { folder: output, architecture: layout.architecture, pipeline: card.classification, classes, tasks };
 }
 
 /** The class that computes what the model and its head do. Throws CheckpointError where there is none. */

@@ -4,7 +4,8 @@ import type { RunConfig } from "../../config/schema.js";
 import { evaluationEvent } from "../../optimize/events.js";
 import type { CoefficientsRecord } from "../../track/coefficients-file.js";
 import type { RunFolder } from "../../track/run-folder.js";
-import { cardOf, writeMergedModel } from "../coefficients/merge-to-directory.js";
+import { writeMergedModel } from "../coefficients/merge-to-directory.js";
+import { cardOf } from "../coefficients/merged-model-card.js";
 import { type Judged, judgeComparisons, judgeLearned, scoresOf } from "../judge/judge-models.js";
 import { predictionsRecord } from "../judge/predictions-record.js";
 import { familyRecord } from "../records/outside-family.js";
@@ -50,7 +51,8 @@ export async function judgeFit(
   const { name: suite } = inputs.suite;
   const where = { engine: engine.name, device: engine.device, ...familyRecord(inputs) };
   await folder.writeSummary({ suite, ...where, seconds, rows });
-  await folder.writeReadme(cardOf(inputs, config, record, rows));
+  const saved = config.save_model ? inputs.saved : undefined;
+  await folder.writeReadme(await cardOf(inputs, config, record, { rows, saved, folder: "model" }));
   if (config.save_model) {
     const path = `${folder.path}/coefficients.json`;
     await writeMergedModel(`${folder.path}/model`, inputs, config, { record, path }, rows);

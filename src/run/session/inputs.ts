@@ -36,6 +36,8 @@ import { bringSuite } from "../suite/suite-sources.js";
 import type { ComparedModels } from "./compared-models.js";
 
 export interface Inputs extends OpenedSuite {
+  /** The suite as its file names things: what is on the hub is a reference. */
+  readonly named: Suite;
   /** The merged tasks, in the order of the config. */
   readonly tasks: readonly SuiteTask[];
   /** What the merged model is saved as, where that was asked for. */
@@ -66,7 +68,7 @@ export interface InputOptions {
 /** Opens the suite's checkpoints, compares them, builds or reuses the bundle, and reads the heads. */
 export async function loadInputs(config: RunConfig, options: InputOptions): Promise<Inputs> {
   const { cacheDir, log, hub, onCompared } = options;
-  const { suite, tasks, judged } = await openSources(config, hub);
+  const { suite, named, tasks, judged } = await openSources(config, hub);
   const base = await openBase(suite.base);
   // A base that is one file has its configs beside it.
   const folder = (await stat(suite.base)).isDirectory() ? suite.base : dirname(suite.base);
@@ -116,6 +118,7 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   });
   return {
     suite,
+    named,
     tasks,
     base,
     model,
@@ -160,7 +163,7 @@ function featuresOf({ features, path }: Suite, { poolings, title }: ModelFamily)
 async function openSources(
   config: RunConfig,
   hub: Hub | undefined,
-): Promise<Pick<Inputs, "suite" | "tasks" | "judged">> {
+): Promise<Pick<Inputs, "suite" | "named" | "tasks" | "judged">> {
   const named = await openSuite(config.suite);
   const choose = (suite: Suite) => {
     const tasks = chosenTasks(suite, "tasks", config.tasks) ?? suite.tasks;
@@ -170,7 +173,7 @@ async function openSources(
   const splits = [config.data.adapt_split, judgedSplit(config)];
   const part = { tasks: [...new Set([...tasks, ...judged])], splits };
   const suite = await bringSuite(named, part, hub);
-  return { suite, ...choose(suite) };
+  return { suite, named, ...choose(suite) };
 }
 
 /** The same noise in every run, whatever seed the fit has: corrupted images are another data set. */
