@@ -70,20 +70,20 @@ describe("of a fit", () => {
     const place = join(await temporaryFolder(), "program");
     await mkdir(join(place, "node_modules"), { recursive: true });
     await symlink(ROOT, join(place, "node_modules", "adamerge"), "dir");
-    for (const from of [join(folder, "model"), folder]) {
-      const lines = blockOf(await readFile(join(from, "README.md"), "utf8"), "ts");
-      expect(lines.split("\n").length).toBeLessThanOrEqual(10);
-      // No types in them: they are JavaScript as well.
-      await writeFile(join(place, "lines.mjs"), lines);
-      const { stdout } = await run(process.execPath, [join(place, "lines.mjs")], { cwd: from });
-      const [, text = ""] = /texts: \["(.*?)"\]/.exec(lines) ?? [];
-      const expected: string[] = [];
-      for await (const row of predict(join(folder, "model"), { texts: [text] }, { tasks: ["thirds"] }))
-        if ("predictions" in row)
-          for (const { labels } of row.predictions) expected.push(`${labels[0]?.label} ${labels[0]?.probability}`);
-      expect(expected).toHaveLength(1);
-      expect(stdout.trimEnd().split("\n")).toEqual(expected);
-    }
+    const lines = blockOf(card, "ts");
+    expect(lines.split("\n").length).toBeLessThanOrEqual(10);
+    const ofRun = blockOf(await readFile(join(folder, "README.md"), "utf8"), "ts");
+    expect(ofRun).toBe(lines.replace('"."', '"model"'));
+    // No types in them: they are JavaScript as well.
+    await writeFile(join(place, "lines.mjs"), lines);
+    const { stdout } = await run(process.execPath, [join(place, "lines.mjs")], { cwd: join(folder, "model") });
+    const [, text = ""] = /texts: \["(.*?)"\]/.exec(lines) ?? [];
+    const expected: string[] = [];
+    for await (const row of predict(join(folder, "model"), { texts: [text] }, { tasks: ["thirds"] }))
+      if ("predictions" in row)
+        for (const { labels } of row.predictions) expected.push(`${labels[0]?.label} ${labels[0]?.probability}`);
+    expect(expected).toHaveLength(1);
+    expect(stdout.trimEnd().split("\n")).toEqual(expected);
   });
 
   it("has lines of Python for its pooling, and settings that are not the defaults alone", () => {

@@ -14,6 +14,7 @@ import type { ChooseFiles, FileChoice } from "./snapshot.js";
 const CONFIG_NAME = "config.json";
 const PREPROCESSOR_NAME = "preprocessor_config.json";
 const PROCESSOR_NAME = "processor_config.json";
+const CARD_NAME = "README.md";
 /** One of these groups is a tokenizer; the config beside it is optional. */
 const TOKENIZER_FORMS = [["tokenizer.json"], ["vocab.json", "merges.txt"]];
 /** A repository with one of these may be of a model of texts, which has no preprocessing. */
@@ -36,7 +37,9 @@ export function modelFiles(parts: ModelParts): ChooseFiles {
   return async (names, read) => {
     const there = new Set(names);
     const heads = parts.heads === true ? names.filter(isHeadName) : [];
-    const welcome = [...(parts.companions ? chooseCompanionNames(names).copied : []), ...heads];
+    // Of its card the licence is told on that of a merge.
+    const card = there.has(CARD_NAME) ? [CARD_NAME] : [];
+    const welcome = [...(parts.companions ? chooseCompanionNames(names).copied : []), ...heads, ...card];
     const adapter = parts.preprocessor ? undefined : chooseAdapter(there);
     if (adapter !== undefined) return { ...adapter, welcome, certain: adapter.certain && !parts.companions };
     const weights = await chooseWeights(there, read);

@@ -233,5 +233,5 @@ async function writeRest(
   await writeHeads(folder, heads);
   await writeFile(join(folder, "merge.yaml"), file.text);
   const tasks = heads.map(({ head }) => head.task);
-  await writeFile(join(folder, "README.md"), mergeCard(file, plan, packageVersion(), tasks));
+  await writeFile(join(folder, "README.md"), await mergeCard(file, plan, { config, files }, packageVersion(), tasks));
 }
