@@ -43,6 +43,7 @@ export {
   predict,
   type TaskPrediction,
 } from "./library/predict.js";
+export { type PushedFile, type PushOptions, type PushResult, push } from "./library/push.js";
 export { type QuickstartOptions, type QuickstartResult, quickstart } from "./library/quickstart.js";
 export { type ReproduceOptions, type ReproduceResult, reproduce } from "./library/reproduce.js";
 export { type CompareOptions, compareRuns, report, type SyncOptions, sync } from "./library/runs.js";
@@ -55,7 +56,7 @@ export {
 } from "./library/state-dict.js";
 export { openSuite, type PullOptions, pull } from "./library/suites.js";
 export { type SweepOptions, type SweepResult, sweep, sweepTrial } from "./library/sweep.js";
-export type { DownloadEvent, MergeEvent, WorkEvent, WorkOptions } from "./library/work-options.js";
+export type { DownloadEvent, MergeEvent, UploadEvent, WorkEvent, WorkOptions } from "./library/work-options.js";
 export type {
   CheckpointEvent,
   EndEvent,

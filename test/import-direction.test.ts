@@ -194,9 +194,12 @@ test("tfjs is imported by src/engine/tfjs.ts alone", () => {
   expect(users.filter((file) => file !== "engine/tfjs.ts")).toEqual([]);
 });
 
-/** The defaults of the library's options, where a program says nothing. */
-const SURROUNDINGS = "library/surroundings.ts";
-const SURROUNDING_USES = ["process.env", "process.cwd"];
+const ALLOWED_USES: ReadonlyMap<string, readonly string[]> = new Map([
+  // The defaults of the library's options, where a program says nothing.
+  ["library/surroundings.ts", ["process.env", "process.cwd"]],
+  // A program's text, for model cards.
+  ["report/usage-lines.ts", ["console.log"]],
+]);
 
 test("only cli/ uses console, process.exit and the process's streams; the environment is read in one more file", () => {
   const forbidden = /\bconsole\.\w+|\bprocess\.(?:env|exit|exitCode|argv|stdout|stderr|stdin|on|cwd|chdir)\b/g;
@@ -205,9 +208,7 @@ test("only cli/ uses console, process.exit and the process's streams; the enviro
     .flatMap((file) => {
       const code = withoutComments(readFileSync(path.join(root, file), "utf8"));
       const uses = [...code.matchAll(forbidden)].map((match) => match[0]);
-      return uses
-        .filter((use) => file !== SURROUNDINGS || !SURROUNDING_USES.includes(use))
-        .map((use) => `${file}: ${use}`);
+      return uses.filter((use) => ALLOWED_USES.get(file)?.includes(use) !== true).map((use) => `${file}: ${use}`);
     });
   expect(problems).toEqual([]);
 });

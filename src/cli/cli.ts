@@ -22,6 +22,7 @@ import { mergeVerb } from "./merge.js";
 import { methodsVerb } from "./methods.js";
 import { predictVerb } from "./predict.js";
 import { pullVerb } from "./pull.js";
+import { pushVerb } from "./push.js";
 import { quickstartVerb } from "./quickstart.js";
 import { reportVerb } from "./report.js";
 import { reproduceVerb } from "./reproduce.js";
@@ -44,6 +45,7 @@ const verbs: readonly Verb[] = [
   coefficientsVerb,
   methodsVerb,
   pullVerb,
+  pushVerb,
   reproduceVerb,
   sweepVerb,
   reportVerb,

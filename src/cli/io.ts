@@ -51,8 +51,8 @@ export function workOptions(
   const view = createConsole({ stream: io.stderr, color: wantsColor(io.env) });
   const downloads = createByteProgress(io.stderr, () => performance.now());
   const onEvent = (event: WorkEvent): void => {
-    // `merge` shows its own.
-    if (event.type === "merge") return;
+    // `merge` and `push` show their own.
+    if (event.type === "merge" || event.type === "upload") return;
     if (event.type !== "download") view.show(event);
     else {
       downloads.show(event);

@@ -9,7 +9,8 @@ type Called =
   | ("configJsonSchema" | "configText" | "convertCoefficients" | "doctor" | "evaluate" | "evaluateModel" | "exportOnnx")
   | ("findMergeSource" | "fit" | "init" | "inspect" | "loadConfig" | "loadedExtensions" | "loadExtension" | "merge")
   | ("mergeModels" | "methods" | "openPredictor" | "planFit" | "planLines" | "pull" | "quickstart" | "report")
-  | ("reproduce" | "resume" | "sweep" | "sweepTrial" | "sync" | "compareRuns");
+  | ("reproduce" | "resume" | "sweep" | "sweepTrial" | "sync" | "compareRuns" | "exportClassifier")
+  | "push";
 
 /** As programs import them, but for the waiting. Tests give their own. */
 export type Library = {
@@ -27,6 +28,7 @@ export const library: Library = {
   doctor: async (...given) => (await import("../library/doctor.js")).doctor(...given),
   evaluate: async (...given) => (await import("../library/evaluate.js")).evaluate(...given),
   evaluateModel: async (...given) => (await import("../library/evaluate-model.js")).evaluateModel(...given),
+  exportClassifier: async (...given) => (await import("../library/export-classifier.js")).exportClassifier(...given),
   exportOnnx: async (...given) => (await import("../library/export-onnx.js")).exportOnnx(...given),
   findMergeSource: async (...given) => (await import("../library/merge-source.js")).findMergeSource(...given),
   fit: async (...given) => (await import("../library/fit.js")).fit(...given),
@@ -42,6 +44,7 @@ export const library: Library = {
   planFit: async (...given) => (await import("../library/fit.js")).planFit(...given),
   planLines: async (...given) => (await import("../library/fit.js")).planLines(...given),
   pull: async (...given) => (await import("../library/suites.js")).pull(...given),
+  push: async (...given) => (await import("../library/push.js")).push(...given),
   quickstart: async (...given) => (await import("../library/quickstart.js")).quickstart(...given),
   report: async (...given) => (await import("../library/runs.js")).report(...given),
   reproduce: async (...given) => (await import("../library/reproduce.js")).reproduce(...given),

@@ -4,7 +4,7 @@ import { ConfigError } from "../errors.js";
 import { type WrittenClassifier, writeClassifier } from "../run/export/classifier.js";
 import { resolveLightWork, type WorkOptions } from "./work-options.js";
 
-export interface ExportClassifierOptions extends Pick<WorkOptions, "cwd" | "log" | "overwrite"> {
+export interface ExportClassifierOptions extends Pick<WorkOptions, "cwd" | "env" | "log" | "overwrite"> {
   /** The new folder, apart from the model's. */
   readonly output: string;
   /** Whose head; needed where there are several with different labels. */

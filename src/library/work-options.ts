@@ -12,11 +12,16 @@ import { cacheDirectory, homeDirectory, processSurroundings, type Surroundings }
 import { trackingOf } from "./tracking-settings.js";
 
 /** What long work tells while it goes on: a fit its steps, evaluations and checkpoints; downloads and merges their bytes. */
-export type WorkEvent = TrainEvent | DownloadEvent | MergeEvent;
+export type WorkEvent = TrainEvent | DownloadEvent | UploadEvent | MergeEvent;
 
 /** Bytes that came from the hub, of how many. */
 export interface DownloadEvent extends DownloadProgress {
   readonly type: "download";
+}
+
+/** Bytes that were sent to the hub, of how many. */
+export interface UploadEvent extends DownloadProgress {
+  readonly type: "upload";
 }
 
 /** Bytes that `mergeModels` has written, of how many, and in how many seconds. */
@@ -96,7 +101,8 @@ export function resolveWork(options: WorkOptions): Work {
   };
 }
 
-function surroundingsOf({ cwd = "", env }: Pick<WorkOptions, "cwd" | "env">): Surroundings {
+/** What defaults are read from. */
+export function surroundingsOf({ cwd = "", env }: Pick<WorkOptions, "cwd" | "env">): Surroundings {
   const here = processSurroundings();
   const home = env === undefined ? here.homeDir : homeDirectory(env);
   return { env: env ?? here.env, cwd: path.resolve(here.cwd, cwd), homeDir: home };

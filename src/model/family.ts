@@ -119,7 +119,7 @@ export interface ClassifierLayout {
   readonly saved?: {
     /** Of config.json. */
     readonly modelType: string;
-    /** What stands before the names of the encoder's tensors: `bert.`. */
+    /** What stands before the names of the encoder's tensors, with its dot. */
     readonly prefix: string;
     /** Tensors that are neither the encoder's nor the classifier's, and go along where a model has them. */
     readonly along?: readonly string[];

@@ -76,6 +76,12 @@ export async function writeManifest(folder: string, listed?: Listed): Promise<vo
   await writeFile(path, `${JSON.stringify({ format: 1, files }, undefined, 1)}\n`, { flag: "wx", flush: true });
 }
 
+/** The names in the manifest of `folder`, as it says them; undefined without one. */
+export async function manifestNames(folder: string): Promise<ReadonlySet<string> | undefined> {
+  const manifest = await readManifest(folder);
+  return manifest && new Set(manifest.keys());
+}
+
 /** Those of the files in the manifest of `folder` that are there and not as we left them; none without a manifest. */
 export async function changedFiles(folder: string): Promise<readonly string[]> {
   const changed: string[] = [];

@@ -10,8 +10,10 @@
  *     await hub.close();
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { refuse, sendJson } from "./answers.js";
 import { sendContent } from "./content.js";
 import { openRepositories, POINTER_BYTES, type ServedFile, type ServedRevision } from "./repositories.js";
+import { openUploads } from "./uploads.js";
 
 /** Who may read a repository: nobody without the token; with a gate, nobody whose token has not been let in. */
 export interface Access {
@@ -51,12 +53,16 @@ export interface FakeHub {
   /** By `models/org/name` or `datasets/org/name`; a repository not in it is open to all. */
   readonly access: Map<string, Access>;
   readonly faults: Fault[];
+  /** Who may write: tokens by namespace. Nobody else is let in. */
+  readonly writers: Map<string, string>;
   close(): Promise<void>;
 }
 
 export interface FakeHubOptions {
   /** Entries of a listing per page. */
   readonly pageSize?: number;
+  /** Files that are larger are sent in parts of this size. */
+  readonly partBytes?: number;
 }
 
 const BYTE_FAULTS: readonly Fault["kind"][] = ["cut", "wrong-bytes", "more-bytes", "no-range", "slow"];
@@ -65,11 +71,15 @@ const RESOLVE = /^\/(datasets\/)?([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/;
 const STORAGE = /^\/(models|datasets)\/([^/]+\/[^/]+)\/([0-9a-f]{64})$/;
 
 /** Serves the repositories under `root` on two free ports of 127.0.0.1. */
-export async function startFakeHub(root: string, { pageSize = 1000 }: FakeHubOptions = {}): Promise<FakeHub> {
+export async function startFakeHub(
+  root: string,
+  { pageSize = 1000, partBytes }: FakeHubOptions = {},
+): Promise<FakeHub> {
   const repositories = openRepositories(root);
   const requests: SeenRequest[] = [];
   const access = new Map<string, Access>();
   const faults: Fault[] = [];
+  const writers = new Map<string, string>();
   const used = new Map<Fault, number>();
   let [url, storageUrl] = ["", ""];
   /** By sha256: what has been redirected to storage. */
@@ -95,6 +105,7 @@ export async function startFakeHub(root: string, { pageSize = 1000 }: FakeHubOpt
     const fault = takeFault(`${url}${request.url}`, "hub", false);
     if (fault !== undefined && answeredByFault(fault, response)) return;
     const { pathname, searchParams } = new URL(request.url ?? "/", url);
+    if (await uploads.answerHub(request, response, pathname)) return;
     const [, apiType, apiId, question, apiRevision = ""] = API.exec(pathname) ?? [];
     const [, isDataset, fileId, fileRevision = "", fileName = ""] = RESOLVE.exec(pathname) ?? [];
     const type = apiType ?? (isDataset ? "datasets" : "models");
@@ -106,7 +117,8 @@ export async function startFakeHub(root: string, { pageSize = 1000 }: FakeHubOpt
     const name = decodeURIComponent(apiId === undefined ? fileRevision : apiRevision);
     const revision = await repositories.revision(type, id, name);
     if (revision === undefined) return refuse(response, 404, "RevisionNotFound", `Invalid rev id: ${name}`);
-    if (question === "revision") return sendJson(response, infoOf(type, id, revision));
+    if (question === "revision")
+      return sendJson(response, infoOf(type, id, revision, access.get(`${type}/${id}`)?.kind === "private"));
     if (question === "tree") {
       const at = Number(searchParams.get("cursor") ?? 0);
       const next =
@@ -133,6 +145,7 @@ export async function startFakeHub(root: string, { pageSize = 1000 }: FakeHubOpt
     // Storage as the hub's refuses a request that carries a token besides the signature in its URL.
     if (request.headers.authorization !== undefined)
       return refuse(response, 400, "", "Only one auth mechanism allowed");
+    if (await uploads.answerStorage(request, response)) return;
     const file = stored.get(STORAGE.exec(request.url ?? "")?.[3] ?? "");
     if (file === undefined) return refuse(response, 403, "", "AccessDenied");
     const text = `${storageUrl}${request.url} ${file.name}`;
@@ -145,13 +158,14 @@ export async function startFakeHub(root: string, { pageSize = 1000 }: FakeHubOpt
   const storageServer = await listen(answerStorage);
   url = addressOf(hubServer);
   storageUrl = addressOf(storageServer);
+  const uploads = openUploads({ root, repositories, access, writers, url, storageUrl, partBytes });
   const close = async () => {
     for (const server of [hubServer, storageServer]) {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     }
   };
-  return { url, storageUrl, requests, access, faults, close };
+  return { url, storageUrl, requests, access, faults, writers, close };
 }
 
 /** Whether a fault took the place of the whole answer. */
@@ -174,22 +188,12 @@ function mayRead(access: Access | undefined, { headers }: IncomingMessage, respo
   return false;
 }
 
-function refuse(response: ServerResponse, status: number, code: string, message: string): void {
-  if (code !== "") response.setHeader("X-Error-Code", code);
-  response.setHeader("X-Error-Message", message);
-  response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify({ error: message }));
-}
-
-function sendJson(response: ServerResponse, value: unknown): void {
-  response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(value));
-}
-
-function infoOf(type: string, id: string, { commit, files }: ServedRevision) {
+function infoOf(type: string, id: string, { commit, files }: ServedRevision, isPrivate: boolean) {
   const common = {
     _id: commit.slice(0, 24),
     id,
     sha: commit,
-    private: false,
+    private: isPrivate,
     gated: false,
     disabled: false,
     tags: [],

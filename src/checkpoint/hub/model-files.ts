@@ -30,6 +30,8 @@ export interface ModelParts {
   readonly companions: boolean;
   /** The heads of a merged model. */
   readonly heads?: boolean;
+  /** Its card, whose licence is told on that of a merge. */
+  readonly card?: boolean;
 }
 
 /** Chooses a model's files; those of `parts` besides the weights and the config. */
@@ -37,8 +39,7 @@ export function modelFiles(parts: ModelParts): ChooseFiles {
   return async (names, read) => {
     const there = new Set(names);
     const heads = parts.heads === true ? names.filter(isHeadName) : [];
-    // Of its card the licence is told on that of a merge.
-    const card = there.has(CARD_NAME) ? [CARD_NAME] : [];
+    const card = parts.card === true && there.has(CARD_NAME) ? [CARD_NAME] : [];
     const welcome = [...(parts.companions ? chooseCompanionNames(names).copied : []), ...heads, ...card];
     const adapter = parts.preprocessor ? undefined : chooseAdapter(there);
     if (adapter !== undefined) return { ...adapter, welcome, certain: adapter.certain && !parts.companions };

@@ -43,7 +43,8 @@ const MAX_WAIT_MS = 5 * 60_000;
 /** hub -> storage -> its nearest copy, with some to spare. */
 const MAX_REDIRECTS = 5;
 const REDIRECTS = [301, 302, 303, 307, 308];
-const TEMPORARY = [408, 425, 429, 500, 502, 503, 504];
+/** Statuses of what may pass. */
+export const TEMPORARY = [408, 425, 429, 500, 502, 503, 504];
 
 /** Something that may pass. */
 export class TemporaryFailure extends Error {
@@ -81,6 +82,7 @@ export async function withRetries<T>(
   hub: Hub,
   what: string,
   attempt: (progress: () => void) => Promise<T>,
+  advice = "Try again later: what has been downloaded is kept. --offline uses only the cache",
 ): Promise<T> {
   const { backoffMs, attempts } = hub.timing ?? TIMING;
   let failures = 0;
@@ -98,10 +100,7 @@ export async function withRetries<T>(
       if (failures >= attempts || waitMs > MAX_WAIT_MS) {
         const times = failures > 1 ? ` (${failures} times in a row)` : "";
         const wait = error.waitMs === undefined ? "" : `; it asks to wait ${Math.ceil(error.waitMs / 1000)} s`;
-        throw new HubError(
-          `${what}: ${error.message}${times}${wait}. Try again later: what has been downloaded is kept. --offline uses only the cache`,
-          { cause: error },
-        );
+        throw new HubError(`${what}: ${error.message}${times}${wait}. ${advice}`, { cause: error });
       }
       hub.log(`${what}: ${error.message}; trying again in ${Math.ceil(waitMs / 1000)} s`);
       await sleep(waitMs, undefined, { signal: hub.signal });
@@ -241,7 +240,7 @@ function explainFailure(error: unknown, hub: Hub, { what }: Question, silence: s
 }
 
 /** Seconds or a date. */
-function retryAfterMs(headers: Headers): number | undefined {
+export function retryAfterMs(headers: Headers): number | undefined {
   const text = headers.get("retry-after");
   if (text === null) return undefined;
   const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();

@@ -12,8 +12,8 @@ import type { CardDataset } from "../../report/card-head.js";
 import { type CardModel, modelCard, type Usage } from "../../report/model-card.js";
 import type { ResultRow } from "../../report/summary.js";
 import type { CoefficientsRecord } from "../../track/coefficients-file.js";
-import type { Inputs } from "../session/inputs.js";
 import { packageVersion } from "../records/records.js";
+import type { Inputs } from "../session/inputs.js";
 import type { SavedModel } from "../suite/saved-model.js";
 
 export interface CardOptions {

@@ -102,5 +102,5 @@ async function bringAll(
 
 /** A model's weights and config, or an adapter's, its heads, and what goes with the merged model. */
 const chooseFiles: ChooseFiles = modelFiles({
-  ...{ preprocessor: false, tokenizer: false, companions: true, heads: true },
+  ...{ preprocessor: false, tokenizer: false, companions: true, heads: true, card: true },
 });

@@ -52,7 +52,7 @@ export const OWN_HEAD = "classifier";
  * ConfigError for a task that it has not.
  */
 export async function openSavedEncoder(place: string, tasks?: readonly string[]): Promise<SavedEncoder> {
-  const folder = await modelFolder(place);
+  const folder = await savedModelFolder(place);
   const base = await openBase(folder);
   if (base.config === undefined)
     throw new CheckpointError(`${join(folder, "config.json")}: expected the config.json of a model, found none`);
@@ -85,8 +85,8 @@ export function noHeads(folder: string): CheckpointError {
   );
 }
 
-/** The folder of a run stands for the model in it. */
-async function modelFolder(place: string): Promise<string> {
+/** The folder of a run stands for the model in it. Throws CheckpointError for a place that is none. */
+export async function savedModelFolder(place: string): Promise<string> {
   const found = await stat(place).catch(() => undefined);
   if (found?.isDirectory() !== true)
     throw new CheckpointError(

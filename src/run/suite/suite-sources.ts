@@ -148,12 +148,12 @@ function suiteRequests(suite: Suite, { tasks, splits }: SuitePart): readonly Sna
     if (reference !== undefined)
       want({ reference, choose: modelFiles({ preprocessor: false, tokenizer: false, companions: false, ...parts }) });
   };
-  model(suite.base, { preprocessor: true, companions: true });
+  model(suite.base, { preprocessor: true, companions: true, card: true });
   model(suite.multitask);
   if (tasks.some(({ head }) => zeroShotOf(head) !== undefined))
     model(suite.textModel ?? suite.base, { tokenizer: true });
   for (const task of tasks) {
-    model(task.expert);
+    model(task.expert, { card: true });
     const ofHead = headSplit(task);
     for (const request of datasetRequests(task, ofHead === undefined ? splits : [...splits, ofHead])) want(request);
   }
