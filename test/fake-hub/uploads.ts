@@ -33,14 +33,14 @@ const PUT = /^\/upload\/([0-9a-f]{64})\/(\d+)\?signature=([0-9a-f]+)$/;
 const ATTRIBUTES = "*.safetensors filter=lfs diff=lfs merge=lfs -text\n";
 
 const createSchema = z.object({
-  ...{ name: z.string(), organization: z.string(), type: z.literal("model") },
+  ...{ name: z.string(), organization: z.string(), type: z.literal("model").nullish() },
   visibility: z.enum(["public", "private"]).optional(),
 });
 const preuploadSchema = z.object({
   files: z.array(z.object({ path: z.string(), size: z.int().min(0), sample: z.base64() })).min(1),
 });
 const batchSchema = z.object({
-  ...{ operation: z.literal("upload"), transfers: z.array(z.string()), hash_algo: z.literal("sha_256") },
+  ...{ operation: z.literal("upload"), transfers: z.array(z.string()), hash_algo: z.enum(["sha_256", "sha256"]) },
   objects: z.array(z.object({ oid: z.string().regex(/^[0-9a-f]{64}$/), size: z.int().min(0) })).min(1),
 });
 const completeSchema = z.object({
@@ -82,8 +82,11 @@ export function openUploads({ root, repositories, access, writers, url, storageU
     const { name, organization, visibility } = createSchema.parse(JSON.parse(body.toString("utf8")));
     if (!mayWrite(organization, request, response)) return;
     const id = `${organization}/${name}`;
-    if (await repositories.exists("models", id))
-      return refuse(response, 409, "", "You already created this model repo");
+    if (await repositories.exists("models", id)) {
+      response.writeHead(409, { "content-type": "application/json" });
+      response.end(JSON.stringify({ error: "You already created this model repo", url: `${url}/${id}` }));
+      return;
+    }
     await mkdir(folderOf(id, "main"), { recursive: true });
     await writeFile(join(folderOf(id, "main"), ".gitattributes"), ATTRIBUTES);
     const token = writers.get(organization) ?? "";
@@ -128,6 +131,7 @@ export function openUploads({ root, repositories, access, writers, url, storageU
       return refuse(response, 415, "", "Expected lines of JSON");
     const [header, ...operations] = body
       .toString("utf8")
+      .trimEnd()
       .split("\n")
       .map((line) => lineSchema.parse(JSON.parse(line)));
     if (header?.key !== "header") return refuse(response, 400, "", "Expected a header first");
@@ -158,14 +162,29 @@ export function openUploads({ root, repositories, access, writers, url, storageU
   const answerHub = async (request: IncomingMessage, response: ServerResponse, path: string): Promise<boolean> => {
     if (request.method !== "POST") return false;
     const body = await bodyOf(request);
+    await answerPost(body, request, response, path).catch((error: unknown) => {
+      if (!(error instanceof z.ZodError || error instanceof SyntaxError)) throw error;
+      refuse(response, 400, "", error.message.replace(/\s+/g, " "));
+    });
+    return true;
+  };
+
+  const answerPost = async (
+    body: Buffer,
+    request: IncomingMessage,
+    response: ServerResponse,
+    path: string,
+  ): Promise<void> => {
     const [, routeId, question, encoded = ""] = ROUTE.exec(path) ?? [];
     const [, lfsId, lfs] = BATCH.exec(path) ?? [];
     const id = routeId ?? lfsId ?? "";
-    if (path === "/api/repos/create") await create(body, request, response);
+    // Python's client has the card's head looked through before.
+    if (path === "/api/validate-yaml") sendJson(response, { errors: [], warnings: [] });
+    else if (path === "/api/repos/create") await create(body, request, response);
     else if (!(await repositories.exists("models", id))) refuse(response, 404, "RepoNotFound", "Repository not found");
     else if (lfs === "complete") await complete(body, response);
     else if (lfs === "verify") sendJson(response, {});
-    else if (!mayWrite(id.split("/")[0] ?? "", request, response)) return true;
+    else if (!mayWrite(id.split("/")[0] ?? "", request, response)) return;
     else if (lfs === "batch") await batch(body, id, request, response);
     else if (question === "commit") await commit(body, id, decodeURIComponent(encoded), request, response);
     else if (question === "branch") {
@@ -182,7 +201,6 @@ export function openUploads({ root, repositories, access, writers, url, storageU
         })),
       });
     } else refuse(response, 404, "", "Not Found");
-    return true;
   };
 
   const complete = async (body: Buffer, response: ServerResponse): Promise<void> => {
