@@ -5,22 +5,20 @@
  * prototypes as heads: of MiniLM's pooler on text8's texts, and of a vision transformer on mini8's images.
  */
 import { execFileSync } from "node:child_process";
-import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import type { CommandModule } from "yargs";
-import { z } from "zod";
 import { openDataset } from "../../dist/data/dataset.js";
-import { openSuite, readStateDict, type StateDict, type SuiteTask, writeStateDict } from "../../dist/index.js";
+import { openSuite, type SuiteTask } from "../../dist/index.js";
 import { engineBesidePython } from "./engine-beside-python.js";
 import { finish } from "./finish.js";
+import { writeNoisySuite } from "./noisy-suite.js";
 import { differences, ourRows, theirSchema } from "./prediction-differences.js";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const MAIN = join(ROOT, "dist", "cli", "main.js");
 const SCRIPT = join(import.meta.dirname, "classifiers.py");
 const TASKS = 2;
-/** Of a tensor's root mean square: as fine-tuning moves it, by order of magnitude. */
-const NOISE = 0.05;
 /** Of probabilities: float32 in another order, scaled by logit scales of up to 100. */
 const MOST_DIFFERENCE = 1e-4;
 /** Torchvision's resizing is not Pillow's: the pipeline as it is may see other pixels than those of training. */
@@ -66,31 +64,7 @@ async function compare({ python: asked, base: given, kind, examples, threads }: 
       execFileSync(process.execPath, [MAIN, ...args], { maxBuffer: 2 ** 28, encoding: "utf8", cwd: folder });
     if (given === undefined && kind === "images") python([SCRIPT, "make", folder]);
     const base = given === undefined ? (kind === "images" ? join(folder, "vit") : suite.base) : resolve(given);
-    const type = z
-      .looseObject({ model_type: z.string() })
-      .parse(JSON.parse(await readFile(join(base, "config.json"), "utf8"))).model_type;
-    const pooling = type === "bert" ? "pooler" : type.startsWith("dinov2") ? "cls_mean" : "cls";
-    const state = await readStateDict(base);
-    const described: string[] = [];
-    for (const [index, { name, dataset, classes }] of tasks.entries()) {
-      await mkdir(join(folder, name));
-      await cp(join(base, "config.json"), join(folder, name, "config.json"));
-      await writeStateDict(join(folder, name, "model.safetensors"), moved(state, 1 + index));
-      const head = "{prototypes: {split: adapt, model: base}}";
-      described.push(
-        `  - {name: ${name}, dataset: ${JSON.stringify(dataset)}, expert: ${name}, head: ${head}, classes: ${JSON.stringify(classes)}}\n`,
-      );
-    }
-    const texts = kind === "texts" ? "max_length: 32\n" : "";
-    const features = `features: {pooling: ${pooling}, normalize: false}\n`;
-    await writeFile(
-      join(folder, "suite.yaml"),
-      `name: classifiers\nbase: ${JSON.stringify(base)}\n${features}${texts}tasks:\n${described.join("")}`,
-    );
-    await writeFile(
-      join(folder, "config.yaml"),
-      `extends: presets/quickstart\nsuite: .\ngranularity: task-wise\nthreads: ${threads}\n`,
-    );
+    const { type, pooling } = await writeNoisySuite(folder, { base, tasks, kind, threads });
     const coefficients = {
       ...{ granularity: "task-wise", tasks: tasks.map(({ name }) => name), groups: ["all"] },
       ...{ values: tasks.map(() => [0.5]), groupOf: {} },
@@ -154,15 +128,4 @@ async function writeExamples(
     }
   }
   if (kind === "texts") await writeFile(join(place, "examples.jsonl"), lines.join(""));
-}
-
-/** The weights with noise, the same in every run: a sine of the element's number has no two alike. */
-function moved(state: StateDict, seed: number): StateDict {
-  return new Map(
-    [...state].map(([name, { shape, values }]) => {
-      const square = values.reduce((sum, value) => sum + value * value, 0) / values.length;
-      const size = NOISE * Math.sqrt(square);
-      return [name, { shape, values: values.map((value, at) => value + size * Math.sin((at + 1) * (12.9898 + seed))) }];
-    }),
-  );
 }

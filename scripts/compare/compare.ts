@@ -1,6 +1,7 @@
 /** `npm run compare -- <target>`: our results beside those of software that people use today, on the same inputs. Each target is a command of its own. */
 import yargs from "yargs";
 import { adapterCommand } from "./adapter.js";
+import { cardsCommand } from "./cards.js";
 import { classifiersCommand } from "./classifiers.js";
 import { clipCommand } from "./clip.js";
 import { fineTuneCommand } from "./fine-tune.js";
@@ -21,6 +22,7 @@ await yargs(process.argv.slice(2))
     "$0 <target> --python PYTHON [options]\n\nRuns adamerge and another program on the same inputs and says how far their results lie apart.",
   )
   .command(adapterCommand)
+  .command(cardsCommand)
   .command(classifiersCommand)
   .command(clipCommand)
   .command(fineTuneCommand)
