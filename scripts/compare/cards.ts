@@ -101,6 +101,8 @@ async function compare({ python: asked, threads }: Arguments) {
       const settings = [
         `tasks=[${names.join(",")}]`,
         "steps=1",
+        "save_report=false",
+        "data.eval_limit=50",
         `threads=${threads}`,
         "experiment=cards",
         `name=${name}`,
