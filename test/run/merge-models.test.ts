@@ -99,7 +99,7 @@ describe("a merge", () => {
     });
     expect(JSON.parse(await readFile(join(output, "tokenizer.json"), "utf8"))).toMatchObject({ of: "base" });
     expect(await readFile(join(output, "README.md"), "utf8")).toMatch(
-      /base_model:\n {2}- base\n {2}- one\n[\s\S]*Task arithmetic/,
+      /^---\ntags:\n[\s\S]*fine-tuned from `base` \(`one`, `two`, `three`\)[\s\S]*Task arithmetic[\s\S]*- \{model: one\}/,
     );
     const found = await openCheckpoint(output);
     expect(found.tensors.get("model.position_ids")?.dtype).toBe("I64");
@@ -243,10 +243,14 @@ describe("a merge that was stopped", () => {
     await rm(join(folder, "out", "notes.txt"));
     // As versions without a manifest left it: known by its card and names; another card, or one file more, and it is nobody's.
     await rm(join(folder, "out", ".adamerge-files.json"));
+    // Their cards had the file as it is.
+    const today = await readFile(join(folder, "out", "README.md"), "utf8");
+    const file = (await readFile(join(folder, "out", "merge.yaml"), "utf8")).trimEnd();
+    const card = today.replace(/```yaml[\s\S]*```/, `\`\`\`yaml\n${file}\n\`\`\``);
+    await writeFile(join(folder, "out", "README.md"), card);
     await writeFile(join(folder, "out", "notes.txt"), "mine");
     await expect(mergeText(text, { overwrite: true })).rejects.toThrow("found others: notes.txt.");
     await rm(join(folder, "out", "notes.txt"));
-    const card = await readFile(join(folder, "out", "README.md"), "utf8");
     await writeFile(join(folder, "out", "README.md"), card.replaceAll("adamerge", "hand"));
     await expect(mergeText(text, { overwrite: true })).rejects.toThrow("found others: README.md, config.json,");
     await writeFile(join(folder, "out", "README.md"), card);
