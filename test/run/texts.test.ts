@@ -217,10 +217,10 @@ describe("what a person sees of texts", () => {
     const { runPath } = whole;
     expect(shown).toMatch(/5 steps of 8 texts, minimising entropy \(nats\)\n.*\nstep 1\/5 .* texts\/s /);
     expect(shown).not.toMatch(/image/i);
-    const [card = "", configured] = (await text(runPath, "README.md")).split("## Configuration");
+    const [card = "", configured] = (await text(runPath, "README.md")).split("## Settings");
     expect(configured).toBeDefined();
     expect(card).toContain("Adapted on the texts (at most 8 per task, no labels) of the `adapt` split");
-    expect(card).toContain("The heads of the tasks lie in `heads/` of the model's folder");
+    expect(card).toContain("Heads lie in `heads/` beside the weights");
     expect([...(await listHeads(join(runPath, "model"))).keys()]).toEqual(TASKS);
     expect(card).toContain("the classifiers that their experts were saved with: thirds");
     expect(card).not.toMatch(/image/i);
