@@ -66,7 +66,7 @@ export type {
   TrainEvent,
 } from "./optimize/events.js";
 export type { DoctorCheck, DoctorReport, ResultRow, Summary } from "./report/summary.js";
-export type { WrittenClassifier } from "./run/export/classifier.js";
+export type { WrittenClassifier } from "./run/export-classifier/classifier.js";
 export type { ExportedOnnx } from "./run/export-onnx/export-onnx.js";
 export type { FitPlan } from "./run/fit/plan-fit.js";
 export type { InitFindings } from "./run/init/init-suite.js";

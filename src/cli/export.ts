@@ -58,7 +58,12 @@ export const exportVerb = defineVerb({
       return EXIT_OK;
     }
     const { log } = work;
-    const exported = await io.library.exportOnnx(model, { ...work, output, task, ...(dtype === undefined ? {} : { dtype }) });
+    const exported = await io.library.exportOnnx(model, {
+      ...work,
+      output,
+      task,
+      ...(dtype === undefined ? {} : { dtype }),
+    });
     const { files, bytes, inputs, outputs } = exported;
     for (const [name, shape] of inputs) log(`input   ${name} [${shape.join(", ")}]`);
     for (const [name, shape] of outputs) log(`output  ${name} [${shape.join(", ")}]`);

@@ -1,7 +1,7 @@
 /** `exportClassifier` for programs: a saved model with one head as a classifier of transformers, which `pipeline` runs. */
 import path from "node:path";
 import { ConfigError } from "../errors.js";
-import { type WrittenClassifier, writeClassifier } from "../run/export/classifier.js";
+import { type WrittenClassifier, writeClassifier } from "../run/export-classifier/classifier.js";
 import { resolveLightWork, type WorkOptions } from "./work-options.js";
 
 export interface ExportClassifierOptions extends Pick<WorkOptions, "cwd" | "env" | "log" | "overwrite"> {

@@ -53,7 +53,7 @@ const REPLACING: Replacing = { recognise: formerCheckpoint };
 const NOT_ITS_OWN =
   /^(?:heads\/|\d+_[A-Z]|modules\.json$|config_sentence_transformers\.json$|sentence_[\w-]+_config\.json$)/;
 const INSTEAD =
-  "Label with `adamerge predict`, with the Python lines of the model's README.md, or export to ONNX (`adamerge export MODEL --onnx`)";
+  "Label with `adamerge predict`, with the Python lines of the model's README.md, or export to ONNX (`adamerge export MODEL -o FILE.onnx`)";
 
 /**
  * Writes the model in `place` (its folder, or that of its run) to `output`. Throws CheckpointError for a model without
