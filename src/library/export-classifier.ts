@@ -4,6 +4,7 @@ import { ConfigError } from "../errors.js";
 import { type WrittenClassifier, writeClassifier } from "../run/export-classifier/classifier.js";
 import { resolveLightWork, type WorkOptions } from "./work-options.js";
 
+/** Which head becomes the classifier, and where it goes. */
 export interface ExportClassifierOptions extends Pick<WorkOptions, "cwd" | "env" | "log" | "overwrite"> {
   /** The new folder, apart from the model's. */
   readonly output: string;

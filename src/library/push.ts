@@ -8,6 +8,7 @@ import { isStaleName, modelToPush } from "../run/push/model-folder.js";
 import { packageVersion } from "../run/records/records.js";
 import { resolveWork, surroundingsOf, type WorkOptions } from "./work-options.js";
 
+/** Where a model goes, and how it is told there. */
 export interface PushOptions extends Pick<WorkOptions, "cwd" | "env" | "signal" | "log" | "onEvent" | "hub"> {
   /** A new repository is private; one that is there must be. Default: as its owner's settings say, mostly public. */
   readonly isPrivate?: boolean | undefined;
@@ -21,11 +22,13 @@ export interface PushOptions extends Pick<WorkOptions, "cwd" | "env" | "signal" 
   readonly dryRun?: boolean | undefined;
 }
 
+/** A file of the repository, by its path there. */
 export interface PushedFile {
   readonly name: string;
   readonly bytes: number;
 }
 
+/** What was sent, what was there already, and what was removed. */
 export interface PushResult {
   /** `org/name`. */
   readonly repository: string;

@@ -9,7 +9,7 @@ export type { ExampleValues } from "../data/examples.js";
 export type { HeadRecipe } from "../data/head-recipes.js";
 export type { ExifOrientation } from "../data/image/decode-image.js";
 export type { ResampleFilter, Size } from "../data/image/resample.js";
-export type { ExampleColumnNames, ExampleFiles, Preview } from "../data/kind.js";
+export type { CardWords, ExampleColumnNames, ExampleFiles, Preview } from "../data/kind.js";
 export type { DatasetReading, OwnSplit, SuiteFeatures } from "../data/suite.js";
 export type { TextModel } from "../data/text/text-encoder.js";
 export type { TextTokenizer } from "../data/text/text-tokenizer.js";

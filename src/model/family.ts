@@ -135,6 +135,7 @@ export interface PythonFeatures {
   readonly lines: readonly string[];
 }
 
+/** What the Python lines of a model card are made for. */
 export interface PythonRequest {
   /** Parsed config.json of the saved model. */
   readonly config: unknown;

@@ -15,13 +15,13 @@ export interface Figure {
   /** One or two sentences: what is drawn and how to read it. */
   readonly caption: string;
   readonly spec: TopLevelSpec;
-  /** The same for narrow screens, in at most `NARROW` pixels; absent where the one form is narrow enough. */
+  /** The same for narrow screens, in at most `NARROW` px; absent where the one form is narrow enough. */
   readonly narrow?: TopLevelSpec;
 }
 
 const GRID = "rgba(128, 128, 128, 0.25)";
 const FONT = "system-ui, -apple-system, Segoe UI, sans-serif";
-/** Pixels per unit of a standalone PNG. */
+/** px per unit of a standalone PNG. */
 const PNG_SCALE = 2;
 
 const THEME: NonNullable<TopLevelSpec["config"]> = {

@@ -1,11 +1,11 @@
-/** How wide figures are: one form for the pages of desks and for files, one for screens of 420 pixels. */
+/** How wide figures are: one form for the pages of desks and for files, one for screens of 420 px. */
 import type { TopLevelSpec } from "vega-lite";
 
 type LegendConfig = NonNullable<NonNullable<TopLevelSpec["config"]>["legend"]>;
 
-/** Pixels of a figure with its axes and legends. */
+/** Width in px of a figure with its axes and legends. */
 export const WIDE = 900;
-/** What 420 pixels leave between their margins. */
+/** What 420 px leave between their margins. */
 export const NARROW = 388;
 
 /** A figure of one view or of layers, without its width. */
@@ -13,12 +13,12 @@ export type UnsizedSpec =
   | Omit<Extract<TopLevelSpec, { readonly mark: unknown }>, "width" | "autosize">
   | Omit<Extract<TopLevelSpec, { readonly layer: unknown }>, "width" | "autosize">;
 
-/** Of a legend under a narrow figure: columns, and pixels of a name. */
+/** Of a legend under a narrow figure: columns, and px of a name. */
 export interface NarrowLegend {
   readonly columns: number;
   readonly labelLimit: number;
 }
-/** Pixels of a legend's title and of its last number. */
+/** Width in px of a legend's title and of its last number. */
 const LEGEND_ENDS = 32;
 const MOST_LEGEND = 200;
 

@@ -4,7 +4,7 @@ import type { RunReport } from "../run-report.js";
 import { NARROW, WIDE } from "./figure-size.js";
 
 const CELL = 20;
-/** Pixels that a group's name needs; groups of less are named by their blocks. */
+/** Width in px that a group's name needs; groups of less are named by their blocks. */
 const NAMED_CELL = 10;
 const NARROW_NAMED_CELL = 11;
 const NARROW_CELL = 6;

@@ -3,7 +3,7 @@ import type { Figure } from "../plot.js";
 import type { RunReport } from "../run-report.js";
 import { NARROW, WIDE } from "./figure-size.js";
 
-/** Pixels for names of tasks and the legend. */
+/** Width in px for names of tasks and the legend. */
 const LABELS = 160;
 const MOST_CELL = 72;
 /** A number needs this much. */

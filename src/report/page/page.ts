@@ -1,6 +1,6 @@
 /**
  * A report as one file without a network: contents, headline, sections, with style and script inline. Light and dark as the reader's system is,
- * from 420 pixels on. What is in the sections is made beside this file; what runs in the browser is report-page/.
+ * from 420 px on. What is in the sections is made beside this file; what runs in the browser is report-page/.
  */
 import { escapeHtml } from "../html.js";
 import { pageAssets } from "./assets.js";

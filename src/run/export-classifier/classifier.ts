@@ -33,6 +33,7 @@ export interface WriteClassifierOptions {
   readonly notice: (text: string) => void;
 }
 
+/** The folder that was written, its class of transformers and its classes. */
 export interface WrittenClassifier {
   readonly folder: string;
   /** The class of transformers. */

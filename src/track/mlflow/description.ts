@@ -7,7 +7,7 @@ import { adaptationOf } from "./run-data.js";
 
 /** MLflow before 2.8 takes 5000; longer ones are cut at whole rows. */
 const MOST_CHARACTERS = 5000;
-/** Columns of the table: more do not fit on a page of 1280 pixels beside what MLflow has there. */
+/** Columns of the table: more do not fit on a page of 1280 px beside what MLflow has there. */
 const MOST_METHODS = 7;
 /** In front of a cell: MLflow's pages set the columns of a table side by side without a gap. */
 const GAP = "&emsp;";
