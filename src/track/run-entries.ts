@@ -29,7 +29,7 @@ const FILES = [
   "status.json",
 ] as const;
 const FIGURE =
-  /^(?:accuracy|coefficients|depth|entropy-and-loss|gradient-cosine|objective|task-vectors|trajectories)\.(?:svg|png)$/;
+  /^(?:accuracy|change|coefficients|depth|entropy-and-loss|gradient-cosine|objective|task-vectors|trajectories)\.(?:svg|png)$/;
 /** Whether a file in a folder of this name is the run's; its path below that folder. */
 const FOLDERS: ReadonlyMap<string, (name: string) => boolean> = new Map([
   ["checkpoints", isCheckpointFile],

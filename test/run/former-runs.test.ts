@@ -37,7 +37,9 @@ describe.each(VERSIONS)("runs of version %s", (version) => {
     expect(inspected.stdout).toContain("mnist             0.2895  0.1264  0.4691");
     const reported = await adamerge("report runs/mini8/finished");
     expect(reported.code, reported.stderr).toBe(0);
-    expect(await textOf("finished", "report.html")).toContain("adamerging_layer_wise");
+    // Where a name may break is marked in it.
+    const html = (await textOf("finished", "report.html")).replaceAll("<wbr>", "");
+    expect(html).toContain("adamerging_layer_wise");
   });
 
   it("are judged with the accuracies that they recorded", async () => {
