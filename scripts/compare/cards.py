@@ -1,8 +1,8 @@
 """The Python side of `npm run compare -- cards`: the lines of Python in model cards, as they stand, and their heads by huggingface_hub.
 
-`make FOLDER` writes a ViT of random weights, FOLDER/vit. `run FOLDER` reads FOLDER/request.json (folders of models) and
-writes into FOLDER/said.json, for each, what its card's lines print in that folder, and the card's head as
-huggingface_hub reads it: library, pipeline, base models, licence, and results by its own EvalResult.
+Called with FOLDER it reads FOLDER/request.json (folders of models) and writes into FOLDER/said.json, for each, what its
+card's lines print in that folder, and the card's head as huggingface_hub reads it: library, pipeline, and results by its
+own EvalResult.
 """
 
 import json
@@ -12,19 +12,6 @@ import sys
 from pathlib import Path
 
 from huggingface_hub import ModelCard
-
-
-def make(folder):
-    import torch
-    from transformers import ViTConfig, ViTImageProcessor, ViTModel
-
-    torch.manual_seed(7)
-    config = ViTConfig(
-        hidden_size=96, num_hidden_layers=4, num_attention_heads=4, intermediate_size=192, image_size=64, patch_size=8,
-        initializer_range=0.1,
-    )
-    ViTModel(config, add_pooling_layer=False).save_pretrained(folder / "vit")
-    ViTImageProcessor(size={"height": 64, "width": 64}).save_pretrained(folder / "vit")
 
 
 def run(folder):
@@ -46,4 +33,4 @@ def run(folder):
     (folder / "said.json").write_text(json.dumps(said))
 
 
-{"make": make, "run": run}[sys.argv[1]](Path(sys.argv[2]))
+run(Path(sys.argv[1]))

@@ -19,6 +19,8 @@ import { ourRows } from "./prediction-differences.js";
 const ROOT = join(import.meta.dirname, "..", "..");
 const MAIN = join(ROOT, "dist", "cli", "main.js");
 const SCRIPT = join(import.meta.dirname, "cards.py");
+/** It makes the images' model, of random weights. */
+const MAKER = join(import.meta.dirname, "classifiers.py");
 /** Of probabilities. */
 const MOST_DIFFERENCE = 1e-4;
 const TASKS = 2;
@@ -65,7 +67,7 @@ async function compare({ python: asked, threads }: Arguments) {
       images: await openSuite(join(ROOT, "datasets/mini8")),
       texts: await openSuite(join(ROOT, "datasets/text8")),
     };
-    python([SCRIPT, "make", folder]);
+    python([MAKER, "make", folder]);
     const firstOf = { images: suites.images.tasks.slice(0, TASKS), texts: suites.texts.tasks.slice(0, TASKS) };
     for (const [kind, base] of [
       ["images", join(folder, "vit")],
@@ -128,7 +130,7 @@ async function compare({ python: asked, threads }: Arguments) {
     }
     const request = Object.fromEntries([...models].map(([name, { place }]) => [name, place]));
     await writeFile(join(folder, "request.json"), JSON.stringify(request));
-    python([SCRIPT, "run", folder]);
+    python([SCRIPT, folder]);
     const said = saidSchema.parse(JSON.parse(await readFile(join(folder, "said.json"), "utf8")));
     const cards = [...models.keys()].map((name) => {
       const [theirs, ours] = [said[name], found[name]];

@@ -6,7 +6,7 @@ import { open, readdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { makeFolder } from "../runtime/make-folder.js";
-import { printable } from "../runtime/printable.js";
+import { printableList } from "../runtime/printable.js";
 import { openRegular } from "../runtime/regular-file.js";
 import {
   chooseCompanionNames,
@@ -133,22 +133,19 @@ function noticesOf(directory: string, files: readonly Companion[], leftOut: Read
   const notices: string[] = [];
   const parts = [...REASONS].flatMap(([reason, words]) => {
     const names = [...leftOut.keys()].filter((name) => leftOut.get(name) === reason);
-    return names.length === 0 ? [] : [`${listed(names)} (${words})`];
+    return names.length === 0 ? [] : [`${printableList(names, LISTED)} (${words})`];
   });
   if (parts.length > 0) notices.push(`not copied from ${directory}: ${parts.join("; ")}`);
   const named = (test: (name: string) => boolean) => files.map(({ name }) => name).filter(test);
   const code = named(isCodeName);
   if (code.length > 0)
     notices.push(
-      `${listed(code)} of ${directory}: code that comes with the model is copied, and runs for whoever loads it with trust_remote_code; read it before you do`,
+      `${printableList(code, LISTED)} of ${directory}: code that comes with the model is copied, and runs for whoever loads it with trust_remote_code; read it before you do`,
     );
   const modules = named(isModuleWeights);
   if (modules.length > 0)
-    notices.push(`${listed(modules)} of ${directory}: weights behind the transformer are copied, not merged`);
+    notices.push(
+      `${printableList(modules, LISTED)} of ${directory}: weights behind the transformer are copied, not merged`,
+    );
   return notices;
-}
-
-function listed(names: readonly string[]): string {
-  const shown = names.slice(0, LISTED).map(printable).join(", ");
-  return names.length > LISTED ? `${shown} and ${names.length - LISTED} more` : shown;
 }

@@ -5,6 +5,9 @@
 import { z } from "zod";
 import type { OutsideFamily } from "../model/families.js";
 import type { JsonKind } from "../runtime/json-file.js";
+import { EXPERTS, resultRowSchema } from "../track/result-rows.js";
+
+export { AVERAGING, EXPERTS } from "../track/result-rows.js";
 
 /** Accuracies of one merged (or single) model, or entropies. */
 export interface ResultRow {
@@ -31,9 +34,6 @@ export interface Summary {
   readonly rows: readonly ResultRow[];
 }
 
-/** JSON has no NaN: a mean over nothing is null in the file. */
-const number = z.number().or(z.null().transform(() => Number.NaN));
-
 /** summary.json, for whoever reads it. */
 export const summaryKind: JsonKind<Summary> = {
   what: "the summary of a run",
@@ -45,14 +45,7 @@ export const summaryKind: JsonKind<Summary> = {
     outsideFamily: z
       .object({ name: z.string(), path: z.string().exactOptional(), sha256: z.string().exactOptional() })
       .exactOptional(),
-    rows: z.array(
-      z.object({
-        method: z.string(),
-        measure: z.literal("entropy_nats").exactOptional(),
-        average: number,
-        tasks: z.record(z.string(), number),
-      }),
-    ),
+    rows: z.array(resultRowSchema),
   }),
   advice: "put the file back; `adamerge eval --coefficients RUN` measures again",
 };
@@ -73,10 +66,6 @@ export function resultRow(
 export function isEntropy(rows: readonly ResultRow[]): boolean {
   return rows.some(({ measure }) => measure === "entropy_nats");
 }
-
-/** Rows that others are read against, by their names. */
-export const AVERAGING = "weight_averaging";
-export const EXPERTS = "individual";
 
 /** Rows of models that were not merged, by their names. */
 const REFERENCES: ReadonlySet<string> = new Set(["pretrained", EXPERTS, "multi_task"]);

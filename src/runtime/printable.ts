@@ -22,6 +22,12 @@ export function printable(text: string): string {
   return JSON.stringify(text).slice(1, -1).replace(UNSHOWN, escaped);
 }
 
+/** The first `most` names made safe, and how many more there are. */
+export function printableList(names: readonly string[], most: number): string {
+  const shown = names.slice(0, most).map(printable).join(", ");
+  return names.length > most ? `${shown} and ${names.length - most} more` : shown;
+}
+
 /** Text of several lines as it is, but for what a terminal would obey or hide. What is printable already stays as it is. */
 export function shownText(text: string): string {
   return text.replace(CONTROLS, escaped).replace(UNSHOWN, escaped);

@@ -1,6 +1,7 @@
 /** What learning changed since step 0, and where weight averaging stands: the average and every task as a line from before to after. */
 import type { Figure } from "../plot.js";
 import { bothSizes } from "./figure-size.js";
+import { namesAxis } from "./named-rows.js";
 
 /** One task, or the average over all. */
 export interface Change {
@@ -27,13 +28,7 @@ export function changeFigure(changes: readonly Change[]): Figure | undefined {
     averaging,
     direction: textOf(after - before) === "0.0" ? "unchanged" : after > before ? "gained" : "lost",
   }));
-  const y = {
-    field: "label",
-    type: "nominal",
-    sort: null,
-    title: null,
-    axis: { labelLimit: 150 },
-  } as const;
+  const y = namesAxis("label", 150);
   const x = (field: string) => ({ field, type: "quantitative" }) as const;
   const color = { field: "direction", type: "nominal", scale: COLORS, legend: null } as const;
   const hasAveraging = values.some(({ averaging }) => averaging !== null);

@@ -1,6 +1,7 @@
 /** Figures of rows of models: averages with their intervals, every task, and averages along the fits. */
 import type { Figure } from "../plot.js";
-import { bothSizes, heatLegend, NARROW, WIDE } from "./figure-size.js";
+import { bothSizes } from "./figure-size.js";
+import { namesAxis, taskGrid } from "./named-rows.js";
 
 /** A row of a table as figures see it. */
 export interface ExperimentFigureRow {
@@ -39,13 +40,7 @@ export function averagesFigure(rows: readonly ExperimentFigureRow[], examples: s
   }));
   const color = { field: "needs", type: "nominal", title: "needs", sort: null } as const;
   const sized = (labels: number) => {
-    const y = {
-      field: "label",
-      type: "nominal",
-      sort: null,
-      title: null,
-      axis: { labelLimit: labels },
-    } as const;
+    const y = namesAxis("label", labels);
     return bothSizes(
       {
         height: { step: ROW_HEIGHT },
@@ -95,60 +90,17 @@ export function tasksFigure(
       isLight: accuracy > low + LIGHT_FROM * (high - low),
     })),
   );
-  const columns = new Set(values.map(({ task }) => task)).size;
-  const sized = (width: number, labels: number, orient: "right" | "bottom"): Figure["spec"] => {
-    const axis = {
-      orient: "top",
-      labelAngle: columns > 4 ? -45 : 0,
-      labelLimit: 90,
-      labelOverlap: false,
-    } as const;
-    const x = { field: "task", type: "nominal", sort: null, title: null, axis } as const;
-    const y = {
-      field: "label",
-      type: "nominal",
-      sort: null,
-      title: null,
-      axis: { labelLimit: labels },
-    } as const;
-    const cells = {
-      mark: "rect",
-      encoding: {
-        x,
-        y,
-        color: {
-          field: "accuracy",
-          type: "quantitative",
-          scale: { scheme: "viridis" },
-          title: "%",
-          legend: heatLegend(orient, rows.length * ROW_HEIGHT),
-        },
-      },
-    } as const;
-    const numbers = {
-      mark: { type: "text", fontSize: 10 },
-      encoding: {
-        x,
-        y,
-        text: { field: "text" },
-        color: { condition: { test: "datum.isLight", value: "#111" }, value: "#eee" },
-      },
-    } as const;
-    const hasNumbers = (width - labels) / columns >= NUMBER_CELL;
-    return {
-      width,
-      autosize: { type: "fit-x", contains: "padding" },
-      height: { step: ROW_HEIGHT },
-      data: { values },
-      layer: hasNumbers ? [cells, numbers] : [cells],
-    };
-  };
   return {
     name: "tasks",
     title: "Every task",
     caption: `Accuracy in percent of every ${what} on every task.`,
-    spec: sized(WIDE, LABELS, "right"),
-    narrow: sized(NARROW, NARROW_LABELS, "bottom"),
+    ...taskGrid({
+      ...{ values, rows: rows.length, rowHeight: ROW_HEIGHT, field: "accuracy", title: "%" },
+      ...{ cell: { type: "rect" }, labels: [LABELS, NARROW_LABELS], taskLimit: 90, numberCell: NUMBER_CELL },
+      numbers: [
+        { mark: { type: "text" }, color: { condition: { test: "datum.isLight", value: "#111" }, value: "#eee" } },
+      ],
+    }),
   };
 }
 

@@ -3,6 +3,7 @@ import type { GainOverAveraging } from "../learned-gain.js";
 import type { Figure } from "../plot.js";
 import { isReference, type ResultRow } from "../summary.js";
 import { bothSizes } from "./figure-size.js";
+import { namesAxis } from "./named-rows.js";
 
 const ROW_HEIGHT = 26;
 const LABELS = 170;
@@ -19,13 +20,7 @@ export function averageBars(rows: readonly ResultRow[], learned: ReadonlySet<str
       kind: learned.has(method) ? "learned" : isReference(method) ? "not merged" : "merged",
     }));
   if (values.length < 2) return undefined;
-  const y = {
-    field: "method",
-    type: "nominal",
-    sort: null,
-    title: null,
-    axis: { labelLimit: LABELS },
-  } as const;
+  const y = namesAxis("method", LABELS);
   // The number of the longest bar stands within the frame.
   const domainMax = 1.18 * Math.max(...values.map(({ average }) => average));
   const x = {
@@ -60,13 +55,7 @@ export function averageBars(rows: readonly ResultRow[], learned: ReadonlySet<str
 export function gainsFigure(gains: readonly GainOverAveraging[]): Figure | undefined {
   if (gains.length === 0) return undefined;
   const values = gains.map(({ method, points, interval: [low, high] }) => ({ method, points, low, high }));
-  const y = {
-    field: "method",
-    type: "nominal",
-    sort: null,
-    title: null,
-    axis: { labelLimit: LABELS },
-  } as const;
+  const y = namesAxis("method", LABELS);
   return {
     name: "gains",
     title: "Over weight averaging",

@@ -4,9 +4,8 @@
  */
 import { z } from "zod";
 import { readModelText, valueAt } from "../../checkpoint/saved-config.js";
-import { parseYaml } from "../../config/strict-yaml.js";
 import type { Preprocessing } from "../../data/image/preprocessing.js";
-import { UserError } from "../../errors.js";
+import { readmeHead } from "../../data/readers/readme-configs.js";
 import type { SavedEncoder } from "../predict/saved-encoder.js";
 import type { StoredType } from "./served-program.js";
 
@@ -20,8 +19,7 @@ export interface NotedHead {
   readonly logitScale: number;
 }
 
-/** The head of a model card, as the hub has it. */
-const FRONT_MATTER = /^---\r?\n([\s\S]*?)\r?\n---\r?(?:\n|$)/;
+/** Of the head of a model card, as the hub has it. */
 const cardSchema = z.object({ base_model: z.union([z.string().transform((name) => [name]), z.array(z.string())]) });
 
 /** Texts by key, in the order in which they are written. */
@@ -57,15 +55,8 @@ export async function exportNotes(
 
 /** What the model's card says that it was made of; undefined where there is no card that says it. */
 async function baseModels(folder: string): Promise<readonly string[] | undefined> {
-  const matter = FRONT_MATTER.exec((await readModelText(folder, "README.md")) ?? "")?.[1];
-  if (matter === undefined) return undefined;
-  try {
-    return cardSchema.safeParse(parseYaml(matter, "README.md").value).data?.base_model;
-  } catch (error) {
-    // A person's own card, of which nothing depends on this.
-    if (error instanceof UserError) return undefined;
-    throw error;
-  }
+  const card = await readModelText(folder, "README.md");
+  return card === undefined ? undefined : cardSchema.safeParse(readmeHead(card)).data?.base_model;
 }
 
 /** With the names of preprocessor_config.json where there are some. */

@@ -10,7 +10,7 @@ import { type ChangedExamples, EXAMPLES_FILE, examplesKind } from "../../report/
 import type { GainOverAveraging } from "../../report/learned-gain.js";
 import { writeQuickstartReport } from "../../report/quickstart-report.js";
 import { createBootstrap, pairedGain } from "../../report/statistics.js";
-import type { Summary } from "../../report/summary.js";
+import { AVERAGING, EXPERTS, type Summary } from "../../report/summary.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
 import { readJsonFileIfThere } from "../../runtime/json-file.js";
 import { requireResultsPlace } from "../../runtime/output-place.js";
@@ -44,8 +44,7 @@ export interface QuickstartResult {
   readonly reportPath: string;
 }
 
-const AVERAGING = "weight_averaging";
-const BASELINES = ["pretrained", "individual", AVERAGING, "task_arithmetic"] as const;
+const BASELINES = ["pretrained", EXPERTS, AVERAGING, "task_arithmetic"] as const;
 
 /** Run name -> what it changes in the config. */
 const FITS: ReadonlyMap<string, readonly string[]> = new Map([

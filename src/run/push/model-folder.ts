@@ -11,7 +11,7 @@ import type { LocalFile } from "../../checkpoint/hub/upload/push.js";
 import { CheckpointError, ConfigError } from "../../errors.js";
 import { withoutCredentials } from "../../runtime/credentials.js";
 import { manifestNames } from "../../runtime/own-files.js";
-import { printable } from "../../runtime/printable.js";
+import { printableList } from "../../runtime/printable.js";
 import { readTextIfThere } from "../../runtime/regular-file.js";
 import { savedModelFolder } from "../predict/saved-encoder.js";
 
@@ -67,7 +67,8 @@ export async function modelToPush(place: string, { homeDir }: { readonly homeDir
   };
   const files = names.filter(belongs).map((name) => ({ name, ...(found.get(name) ?? { path: "", sizeBytes: 0 }) }));
   const leftOut = names.filter((name) => !belongs(name) && !name.startsWith("."));
-  const notices = leftOut.length === 0 ? [] : [`not part of the model, and not sent: ${listed(leftOut)}`];
+  const notices =
+    leftOut.length === 0 ? [] : [`not part of the model, and not sent: ${printableList(leftOut, LISTED)}`];
   if (!found.has(CARD)) notices.push(`${folder} has no ${CARD}: its page on the hub will say nothing`);
   for (const { name } of files)
     if (WRITTEN_TEXT.test(name)) notices.push(...(await lookThrough(folder, name, homeDir)));
@@ -107,9 +108,4 @@ async function lookThrough(folder: string, name: string, homeDir: string): Promi
       `${path}: expected no places of this machine, found ${place}/; say it otherwise, then push again`,
     );
   return [`${name} names places of this machine (${place}/)`];
-}
-
-function listed(names: readonly string[]): string {
-  const shown = names.slice(0, LISTED).map(printable).join(", ");
-  return names.length > LISTED ? `${shown} and ${names.length - LISTED} more` : shown;
 }

@@ -1,8 +1,9 @@
 /** The description of a run on its page: how good the merged model is, beside what, and on which examples. Markdown, short enough for every server. */
 import type { RunConfig } from "../../config/schema.js";
 import { shownLine } from "../../runtime/printable.js";
+import { AVERAGING } from "../result-rows.js";
 import { examplesOf, type RunStatus } from "../run-folder.js";
-import { AVERAGING, learnedOf, type Results, type ResultsRow } from "./results.js";
+import { learnedOf, type Results, type ResultsRow } from "./results.js";
 import { adaptationOf } from "./run-data.js";
 
 /** MLflow before 2.8 takes 5000; longer ones are cut at whole rows. */

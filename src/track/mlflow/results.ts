@@ -6,23 +6,11 @@
 import path from "node:path";
 import { z } from "zod";
 import { readJsonFileIfThere } from "../../runtime/json-file.js";
+import { AVERAGING, EXPERTS, resultRowSchema } from "../result-rows.js";
 import type { MlflowMetric } from "./client.js";
 import { metricName } from "./run-data.js";
 
-/** JSON has no NaN: a mean over nothing is null in the file. */
-const number = z.number().or(z.null().transform(() => Number.NaN));
-const resultsSchema = z.object({
-  suite: z.string(),
-  seconds: z.number(),
-  rows: z.array(
-    z.object({
-      method: z.string(),
-      measure: z.literal("entropy_nats").exactOptional(),
-      average: number,
-      tasks: z.record(z.string(), number),
-    }),
-  ),
-});
+const resultsSchema = z.object({ suite: z.string(), seconds: z.number(), rows: z.array(resultRowSchema) });
 
 /** The part of summary.json that servers are told of. */
 export type Results = z.output<typeof resultsSchema>;
@@ -41,11 +29,6 @@ export function readResults(folder: string): Promise<Results | undefined> {
 export function learnedOf({ rows }: Results): { learned: ResultsRow | undefined; others: readonly ResultsRow[] } {
   return { learned: rows.at(-1), others: rows.slice(0, -1) };
 }
-
-/** What gains are over: the simplest merge. */
-export const AVERAGING = "weight_averaging";
-/** Each expert on its own task. */
-const EXPERTS = "individual";
 
 /** Metrics of the models beside the learned one. */
 export function baselineMetrics(results: Results, at: Point): MlflowMetric[] {

@@ -1,0 +1,17 @@
+/** Rows of a run's summary.json, which trackers and reports both read: their form, and the names of those that others are read against. */
+import { z } from "zod";
+
+/** The simplest merge, which gains are over. */
+export const AVERAGING = "weight_averaging";
+/** Each expert on its own task. */
+export const EXPERTS = "individual";
+
+/** JSON has no NaN: a mean over nothing is null in the file. */
+const number = z.number().or(z.null().transform(() => Number.NaN));
+
+export const resultRowSchema = z.object({
+  method: z.string(),
+  measure: z.literal("entropy_nats").exactOptional(),
+  average: number,
+  tasks: z.record(z.string(), number),
+});
