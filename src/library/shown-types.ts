@@ -32,7 +32,6 @@ export type { TextEmbedder, TextFeatureOptions } from "../model/text-embedder.js
 export type { AdamState } from "../optimize/adam.js";
 export type { TrainState } from "../optimize/train.js";
 export type { GainOverAveraging } from "../report/learned-gain.js";
-export type { TrialRow } from "../report/sweep-report.js";
 export type { StoredType } from "../run/export-onnx/served-program.js";
 export type { FitNeeds } from "../run/fit/fit-needs.js";
 export type { ManifestRow, RunSplit } from "../run/init/divide-examples.js";

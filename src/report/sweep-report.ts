@@ -10,13 +10,12 @@ import { type Column, dataTable, numberCell, shareIn } from "./page/data-table.j
 import { duration, fixed, NONE, settingText, signed } from "./page/numbers.js";
 import { page } from "./page/page.js";
 
-/** A trial as its table has it. */
+/** A trial as the table has it. */
 export interface TrialRow {
   readonly trial: string;
   readonly state: string;
   readonly parameters: Readonly<Record<string, unknown>>;
   readonly step: number;
-  /** The metric at the highest rung reached; null before the first. */
   readonly value: number | null;
   /** The last evaluation. */
   readonly metrics: Readonly<Record<string, unknown>>;

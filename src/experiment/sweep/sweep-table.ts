@@ -2,14 +2,22 @@
 import path from "node:path";
 import type { Sweep } from "../../config/sweep.js";
 import { csvText } from "../../report/csv.js";
-import type { TrialRow } from "../../report/sweep-report.js";
 import { alignedText, type Cells } from "../../report/table.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
 import type { LoadedTrial, TrialState } from "./trials.js";
 
 /** One trial of a sweep. */
-export interface SweepRow extends TrialRow {
+export interface SweepRow {
+  readonly trial: string;
   readonly state: TrialState["state"];
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly step: number;
+  /** The metric at the highest rung reached; null before the first. */
+  readonly value: number | null;
+  /** The last evaluation. */
+  readonly metrics: Readonly<Record<string, unknown>>;
+  readonly seconds: number | null;
+  readonly error: string | null;
 }
 
 /** The trials of a sweep, ranked. */
