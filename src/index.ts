@@ -10,7 +10,7 @@ export type { LoadedConfig } from "./config/load.js";
 export type { RunConfig, RunConfigInput } from "./config/schema.js";
 export type { Suite, SuiteTask } from "./data/suite.js";
 export { CheckpointError, ConfigError, DataError, HubError, NumericError, TrackerError, UserError } from "./errors.js";
-export type { Reproduction } from "./experiment/reproduce.js";
+export type { PlannedCell, Reproduction } from "./experiment/reproduce.js";
 export { configJsonSchema, configText } from "./library/config-text.js";
 export {
   type ConvertCoefficientsOptions,
@@ -56,7 +56,14 @@ export {
 } from "./library/state-dict.js";
 export { openSuite, type PullOptions, pull } from "./library/suites.js";
 export { type SweepOptions, type SweepResult, sweep, sweepTrial } from "./library/sweep.js";
-export type { DownloadEvent, MergeEvent, UploadEvent, WorkEvent, WorkOptions } from "./library/work-options.js";
+export type {
+  DownloadEvent,
+  MergeEvent,
+  ProgressEvent,
+  UploadEvent,
+  WorkEvent,
+  WorkOptions,
+} from "./library/work-options.js";
 export type {
   CheckpointEvent,
   EndEvent,
@@ -73,6 +80,7 @@ export type { InitFindings } from "./run/init/init-suite.js";
 export type { MergeResult } from "./run/merge-models/merge-models.js";
 export type { CustomTracking, RunTracker, Tracking } from "./run/records/tracking.js";
 export type { PlannedRepository as PulledRepository } from "./run/suite/suite-sources.js";
+export type { Progress } from "./runtime/progress.js";
 export type { CoefficientsRecord } from "./track/coefficients-file.js";
 export type { Delivered } from "./track/mlflow/delivery.js";
 export type { PredictionsRecord } from "./track/run-folder.js";

@@ -183,7 +183,7 @@ interface Found {
 async function ourFeatures(engine: Engine, folder: string, prompts: readonly string[]): Promise<Found> {
   const model = join(folder, "model");
   const tower = await openTextTower(model);
-  const textsPE = await textFeatures(engine, tower, await tower.tokenizer.encode(prompts), { log: () => {} });
+  const textsPE = await textFeatures(engine, tower, await tower.tokenizer.encode(prompts), {});
   const base = await openCheckpoint(model);
   const config = parseClipConfig(base.config, model);
   const size = config.projectionSize;
@@ -244,7 +244,7 @@ async function compareHeads(
       featureSize,
       logitScale: undefined,
       cacheDir: join(folder, "cache"),
-      log: (line) => process.stderr.write(`${line}\n`),
+      detail: (line) => void process.stderr.write(`${line}\n`),
     },
     async () => engine,
   );

@@ -15,6 +15,7 @@ import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
 import { exportVerb } from "./export.js";
 import { familyOption, loadFamilies } from "./families.js";
 import { fitVerb } from "./fit.js";
+import { groupedHelp } from "./help.js";
 import { initVerb } from "./init.js";
 import { inspectVerb } from "./inspect.js";
 import type { CliIo } from "./io.js";
@@ -38,30 +39,40 @@ const verbs: readonly Verb[] = [
   initVerb,
   fitVerb,
   evalVerb,
+  coefficientsVerb,
+  reportVerb,
   mergeVerb,
   predictVerb,
   exportVerb,
   inspectVerb,
-  coefficientsVerb,
   methodsVerb,
   pullVerb,
   pushVerb,
-  reproduceVerb,
   sweepVerb,
-  reportVerb,
+  reproduceVerb,
   syncVerb,
   configShowVerb,
   doctorVerb,
 ];
-const globalFlags = ["debug", "family", "help", "offline", "version"];
+const globalFlags = ["debug", "family", "help", "offline", "verbose", "version"];
+/** What yargs does itself: it prints the script, and what may follow when the script asks. */
+const COMPLETION = {
+  name: "completion",
+  describe: "Print what the shell needs to complete commands: adamerge completion >> ~/.bashrc (or ~/.zshrc)",
+  group: "machine",
+} as const;
 /** Help is laid out for this width, so that it reads the same everywhere. */
-const HELP_COLUMNS = 110;
+const HELP_COLUMNS = 100;
+
+/** By which the script of the shell asks. */
+const COMPLETIONS = "--get-yargs-completions";
 
 type Run = (io: CliIo) => Promise<number>;
 
 /** Runs one command line (without node and script) and returns the exit code; never throws. */
 export async function runCli(args: readonly string[], outer: CliIo): Promise<number> {
-  const io = { ...outer, ...safeStreams(outer) };
+  const { endLive, ...streams } = safeStreams(outer);
+  const io = { ...outer, ...streams, isVerbose: args.includes("--verbose") };
   const debug = args.includes("--debug");
   try {
     const parsed = parse(args, await packageVersion(io));
@@ -72,7 +83,10 @@ export async function runCli(args: readonly string[], outer: CliIo): Promise<num
     // The switch of Hugging Face's own tools, for one command.
     return await parsed(args.includes("--offline") ? { ...io, env: { ...io.env, HF_HUB_OFFLINE: "1" } } : io);
   } catch (error) {
+    endLive();
     return report(error, debug, io);
+  } finally {
+    endLive();
   }
 }
 
@@ -95,6 +109,12 @@ function parse(args: readonly string[], version: string): Run | string {
     .option("debug", { describe: "Show stack traces", type: "boolean", default: false, global: true })
     .option("offline", {
       describe: "Use only what is here of the Hugging Face hub",
+      type: "boolean",
+      default: false,
+      global: true,
+    })
+    .option("verbose", {
+      describe: "Show what goes on behind the work: engine, memory, files of the cache",
       type: "boolean",
       default: false,
       global: true,
@@ -124,6 +144,7 @@ function parse(args: readonly string[], version: string): Run | string {
     for (const verb of verbs) if (verb.name.startsWith("config ")) verb.register(group, select);
     return group.demandCommand(1, "config: expected `config show`, found no such verb");
   });
+  parser.completion(COMPLETION.name, COMPLETION.describe);
   parser.example([
     ["adamerge quickstart", "See it work in a minute or two"],
     ["adamerge fit mini8 steps=100", "Fit, with one setting changed"],
@@ -132,7 +153,8 @@ function parse(args: readonly string[], version: string): Run | string {
     text = output;
   });
   const chosen = run;
-  if (chosen === undefined) return text;
+  const isAboutAll = args.every((arg) => arg.startsWith("-") && arg !== COMPLETIONS);
+  if (chosen === undefined) return !isAboutAll ? text : groupedHelp(text, [...verbs, COMPLETION], HELP_COLUMNS);
   return async (io) => {
     await loadFamilies(families, io);
     return chosen(io);

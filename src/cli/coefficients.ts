@@ -15,6 +15,7 @@ const FORMS = {
 
 export const coefficientsVerb = defineVerb({
   name: "coefficients",
+  group: "learn",
   usage: "<config> [overrides..]",
   describe: "Convert coefficients from and to FusionBench, the authors' code and mergekit",
   positionals: {

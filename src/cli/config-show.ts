@@ -6,6 +6,7 @@ import { defineVerb, overridesPositional } from "./verb.js";
 
 export const configShowVerb = defineVerb({
   name: "config show",
+  group: "machine",
   usage: "[config] [overrides..]",
   describe: "Print the resolved configuration with a comment on every key",
   positionals: {

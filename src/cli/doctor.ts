@@ -7,6 +7,7 @@ import { defineVerb, jsonOption } from "./verb.js";
 
 export const doctorVerb = defineVerb({
   name: "doctor",
+  group: "machine",
   usage: "",
   describe: "Check engines, devices and memory on this machine",
   positionals: {},

@@ -1,9 +1,9 @@
 /** `adamerge eval` of a saved model's folder: accuracy of its heads on labelled examples. */
 import { ConfigError } from "../errors.js";
 import type { EvaluateModelOptions, ResultRow } from "../index.js";
-import { textTable } from "../report/table.js";
+import { resultsText } from "../report/results-text.js";
 import { EXIT_OK } from "./exit-codes.js";
-import { type CliIo, printJson, workOptions } from "./io.js";
+import { type CliIo, printJson, tableSpace, workOptions } from "./io.js";
 import { requireWhole } from "./verb.js";
 
 interface EvalModelFlags extends Pick<EvaluateModelOptions, "suite" | "split" | "device" | "threads" | "predictions"> {
@@ -42,5 +42,5 @@ export function printRow(
 ): void {
   if (json) printJson(io, row);
   else if (quiet) io.stdout.write(`${row.average.toFixed(2)}\n`);
-  else io.stdout.write(`${textTable([row])}\n`);
+  else io.stdout.write(`${resultsText([row], tableSpace(io))}\n`);
 }

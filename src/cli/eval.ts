@@ -21,6 +21,7 @@ import {
 
 export const evalVerb = defineVerb({
   name: "eval",
+  group: "learn",
   usage: "<config> [overrides..]",
   describe: "Measure accuracy: of learned coefficients, of a training-free method, or of a saved model",
   positionals: {

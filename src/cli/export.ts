@@ -1,12 +1,13 @@
 /** `adamerge export`: a saved model in a form that other programs run: an ONNX file, or a classifier of transformers. */
 import { ConfigError } from "../errors.js";
-import { bytesText } from "../track/byte-progress.js";
+import { bytesText } from "../track/terminal.js";
 import { EXIT_OK } from "./exit-codes.js";
 import { workOptions } from "./io.js";
 import { defineVerb, quietOption } from "./verb.js";
 
 export const exportVerb = defineVerb({
   name: "export",
+  group: "merge",
   usage: "<model>",
   describe: "Write a merged model as an ONNX file, or as a classifier of transformers",
   positionals: {

@@ -1,14 +1,15 @@
 /** `adamerge fit`: learns merging coefficients as a config says and writes a run folder, or goes on in one. */
 import { ConfigError } from "../errors.js";
 import type { FitResult } from "../index.js";
-import { textTable } from "../report/table.js";
+import { resultsText } from "../report/results-text.js";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
 import { familyFlags } from "./families.js";
-import { type CliIo, printJson, workOptions } from "./io.js";
+import { type CliIo, printJson, tableSpace, workOptions } from "./io.js";
 import { defineVerb, jsonOption, overridesPositional, quietOption } from "./verb.js";
 
 export const fitVerb = defineVerb({
   name: "fit",
+  group: "learn",
   usage: "[config] [overrides..]",
   describe: "Learn merging coefficients and write the merged model into a run folder",
   positionals: {
@@ -62,7 +63,7 @@ async function show(
 ): Promise<number> {
   if (json) printJson(io, { runPath, reason, rows });
   else if (quiet) io.stdout.write(`${runPath}\n`);
-  else io.stdout.write(`${rows.length > 0 ? `${textTable(rows)}\n` : ""}run: ${runPath}\n`);
+  else io.stdout.write(`${rows.length > 0 ? `${resultsText(rows, tableSpace(io))}\n` : ""}run: ${runPath}\n`);
   if (reason === "finished") return EXIT_OK;
   const words = ["adamerge fit --resume", runPath, ...(await familyFlags(io))];
   if (!quiet) io.stderr.write(`to go on: ${words.join(" ")}\n`);

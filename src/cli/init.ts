@@ -13,6 +13,7 @@ const DECIMALS = 1;
 
 export const initVerb = defineVerb({
   name: "init",
+  group: "start",
   usage: "[directory]",
   describe: "Write a suite and a config for your own models and data, after checking them",
   positionals: {

@@ -9,6 +9,7 @@ const DECIMALS = 4;
 
 export const inspectVerb = defineVerb({
   name: "inspect",
+  group: "merge",
   usage: "<path>",
   describe: "Show the tensors of a checkpoint, or the coefficients of a run",
   positionals: {

@@ -3,8 +3,9 @@
  * main.ts gives the process's own; tests give theirs.
  */
 import type { WorkEvent, WorkOptions } from "../index.js";
-import { createByteProgress } from "../track/byte-progress.js";
+import type { TableSpace } from "../report/results-text.js";
 import { createConsole } from "../track/console.js";
+import { BYTES } from "../track/pieces.js";
 import type { ConsoleStream } from "../track/terminal.js";
 import type { Library } from "./library.js";
 
@@ -22,6 +23,8 @@ export interface CliIo {
   /** Resolves when stdout takes more. */
   readonly drained?: () => Promise<void>;
   readonly library: Library;
+  /** With --verbose. */
+  readonly isVerbose?: boolean;
 }
 
 /** Colours are off when NO_COLOR is set to anything but the empty text (no-color.org). */
@@ -41,25 +44,40 @@ export function lightOptions({ cwd, env }: Pick<CliIo, "cwd" | "env">) {
   return { cwd, env, optionName: (option: string) => `--${FLAGS.get(option) ?? option}` };
 }
 
-/** The options that long verbs pass on: progress goes to stderr unless `quiet`. */
+/** The options that long verbs pass on: progress goes to stderr unless `quiet`, what goes on behind it with --verbose only. */
 export function workOptions(
   io: CliIo,
   { quiet, overwrite = false }: { readonly quiet: boolean; readonly overwrite?: boolean },
-): WorkOptions & { readonly log: (line: string) => void; readonly onEvent: (event: WorkEvent) => void } {
+): WorkOptions & { readonly log: (line: string) => void } {
   const light = { ...lightOptions(io), signal: io.signal, overwrite };
-  if (quiet) return { ...light, log: () => {}, onEvent: () => {} };
+  if (quiet) return { ...light, log: () => {} };
   const view = createConsole({ stream: io.stderr, color: wantsColor(io.env) });
-  const downloads = createByteProgress(io.stderr, () => performance.now());
   const onEvent = (event: WorkEvent): void => {
-    // `merge` and `push` show their own.
-    if (event.type === "merge" || event.type === "upload") return;
-    if (event.type !== "download") view.show(event);
-    else {
-      downloads.show(event);
-      if (event.doneBytes >= event.totalBytes) downloads.end();
+    switch (event.type) {
+      case "progress":
+        view.progress(event);
+        break;
+      case "download":
+      case "upload":
+      case "merge": {
+        const { doneBytes: done, totalBytes: total } = event;
+        view.progress({ what: BYTE_WORK[event.type], done, total, unit: BYTES });
+        break;
+      }
+      default:
+        view.show(event);
     }
   };
-  return { ...light, log: view.log, onEvent };
+  return { ...light, log: view.log, detail: io.isVerbose === true ? view.log : undefined, onEvent };
+}
+
+/** What is called how while its bytes are counted. */
+const BYTE_WORK = { download: "downloading", upload: "sending", merge: "merging" } as const;
+
+/** What a table on stdout has room for. */
+export function tableSpace({ stdout, env }: Pick<CliIo, "stdout" | "env">): TableSpace {
+  const { columns, isTTY } = stdout;
+  return { columns: isTTY === true ? columns : undefined, color: isTTY === true && wantsColor(env) };
 }
 
 /** Prints a result for machines. */

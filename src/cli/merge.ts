@@ -1,15 +1,14 @@
 /** `adamerge merge`: writes a merged model, of a merge file or of given coefficients, loadable by transformers. */
 import path from "node:path";
 import { ConfigError } from "../errors.js";
-import type { WorkEvent } from "../index.js";
-import { bytesText, createByteProgress } from "../track/byte-progress.js";
-import { duration } from "../track/terminal.js";
+import { bytesText, duration } from "../track/terminal.js";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
 import { type CliIo, workOptions } from "./io.js";
 import { defineVerb, overridesPositional, quietOption } from "./verb.js";
 
 export const mergeVerb = defineVerb({
   name: "merge",
+  group: "merge",
   usage: "<config> [overrides..]",
   describe: "Write a merged model: of a merge file (as mergekit's), or of a run's coefficients",
   positionals: {
@@ -80,14 +79,9 @@ interface MergeFlags {
 }
 
 async function mergeByFile(file: string, output: string, { overwrite, threads, quiet }: MergeFlags, io: CliIo) {
-  const { log, onEvent, ...work } = workOptions(io, { quiet, overwrite });
-  const progress = createByteProgress(io.stderr, () => performance.now());
-  const show = (event: WorkEvent): void => {
-    if (event.type !== "merge") onEvent(event);
-    else if (!quiet) progress.show(event);
-  };
-  const merging = io.library.mergeModels(file, { ...work, log, onEvent: show, output, threads });
-  const { reason, writtenBytes, seconds } = await merging.finally(progress.end);
+  const work = workOptions(io, { quiet, overwrite });
+  const { log } = work;
+  const { reason, writtenBytes, seconds } = await io.library.mergeModels(file, { ...work, output, threads });
   const speed = `${bytesText(writtenBytes)} in ${duration(seconds)}, ${bytesText(writtenBytes / seconds)}/s`;
   if (reason === "interrupted") {
     log(`interrupted after ${speed}; the same command goes on with it`);

@@ -11,6 +11,7 @@ import { defineVerb, jsonOption } from "./verb.js";
 
 export const methodsVerb = defineVerb({
   name: "methods",
+  group: "merge",
   usage: "[name]",
   describe: "List the training-free merging methods, or explain the settings of one",
   positionals: { name: { describe: "A method", type: "string" } },

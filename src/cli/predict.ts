@@ -12,6 +12,7 @@ import { defineVerb, deviceOption, quietOption, requireWhole, threadsOption } fr
 
 export const predictVerb = defineVerb({
   name: "predict",
+  group: "merge",
   usage: "<model> [files..]",
   describe: "Label images or texts with a merged model",
   positionals: {

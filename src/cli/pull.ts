@@ -1,7 +1,7 @@
 /** `adamerge pull`: downloads what a suite names on the Hugging Face hub into its cache, after showing how much that is. */
 import type { PulledRepository } from "../index.js";
 import { alignedText } from "../report/table.js";
-import { bytesText } from "../track/byte-progress.js";
+import { bytesText } from "../track/terminal.js";
 import { EXIT_OK } from "./exit-codes.js";
 import { type CliIo, printJson, workOptions } from "./io.js";
 import { defineVerb, jsonOption, quietOption } from "./verb.js";
@@ -10,6 +10,7 @@ const COMMIT_SHOWN = 10;
 
 export const pullVerb = defineVerb({
   name: "pull",
+  group: "merge",
   usage: "<suite>",
   describe: "Download a suite's models and data sets from the Hugging Face hub",
   positionals: {

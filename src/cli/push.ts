@@ -1,13 +1,14 @@
 /** `adamerge push`: a saved model to a repository on the Hugging Face hub. */
 import type { PushResult } from "../index.js";
 import { alignedText } from "../report/table.js";
-import { bytesText, createByteProgress } from "../track/byte-progress.js";
+import { bytesText } from "../track/terminal.js";
 import { EXIT_OK } from "./exit-codes.js";
 import { printJson, workOptions } from "./io.js";
 import { defineVerb, jsonOption, quietOption } from "./verb.js";
 
 export const pushVerb = defineVerb({
   name: "push",
+  group: "merge",
   usage: "<model> <repository>",
   describe: "Put a merged model on the Hugging Face hub",
   positionals: {
@@ -34,17 +35,9 @@ export const pushVerb = defineVerb({
   ],
   async run({ model, repository, private: isPrivate, revision, message, token, quiet, json, ...args }, io) {
     const dryRun = args["dry-run"];
-    const progress = createByteProgress(io.stderr, () => performance.now());
     const options = workOptions(io, { quiet });
-    const result = await io.library
-      .push(model, repository, {
-        ...options,
-        ...{ isPrivate, revision, message, token, dryRun },
-        onEvent: (event) => {
-          if (event.type === "upload" && !quiet) progress.show(event);
-        },
-      })
-      .finally(progress.end);
+    const settings = { isPrivate, revision, message, token, dryRun };
+    const result = await io.library.push(model, repository, { ...options, ...settings });
     if (json) printJson(io, result);
     else if (dryRun) io.stdout.write(`${listing(result)}\n`);
     else io.stdout.write(`${result.url}\n`);

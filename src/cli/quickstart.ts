@@ -1,13 +1,14 @@
 /** `adamerge quickstart`: training-free and learned merges, on a suite that ships with the package. */
 import path from "node:path";
 import { changedLines, gainLines } from "../report/learned-gain.js";
-import { textTable } from "../report/table.js";
+import { resultsText } from "../report/results-text.js";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
-import { printJson, workOptions } from "./io.js";
+import { printJson, tableSpace, workOptions } from "./io.js";
 import { defineVerb, jsonOption, quietOption } from "./verb.js";
 
 export const quickstartVerb = defineVerb({
   name: "quickstart",
+  group: "start",
   usage: "",
   describe: "Merge the models that ship with the package and compare methods (two to three minutes)",
   positionals: {},
@@ -33,7 +34,11 @@ export const quickstartVerb = defineVerb({
     if (json) printJson(io, { ...summary, gains, examples: changed, runPath, reportPath });
     else {
       const { rows, suite: name, engine, device, seconds } = summary;
-      const lines = [textTable(rows), ...gainLines(gains), ...(changed === undefined ? [] : changedLines(changed))];
+      const lines = [
+        resultsText(rows, tableSpace(io)),
+        ...gainLines(gains),
+        ...(changed === undefined ? [] : changedLines(changed)),
+      ];
       io.stdout.write(`${lines.join("\n")}\n`);
       io.stdout.write(`suite ${name}, engine ${engine} on ${device}, ${seconds.toFixed(1)} s; ${reportPath}\n`);
     }

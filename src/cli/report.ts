@@ -4,6 +4,7 @@ import { defineVerb } from "./verb.js";
 
 export const reportVerb = defineVerb({
   name: "report",
+  group: "learn",
   usage: "<runs..>",
   describe: "Write report.html and the figures of runs, also of one that goes on; of several also a comparison",
   positionals: {

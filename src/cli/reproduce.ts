@@ -1,11 +1,13 @@
 /** `adamerge reproduce`: the table of an experiment file, computed as far as it is not there yet. */
 import path from "node:path";
+import type { PlannedCell } from "../index.js";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
-import { printJson, workOptions } from "./io.js";
+import { printJson, tableSpace, workOptions } from "./io.js";
 import { defineVerb, jobsOption, jsonOption, overridesPositional, quietOption } from "./verb.js";
 
 export const reproduceVerb = defineVerb({
   name: "reproduce",
+  group: "study",
   usage: "<experiment> [overrides..]",
   describe: "Make the table of an experiment; what is computed is kept",
   positionals: {
@@ -38,15 +40,26 @@ export const reproduceVerb = defineVerb({
   ],
   async run({ experiment, overrides, suite, output, jobs, "dry-run": dryRun, search, quiet, json }, io) {
     const work = workOptions(io, { quiet });
-    const { directory, table, text, missing } = await io.library.reproduce(experiment, {
+    const { directory, table, text, missing, planned } = await io.library.reproduce(experiment, {
       ...work,
-      ...{ overrides, suite, output, jobs, dryRun, search },
+      ...{ overrides, suite, output, jobs, dryRun, search, columns: tableSpace(io).columns },
     });
-    if (json) printJson(io, table);
+    if (json) printJson(io, dryRun ? planned : table);
+    else if (dryRun) io.stdout.write(planned.length === 0 ? "" : `${plannedText(planned)}\n`);
     else if (table.rows.length > 0) io.stdout.write(text);
-    if (table.rows.length > 0)
+    if (table.rows.length > 0 && !dryRun)
       work.log(`report: ${path.join(directory, "report.html")}; table.json, .md, .csv and .tex beside it`);
     if (missing > 0 && !dryRun) work.log(`${missing} cells are missing; the same command goes on`);
     return io.signal.aborted ? EXIT_INTERRUPTED : EXIT_OK;
   },
 });
+
+/** A line for each model, its settings last, since they may be long. */
+function plannedText(planned: readonly PlannedCell[]): string {
+  return planned
+    .map(({ row, setting, adapted, suite, seed, settings }) => {
+      const what = [setting, adapted, `seed ${seed}`].filter((part) => part !== null).join(", ");
+      return `${row} (${what}) on ${path.basename(suite)}${settings === "" ? "" : `: ${settings}`}`;
+    })
+    .join("\n");
+}

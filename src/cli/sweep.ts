@@ -1,11 +1,12 @@
 /** `adamerge sweep`: many fits over values of config keys, ranked. */
 import path from "node:path";
 import { EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
-import { printJson, workOptions } from "./io.js";
+import { printJson, tableSpace, workOptions } from "./io.js";
 import { defineVerb, jobsOption, jsonOption, overridesPositional, quietOption } from "./verb.js";
 
 export const sweepVerb = defineVerb({
   name: "sweep",
+  group: "study",
   usage: "<sweep> [overrides..]",
   describe: "Fit for many values of config keys and rank them; goes on where it was stopped",
   positionals: {
@@ -41,14 +42,15 @@ export const sweepVerb = defineVerb({
     io,
   ) {
     const work = workOptions(io, { quiet });
-    const options = { ...work, overrides, output, jobs, launcher, dryRun, retryFailed };
+    const { columns } = tableSpace(io);
+    const options = { ...work, overrides, output, jobs, launcher, dryRun, retryFailed, columns };
     if (trial !== undefined) {
       const { reason } = await io.library.sweepTrial(sweep, trial, options);
       return reason === "finished" ? EXIT_OK : EXIT_INTERRUPTED;
     }
     const { directory, table, text, missing } = await io.library.sweep(sweep, options);
     if (json) printJson(io, table);
-    else if (!dryRun) io.stdout.write(quiet ? `${directory}\n` : text);
+    else io.stdout.write(quiet && !dryRun ? `${directory}\n` : text);
     if (!dryRun)
       work.log(
         `table: ${path.join(directory, "sweep.csv")}, .json, .txt; report: ${path.join(directory, "report.html")}`,

@@ -6,9 +6,9 @@ import { defineVerb, jsonOption, quietOption } from "./verb.js";
 
 export const syncVerb = defineVerb({
   name: "sync",
+  group: "study",
   usage: "<runs..>",
-  describe:
-    "Deliver runs to an MLflow server, each point and file once. A server that keeps files in a directory of this machine gets them only below ADAMERGE_ARTIFACT_ROOT, and none is replaced",
+  describe: "Deliver runs to an MLflow server, each point and file once",
   positionals: {
     runs: {
       describe: "Run folders, or folders that hold some",
@@ -18,7 +18,12 @@ export const syncVerb = defineVerb({
     },
   },
   options: {
-    to: { describe: "The server (default: MLFLOW_TRACKING_URI)", type: "string", requiresArg: true },
+    to: {
+      describe:
+        "The server (default: MLFLOW_TRACKING_URI). One that keeps files in a directory of this machine gets them only below ADAMERGE_ARTIFACT_ROOT, and none is replaced",
+      type: "string",
+      requiresArg: true,
+    },
     experiment: { describe: "Experiment on the server (default: the run's)", type: "string", requiresArg: true },
     model: { describe: "Deliver the merged models too", type: "boolean", default: false },
     register: {

@@ -1,6 +1,7 @@
 /** The shape of a verb: what yargs needs to parse it and help with it, and what it does. One file per verb. */
 import type { Argv, InferredOptionTypes, Options, PositionalOptions } from "yargs";
 import { ConfigError } from "../errors.js";
+import type { VerbGroup } from "./help.js";
 import type { CliIo } from "./io.js";
 
 export interface Verb {
@@ -9,6 +10,8 @@ export interface Verb {
   /** Positional arguments as yargs writes them. */
   readonly usage: string;
   readonly describe: string;
+  /** Where the help lists it. */
+  readonly group: VerbGroup;
   /** Names of its flags, for the nearest one to an unknown flag. */
   readonly flags: readonly string[];
   /** Registers the verb with yargs; parsing selects it and `select` gets what it will do. */
@@ -20,6 +23,7 @@ interface VerbDefinition<P extends Record<string, PositionalOptions>, O extends 
   /** Positional arguments as yargs writes them, e.g. `<config> [overrides..]`. */
   readonly usage: string;
   readonly describe: string;
+  readonly group: VerbGroup;
   readonly positionals: P;
   readonly options: O;
   /** Command line (without the program's name) and what it does; two are enough. */
@@ -32,11 +36,12 @@ interface VerbDefinition<P extends Record<string, PositionalOptions>, O extends 
 export function defineVerb<const P extends Record<string, PositionalOptions>, const O extends Record<string, Options>>(
   definition: VerbDefinition<P, O>,
 ): Verb {
-  const { name, usage, describe, positionals, options, examples, run } = definition;
+  const { name, usage, describe, group, positionals, options, examples, run } = definition;
   return {
     name,
     usage,
     describe,
+    group,
     flags: Object.keys(options),
     register: (parser, select) =>
       parser.command(

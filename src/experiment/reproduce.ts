@@ -26,8 +26,9 @@ import { readResult } from "./results.js";
 import { searchKey, searchRow } from "./search.js";
 import { type DoneCell, summarize } from "./summarize.js";
 import { type ExperimentTable, labelOf, writeTable } from "./table-files.js";
-import { tableLines } from "./table-lines.js";
+import { overridesOf, tableLines } from "./table-lines.js";
 import { examplesOf } from "./table-row.js";
+import { pointText } from "./vary.js";
 
 export interface ReproduceOptions extends SessionOptions {
   /** Name or file of the experiment. */
@@ -59,6 +60,23 @@ export interface Reproduction {
   readonly computed: number;
   readonly kept: number;
   readonly missing: number;
+  /** Those that were missing, in their order. */
+  readonly planned: readonly PlannedCell[];
+}
+
+/** A model that is to be made and judged. */
+export interface PlannedCell {
+  /** The name of its files. */
+  readonly key: string;
+  readonly row: string;
+  /** Whose settings: "published", "val", "oracle". */
+  readonly setting: string;
+  /** What it adapts on; null where it adapts to nothing. */
+  readonly adapted: string | null;
+  readonly suite: string;
+  readonly seed: number;
+  /** Of the method, or overrides of the config. */
+  readonly settings: string;
 }
 
 /** Computes what is missing and returns the table of what there is. An abort ends it after the cell under way is dropped. */
@@ -83,7 +101,6 @@ export async function reproduce(options: ReproduceOptions): Promise<Reproduction
   // Lines with the same settings share their results.
   const missing = [...new Map(cells.map((cell) => [cell.key, cell])).values()].filter(({ key }) => !kept.has(key));
   options.log(`${experiment.name}: ${cells.length} cells, ${kept.size} on disk, ${missing.length} to compute`);
-  if (options.dryRun) for (const { key } of missing) options.log(`  ${key}`);
   const done = new Map(kept);
   const bootstrap = createBootstrap();
   const table = (): ExperimentTable => {
@@ -110,7 +127,18 @@ export async function reproduce(options: ReproduceOptions): Promise<Reproduction
       file: await readFile(experiment.path, "utf8"),
     });
   }
-  return { directory, table: result, computed, kept: kept.size, missing: missing.length - computed };
+  const planned = missing.map(plannedCell);
+  return { directory, table: result, computed, kept: kept.size, missing: missing.length - computed, planned };
+}
+
+function plannedCell({ key, row, adaptation, suite, seed }: Cell): PlannedCell {
+  const settings = row.fit ?? overridesOf(row.settings);
+  const varied = pointText(row.point);
+  return {
+    ...{ key, row: varied === "" ? row.name : `${row.name} ${varied}`, setting: row.setting },
+    ...{ adapted: adaptation?.name ?? null, suite, seed },
+    settings: [...row.overrides, ...settings].join(" "),
+  };
 }
 
 function withResult(cell: Cell, found: DoneCell | undefined): DoneCell[] {

@@ -1,7 +1,7 @@
 /** Computes one cell: merges by a method, or fits, and judges the model. */
 import { kindOf } from "../data/kinds.js";
 import type { Evaluation } from "../optimize/evaluate.js";
-import type { TrainEvent } from "../optimize/events.js";
+import { stepsAsPiece, type TrainEvent } from "../optimize/events.js";
 import { fit } from "../run/fit/fit.js";
 import { type ChosenMethod, chooseMethod } from "../run/judge/choose-method.js";
 import { type Judged, judgeMethod, scoredEvaluations } from "../run/judge/judge-models.js";
@@ -47,10 +47,12 @@ function extraBytesOf(chosen: ChosenMethod, { bundle }: Inputs): number {
   return isManyModels ? (tasks - 1) * merged * Float32Array.BYTES_PER_ELEMENT : 0;
 }
 
-async function runFit({ config }: Cell, options: SessionOptions): Promise<Partial> {
+async function runFit({ row, config }: Cell, options: SessionOptions): Promise<Partial> {
   const curve: NonNullable<CellResult["curve"]> = [];
   let [imagesPerStep, steps, examples] = [0, 0, ""];
+  const tellSteps = stepsAsPiece(options.onProgress, `fitting ${row.name}`);
   const onEvent = (event: TrainEvent): void => {
+    tellSteps(event);
     if (event.type === "start") ({ imagesPerStep, examples } = event);
     if (event.type === "end") steps = event.step;
     if (event.type !== "evaluation" || event.labelled === undefined) return;

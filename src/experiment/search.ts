@@ -11,11 +11,12 @@ import { loadRunConfig } from "../config/load.js";
 import type { RunConfig } from "../config/schema.js";
 import { toTensorCoefficients } from "../merge/coefficients.js";
 import { createKeptChanges, type KeptChanges } from "../merge/methods/kept-changes.js";
-import type { TrainEvent } from "../optimize/events.js";
+import { stepsAsPiece, type TrainEvent } from "../optimize/events.js";
 import { mean } from "../report/statistics.js";
 import { fit } from "../run/fit/fit.js";
 import { chooseMethod } from "../run/judge/choose-method.js";
-import { type Evaluations, evaluateMerged, prepareMethod, scoredEvaluations } from "../run/judge/judge-models.js";
+import type { Evaluations } from "../run/judge/evaluate-weights.js";
+import { evaluateMerged, prepareMethod, scoredEvaluations } from "../run/judge/judge-models.js";
 import { loadLabelled } from "../run/session/inputs.js";
 import { type SessionOptions, withSession } from "../run/session/session.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
@@ -170,7 +171,9 @@ async function fitAndJudge(trial: Trial, options: SessionOptions): Promise<Trial
   const started = performance.now();
   const silently = { ...options, log: () => {} };
   const points: { step: number; val: number; coefficients: readonly (readonly number[])[] }[] = [];
+  const tellSteps = stepsAsPiece(options.onProgress, `fitting ${trial.row.name}`);
   const onEvent = (event: TrainEvent): void => {
+    tellSteps(event);
     if (event.type === "evaluation" && event.labelled !== undefined && steps.includes(event.step))
       points.push({ step: event.step, val: event.labelled.averagePercent, coefficients: event.coefficients });
   };

@@ -2,6 +2,7 @@
 import path from "node:path";
 import { csvText } from "../report/csv.js";
 import { markdownLine } from "../report/markdown.js";
+import { fittedText, type TableSpace } from "../report/results-text.js";
 import { alignedText, type Cells, markdownText } from "../report/table.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { latexComment, latexText } from "./latex.js";
@@ -45,6 +46,8 @@ const naming = (row: TableRow): string[] => [
   row.adapted ?? "-",
 ];
 const NAMING = ["method", "setting", "adapted"];
+/** The first column of the summary, which stands behind those of the tasks. */
+const AVERAGE = "average";
 
 /** Accuracies: what a reader compares. */
 export function tableCells({ rows }: ExperimentTable): Cells {
@@ -55,7 +58,7 @@ export function tableCells({ rows }: ExperimentTable): Cells {
     ...NAMING,
     ...tasks,
     ...parts,
-    "average",
+    AVERAGE,
     "95 %",
     "sd",
     "worst",
@@ -138,6 +141,25 @@ export function legendOf({ rows, order = [] }: ExperimentTable): string {
 
 export function textOf(table: ExperimentTable): string {
   return `${alignedText(tableCells(table))}\n\n${alignedText(needsCells(table))}\n\n${legendOf(table)}\n`;
+}
+
+/** For a terminal: each row by its whole name, the summary before the tasks, no line wider than the terminal but the legend. */
+export function fittedTextOf(table: ExperimentTable, space: TableSpace): string {
+  const named = (cells: Cells): Cells =>
+    cells.map((row, index) => {
+      const own = table.rows[index - 1];
+      return [own === undefined ? "method" : labelOf(own), ...row.slice(NAMING.length)];
+    });
+  const accuracies = named(tableCells(table));
+  const [heading = []] = accuracies;
+  const from = heading.indexOf(AVERAGE);
+  const summaryFirst = accuracies.map(([name = "", ...rest]) => [
+    name,
+    ...rest.slice(from - 1),
+    ...rest.slice(0, from - 1),
+  ]);
+  const parts = [fittedText(summaryFirst, space), fittedText(named(needsCells(table)), space), legendOf(table)];
+  return `${parts.join("\n\n")}\n`;
 }
 
 export function markdownOf(table: ExperimentTable): string {

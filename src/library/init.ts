@@ -36,7 +36,7 @@ export interface InitOptions extends Omit<WorkOptions, "output" | "overwrite"> {
 /** Writes suite.yaml and config.yaml into `directory`, and nothing when something is wrong. Throws what a fit of them would throw before its first step. */
 export async function init(directory: string, options: InitOptions): Promise<InitFindings> {
   const work = resolveWork(options);
-  const { cacheDir, hub, signal, log, cwd, optionName } = work;
+  const { cacheDir, hub, signal, log, onProgress, cwd, optionName } = work;
   const absolute = path.resolve(cwd, directory);
   const { textModel, name, force = false, dryRun = false } = options;
   const place = (option: string) => ({ option: optionName(option), cwd });
@@ -54,7 +54,7 @@ export async function init(directory: string, options: InitOptions): Promise<Ini
     ...(textModel === undefined ? {} : { textModel: await modelPath(place("textModel"), textModel) }),
     classes: await namedPaths(place("classes"), options.classes, /\.txt$/),
   };
-  return initSuite(request, { cacheDir, presetsDir: presetsFolder, force, dryRun, hub, signal, log });
+  return initSuite(request, { cacheDir, presetsDir: presetsFolder, force, dryRun, hub, signal, log, onProgress });
 }
 
 function withFlag(flag: GivenExamples["flag"], examples: readonly Named[]): readonly GivenExamples[] {

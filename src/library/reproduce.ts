@@ -2,7 +2,7 @@
 import path from "node:path";
 import { suitePath } from "../config/shipped-files.js";
 import { type Reproduction, reproduce as run } from "../experiment/reproduce.js";
-import { textOf } from "../experiment/table-files.js";
+import { fittedTextOf } from "../experiment/table-files.js";
 import { type Overrides, overrideTexts } from "./load-config.js";
 import { requireHere, requireJobs } from "./other-processes.js";
 import { experimentsFolder, presetsFolder } from "./package-files.js";
@@ -19,11 +19,13 @@ export interface ReproduceOptions extends WorkOptions {
   readonly dryRun?: boolean | undefined;
   /** Search the settings on val again, instead of taking those that came with the experiment. */
   readonly search?: boolean | undefined;
+  /** Of the terminal that `text` is for; default: as many as it takes. */
+  readonly columns?: number | undefined;
 }
 
 /** The table of an experiment, and how much of it is there. */
 export interface ReproduceResult extends Reproduction {
-  /** The table as a terminal shows it, as in its table.txt. */
+  /** The table as a terminal shows it. */
   readonly text: string;
 }
 
@@ -34,14 +36,14 @@ export interface ReproduceResult extends Reproduction {
 export async function reproduce(experiment: string, options: ReproduceOptions = {}): Promise<ReproduceResult> {
   const { overrides = [], suite, jobs = 1, dryRun = false, search = false } = options;
   const work = resolveWork(options);
-  const { cwd, output = path.join(cwd, "runs"), cacheDir, signal, log, hub } = work;
+  const { cwd, output = path.join(cwd, "runs"), cacheDir, signal, log, detail, onProgress, hub } = work;
   requireJobs(jobs, work);
   if (jobs > 1) requireHere("reproduce with jobs above 1");
   const made = await run({
     ...{ experiment, experimentsDir: experimentsFolder, presetsDir: presetsFolder, cwd, output },
-    ...{ cacheDir, signal, log, hub, jobs, dryRun, search },
+    ...{ cacheDir, signal, log, detail, onProgress, hub, jobs, dryRun, search },
     overrides: overrideTexts(overrides),
     ...(suite === undefined ? {} : { suite: await suitePath(suite, cwd) }),
   });
-  return { ...made, text: textOf(made.table) };
+  return { ...made, text: fittedTextOf(made.table, { columns: options.columns }) };
 }

@@ -23,15 +23,17 @@ export interface SweepOptions extends WorkOptions {
   readonly jobs?: number | undefined;
   /** Where trials run: processes of this machine (default), or a Slurm job array. */
   readonly launcher?: "local" | "slurm" | undefined;
-  /** Run nothing: `log` is told the trials. */
+  /** Run nothing: the table has the trials. */
   readonly dryRun?: boolean | undefined;
   /** Begin failed trials anew. */
   readonly retryFailed?: boolean | undefined;
+  /** Of the terminal that `text` is for; default: as many as it takes. */
+  readonly columns?: number | undefined;
 }
 
 /** The trials of a sweep, ranked. */
 export interface SweepResult extends Ranked {
-  /** The table as a terminal shows it, as in its sweep.txt. */
+  /** The table as a terminal shows it. */
   readonly text: string;
 }
 
@@ -43,7 +45,7 @@ export async function sweep(file: string, options: SweepOptions = {}): Promise<S
   const work = await sweepWork(file, options);
   requireHere("sweep");
   const ranked = await runSweep(work);
-  return { ...ranked, text: sweepText(ranked.table) };
+  return { ...ranked, text: sweepText(ranked.table, { columns: options.columns }) };
 }
 
 /**

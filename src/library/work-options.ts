@@ -8,11 +8,17 @@ import { type HubSettings, hubSettings } from "../checkpoint/hub/settings.js";
 import type { TrainEvent } from "../optimize/events.js";
 import type { MergeProgress } from "../run/merge-models/merge-models.js";
 import type { CustomTracking, Tracking } from "../run/records/tracking.js";
+import type { OnProgress, Progress } from "../runtime/progress.js";
 import { cacheDirectory, homeDirectory, processSurroundings, type Surroundings } from "./surroundings.js";
 import { trackingOf } from "./tracking-settings.js";
 
-/** What long work tells while it goes on: a fit its steps, evaluations and checkpoints; downloads and merges their bytes. */
-export type WorkEvent = TrainEvent | DownloadEvent | UploadEvent | MergeEvent;
+/** What long work tells while it goes on: a fit its steps, evaluations and checkpoints; downloads and merges their bytes; other pieces how far they are. */
+export type WorkEvent = TrainEvent | ProgressEvent | DownloadEvent | UploadEvent | MergeEvent;
+
+/** How far a piece of work is: reading, compiling, judging. */
+export interface ProgressEvent extends Progress {
+  readonly type: "progress";
+}
 
 /** Bytes that came from the hub, of how many. */
 export interface DownloadEvent extends DownloadProgress {
@@ -41,6 +47,8 @@ export interface WorkOptions {
   readonly signal?: AbortSignal | undefined;
   /** Is told what a person would want to know, a line at a time; default: nobody. */
   readonly log?: ((line: string) => void) | undefined;
+  /** Is told what goes on behind that, for whoever looks into it: files of the cache, the engine, memory; default: nobody. */
+  readonly detail?: ((line: string) => void) | undefined;
   /** Is told the progress; default: nobody. What it throws ends the work. */
   readonly onEvent?: ((event: WorkEvent) => void) | undefined;
   /** Where results go: the folder of all runs (default `runs`), or of the one result that a verb writes. */
@@ -60,6 +68,7 @@ export interface LightWork {
   readonly cwd: string;
   readonly cacheDir: string;
   readonly log: (line: string) => void;
+  readonly detail: (line: string) => void;
   readonly tracking?: Tracking | CustomTracking;
   readonly optionName: (option: string) => string;
 }
@@ -68,6 +77,8 @@ export interface LightWork {
 export interface Work extends LightWork {
   readonly signal: AbortSignal;
   readonly onEvent: (event: WorkEvent) => void;
+  /** The same for pieces of work alone. */
+  readonly onProgress: OnProgress;
   readonly output: string | undefined;
   readonly overwrite: boolean;
   readonly hub: Hub;
@@ -82,6 +93,7 @@ export function resolveLightWork(options: WorkOptions): LightWork {
     cwd,
     cacheDir: options.cacheDir === undefined ? cacheDirectory(surroundings) : path.resolve(cwd, options.cacheDir),
     log: options.log ?? (() => {}),
+    detail: options.detail ?? (() => {}),
     optionName: options.optionName ?? ((option) => option),
     ...(tracking === undefined ? {} : { tracking }),
   };
@@ -92,12 +104,13 @@ export function resolveWork(options: WorkOptions): Work {
   const light = resolveLightWork(options);
   const { cwd, log } = light;
   const { signal = new AbortController().signal, onEvent = () => {}, overwrite = false, output } = options;
-  const onProgress = (progress: DownloadProgress) => onEvent({ type: "download", ...progress });
+  const onProgress: OnProgress = (progress) => onEvent({ type: "progress", ...progress });
+  const onDownload = (progress: DownloadProgress) => onEvent({ type: "download", ...progress });
   return {
     ...light,
-    ...{ signal, onEvent, overwrite },
+    ...{ signal, onEvent, onProgress, overwrite },
     output: output === undefined ? undefined : path.resolve(cwd, output),
-    hub: { ...hubSettings(surroundingsOf(options)), ...options.hub, fetch, signal, log, onProgress },
+    hub: { ...hubSettings(surroundingsOf(options)), ...options.hub, fetch, signal, log, onProgress: onDownload },
   };
 }
 

@@ -1,9 +1,11 @@
 /** What embeds texts into the space of a model's features: zero-shot heads are made of it. P texts, E features. */
 import type { Engine } from "../engine/program.js";
+import type { OnProgress } from "../runtime/progress.js";
 
 /** What is asked of an embedding of texts besides the texts. */
 export interface TextFeatureOptions {
-  readonly log: (line: string) => void;
+  /** Is told how many are embedded. */
+  readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 

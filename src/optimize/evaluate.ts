@@ -40,6 +40,8 @@ export interface Evaluation extends UnlabelledEvaluation {
 export interface EvaluateOptions {
   readonly limit?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Is told after every batch of how many examples it was. */
+  readonly onExamples?: ((examples: number) => void) | undefined;
 }
 
 /** A compiled forward with replaceable weights. */
@@ -123,7 +125,7 @@ async function logitsOf(
   { model, heads, batchSize }: ClassifierOptions,
   task: string,
   store: ExampleStore,
-  { limit, signal }: EvaluateOptions,
+  { limit, signal, onExamples }: EvaluateOptions,
 ): Promise<Float32Array> {
   const { firstColumn, columns, classes } = columnsOf(heads, task);
   const examples = Math.min(limit ?? store.size, store.size);
@@ -135,6 +137,7 @@ async function logitsOf(
       const begin = row * columns + firstColumn;
       logitsNC.set(logits.subarray(begin, begin + classes), index * classes);
     }
+    onExamples?.(indices.length);
   }
   return logitsNC;
 }

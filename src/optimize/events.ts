@@ -4,6 +4,7 @@
  * step comes after the end, from whoever judges the merged model.
  */
 import type { ObjectiveName } from "../objective/catalog.js";
+import type { OnProgress } from "../runtime/progress.js";
 import type { TrainState } from "./train.js";
 
 /** What a fit tells, in the order of its steps. */
@@ -116,4 +117,14 @@ export interface EndEvent {
   readonly step: number;
   readonly reason: "finished" | "interrupted" | "failed";
   readonly seconds: number;
+}
+
+/** A consumer of a fit's events that tells of its steps as one piece. */
+export function stepsAsPiece(onProgress: OnProgress | undefined, what: string): (event: TrainEvent) => void {
+  let total = 0;
+  return (event) => {
+    if (event.type === "start") total = event.steps;
+    if (event.type === "step") onProgress?.({ what, done: event.step, total, unit: "steps" });
+    if (event.type === "end") onProgress?.({ what, done: total, total });
+  };
 }

@@ -1,12 +1,14 @@
 /**
- * Shows a fit to the person who waits for it: on a terminal one line that updates itself, elsewhere (a log
- * file, CI) a plain line now and then. Writes to the stream it is given and keeps no other state.
+ * Shows long work to the person who waits for it. On a terminal one line at the bottom says what goes on, and how far it is; elsewhere (a log file,
+ * CI) there is a plain line now and then. Writes to the stream it is given and keeps nothing else.
  */
 import pc from "picocolors";
 import { objectiveLabel } from "../objective/catalog.js";
 import type { EvaluationEvent, StartEvent, StepEvent, TrainEvent } from "../optimize/events.js";
 import { shownLine, shownText } from "../runtime/printable.js";
-import { type ConsoleStream, duration, ERASE_LINE } from "./terminal.js";
+import type { Progress } from "../runtime/progress.js";
+import { createPieces } from "./pieces.js";
+import { type ConsoleStream, DEFAULT_COLUMNS, duration } from "./terminal.js";
 
 export interface ConsoleOptions {
   readonly stream: ConsoleStream;
@@ -14,39 +16,61 @@ export interface ConsoleOptions {
   readonly color: boolean;
   /** Without a terminal: steps between lines. Default: a twentieth of the fit. */
   readonly everySteps?: number;
+  /** Milliseconds; default: the process's. */
+  readonly clock?: () => number;
 }
 
-export interface FitConsole {
+export interface WorkConsole {
+  /** What happens in a fit. */
   show(event: TrainEvent): void;
+  /** How far a piece of work is. */
+  progress(progress: Progress): void;
   /** Prints a line of text above the updating one. */
   log(line: string): void;
 }
 
-/** Width of a terminal that does not tell its own. */
-const DEFAULT_COLUMNS = 80;
 /** Without a terminal, lines in a whole fit unless `everySteps` says otherwise. */
 const LINES_PER_FIT = 20;
 /** Per-task numbers beyond this many make the line unreadable; the average is in the loss. */
 const MAX_TASKS_SHOWN = 8;
+/** How often the line is drawn again while a piece goes on, so that its time runs. */
+const REDRAW_MS = 500;
+/** Without a terminal: a piece that takes longer is told of, and again after as long. */
+const LOGGED_MS = 10_000;
 
-/** Renders the events of one fit at a time. */
-export function createConsole({ stream, color, everySteps }: ConsoleOptions): FitConsole {
-  const isTerminal = stream.isTTY === true;
-  const colors = pc.createColors(color && isTerminal);
+/** Renders the events of one fit at a time, and pieces of work as they come. */
+export function createConsole({
+  stream,
+  color,
+  everySteps,
+  clock = () => performance.now(),
+}: ConsoleOptions): WorkConsole {
+  const { live } = stream;
+  const colors = pc.createColors(color && live !== undefined);
+  const pieces = createPieces(clock);
   let tasks: readonly string[] = [];
   let examples = "";
   let steps = 0;
-  let liveLine = "";
+  /** Of the last step, while its fit goes on. */
+  let stepText = "";
+  let averageBefore: number | undefined;
+  let timer: NodeJS.Timeout | undefined;
 
-  const print = (line: string) => {
-    stream.write(liveLine === "" ? `${line}\n` : `${ERASE_LINE}${line}\n${liveLine}`);
+  // A line that wraps is hard to read, and cannot be taken away in every terminal.
+  const columns = () => (live === undefined ? Number.POSITIVE_INFINITY : (stream.columns ?? DEFAULT_COLUMNS) - 1);
+  const print = (line: string) => stream.write(`${line}\n`);
+  const draw = () => live?.(pieces.isEmpty ? stepText.slice(0, columns()) : pieces.line(columns()));
+  const keepDrawing = () => {
+    if (pieces.isEmpty) {
+      clearInterval(timer);
+      timer = undefined;
+    } else timer ??= setInterval(draw, REDRAW_MS).unref();
   };
   const showStep = (event: StepEvent) => {
     const line = stepLine(event, { tasks, examples, steps });
-    if (isTerminal) {
-      // A line that wraps cannot be erased by one erase.
-      liveLine = line.slice(0, (stream.columns ?? DEFAULT_COLUMNS) - 1);
-      stream.write(`${ERASE_LINE}${liveLine}`);
+    if (live !== undefined) {
+      stepText = line;
+      draw();
       return;
     }
     const every = everySteps ?? Math.max(1, Math.ceil(steps / LINES_PER_FIT));
@@ -55,29 +79,38 @@ export function createConsole({ stream, color, everySteps }: ConsoleOptions): Fi
 
   return {
     log: (line) => print(shownText(line)),
+    progress: (progress) => {
+      pieces.update(progress);
+      if (live !== undefined) {
+        draw();
+        keepDrawing();
+        return;
+      }
+      const words = pieces.words(LOGGED_MS);
+      if (words !== undefined) print(words);
+    },
     show(event) {
       switch (event.type) {
         case "start":
           tasks = event.tasks.map(shownLine);
           examples = event.examples;
           steps = event.steps;
-          print(
-            `${event.trainableCoefficients} coefficients: ${tasks.length} tasks x ${event.groups.length} groups; ` +
-              `${event.steps} steps of ${event.imagesPerStep} ${examples}, minimising ${objectiveLabel(event.objective)}` +
-              (event.passesPerStep > 1 ? `, each in ${event.passesPerStep} passes to stay inside memory_gb` : ""),
-          );
+          averageBefore = undefined;
+          print(startLine(event));
           break;
         case "step":
           showStep(event);
           break;
         case "evaluation":
-          print(colors.bold(evaluationLine(event)));
+          print(colors.bold(evaluationLine(event, averageBefore, columns())));
+          averageBefore ??= event.labelled?.averagePercent;
           break;
         case "checkpoint":
           break;
         case "end":
-          if (liveLine !== "") stream.write("\n");
-          liveLine = "";
+          if (live !== undefined && stepText !== "") print(stepText.slice(0, columns()));
+          stepText = "";
+          draw();
           print(
             `${event.reason === "finished" ? colors.green("finished") : colors.yellow("interrupted")} after step ${event.step}, ${duration(event.seconds)}`,
           );
@@ -87,6 +120,15 @@ export function createConsole({ stream, color, everySteps }: ConsoleOptions): Fi
       }
     },
   };
+}
+
+function startLine(event: StartEvent): string {
+  const { trainableCoefficients, tasks, groups, steps, imagesPerStep, examples, objective, passesPerStep } = event;
+  return (
+    `${trainableCoefficients} coefficients: ${tasks.length} tasks x ${groups.length} groups; ` +
+    `${steps} steps of ${imagesPerStep} ${examples}, minimising ${objectiveLabel(objective)}` +
+    (passesPerStep > 1 ? `, each in ${passesPerStep} passes to stay inside memory_gb` : "")
+  );
 }
 
 function stepLine(
@@ -101,18 +143,27 @@ function stepLine(
   // The numbers that matter most come first: the end of the line is what a narrow terminal cuts.
   return (
     `step ${String(event.step).padStart(String(steps).length)}/${steps}  loss ${event.loss.toFixed(4)}  ` +
-    `${event.imagesPerSecond.toFixed(1)} ${examples}/s  ETA ${duration(event.secondsLeft)}  ${perTask}${more}`
+    `${event.imagesPerSecond.toFixed(1)} ${examples}/s  ${duration(event.secondsLeft)} left  ${perTask}${more}`
   );
 }
 
-function evaluationLine(event: EvaluationEvent): string {
-  const perTask = (values: readonly number[], decimals: number) =>
-    event.tasks
-      .map((task, index) => `${shownLine(task)} ${(values[index] ?? Number.NaN).toFixed(decimals)}`)
-      .join(", ");
-  const { labelled, entropyNats } = event;
-  if (labelled !== undefined)
-    return `step ${event.step}: accuracy ${labelled.averagePercent.toFixed(2)} % (${perTask(labelled.accuracyPercent, 2)})`;
+/** With the numbers of all tasks where they fit; the difference is to the fit's first evaluation. */
+function evaluationLine(event: EvaluationEvent, before: number | undefined, columns: number): string {
+  const { step, labelled, entropyNats } = event;
   const average = entropyNats.reduce((a, b) => a + b, 0) / entropyNats.length;
-  return `step ${event.step}: entropy ${average.toFixed(3)} nats, no labels (${perTask(entropyNats, 3)})`;
+  const head =
+    labelled === undefined
+      ? `step ${step}: entropy ${average.toFixed(3)} nats, no labels`
+      : `step ${step}: accuracy ${labelled.averagePercent.toFixed(2)} %${differenceTo(before, labelled.averagePercent)}`;
+  const values = labelled === undefined ? entropyNats : labelled.accuracyPercent;
+  const decimals = labelled === undefined ? 3 : 2;
+  const perTask = event.tasks.map((task, i) => `${shownLine(task)} ${(values[i] ?? Number.NaN).toFixed(decimals)}`);
+  const whole = `${head} (${perTask.join(", ")})`;
+  return whole.length <= columns ? whole : head;
+}
+
+function differenceTo(before: number | undefined, now: number): string {
+  if (before === undefined) return "";
+  const points = now - before;
+  return `, ${points < 0 ? "" : "+"}${points.toFixed(2)} since the first`;
 }

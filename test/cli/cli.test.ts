@@ -143,7 +143,7 @@ test("fit resolves the config, passes the options on and prints the table", asyn
   const { code, stdout, calls } = await run("fit c.yaml steps=3 ~seed --overwrite");
   expect(code).toBe(0);
   expect(stdout).toBe(
-    "method          a      b  average\n----------  -----  -----  -------\nadamerging  50.00  70.00    60.00\nrun: /runs/c/default\n",
+    "method      average      a      b\n----------  -------  -----  -----\nadamerging    60.00  50.00  70.00\nrun: /runs/c/default\n",
   );
   expect(calls).toMatchObject([
     {
@@ -268,7 +268,7 @@ test("predict ends when nobody reads what it prints, or is interrupted", async (
 test("eval of a folder takes it for a saved model", async () => {
   await mkdir(path.join(cwd, "merged"));
   const own = await run("eval merged --data pets=photos/pets --data cars=c.csv --split val");
-  expect([own.code, own.stdout.split("\n")[0]]).toEqual([0, "method          a      b  average"]);
+  expect([own.code, own.stdout.split("\n")[0]]).toEqual([0, "method      average      a      b"]);
   const data = ["pets=photos/pets", "cars=c.csv"];
   expect(own.calls).toMatchObject([
     { name: "evaluateModel", args: [path.join(cwd, "merged"), { data, split: "val", cwd }] },

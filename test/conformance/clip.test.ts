@@ -30,7 +30,6 @@ const engines: readonly (readonly [string, () => Promise<Engine>])[] = [
   ["tfjs-wasm", () => createTfjsEngine("wasm")],
 ];
 
-const silent = { log: () => {} };
 const goldenSchema = z.array(z.tuple([z.string(), z.array(z.number())]));
 const fixtureSchema = z.object({
   tasks: z.record(
@@ -68,12 +67,12 @@ describe.each(engines)("on %s", (_, open) => {
   it("texts have transformers' features, at whatever length they are computed", async () => {
     const { prompts } = await readTexts();
     const tower = await openTextTower(CLIP);
-    const found = await textFeatures(await open(), tower, await tower.tokenizer.encode(prompts), silent);
+    const found = await textFeatures(await open(), tower, await tower.tokenizer.encode(prompts), {});
     const expected = (await readFixture("clip/fixture.safetensors")).floats("text_features");
     expect(relativeError(found, expected)).toBeLessThan(1e-5);
     // Alone, a short prompt goes through a shorter program.
     const one = prompts.indexOf("forest");
-    const alone = await textFeatures(await open(), tower, await tower.tokenizer.encode(["forest"]), silent);
+    const alone = await textFeatures(await open(), tower, await tower.tokenizer.encode(["forest"]), {});
     expect(relativeError(alone, expected.subarray(16 * one, 16 * (one + 1)))).toBeLessThan(1e-5);
   });
 
@@ -92,7 +91,7 @@ describe.each(engines)("on %s", (_, open) => {
     const ids = Array.from({ length: rows }, (_row, row) => [
       ...fixture.ints("ids").subarray(row * tokens, (row + 1) * tokens),
     ]);
-    const found = await textFeatures(await open(), { config, weights: async () => weights }, ids, silent);
+    const found = await textFeatures(await open(), { config, weights: async () => weights }, ids, {});
     expect(relativeError(found, fixture.floats(array))).toBeLessThan(1e-5);
   });
 
@@ -136,7 +135,7 @@ describe.each(engines)("on %s", (_, open) => {
       featureSize: 16,
       logitScale: undefined,
       cacheDir,
-      log: (line) => void lines.push(line),
+      detail: (line) => void lines.push(line),
     };
     const heads = await zeroShotHeads(made, context, open);
     for (const [name, head] of heads) {

@@ -210,7 +210,9 @@ describe("reproduce", () => {
     // A dry run looks: what is there stays as it is, to the time of its files.
     expect((await stat(table)).mtimeMs).toBe(before.mtimeMs);
     expect(changed.missing).toBe(1);
-    expect(changed.lines[1]).toContain("chosen-suite1-");
+    expect(changed.planned).toEqual([
+      expect.objectContaining({ key: expect.stringMatching(/^chosen-suite1-/), row: "chosen", settings: "scale=0.2" }),
+    ]);
     expect((await run(["steps=3"], undefined, { dryRun: true })).missing).toBe(5);
   });
 });

@@ -97,7 +97,7 @@ async function ownResults(method: string): Promise<readonly Readonly<Record<stri
 it("heads of the definitions' prompts are made once, and are those of directories", async () => {
   const suite = await writeStandInSuite(folder, "text");
   await writeFile(join(folder, "text-run.yaml"), `suite: ${JSON.stringify(suite)}\n`);
-  const args = ["eval", "text-run.yaml", "--method", "weight_averaging", "data.eval_limit=50", "--json"];
+  const args = ["eval", "text-run.yaml", "--method", "weight_averaging", "data.eval_limit=50", "--json", "--verbose"];
   const first = await runCli(folder, args, environment());
   expect(first.code, first.stderr).toBe(0);
   expect(first.stderr).toContain("head of sun397: zero-shot, 397 classes x 2 templates");

@@ -52,7 +52,7 @@ function run(line: string) {
 
 describe("a suite with zero-shot heads", () => {
   it("is fitted, its heads made once; its model is merged again from what the fit learned, and says what its heads are", async () => {
-    const fitted = await run("fit local-run.yaml");
+    const fitted = await run("fit local-run.yaml --verbose");
     expect(fitted.stderr).toContain("head of letters: zero-shot, 26 classes x 2 templates");
     expect(fitted.code).toBe(0);
     expect(await readdir(join(folder, "cache", "heads"))).toHaveLength(TASKS.length);
@@ -144,7 +144,7 @@ describe("zero-shot heads", () => {
         featureSize: FEATURES,
         logitScale: undefined,
         cacheDir: join(folder, "c"),
-        log: () => {},
+        detail: () => {},
         ...changes,
       },
       async () => (await import("../../src/engine/tfjs-engine.js")).createTfjsEngine("cpu"),

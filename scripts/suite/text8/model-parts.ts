@@ -83,7 +83,7 @@ export async function makeHeads(workshop: Workshop, tasks: readonly TextTaskPlan
     const path = headPath(workshop, name);
     if (existsSync(path)) continue;
     const prompts = classPrompts({ classes }, { templates: [template] }).flat();
-    const data = await embedder.features(engine, prompts, { log });
+    const data = await embedder.features(engine, prompts, {});
     await writeSafetensors(path, [
       { name: "weight", dtype: "F32", shape: [classes.length, base.model.featureSize], data },
     ]);

@@ -71,10 +71,8 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
     `${sweep.name}: ${trials.length} trials (${sweep.search}), ${done} done, up to ${options.jobs} at a time`,
   );
   warnOfTest(trials, options.log);
-  if (options.dryRun) {
-    for (const { name, parameters } of trials) options.log(`  ${name}  ${textOf(parameters)}`);
+  if (options.dryRun)
     return { directory, table: sweepTable(sweep, trials, states), missing: states.filter(isOpen).length };
-  }
   const tracked = await openTracking(sweep, directory, options);
   const work = tracked === undefined ? options : { ...options, tracking: tracked.tracking };
   if (options.launcher === "slurm") await runArray(sweep, trials, states, directory, work);

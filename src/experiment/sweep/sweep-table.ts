@@ -2,7 +2,8 @@
 import path from "node:path";
 import type { Sweep } from "../../config/sweep.js";
 import { csvText } from "../../report/csv.js";
-import { alignedText, type Cells } from "../../report/table.js";
+import { fittedText, type TableSpace } from "../../report/results-text.js";
+import type { Cells } from "../../report/table.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
 import type { LoadedTrial, TrialState } from "./trials.js";
 
@@ -61,8 +62,8 @@ export function sweepTable(
 const rankOf = ({ state, values }: TrialState): number => (state === "failed" ? -1 : values.length);
 
 /** What a terminal shows. */
-export function sweepText(table: SweepTable): string {
-  return `${alignedText(sweepCells(table))}\n`;
+export function sweepText(table: SweepTable, space: TableSpace = {}): string {
+  return `${fittedText(sweepCells(table), space)}\n`;
 }
 
 /** The parameters and the metric of each trial, best first. */

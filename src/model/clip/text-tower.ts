@@ -12,6 +12,7 @@ import { requireFinite, tensorPlace } from "../../checkpoint/task-vectors.js";
 import { lookup } from "../../engine/lookup.js";
 import type { Engine, Executable, Program, TensorSource, TensorSpec } from "../../engine/program.js";
 import { assert, CheckpointError } from "../../errors.js";
+import { inParts } from "../../runtime/progress.js";
 import type { NamedShape } from "../family.js";
 import { plainWeights } from "../model-weights.js";
 import type { TextEmbedder, TextFeatureOptions } from "../text-embedder.js";
@@ -24,8 +25,6 @@ import { type ClipTokenizer, openClipTokenizer } from "./tokenizer.js";
 const BATCH = 64;
 /** Lengths are rounded up to a multiple: few programs, little padding. */
 const LENGTH_STEP = 8;
-/** Prompts between two lines of progress: some seconds of a base model on a few cores. */
-const PROGRESS_PROMPTS = 512;
 
 export interface TextTower {
   readonly path: string;
@@ -125,39 +124,38 @@ export async function textFeatures(
   engine: Engine,
   tower: Pick<TextTower, "config" | "weights">,
   prompts: readonly (readonly number[])[],
-  { log, signal }: TextFeatureOptions,
+  { onProgress, signal }: TextFeatureOptions,
 ): Promise<Float32Array> {
   const { config } = tower;
   const weights = await tower.weights();
   const tableVD = weights.get(tokenTable(config).name);
   assert(tableVD !== undefined, "no table of tokens");
   const featuresPE = new Float32Array(prompts.length * config.projectionSize);
-  let done = 0;
-  for (const [tokens, rows] of byLength(config, prompts)) {
-    const batch = Math.min(BATCH, rows.length);
-    const executable = await engine.compile(textProgram(config, batch, tokens));
-    try {
-      await executable.bind(graphSources(config, weights));
-      for (let first = 0; first < rows.length; first += batch) {
-        signal?.throwIfAborted();
-        const own = rows.slice(first, first + batch);
-        // A batch that is not full repeats its last prompt.
-        const ids = Array.from({ length: batch }, (_, row) => prompts[own[Math.min(row, own.length - 1)] ?? 0] ?? []);
-        const featuresBE = await run(executable, embedPrompts(config, tableVD, ids, tokens));
-        for (const [row, prompt] of own.entries())
-          featuresPE.set(
-            featuresBE.subarray(row * config.projectionSize, (row + 1) * config.projectionSize),
-            prompt * config.projectionSize,
-          );
-        const before = done;
-        done += own.length;
-        if (Math.floor(done / PROGRESS_PROMPTS) > Math.floor(before / PROGRESS_PROMPTS))
-          log(`text features: ${done} of ${prompts.length} prompts`);
+  const piece = { what: "embedding class names", total: prompts.length, unit: "prompts" };
+  await inParts(onProgress, piece, async (more) => {
+    for (const [tokens, rows] of byLength(config, prompts)) {
+      const batch = Math.min(BATCH, rows.length);
+      const executable = await engine.compile(textProgram(config, batch, tokens));
+      try {
+        await executable.bind(graphSources(config, weights));
+        for (let first = 0; first < rows.length; first += batch) {
+          signal?.throwIfAborted();
+          const own = rows.slice(first, first + batch);
+          // A batch that is not full repeats its last prompt.
+          const ids = Array.from({ length: batch }, (_, row) => prompts[own[Math.min(row, own.length - 1)] ?? 0] ?? []);
+          const featuresBE = await run(executable, embedPrompts(config, tableVD, ids, tokens));
+          for (const [row, prompt] of own.entries())
+            featuresPE.set(
+              featuresBE.subarray(row * config.projectionSize, (row + 1) * config.projectionSize),
+              prompt * config.projectionSize,
+            );
+          more(own.length);
+        }
+      } finally {
+        await executable.close();
       }
-    } finally {
-      await executable.close();
     }
-  }
+  });
   return featuresPE;
 }
 

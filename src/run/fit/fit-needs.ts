@@ -9,9 +9,9 @@ import { paddedLength } from "../../data/lengths.js";
 import { ConfigError } from "../../errors.js";
 import type { TrainEvent } from "../../optimize/events.js";
 import { estimateStepBytes, microBatches } from "../../optimize/step-memory.js";
-import { bytesText } from "../../track/byte-progress.js";
-import { duration } from "../../track/terminal.js";
+import { bytesText, duration } from "../../track/terminal.js";
 import type { ComparedModels } from "../session/compared-models.js";
+import type { SessionOptions } from "../session/session.js";
 
 /** What a fit needs of the machine, in bytes. */
 export interface FitNeeds {
@@ -76,6 +76,8 @@ export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheD
   };
 }
 
+const WARNING = "warning: ";
+
 /** Lines for people; warnings say what to do. */
 export function needsLines(needs: FitNeeds): readonly string[] {
   const { memoryBytes, freeMemoryBytes, passes, imagesPerStep, bundleBytes, modelBytes, longest, isMost, examples } =
@@ -91,23 +93,24 @@ export function needsLines(needs: FitNeeds): readonly string[] {
   if (memoryBytes > freeMemoryBytes && isMost !== true) {
     const budget = Math.max(1, Math.floor((freeMemoryBytes * SUGGESTED_SHARE) / 1e9));
     lines.push(
-      `warning: a step needs more memory than is free; set memory_gb=${budget} to split its ${examples}, task_vectors.dtype=float16, or end other programs`,
+      `${WARNING}a step needs more memory than is free; set memory_gb=${budget} to split its ${examples}, task_vectors.dtype=float16, or end other programs`,
     );
   }
   if (needs.freeOutputBytes !== undefined && modelBytes > needs.freeOutputBytes)
     lines.push(
-      "warning: the merged model will not fit on the disk of the runs; choose another output, or save_model=false",
+      `${WARNING}the merged model will not fit on the disk of the runs; choose another output, or save_model=false`,
     );
   return lines;
 }
 
-/** Logs what the fit needs. */
+/** Tells what the fit needs; what may go wrong is told to everybody. */
 export async function sayNeeds(
   config: RunConfig,
   models: ComparedModels,
-  { cacheDir, log }: { readonly cacheDir: string; readonly log: (line: string) => void },
+  { cacheDir, log, detail }: Pick<SessionOptions, "cacheDir" | "log" | "detail">,
 ): Promise<void> {
-  for (const line of needsLines(await fitNeeds(config, models, cacheDir))) log(line);
+  for (const line of needsLines(await fitNeeds(config, models, cacheDir)))
+    (line.startsWith(WARNING) ? log : detail)?.(line);
 }
 
 /** The step whose end tells how long the others take: the first warm up. */

@@ -13,6 +13,7 @@ export async function exampleFeatures(
   model: Model,
   weights: ReadonlyMap<string, Float32Array>,
   examples: ExampleStore,
+  onExamples?: (examples: number) => void,
 ): Promise<Float32Array> {
   const size = model.featureSize;
   const weight = new Float32Array(size * size);
@@ -25,7 +26,7 @@ export async function exampleFeatures(
     batchSize: Math.min(FEATURE_BATCH, examples.size),
   });
   await classifier.setWeights(weights);
-  const featuresNE = await classifier.taskLogits(task, examples);
+  const featuresNE = await classifier.taskLogits(task, examples, { onExamples });
   await classifier.close();
   return featuresNE;
 }

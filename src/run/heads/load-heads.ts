@@ -12,6 +12,7 @@ import { familyOf } from "../../model/families.js";
 import type { ModelFamily } from "../../model/family.js";
 import { type Head, loadHead } from "../../model/heads.js";
 import type { TextEmbedder } from "../../model/text-embedder.js";
+import type { OnProgress } from "../../runtime/progress.js";
 import { type ExampleContext, openExamples } from "../suite/open-examples.js";
 import type { OpenedSuite } from "../suite/opened-suite.js";
 import { ownTexts, type TextModelOfSuite } from "./own-texts.js";
@@ -21,6 +22,9 @@ import { type ZeroShotTask, zeroShotHeads } from "./zero-shot-heads.js";
 interface LoadHeadsOptions {
   readonly cacheDir: string;
   readonly log: (line: string) => void;
+  /** Is told what the heads are made of; default: nobody. */
+  readonly detail?: (line: string) => void;
+  readonly onProgress?: OnProgress;
   /** Stops the making of heads. */
   readonly signal?: AbortSignal;
 }
@@ -30,7 +34,7 @@ export async function loadHeads(
   config: RunConfig,
   tasks: readonly SuiteTask[],
   context: Omit<OpenedSuite, "corruption">,
-  { cacheDir, log, signal }: LoadHeadsOptions,
+  { cacheDir, log, detail = () => {}, onProgress, signal }: LoadHeadsOptions,
 ): Promise<Map<string, Head>> {
   const { suite, base, model } = context;
   const { logitScale } = suite;
@@ -55,7 +59,8 @@ export async function loadHeads(
       featureSize,
       logitScale,
       cacheDir,
-      log,
+      detail,
+      onProgress,
       signal,
     };
     const heads = await zeroShotHeads(zeroShot, zeroShotContext, engine);
@@ -70,7 +75,7 @@ export async function loadHeads(
       } else if (recipe !== undefined) {
         warnOfLabels(config, task, recipe, log);
         const examples = await recipeExamples(task, recipe, context, cacheDir, signal);
-        const made = { base, model, logitScale, cacheDir, log };
+        const made = { base, model, logitScale, cacheDir, detail, onProgress };
         heads.set(task.name, await prototypeHead({ task, recipe, examples }, made, engine));
       }
     }

@@ -14,6 +14,7 @@ import type { Model } from "../../model/family.js";
 import type { Head } from "../../model/heads.js";
 import { openExpert } from "../../model/open-models.js";
 import { classPrototypes } from "../../model/prototypes.js";
+import { inParts, type OnProgress } from "../../runtime/progress.js";
 import { modelWeights, weightHashes } from "../suite/stored-weights.js";
 import { exampleFeatures } from "./example-features.js";
 import { keepHead, keptHeadPath, readKeptHead } from "./head-cache.js";
@@ -28,7 +29,8 @@ export interface PrototypeContext {
   /** The suite's, for a head whose own cannot be fitted: one example per class. */
   readonly logitScale: number | undefined;
   readonly cacheDir: string;
-  readonly log: (line: string) => void;
+  readonly onProgress?: OnProgress | undefined;
+  readonly detail: (line: string) => void;
 }
 
 export interface PrototypeTask {
@@ -44,7 +46,7 @@ export interface PrototypeTask {
  */
 export async function prototypeHead(
   { task, recipe, examples }: PrototypeTask,
-  { base, model, logitScale, cacheDir, log }: PrototypeContext,
+  { base, model, logitScale, cacheDir, detail, onProgress }: PrototypeContext,
   engine: () => Promise<Engine>,
 ): Promise<Head> {
   requireEveryClass(task, examples);
@@ -55,11 +57,15 @@ export async function prototypeHead(
   const shape = { task: task.name, classes: task.classes.length, featureSize: model.featureSize };
   const kept = await readKeptHead(path, shape);
   if (kept !== undefined) return kept;
-  log(
+  detail(
     `head of ${task.name}: prototypes of ${examples.size} labelled ${kindOf(examples.kind).many} (${examples.name}, features of the ${recipe.model})`,
   );
   const weights = await modelWeights(own, base, model);
-  const featuresNE = await exampleFeatures(await engine(), model, weights, examples);
+  const featuresNE = await inParts(
+    onProgress,
+    { what: `making the head of ${task.name}`, total: examples.size, unit: kindOf(examples.kind).many },
+    async (onExamples) => exampleFeatures(await engine(), model, weights, examples, onExamples),
+  );
   const make = (scale?: number) => classPrototypes(featuresNE, examples.labels, task.classes.length, scale);
   const made = make() ?? (logitScale === undefined ? undefined : make(logitScale));
   if (made === undefined)

@@ -9,6 +9,7 @@ import type { Engine } from "../../engine/program.js";
 import { CheckpointError } from "../../errors.js";
 import type { Head } from "../../model/heads.js";
 import type { TextEmbedder } from "../../model/text-embedder.js";
+import type { OnProgress } from "../../runtime/progress.js";
 import { keepHead, keptHeadPath, readKeptHead } from "./head-cache.js";
 
 /** Part of every key: raise it when other heads come from the same files. */
@@ -26,7 +27,8 @@ export interface ZeroShotContext {
   /** The suite's, for a model that was saved without its own. */
   readonly logitScale: number | undefined;
   readonly cacheDir: string;
-  readonly log: (line: string) => void;
+  readonly onProgress?: OnProgress | undefined;
+  readonly detail: (line: string) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -99,13 +101,13 @@ async function makeHeads(
   tasks: readonly Planned[],
   text: TextEmbedder,
   logitScale: number,
-  { featureSize, log, signal }: ZeroShotContext,
+  { featureSize, detail, onProgress, signal }: ZeroShotContext,
   engine: () => Promise<Engine>,
 ): Promise<ReadonlyMap<string, Head>> {
   const rows = new Map<string, number>();
   const prompts: string[] = [];
   for (const { task, recipe, texts, promptsC } of tasks) {
-    log(
+    detail(
       `head of ${task.name}: zero-shot, ${task.classes.length} classes x ${recipe.templates.length} templates (texts embedded by ${text.path})`,
     );
     for (const [index, ids] of promptsC.flat().entries()) {
@@ -115,7 +117,7 @@ async function makeHeads(
       prompts.push(texts[index] ?? "");
     }
   }
-  const featuresPE = await text.features(await engine(), prompts, { log, signal });
+  const featuresPE = await text.features(await engine(), prompts, { onProgress, signal });
   const featuresOf = (ids: readonly number[]) => {
     const row = rows.get(ids.join()) ?? 0;
     return featuresPE.subarray(row * featureSize, (row + 1) * featureSize);

@@ -18,6 +18,7 @@ import { writeFileAtomic } from "../../runtime/atomic-file.js";
 import { makeFolder } from "../../runtime/make-folder.js";
 import { nearest } from "../../runtime/nearest.js";
 import { requireFilePlace } from "../../runtime/output-place.js";
+import type { OnProgress } from "../../runtime/progress.js";
 import { fitNeeds } from "../fit/fit-needs.js";
 import { type FitPlan, planSession, totalSeconds } from "../fit/plan-fit.js";
 import { withSession } from "../session/session.js";
@@ -58,6 +59,7 @@ export interface InitOptions {
   readonly hub: Hub;
   readonly signal: AbortSignal;
   readonly log: (line: string) => void;
+  readonly onProgress?: OnProgress;
 }
 
 /** What `init` found out about the models and data, what it assumed, and what it wrote. */

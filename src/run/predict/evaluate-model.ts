@@ -4,12 +4,14 @@ import { dirname } from "node:path";
 import type { Hub } from "../../checkpoint/hub/request.js";
 import { type Dataset, datasetSplits, openDataset } from "../../data/dataset.js";
 import { isLabelled, type LabelledExamples } from "../../data/examples.js";
+import { kindOf } from "../../data/kinds.js";
 import { openSuite } from "../../data/suite.js";
 import { createEngine, type DeviceName, type EngineName } from "../../engine/create-engine.js";
 import { ConfigError, DataError } from "../../errors.js";
 import { createClassifier, type Evaluation } from "../../optimize/evaluate.js";
 import type { ResultRow } from "../../report/summary.js";
 import { nearest } from "../../runtime/nearest.js";
+import { inParts, type OnProgress } from "../../runtime/progress.js";
 import type { PredictionsRecord } from "../../track/run-folder.js";
 import { TEST_NAMES, WHOLE } from "../init/example-sources.js";
 import { splitOfFile } from "../init/split-of-file.js";
@@ -37,6 +39,9 @@ export interface EvaluateModelOptions {
   readonly cacheDir: string;
   readonly signal: AbortSignal;
   readonly log: (line: string) => void;
+  /** Is told what goes on behind that; default: nobody. */
+  readonly detail?: (line: string) => void;
+  readonly onProgress?: OnProgress;
   /** For suites that name repositories on the hub. */
   readonly hub?: Hub | undefined;
   readonly engine?: EngineName | undefined;
@@ -64,14 +69,19 @@ export async function evaluateModel(
     stores.set(task, requireLabelled(store, task));
   }
   const { engine, reason } = await createEngine({ engine: name, device, threads });
-  log(`engine: ${reason}`);
+  options.detail?.(`engine: ${reason}`);
   try {
     const heads = saved.heads.filter(({ task }) => stores.has(task));
     const largest = Math.max(...[...stores.values()].map(({ size }) => size));
     const classifier = await createClassifier(engine, { model, heads, batchSize: Math.min(BATCH, largest) });
     await classifier.setWeights(await saved.weights());
     const evaluations = new Map<string, Evaluation>();
-    for (const [task, store] of stores) evaluations.set(task, await classifier.evaluate(task, store, { signal }));
+    const total = [...stores.values()].reduce((sum, { size }) => sum + size, 0);
+    const piece = { what: "judging", total, unit: kindOf(encoder.kind).many };
+    await inParts(options.onProgress, piece, async (onExamples) => {
+      for (const [task, store] of stores)
+        evaluations.set(task, await classifier.evaluate(task, store, { signal, onExamples }));
+    });
     await classifier.close();
     const row = rowOf(ROW, [...stores.keys()], evaluations);
     const splits = new Set([...datasets.values()].map(({ split }) => split));

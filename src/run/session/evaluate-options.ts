@@ -3,6 +3,7 @@ import type { ExampleStore } from "../../data/examples.js";
 import type { KeptChanges } from "../../merge/methods/kept-changes.js";
 import type { ModelProbe } from "../../merge/methods/method.js";
 import type { Classifier } from "../../optimize/evaluate.js";
+import type { OnProgress } from "../../runtime/progress.js";
 
 export interface EvaluateOptions {
   readonly classifier: Classifier;
@@ -15,5 +16,7 @@ export interface EvaluateOptions {
   readonly findings?: Map<string, unknown>;
   /** What one method made of this model's tensors, for when it merges again with another scale. */
   readonly changes?: KeptChanges;
+  /** Is told how many examples are judged. */
+  readonly onProgress?: OnProgress | undefined;
   readonly signal: AbortSignal;
 }

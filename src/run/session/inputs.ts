@@ -5,7 +5,7 @@
 
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { buildBundle } from "../../checkpoint/build-bundle.js";
+import { type BundleProgress, buildBundle } from "../../checkpoint/build-bundle.js";
 import type { Bundle } from "../../checkpoint/bundle.js";
 import { derivationWarnings } from "../../checkpoint/derivation.js";
 import type { Hub } from "../../checkpoint/hub/request.js";
@@ -26,6 +26,7 @@ import type { FeatureChoice, Model, ModelFamily } from "../../model/family.js";
 import type { Head } from "../../model/heads.js";
 import { aroundTower, openBase, openExpert } from "../../model/open-models.js";
 import { nearest } from "../../runtime/nearest.js";
+import type { OnProgress } from "../../runtime/progress.js";
 import { saidOnce } from "../../runtime/said-once.js";
 import { together } from "../../runtime/together.js";
 import { loadHeads } from "../heads/load-heads.js";
@@ -57,6 +58,9 @@ export interface InputOptions {
   /** For suites that name repositories on the hub. */
   readonly hub?: Hub;
   readonly log: (line: string) => void;
+  /** Is told what goes on behind that; default: nobody. */
+  readonly detail?: (line: string) => void;
+  readonly onProgress?: OnProgress;
   /** Stops the making of heads. */
   readonly signal?: AbortSignal;
   /** Called when the models have been compared, before anything long. */
@@ -100,8 +104,9 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
     cacheDir,
     ...(processing === undefined ? {} : { processing }),
     dtype: config.task_vectors.dtype === "float16" ? "F16" : "F32",
+    ...(options.onProgress === undefined ? {} : { onProgress: bundleProgress(options.onProgress) }),
   });
-  log(`bundle: ${tasks.length} task vectors of ${built.tensors.length} tensors (${built.path})`);
+  options.detail?.(`bundle: ${tasks.length} task vectors of ${built.tensors.length} tensors (${built.path})`);
   for (const warning of await derivationWarnings(built)) log(`warning: ${warning}`);
   const merged = config.merge_projection ? built : withBaseProjection(built, model);
   const bundle = withFrozen(merged, config.freeze);
@@ -134,6 +139,17 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
     hub,
     notice,
   };
+}
+
+/** What each phase is called, and what it counts. */
+const BUNDLE_PHASES = {
+  hash: { what: "reading the models", unit: "models" },
+  process: { what: "looking at the task vectors", unit: "tensors" },
+  write: { what: "making the task vectors", unit: "tensors" },
+} as const;
+
+function bundleProgress(onProgress: OnProgress): (progress: BundleProgress) => void {
+  return ({ phase, done, total }) => onProgress({ ...BUNDLE_PHASES[phase], done, total });
 }
 
 /** What is left out of models, in sentences. What is around a base is not, where the merged model is saved with all that is in it. */

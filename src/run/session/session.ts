@@ -6,6 +6,7 @@ import { createEngine } from "../../engine/create-engine.js";
 import type { Engine } from "../../engine/program.js";
 import { type Classifier, createClassifier } from "../../optimize/evaluate.js";
 import { createModelProbe } from "../../optimize/model-probe.js";
+import { asPiece, type OnProgress } from "../../runtime/progress.js";
 import { together } from "../../runtime/together.js";
 import type { ComparedModels } from "./compared-models.js";
 import type { EvaluateOptions } from "./evaluate-options.js";
@@ -15,6 +16,9 @@ export interface SessionOptions {
   readonly cacheDir: string;
   readonly signal: AbortSignal;
   readonly log: (line: string) => void;
+  /** Is told what goes on behind that; default: nobody. */
+  readonly detail?: (line: string) => void;
+  readonly onProgress?: OnProgress;
   /** For suites that name repositories on the hub. */
   readonly hub?: Hub;
   /** Called when the models have been compared, before anything long. */
@@ -40,15 +44,13 @@ export async function withSession<T>(
 ): Promise<T> {
   const inputs = await loadInputs(config, options);
   const { engine, reason } = await createEngine(config);
-  options.log(`engine: ${reason}`);
+  options.detail?.(`engine: ${reason}`);
   try {
     // The engine compiles in a thread of its own while examples are read.
+    const heads = [...new Map([...inputs.heads, ...inputs.judgedHeads].map((head) => [head.task, head])).values()];
+    const classifierOptions = { model: inputs.model, heads, batchSize: evaluationBatch(config.data) };
     const compiled = () =>
-      createClassifier(engine, {
-        model: inputs.model,
-        heads: [...new Map([...inputs.heads, ...inputs.judgedHeads].map((head) => [head.task, head])).values()],
-        batchSize: evaluationBatch(config.data),
-      });
+      asPiece(options.onProgress, "compiling the model", () => createClassifier(engine, classifierOptions));
     const read = (stop: AbortSignal) => judgedExamples(config, inputs, options.cacheDir, stop);
     const [classifier, examples] = await together<[Classifier, Examples]>([compiled, read], options.signal);
     let unlabelled: ReturnType<typeof loadUnlabelled> | undefined;
@@ -64,7 +66,8 @@ export async function withSession<T>(
       signal: options.signal,
     });
     const limit = config.data.eval_limit ?? undefined;
-    const evaluation = { classifier, examples, limit, probe, signal: options.signal };
+    const { onProgress, signal } = options;
+    const evaluation = { classifier, examples, limit, probe, onProgress, signal };
     const result = await work({ engine, inputs, evaluation });
     await classifier.close();
     return result;

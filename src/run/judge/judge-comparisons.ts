@@ -1,0 +1,53 @@
+/** The models that a fit is read against. */
+import { readBase } from "../../checkpoint/bundle.js";
+import type { RunConfig } from "../../config/schema.js";
+import { AVERAGING, EXPERTS } from "../../report/summary.js";
+import type { EvaluateOptions } from "../session/evaluate-options.js";
+import type { Inputs } from "../session/inputs.js";
+import { chooseMethod } from "./choose-method.js";
+import { type Evaluations, evaluateEach, evaluateWeights, telling } from "./evaluate-weights.js";
+import { expertWeights, type Judged, judgeMethod, mergedAmong, rowOf } from "./judge-models.js";
+
+/**
+ * What a fit is read against: the base, the mean of the experts, and each expert on its own task. Where a processing has changed the task vectors, the
+ * experts are read from their files.
+ */
+export async function judgeComparisons(config: RunConfig, inputs: Inputs, options: EvaluateOptions): Promise<Judged[]> {
+  const judge = (name: string) => judgeMethod(config, inputs, chooseMethod(name), options);
+  const names = inputs.judged.map((task) => task.name);
+  const own = mergedAmong(inputs, names);
+  const base = await judge("pretrained");
+  if (config.task_vectors.processing === "none")
+    return [base, await judge(AVERAGING), ...(own.length === 0 ? [] : [await judge(EXPERTS)])];
+  const row = (method: string, evaluations: Evaluations) => ({ row: rowOf(method, names, evaluations), evaluations });
+  const averaged = await telling(options, AVERAGING, names, async (told) =>
+    evaluateWeights(await averageOfExperts(inputs), told, names),
+  );
+  const expert = async (task: number) => changedOnly(inputs, await expertWeights(inputs, task));
+  if (own.length === 0) return [base, row(AVERAGING, averaged)];
+  return [base, row(AVERAGING, averaged), row(EXPERTS, await evaluateEach(EXPERTS, own, expert, options))];
+}
+
+/** Summed in float64, rounded once; what is not merged is the base's. One expert is in memory at a time. */
+async function averageOfExperts(inputs: Inputs): Promise<ReadonlyMap<string, Float32Array>> {
+  const sums = new Map<string, Float64Array>();
+  const count = inputs.tasks.length;
+  for (const task of inputs.tasks.keys())
+    for (const [name, values] of await expertWeights(inputs, task)) {
+      const sum = sums.get(name) ?? new Float64Array(values.length);
+      for (let i = 0; i < values.length; i++) sum[i] = (sum[i] ?? 0) + (values[i] ?? 0) / count;
+      sums.set(name, sum);
+    }
+  return changedOnly(inputs, new Map([...sums].map(([name, sum]) => [name, Float32Array.from(sum)])));
+}
+
+/** A model's weights with those of the base where nothing is merged (frozen tensors, a projection). */
+async function changedOnly(
+  { bundle }: Inputs,
+  weights: ReadonlyMap<string, Float32Array>,
+): Promise<ReadonlyMap<string, Float32Array>> {
+  const all = new Map(weights);
+  for (const tensor of bundle.tensors)
+    if (tensor.taskVectors === undefined) all.set(tensor.name, await readBase(bundle, tensor));
+  return all;
+}
