@@ -47,7 +47,10 @@ export const onnxCommand: CommandModule<object, Arguments> = {
         type: "string",
         describe: "A Python with transformers, onnx and onnxruntime (default: python3)",
       })
-      .option("runtime", { type: "string", describe: "Another Python, whose onnxruntime runs the files" })
+      .option("runtime", {
+        type: "string",
+        describe: "Another Python with onnxruntime and safetensors, which runs the files",
+      })
       .option("model", { type: "string", array: true, default: [], describe: "Further folders of models" })
       .option("json", { type: "string", describe: "Write the figures here" }) as never,
   handler: async (options) => finish(await compare(options), options.json),

@@ -229,6 +229,31 @@ describe("an exported model", () => {
     expect(await readdir(join(root, "large"))).toEqual(["model.onnx", "model.onnx.data"]);
   });
 
+  it("leaves no weights of its own behind where one file replaces two, and all that is not its own", async () => {
+    const folder = join(root, "clip");
+    const output = join(root, "replaced", "model.onnx");
+    const data = `${output}.data`;
+    await exportWith(folder, { output, maxModelBytes: 50_000 });
+    await exportWith(folder, { output, overwrite: true });
+    expect(await readdir(join(root, "replaced"))).toEqual(["model.onnx"]);
+    // Beside a model that names no such file.
+    await writeFile(data, "mine");
+    await exportWith(folder, { output, overwrite: true });
+    expect(await readFile(data, "utf8")).toBe("mine");
+    // In the place of the weights.
+    await exportWith(folder, { output, overwrite: true, maxModelBytes: 50_000 });
+    await writeFile(data, "mine");
+    await exportWith(folder, { output, overwrite: true });
+    expect(await readFile(data, "utf8")).toBe("mine");
+    // Beside files that are no models of ours, whole or cut.
+    const cut = (await readFile(output)).subarray(0, 5000);
+    for (const other of [Buffer.from("onnx"), cut, Buffer.alloc(0), Buffer.alloc(20, 255)]) {
+      await writeFile(output, other);
+      await exportWith(folder, { output, overwrite: true });
+      expect(await readFile(data, "utf8")).toBe("mine");
+    }
+  });
+
   it("may be of a family of the user's own", async () => {
     const folder = join(root, "own");
     await writeDanFolder(folder);

@@ -32,7 +32,8 @@ const ATTRIBUTE_INTS = 7;
 /** TensorProto.DataLocation */
 const DATA_LOCATION_EXTERNAL = 1;
 
-const PRODUCER = "adamerge";
+/** By which files of ours are known again. */
+export const PRODUCER = "adamerge";
 const IR_VERSION = 8;
 /** 17 is the first opset with LayerNormalization and the last in which reductions other than sum take axes as attributes. */
 const OPSET_VERSION = 17;

@@ -7,6 +7,7 @@ import { basename } from "node:path";
 import { requireSpace } from "../../checkpoint/safetensors-writer.js";
 import { withAtomicFile } from "../../runtime/atomic-file.js";
 import { type ExternalPlace, type ModelNotes, modelFields, usedInitializers } from "./encode-model.js";
+import { isFormerWeights } from "./former-weights.js";
 import { type Initializer, liveNodes, type OnnxGraph, type OnnxValue } from "./graph.js";
 
 /** What every reader of protobuf takes: sizes are 32-bit integers with a sign. */
@@ -33,7 +34,7 @@ export function needsWeightsFile({ graph, outputs, ...notes }: WrittenModel, max
   return sizeOfPieces(modelFields(graph, outputs, notes).flat()) > maxBytes;
 }
 
-/** Replaces what is there. Throws CheckpointError or UserError for a disk that refuses. */
+/** Replaces what is there, with the weights beside it that are ours. Throws CheckpointError or UserError for a disk that refuses. */
 export async function writeModel(
   path: string,
   model: WrittenModel,
@@ -44,7 +45,10 @@ export async function writeModel(
     const pieces = modelFields(graph, outputs, notes).flat();
     const bytes = sizeOfPieces(pieces);
     await requireSpace(path, bytes);
+    // Looked at first: afterwards nothing tells that they are ours.
+    const isLeft = await isFormerWeights(path, weightsFileOf(path));
     await withAtomicFile(path, (file) => writePieces(file, pieces));
+    if (isLeft) await rm(weightsFileOf(path), { force: true });
     return { files: [path], bytes };
   }
   const weightsPath = weightsFileOf(path);
