@@ -43,6 +43,7 @@ const application = await Application.bootstrapWithPlugins({
   interfacePropertiesFormat: "table",
   typeAliasPropertiesFormat: "table",
   logLevel: LogLevel.Warn,
+  entryFileName: "index",
   out: OUTPUT,
 });
 const project = await application.convert();

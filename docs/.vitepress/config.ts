@@ -17,11 +17,12 @@ export default defineConfig({
   lastUpdated: false,
   markdown: {
     config: (md) => {
-      const normalizeLink = md.normalizeLink.bind(md);
       md.core.ruler.push("sheets", ({ tokens, env }) => {
+        // Headings are read once more on their own, without the page they are of.
+        if (typeof env.relativePath !== "string") return;
         for (const token of tokens.flatMap(({ children }) => children ?? [])) {
           const sheet = SHEET.exec(posix.join(posix.dirname(env.relativePath), token.attrGet("href") ?? ""))?.[1];
-          if (sheet !== undefined) token.attrSet("href", normalizeLink(`/${sheet}.md`));
+          if (sheet !== undefined) token.attrSet("href", `/${sheet}.md`);
         }
       });
     },

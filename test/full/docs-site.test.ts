@@ -63,7 +63,8 @@ it("is built, fits in 420 pixels, and can be searched", async () => {
   expect(pages.length).toBeGreaterThan(28);
   for (const page of API_PAGES) expect(pages).toContain(`/${page}`);
   // The theme's own sources name fonts of no other host, nor does a page.
-  for (const page of pages) expect(readFileSync(join(SITE, page), "utf8")).not.toMatch(/(src|href)="https?:[^"]*\.(css|js|woff2?)"/);
+  for (const page of pages)
+    expect(readFileSync(join(SITE, page), "utf8")).not.toMatch(/(src|href)="https?:[^"]*\.(css|js|woff2?)"/);
   for (const theme of ["light", "dark"] as const) {
     const { wrong, hit, error } = await inChromium(pages, theme);
     expect(error).toBeUndefined();
@@ -90,8 +91,13 @@ async function inChromium(pages: readonly string[], theme: "light" | "dark"): Pr
     const file = join(SITE, pathname);
     if (pathname === "/found") {
       let body = "";
-      request.on("data", (part) => { body += part; });
-      request.on("end", () => { response.end(); resolve(JSON.parse(body)); });
+      request.on("data", (part) => {
+        body += part;
+      });
+      request.on("end", () => {
+        response.end();
+        resolve(JSON.parse(body));
+      });
     } else if (pathname === "/harness") {
       response.setHeader("content-type", "text/html").end(HARNESS.replace("PAGES", JSON.stringify(pages)));
     } else if (existsSync(file) && statSync(file).isFile()) {
@@ -104,7 +110,11 @@ async function inChromium(pages: readonly string[], theme: "light" | "dark"): Pr
   if (address === null || typeof address === "string") throw new Error("expected a port");
   const scheme = `--blink-settings=preferredColorScheme=${theme === "dark" ? 0 : 1}`;
   const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", scheme];
-  const browser = execFile("chromium", [...flags, "--remote-debugging-port=0", `http://127.0.0.1:${address.port}/harness`]);
+  const browser = execFile("chromium", [
+    ...flags,
+    "--remote-debugging-port=0",
+    `http://127.0.0.1:${address.port}/harness`,
+  ]);
   browser.on("error", reject);
   browser.on("exit", (code) => reject(new Error(`chromium ended with code ${code}`)));
   try {
