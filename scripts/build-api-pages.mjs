@@ -44,6 +44,8 @@ const application = await Application.bootstrapWithPlugins({
   typeAliasPropertiesFormat: "table",
   logLevel: LogLevel.Warn,
   entryFileName: "index",
+  // The site has a heading of its own.
+  hidePageHeader: true,
   out: OUTPUT,
 });
 const project = await application.convert();

@@ -17,6 +17,10 @@ export default defineConfig({
   lastUpdated: false,
   markdown: {
     config: (md) => {
+      // Indented code gets what fenced code has: a box that scrolls within itself, and a button to copy.
+      md.core.ruler.push("indented", ({ tokens }) => {
+        for (const token of tokens) if (token.type === "code_block") token.type = "fence";
+      });
       md.core.ruler.push("sheets", ({ tokens, env }) => {
         // Headings are read once more on their own, without the page they are of.
         if (typeof env.relativePath !== "string") return;

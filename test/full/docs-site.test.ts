@@ -44,8 +44,12 @@ const HARNESS = `<!doctype html><meta charset="utf-8"><iframe width="420" height
     }
     await open("/index.html");
     const { document: inner } = frame.contentWindow;
-    (await until(() => inner.querySelector("#local-search button"))).click();
-    const field = await until(() => inner.querySelector(".VPLocalSearchBox input"));
+    // The button answers once the page's script runs.
+    const field = await until(() => {
+      const input = inner.querySelector(".VPLocalSearchBox input");
+      if (!input) inner.querySelector("#local-search button")?.click();
+      return input;
+    });
     field.value = "resume";
     field.dispatchEvent(new frame.contentWindow.Event("input", { bubbles: true }));
     const hit = await until(() => inner.querySelector(".VPLocalSearchBox .result"));
