@@ -1,6 +1,7 @@
 /**
- * `npm run docs [-- FOLDER]`: the pages of docs/api/, which TypeDoc makes of the comments in dist/index.d.ts. Ends with code 1 for an export without
- * a comment, a link that leads nowhere, and a type that is shown but not exported. Plain JavaScript, since building needs nothing built.
+ * `node scripts/build-api-pages.mjs [FOLDER]`: the pages of docs/api/, which TypeDoc makes of the comments in dist/index.d.ts. Ends with
+ * code 1 for an export without a comment, a link that leads nowhere, and a type that is shown but not exported. Plain JavaScript, since
+ * building needs nothing built.
  */
 import { existsSync, readdirSync } from "node:fs";
 import { register } from "node:module";
@@ -42,6 +43,9 @@ const application = await Application.bootstrapWithPlugins({
   interfacePropertiesFormat: "table",
   typeAliasPropertiesFormat: "table",
   logLevel: LogLevel.Warn,
+  entryFileName: "index",
+  // The site has a heading of its own.
+  hidePageHeader: true,
   out: OUTPUT,
 });
 const project = await application.convert();

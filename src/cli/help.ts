@@ -21,7 +21,7 @@ export function groupedHelp(page: string, verbs: readonly Entry[], columns: numb
   const lines = page.split("\n");
   const from = lines.indexOf(HEADING);
   if (from < 0) return page;
-  const length = lines.slice(from).findIndex((line) => line === "");
+  const length = lines.slice(from).indexOf("");
   const width = Math.max(...verbs.map(({ name }) => name.length));
   const groups = GROUPS.flatMap(([group, title]) => {
     const own = verbs.filter((verb) => verb.group === group);

@@ -5,8 +5,11 @@ import { createConsole } from "../../src/track/console.js";
 /** The updating line, as it is set, in brackets: [] takes it away. */
 function show(events: readonly TrainEvent[], terminal: { isTTY?: boolean; columns?: number }, color = false): string {
   let text = "";
-  const live = terminal.isTTY === true ? { live: (line: string) => void (text += `[${line}]\n`) } : {};
-  const view = createConsole({ stream: { ...terminal, ...live, write: (part) => (text += part) }, color });
+  const add = (part: string) => {
+    text += part;
+  };
+  const live = terminal.isTTY === true ? { live: (line: string) => add(`[${line}]\n`) } : {};
+  const view = createConsole({ stream: { ...terminal, ...live, write: add }, color });
   for (const event of events) {
     view.show(event);
     if (event.type === "step" && event.step === 2) view.log("a word");
@@ -97,9 +100,11 @@ describe("a piece of work", () => {
   const judging = { what: "judging ties", total: 400, unit: "texts" };
   const shown = (columns: number | undefined) => {
     let [now, text] = [0, ""];
-    const live =
-      columns === undefined ? {} : { columns, isTTY: true, live: (line: string) => void (text += `[${line}]\n`) };
-    const stream = { ...live, write: (part: string) => (text += part) };
+    const add = (part: string) => {
+      text += part;
+    };
+    const live = columns === undefined ? {} : { columns, isTTY: true, live: (line: string) => add(`[${line}]\n`) };
+    const stream = { ...live, write: add };
     const view = createConsole({ stream, color: false, clock: () => now });
     const at = (ms: number, progress: Parameters<typeof view.progress>[0]) => {
       now = ms;
