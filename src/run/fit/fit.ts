@@ -10,6 +10,7 @@ import type { TrainEvent } from "../../optimize/events.js";
 import { coefficientsOf, initTrainState, type TrainResult, type TrainState, train } from "../../optimize/train.js";
 import type { ResultRow } from "../../report/summary.js";
 import { gitCheckout } from "../../runtime/git-checkout.js";
+import { asPiece } from "../../runtime/progress.js";
 import type { RunFolder } from "../../track/run-folder.js";
 import { type Judged, judgeLearned, scoresOf } from "../judge/judge-models.js";
 import { dataRecords } from "../records/data-record.js";
@@ -87,7 +88,9 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
       const reason = judged.length === 0 ? "interrupted" : "finished";
       await folder.setState(reason);
       if (reason === "finished" && config.save_report)
-        await reportFit(folder.path, config, session.inputs, judged, options.log);
+        await asPiece(options.onProgress, "writing the report", () =>
+          reportFit(folder.path, config, session.inputs, judged, options.log),
+        );
       const imagesUnique = [...data.examples.values()].reduce((sum, { size }) => sum + size, 0);
       const table = judged.map(({ row }) => row);
       return { runPath: folder.path, table, judged, coefficients: learned.record.values, imagesUnique, reason };

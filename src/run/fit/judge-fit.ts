@@ -2,6 +2,7 @@
 import { judgedSplit } from "../../config/judged-split.js";
 import type { RunConfig } from "../../config/schema.js";
 import { evaluationEvent } from "../../optimize/events.js";
+import { asPiece } from "../../runtime/progress.js";
 import type { CoefficientsRecord } from "../../track/coefficients-file.js";
 import type { RunFolder } from "../../track/run-folder.js";
 import { writeMergedModel } from "../coefficients/merge-to-directory.js";
@@ -11,6 +12,7 @@ import { type Judged, judgeLearned, scoresOf } from "../judge/judge-models.js";
 import { predictionsRecord } from "../judge/predictions-record.js";
 import { familyRecord } from "../records/outside-family.js";
 import type { Session } from "../session/session.js";
+import type { FitOptions } from "./fit.js";
 
 /** What a fit has learned. */
 export interface Learned {
@@ -30,7 +32,7 @@ export interface Learned {
 export async function judgeFit(
   config: RunConfig,
   { engine, inputs, evaluation }: Session,
-  { signal, compared }: { readonly signal: AbortSignal; readonly compared?: readonly Judged[] },
+  { signal, compared, onProgress }: Pick<FitOptions, "signal" | "compared" | "onProgress">,
   folder: RunFolder,
   { record, step, coefficientsNK, gradientCosine }: Learned,
   started: number,
@@ -56,7 +58,9 @@ export async function judgeFit(
   await folder.writeReadme(await cardOf(inputs, config, record, { rows, saved, folder: "model" }));
   if (config.save_model) {
     const path = `${folder.path}/coefficients.json`;
-    await writeMergedModel(`${folder.path}/model`, inputs, config, { record, path }, rows);
+    await asPiece(onProgress, "writing the merged model", () =>
+      writeMergedModel(`${folder.path}/model`, inputs, config, { record, path }, rows),
+    );
   }
   return judged;
 }

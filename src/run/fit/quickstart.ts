@@ -106,8 +106,10 @@ async function judgeBaselines(config: RunConfig, options: QuickstartOptions) {
   return withSession(config, options, async ({ inputs, evaluation, engine }) => {
     const judged: Judged[] = [];
     for (const method of BASELINES) {
-      options.log(`evaluating ${method}`);
-      judged.push(await judgeMethod(config, inputs, chooseMethod(method), evaluation));
+      const one = await judgeMethod(config, inputs, chooseMethod(method), evaluation);
+      const { row } = one;
+      options.log(`${method}: ${row.average.toFixed(2)}${row.measure === undefined ? " %" : " nats of entropy"}`);
+      judged.push(one);
     }
     return { judged, suite: inputs.suite.name, engine: engine.name, device: engine.device };
   });

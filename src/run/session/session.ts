@@ -51,7 +51,8 @@ export async function withSession<T>(
     const classifierOptions = { model: inputs.model, heads, batchSize: evaluationBatch(config.data) };
     const compiled = () =>
       asPiece(options.onProgress, "compiling the model", () => createClassifier(engine, classifierOptions));
-    const read = (stop: AbortSignal) => judgedExamples(config, inputs, options.cacheDir, stop);
+    const read = (stop: AbortSignal) =>
+      asPiece(options.onProgress, "reading the examples", () => judgedExamples(config, inputs, options.cacheDir, stop));
     const [classifier, examples] = await together<[Classifier, Examples]>([compiled, read], options.signal);
     let unlabelled: ReturnType<typeof loadUnlabelled> | undefined;
     const probe = createModelProbe(engine, {
