@@ -5,7 +5,11 @@
  */
 import type { ObjectiveName } from "../objective/catalog.js";
 import type { OnProgress } from "../runtime/progress.js";
-import type { TrainState } from "./train.js";
+import type { TrainState as CoefficientState } from "./train.js";
+import type { WeightTrainState } from "./train-weights.js";
+
+/** Everything that changes during a fit. */
+export type TrainState = CoefficientState | WeightTrainState;
 
 /** What a fit tells, in the order of its steps. */
 export type TrainEvent = StartEvent | StepEvent | EvaluationEvent | CheckpointEvent | EndEvent;
