@@ -15,6 +15,16 @@ export const PARAMETRISATION_NAMES = [
 
 export type ParametrisationName = (typeof PARAMETRISATION_NAMES)[number];
 
+/** What is learned, for people, in place of "coefficients". */
+export const PARAMETRISATION_TITLES = {
+  scalar: "coefficients",
+  rows: "coefficients of output rows",
+  rows_columns: "factors of output rows and input columns",
+  singular: "coefficients of singular directions",
+  element_wise: "coefficients of single weights",
+  all_weights: "merged weights",
+} as const satisfies Record<ParametrisationName, string>;
+
 /** The keys of a config. */
 export const parametrisationKeys = {
   parametrisation: z

@@ -28,6 +28,8 @@ export interface WeightTrainOptions extends LoopOptions {
   readonly weights: ParametrisedWeights;
   /** Names of the merged tensors. */
   readonly tensors: readonly string[];
+  /** What the parameters are, for people. */
+  readonly title: string;
   readonly adam: AdamOptions;
   /** The step's inputs but the weights, for a step counted from 0: a pure function, so that nothing needs restoring. */
   readonly inputsAt: (step: number) => ReadonlyMap<string, ExampleValues>;
@@ -60,6 +62,7 @@ export function trainWeights(
   const learner: Learner<WeightTrainState> = {
     groups: options.tensors,
     parameters: options.weights.size,
+    title: options.title,
     keepsStates: false,
     ready: (state) => state,
     step: (state) => step(options, state, merged, gradients),

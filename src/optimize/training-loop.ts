@@ -44,6 +44,8 @@ export interface Outcome<State> {
 export interface Learner<State> {
   readonly groups: readonly string[];
   readonly parameters: number;
+  /** What they are, where they are no coefficients of tensors. */
+  readonly title?: string;
   /** Whether a state stays what it was when steps go on from it, so that a fit can end at an earlier one. */
   readonly keepsStates: boolean;
   /** The state as the next step takes it. */
@@ -76,6 +78,7 @@ export async function* runSteps<State extends TrainState>(
     groups: learner.groups,
     steps: schedule.steps,
     trainableCoefficients: learner.parameters,
+    ...(learner.title === undefined ? {} : { parameters: learner.title }),
     examples: options.examples,
     imagesPerStep: options.imagesPerStep,
     passesPerStep: options.passesPerStep,

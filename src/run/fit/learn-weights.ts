@@ -3,6 +3,7 @@
  * merged weights, for tables and figures, beside the weights themselves. N merged tensors, K tasks.
  */
 import { type Bundle, readBase, readTaskVectors } from "../../checkpoint/bundle.js";
+import { PARAMETRISATION_TITLES } from "../../config/parametrisation.js";
 import type { RunConfig } from "../../config/schema.js";
 import type { Executable } from "../../engine/program.js";
 import { mergeableTensors } from "../../merge/merged-weights.js";
@@ -43,6 +44,7 @@ export async function learnWeights(
     ...loopOptions(config, inputs, data, signal),
     step,
     weights,
+    title: PARAMETRISATION_TITLES[config.parametrisation],
     tensors: mergeableTensors(bundle),
     evaluate: async (merged: Weights) => ({
       scores: scoresOf(await judgeWeights(config, inputs, whole(merged), evaluation)),
