@@ -1,7 +1,7 @@
 /**
  * Factors of rows and, where asked for, of columns: W = W0 + sum_t diag(a_t) tau_t diag(b_t), a_t [R] from the initial coefficient, b_t [C]
  * from 1. dL/da_t = rowsum(G o tau_t diag(b_t)), dL/db_t = colsum(diag(a_t) G o tau_t). A vector has one coefficient per task.
- * Source: row factors as in weight-decomposed updates (DoRA, Liu et al. 2024), here of task vectors. K tasks, R rows, C columns.
+ * Source: none; a layer-wise coefficient (AdaMerging) taken apart by the axes of its matrix. K tasks, R rows, C columns.
  */
 import { isMatrix, matrixSize, type Parametrisation, type TensorForm } from "./parametrisation.js";
 import { scalar } from "./scalar.js";
