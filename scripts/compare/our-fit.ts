@@ -44,7 +44,8 @@ async function runSteps(opened: Awaited<ReturnType<typeof open>>, count: number)
     while (!next.done && next.value.type !== "checkpoint") next = await events.next();
     if (next.done)
       throw new Error(`the fit ended (${next.value.reason}) before all steps: ${next.value.failure?.message}`);
-    if (next.value.type !== "checkpoint") throw new Error("a fit without checkpoints");
+    if (next.value.type !== "checkpoint" || !("rawKL" in next.value.state))
+      throw new Error("a fit without checkpoints of coefficients");
     ms.push(performance.now() - begin);
     opened.coefficients = coefficientsOf(next.value.state, training.tasks.length, training.constraint);
     trajectory.push([...opened.coefficients]);

@@ -4,7 +4,9 @@
  * load.ts. Names follow the papers and torch; keys are snake_case as in neighbouring tools.
  */
 import { z } from "zod";
+import { group } from "./group.js";
 import { objectiveName } from "./objective-names.js";
+import { parametrisationIssues, parametrisationKeys } from "./parametrisation.js";
 
 /** Largest seed: seeds are mixed as unsigned 32-bit numbers by the random generator. */
 const MAX_SEED = 2 ** 32 - 1;
@@ -26,13 +28,6 @@ const count = z.int().min(0);
 const path = z.string().min(1, "a path, not an empty text");
 /** Adam's decay rates: 1 would never forget and divide by zero in the bias correction. */
 const decayRate = z.number().min(0).lt(1);
-
-const group = z
-  .strictObject({
-    name: z.string().min(1).describe("Name of the group, shown in coefficients.json"),
-    match: z.array(z.string().min(1)).min(1).describe("Glob patterns over tensor names, e.g. *.mlp.*"),
-  })
-  .describe("One named group of tensors that share a coefficient per task");
 
 const method = z.strictObject({
   name: z.enum(["adamerging"]).default("adamerging").describe("Merging method: adamerging"),
@@ -210,6 +205,7 @@ export const runConfigSchema = z
       .array(z.string().min(1))
       .default([])
       .describe("Glob patterns over tensor names: these stay as the base has them, e.g. embeddings.*"),
+    ...parametrisationKeys,
     task_vectors: taskVectors.prefault({}).describe("What is done to the task vectors before merging"),
     coefficients: coefficients.prefault({}).describe("The merging coefficients"),
     objective: objective.prefault({}).describe("What the coefficients minimise"),
@@ -260,6 +256,7 @@ export const runConfigSchema = z
       if (groupNames.has(name)) issue(["groups", index, "name"], `expected a name of its own, found ${message}`);
       groupNames.add(name);
     }
+    for (const { path, message } of parametrisationIssues(value)) issue([...path], message);
     const once = (path: string[], names: readonly string[]): void => {
       for (const [index, name] of names.entries())
         if (names.indexOf(name) !== index) issue([...path, index], `expected every task once, found ${name} again`);

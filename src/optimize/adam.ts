@@ -13,27 +13,27 @@ export interface AdamOptions {
   readonly weightDecay: number;
 }
 
-/** Adam's moments of all coefficients, and its number of steps. */
-export interface AdamState {
+/** Adam's moments of all parameters, and its number of steps. */
+export interface AdamState<Floats extends Float64Array | Float32Array = Float64Array | Float32Array> {
   /** Updates made so far. */
   readonly updates: number;
-  readonly mean: Float64Array;
-  readonly meanSquare: Float64Array;
+  readonly mean: Floats;
+  readonly meanSquare: Floats;
 }
 
 /** A fresh state for `size` parameters. */
-export function initAdam(size: number): AdamState {
+export function initAdam(size: number): AdamState<Float64Array> {
   return { updates: 0, mean: new Float64Array(size), meanSquare: new Float64Array(size) };
 }
 
 /** One update: the new parameters and state. Nothing is changed in place. */
 export function stepAdam(
-  state: AdamState,
+  state: AdamState<Float64Array>,
   parameters: Float64Array,
   gradient: ArrayLike<number>,
   learningRate: number,
   options: AdamOptions,
-): { parameters: Float64Array; state: AdamState } {
+): { parameters: Float64Array; state: AdamState<Float64Array> } {
   const next = { updates: state.updates, mean: state.mean.slice(), meanSquare: state.meanSquare.slice() };
   const moved = parameters.slice();
   updateAdam(next, moved, gradient, learningRate, options);
@@ -41,12 +41,12 @@ export function stepAdam(
 }
 
 /**
- * The same update on the caller's own arrays: for whole networks, where fresh copies at every step would cost more than
+ * The same update on the caller's own arrays, which float32 rounds: for whole networks, where fresh copies at every step would cost more than
  * the update itself. Changes `state` and `parameters`.
  */
 export function updateAdam(
-  state: { updates: number; readonly mean: Float64Array; readonly meanSquare: Float64Array },
-  parameters: Float64Array,
+  state: { updates: number; readonly mean: AdamState["mean"]; readonly meanSquare: AdamState["meanSquare"] },
+  parameters: Float64Array | Float32Array,
   gradient: ArrayLike<number>,
   learningRate: number,
   { beta1, beta2, epsilon, weightDecay }: AdamOptions,

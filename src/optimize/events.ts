@@ -5,7 +5,11 @@
  */
 import type { ObjectiveName } from "../objective/catalog.js";
 import type { OnProgress } from "../runtime/progress.js";
-import type { TrainState } from "./train.js";
+import type { TrainState as CoefficientState } from "./train.js";
+import type { WeightTrainState } from "./train-weights.js";
+
+/** Everything that changes during a fit. */
+export type TrainState = CoefficientState | WeightTrainState;
 
 /** What a fit tells, in the order of its steps. */
 export type TrainEvent = StartEvent | StepEvent | EvaluationEvent | CheckpointEvent | EndEvent;
@@ -19,7 +23,10 @@ export interface StartEvent {
   readonly groups: readonly string[];
   /** Steps of the whole fit; the first step event has step 1. */
   readonly steps: number;
+  /** Coefficients, or the parameters that are learned in their place. */
   readonly trainableCoefficients: number;
+  /** What these are, for people, where they are no coefficients of tensors: "merged weights". */
+  readonly parameters?: string;
   /** What they are: "images", "texts". */
   readonly examples: string;
   /** Examples of whatever kind, as below: named when there were images alone. */

@@ -18,16 +18,18 @@ export interface StepSize {
   readonly longest?: number | undefined;
   /** Whether task vectors are widened from float16 in the step. */
   readonly isHalf: boolean;
+  /** What learning holds besides a step, e.g. parameters outside the graph; none if absent. */
+  readonly besidesBytes?: number | undefined;
 }
 
 /** Estimated peak of anonymous memory of a process that runs the step, in bytes; mapped task vectors are not in it. */
-export function estimateStepBytes({ model, tasks, examples, longest, isHalf }: StepSize): number {
+export function estimateStepBytes({ model, tasks, examples, longest, isHalf, besidesBytes = 0 }: StepSize): number {
   const sizes = model.tensors.map(({ shape }) => shape.reduce((product, dim) => product * dim, 1));
   const parameters = sizes.reduce((sum, size) => sum + size, 0);
   const largest = Math.max(...sizes);
   // The largest tensor's product, its gradient and, widened, the task vectors beside it.
   const merging = parameters + largest * (3 + (isHalf ? tasks : 0));
-  return PROCESS_BYTES + BYTES * (merging + examples * valuesPerExample(model, longest));
+  return PROCESS_BYTES + besidesBytes + BYTES * (merging + examples * valuesPerExample(model, longest));
 }
 
 /** A program keeps the memory of its largest run, and each length up to the longest has a program of its own. */

@@ -1,11 +1,11 @@
 /**
- * The optimisation of the coefficients: an async generator of events that knows no tracker, console or file.
+ * The optimisation of the coefficients, under the loop of all fits (training-loop.ts).
  * Per step: constrain, run the compiled step on the next examples of every task, sum the gradient over groups, Adam.
  * Source: AdaMerging (Yang et al. 2024), algorithm 1. K tasks, L groups, N tensors.
  */
 import type { ExampleValues } from "../data/examples.js";
 import type { Executable } from "../engine/program.js";
-import { assert, NumericError, UserError } from "../errors.js";
+import { assert, NumericError } from "../errors.js";
 import {
   type CoefficientMatrix,
   type Constraint,
@@ -17,15 +17,16 @@ import {
 } from "../merge/coefficients.js";
 import type { Grouping } from "../merge/groups.js";
 import { fromStart, gradientOfChange, RESTARTED_CHANGE } from "../merge/restarts.js";
-import type { ObjectiveName } from "../objective/catalog.js";
 import { type AdamOptions, type AdamState, initAdam, stepAdam } from "./adam.js";
-import { type EndEvent, type EvaluationEvent, evaluationEvent, type TaskScore, type TrainEvent } from "./events.js";
-import { learningRateAt, type ScheduleOptions } from "./schedule.js";
+import { type EvaluationEvent, evaluationEvent, type TaskScore, type TrainEvent } from "./events.js";
+import { checkLosses } from "./finite-losses.js";
+import { learningRateAt } from "./schedule.js";
 import { STEP_INPUT_COEFFICIENTS, STEP_OUTPUT_GRADIENT, STEP_OUTPUT_LOSSES } from "./step-program.js";
+import { type Learner, type LoopOptions, type LoopResult, type Outcome, runSteps } from "./training-loop.js";
 
 type StepInputs = ReadonlyMap<string, ExampleValues>;
 
-export interface TrainOptions {
+export interface TrainOptions extends LoopOptions {
   /** The compiled `stepProgram`, with its frozen tensors bound. */
   readonly step: Executable;
   /** The task vectors' names: the K axis. */
@@ -36,36 +37,16 @@ export interface TrainOptions {
   /** Steps between restarts from the merged model; 0 for none. */
   readonly restartEvery: number;
   readonly adam: AdamOptions;
-  readonly schedule: ScheduleOptions;
-  /** What the compiled step minimises. */
-  readonly objective: ObjectiveName;
-  /** Tasks whose objective is minimised, in the order of the compiled step. */
-  readonly adaptedTasks: readonly string[];
   /**
    * The step's inputs but the coefficients (examples, and targets where the objective has them) for a step counted from 0: a
    * pure function, so that nothing needs restoring.
    */
   readonly inputsAt: (step: number) => StepInputs;
-  /** What these are, for people: "images", "texts". */
-  readonly examples: string;
-  readonly imagesPerStep: number;
-  /** Parts of a step that run one after another to save memory. */
-  readonly passesPerStep: number;
-  /** Weight of each task's loss in the minimised sum. */
-  readonly taskWeight: number;
-  /** Steps between evaluations, the first before any step; 0 for none during the fit. */
-  readonly evaluateEvery: number;
-  /** Steps between checkpoints, 0 for one at the end only. */
-  readonly checkpointEvery: number;
   readonly evaluate: (valuesKL: CoefficientMatrix) => Promise<readonly TaskScore[]>;
   /** Asked at every evaluation, for the report. */
   readonly gradientCosine?: ((valuesKL: CoefficientMatrix) => Promise<number>) | undefined;
   /** Says in a sentence where a step with these inputs leaves the finite numbers; asked after a loss that is not finite. */
   readonly locateNonFinite?: (inputs: StepInputs) => Promise<string>;
-  /** When aborted, the step under way is finished and the fit ends as interrupted. */
-  readonly signal: AbortSignal;
-  /** Milliseconds now; passed in so that tests are deterministic. */
-  readonly clock: () => number;
 }
 
 /** Everything that changes during a fit. */
@@ -75,7 +56,7 @@ export interface TrainState {
   readonly rawKL: CoefficientMatrix;
   /** The coefficients of the last restart, [K, L]. */
   readonly startKL?: CoefficientMatrix;
-  readonly adam: AdamState;
+  readonly adam: AdamState<Float64Array>;
   /** The last step that was evaluated (-1: none), so that a fit stopped before an evaluation makes it when it goes on. */
   readonly evaluatedStep: number;
 }
@@ -107,102 +88,23 @@ function restarted({ restartEvery, tasks, constraint }: TrainOptions, state: Tra
   };
 }
 
-export interface TrainResult {
-  /** The last good state, whatever ended the fit: after a loss that is not finite the one before, whose loss was. */
-  readonly state: TrainState;
-  readonly reason: EndEvent["reason"];
-  /** Why the fit failed: a loss or gradient that is not finite, named by step, task and layer, or a file that others changed. */
-  readonly failure?: UserError;
-}
-
-/** A loss that is not finite: what the coefficients under judgement are worth. */
-class LossError extends NumericError {}
+export type TrainResult = LoopResult<TrainState>;
 
 /** Runs the fit; yields events and returns how it ended, so that a failure or an abort loses nothing. */
-export async function* train(options: TrainOptions, from: TrainState): AsyncGenerator<TrainEvent, TrainResult> {
-  const { schedule, tasks, grouping, clock } = options;
-  const started = clock();
-  yield {
-    type: "start",
-    objective: options.objective,
-    tasks: options.adaptedTasks,
-    groups: grouping.groups,
-    steps: schedule.steps,
-    trainableCoefficients: from.rawKL.length,
-    examples: options.examples,
-    imagesPerStep: options.imagesPerStep,
-    passesPerStep: options.passesPerStep,
+export function train(options: TrainOptions, from: TrainState): AsyncGenerator<TrainEvent, TrainResult> {
+  const learner: Learner<TrainState> = {
+    groups: options.grouping.groups,
+    parameters: from.rawKL.length,
+    keepsStates: true,
+    ready: (state) => restarted(options, state),
+    step: (state, judged) => trainStep(options, state, judged),
+    evaluate: (state) => evaluation(options, state),
   };
-  let state = from;
-  let judged = from;
-  let evaluatingMs = 0;
-  let keptStep = from.step;
-  let failure: UserError | undefined;
-  for (;;) {
-    if (isEvaluationDue(options, state)) {
-      const evaluationStarted = clock();
-      const event = await evaluation(options, state);
-      if (event !== undefined) {
-        yield event;
-        state = { ...state, evaluatedStep: state.step };
-      }
-      evaluatingMs += clock() - evaluationStarted;
-    }
-    const isOver = state.step >= schedule.steps || options.signal.aborted;
-    const isKept = isOver || (options.checkpointEvery > 0 && state.step % options.checkpointEvery === 0);
-    if (isKept && state.step > keptStep) {
-      yield { type: "checkpoint", step: state.step, state };
-      keptStep = state.step;
-    }
-    if (isOver) break;
-    const stepStarted = clock();
-    state = restarted(options, state);
-    const outcome = await trainStep(options, state, judged).catch(onlyUserError);
-    if (outcome instanceof UserError) {
-      failure = outcome;
-      if (outcome instanceof LossError) state = judged;
-      if (state.step > keptStep) yield { type: "checkpoint", step: state.step, state };
-      break;
-    }
-    const { next, taskLosses, gradientNorm, learningRate, valuesKL } = outcome;
-    judged = state;
-    state = next;
-    const stepMs = Math.max(clock() - stepStarted, 0.001);
-    const meanMs = (clock() - started - evaluatingMs) / (state.step - from.step);
-    yield {
-      type: "step",
-      step: state.step,
-      loss: options.taskWeight * taskLosses.reduce((a, b) => a + b, 0),
-      taskLosses,
-      gradientNorm,
-      learningRate,
-      coefficientMeans: meansPerTask(valuesKL, tasks.length),
-      imagesPerSecond: (options.imagesPerStep * 1000) / stepMs,
-      secondsLeft: ((schedule.steps - state.step) * meanMs) / 1000,
-    };
-  }
-  const early = failure === undefined ? "interrupted" : "failed";
-  const reason = state.step < schedule.steps ? early : "finished";
-  yield { type: "end", step: state.step, reason, seconds: (clock() - started) / 1000 };
-  return { state, reason, ...(failure === undefined ? {} : { failure }) };
-}
-
-/** The last step is judged after the fit, with everything else. */
-function isEvaluationDue(
-  { evaluateEvery, schedule, signal }: TrainOptions,
-  { step, evaluatedStep }: TrainState,
-): boolean {
-  const isMoment = evaluateEvery > 0 && step % evaluateEvery === 0 && step < schedule.steps;
-  return isMoment && evaluatedStep < step && !signal.aborted;
-}
-
-function onlyUserError(error: unknown): UserError {
-  if (error instanceof UserError) return error;
-  throw error;
+  return runSteps(options, learner, from);
 }
 
 /** One step from `state`. `judged` is the last state whose loss is known to be finite, or the first one. */
-async function trainStep(options: TrainOptions, state: TrainState, judged: TrainState) {
+async function trainStep(options: TrainOptions, state: TrainState, judged: TrainState): Promise<Outcome<TrainState>> {
   const { tasks, grouping, constraint } = options;
   const step = state.step + 1;
   const changeKL = constrain(state.rawKL, tasks.length, constraint);
@@ -215,7 +117,9 @@ async function trainStep(options: TrainOptions, state: TrainState, judged: Train
   const losses = outputs.get(STEP_OUTPUT_LOSSES);
   const perTensorNK = outputs.get(STEP_OUTPUT_GRADIENT);
   assert(losses !== undefined && perTensorNK !== undefined, "the compiled step lacks an output");
-  await checkLosses(options, step, losses, inputs, judged.step);
+  const kept = `The coefficients of step ${judged.step} are kept`;
+  const advice = `${kept}. Lower optimizer.learning_rate or clamp the coefficients`;
+  await checkLosses({ ...options, advice }, step, losses, inputs);
   checkGradient(step, grouping, perTensorNK, tasks);
   const gradientKL = constraintGradient(
     state.rawKL,
@@ -236,47 +140,21 @@ async function trainStep(options: TrainOptions, state: TrainState, judged: Train
     taskLosses: [...losses],
     gradientNorm: Math.hypot(...gradientKL),
     learningRate,
-    valuesKL,
+    coefficientMeans: meansPerTask(valuesKL, tasks.length),
   };
 }
 
-/** Evaluates the state; undefined when the abort came meanwhile, since the coefficients matter more than their accuracy. */
-async function evaluation(options: TrainOptions, state: TrainState): Promise<EvaluationEvent | undefined> {
-  try {
-    const valuesKL = coefficientsOf(state, options.tasks.length, options.constraint);
-    const scores = await options.evaluate(valuesKL);
-    const cosine = await options.gradientCosine?.(valuesKL);
-    return evaluationEvent(state.step, scores, rowsOf(valuesKL, options.tasks.length), cosine);
-  } catch (error) {
-    if (options.signal.aborted) return undefined;
-    throw error;
-  }
+async function evaluation(options: TrainOptions, state: TrainState): Promise<EvaluationEvent> {
+  const valuesKL = coefficientsOf(state, options.tasks.length, options.constraint);
+  const scores = await options.evaluate(valuesKL);
+  const cosine = await options.gradientCosine?.(valuesKL);
+  return evaluationEvent(state.step, scores, rowsOf(valuesKL, options.tasks.length), cosine);
 }
 
 function meansPerTask(valuesKL: CoefficientMatrix, tasks: number): number[] {
   const groups = valuesKL.length / tasks;
   return Array.from({ length: tasks }, (_, task) =>
     valuesKL.subarray(task * groups, (task + 1) * groups).reduce((sum, value) => sum + value / groups, 0),
-  );
-}
-
-async function checkLosses(
-  { adaptedTasks, locateNonFinite }: TrainOptions,
-  step: number,
-  losses: Float32Array,
-  inputs: StepInputs,
-  keptStep: number,
-): Promise<void> {
-  const bad = adaptedTasks.filter((_, task) => !Number.isFinite(losses[task]));
-  const [first] = bad;
-  if (first === undefined) return;
-  const others = bad.length > 1 ? ` (and of ${bad.slice(1).join(", ")})` : "";
-  const place = await locateNonFinite?.(inputs).catch(
-    (error: unknown) => `the layer was not found (${error instanceof Error ? error.message : String(error)})`,
-  );
-  throw new LossError(
-    `step ${step}: the loss of task ${first}${others} is ${losses[adaptedTasks.indexOf(first)]}${place === undefined ? "" : `: ${place}`}. ` +
-      `The coefficients of step ${keptStep} are kept. Lower optimizer.learning_rate or clamp the coefficients`,
   );
 }
 

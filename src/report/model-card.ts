@@ -4,6 +4,7 @@
  * coefficients, and the settings that were changed.
  */
 import { formatChanges } from "../config/format.js";
+import { PARAMETRISATION_TITLES } from "../config/parametrisation.js";
 import type { RunConfig } from "../config/schema.js";
 import type { ExampleKind } from "../data/kind.js";
 import { processingOf } from "../merge/task-vector-processings.js";
@@ -64,7 +65,7 @@ export function modelCard(input: ModelCardInput): string {
     `## Data\n\n${dataText(config, kind.many)}`,
     ...(rows.length > 0 ? [resultsText(rows, kind.many)] : []),
     `## Licence\n\n${licenceText(models)}`,
-    `## Coefficients\n\n${markdownText(coefficientCells(coefficients))}`,
+    `## Coefficients\n\n${nearestText(coefficients)}${markdownText(coefficientCells(coefficients))}`,
     `## Settings\n\nThose that are not the defaults:\n\n${codeBlock(shareableChanges(config), "yaml")}`,
   ];
   return `${sections.join("\n\n")}\n`;
@@ -127,9 +128,21 @@ export function coefficientCells({ tasks, groups, values }: CoefficientsRecord):
   return [[`task (${groups.length} groups)`, "mean", "min", "max", "zero"], ...rows];
 }
 
+/** What the table of coefficients is not, where something else was learned; with the largest and mean share that it leaves out. */
+function nearestText({ nearest }: CoefficientsRecord): string {
+  if (nearest === undefined) return "";
+  const { outside } = nearest;
+  const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+  const mean = outside.reduce((sum, share) => sum + share / outside.length, 0);
+  return `Other parameters were learned (\`${nearest.parametrisation}\`). These are the coefficients nearest to the result, tensor by tensor; they leave out ${percent(mean)} of a tensor's change in the mean, ${percent(Math.max(...outside))} at most.\n\n`;
+}
+
 function methodText(config: RunConfig): string {
   const processing = processingOf(config.task_vectors);
   const processed = processing === undefined ? "" : ` (${processing.title(config.task_vectors)})`;
+  const fitted = `were fitted for ${config.steps} steps of ${config.optimizer.name} (learning rate ${config.optimizer.learning_rate}) to minimise: ${lowerFirst(objectiveFactsOf(config.objective.name).title)}.`;
+  if (config.parametrisation !== "scalar")
+    return `The ${PARAMETRISATION_TITLES[config.parametrisation]} (\`parametrisation: ${config.parametrisation}\`) of base and task vectors${processed}, which start as the sum of the task vectors times ${config.coefficients.initial}, ${fitted}`;
   const range =
     config.coefficients.constraint === "clamp"
       ? `clamped to ${config.coefficients.min}..${config.coefficients.max}`
@@ -138,8 +151,7 @@ function methodText(config: RunConfig): string {
         : "unconstrained";
   return (
     `${PAPER}: base + sum over tasks of coefficient x task vector${processed}, ${config.granularity} ` +
-    `coefficients, ${range}. They start at ${config.coefficients.initial} and were fitted for ${config.steps} steps of ` +
-    `${config.optimizer.name} (learning rate ${config.optimizer.learning_rate}) to minimise: ${lowerFirst(objectiveFactsOf(config.objective.name).title)}.`
+    `coefficients, ${range}. They start at ${config.coefficients.initial} and ${fitted}`
   );
 }
 

@@ -1,6 +1,8 @@
 /** report.html of a run, and its figures as SVG and PNG beside it. */
 
 import path from "node:path";
+import { PARAMETRISATION_TITLES } from "../config/parametrisation.js";
+import type { RunConfig } from "../config/schema.js";
 import { readsLabels } from "../objective/catalog.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { examplesSection } from "./changed-examples.js";
@@ -71,13 +73,19 @@ export async function writeRunReport(folder: string, log: (line: string) => void
   return target;
 }
 
+/** What was learned; of anything but coefficients with what the figures of coefficients show. */
+function learnedOf({ granularity, parametrisation }: RunConfig): string {
+  if (parametrisation === "scalar") return `${granularity} coefficients`;
+  return `${PARAMETRISATION_TITLES[parametrisation]} (figures show the coefficients nearest to them)`;
+}
+
 function lead({ config, status, summary, examples: given }: RunReport): string {
   const { adapt_split, eval_split, adapt_limit } = config.data;
   const examples = escapeHtml(given);
   const labels = readsLabels(config.objective.name) ? "with their labels" : "without their labels";
   const most = adapt_limit === null ? "" : `at most ${adapt_limit} ${examples} per task of `;
   const what =
-    `${config.granularity} coefficients, ${config.objective.name.replaceAll("_", " ")}, ${status.step} of ${config.steps} steps` +
+    `${learnedOf(config)}, ${config.objective.name.replaceAll("_", " ")}, ${status.step} of ${config.steps} steps` +
     `${summary === undefined ? "" : ` on ${summary.suite}`}${status.error === undefined ? "" : `: ${status.error}`}`;
   const learned = `Learned on ${most}<code>${escapeHtml(adapt_split)}</code>, ${labels}`;
   const adapted =

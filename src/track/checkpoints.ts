@@ -1,13 +1,14 @@
 /**
- * Checkpoints of a fit: `checkpoints/step-000123/` with state.json, arrays.f64 and a manifest of their SHA-256. Written under a
- * temporary name, fsynced, renamed; the newest whose manifest verifies is used. Float64 arrays are stored as they are, so that
- * a resumed fit goes on from the same bits. K tasks, L groups.
+ * Checkpoints of a fit: `checkpoints/step-000123/` with state.json, arrays.f64 (arrays.f32 for very many parameters) and a manifest
+ * of their SHA-256. Written under a temporary name, fsynced, renamed; the newest whose manifest verifies is used. Arrays are stored
+ * as they are, so that a resumed fit goes on from the same bits. K tasks, L groups, P parameters.
  */
 import { createHash } from "node:crypto";
-import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { open, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
-import type { TrainState } from "../optimize/train.js";
+import type { TrainState } from "../optimize/events.js";
+import type { Floats } from "../optimize/parametrisation/parametrisation.js";
 import { withAtomicDirectory } from "../runtime/atomic-file.js";
 
 const FORMAT = 1;
@@ -16,7 +17,7 @@ const KEPT = 2;
 const NAME = /^step-(\d+)$/;
 const UNFINISHED = /^(?:\.step-\d+\.[0-9a-f]{8}\.tmp|step-\d+\.replaced-[0-9a-f]{8})$/;
 /** All that is in the folder of a checkpoint. */
-const FILES: ReadonlySet<string> = new Set(["state.json", "arrays.f64", "manifest.json"]);
+const FILES: ReadonlySet<string> = new Set(["state.json", "arrays.f64", "arrays.f32", "manifest.json"]);
 
 const stateSchema = z.object({
   format: z.literal(FORMAT),
@@ -26,6 +27,9 @@ const stateSchema = z.object({
   size: z.int().min(1),
   /** Whether a fourth array follows: the coefficients of the last restart. */
   restarted: z.boolean().default(false),
+  /** Whether the arrays are parameters [P] outside the graph, not coefficients [K, L]; and what they are stored as. */
+  parametrised: z.boolean().default(false),
+  dtype: z.enum(["float64", "float32"]).default("float64"),
   /** What the state belongs to: fingerprints of config, task vectors, heads and images. */
   inputs: z.record(z.string(), z.string()),
 });
@@ -36,6 +40,8 @@ export function isCheckpointFile(name: string): boolean {
   return isFolder && more === undefined && (file === "" || FILES.has(file ?? ""));
 }
 
+const ARRAYS = { float64: "arrays.f64", float32: "arrays.f32" } as const;
+
 const manifestSchema = z.record(z.string(), z.string());
 
 export interface Checkpoint {
@@ -45,29 +51,33 @@ export interface Checkpoint {
 
 /** Writes the checkpoint of a state and removes all but the newest. */
 export async function writeTrainCheckpoint(directory: string, { state, inputs }: Checkpoint): Promise<void> {
-  const { step, rawKL, adam, startKL } = state;
+  const { step, adam, evaluatedStep } = state;
+  const isParametrised = "parametersP" in state;
+  const learned: Floats = isParametrised ? state.parametersP : state.rawKL;
+  const startKL = isParametrised ? undefined : state.startKL;
+  const dtype = learned instanceof Float32Array ? "float32" : "float64";
   const facts = {
     format: FORMAT,
     step,
     updates: adam.updates,
-    evaluatedStep: state.evaluatedStep,
-    size: rawKL.length,
+    evaluatedStep,
+    size: learned.length,
     restarted: startKL !== undefined,
+    ...(isParametrised ? { parametrised: true, dtype } : {}),
     inputs,
   };
-  const parts = [rawKL, adam.mean, adam.meanSquare, ...(startKL === undefined ? [] : [startKL])];
-  const arrays = new Float64Array(parts.length * rawKL.length);
-  for (const [index, values] of parts.entries()) arrays.set(values, index * rawKL.length);
-  const files: readonly (readonly [string, Uint8Array])[] = [
-    ["state.json", new TextEncoder().encode(`${JSON.stringify(facts, undefined, 2)}\n`)],
-    ["arrays.f64", new Uint8Array(arrays.buffer)],
+  const parts = [learned, adam.mean, adam.meanSquare, ...(startKL === undefined ? [] : [startKL])];
+  const files: readonly (readonly [string, readonly Uint8Array[]])[] = [
+    ["state.json", [new TextEncoder().encode(`${JSON.stringify(facts, undefined, 2)}\n`)]],
+    [ARRAYS[dtype], parts.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength))],
   ];
   const target = path.join(directory, `step-${String(step).padStart(6, "0")}`);
   await withAtomicDirectory(
     target,
     async (temporary) => {
-      for (const [name, bytes] of files) await writeFile(path.join(temporary, name), bytes);
-      const manifest = Object.fromEntries(files.map(([name, bytes]) => [name, sha256(bytes)]));
+      // Part by part: one copy of all would double the memory of very many parameters.
+      for (const [name, parts] of files) await writeParts(path.join(temporary, name), parts);
+      const manifest = Object.fromEntries(files.map(([name, parts]) => [name, sha256(...parts)]));
       await writeFile(path.join(temporary, "manifest.json"), `${JSON.stringify(manifest, undefined, 2)}\n`);
     },
     { replace: { recognise: async () => (name) => FILES.has(name) } },
@@ -106,18 +116,38 @@ async function readOne(folder: string): Promise<Checkpoint> {
     if (sha256(bytes) !== manifest[name]) throw new Error(`${name} does not have the hash that manifest.json says`);
     return bytes;
   };
-  const { step, updates, evaluatedStep, size, restarted, inputs } = stateSchema.parse(
-    JSON.parse(new TextDecoder().decode(await read("state.json"))),
-  );
-  const bytes = await read("arrays.f64");
-  const wanted = (restarted ? 4 : 3) * size * 8;
-  if (bytes.length !== wanted) throw new Error(`arrays.f64 has ${bytes.length} bytes, not ${wanted}`);
-  const arrays = new Float64Array(Uint8Array.from(bytes).buffer);
-  const part = (index: number): Float64Array => arrays.slice(index * size, (index + 1) * size);
+  const facts = stateSchema.parse(JSON.parse(new TextDecoder().decode(await read("state.json"))));
+  const { step, updates, evaluatedStep, size, restarted, parametrised, dtype, inputs } = facts;
+  const bytes = await read(ARRAYS[dtype]);
+  const wanted = (restarted ? 4 : 3) * size * (dtype === "float64" ? 8 : 4);
+  if (bytes.length !== wanted) throw new Error(`${ARRAYS[dtype]} has ${bytes.length} bytes, not ${wanted}`);
+  const { buffer } = Uint8Array.from(bytes);
+  if (parametrised) {
+    const part = partsOf(dtype === "float64" ? new Float64Array(buffer) : new Float32Array(buffer), size);
+    const adam = { updates, mean: part(1), meanSquare: part(2) };
+    return { state: { step, parametersP: part(0), adam, evaluatedStep }, inputs };
+  }
+  const part = partsOf(new Float64Array(buffer), size);
   const state = { step, rawKL: part(0), adam: { updates, mean: part(1), meanSquare: part(2) }, evaluatedStep };
   return { state: restarted ? { ...state, startKL: part(3) } : state, inputs };
 }
 
-function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
+function partsOf<Values extends Floats>(arrays: Values, size: number): (index: number) => Values;
+function partsOf(arrays: Floats, size: number): (index: number) => Floats {
+  return (index) => arrays.slice(index * size, (index + 1) * size);
+}
+
+async function writeParts(file: string, parts: readonly Uint8Array[]): Promise<void> {
+  const handle = await open(file, "wx");
+  try {
+    for (const part of parts) await handle.writeFile(part);
+  } finally {
+    await handle.close();
+  }
+}
+
+function sha256(...parts: readonly Uint8Array[]): string {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest("hex");
 }

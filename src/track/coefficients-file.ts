@@ -2,6 +2,8 @@
  * coefficients.json: what a fit learned, in a form other tools and people read at once.
  *
  *     {"granularity": ..., "tasks": [K names], "groups": [L names], "values": [K][L], "groupOf": {tensor: group}}
+ *
+ * With `nearest` where something else was learned than coefficients, which no values can say: the run's model has it.
  */
 import { z } from "zod";
 import { CheckpointError } from "../errors.js";
@@ -20,6 +22,11 @@ const schema = z
     values: z.array(z.array(z.number())),
     /** Every merged tensor's group, by name. */
     groupOf: z.record(z.string(), z.string()).default({}),
+    /**
+     * What was learned instead of coefficients, by a config's `parametrisation`; the values are then those nearest to it, and `outside`
+     * [L] the share of each tensor's change that no coefficients give.
+     */
+    nearest: z.strictObject({ parametrisation: z.string(), outside: z.array(z.number()) }).exactOptional(),
   })
   .superRefine(({ tasks, groups, values }, context) => {
     const found = values.find((row) => row.length !== groups.length);
@@ -41,7 +48,7 @@ const schema = z
 export type CoefficientsRecord = Readonly<z.output<typeof schema>>;
 
 /** The file's text: one row of values per line, so that files can be compared by eye and by diff. */
-export function coefficientsText({ granularity, tasks, groups, values, groupOf }: CoefficientsRecord): string {
+export function coefficientsText({ granularity, tasks, groups, values, groupOf, nearest }: CoefficientsRecord): string {
   const rows = values.map((row) => `    ${JSON.stringify(row)}`).join(",\n");
   return [
     "{",
@@ -49,6 +56,7 @@ export function coefficientsText({ granularity, tasks, groups, values, groupOf }
     `  "tasks": ${JSON.stringify(tasks)},`,
     `  "groups": ${JSON.stringify(groups)},`,
     `  "values": [\n${rows}\n  ],`,
+    ...(nearest === undefined ? [] : [`  "nearest": ${JSON.stringify(nearest)},`]),
     `  "groupOf": ${JSON.stringify(groupOf, undefined, 2).replaceAll("\n", "\n  ")}`,
     "}\n",
   ].join("\n");
@@ -71,4 +79,12 @@ export function parseCoefficients(text: string, label: string): CoefficientsReco
 /** Reads a coefficients.json. Throws CheckpointError as `parseCoefficients`, and for what is no regular file. */
 export async function readCoefficients(path: string): Promise<CoefficientsRecord> {
   return parseCoefficients(await readText(path, "a coefficients.json", MOST_BYTES, CheckpointError), path);
+}
+
+/** Throws CheckpointError for a record of a run that did not learn coefficients: nothing can be merged with the nearest ones. */
+export function requireCoefficients({ nearest }: CoefficientsRecord, label: string): void {
+  if (nearest === undefined) return;
+  throw new CheckpointError(
+    `${label}: expected coefficients that were learned, found those nearest to what parametrisation ${nearest.parametrisation} learned, which are not its model; use the \`model\` folder of the run`,
+  );
 }

@@ -125,7 +125,7 @@ export function createConsole({
 function startLine(event: StartEvent): string {
   const { trainableCoefficients, tasks, groups, steps, imagesPerStep, examples, objective, passesPerStep } = event;
   return (
-    `${trainableCoefficients} coefficients: ${tasks.length} tasks x ${groups.length} groups; ` +
+    `${trainableCoefficients} ${event.parameters ?? "coefficients"}: ${tasks.length} tasks x ${groups.length} groups; ` +
     `${steps} steps of ${imagesPerStep} ${examples}, minimising ${objectiveLabel(objective)}` +
     (passesPerStep > 1 ? `, each in ${passesPerStep} passes to stay inside memory_gb` : "")
   );

@@ -10,7 +10,7 @@ import { parseRunConfig } from "../config/load.js";
 import type { RunConfig } from "../config/schema.js";
 import { parseYaml } from "../config/strict-yaml.js";
 import { ConfigError } from "../errors.js";
-import type { TrainState } from "../optimize/train.js";
+import type { TrainState } from "../optimize/events.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { type JsonKind, readJsonFile, readJsonLines } from "../runtime/json-file.js";
 import { acquireLock, type LockOptions } from "../runtime/lock.js";

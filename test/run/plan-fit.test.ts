@@ -37,6 +37,23 @@ describe("what a fit needs", () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
+  it("counts what learns outside the graph: arrays of the size of the model, or of all its coefficients", async () => {
+    const folder = await temporaryFolder();
+    const bytesOf = async (parametrisation: string): Promise<number> => {
+      const config = parseRunConfig({ suite: "x", output: join(folder, "runs"), parametrisation });
+      return (await fitNeeds(config, MODELS, join(folder, "cache"))).memoryBytes;
+    };
+    const scalar = await bytesOf("scalar");
+    const parameters = 87_849_216;
+    // Merged weights once and gradients twice; parameters and two moments in float32; the largest tensor's task vectors.
+    expect((await bytesOf("all_weights")) - scalar).toBeGreaterThan(4 * 6 * parameters);
+    expect((await bytesOf("all_weights")) - scalar).toBeLessThan(4 * 7.5 * parameters);
+    expect((await bytesOf("element_wise")) - scalar).toBeGreaterThan(4 * (3 + 3 * 8) * parameters);
+    const rows = (await bytesOf("rows_columns")) - scalar;
+    expect(rows).toBeGreaterThan(4 * 3 * parameters);
+    expect(rows).toBeLessThan(4 * 4.5 * parameters);
+  });
+
   it("is refused where no machine like this could hold a step", async () => {
     const folder = await temporaryFolder();
     const config = parseRunConfig({ suite: "x", output: join(folder, "runs"), data: { batch_size: 1_000_000 } });

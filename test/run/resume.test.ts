@@ -115,6 +115,16 @@ describe("resume", () => {
     expect(finished?.map(({ method }) => method)).toContain("adamerging_layer_wise");
   });
 
+  it.each(["rows_columns"])("after a stop with %s too", async (parametrisation) => {
+    const own = [`parametrisation=${parametrisation}`, "optimizer.learning_rate=0.001"];
+    const straight = await outcome((await start(`${parametrisation}-whole`, undefined, own)).runPath);
+    const stopped = await start(`${parametrisation}-stopped`, 3, own);
+    expect(stopped.reason).toBe("interrupted");
+    await goOn(stopped.runPath);
+    expect(straight.mean?.some((value) => value !== 0)).toBe(true);
+    expect(await outcome(stopped.runPath)).toEqual(straight);
+  });
+
   it("a damaged newest checkpoint is passed over and named; metrics after the older one are made again", async () => {
     const { runPath } = await start("damaged", 5);
     await appendFile(join(runPath, "metrics.jsonl"), '{"time": "cut o');

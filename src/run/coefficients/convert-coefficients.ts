@@ -19,7 +19,12 @@ import {
   recordOfArray,
   recordOfOfficial,
 } from "../../track/coefficient-formats/tables.js";
-import { type CoefficientsRecord, coefficientsText, parseCoefficients } from "../../track/coefficients-file.js";
+import {
+  type CoefficientsRecord,
+  coefficientsText,
+  parseCoefficients,
+  requireCoefficients,
+} from "../../track/coefficients-file.js";
 import { chosenTasks } from "../session/inputs.js";
 import { suiteInputs } from "../suite/suite-place.js";
 import { bringSuite } from "../suite/suite-sources.js";
@@ -66,6 +71,7 @@ export async function convertCoefficients(
   const orders = (): LayerOrders => ordersOf(family, tensors, options.from);
   const names = tasks.map(({ name }) => name);
   const record = await readRecord(options.from, names, orders);
+  requireCoefficients(record, options.from);
   const expertOf = (task: string): string => {
     const found = tasks.find(({ name }) => name === task);
     if (found !== undefined) return nameForMergekit(found.expert);

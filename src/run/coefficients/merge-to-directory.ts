@@ -48,6 +48,14 @@ export async function mergeToDirectory(
 /** Models that versions without a manifest wrote may be replaced too. */
 const REPLACING: Replacing = { recognise: formerCheckpoint };
 
+/** What a model is merged with: coefficients, which lie at `path`, or weights that they do not give. */
+export interface MergedFrom {
+  readonly record: CoefficientsRecord;
+  readonly path: string;
+  /** Every tensor of the bundle. */
+  readonly weights?: ReadonlyMap<string, Float32Array> | undefined;
+}
+
 /**
  * Writes the merged tensors in float32, all else of the base as it is there, the heads of the merged tasks, and a model
  * card.
@@ -56,14 +64,14 @@ export async function writeMergedModel(
   directory: string,
   inputs: Inputs,
   config: RunConfig,
-  { record, path }: { readonly record: CoefficientsRecord; readonly path: string },
+  { record, path, weights }: MergedFrom,
   rows: readonly ResultRow[],
   replace?: Replacing,
 ): Promise<void> {
   const { bundle, suite } = inputs;
   const names = bundle.tensors.map(({ name }) => name);
   const saved = inputs.saved ?? (await planSavedModel(suite.base, names));
-  const coefficientsNK = tensorCoefficients(record, inputs, path);
+  const coefficientsNK = weights === undefined ? tensorCoefficients(record, inputs, path) : new Float32Array();
   const rowOfTensor = new Map(inputs.grouping.tensors.map((name, index) => [name, index]));
   const savedName = (name: string): string => saved.names.get(name) ?? name;
   const byName = new Map(bundle.tensors.map((tensor) => [savedName(tensor.name), tensor]));
@@ -82,6 +90,8 @@ export async function writeMergedModel(
       if (copied !== undefined) return readStoredBytes(copied);
       const tensor = byName.get(name);
       if (tensor === undefined) throw new CheckpointError(`${directory}: no tensor ${name}`);
+      const values = weights?.get(tensor.name);
+      if (values !== undefined) return values;
       return readMergedTensor(bundle, tensor, coefficientsNK, rowOfTensor.get(tensor.name) ?? 0);
     },
   });

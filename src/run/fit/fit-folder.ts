@@ -1,7 +1,7 @@
 /** The folder that a fit writes into: a new one, or that of a run that stopped. */
 import path from "node:path";
 import type { RunConfig } from "../../config/schema.js";
-import type { TrainState } from "../../optimize/train.js";
+import type { TrainState } from "../../optimize/events.js";
 import { type ResultRow, summaryKind } from "../../report/summary.js";
 import { readJsonFile } from "../../runtime/json-file.js";
 import { requireApart } from "../../runtime/output-place.js";

@@ -8,6 +8,8 @@ import { kindOf } from "../../data/kinds.js";
 import { paddedLength } from "../../data/lengths.js";
 import { ConfigError } from "../../errors.js";
 import type { TrainEvent } from "../../optimize/events.js";
+import { parametrisationBytes } from "../../optimize/parametrisation/memory.js";
+import { parametrisationOf } from "../../optimize/parametrisation/registry.js";
 import { estimateStepBytes, microBatches } from "../../optimize/step-memory.js";
 import { bytesText, duration } from "../../track/terminal.js";
 import type { ComparedModels } from "../session/compared-models.js";
@@ -49,8 +51,8 @@ export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheD
   const isMost = model.lengths !== undefined && longest === undefined;
   const examplesPerTask = config.data.batch_size * config.data.batches_per_task;
   const isHalf = config.task_vectors.dtype === "float16";
-  const size = { model, tasks, isHalf };
   const budgetBytes = config.memory_gb * 1e9;
+  const size = { model, tasks, isHalf, besidesBytes: learningBytes(config, model, tasks) };
   // Examples that are not known may all be short: only what is too much for those is certain.
   const least = isMost ? model.lengths[0] : longest;
   const passes = microBatches(budgetBytes, examplesPerTask, { ...size, longest: least, adaptedTasks: tasks });
@@ -77,6 +79,11 @@ export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheD
 }
 
 const WARNING = "warning: ";
+
+/** What is held besides a step; 0 for scalar coefficients. */
+export function learningBytes(config: RunConfig, { tensors }: ComparedModels["model"], tasks: number): number {
+  return parametrisationBytes(parametrisationOf(config), tensors, tasks, config.memory_gb > 0);
+}
 
 /** Lines for people; warnings say what to do. */
 export function needsLines(needs: FitNeeds): readonly string[] {

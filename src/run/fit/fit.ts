@@ -5,9 +5,17 @@
  */
 import type { RunConfig } from "../../config/schema.js";
 import type { Executable } from "../../engine/program.js";
+import { assert } from "../../errors.js";
 import { toTensorCoefficients } from "../../merge/coefficients.js";
-import type { TrainEvent } from "../../optimize/events.js";
-import { coefficientsOf, initTrainState, type TrainResult, type TrainState, train } from "../../optimize/train.js";
+import type { TrainEvent, TrainState } from "../../optimize/events.js";
+import { parametrisationOf } from "../../optimize/parametrisation/registry.js";
+import {
+  type TrainState as CoefficientState,
+  coefficientsOf,
+  initTrainState,
+  type TrainResult,
+  train,
+} from "../../optimize/train.js";
 import type { ResultRow } from "../../report/summary.js";
 import { gitCheckout } from "../../runtime/git-checkout.js";
 import { asPiece } from "../../runtime/progress.js";
@@ -18,10 +26,12 @@ import { coefficientsRecord, environmentRecord, inputFingerprints } from "../rec
 import { type CustomTracking, finishTracking, type Tracking, trackRun } from "../records/tracking.js";
 import type { ComparedModels } from "../session/compared-models.js";
 import { type Session, type SessionOptions, withSession } from "../session/session.js";
+import { consume, type EventConsumer } from "./consume-events.js";
 import { openFolder, requireFitPlace } from "./fit-folder.js";
 import { estimateOnce, sayNeeds } from "./fit-needs.js";
 import { gradientAgreement } from "./gradient-agreement.js";
-import { judgeFit } from "./judge-fit.js";
+import { judgeFit, type Learned } from "./judge-fit.js";
+import { learnWeights } from "./learn-weights.js";
 import { prepareLearning } from "./learning-data.js";
 import { reportFit } from "./report-fit.js";
 import { type LearningData, trainOptions } from "./training.js";
@@ -105,15 +115,32 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
   });
 }
 
-/** Learns the coefficients and keeps them. */
+/** Learns the coefficients, or what the config learns instead, and keeps them. */
 async function learn(
+  config: RunConfig,
+  session: Session & { readonly step: Executable; readonly data: LearningData },
+  options: FitOptions,
+  consumers: readonly EventConsumer[],
+  folder: RunFolder,
+  from?: TrainState,
+): Promise<Learned & Pick<TrainResult, "reason">> {
+  const parametrisation = parametrisationOf(config);
+  if (parametrisation === undefined) {
+    assert(from === undefined || "rawKL" in from, "a state of another parametrisation");
+    return learnCoefficients(config, session, options, consumers, folder, from);
+  }
+  assert(from === undefined || "parametersP" in from, "a state of another parametrisation");
+  return learnWeights(config, parametrisation, session, { signal: options.signal, consumers, folder, from });
+}
+
+async function learnCoefficients(
   config: RunConfig,
   { engine, inputs, evaluation, step, data }: Session & { readonly step: Executable; readonly data: LearningData },
   options: FitOptions,
-  consumers: readonly ((event: TrainEvent) => void | Promise<void>)[],
+  consumers: readonly EventConsumer[],
   folder: RunFolder,
-  from?: TrainState,
-) {
+  from?: CoefficientState,
+): Promise<Learned & Pick<TrainResult, "reason">> {
   const { bundle, grouping } = inputs;
   const agreement = await gradientAgreement(config, { engine, inputs, evaluation }, options.cacheDir);
   const training = trainOptions(config, engine, inputs, data, {
@@ -135,17 +162,5 @@ async function learn(
   const gradientCosine = reason === "finished" ? await agreement?.cosine(valuesKL) : undefined;
   await agreement?.close();
   const coefficientsNK = toTensorCoefficients(valuesKL, grouping, bundle.tasks.length);
-  return { record, step: state.step, reason, coefficientsNK, gradientCosine };
-}
-
-/** Hands every event to the consumers, in order, and returns how the fit ended. */
-async function consume(
-  events: AsyncGenerator<TrainEvent, TrainResult>,
-  consumers: readonly ((event: TrainEvent) => void | Promise<void>)[],
-): Promise<TrainResult> {
-  for (;;) {
-    const next = await events.next();
-    if (next.done) return next.value;
-    for (const consumer of consumers) await consumer(next.value);
-  }
+  return { record, step: state.step, reason, merged: { coefficientsNK }, gradientCosine };
 }

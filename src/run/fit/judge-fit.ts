@@ -8,7 +8,7 @@ import type { RunFolder } from "../../track/run-folder.js";
 import { writeMergedModel } from "../coefficients/merge-to-directory.js";
 import { cardOf } from "../coefficients/merged-model-card.js";
 import { judgeComparisons } from "../judge/judge-comparisons.js";
-import { type Judged, judgeLearned, scoresOf } from "../judge/judge-models.js";
+import { type Judged, judgeLearned, judgeWeights, scoresOf } from "../judge/judge-models.js";
 import { predictionsRecord } from "../judge/predictions-record.js";
 import { familyRecord } from "../records/outside-family.js";
 import type { Session } from "../session/session.js";
@@ -19,8 +19,8 @@ export interface Learned {
   readonly record: CoefficientsRecord;
   /** The last step. */
   readonly step: number;
-  /** One coefficient per tensor and task, [N, K]. */
-  readonly coefficientsNK: Float32Array;
+  /** One coefficient per tensor and task, [N, K], or every tensor of the bundle where something else was learned. */
+  readonly merged: { readonly coefficientsNK: Float32Array } | { readonly weights: ReadonlyMap<string, Float32Array> };
   /** At the last step, where it was looked at. */
   readonly gradientCosine: number | undefined;
 }
@@ -34,14 +34,18 @@ export async function judgeFit(
   { engine, inputs, evaluation }: Session,
   { signal, compared, onProgress }: Pick<FitOptions, "signal" | "compared" | "onProgress">,
   folder: RunFolder,
-  { record, step, coefficientsNK, gradientCosine }: Learned,
+  { record, step, merged, gradientCosine }: Learned,
   started: number,
 ): Promise<Judged[]> {
+  const weights = "weights" in merged ? merged.weights : undefined;
   const judged: Judged[] = [];
   try {
     signal.throwIfAborted();
     judged.push(...(compared ?? (await judgeComparisons(config, inputs, evaluation))));
-    const learned = await judgeLearned(config, inputs, coefficientsNK, evaluation);
+    const learned =
+      "weights" in merged
+        ? await judgeWeights(config, inputs, merged.weights, evaluation)
+        : await judgeLearned(config, inputs, merged.coefficientsNK, evaluation);
     judged.push(learned);
     await folder.record(evaluationEvent(step, scoresOf(learned), record.values, gradientCosine));
   } catch (error) {
@@ -59,7 +63,7 @@ export async function judgeFit(
   if (config.save_model) {
     const path = `${folder.path}/coefficients.json`;
     await asPiece(onProgress, "writing the merged model", () =>
-      writeMergedModel(`${folder.path}/model`, inputs, config, { record, path }, rows),
+      writeMergedModel(`${folder.path}/model`, inputs, config, { record, path, weights }, rows),
     );
   }
   return judged;

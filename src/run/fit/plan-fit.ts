@@ -2,13 +2,18 @@
  * A fit tried and not run: everything is opened, compared and compiled as for a fit, one step and one evaluation batch are timed, and no run
  * is begun. What is built for it (task vectors, encoded examples, heads) stays in the cache, where the fit finds it.
  */
+import { PARAMETRISATION_TITLES } from "../../config/parametrisation.js";
 import type { RunConfig } from "../../config/schema.js";
 import { type ExampleBatch, examplePlaces, filledBatch } from "../../data/batches.js";
 import type { Executable } from "../../engine/program.js";
 import { assert } from "../../errors.js";
+import { openParametrised, type ParametrisedWeights } from "../../optimize/parametrisation/parametrised-weights.js";
+import { parametrisationOf } from "../../optimize/parametrisation/registry.js";
 import { longestLength, stepLength } from "../../optimize/step-inputs.js";
 import { STEP_INPUT_COEFFICIENTS } from "../../optimize/step-program.js";
 import type { TrainOptions } from "../../optimize/train.js";
+import { initWeightState } from "../../optimize/train-weights.js";
+import { runWeightStep } from "../../optimize/weight-step.js";
 import { duration } from "../../track/terminal.js";
 import { perTensor } from "../judge/judge-models.js";
 import { evaluationBatch, type Session, type SessionOptions, withSession } from "../session/session.js";
@@ -21,7 +26,9 @@ import { type LearningData, trainOptions } from "./training.js";
 export interface FitPlan {
   readonly suite: string;
   readonly tasks: readonly string[];
+  /** Or what else is learned. */
   readonly coefficients: number;
+  readonly parameters?: string;
   readonly steps: number;
   readonly needs: FitNeeds;
   /** One step, timed after one that warmed up. */
@@ -54,15 +61,19 @@ export async function planSession(config: RunConfig, session: Session, cacheDir:
   const longest = longestLength(model.lengths, data.examples);
   // Before a step that no memory would hold is tried.
   const needs = await fitNeeds(config, { model, kind: encoder.kind, tasks: tasks.length, longest }, cacheDir);
-  const coefficientsNK = perTensor(inputs, () => config.coefficients.initial);
-  const stepSeconds = await timedSteps(step, training, coefficientsNK, lengthsOfSteps(config, inputs, data.examples));
+  const parametrisation = parametrisationOf(config);
+  const learned = parametrisation && (await openParametrised(inputs.bundle, parametrisation));
+  const oneStep = await (learned === undefined ? scalarStep(step, config, inputs) : weightStep(step, config, learned));
+  const lengths = lengthsOfSteps(config, inputs, data.examples);
+  const stepSeconds = await timedSteps((at) => oneStep(training.inputsAt(at)), lengths);
   await step.close();
   const evaluationSeconds = await timedEvaluation(session, config);
   const { steps } = config;
   return {
     suite: suite.name,
     tasks: tasks.map(({ name }) => name),
-    coefficients: tasks.length * grouping.groups.length,
+    coefficients: learned?.size ?? tasks.length * grouping.groups.length,
+    ...(learned === undefined ? {} : { parameters: PARAMETRISATION_TITLES[config.parametrisation] }),
     steps,
     needs,
     stepSeconds,
@@ -84,7 +95,7 @@ export function totalSeconds(
 export function planLines(plan: FitPlan): readonly string[] {
   const { tasks, coefficients, steps, stepSeconds, evaluationSeconds } = plan;
   return [
-    `fit: ${coefficients} coefficients of ${tasks.length} tasks (${tasks.join(", ")})`,
+    `fit: ${coefficients} ${plan.parameters ?? "coefficients"} of ${tasks.length} tasks (${tasks.join(", ")})`,
     ...needsLines(plan.needs),
     `time: about ${duration(plan.totalSeconds)} in all: ${steps} steps of ${stepSeconds.toPrecision(2)} s (one was timed), ${evaluationSeconds.toPrecision(2)} s for judging all ${plan.needs.examples} once`,
   ];
@@ -117,19 +128,31 @@ function lengthsOfSteps(
   return [...found.values()];
 }
 
+type StepInputs = ReturnType<TrainOptions["inputsAt"]>;
+
+/** A step of scalar coefficients, given its examples. */
+async function scalarStep(step: Executable, config: RunConfig, inputs: Session["inputs"]) {
+  const coefficientsNK = perTensor(inputs, () => config.coefficients.initial);
+  return (examples: StepInputs) => step.run(new Map([[STEP_INPUT_COEFFICIENTS, coefficientsNK], ...examples]));
+}
+
+/** A step by the gradient of the weights with all that is done outside the graph, given its examples. */
+async function weightStep(step: Executable, config: RunConfig, weights: ParametrisedWeights) {
+  const state = await initWeightState(weights, config.coefficients.initial);
+  const { learning_rate: learningRate, weight_decay: weightDecay, ...adam } = config.optimizer;
+  const [merged, into] = [weights.arrays(), weights.arrays()];
+  return async (examples: StepInputs) => {
+    await weights.merge(state.parametersP, merged);
+    const { gradients } = await runWeightStep(step, merged, examples, into);
+    await weights.descend(state, gradients, learningRate, { ...adam, weightDecay });
+  };
+}
+
 /** The mean over steps, one of each length timed. */
-async function timedSteps(
-  step: Executable,
-  training: TrainOptions,
-  coefficientsNK: Float32Array,
-  lengths: readonly StepsOfLength[],
-): Promise<number> {
+async function timedSteps(run: (at: number) => Promise<unknown>, lengths: readonly StepsOfLength[]): Promise<number> {
   const steps = lengths.reduce((sum, { count }) => sum + count, 0);
   let seconds = 0;
-  for (const { first, count } of lengths) {
-    const inputs = new Map([[STEP_INPUT_COEFFICIENTS, coefficientsNK], ...training.inputsAt(first)]);
-    seconds += ((await timed(() => step.run(inputs))) * count) / steps;
-  }
+  for (const { first, count } of lengths) seconds += ((await timed(() => run(first))) * count) / steps;
   return seconds;
 }
 

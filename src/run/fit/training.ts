@@ -2,17 +2,22 @@
 import type { RunConfig } from "../../config/schema.js";
 import type { ExampleStore } from "../../data/examples.js";
 import { kindOf } from "../../data/kinds.js";
-import type { Engine, Executable, Program } from "../../engine/program.js";
+import { type Engine, type Executable, type Program, sizeOf } from "../../engine/program.js";
+import { ConfigError } from "../../errors.js";
 import { objectiveOf } from "../../objective/objectives.js";
 import { compileByLength } from "../../optimize/by-length.js";
 import { microBatched } from "../../optimize/micro-batches.js";
 import { locateNonFinite, type SuspectStep } from "../../optimize/non-finite.js";
+import { parametrisationOf } from "../../optimize/parametrisation/registry.js";
 import { longestLength, stepInputs, type Targets } from "../../optimize/step-inputs.js";
 import { microBatches } from "../../optimize/step-memory.js";
 import { stepProgram, stepSources } from "../../optimize/step-program.js";
 import type { TrainOptions } from "../../optimize/train.js";
+import type { LoopOptions } from "../../optimize/training-loop.js";
+import { weightStepProgram, weightStepSources } from "../../optimize/weight-step.js";
 import { constraintOf } from "../records/records.js";
 import type { Inputs } from "../session/inputs.js";
+import { learningBytes } from "./fit-needs.js";
 
 /**
  * Compiles the step of `config`, in as many passes as its memory needs, and binds the bundle and the heads to it. For a model with lengths each is
@@ -27,8 +32,10 @@ export async function compileStep(
   const { heads, model } = inputs;
   const { options, passes } = stepOf(engine, inputs, config, longest);
   const objective = objectiveOf(config.objective.name);
+  const isScalar = parametrisationOf(config) === undefined;
+  if (!isScalar) requireWholeTensors(engine, inputs);
   const program = (length?: number): Program =>
-    stepProgram({
+    (isScalar ? stepProgram : weightStepProgram)({
       ...options,
       length,
       taskWeight: taskWeight(config, heads.length),
@@ -36,8 +43,17 @@ export async function compileStep(
       loss: (logitsBC, targetsBC) => objective.loss(logitsBC, config.objective, targetsBC),
     });
   const step = await compileByLength(engine, model, heads.length * options.examplesPerTask, program);
-  await step.bind(stepSources(options));
+  await step.bind(isScalar ? stepSources(options) : weightStepSources(options));
   return microBatched(step, heads.length, passes);
+}
+
+/** Throws ConfigError for an engine that cannot hold a merged tensor in one piece, which its gradient needs. */
+function requireWholeTensors({ device, maxTensorBytes = Number.POSITIVE_INFINITY }: Engine, { model }: Inputs): void {
+  const large = model.tensors.find(({ shape }) => Float32Array.BYTES_PER_ELEMENT * sizeOf(shape) > maxTensorBytes);
+  if (large === undefined) return;
+  throw new ConfigError(
+    `parametrisation: expected tensors of at most ${maxTensorBytes} bytes on ${device}, found ${large.name} with ${Float32Array.BYTES_PER_ELEMENT * sizeOf(large.shape)}; use device=cpu or parametrisation=scalar`,
+  );
 }
 
 /** What the step's program is made of but for the objective, and its passes. */
@@ -64,6 +80,7 @@ function passesOf(config: RunConfig, { bundle, heads, model }: Inputs, longest: 
     tasks: bundle.tasks.length,
     adaptedTasks: heads.length,
     isHalf: config.task_vectors.dtype === "float16",
+    besidesBytes: learningBytes(config, model, bundle.tasks.length),
   });
 }
 
@@ -83,26 +100,17 @@ function taskWeight({ data, objective }: RunConfig, tasks: number): number {
   return data.batches_per_task / (objective.reduction === "mean" ? tasks : 1);
 }
 
-/** The trainer's options for a compiled step. `evaluate` gives accuracies in percent for constrained coefficients [K, L]; `targets` is empty without targets. */
-export function trainOptions(
+/** What the trainers of all parametrisations are given of a config and its examples; `targets` is empty without targets. */
+export function loopOptions(
   config: RunConfig,
-  engine: Engine,
   inputs: Inputs,
   { examples, targets }: LearningData,
-  { step, evaluate, gradientCosine, signal }: Pick<TrainOptions, "step" | "evaluate" | "gradientCosine" | "signal">,
-): TrainOptions {
+  signal: AbortSignal,
+): LoopOptions & Pick<TrainOptions, "adam" | "inputsAt"> {
   const { optimizer, seed, steps } = config;
   const perTask = examplesPerTask(config);
   const { lengths } = inputs.model;
-  const longest = longestLength(lengths, examples);
-  const { many } = kindOf(inputs.encoder.kind);
   return {
-    step,
-    tasks: inputs.bundle.tasks,
-    grouping: inputs.grouping,
-    constraint: constraintOf(config),
-    initial: config.coefficients.initial,
-    restartEvery: config.coefficients.restart_every,
     adam: { ...optimizer, weightDecay: optimizer.weight_decay },
     schedule: {
       schedule: optimizer.schedule,
@@ -113,16 +121,37 @@ export function trainOptions(
     objective: config.objective.name,
     adaptedTasks: [...examples.keys()],
     inputsAt: (step) => stepInputs(examples, targets, { examplesPerTask: perTask, seed, step, lengths }),
-    examples: many,
+    examples: kindOf(inputs.encoder.kind).many,
     imagesPerStep: perTask * examples.size,
-    passesPerStep: passesOf(config, inputs, longest),
+    passesPerStep: passesOf(config, inputs, longestLength(lengths, examples)),
     taskWeight: taskWeight(config, examples.size),
     evaluateEvery: config.data.eval_every,
     checkpointEvery: config.checkpoint_every,
+    signal,
+    clock: () => performance.now(),
+  };
+}
+
+/** The trainer's options for a compiled step. `evaluate` gives accuracies in percent for constrained coefficients [K, L]. */
+export function trainOptions(
+  config: RunConfig,
+  engine: Engine,
+  inputs: Inputs,
+  data: LearningData,
+  { step, evaluate, gradientCosine, signal }: Pick<TrainOptions, "step" | "evaluate" | "gradientCosine" | "signal">,
+): TrainOptions {
+  const longest = longestLength(inputs.model.lengths, data.examples);
+  const { many } = kindOf(inputs.encoder.kind);
+  return {
+    ...loopOptions(config, inputs, data, signal),
+    step,
+    tasks: inputs.bundle.tasks,
+    grouping: inputs.grouping,
+    constraint: constraintOf(config),
+    initial: config.coefficients.initial,
+    restartEvery: config.coefficients.restart_every,
     evaluate,
     gradientCosine,
     locateNonFinite: (stepInputs) => locateNonFinite(stepOf(engine, inputs, config, longest), stepInputs, many),
-    signal,
-    clock: () => performance.now(),
   };
 }

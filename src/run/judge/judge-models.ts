@@ -182,17 +182,31 @@ export async function judgeLearned(
   coefficientsNK: Float32Array,
   options: EvaluateOptions,
 ): Promise<Judged> {
+  return judgeWeights(config, inputs, await collect(mergedTensors(inputs.bundle, coefficientsNK)), options);
+}
+
+/** The row of merged weights, every tensor of the bundle. */
+export async function judgeWeights(
+  config: RunConfig,
+  inputs: Inputs,
+  weights: ReadonlyMap<string, Float32Array>,
+  options: EvaluateOptions,
+): Promise<Judged> {
   const names = inputs.judged.map((task) => task.name);
   const name = learnedName(config);
-  const evaluations = await evaluateMerged(inputs, coefficientsNK, options, { name });
+  const evaluations = await telling(options, name, names, (told) => evaluateWeights(weights, told, names));
   return { row: rowOf(name, names, evaluations), evaluations };
 }
 
-/** After granularity, processing and objective: `adamerging_layer_wise_pp`, or `layer_wise_tsv_expert` where it is not AdaMerging's entropy. */
-export function learnedName({ granularity, task_vectors, objective }: RunConfig): string {
+/**
+ * After granularity (or what else is learned), processing and objective: `adamerging_layer_wise_pp`, or `layer_wise_tsv_expert` where it
+ * is not AdaMerging's entropy.
+ */
+export function learnedName({ granularity, parametrisation, task_vectors, objective }: RunConfig): string {
   const processing = processingOf(task_vectors);
   const suffix = processing === undefined ? "" : `_${processing.suffix}`;
-  return fitName(objective.name, `${granularity.replace("-", "_")}${suffix}`);
+  const learned = parametrisation === "scalar" ? granularity.replace("-", "_") : parametrisation;
+  return fitName(objective.name, `${learned}${suffix}`);
 }
 
 /** The evaluations of a model as scores, in the order of its row. */

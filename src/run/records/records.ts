@@ -35,6 +35,24 @@ export function coefficientsRecord(config: RunConfig, inputs: Inputs, valuesKL: 
   };
 }
 
+/** The coefficients [K][N] nearest to what a parametrisation learned, in the same form. */
+export function nearestRecord(
+  config: RunConfig,
+  inputs: Inputs,
+  values: readonly (readonly number[])[],
+  outside: readonly number[],
+): CoefficientsRecord {
+  const { tensors } = inputs.grouping;
+  return {
+    granularity: config.granularity,
+    tasks: [...inputs.bundle.tasks],
+    groups: [...tensors],
+    values: values.map((row) => [...row]),
+    groupOf: Object.fromEntries(tensors.map((tensor) => [tensor, tensor])),
+    nearest: { parametrisation: config.parametrisation, outside: [...outside] },
+  };
+}
+
 /** What the coefficients are learned from, and how: a resumed fit must find the same. */
 export function inputFingerprints(
   config: RunConfig,

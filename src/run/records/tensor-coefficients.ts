@@ -1,6 +1,6 @@
 /** From the coefficients that a run learned, by names, back to those of each tensor. N tensors, K tasks. */
 import { CheckpointError } from "../../errors.js";
-import type { CoefficientsRecord } from "../../track/coefficients-file.js";
+import { type CoefficientsRecord, requireCoefficients } from "../../track/coefficients-file.js";
 import type { Inputs } from "../session/inputs.js";
 
 /**
@@ -8,6 +8,7 @@ import type { Inputs } from "../session/inputs.js";
  * config's own grouping when the file has none. Throws CheckpointError naming the task or group that does not fit.
  */
 export function tensorCoefficients(record: CoefficientsRecord, inputs: Inputs, path: string): Float32Array {
+  requireCoefficients(record, path);
   const { tasks } = inputs.bundle;
   const { tensors, groups, groupOf } = inputs.grouping;
   const rows = tasks.map((task) => {

@@ -1,0 +1,72 @@
+/**
+ * The keys of a config that say what learns how task vectors are merged, and the settings that do not go with them. What the
+ * parametrisations do: optimize/parametrisation/.
+ */
+import { z } from "zod";
+
+export const PARAMETRISATION_NAMES = [
+  "scalar",
+  "rows",
+  "rows_columns",
+  "singular",
+  "element_wise",
+  "all_weights",
+] as const;
+
+export type ParametrisationName = (typeof PARAMETRISATION_NAMES)[number];
+
+/** What is learned, for people, in place of "coefficients". */
+export const PARAMETRISATION_TITLES = {
+  scalar: "coefficients",
+  rows: "coefficients of output rows",
+  rows_columns: "factors of output rows and input columns",
+  singular: "coefficients of singular directions",
+  element_wise: "coefficients of single weights",
+  all_weights: "merged weights",
+} as const satisfies Record<ParametrisationName, string>;
+
+/** The keys of a config. */
+export const parametrisationKeys = {
+  parametrisation: z
+    .enum(PARAMETRISATION_NAMES)
+    .default("scalar")
+    .describe(
+      "What learns: scalar (by granularity), or per weight matrix rows, rows_columns, singular, element_wise, all_weights",
+    ),
+  parametrisation_rank: z
+    .int()
+    .min(1)
+    .default(16)
+    .describe("Singular directions per matrix and task with a coefficient of their own; with singular only"),
+};
+
+interface Settings {
+  readonly parametrisation: ParametrisationName;
+  readonly granularity: string;
+  readonly coefficients: { readonly constraint: string; readonly restart_every: number };
+  readonly data: { readonly gradient_images: number };
+}
+
+/** What only scalar coefficients have, where something else learns. */
+export function parametrisationIssues({
+  parametrisation,
+  granularity,
+  coefficients,
+  data,
+}: Settings): { readonly path: readonly string[]; readonly message: string }[] {
+  if (parametrisation === "scalar") return [];
+  const wrong = (path: readonly string[], expected: string, found: string | number) => ({
+    path,
+    message: `expected ${expected} with parametrisation ${parametrisation}, found ${found}; set parametrisation=scalar to use it`,
+  });
+  return [
+    ...(granularity === "layer-wise" ? [] : [wrong(["granularity"], "layer-wise", granularity)]),
+    ...(coefficients.constraint === "softmax"
+      ? [wrong(["coefficients", "constraint"], "clamp or none, which are for scalar coefficients alone,", "softmax")]
+      : []),
+    ...(coefficients.restart_every === 0
+      ? []
+      : [wrong(["coefficients", "restart_every"], "0", coefficients.restart_every)]),
+    ...(data.gradient_images === 0 ? [] : [wrong(["data", "gradient_images"], "0", data.gradient_images)]),
+  ];
+}

@@ -1,0 +1,36 @@
+/** What a parametrisation holds in memory besides a step of scalar coefficients: counted from shapes, before anything is opened. */
+import type { TensorSpec } from "../../engine/program.js";
+import { sizeOf } from "../../engine/program.js";
+import type { Parametrisation } from "./parametrisation.js";
+import { MOST_FLOAT64_PARAMETERS } from "./parametrised-weights.js";
+
+const FLOAT32_BYTES = 4;
+const FLOAT64_BYTES = 8;
+/** Merged weights here; gradients here and in the engine. The engine's weights are part of every step. */
+const WEIGHT_COPIES = 3;
+/** Gradients of several passes, summed in float64 and rounded. */
+const SUMMED_BYTES = FLOAT64_BYTES + FLOAT32_BYTES;
+/** Parameters and Adam's two moments. */
+const STATE_ARRAYS = 3;
+
+/** Bytes for a model of these tensors and tasks; `isSplit` where a step may run in several passes. 0 for scalar coefficients. */
+export function parametrisationBytes(
+  parametrisation: Parametrisation | undefined,
+  tensors: readonly Pick<TensorSpec, "shape">[],
+  tasks: number,
+  isSplit: boolean,
+): number {
+  if (parametrisation === undefined) return 0;
+  let [weights, parameters, kept, largest] = [0, 0, 0, 0];
+  for (const { shape } of tensors) {
+    const own = parametrisation.size({ shape, tasks });
+    weights += sizeOf(shape);
+    parameters += own;
+    kept += parametrisation.kept?.({ shape, tasks }) ?? 0;
+    // A tensor with its task vectors, and the gradient of its parameters.
+    largest = Math.max(largest, FLOAT32_BYTES * sizeOf(shape) * (1 + tasks) + FLOAT64_BYTES * own);
+  }
+  const bytesEach = parameters > MOST_FLOAT64_PARAMETERS ? FLOAT32_BYTES : FLOAT64_BYTES;
+  const perWeight = WEIGHT_COPIES * FLOAT32_BYTES + (isSplit ? SUMMED_BYTES : 0);
+  return perWeight * weights + STATE_ARRAYS * bytesEach * parameters + FLOAT32_BYTES * kept + largest;
+}

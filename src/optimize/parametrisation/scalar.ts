@@ -1,0 +1,31 @@
+/**
+ * A coefficient per tensor and task, W = W0 + sum_t lambda_t tau_t, with dL/dlambda_t = <G, tau_t>. What the compiled step of scalar coefficients
+ * computes inside its graph, written outside: the measure of the others, and a first stage before them.
+ * Source: AdaMerging (Yang et al. 2024), layer-wise, without a clamp. K tasks, S elements.
+ */
+import type { Parametrisation } from "./parametrisation.js";
+
+export const scalar: Parametrisation = {
+  size: ({ tasks }) => tasks,
+  form: () => ({
+    readsTaskVectors: true,
+    start: (_parts, initial, parameters) => void parameters.fill(initial),
+    merge: ({ baseS, tauKS }, parameters, mergedS) => {
+      const size = baseS.length;
+      for (let s = 0; s < size; s++) {
+        let sum = baseS[s] ?? 0;
+        for (let task = 0; task < parameters.length; task++)
+          sum += (parameters[task] ?? 0) * (tauKS[task * size + s] ?? 0);
+        mergedS[s] = sum;
+      }
+    },
+    gradient: ({ baseS, tauKS }, _parameters, gradientS, into) => {
+      const size = baseS.length;
+      for (let task = 0; task < into.length; task++) {
+        let sum = 0;
+        for (let s = 0; s < size; s++) sum += (gradientS[s] ?? 0) * (tauKS[task * size + s] ?? 0);
+        into[task] = sum;
+      }
+    },
+  }),
+};

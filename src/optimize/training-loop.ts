@@ -1,0 +1,164 @@
+/**
+ * The loop of every fit, whatever it learns: evaluations, steps, checkpoints, and an end that loses nothing. An async generator of events that knows
+ * no tracker, console or file. What a step does is its learner's: train.ts for coefficients, train-weights.ts for G = dL/dW.
+ */
+import { UserError } from "../errors.js";
+import type { ObjectiveName } from "../objective/catalog.js";
+import type { EndEvent, EvaluationEvent, TrainEvent, TrainState } from "./events.js";
+import { LossError } from "./finite-losses.js";
+import type { ScheduleOptions } from "./schedule.js";
+
+/** What all fits have. */
+export interface LoopOptions {
+  readonly schedule: ScheduleOptions;
+  /** What the compiled step minimises. */
+  readonly objective: ObjectiveName;
+  /** Tasks whose objective is minimised, in the order of the compiled step. */
+  readonly adaptedTasks: readonly string[];
+  /** What these are, for people: "images", "texts". */
+  readonly examples: string;
+  readonly imagesPerStep: number;
+  /** Parts of a step that run one after another to save memory. */
+  readonly passesPerStep: number;
+  /** Weight of each task's loss in the minimised sum. */
+  readonly taskWeight: number;
+  /** Steps between evaluations, the first before any step; 0 for none during the fit. */
+  readonly evaluateEvery: number;
+  /** Steps between checkpoints, 0 for one at the end only. */
+  readonly checkpointEvery: number;
+  /** When aborted, the step under way is finished and the fit ends as interrupted. */
+  readonly signal: AbortSignal;
+  /** Milliseconds now; passed in so that tests are deterministic. */
+  readonly clock: () => number;
+}
+
+/** What a step leaves. */
+export interface Outcome<State> {
+  readonly next: State;
+  readonly taskLosses: readonly number[];
+  readonly gradientNorm: number;
+  readonly learningRate: number;
+  readonly coefficientMeans: readonly number[];
+}
+
+export interface Learner<State> {
+  readonly groups: readonly string[];
+  readonly parameters: number;
+  /** What they are, where they are no coefficients of tensors. */
+  readonly title?: string;
+  /** Whether a state stays what it was when steps go on from it, so that a fit can end at an earlier one. */
+  readonly keepsStates: boolean;
+  /** The state as the next step takes it. */
+  ready(state: State): State;
+  /** One step. `judged` is the last state whose loss is known to be finite, or the first one. Throws UserError. */
+  step(state: State, judged: State): Promise<Outcome<State>>;
+  evaluate(state: State): Promise<EvaluationEvent>;
+}
+
+export interface LoopResult<State> {
+  /** The last good state, whatever ended the fit: after a loss that is not finite the one before, whose loss was. */
+  readonly state: State;
+  readonly reason: EndEvent["reason"];
+  /** Why the fit failed: a loss or gradient that is not finite, named by step, task and layer, or a file that others changed. */
+  readonly failure?: UserError;
+}
+
+/** Runs the fit; yields events and returns how it ended, so that a failure or an abort loses nothing. */
+export async function* runSteps<State extends TrainState>(
+  options: LoopOptions,
+  learner: Learner<State>,
+  from: State,
+): AsyncGenerator<TrainEvent, LoopResult<State>> {
+  const { schedule, clock } = options;
+  const started = clock();
+  yield {
+    type: "start",
+    objective: options.objective,
+    tasks: options.adaptedTasks,
+    groups: learner.groups,
+    steps: schedule.steps,
+    trainableCoefficients: learner.parameters,
+    ...(learner.title === undefined ? {} : { parameters: learner.title }),
+    examples: options.examples,
+    imagesPerStep: options.imagesPerStep,
+    passesPerStep: options.passesPerStep,
+  };
+  let state = from;
+  let judged = from;
+  let evaluatingMs = 0;
+  let keptStep = from.step;
+  let failure: UserError | undefined;
+  for (;;) {
+    if (isEvaluationDue(options, state)) {
+      const evaluationStarted = clock();
+      const event = await evaluation(options, learner, state);
+      if (event !== undefined) {
+        yield event;
+        state = { ...state, evaluatedStep: state.step };
+      }
+      evaluatingMs += clock() - evaluationStarted;
+    }
+    const isOver = state.step >= schedule.steps || options.signal.aborted;
+    const isKept = isOver || (options.checkpointEvery > 0 && state.step % options.checkpointEvery === 0);
+    if (isKept && state.step > keptStep) {
+      yield { type: "checkpoint", step: state.step, state };
+      keptStep = state.step;
+    }
+    if (isOver) break;
+    const stepStarted = clock();
+    state = learner.ready(state);
+    const outcome = await learner.step(state, judged).catch(onlyUserError);
+    if (outcome instanceof UserError) {
+      failure = outcome;
+      if (outcome instanceof LossError && learner.keepsStates) state = judged;
+      const isSound = learner.keepsStates || !(outcome instanceof LossError);
+      if (isSound && state.step > keptStep) yield { type: "checkpoint", step: state.step, state };
+      break;
+    }
+    const { next, taskLosses, gradientNorm, learningRate, coefficientMeans } = outcome;
+    judged = state;
+    state = next;
+    const stepMs = Math.max(clock() - stepStarted, 0.001);
+    const meanMs = (clock() - started - evaluatingMs) / (state.step - from.step);
+    yield {
+      type: "step",
+      step: state.step,
+      loss: options.taskWeight * taskLosses.reduce((a, b) => a + b, 0),
+      taskLosses,
+      gradientNorm,
+      learningRate,
+      coefficientMeans,
+      imagesPerSecond: (options.imagesPerStep * 1000) / stepMs,
+      secondsLeft: ((schedule.steps - state.step) * meanMs) / 1000,
+    };
+  }
+  const early = failure === undefined ? "interrupted" : "failed";
+  const reason = state.step < schedule.steps ? early : "finished";
+  yield { type: "end", step: state.step, reason, seconds: (clock() - started) / 1000 };
+  return { state, reason, ...(failure === undefined ? {} : { failure }) };
+}
+
+/** The last step is judged after the fit, with everything else. */
+function isEvaluationDue({ evaluateEvery, schedule, signal }: LoopOptions, { step, evaluatedStep }: TrainState) {
+  const isMoment = evaluateEvery > 0 && step % evaluateEvery === 0 && step < schedule.steps;
+  return isMoment && evaluatedStep < step && !signal.aborted;
+}
+
+function onlyUserError(error: unknown): UserError {
+  if (error instanceof UserError) return error;
+  throw error;
+}
+
+/** Evaluates the state; undefined when the abort came meanwhile, since what was learned matters more than its accuracy. */
+async function evaluation<State>(
+  { signal }: LoopOptions,
+  learner: Learner<State>,
+  state: State,
+): Promise<EvaluationEvent | undefined> {
+  try {
+    return await learner.evaluate(state);
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * The step of a fit whose merged weights are made outside the graph: one forward over all tasks' examples, the objective per task, and
+ * G = dL/dW of every merged tensor at the merged weights. Not the step of scalar coefficients, which contracts G inside its graph
+ * (step-program.ts). T tasks with examples, B examples each, S elements of one tensor.
+ */
+import { lookup } from "../engine/lookup.js";
+import { valueAndGradients } from "../engine/ops/gradients.js";
+import type { Executable, Program, SharedFloats, TensorSource, TensorSpec, TensorValues } from "../engine/program.js";
+import { type Tensor, tf } from "../engine/tf.js";
+import { assert } from "../errors.js";
+import { mergeableTensors } from "../merge/merged-weights.js";
+import { headSources, headSpecs } from "../model/head-program.js";
+import { gradientName } from "./fine-tune-program.js";
+import {
+  givenWeights,
+  STEP_OUTPUT_LOSSES,
+  type StepProgramOptions,
+  stepTargets,
+  taskLogits,
+  weightName,
+  weightSpecs,
+} from "./step-program.js";
+
+/** What `weightStepProgram` is made of. */
+export type WeightStepOptions = Omit<StepProgramOptions, "maxTensorBytes">;
+
+/**
+ * Frozen: `weights/<name>` for every tensor of the model, bound again after each update, and the heads. Inputs: those of the model for T * B
+ * examples in task order, with targets `targets/<task>` float32 [B, C]. Outputs: `task_losses` [T] in the objective's unit and
+ * `gradient/weights/<name>` of taskWeight * sum(task_losses) for every merged tensor.
+ */
+export function weightStepProgram(options: WeightStepOptions): Program {
+  const { bundle, model, heads, examplesPerTask, taskWeight } = options;
+  const merged = mergeableTensors(bundle).map(weightName);
+  return {
+    name: "weight-step",
+    frozen: new Map([...weightSpecs(model), ...headSpecs(heads)]),
+    inputs: new Map<string, TensorSpec>([
+      ...model.inputs(heads.length * examplesPerTask, options.length),
+      ...(options.targets === true ? heads : []).map(({ task, classes }): [string, TensorSpec] => [
+        stepTargets(task),
+        { shape: [examplesPerTask, classes], dtype: "float32" },
+      ]),
+    ]),
+    build: (tensors) => {
+      const losses = (...values: Tensor[]): Tensor => {
+        const given = merged.map((name, index): [string, Tensor] => [name, values[index] ?? tf.scalar(0)]);
+        const get = lookup(new Map([...tensors, ...given]));
+        const features = model.features(givenWeights(get), get);
+        return tf.stack(
+          heads.map((head, index) => {
+            const logits = taskLogits(head, index, examplesPerTask, features, get);
+            return options.targets === true ? options.loss(logits, get(stepTargets(head.task))) : options.loss(logits);
+          }),
+        );
+      };
+      const weightsT = tf.fill([heads.length], taskWeight);
+      const { value, gradients } = valueAndGradients(losses, merged.map(lookup(tensors)), weightsT);
+      return new Map([
+        [STEP_OUTPUT_LOSSES, value],
+        ...gradients.map((gradient, index): [string, Tensor] => [gradientName(merged[index] ?? ""), gradient]),
+      ]);
+    },
+  };
+}
+
+/** The heads and every tensor that no expert changed, as `weightStepProgram` names them: bound once. */
+export function weightStepSources({ bundle, heads }: Pick<WeightStepOptions, "bundle" | "heads">) {
+  const sources = new Map<string, TensorSource>(headSources(heads));
+  for (const { name, base, taskVectors } of bundle.tensors)
+    if (taskVectors === undefined) sources.set(weightName(name), base);
+  return sources;
+}
+
+/** Losses [T] and, by the names of merged tensors, their gradients. */
+export interface WeightGradients {
+  readonly lossesT: Float32Array;
+  readonly gradients: ReadonlyMap<string, Float32Array>;
+}
+
+/** Runs the compiled step at these merged weights. `into` are arrays that gradients may be written to. */
+export async function runWeightStep(
+  step: Executable,
+  weights: ReadonlyMap<string, SharedFloats>,
+  inputs: ReadonlyMap<string, TensorValues>,
+  into: ReadonlyMap<string, SharedFloats>,
+): Promise<WeightGradients> {
+  await step.bind(new Map([...weights].map(([name, values]) => [weightName(name), { kind: "memory", values }])));
+  const outputs = await step.run(
+    inputs,
+    new Map([...into].map(([name, values]) => [gradientName(weightName(name)), values])),
+  );
+  const lossesT = outputs.get(STEP_OUTPUT_LOSSES);
+  assert(lossesT !== undefined, "the compiled step lacks its losses");
+  const gradients = new Map<string, Float32Array>();
+  for (const name of weights.keys()) {
+    const gradientS = outputs.get(gradientName(weightName(name)));
+    assert(gradientS !== undefined, `the compiled step lacks the gradient of ${name}`);
+    gradients.set(name, gradientS);
+  }
+  return { lossesT, gradients };
+}

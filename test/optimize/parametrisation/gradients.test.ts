@@ -1,0 +1,86 @@
+/**
+ * Every parametrisation on random tensors: its start is the scalar merge, its gradient that of central differences of a quadratic loss. With all
+ * coefficients alike each is the scalar one.
+ */
+import { describe, expect, it } from "vitest";
+import { allWeights } from "../../../src/optimize/parametrisation/all-weights.js";
+import { elementWise } from "../../../src/optimize/parametrisation/element-wise.js";
+import type { Parametrisation, TensorParts } from "../../../src/optimize/parametrisation/parametrisation.js";
+import { rows, rowsColumns } from "../../../src/optimize/parametrisation/rows-columns.js";
+import { scalar } from "../../../src/optimize/parametrisation/scalar.js";
+import { singular } from "../../../src/optimize/parametrisation/singular.js";
+import { randomArray, relativeError } from "../../support/random.js";
+
+const TASKS = 3;
+const INITIAL = 0.4;
+const all = { scalar, rows, rowsColumns, singular: singular(2), elementWise, allWeights };
+const shapes = { vector: [6], matrix: [5, 4], wide: [3, 7], patches: [4, 3, 2, 2] };
+
+function partsOf(shape: readonly number[]): TensorParts {
+  const size = shape.reduce((a, b) => a * b, 1);
+  return { shape, baseS: randomArray(size, 1), tauKS: randomArray(TASKS * size, 2) };
+}
+
+function opened(parametrisation: Parametrisation, shape: readonly number[]) {
+  const parts = partsOf(shape);
+  const form = parametrisation.form(parts);
+  const parameters = new Float64Array(parametrisation.size({ shape, tasks: TASKS })).fill(Number.NaN);
+  form.start(parts, INITIAL, parameters);
+  const mergedAt = (at: Float64Array): Float32Array => {
+    const merged = new Float32Array(parts.baseS.length);
+    form.merge(parts, at, merged);
+    return merged;
+  };
+  return { parts, form, parameters, mergedAt };
+}
+
+const cases = Object.entries(all).flatMap(([name, parametrisation]) =>
+  Object.entries(shapes).map(([shape, sizes]) => ({ name, parametrisation, shape, sizes })),
+);
+
+describe.each(cases)("$name of a $shape", ({ parametrisation, sizes }) => {
+  it("starts as the base and the sum of task vectors times the initial coefficient", () => {
+    const { parts, parameters, mergedAt } = opened(parametrisation, sizes);
+    const expected = [...parts.baseS].map((value, s) => {
+      const sum = [0, 1, 2].reduce((total, task) => total + (parts.tauKS[task * parts.baseS.length + s] ?? 0), 0);
+      return value + INITIAL * sum;
+    });
+    expect(relativeError(mergedAt(parameters), expected)).toBeLessThan(1e-6);
+  });
+
+  it("has the gradient of central differences", () => {
+    const { parts, form, parameters, mergedAt } = opened(parametrisation, sizes);
+    const noise = randomArray(parameters.length, 3, -0.5, 0.5);
+    const at = parameters.map((value, index) => value + (noise[index] ?? 0));
+    const target = randomArray(parts.baseS.length, 4);
+    const lossAt = (point: Float64Array): number =>
+      mergedAt(point).reduce((sum, value, s) => sum + 0.5 * (value - (target[s] ?? 0)) ** 2, 0);
+    const slopes = new Float64Array(parameters.length).fill(Number.NaN);
+    form.gradient(
+      parts,
+      at,
+      mergedAt(at).map((value, s) => value - (target[s] ?? 0)),
+      slopes,
+    );
+    const numeric = at.map((_, index) => {
+      const shifted = (by: number) => lossAt(at.map((value, other) => (other === index ? value + by : value)));
+      return (shifted(1e-2) - shifted(-1e-2)) / 2e-2;
+    });
+    // The merged tensor is float32, and so is the difference's noise.
+    expect(relativeError(slopes, numeric)).toBeLessThan(1e-4);
+  });
+});
+
+it("singular directions that are all kept merge any coefficients as the truncated sums do", () => {
+  const { parts, form, parameters, mergedAt } = opened(singular(4), [5, 4]);
+  // One direction of one task left out: what is lost is that part alone, orthogonal to the rest of its task vector.
+  const without = parameters.slice();
+  without[1] = 0;
+  const lost = mergedAt(parameters).map((value, s) => value - (mergedAt(without)[s] ?? 0));
+  const own = parts.tauKS.subarray(0, 20);
+  const product = lost.reduce((sum, value, s) => sum + value * (own[s] ?? 0), 0);
+  const squares = lost.reduce((sum, value) => sum + value * value, 0);
+  // <s u v^T initial, tau> = initial s^2, and |.|^2 = initial^2 s^2.
+  expect(squares / product).toBeCloseTo(INITIAL, 5);
+  expect(form.readsTaskVectors).toBe(true);
+});
