@@ -4,6 +4,7 @@ import path from "node:path";
 import { expect, test } from "vitest";
 import { configJsonSchema, configKeys } from "../../src/config/keys.js";
 import { loadRunConfig } from "../../src/config/load.js";
+import { openExperiment } from "../../src/experiment/experiment-file.js";
 import { nearest } from "../../src/runtime/nearest.js";
 
 const configs = path.resolve(import.meta.dirname, "../../configs");
@@ -31,6 +32,15 @@ test("paper and fusionbench differ exactly where their comments say", async () =
     data: { ...paper.config.data, batches_per_task: 1 },
     steps: 1000,
   });
+});
+
+test("adamerge is the last row of the table that it is taken from", async () => {
+  const { rows } = await openExperiment("text8-full", path.resolve(configs, "../experiments"), configs);
+  const row = rows.find(({ name }) => name === "layer_wise_tsv_expert");
+  const { config: preset } = await loadRunConfig("presets/adamerge.yaml", ["suite=s", "name=n"], options);
+  const { config: table } = await loadRunConfig("text8.yaml", [...(row?.fit ?? []), "suite=s", "name=n"], options);
+  const { experiment, output, ...settings } = preset;
+  expect(table).toMatchObject(settings);
 });
 
 test("every shipped config loads", async () => {
