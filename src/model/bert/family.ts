@@ -44,7 +44,7 @@ function modelFamily(family: TextFamily): ModelFamily {
       const { vocabularySize } = config;
       return { model, encoder: await openEncoder({ folder, vocabularySize, longest, model }) };
     },
-    python: textPython,
+    python: (request) => textPython(request, poolings.includes("pooler")),
     tensors: (json, where) => textModelOf(family, parse(json, where), classifiers[0]?.features ?? USUAL, where).tensors,
   };
 }

@@ -1,7 +1,11 @@
 /** Text features by sentence-transformers or transformers, for model cards. */
 import type { Pooling, PythonFeatures, PythonRequest } from "../family.js";
 
-export function textPython({ features, longest, isSentenceEncoder }: PythonRequest): PythonFeatures {
+/** `hasPooler`: its class has one, which would be made anew where the files have none. */
+export function textPython(
+  { features, longest, isSentenceEncoder }: PythonRequest,
+  hasPooler: boolean,
+): PythonFeatures {
   if (isSentenceEncoder)
     return {
       library: "sentence-transformers",
@@ -12,12 +16,14 @@ export function textPython({ features, longest, isSentenceEncoder }: PythonReque
         "features = model.encode(texts, convert_to_tensor=True)",
       ],
     };
+  const without = hasPooler && features.pooling !== "pooler" ? ", add_pooling_layer=False" : "";
   const limit = longest === undefined ? "" : `, max_length=${longest}`;
   return {
     library: "transformers",
     imports: ["import torch", "from transformers import AutoModel, AutoTokenizer"],
     lines: [
-      "tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)",
+      "tokenizer = AutoTokenizer.from_pretrained(folder)",
+      `model = AutoModel.from_pretrained(folder${without})`,
       `tokens = tokenizer(texts, padding=True, truncation=True${limit}, return_tensors="pt")`,
       "with torch.inference_mode():",
       "    out = model(**tokens)",

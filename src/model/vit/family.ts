@@ -82,7 +82,10 @@ function family({ types, ...parts }: FamilyParts): ModelFamily {
       const preprocessing = await preprocessingOf(config, folder);
       return { model: vitModel(config, preprocessing, features), encoder: imageEncoder(preprocessing) };
     },
-    python: ({ config, features }) => vitPython(features, tokensInFront(parseVitConfig(types, config, CONFIG))),
+    python: ({ config, features }) => {
+      const front = tokensInFront(parseVitConfig(types, config, CONFIG));
+      return vitPython(features, { front, hasPooler: parts.poolings.includes("pooler") });
+    },
     tensors: (json, where) => vitTensors(parseVitConfig(types, json, where), USUAL),
   };
 }

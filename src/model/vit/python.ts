@@ -4,14 +4,18 @@
  */
 import type { Pooling, PythonFeatures, PythonRequest } from "../family.js";
 
-/** `front`: tokens before the patches. */
-export function vitPython({ pooling, normalized }: PythonRequest["features"], front: number): PythonFeatures {
+/** `front`: tokens before the patches. `hasPooler`: its class has one, which would be made anew where the files have none. */
+export function vitPython(
+  { pooling, normalized }: PythonRequest["features"],
+  { front, hasPooler }: { readonly front: number; readonly hasPooler: boolean },
+): PythonFeatures {
+  const without = hasPooler && pooling !== "pooler" ? ", add_pooling_layer=False" : "";
   return {
     library: "transformers",
     imports: ["import torch", "from transformers import AutoImageProcessor, AutoModel"],
     lines: [
       "processor = AutoImageProcessor.from_pretrained(folder, use_fast=False)",
-      "model = AutoModel.from_pretrained(folder)",
+      `model = AutoModel.from_pretrained(folder${without})`,
       "with torch.inference_mode():",
       '    out = model(**processor(images, return_tensors="pt"))',
       `features = ${pooled(pooling, front)}`,

@@ -39,8 +39,8 @@ export interface FitPlan {
   readonly totalSeconds: number;
 }
 
-/** Rows that are judged at the end of a fit: pretrained, averaging, learned. */
-const FINAL_EVALUATIONS = 3;
+/** Rows that are judged at the end of a fit: pretrained, averaging, experts, learned. */
+const FINAL_EVALUATIONS = 4;
 
 /** Throws what a fit would throw before its first step. */
 export function planFit(config: RunConfig, options: SessionOptions): Promise<FitPlan> {
