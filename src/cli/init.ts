@@ -2,10 +2,9 @@
 import path from "node:path";
 import { ConfigError } from "../errors.js";
 import type { InitFindings } from "../index.js";
-import { alignedText } from "../report/table.js";
 import { EXIT_OK } from "./exit-codes.js";
 import { familyFlags } from "./families.js";
-import { type CliIo, printJson, workOptions } from "./io.js";
+import { type CliIo, printJson, tableText, workOptions } from "./io.js";
 import { defineVerb, jsonOption, quietOption } from "./verb.js";
 
 const many = { type: "string", array: true, requiresArg: true, default: [] as string[] } as const;
@@ -105,12 +104,12 @@ async function report(
   const families = (await familyFlags(io)).map((word) => ` ${word}`).join("");
   const where = (name: string) => path.relative(io.cwd, path.join(directory, name)) || name;
   return [
-    alignedText([modelHeading, ...models]),
+    tableText([modelHeading, ...models], io),
     "",
-    alignedText([
-      [`${examples[0]?.kind ?? "example"}s`, "classes", "head", "for head", "adapt", "val", "test"],
-      ...data,
-    ]),
+    tableText(
+      [[`${examples[0]?.kind ?? "example"}s`, "classes", "head", "for head", "adapt", "val", "test"], ...data],
+      io,
+    ),
     "",
     "assumed:",
     ...groupedLines(assumed, experts.length).map((line) => `  ${line}`),

@@ -2,7 +2,7 @@
 import type { CoefficientsRecord, DescribedTensor } from "../index.js";
 import { alignedText } from "../report/table.js";
 import { EXIT_OK } from "./exit-codes.js";
-import { type CliIo, printJson } from "./io.js";
+import { type CliIo, printJson, tableText } from "./io.js";
 import { defineVerb, jsonOption } from "./verb.js";
 
 const DECIMALS = 4;
@@ -37,7 +37,7 @@ export const inspectVerb = defineVerb({
 
 async function showCoefficients(record: CoefficientsRecord, io: CliIo): Promise<void> {
   const { coefficientCells } = await import("../report/model-card.js");
-  io.stdout.write(`${alignedText(groupCells(record))}\n\n${alignedText(coefficientCells(record))}\n`);
+  io.stdout.write(`${tableText(groupCells(record), io)}\n\n${tableText(coefficientCells(record), io)}\n`);
 }
 
 /** A row per group, a column per task. */

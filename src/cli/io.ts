@@ -3,7 +3,8 @@
  * main.ts gives the process's own; tests give theirs.
  */
 import type { WorkEvent, WorkOptions } from "../index.js";
-import type { TableSpace } from "../report/results-text.js";
+import { fittedText, type TableSpace } from "../report/results-text.js";
+import type { Cells } from "../report/table.js";
 import { createConsole } from "../track/console.js";
 import { BYTES } from "../track/pieces.js";
 import type { ConsoleStream } from "../track/terminal.js";
@@ -78,6 +79,11 @@ const BYTE_WORK = { download: "downloading", upload: "sending", merge: "merging"
 export function tableSpace({ stdout, env }: Pick<CliIo, "stdout" | "env">): TableSpace {
   const { columns, isTTY } = stdout;
   return { columns: isTTY === true ? columns : undefined, color: isTTY === true && wantsColor(env) };
+}
+
+/** A table that is not wider than the terminal. */
+export function tableText(cells: Cells, io: Pick<CliIo, "stdout" | "env">): string {
+  return fittedText(cells, tableSpace(io));
 }
 
 /** Prints a result for machines. */

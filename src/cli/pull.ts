@@ -1,9 +1,8 @@
 /** `adamerge pull`: downloads what a suite names on the Hugging Face hub into its cache, after showing how much that is. */
 import type { PulledRepository } from "../index.js";
-import { alignedText } from "../report/table.js";
 import { bytesText } from "../track/terminal.js";
 import { EXIT_OK } from "./exit-codes.js";
-import { type CliIo, printJson, workOptions } from "./io.js";
+import { type CliIo, printJson, tableText, workOptions } from "./io.js";
 import { defineVerb, jsonOption, quietOption } from "./verb.js";
 
 const COMMIT_SHOWN = 10;
@@ -76,6 +75,6 @@ function showPlan(
   const total = (key: "allBytes" | "missingBytes") => bytesText(rows.reduce((sum, row) => sum + row[key], 0));
   const header = ["type", "repository", "commit", "files", "size", "to download"];
   io.stdout.write(
-    `${alignedText([header, ...cells, ["all", "", "", "", total("allBytes"), total("missingBytes")]])}\n`,
+    `${tableText([header, ...cells, ["all", "", "", "", total("allBytes"), total("missingBytes")]], io)}\n`,
   );
 }

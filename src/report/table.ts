@@ -25,11 +25,6 @@ export function resultCells(rows: readonly ResultRow[]): Cells {
   return [[isEntropy(rows) ? "entropy (nats)" : "method", ...tasks, "average"], ...body];
 }
 
-/** The table of results as aligned text, without a newline at the end. */
-export function textTable(rows: readonly ResultRow[]): string {
-  return alignedText(resultCells(rows));
-}
-
 /** The table of results as Markdown (GitHub's), without a newline at the end. */
 export function markdownTable(rows: readonly ResultRow[]): string {
   return markdownText(resultCells(rows));
