@@ -2,8 +2,8 @@
 import { ConfigError } from "../errors.js";
 import { bytesText } from "../track/terminal.js";
 import { EXIT_OK } from "./exit-codes.js";
-import { workOptions } from "./io.js";
-import { defineVerb, quietOption } from "./verb.js";
+import { printJson, workOptions } from "./io.js";
+import { defineVerb, jsonOption, quietOption } from "./verb.js";
 
 export const exportVerb = defineVerb({
   name: "export",
@@ -43,19 +43,21 @@ export const exportVerb = defineVerb({
     },
     overwrite: { describe: "Replace an earlier result if it is there", type: "boolean", default: false },
     quiet: quietOption,
+    json: jsonOption,
   },
   examples: [
     ["export merged --output features.onnx", "Features, for any number of images or texts"],
     ["export runs/mini8/default --task digits -o digits.onnx", "With the classes of one task"],
     ["export merged --classifier --task reviews -o reviews-classifier", "For transformers' pipeline, with one head"],
   ],
-  async run({ model, output, classifier, task, dtype, overwrite, quiet }, io) {
+  async run({ model, output, classifier, task, dtype, overwrite, quiet, json }, io) {
     const work = workOptions(io, { quiet, overwrite });
     if (classifier) {
       if (dtype !== undefined)
         throw new ConfigError("--dtype: expected it for ONNX files alone, found --classifier; its weights are float32");
-      const { folder } = await io.library.exportClassifier(model, { ...work, output, task });
-      io.stdout.write(`${folder}\n`);
+      const exported = await io.library.exportClassifier(model, { ...work, output, task });
+      if (json) printJson(io, exported);
+      else io.stdout.write(`${exported.folder}\n`);
       return EXIT_OK;
     }
     const { log } = work;
@@ -69,7 +71,8 @@ export const exportVerb = defineVerb({
     for (const [name, shape] of inputs) log(`input   ${name} [${shape.join(", ")}]`);
     for (const [name, shape] of outputs) log(`output  ${name} [${shape.join(", ")}]`);
     log(`wrote ${bytesText(bytes)}${files.length > 1 ? `, weights in ${files.slice(1).join(", ")}` : ""}`);
-    io.stdout.write(`${files[0]}\n`);
+    if (json) printJson(io, exported);
+    else io.stdout.write(`${files[0]}\n`);
     return EXIT_OK;
   },
 });

@@ -3,8 +3,8 @@ import path from "node:path";
 import { ConfigError } from "../errors.js";
 import { bytesText, duration } from "../track/terminal.js";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
-import { type CliIo, workOptions } from "./io.js";
-import { defineVerb, overridesPositional, quietOption } from "./verb.js";
+import { type CliIo, printJson, workOptions } from "./io.js";
+import { defineVerb, jsonOption, overridesPositional, quietOption } from "./verb.js";
 
 export const mergeVerb = defineVerb({
   name: "merge",
@@ -41,6 +41,7 @@ export const mergeVerb = defineVerb({
     },
     threads: { describe: "With a merge file: threads; 0: all cores", type: "number", default: 0, requiresArg: true },
     quiet: quietOption,
+    json: jsonOption,
   },
   examples: [
     [
@@ -49,7 +50,7 @@ export const mergeVerb = defineVerb({
     ],
     ["merge mini8 --coefficients runs/mini8/default --output merged", "Merge with what a run learned"],
   ],
-  async run({ config: given, overrides, coefficients, output, overwrite, threads, quiet }, io) {
+  async run({ config: given, overrides, coefficients, output, overwrite, threads, quiet, json }, io) {
     const directory = path.resolve(io.cwd, output);
     const withCoefficients = coefficients !== undefined;
     const { kind, path: file } = await io.library.findMergeSource(given, { cwd: io.cwd, withCoefficients });
@@ -58,7 +59,7 @@ export const mergeVerb = defineVerb({
         throw new ConfigError(
           `${given} is a merge file: expected neither --coefficients nor settings behind it, found ${coefficients === undefined ? overrides[0] : "--coefficients"}; write settings into the file`,
         );
-      return mergeByFile(file, directory, { overwrite, threads, quiet }, io);
+      return mergeByFile(file, directory, { overwrite, threads, quiet, json }, io);
     }
     const config = await io.library.loadConfig(file, { overrides, cwd: io.cwd });
     if (coefficients === undefined)
@@ -67,7 +68,8 @@ export const mergeVerb = defineVerb({
       );
     const work = workOptions(io, { quiet, overwrite });
     await io.library.merge(config, { ...work, coefficients, output: directory });
-    io.stdout.write(`${directory}\n`);
+    if (json) printJson(io, { output: directory });
+    else io.stdout.write(`${directory}\n`);
     return EXIT_OK;
   },
 });
@@ -76,18 +78,20 @@ interface MergeFlags {
   readonly overwrite: boolean;
   readonly threads: number;
   readonly quiet: boolean;
+  readonly json: boolean;
 }
 
-async function mergeByFile(file: string, output: string, { overwrite, threads, quiet }: MergeFlags, io: CliIo) {
+async function mergeByFile(file: string, output: string, { overwrite, threads, quiet, json }: MergeFlags, io: CliIo) {
   const work = workOptions(io, { quiet, overwrite });
   const { log } = work;
   const { reason, writtenBytes, seconds } = await io.library.mergeModels(file, { ...work, output, threads });
   const speed = `${bytesText(writtenBytes)} in ${duration(seconds)}, ${bytesText(writtenBytes / seconds)}/s`;
+  if (json) printJson(io, { output, reason, writtenBytes, seconds });
   if (reason === "interrupted") {
     log(`interrupted after ${speed}; the same command goes on with it`);
     return EXIT_INTERRUPTED;
   }
   log(`wrote ${speed}`);
-  io.stdout.write(`${output}\n`);
+  if (!json) io.stdout.write(`${output}\n`);
   return EXIT_OK;
 }

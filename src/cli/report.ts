@@ -1,6 +1,7 @@
 /** `adamerge report`: the page and the figures of runs, anew from their folders, and of several one page that compares them. */
 import { EXIT_OK } from "./exit-codes.js";
-import { defineVerb } from "./verb.js";
+import { printJson, workOptions } from "./io.js";
+import { defineVerb, jsonOption } from "./verb.js";
 
 export const reportVerb = defineVerb({
   name: "report",
@@ -17,16 +18,24 @@ export const reportVerb = defineVerb({
       requiresArg: true,
       alias: "o",
     },
+    json: jsonOption,
   },
   examples: [
     ["report runs/mini8/default", "Writes runs/mini8/default/report.html, figures/*.svg and *.png"],
     ["report runs/mini8/a runs/mini8/b", "Writes both reports, and runs/mini8/comparison.html"],
   ],
-  async run({ runs, output }, io) {
+  async run({ runs, output, json }, io) {
     const { library } = io;
-    const log = (line: string) => void io.stderr.write(`${line}\n`);
-    for (const run of runs) io.stdout.write(`${await library.report(run, { cwd: io.cwd, log })}\n`);
-    if (runs.length > 1) io.stdout.write(`${await library.compareRuns(runs, { cwd: io.cwd, log, file: output })}\n`);
+    const { log, cwd } = workOptions(io, { quiet: false });
+    const reports: string[] = [];
+    for (const run of runs) {
+      const page = await library.report(run, { cwd, log });
+      reports.push(page);
+      if (!json) io.stdout.write(`${page}\n`);
+    }
+    const comparison = runs.length > 1 ? await library.compareRuns(runs, { cwd, log, file: output }) : undefined;
+    if (json) printJson(io, { reports, comparison });
+    else if (comparison !== undefined) io.stdout.write(`${comparison}\n`);
     return EXIT_OK;
   },
 });

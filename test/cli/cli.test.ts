@@ -335,6 +335,11 @@ test("report of one run is its page, of several also a comparison", async () => 
   expect(stdout.split("\n").slice(-2)).toEqual(["/runs/c/comparison.html", ""]);
   expect(calls.map(({ name }) => name)).toEqual(["report", "report", "compareRuns"]);
   expect(calls[2]?.args).toMatchObject([["runs/c/a", "runs/c/b"], { cwd, file: "both.html" }]);
+  const told = await run("report runs/c/a runs/c/b --json");
+  expect(JSON.parse(told.stdout)).toEqual({
+    reports: ["/runs/c/default/report.html", "/runs/c/default/report.html"],
+    comparison: expect.stringContaining("html"),
+  });
 });
 
 test("inspect shows coefficients as a table and as JSON", async () => {
