@@ -18,7 +18,7 @@ import { fitVerb } from "./fit.js";
 import { groupedHelp } from "./help.js";
 import { initVerb } from "./init.js";
 import { inspectVerb } from "./inspect.js";
-import type { CliIo } from "./io.js";
+import { type CliIo, tableSpace } from "./io.js";
 import { mergeVerb } from "./merge.js";
 import { methodsVerb } from "./methods.js";
 import { predictVerb } from "./predict.js";
@@ -61,7 +61,7 @@ const COMPLETION = {
   describe: "Print what the shell needs to complete commands: adamerge completion >> ~/.bashrc (or ~/.zshrc)",
   group: "machine",
 } as const;
-/** Help is laid out for this width, so that it reads the same everywhere. */
+/** Help is laid out for this width, so that it reads the same everywhere but in narrower terminals. */
 const HELP_COLUMNS = 100;
 
 /** By which the script of the shell asks. */
@@ -75,7 +75,8 @@ export async function runCli(args: readonly string[], outer: CliIo): Promise<num
   const io = { ...outer, ...streams, isVerbose: args.includes("--verbose") };
   const debug = args.includes("--debug");
   try {
-    const parsed = parse(args, await packageVersion(io));
+    const columns = Math.min(HELP_COLUMNS, tableSpace(io).columns ?? HELP_COLUMNS);
+    const parsed = parse(args, await packageVersion(io), columns);
     if (typeof parsed === "string") {
       io.stdout.write(`${parsed}\n`);
       return EXIT_OK;
@@ -91,7 +92,7 @@ export async function runCli(args: readonly string[], outer: CliIo): Promise<num
 }
 
 /** What the command line asks for: a verb's work, or a text to print (help, version). @throws ConfigError */
-function parse(args: readonly string[], version: string): Run | string {
+function parse(args: readonly string[], version: string, columns: number): Run | string {
   let run: Run | undefined;
   let text = "";
   let families: readonly string[] = [];
@@ -125,7 +126,7 @@ function parse(args: readonly string[], version: string): Run | string {
     })
     .version(version)
     .alias("help", "h")
-    .wrap(HELP_COLUMNS)
+    .wrap(columns)
     .strict()
     .exitProcess(false)
     .demandCommand(1, "expected a verb, found none; `adamerge --help` lists them")
@@ -154,7 +155,7 @@ function parse(args: readonly string[], version: string): Run | string {
   });
   const chosen = run;
   const isAboutAll = args.every((arg) => arg.startsWith("-") && arg !== COMPLETIONS);
-  if (chosen === undefined) return !isAboutAll ? text : groupedHelp(text, [...verbs, COMPLETION], HELP_COLUMNS);
+  if (chosen === undefined) return !isAboutAll ? text : groupedHelp(text, [...verbs, COMPLETION], columns);
   return async (io) => {
     await loadFamilies(families, io);
     return chosen(io);
