@@ -16,7 +16,7 @@ if (given !== undefined && existsSync(OUTPUT) && readdirSync(OUTPUT).length > 0)
 /** Schemas, which their types stand for, and what programs neither make nor look into. */
 const NOT_EXPORTED = [
   ...["classifierHeadSchema", "prototypesHeadSchema", "zeroShotHeadSchema"],
-  ...["CheckpointFile", "Executable", "Program", "Nested", "NeedsClass", "LabelUse", "SplitPart"],
+  ...["CheckpointFile", "Executable", "Program", "Nested", "NeedsClass", "LabelUse", "SplitPart", "TrainState"],
 ];
 
 // TypeDoc needs the JavaScript interface of the compiler, which TypeScript 7 does not have.

@@ -80,7 +80,7 @@ export type { InitFindings } from "./run/init/init-suite.js";
 export type { MergeResult } from "./run/merge-models/merge-models.js";
 export type { CustomTracking, RunTracker, Tracking } from "./run/records/tracking.js";
 export type { PlannedRepository as PulledRepository } from "./run/suite/suite-sources.js";
-export type { Progress } from "./runtime/progress.js";
+export type { OnProgress, Progress } from "./runtime/progress.js";
 export type { CoefficientsRecord } from "./track/coefficients-file.js";
 export type { Delivered } from "./track/mlflow/delivery.js";
 export type { PredictionsRecord } from "./track/run-folder.js";

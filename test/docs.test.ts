@@ -24,6 +24,8 @@ describe.each(PAGES)("%s", (page) => {
     for (const link of links) {
       if (/^[a-z]+:/.test(link)) continue;
       const [path = "", anchor] = link.split("#");
+      // Made of the comments, when the site is; a dead link fails there.
+      if (join(dirname(page), path).startsWith(join("docs", "api"))) continue;
       const target = join(ROOT, dirname(page), path);
       const found = path === "" ? text : readTarget(target);
       expect(found, `${page}: ${link}`).toBeDefined();

@@ -11,6 +11,7 @@ export interface Progress {
   readonly unit?: string;
 }
 
+/** Is told how far a piece is, when it begins, as it goes on and when it is over. */
 export type OnProgress = (progress: Progress) => void;
 
 /** Tells of `work` as one piece that cannot be counted: that it has begun, and that it is over however it ended. */

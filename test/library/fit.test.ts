@@ -11,6 +11,7 @@ import {
   fit,
   loadConfig,
   merge,
+  type Progress,
   readCoefficients,
   readStateDict,
   report,
@@ -30,6 +31,7 @@ const SETTINGS = { steps: STEPS, "data.eval_every": 2, checkpoint_every: 2, ...B
 let folder: string;
 let whole: FitResult;
 const events: WorkEvent[] = [];
+const isOver = ({ done, total }: Progress): boolean => done === total;
 const work = (more: WorkOptions = {}): WorkOptions => ({ cwd: folder, cacheDir: "cache", tracking: false, ...more });
 const config = (name: string) => loadConfig("config.yaml", { overrides: { ...SETTINGS, name }, cwd: folder });
 const text = (runPath: string, file: string) => readFile(join(runPath, file), "utf8");
@@ -44,13 +46,24 @@ describe("fit", () => {
   it("finishes with rows and coefficients by name, in `runs` of the working folder", async () => {
     expect(whole.reason).toBe("finished");
     expect(whole.runPath).toBe(join(folder, "runs", "config", "whole"));
-    expect(whole.rows.map(({ method }) => method)).toEqual(["pretrained", "weight_averaging", "adamerging_layer_wise"]);
+    expect(whole.rows.map(({ method }) => method)).toEqual([
+      ...["pretrained", "weight_averaging", "individual", "adamerging_layer_wise"],
+    ]);
     expect(whole.coefficients.tasks).toEqual(TASKS);
     expect(await readCoefficients("runs/config/whole", { cwd: folder })).toEqual(whole.coefficients);
   });
 
   it("tells its steps, evaluations and checkpoints as events", () => {
-    const types = events.map(({ type }) => type);
+    const pieces = events.flatMap((event) => (event.type === "progress" ? [event] : []));
+    const judged = pieces.filter(({ what }) => what.startsWith("judging "));
+    expect(new Set(judged.map(({ what }) => what))).toContain("judging individual");
+    // Every piece that begins is told to be over.
+    for (const { what } of pieces)
+      expect(
+        pieces.findLast((piece) => piece.what === what),
+        what,
+      ).toSatisfy(isOver);
+    const types = events.map(({ type }) => type).filter((type) => type !== "progress");
     expect(types[0]).toBe("start");
     expect(types.filter((type) => type === "step")).toHaveLength(STEPS);
     expect(types).toContain("evaluation");

@@ -43,6 +43,7 @@ const options = (lines: string[] = []) => ({
   cacheDir: join(folder, "cache"),
   signal: new AbortController().signal,
   log: (line: string) => void lines.push(line),
+  detail: (line: string) => void lines.push(line),
 });
 const individual = { kind: "method", name: "individual", settings: {} } as const;
 

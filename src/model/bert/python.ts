@@ -22,8 +22,7 @@ export function textPython(
     library: "transformers",
     imports: ["import torch", "from transformers import AutoModel, AutoTokenizer"],
     lines: [
-      "tokenizer = AutoTokenizer.from_pretrained(folder)",
-      `model = AutoModel.from_pretrained(folder${without})`,
+      `tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder${without})`,
       `tokens = tokenizer(texts, padding=True, truncation=True${limit}, return_tensors="pt")`,
       "with torch.inference_mode():",
       "    out = model(**tokens)",

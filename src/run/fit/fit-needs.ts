@@ -78,8 +78,6 @@ export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheD
   };
 }
 
-const WARNING = "warning: ";
-
 /** What is held besides a step; 0 for scalar coefficients. */
 export function learningBytes(config: RunConfig, { tensors }: ComparedModels["model"], tasks: number): number {
   return parametrisationBytes(parametrisationOf(config), tensors, tasks, config.memory_gb > 0);
@@ -100,12 +98,12 @@ export function needsLines(needs: FitNeeds): readonly string[] {
   if (memoryBytes > freeMemoryBytes && isMost !== true) {
     const budget = Math.max(1, Math.floor((freeMemoryBytes * SUGGESTED_SHARE) / 1e9));
     lines.push(
-      `${WARNING}a step needs more memory than is free; set memory_gb=${budget} to split its ${examples}, task_vectors.dtype=float16, or end other programs`,
+      `warning: a step needs more memory than is free; set memory_gb=${budget} to split its ${examples}, task_vectors.dtype=float16, or end other programs`,
     );
   }
   if (needs.freeOutputBytes !== undefined && modelBytes > needs.freeOutputBytes)
     lines.push(
-      `${WARNING}the merged model will not fit on the disk of the runs; choose another output, or save_model=false`,
+      "warning: the merged model will not fit on the disk of the runs; choose another output, or save_model=false",
     );
   return lines;
 }
@@ -117,7 +115,7 @@ export async function sayNeeds(
   { cacheDir, log, detail }: Pick<SessionOptions, "cacheDir" | "log" | "detail">,
 ): Promise<void> {
   for (const line of needsLines(await fitNeeds(config, models, cacheDir)))
-    (line.startsWith(WARNING) ? log : detail)?.(line);
+    (line.startsWith("warning: ") ? log : detail)?.(line);
 }
 
 /** The step whose end tells how long the others take: the first warm up. */
