@@ -82,12 +82,10 @@ export async function runCli(args: readonly string[], outer: CliIo): Promise<num
       return EXIT_OK;
     }
     // The switch of Hugging Face's own tools, for one command.
-    return await parsed(args.includes("--offline") ? { ...io, env: { ...io.env, HF_HUB_OFFLINE: "1" } } : io);
+    const work = parsed(args.includes("--offline") ? { ...io, env: { ...io.env, HF_HUB_OFFLINE: "1" } } : io);
+    return await work.finally(endLive);
   } catch (error) {
-    endLive();
     return report(error, debug, io);
-  } finally {
-    endLive();
   }
 }
 

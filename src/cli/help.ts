@@ -1,4 +1,5 @@
 /** The first page of the help: verbs by what one wants to do, where yargs has one list of all. */
+import { folded } from "./folded.js";
 import type { Verb } from "./verb.js";
 
 /** In the order in which people come to need them. */
@@ -33,14 +34,6 @@ export function groupedHelp(page: string, verbs: readonly Entry[], columns: numb
 /** One verb, its sentence broken into lines where it is long. */
 function entry({ name, describe }: Entry, width: number, columns: number): readonly string[] {
   const indent = GAP + width + GAP;
-  const rows: string[] = [];
-  let row = `${" ".repeat(GAP)}${name.padEnd(width)}${" ".repeat(GAP)}`;
-  for (const word of describe.split(" ")) {
-    if (row.trimEnd().length + 1 + word.length > columns) {
-      rows.push(row.trimEnd());
-      row = " ".repeat(indent);
-    }
-    row += `${word} `;
-  }
-  return [...rows, row.trimEnd()];
+  const lines = folded(describe, columns - indent);
+  return lines.map((line, index) => `${" ".repeat(GAP)}${(index === 0 ? name : "").padEnd(width + GAP)}${line}`);
 }

@@ -2,6 +2,7 @@
 import type { PredictionRow } from "../index.js";
 import { csvText } from "../report/csv.js";
 import { shownLine } from "../runtime/printable.js";
+import { folded } from "./folded.js";
 
 export const FORMATS = ["table", "csv", "jsonl"] as const;
 
@@ -117,12 +118,4 @@ function cut(name: string, width: number): string {
 /** The end of a path says which file it is. */
 function cutInFront(place: string, width: number): string {
   return place.length <= width ? place : `…${place.slice(place.length - width + 1)}`;
-}
-
-/** Lines of at most `width`, broken at blanks where there are some. */
-function folded(text: string, width: number): readonly string[] {
-  if (text.length <= width) return [text];
-  const blank = text.lastIndexOf(" ", width);
-  const end = blank > width / 2 ? blank : width;
-  return [text.slice(0, end), ...folded(text.slice(end).trimStart(), width)];
 }

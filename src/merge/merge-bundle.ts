@@ -4,6 +4,7 @@
  */
 import { type Bundle, readBase, taskVectorRange } from "../checkpoint/bundle.js";
 import { withRanges } from "../checkpoint/safetensors.js";
+import { unchangedTensors } from "./merged-weights.js";
 import { expertOf } from "./methods/expert-weights.js";
 import type { KeptChanges } from "./methods/kept-changes.js";
 import type { MergeMethod, ModelProbe, ModelSource, Piece, SourceTensor, Weights } from "./methods/method.js";
@@ -70,12 +71,7 @@ export async function mergeBundle(
   { method, parameters, seed, probe, findings, changes }: MergeBundleOptions,
 ): Promise<(task: number) => AsyncGenerator<MergedTensor>> {
   const source = bundleSource(bundle);
-  const unchanged = async (): Promise<Weights> => {
-    const weights = new Map<string, Float32Array>();
-    for (const tensor of bundle.tensors)
-      if (tensor.taskVectors === undefined) weights.set(tensor.name, await readBase(bundle, tensor));
-    return weights;
-  };
+  const unchanged = (): Promise<Weights> => unchangedTensors(bundle);
   const given = {
     ...(probe === undefined ? {} : { probe }),
     ...(findings === undefined ? {} : { findings }),

@@ -47,3 +47,11 @@ export async function* mergedTensors(
 export function mergeableTensors(bundle: Bundle): string[] {
   return bundle.tensors.filter((tensor) => tensor.taskVectors !== undefined).map((tensor) => tensor.name);
 }
+
+/** The tensors of a bundle without task vectors, which every merged model has from the base. */
+export async function unchangedTensors(bundle: Bundle): Promise<Map<string, Float32Array>> {
+  const weights = new Map<string, Float32Array>();
+  for (const tensor of bundle.tensors)
+    if (tensor.taskVectors === undefined) weights.set(tensor.name, await readBase(bundle, tensor));
+  return weights;
+}

@@ -33,6 +33,9 @@ export interface StepProgramOptions {
   readonly maxTensorBytes?: number | undefined;
 }
 
+/** What the losses of a step follow from, wherever its weights come from. */
+type LossOptions = Omit<StepProgramOptions, "bundle" | "taskWeight" | "maxTensorBytes">;
+
 /** What the frozen tensors of a step follow from. */
 export type FrozenOptions = Pick<StepProgramOptions, "bundle" | "heads" | "maxTensorBytes">;
 
@@ -51,7 +54,7 @@ export const STEP_OUTPUT_GRADIENT = "gradient";
  * `gradient` [N, K] of taskWeight * sum(task_losses).
  */
 export function stepProgram(options: StepProgramOptions): Program {
-  const { bundle, model, heads, examplesPerTask, taskWeight } = options;
+  const { bundle, heads, taskWeight } = options;
   const merged = mergeableTensors(bundle);
   const tasks = bundle.tasks.length;
   return {
@@ -59,23 +62,12 @@ export function stepProgram(options: StepProgramOptions): Program {
     frozen: stepSpecs(options),
     inputs: new Map<string, TensorSpec>([
       [STEP_INPUT_COEFFICIENTS, { shape: [merged.length, tasks], dtype: "float32" }],
-      ...model.inputs(heads.length * examplesPerTask, options.length),
-      ...(options.targets === true ? heads : []).map(({ task, classes }): [string, TensorSpec] => [
-        stepTargets(task),
-        { shape: [examplesPerTask, classes], dtype: "float32" },
-      ]),
+      ...exampleInputs(options),
     ]),
     build: (tensors) => {
       const get = lookup(tensors);
       const losses = (coefficientsNK: Tensor): Tensor => {
-        const weights = mergedWeights(options, get, coefficientsNK);
-        const features = model.features(weights, get);
-        return tf.stack(
-          heads.map((head, index) => {
-            const logits = taskLogits(head, index, examplesPerTask, features, get);
-            return options.targets === true ? options.loss(logits, get(stepTargets(head.task))) : options.loss(logits);
-          }),
-        );
+        return taskLosses(options, mergedWeights(options, get, coefficientsNK), get);
       };
       const weightsT = tf.fill([heads.length], taskWeight);
       const { value, gradients } = valueAndGradients(
@@ -187,6 +179,32 @@ export function mergedWeights(
       return rows(numbers);
     },
   };
+}
+
+/** Inputs of a step: those of the model for T * B examples in task order, and the targets where the objective has them. */
+export function exampleInputs({ model, heads, examplesPerTask, length, targets }: LossOptions): [string, TensorSpec][] {
+  return [
+    ...model.inputs(heads.length * examplesPerTask, length),
+    ...(targets === true ? heads : []).map(({ task, classes }): [string, TensorSpec] => [
+      stepTargets(task),
+      { shape: [examplesPerTask, classes], dtype: "float32" },
+    ]),
+  ];
+}
+
+/** The objective [T] of the model with these weights: one forward over all tasks' examples. */
+export function taskLosses(
+  { model, heads, examplesPerTask, targets, loss }: LossOptions,
+  weights: ModelWeights,
+  get: (name: string) => Tensor,
+): Tensor {
+  const features = model.features(weights, get);
+  return tf.stack(
+    heads.map((head, index) => {
+      const logits = taskLogits(head, index, examplesPerTask, features, get);
+      return targets === true ? loss(logits, get(stepTargets(head.task))) : loss(logits);
+    }),
+  );
 }
 
 /** Logits [B, C] of the examples of one task, out of the features of all. */

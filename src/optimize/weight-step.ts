@@ -5,18 +5,18 @@
  */
 import { lookup } from "../engine/lookup.js";
 import { valueAndGradients } from "../engine/ops/gradients.js";
-import type { Executable, Program, SharedFloats, TensorSource, TensorSpec, TensorValues } from "../engine/program.js";
+import type { Executable, Program, SharedFloats, TensorSource, TensorValues } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
 import { mergeableTensors } from "../merge/merged-weights.js";
 import { headSources, headSpecs } from "../model/head-program.js";
 import { gradientName } from "./fine-tune-program.js";
 import {
+  exampleInputs,
   givenWeights,
   STEP_OUTPUT_LOSSES,
   type StepProgramOptions,
-  stepTargets,
-  taskLogits,
+  taskLosses,
   weightName,
   weightSpecs,
 } from "./step-program.js";
@@ -30,29 +30,17 @@ export type WeightStepOptions = Omit<StepProgramOptions, "maxTensorBytes">;
  * `gradient/weights/<name>` of taskWeight * sum(task_losses) for every merged tensor.
  */
 export function weightStepProgram(options: WeightStepOptions): Program {
-  const { bundle, model, heads, examplesPerTask, taskWeight } = options;
+  const { bundle, model, heads, taskWeight } = options;
   const merged = mergeableTensors(bundle).map(weightName);
   return {
     name: "weight-step",
     frozen: new Map([...weightSpecs(model), ...headSpecs(heads)]),
-    inputs: new Map<string, TensorSpec>([
-      ...model.inputs(heads.length * examplesPerTask, options.length),
-      ...(options.targets === true ? heads : []).map(({ task, classes }): [string, TensorSpec] => [
-        stepTargets(task),
-        { shape: [examplesPerTask, classes], dtype: "float32" },
-      ]),
-    ]),
+    inputs: new Map(exampleInputs(options)),
     build: (tensors) => {
       const losses = (...values: Tensor[]): Tensor => {
         const given = merged.map((name, index): [string, Tensor] => [name, values[index] ?? tf.scalar(0)]);
         const get = lookup(new Map([...tensors, ...given]));
-        const features = model.features(givenWeights(get), get);
-        return tf.stack(
-          heads.map((head, index) => {
-            const logits = taskLogits(head, index, examplesPerTask, features, get);
-            return options.targets === true ? options.loss(logits, get(stepTargets(head.task))) : options.loss(logits);
-          }),
-        );
+        return taskLosses(options, givenWeights(get), get);
       };
       const weightsT = tf.fill([heads.length], taskWeight);
       const { value, gradients } = valueAndGradients(losses, merged.map(lookup(tensors)), weightsT);

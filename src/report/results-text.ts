@@ -5,7 +5,7 @@
 import pc from "picocolors";
 import { shownLine } from "../runtime/printable.js";
 import { AVERAGING, isEntropy, isReference, type ResultRow, rowOf, shareOfExperts } from "./summary.js";
-import { alignedText, type Cells, resultCells } from "./table.js";
+import { alignedText, type Cells, columnWidths, resultCells } from "./table.js";
 
 export interface TableSpace {
   /** Of the terminal; no limit elsewhere, where lines do not wrap. */
@@ -97,13 +97,10 @@ function bestRows(rows: readonly ResultRow[], cells: Cells): Map<number, number>
 
 /** Columns of each block: the first and as many others as fit, one at least. */
 function blocksOf(cells: Cells, columns: number): number[][] {
-  const count = Math.max(0, ...cells.map((row) => row.length));
-  const widths = Array.from({ length: count }, (_, column) =>
-    Math.max(...cells.map((row) => (row[column] ?? "").length)),
-  );
+  const widths = columnWidths(cells);
   const blocks: number[][] = [];
   let used = 0;
-  for (let column = 1; column < count; column++) {
+  for (let column = 1; column < widths.length; column++) {
     const width = GAP + (widths[column] ?? 0);
     if (blocks.length === 0 || used + width > columns) {
       blocks.push([0]);

@@ -55,7 +55,8 @@ export function markdownText(cells: Cells): string {
   return [line(heading), line(rule), ...body.map(line)].join("\n");
 }
 
-function columnWidths(cells: Cells): number[] {
+/** Characters of the widest cell of each column. */
+export function columnWidths(cells: Cells): number[] {
   const columns = Math.max(0, ...cells.map((row) => row.length));
   return Array.from({ length: columns }, (_, column) => Math.max(...cells.map((row) => (row[column] ?? "").length)));
 }

@@ -2,10 +2,11 @@
  * Every merged weight by itself: W = W0 + delta, dL/ddelta = G; delta starts as initial * sum_t tau_t. Leaves the span of the task vectors.
  * Source: plain gradient descent on the merged weights under the experts' soft labels, as distillation does. S elements.
  */
+import { sizeOf } from "../../engine/program.js";
 import { type Parametrisation, tasksOf } from "./parametrisation.js";
 
 export const allWeights: Parametrisation = {
-  size: ({ shape }) => shape.reduce((product, size) => product * size, 1),
+  size: ({ shape }) => sizeOf(shape),
   form: () => ({
     readsTaskVectors: false,
     start: (parts, initial, parameters) => {

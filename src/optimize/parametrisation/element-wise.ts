@@ -2,13 +2,14 @@
  * A coefficient per weight and task, W = W0 + sum_t alpha_t o tau_t, with dL/dalpha_t = G o tau_t: K times as many parameters as weights.
  * Source: ProDistill (Xu et al. 2025), equation of its layer-wise merge; here end to end, not block by block. K tasks, S elements.
  */
-import type { Parametrisation } from "./parametrisation.js";
+import { sizeOf } from "../../engine/program.js";
+import { allInitial, type Parametrisation } from "./parametrisation.js";
 
 export const elementWise: Parametrisation = {
-  size: ({ shape, tasks }) => tasks * shape.reduce((product, size) => product * size, 1),
+  size: ({ shape, tasks }) => tasks * sizeOf(shape),
   form: () => ({
     readsTaskVectors: true,
-    start: (_parts, initial, parameters) => void parameters.fill(initial),
+    start: allInitial,
     merge: ({ baseS, tauKS }, parameters, mergedS) => {
       const size = baseS.length;
       for (let s = 0; s < size; s++) {

@@ -36,9 +36,9 @@ export interface TensorSize {
 export interface Parametrisation {
   /** Number of a tensor's parameters. */
   size(of: TensorSize): number;
-  /** Floats that a form keeps of a tensor besides its parameters. */
+  /** Floats that a form keeps of a tensor besides its parameters; absent where a form follows from the shape alone. */
   kept?(of: TensorSize): number;
-  /** May look at the task vectors once, e.g. to decompose them. */
+  /** With `kept` it may look at base and task vectors once, e.g. to decompose them; else these are empty. */
   form(parts: TensorParts): TensorForm;
 }
 
@@ -50,6 +50,9 @@ export function matrixSize(shape: readonly number[]): { readonly rows: number; r
 
 /** Whether a tensor is a matrix (or more), not a vector or a number. */
 export const isMatrix = (shape: readonly number[]): boolean => shape.length > 1;
+
+/** A start for forms whose parameters are coefficients, all of them. */
+export const allInitial: TensorForm["start"] = (_parts, initial, parameters) => void parameters.fill(initial);
 
 /** Number of task vectors. */
 export const tasksOf = ({ baseS, tauKS }: TensorParts): number => tauKS.length / baseS.length;

@@ -50,7 +50,9 @@ export async function openParametrised(bundle: Bundle, parametrisation: Parametr
     if (tensor.taskVectors === undefined) continue;
     const from = size;
     size += parametrisation.size({ shape: tensor.shape, tasks });
-    placed.push({ tensor, form: parametrisation.form(await partsOf(bundle, tensor)), from, to: size });
+    // Reading all task vectors takes as long as a step, and most forms look at none of them.
+    const parts = parametrisation.kept === undefined ? shapeOf(tensor) : await partsOf(bundle, tensor);
+    placed.push({ tensor, form: parametrisation.form(parts), from, to: size });
   }
   const read = ({ tensor, form }: Placed): Promise<TensorParts> => partsOf(bundle, tensor, form.readsTaskVectors);
   return {
@@ -84,6 +86,12 @@ export async function openParametrised(bundle: Bundle, parametrisation: Parametr
     },
   };
 }
+
+const shapeOf = ({ shape }: BundleTensor): TensorParts => ({
+  shape,
+  baseS: new Float32Array(),
+  tauKS: new Float32Array(),
+});
 
 async function partsOf(bundle: Bundle, tensor: BundleTensor, withTaskVectors = true): Promise<TensorParts> {
   const baseS = await readBase(bundle, tensor);

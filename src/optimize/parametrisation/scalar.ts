@@ -3,13 +3,13 @@
  * computes inside its graph, written outside: the measure of the others, and a first stage before them.
  * Source: AdaMerging (Yang et al. 2024), layer-wise, without a clamp. K tasks, S elements.
  */
-import type { Parametrisation } from "./parametrisation.js";
+import { allInitial, type Parametrisation } from "./parametrisation.js";
 
 export const scalar: Parametrisation = {
   size: ({ tasks }) => tasks,
   form: () => ({
     readsTaskVectors: true,
-    start: (_parts, initial, parameters) => void parameters.fill(initial),
+    start: allInitial,
     merge: ({ baseS, tauKS }, parameters, mergedS) => {
       const size = baseS.length;
       for (let s = 0; s < size; s++) {

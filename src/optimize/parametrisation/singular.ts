@@ -6,6 +6,7 @@
  */
 import { leadingTriples } from "../../merge/singular-triples.js";
 import {
+  allInitial,
   isMatrix,
   matrixSize,
   type Parametrisation,
@@ -53,7 +54,7 @@ function matrixForm(parts: TensorParts, directions: number): TensorForm {
 
   return {
     readsTaskVectors: true,
-    start: (_parts, initial, parameters) => void parameters.fill(initial),
+    start: allInitial,
     merge: ({ baseS, tauKS }, parameters, mergedS) => {
       const sums = Float64Array.from(baseS);
       for (const [task, { scaledIR, vIC }] of tasks.entries()) {

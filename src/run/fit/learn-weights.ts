@@ -6,7 +6,7 @@ import { type Bundle, readBase, readTaskVectors } from "../../checkpoint/bundle.
 import { PARAMETRISATION_TITLES } from "../../config/parametrisation.js";
 import type { RunConfig } from "../../config/schema.js";
 import type { Executable } from "../../engine/program.js";
-import { mergeableTensors } from "../../merge/merged-weights.js";
+import { mergeableTensors, unchangedTensors } from "../../merge/merged-weights.js";
 import { nearestCoefficients } from "../../merge/nearest-coefficients.js";
 import type { Parametrisation } from "../../optimize/parametrisation/parametrisation.js";
 import { openParametrised } from "../../optimize/parametrisation/parametrised-weights.js";
@@ -61,14 +61,6 @@ export async function learnWeights(
   const record = nearestRecord(config, inputs, values, outside);
   await folder.writeCoefficients(record);
   return { record, step: state.step, reason, merged: { weights: whole(merged) }, gradientCosine: undefined };
-}
-
-/** Those that no expert changed. */
-async function unchangedTensors(bundle: Bundle): Promise<Weights> {
-  const weights = new Map<string, Float32Array>();
-  for (const tensor of bundle.tensors)
-    if (tensor.taskVectors === undefined) weights.set(tensor.name, await readBase(bundle, tensor));
-  return weights;
 }
 
 /** Coefficients [K][N] nearest to the merged tensors, and the share [N] of their change that these do not give. */

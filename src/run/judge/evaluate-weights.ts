@@ -8,12 +8,12 @@ import type { EvaluateOptions } from "../session/evaluate-options.js";
 export type Evaluations = ReadonlyMap<string, Evaluation | UnlabelledEvaluation>;
 
 /** Options that tell how many examples are judged. */
-export interface ToldOptions extends EvaluateOptions {
+interface ToldOptions extends EvaluateOptions {
   readonly onExamples?: (examples: number) => void;
 }
 
 /** Evaluates with options that tell of the examples as parts of one piece; every example is judged `passes` times. */
-export async function telling<T>(
+async function telling<T>(
   options: EvaluateOptions,
   name: string,
   tasks: readonly string[],
@@ -30,9 +30,8 @@ export async function telling<T>(
   );
 }
 
-/** The model of these weights, on the given tasks in their order. */
-export async function evaluateWeights(
-  weights: ReadonlyMap<string, Float32Array>,
+async function evaluateWeights(
+  weights: Weights,
   { classifier, examples, limit, signal, onExamples }: ToldOptions,
   tasks: readonly string[],
 ): Promise<Evaluations> {
@@ -45,11 +44,23 @@ export async function evaluateWeights(
   return results;
 }
 
+type Weights = ReadonlyMap<string, Float32Array>;
+
+/** One model judged on the given tasks, in their order. `row` is for people. */
+export async function evaluateOne(
+  row: string,
+  tasks: readonly string[],
+  weightsOf: () => Promise<Weights>,
+  options: EvaluateOptions,
+): Promise<Evaluations> {
+  return telling(options, row, tasks, async (told) => evaluateWeights(await weightsOf(), told, tasks));
+}
+
 /** Each task judged on a model of its own. */
 export async function evaluateEach(
   row: string,
   tasks: readonly (readonly [string, number])[],
-  weightsOf: (task: number) => Promise<ReadonlyMap<string, Float32Array>>,
+  weightsOf: (task: number) => Promise<Weights>,
   options: EvaluateOptions,
 ): Promise<Evaluations> {
   const names = tasks.map(([name]) => name);
@@ -65,7 +76,16 @@ export async function evaluateEach(
 
 /** The mean of the models' logits on every example, summed in float64. */
 export async function evaluateEnsemble(
-  models: readonly (() => Promise<ReadonlyMap<string, Float32Array>>)[],
+  row: string,
+  tasks: readonly string[],
+  models: readonly (() => Promise<Weights>)[],
+  options: EvaluateOptions,
+): Promise<Evaluations> {
+  return telling(options, row, tasks, (told) => ensemble(models, told, tasks), models.length);
+}
+
+async function ensemble(
+  models: readonly (() => Promise<Weights>)[],
   { classifier, examples, limit, signal, onExamples }: ToldOptions,
   names: readonly string[],
 ): Promise<Evaluations> {

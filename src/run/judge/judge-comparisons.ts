@@ -1,11 +1,11 @@
 /** The models that a fit is read against. */
-import { readBase } from "../../checkpoint/bundle.js";
 import type { RunConfig } from "../../config/schema.js";
+import { unchangedTensors } from "../../merge/merged-weights.js";
 import { AVERAGING, EXPERTS } from "../../report/summary.js";
 import type { EvaluateOptions } from "../session/evaluate-options.js";
 import type { Inputs } from "../session/inputs.js";
 import { chooseMethod } from "./choose-method.js";
-import { type Evaluations, evaluateEach, evaluateWeights, telling } from "./evaluate-weights.js";
+import { type Evaluations, evaluateEach, evaluateOne } from "./evaluate-weights.js";
 import { expertWeights, type Judged, judgeMethod, mergedAmong, rowOf } from "./judge-models.js";
 
 /**
@@ -20,12 +20,10 @@ export async function judgeComparisons(config: RunConfig, inputs: Inputs, option
   if (config.task_vectors.processing === "none")
     return [base, await judge(AVERAGING), ...(own.length === 0 ? [] : [await judge(EXPERTS)])];
   const row = (method: string, evaluations: Evaluations) => ({ row: rowOf(method, names, evaluations), evaluations });
-  const averaged = await telling(options, AVERAGING, names, async (told) =>
-    evaluateWeights(await averageOfExperts(inputs), told, names),
-  );
+  const averaged = row(AVERAGING, await evaluateOne(AVERAGING, names, () => averageOfExperts(inputs), options));
+  if (own.length === 0) return [base, averaged];
   const expert = async (task: number) => changedOnly(inputs, await expertWeights(inputs, task));
-  if (own.length === 0) return [base, row(AVERAGING, averaged)];
-  return [base, row(AVERAGING, averaged), row(EXPERTS, await evaluateEach(EXPERTS, own, expert, options))];
+  return [base, averaged, row(EXPERTS, await evaluateEach(EXPERTS, own, expert, options))];
 }
 
 /** Summed in float64, rounded once; what is not merged is the base's. One expert is in memory at a time. */
@@ -46,8 +44,5 @@ async function changedOnly(
   { bundle }: Inputs,
   weights: ReadonlyMap<string, Float32Array>,
 ): Promise<ReadonlyMap<string, Float32Array>> {
-  const all = new Map(weights);
-  for (const tensor of bundle.tensors)
-    if (tensor.taskVectors === undefined) all.set(tensor.name, await readBase(bundle, tensor));
-  return all;
+  return new Map([...weights, ...(await unchangedTensors(bundle))]);
 }

@@ -20,15 +20,7 @@ import type { EvaluateOptions } from "../session/evaluate-options.js";
 import type { Inputs } from "../session/inputs.js";
 import { modelWeights } from "../suite/stored-weights.js";
 import type { ChosenMethod, Reference } from "./choose-method.js";
-import {
-  collect,
-  type Evaluations,
-  evaluateEach,
-  evaluateEnsemble,
-  evaluateWeights,
-  type ToldOptions,
-  telling,
-} from "./evaluate-weights.js";
+import { collect, type Evaluations, evaluateEach, evaluateEnsemble, evaluateOne } from "./evaluate-weights.js";
 
 /** The same coefficient per task for every tensor: [N, K]. */
 export function perTensor(inputs: Inputs, coefficientOf: (task: number) => number): Float32Array {
@@ -43,16 +35,14 @@ export interface Judged {
   readonly evaluations: Evaluations;
 }
 
-/** Evaluates the model merged with `coefficientsNK` on the given tasks, in their order. `name` is for people. */
+/** Evaluates the model merged with `coefficientsNK` on the judged tasks, in their order. */
 export async function evaluateMerged(
   inputs: Inputs,
   coefficientsNK: Float32Array,
   options: EvaluateOptions,
-  { name = "coefficients", tasks = inputs.judged.map((task) => task.name) } = {},
 ): Promise<Evaluations> {
-  return telling(options, name, tasks, async (told) =>
-    evaluateWeights(await collect(mergedTensors(inputs.bundle, coefficientsNK)), told, tasks),
-  );
+  const names = inputs.judged.map((task) => task.name);
+  return evaluateOne("coefficients", names, () => collect(mergedTensors(inputs.bundle, coefficientsNK)), options);
 }
 
 /** The row of a training-free method. `individual` judges every expert on its own task only. */
@@ -90,8 +80,7 @@ export async function prepareMethod(
   }
   const piece = { what: `merging ${chosen.name}`, total: inputs.bundle.tensors.length, unit: "tensors" };
   const weights = await inParts(onProgress, piece, (more) => collect(merged(0), more));
-  return async (options) =>
-    judged(await telling(options, chosen.name, names, (told) => evaluateWeights(weights, told, names)));
+  return async (options) => judged(await evaluateOne(chosen.name, names, async () => weights, options));
 }
 
 async function evaluateReference(
@@ -109,17 +98,14 @@ async function evaluateReference(
     );
   switch (reference) {
     case "pretrained":
-      return telling(options, reference, names, async (told) => evaluateWeights(await alone(undefined), told, names));
+      return evaluateOne(reference, names, () => alone(undefined), options);
     case "individual":
       return evaluateEach(reference, mergedAmong(inputs, names), alone, options);
     case "multi_task":
-      return telling(options, reference, names, async (told) =>
-        evaluateWeights(await multitaskWeights(inputs), told, names),
-      );
+      return evaluateOne(reference, names, () => multitaskWeights(inputs), options);
     case "logit_ensemble": {
       const models = inputs.tasks.map((_, task) => () => alone(task));
-      const evaluate = (told: ToldOptions) => evaluateEnsemble(models, told, names);
-      return telling(options, reference, names, evaluate, models.length);
+      return evaluateEnsemble(reference, names, models, options);
     }
     default:
       return reference satisfies never;
@@ -194,7 +180,7 @@ export async function judgeWeights(
 ): Promise<Judged> {
   const names = inputs.judged.map((task) => task.name);
   const name = learnedName(config);
-  const evaluations = await telling(options, name, names, (told) => evaluateWeights(weights, told, names));
+  const evaluations = await evaluateOne(name, names, async () => weights, options);
   return { row: rowOf(name, names, evaluations), evaluations };
 }
 
