@@ -110,6 +110,11 @@ const searchSchema = z.strictObject({
     .describe("Settings that a row may try, the same for all; a fit's steps are settings too"),
   adapt_split: z.string().min(1).default("adapt").describe("Split whose unlabelled examples the fits of a search see"),
   eval_split: z.string().min(1).default("val").describe("Split on which settings are chosen"),
+  eval_limit: z
+    .int()
+    .min(1)
+    .optional()
+    .describe("Examples of each task that a search judges at most, of both splits; as the config says if not given"),
 });
 
 const orderSchema = z.strictObject({

@@ -116,7 +116,7 @@ async function loadTrials(experiment: Experiment, row: ExperimentRow, options: L
   const isFit = row.fit !== undefined;
   const suite = firstSuite(experiment, row);
   const fingerprint = await options.suiteFingerprint(suite, row.method);
-  const { adapt_split: adaptSplit, eval_split: evalSplit } = experiment.search;
+  const { adapt_split: adaptSplit, eval_split: evalSplit, eval_limit: evalLimit } = experiment.search;
   const trials: Trial[] = [];
   for (const found of combinations(isFit ? grid : (row.search ?? {}))) {
     const adapted = looksAtImages(row) ? [`data.adapt_split=${adaptSplit}`] : [];
@@ -133,7 +133,12 @@ async function loadTrials(experiment: Experiment, row: ExperimentRow, options: L
       options,
     );
     const ladder = isFit ? (steps ?? [config.steps]).map(Number).sort((a, b) => a - b) : [];
-    const data = { ...config.data, eval_split: evalSplit, eval_every: ladder.reduce(greatestCommonDivisor, 0) };
+    const data = {
+      ...config.data,
+      eval_split: evalSplit,
+      eval_every: ladder.reduce(greatestCommonDivisor, 0),
+      ...(evalLimit === undefined ? {} : { eval_limit: evalLimit }),
+    };
     const onVal = { ...config, data, ...(isFit ? { steps: ladder.at(-1) ?? config.steps } : {}) };
     const settings = { ...row.settings, ...found };
     const judgedSplit = requireEvalSplit(config, "an experiment");
