@@ -47,6 +47,11 @@ export function isTokenizerName(name: string): boolean {
   return TOKENIZER.test(name);
 }
 
+/** Whether people add such a file to a model that was written for them: a card, a licence. */
+export function isAddedName(name: string): boolean {
+  return /^(?:README\.md|(?:LICEN[CS]E|NOTICE|CITATION)[\w.-]*)$/i.test(name);
+}
+
 /** Code that a loader runs for whoever trusts it. */
 export function isCodeName(name: string): boolean {
   return /\.py$/i.test(name);

@@ -71,6 +71,7 @@ export async function push(folder: string, name: string, options: PushOptions = 
   const request: PushRequest = {
     ...{ id, branch, token, files: model.files, isStale: isStaleName },
     isPrivate: options.isPrivate ?? false,
+    isDryRun: dryRun,
   };
   const plan = await planPush(hub, request);
   const onProgress = (progress: { doneBytes: number; totalBytes: number; seconds: number }) =>

@@ -178,6 +178,15 @@ describe("a push", () => {
     );
   });
 
+  it("says within two tries on a dry run that no hub can be reached", async () => {
+    await hub.close();
+    const lines: string[] = [];
+    await expect(pushed("me/merge", { dryRun: true, log: (line) => lines.push(line) })).rejects.toThrow(
+      /cannot be reached .*\(2 times in a row\)\. Check the network: .*nothing was sent$/,
+    );
+    hub = await startFakeHub(served);
+  });
+
   it("says on a dry run what it would send, without a token", async () => {
     const env = { HF_ENDPOINT: hub.url };
     const { code, stdout } = await runInProcess(join(root, `run-${count}`), "push model me/merge --dry-run", env);

@@ -142,6 +142,17 @@ describe("what is written", () => {
         expect(probability).toBeCloseTo(theirs[row]?.[at]?.probability ?? -1, 5);
   });
 
+  it("leaves behind what others put into a folder that we wrote", async () => {
+    const folder = await modelFrom("text-encoders/bert-classifier", "visited");
+    const { folder: first } = await exportClassifier(folder, { output: join(root, "first") });
+    await writeFile(join(first, "notes.txt"), "of somebody");
+    await writeFile(join(first, "LICENSE"), "MIT");
+    const { folder: second } = await exportClassifier(first, { output: join(root, "second") });
+    const names = await readdir(second);
+    expect(names).not.toContain("notes.txt");
+    expect(names).toEqual(expect.arrayContaining(["LICENSE", "tokenizer.json", "model.safetensors"]));
+  });
+
   it("is the mean of heads that share their labels, in whatever order, and one of heads that are the same", async () => {
     const folder = await modelFrom("image-encoders/vit-classifier", "shared");
     const size = (await openCheckpoint(folder)).tensors.get("classifier.weight")?.shape[1] ?? 0;

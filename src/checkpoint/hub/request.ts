@@ -77,14 +77,24 @@ export interface Question {
   readonly page: string;
 }
 
+export interface RetryOptions {
+  /** What to do when it is of no use; default: that of downloads. */
+  readonly advice?: string | undefined;
+  /** Failures in a row; default: those of `hub.timing`. */
+  readonly attempts?: number | undefined;
+}
+
 /** Repeats `attempt` while it throws TemporaryFailure; it calls `progress` when it has got further than before. */
 export async function withRetries<T>(
   hub: Hub,
   what: string,
   attempt: (progress: () => void) => Promise<T>,
-  advice = "Try again later: what has been downloaded is kept. --offline uses only the cache",
+  {
+    advice = "Try again later: what has been downloaded is kept. --offline uses only the cache",
+    attempts = (hub.timing ?? TIMING).attempts,
+  }: RetryOptions = {},
 ): Promise<T> {
-  const { backoffMs, attempts } = hub.timing ?? TIMING;
+  const { backoffMs } = hub.timing ?? TIMING;
   let failures = 0;
   for (;;) {
     hub.signal.throwIfAborted();

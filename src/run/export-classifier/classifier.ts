@@ -6,6 +6,7 @@
  */
 import { writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { isAddedName } from "../../checkpoint/companion-names.js";
 import { type Companion, findCompanions } from "../../checkpoint/companions.js";
 import { type ConfigChange, editConfig, parseConfig } from "../../checkpoint/config-text.js";
 import { formerCheckpoint } from "../../checkpoint/former-checkpoint.js";
@@ -21,6 +22,7 @@ import { readCardFacts } from "../../report/card-facts.js";
 import { classifierCard } from "../../report/classifier-card.js";
 import { type Replacing, settleReplaced } from "../../runtime/atomic-file.js";
 import { requireFolderPlace } from "../../runtime/output-place.js";
+import { manifestNames } from "../../runtime/own-files.js";
 import { openSavedClassifier, type SavedClassifier } from "../predict/saved-classifier.js";
 import { packageVersion } from "../records/records.js";
 import { oneHead } from "./one-head.js";
@@ -197,7 +199,10 @@ async function companionsOf({ folder, model, maxLength }: SavedClassifier): Prom
   readonly writeRest: (folder: string) => Promise<void>;
 }> {
   const isEdited = (name: string): boolean => model.lengths !== undefined && name === TOKENIZER_CONFIG;
-  const wanted = (name: string): boolean => !NOT_ITS_OWN.test(name) && !isEdited(name);
+  // Of a folder that we wrote, what others put into it stays there.
+  const noted = await manifestNames(folder);
+  const isOurs = (name: string): boolean => noted === undefined || noted.has(name) || isAddedName(name);
+  const wanted = (name: string): boolean => !NOT_ITS_OWN.test(name) && !isEdited(name) && isOurs(name);
   const { files } = await findCompanions(folder, { own: [], wanted });
   const longest = model.lengths?.at(-1);
   if (longest === undefined) return { companions: files, writeRest: async () => {} };

@@ -6,7 +6,7 @@
 import { lstat, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { openCheckpoint } from "../../checkpoint/checkpoint.js";
-import { chooseCompanionNames } from "../../checkpoint/companion-names.js";
+import { chooseCompanionNames, isAddedName } from "../../checkpoint/companion-names.js";
 import type { LocalFile } from "../../checkpoint/hub/upload/push.js";
 import { CheckpointError, ConfigError } from "../../errors.js";
 import { withoutCredentials } from "../../runtime/credentials.js";
@@ -37,8 +37,6 @@ const WRITTEN_TEXT = /^(?:README\.md|config\.json|[\w.-]+\.ya?ml)$/;
 /** Of a folder whose files nobody noted. */
 const OF_A_MODEL =
   /^(?:config\.json|README\.md|merge\.yaml|model(?:-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json|heads\/[^/]+\.safetensors)$/;
-/** What people add to a model that we wrote. */
-const ADDED = /^(?:README\.md|(?:LICEN[CS]E|NOTICE|CITATION)[\w.-]*)$/i;
 const SECRET =
   /(?:^|\/)(?:\..*|id_[a-z0-9]+|[^/]*\.(?:pem|key|p12|pfx|kdbx)|(?:[^/]*[-_.])?(?:token|secrets?|credentials?|passwords?)(?:\.(?:txt|json|ya?ml|ini|env))?)$/i;
 /** What we write and loaders read by its name: in the repository it would stand for the new model's. */
@@ -62,7 +60,7 @@ export async function modelToPush(place: string, { homeDir }: { readonly homeDir
   const companions = new Set(chooseCompanionNames(names).copied);
   const belongs = (name: string): boolean => {
     if (SECRET.test(name)) return false;
-    if (noted !== undefined) return noted.has(name) || ADDED.test(name);
+    if (noted !== undefined) return noted.has(name) || isAddedName(name);
     return OF_A_MODEL.test(name) || companions.has(name);
   };
   const files = names.filter(belongs).map((name) => ({ name, ...(found.get(name) ?? { path: "", sizeBytes: 0 }) }));

@@ -31,6 +31,8 @@ export interface PushRequest {
   readonly isPrivate: boolean;
   /** The token, which is needed for all but looking. */
   readonly token: string | undefined;
+  /** Only the plan is wanted. */
+  readonly isDryRun: boolean;
 }
 
 export interface PushPlan {
@@ -132,8 +134,8 @@ async function makePlace(hub: Hub, request: PushRequest, { exists, hasBranch }: 
 /** Satisfies the library's types and checks; the request that goes out has the token in its place. */
 const ANY_TOKEN = "hf_";
 
-function asking(hub: Hub, { id, token }: PushRequest, onSent: (bytes: number) => void = () => {}) {
-  return { hubUrl: hub.endpoint, fetch: uploadFetch(hub, { what: id, token, onSent }) };
+function asking(hub: Hub, { id, token, isDryRun }: PushRequest, onSent: (bytes: number) => void = () => {}) {
+  return { hubUrl: hub.endpoint, fetch: uploadFetch(hub, { what: id, token, onSent, isDryRun }) };
 }
 
 interface RevisionInfo {

@@ -10,6 +10,8 @@ import { type Hub, retryAfterMs, TEMPORARY, TemporaryFailure, withRetries } from
 /** Of a refusal, which is a sentence; and how long it may take to come. */
 const MAX_REFUSAL = { mostBytes: 100_000, mostMs: 30_000 };
 const ADVICE = "Try again later: the same command sends only what is missing";
+/** Of a dry run, which a person waits for: a second try, and no word of sending. */
+const LOOKING = { advice: "Check the network: what is there is compared with, and nothing was sent", attempts: 2 };
 const COMMIT = /^\/api\/models\/[^/]+\/[^/]+\/commit\//;
 
 /** An answer that will not change by asking again. */
@@ -32,9 +34,11 @@ export interface UploadFetch {
   readonly token: string | undefined;
   /** Told the bytes of each part that has arrived. */
   readonly onSent: (bytes: number) => void;
+  /** Nothing will be sent. */
+  readonly isDryRun: boolean;
 }
 
-export function uploadFetch(hub: Hub, { what, token, onSent }: UploadFetch): typeof fetch {
+export function uploadFetch(hub: Hub, { what, token, onSent, isDryRun }: UploadFetch): typeof fetch {
   const { origin } = new URL(hub.endpoint);
   return async (input, init = {}) => {
     const url = new URL(input instanceof Request ? input.url : input);
@@ -61,7 +65,7 @@ export function uploadFetch(hub: Hub, { what, token, onSent }: UploadFetch): typ
         const cause = error.cause instanceof Error ? error.cause.message : error.message;
         throw new TemporaryFailure(`${url.origin} cannot be reached (${cause})`);
       });
-    const response = await withRetries(hub, what, attempt, ADVICE);
+    const response = await withRetries(hub, what, attempt, isDryRun ? LOOKING : { advice: ADVICE });
     if (init.method === "PUT" && init.body instanceof Blob) onSent(init.body.size);
     return response;
   };
