@@ -23,7 +23,8 @@ export interface ArrayJob {
 }
 
 const run = promisify(execFile);
-const POLL_MS = 5000;
+/** Looks in a row that must miss a job. */
+const LOOKS_WITHOUT_IT = 2;
 /** What needs no quotes in a shell or a directive of sbatch. */
 const PLAIN = /^[\w@%+=:,./-]+$/;
 
@@ -94,10 +95,21 @@ export async function submit(scriptPath: string): Promise<string> {
   }
 }
 
-/** Waits until no task of the job is queued or running. An abort stops the waiting, not the job. */
-export async function waitForJob(job: string, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted && (await isQueued(job)))
-    await setTimeout(POLL_MS, undefined, { signal }).catch(() => undefined);
+/**
+ * Waits until no task of the job is queued or running. An abort stops the waiting, not the job. A job that the queue does not show once is
+ * looked for again before it counts as over: one that is being requeued may be missing for a moment.
+ */
+export async function waitForJob(
+  job: string,
+  signal: AbortSignal,
+  { pollMs, lookAgainMs } = { pollMs: 5000, lookAgainMs: 2000 },
+): Promise<void> {
+  let missed = 0;
+  while (!signal.aborted && missed < LOOKS_WITHOUT_IT) {
+    missed = (await isQueued(job)) ? 0 : missed + 1;
+    if (missed < LOOKS_WITHOUT_IT)
+      await setTimeout(missed === 0 ? pollMs : lookAgainMs, undefined, { signal }).catch(() => undefined);
+  }
 }
 
 async function isQueued(job: string): Promise<boolean> {

@@ -98,14 +98,14 @@ it("a trial that is requeued goes on from its checkpoint", async (context) => {
     return queued() === "" || queued().includes("RUNNING");
   });
   const { code, stdout, stderr } = await cli.result;
-  expect(code, stderr).toBe(0);
+  const log = slurm.run("bash", "-c", `cat "${folder}"/slurm-*.log`);
+  expect(code, `${stderr}\n${stdout}\n${log}\n${slurm.run("scontrol", "show", "job", id)}`).toBe(0);
   const [row] = (JSON.parse(stdout) as Table).rows;
   expect(row).toMatchObject({ state: "finished" });
 
   const whole = await runCli(cwd, ["sweep", "long.yaml", "--output", "whole", "--json"]);
   expect(whole.code, whole.stderr).toBe(0);
   expect(row?.value).toBe((JSON.parse(whole.stdout) as Table).rows[0]?.value);
-  const log = slurm.run("bash", "-c", `cat "${folder}"/slurm-*.log`);
   const from = Number(/goes on after step (\d+) of/.exec(log)?.[1]);
   expect(from).toBeGreaterThan(0);
   expect(from).toBeLessThan(LONG);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { slurmSchema } from "../../src/config/slurm.js";
-import { arrayScript } from "../../src/launch/slurm.js";
+import { arrayScript, waitForJob } from "../../src/launch/slurm.js";
 
 const script = (
   tasks: readonly number[],
@@ -146,4 +146,23 @@ it.each([
   [{ gpu: 1 }, /gpu/],
 ])("%o is refused", (settings, message) => {
   expect(() => slurmSchema.parse(settings)).toThrow(message);
+});
+
+it("a job is over when the queue misses it twice in a row", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "adamerge squeue "));
+  const answers = join(folder, "answers");
+  const { PATH } = process.env;
+  try {
+    // Each call of this squeue takes a line.
+    const lines = ["5_0 RUNNING", "", "5_0 PENDING", "", "", "5_0 of a later sweep"];
+    writeFileSync(answers, `${lines.join("\n")}\n`);
+    const fake = `#!/bin/sh\nhead -n 1 "${answers}"\nsed -i 1d "${answers}"\n`;
+    writeFileSync(join(folder, "squeue"), fake, { mode: 0o755 });
+    process.env.PATH = `${folder}:${PATH}`;
+    await waitForJob("5", new AbortController().signal, { pollMs: 1, lookAgainMs: 1 });
+    expect(readFileSync(answers, "utf8")).toBe("5_0 of a later sweep\n");
+  } finally {
+    process.env.PATH = PATH;
+    rmSync(folder, { recursive: true });
+  }
 });
