@@ -46,6 +46,11 @@ export const initVerb = defineVerb({
       requiresArg: true,
     },
     classes: { ...many, describe: "NAME=PATH of a text file: a class a line, in the order of the head's rows" },
+    preset: {
+      describe: "Settings that the config begins from: what learned best of what was measured, or the paper's",
+      choices: ["adamerge", "paper"] as const,
+      default: "adamerge" as const,
+    },
     name: { describe: "Name of the suite (default: the directory's)", type: "string", requiresArg: true },
     force: { describe: "Replace files that are there", type: "boolean", default: false },
     "dry-run": { describe: "Look and check, and write nothing but the cache", type: "boolean", default: false },
@@ -65,10 +70,10 @@ export const initVerb = defineVerb({
     const directory = path.resolve(io.cwd, args.directory);
     if (args.base === undefined)
       throw new ConfigError("init: expected --base PATH, the model that the experts were fine-tuned from, found none");
-    const { base, expert, images, texts, data, head, classes, name } = args;
+    const { base, expert, images, texts, data, head, classes, preset, name } = args;
     const findings = await io.library.init(args.directory, {
       ...workOptions(io, { quiet }),
-      ...{ base, experts: expert, images, texts, data, heads: head, classes, textModel, name, force, dryRun },
+      ...{ base, experts: expert, images, texts, data, heads: head, classes, textModel, preset, name, force, dryRun },
     });
     if (json) printJson(io, forJson(findings, directory));
     else if (quiet) io.stdout.write(`${path.join(directory, "config.yaml")}\n`);

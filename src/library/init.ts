@@ -25,6 +25,8 @@ export interface InitOptions extends Omit<WorkOptions, "output" | "overwrite"> {
   readonly classes?: NamedPaths | undefined;
   /** The model that embeds the names of classes for zero-shot heads; default: the base. */
   readonly textModel?: string | undefined;
+  /** That the config extends: what learned best of what was measured (default), or the paper's settings. */
+  readonly preset?: "adamerge" | "paper" | undefined;
   /** Of the suite; default: the folder's. */
   readonly name?: string | undefined;
   /** Replace files that are there; default: false. */
@@ -38,7 +40,7 @@ export async function init(directory: string, options: InitOptions): Promise<Ini
   const work = resolveWork(options);
   const { cacheDir, hub, signal, log, onProgress, cwd, optionName } = work;
   const absolute = path.resolve(cwd, directory);
-  const { textModel, name, force = false, dryRun = false } = options;
+  const { textModel, name, preset = "adamerge", force = false, dryRun = false } = options;
   const place = (option: string) => ({ option: optionName(option), cwd });
   const base = await modelPath(place("base"), options.base);
   const experts = await modelPaths(place("experts"), options.experts);
@@ -50,7 +52,7 @@ export async function init(directory: string, options: InitOptions): Promise<Ini
   const { heads, zeroShot } = await headPaths(place("heads"), options.heads);
   const request = {
     ...{ directory: absolute, name: slug(name ?? path.basename(absolute)) || "suite" },
-    ...{ base, experts, examples, heads, zeroShot },
+    ...{ base, experts, examples, heads, zeroShot, preset },
     ...(textModel === undefined ? {} : { textModel: await modelPath(place("textModel"), textModel) }),
     classes: await namedPaths(place("classes"), options.classes, /\.txt$/),
   };

@@ -3,6 +3,7 @@
  * entropy as in the paper, and layer-wise on TSV-M's parts of the task vectors with the experts' soft labels. Every model is judged once.
  */
 import { join } from "node:path";
+import { flatConfig } from "../../config/flat.js";
 import { loadRunConfig } from "../../config/load.js";
 import type { RunConfig } from "../../config/schema.js";
 import type { TrainEvent } from "../../optimize/events.js";
@@ -46,21 +47,25 @@ export interface QuickstartResult {
 
 const BASELINES = ["pretrained", EXPERTS, AVERAGING, "task_arithmetic"] as const;
 
-/** Run name -> what it changes in the config. */
-const FITS: ReadonlyMap<string, readonly string[]> = new Map([
-  ["adamerging_task_wise", ["granularity=task-wise"]],
-  ["adamerging_layer_wise", ["granularity=layer-wise"]],
-  [
-    "layer_wise_tsv_expert",
-    [
-      "granularity=layer-wise",
-      "task_vectors.processing=tsv",
-      "coefficients.initial=1",
-      "coefficients.max=2",
-      "objective.name=expert_divergence",
-    ],
-  ],
+/** Run name -> what it changes in the config: overrides, or a preset whose way of learning it takes. */
+const FITS: ReadonlyMap<string, { readonly overrides: readonly string[] } | { readonly preset: string }> = new Map([
+  ["adamerging_task_wise", { overrides: ["granularity=task-wise"] }],
+  ["adamerging_layer_wise", { overrides: ["granularity=layer-wise"] }],
+  ["layer_wise_tsv_expert", { preset: "adamerge" }],
 ]);
+
+/** Keys of a config that say what is learned and by which objective; steps, rate and data stay the quickstart's. */
+const WAY_OF_LEARNING = /^(?:granularity|task_vectors|coefficients|objective|parametrisation)(?:\.|$)/;
+
+/** How a preset's way of learning differs from the paper's, as overrides. */
+async function wayOfLearning(preset: string, options: QuickstartOptions): Promise<string[]> {
+  const settingsOf = async (name: string) =>
+    flatConfig((await loadRunConfig(join(options.presetsDir, `${name}.yaml`), ["suite=."], options)).config);
+  const [own, paper] = [await settingsOf(preset), await settingsOf("paper")];
+  return [...own]
+    .filter(([key, text]) => WAY_OF_LEARNING.test(key) && paper.get(key) !== text)
+    .map(([key, text]) => `${key}=${text}`);
+}
 
 /** The last one: its report is written (`adamerge report` makes the others'), and its examples are shown. */
 const SHOWN_FIT = [...FITS.keys()].at(-1);
@@ -83,9 +88,10 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
   const learned: Judged[] = [];
   const fits: string[] = [];
   let runPath = directory;
-  for (const [name, overrides] of FITS) {
+  for (const [name, changes] of FITS) {
     log(`\n${name}`);
     const save_report = name === SHOWN_FIT;
+    const overrides = "preset" in changes ? await wayOfLearning(changes.preset, options) : changes.overrides;
     const config = { ...(await configFor(name, overrides)), save_report };
     const result = await fit(config, { ...once, overwrite: true, compared: judged });
     if (result.reason === "interrupted") options.signal.throwIfAborted();

@@ -30,12 +30,8 @@ export interface InitSuite {
   readonly tasks: readonly InitTask[];
 }
 
-/** What a config extends, the paper's settings or few steps at a higher rate, and what it says otherwise to keep a fit short. */
-export interface InitPreset {
-  readonly preset: "paper" | "quickstart";
-  /** Examples of each task in a step; the preset's if absent. */
-  readonly batchSize?: number;
-}
+/** What a config may extend: what learns best of what was measured here, or the paper's settings. */
+export type InitPreset = "adamerge" | "paper";
 
 /**
  * Name below the directory -> text, config.yaml last. Paths inside `directory` are relative to it, so that the whole can be moved; those
@@ -112,7 +108,12 @@ function suiteText(
   return `# Written by adamerge init; paths are relative to this file.\n${stringify(suite, { lineWidth: 0 })}`;
 }
 
-function configText({ name, tasks }: InitSuite, { preset, batchSize }: InitPreset): string {
+const PRESET_WORDS: Readonly<Record<InitPreset, string>> = {
+  adamerge: "the settings that learned best of those measured here (presets/paper has the paper's)",
+  paper: "the paper's settings (presets/adamerge has those that learned best of those measured here)",
+};
+
+function configText({ name, tasks }: InitSuite, preset: InitPreset): string {
   const labelled = tasks.filter(({ examples }) => examples.isJudged).map((task) => task.name);
   const judged =
     labelled.length === 0
@@ -122,17 +123,7 @@ function configText({ name, tasks }: InitSuite, { preset, batchSize }: InitPrese
     extends: `presets/${preset}`,
     suite: ".",
     experiment: name,
-    data: {
-      adapt_split: "adapt",
-      ...judged,
-      eval_every: preset === "paper" ? 100 : 20,
-      ...(batchSize === undefined ? {} : { batch_size: batchSize, batches_per_task: 1 }),
-    },
+    data: { adapt_split: "adapt", ...judged, eval_every: preset === "paper" ? 100 : 20 },
   };
-  const few = batchSize === undefined ? "few steps" : "few steps of small batches";
-  const why =
-    preset === "paper"
-      ? "the paper's settings"
-      : `${few} at a higher learning rate, since the paper's 500 would take long here`;
-  return `# Written by adamerge init: ${why}; \`adamerge config show\` lists all there are.\n${stringify(config)}`;
+  return `# Written by adamerge init: ${PRESET_WORDS[preset]}.\n# \`adamerge config show\` lists all there are.\n${stringify(config)}`;
 }

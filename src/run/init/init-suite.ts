@@ -48,6 +48,8 @@ export interface InitRequest {
   readonly classes: readonly Named[];
   /** Model with the text tower that makes zero-shot heads; the base if absent. */
   readonly textModel?: string | undefined;
+  /** That the config extends. */
+  readonly preset: InitPreset;
 }
 
 export interface InitOptions {
@@ -75,10 +77,6 @@ export interface InitFindings {
 }
 
 const EXAMPLE_FLAGS = ["--images", "--texts", "--data"] as const;
-/** A fit with the paper's 500 steps that would take longer gets the quickstart's 60. */
-const LONG_FIT_SECONDS = 300;
-/** Smaller batches for models whose steps take long, in the order in which they are tried. */
-const SMALL_BATCHES = [16, 8];
 const WARNING = "warning: ";
 const NOTICE = "notice: ";
 
@@ -87,20 +85,18 @@ export async function initSuite(request: InitRequest, options: InitOptions): Pro
   checkNames(request);
   const { suite, assumed } = await lookAtAll(request, options.signal);
   await requirePlaces(suite, request, options.force);
-  const checked = await check(suite, options);
-  const { preset, plan } = checked;
+  const { preset } = request;
+  const checked = await check(suite, preset, options);
+  const { plan } = checked;
   const files = initFiles(suite, preset, request.directory, { absolute: false });
   if (!options.dryRun) for (const [name, text] of files) await writeFileAtomic(join(request.directory, name), text);
-  const small =
-    preset.batchSize === undefined
-      ? ""
-      : ` of ${preset.batchSize} ${kindOf(suite.tasks[0]?.examples.kind ?? "image").many} a task`;
-  const steps = `steps: ${plan.steps}${small} with the preset ${preset.preset}${preset.preset === "paper" ? ", the paper's" : ", since the paper's 500 would take more than 5 minutes"}`;
+  const words = preset === "paper" ? "the paper's" : "those that learned best of what was measured here";
+  const settings = `settings: ${words} (preset ${preset}), ${plan.steps} steps`;
   return {
     experts: checked.experts,
     examples: suite.tasks.map(({ examples }) => examples),
     heads: suite.tasks.map(({ head }) => head),
-    assumed: [...assumed, steps],
+    assumed: [...assumed, settings],
     warnings: checked.warnings,
     plan,
     files: [...files.keys()],
@@ -232,7 +228,7 @@ async function requirePlaces(suite: InitSuite, request: InitRequest, force: bool
   const inputs = read
     .filter((_, index) => isFile[index] === true)
     .map(({ name, path }) => ({ path, what: `what was given for ${name}` }));
-  for (const name of initFiles(suite, { preset: "paper" }, directory, { absolute: false }).keys()) {
+  for (const name of initFiles(suite, "paper", directory, { absolute: false }).keys()) {
     const path = join(directory, name);
     if (!force && (await lstat(path).catch(() => undefined)) !== undefined)
       throw new ConfigError(
@@ -242,28 +238,22 @@ async function requirePlaces(suite: InitSuite, request: InitRequest, force: bool
   }
 }
 
-/** The quickstart's steps, of smaller batches where those of the preset would take long too: a step takes as long as its examples. */
-function shorterPlan(plan: FitPlan, quick: RunConfig): Pick<Checked, "plan" | "preset"> {
-  const whole = quick.data.batch_size * quick.data.batches_per_task;
-  const planOf = (batch: number): FitPlan => {
-    const stepSeconds = (plan.stepSeconds * batch) / whole;
-    return { ...plan, steps: quick.steps, stepSeconds, totalSeconds: totalSeconds({ ...plan, stepSeconds }, quick) };
-  };
-  if (planOf(whole).totalSeconds <= LONG_FIT_SECONDS) return { plan: planOf(whole), preset: { preset: "quickstart" } };
-  const least = SMALL_BATCHES.at(-1) ?? whole;
-  const batchSize = SMALL_BATCHES.find((batch) => planOf(batch).totalSeconds <= LONG_FIT_SECONDS) ?? least;
-  return { plan: planOf(batchSize), preset: { preset: "quickstart", batchSize } };
+/** `plan`, which was made with `timed`, for another config of the same models: a step takes as long as its examples. */
+function planFor(plan: FitPlan, timed: RunConfig, config: RunConfig): FitPlan {
+  const stepSeconds = (plan.stepSeconds * examplesPerStep(config)) / examplesPerStep(timed);
+  return { ...plan, steps: config.steps, stepSeconds, totalSeconds: totalSeconds({ ...plan, stepSeconds }, config) };
 }
+
+const examplesPerStep = ({ data }: RunConfig): number => data.batch_size * data.batches_per_task;
 
 interface Checked {
   readonly experts: readonly ExpertFacts[];
   readonly warnings: readonly string[];
   readonly plan: FitPlan;
-  readonly preset: InitPreset;
 }
 
 /** Opens the suite as a fit does, from a temporary folder. */
-async function check(suite: InitSuite, options: InitOptions): Promise<Checked> {
+async function check(suite: InitSuite, preset: InitPreset, options: InitOptions): Promise<Checked> {
   await makeFolder(options.cacheDir);
   const folder = await mkdtemp(join(options.cacheDir, "init-"));
   try {
@@ -275,7 +265,7 @@ async function check(suite: InitSuite, options: InitOptions): Promise<Checked> {
       return (await loadRunConfig(join(folder, CONFIG_FILE), [], { presetsDir: options.presetsDir, cwd: folder }))
         .config;
     };
-    const [quick, paper] = [await load({ preset: "quickstart" }), await load({ preset: "paper" })];
+    const [written, paper] = [await load(preset), await load("paper")];
     const warnings: string[] = [];
     const known = new Set(suite.tasks.flatMap(({ examples }) => examples.notices.map((text) => `${NOTICE}${text}`)));
     const log = (line: string) => {
@@ -283,16 +273,16 @@ async function check(suite: InitSuite, options: InitOptions): Promise<Checked> {
       if (line.startsWith(WARNING)) warnings.push(line.slice(WARNING.length));
       else options.log(line);
     };
+    // With the paper's, which needs no processing of the task vectors: that is left to the fit.
     return await withSession(paper, { ...options, log }, async (session) => {
       const experts = await expertFacts(paper, session);
       warnings.push(...suspiciousExperts(experts, session.inputs.encoder.kind));
       const plan = await planSession(paper, session, options.cacheDir);
-      if (plan.totalSeconds <= LONG_FIT_SECONDS) return { experts, warnings, plan, preset: { preset: "paper" } };
-      const { plan: shorter, preset } = shorterPlan(plan, quick);
+      if (preset === "paper") return { experts, warnings, plan };
       const { encoder, model, tasks } = session.inputs;
       const models = { model, kind: encoder.kind, tasks: tasks.length, longest: plan.needs.longest };
-      const needs = await fitNeeds(await load(preset), models, options.cacheDir);
-      return { experts, warnings, preset, plan: { ...shorter, needs } };
+      const needs = await fitNeeds(written, models, options.cacheDir);
+      return { experts, warnings, plan: { ...planFor(plan, paper, written), needs } };
     });
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -36,7 +36,7 @@ async function written(source: ExampleSource, split: string) {
     features: undefined,
     tasks: [task],
   };
-  const files = initFiles(suite, { preset: "paper" }, directory, { absolute: false });
+  const files = initFiles(suite, "paper", directory, { absolute: false });
   for (const [name, text] of files) {
     mkdirSync(dirname(join(directory, name)), { recursive: true });
     writeFileSync(join(directory, name), text);
