@@ -5,7 +5,11 @@
 import { z } from "zod";
 import { nearest } from "../runtime/nearest.js";
 
-const OWN_NAMES = ["entropy", "normalized_entropy", "expert_divergence", "cross_entropy"];
+const OWN_NAMES = [
+  ...["entropy", "normalized_entropy"],
+  ...["expert_divergence", "pseudo_label", "feature_l1", "feature_l2"],
+  "cross_entropy",
+];
 const names = new Set(OWN_NAMES);
 
 /** Makes the name one that configs may have. */

@@ -44,6 +44,7 @@ interface Settings {
   readonly parametrisation: ParametrisationName;
   readonly granularity: string;
   readonly coefficients: { readonly constraint: string; readonly restart_every: number };
+  readonly optimizer: { readonly sam: { readonly rho: number } };
   readonly data: { readonly gradient_images: number };
 }
 
@@ -52,6 +53,7 @@ export function parametrisationIssues({
   parametrisation,
   granularity,
   coefficients,
+  optimizer,
   data,
 }: Settings): { readonly path: readonly string[]; readonly message: string }[] {
   if (parametrisation === "scalar") return [];
@@ -67,6 +69,7 @@ export function parametrisationIssues({
     ...(coefficients.restart_every === 0
       ? []
       : [wrong(["coefficients", "restart_every"], "0", coefficients.restart_every)]),
+    ...(optimizer.sam.rho === 0 ? [] : [wrong(["optimizer", "sam", "rho"], "0", optimizer.sam.rho)]),
     ...(data.gradient_images === 0 ? [] : [wrong(["data", "gradient_images"], "0", data.gradient_images)]),
   ];
 }

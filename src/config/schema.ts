@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { group } from "./group.js";
-import { objectiveName } from "./objective-names.js";
+import { objective } from "./objective.js";
 import { parametrisationIssues, parametrisationKeys } from "./parametrisation.js";
 
 /** Largest seed: seeds are mixed as unsigned 32-bit numbers by the random generator. */
@@ -74,22 +74,15 @@ const coefficients = z
     }
   });
 
-const objective = z.strictObject({
-  name: objectiveName
-    .default("entropy")
-    .describe(
-      "Minimised: entropy, normalized_entropy (over log C), expert_divergence (KL from experts), cross_entropy (needs labels)",
-    ),
-  form: z
-    .enum(["log_softmax", "epsilon"])
-    .default("log_softmax")
-    .describe("log_softmax: exact and stable (paper); epsilon: log(p + epsilon) (FusionBench)"),
-  epsilon: z.number().gt(0).default(1e-8).describe("Added to the probabilities, with form epsilon only"),
-  reduction: z
-    .enum(["sum", "mean"])
-    .default("sum")
-    .describe("How the tasks' losses become one: sum or mean over tasks"),
-});
+const sam = z
+  .strictObject({
+    rho: z.number().min(0).default(0).describe("How far uphill; 0: plain steps. SAMerging takes 0.07, adaptive"),
+    adaptive: z.boolean().default(false).describe("true: each coefficient moves in proportion to its square (ASAM)"),
+  })
+  .refine(({ rho, adaptive }) => rho > 0 || !adaptive, {
+    path: ["adaptive"],
+    message: "expected false with rho 0, which takes plain steps, found true; set optimizer.sam.rho to use it",
+  });
 
 const optimizer = z.strictObject({
   name: z.enum(["adam"]).default("adam").describe("Optimizer: adam, in float64, equal to torch.optim.Adam"),
@@ -98,6 +91,7 @@ const optimizer = z.strictObject({
   beta2: decayRate.default(0.999).describe("Decay rate of the mean of squared gradients"),
   epsilon: z.number().gt(0).default(1e-8).describe("Added outside the square root, as in the Adam paper"),
   weight_decay: z.number().min(0).default(0).describe("L2 penalty added to the gradient, as torch.optim.Adam does"),
+  sam: sam.prefault({}).describe("Sharpness-aware steps: the gradient is taken uphill; each step takes twice as long"),
   schedule: z
     .enum(["constant", "cosine", "linear"])
     .default("constant")

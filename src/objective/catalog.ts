@@ -12,8 +12,11 @@ export interface ObjectiveFacts {
   /** Of its values; null for a mere number. */
   readonly unit: "nats" | null;
   readonly paper: string;
-  /** What is known of each example: nothing, its label (one-hot targets), or what the task's own expert predicts for it. */
-  readonly targets: "none" | "labels" | "expert";
+  /**
+   * What is known of each example: nothing, its label (one-hot targets), what the task's own expert predicts for it (probabilities), or its features by that
+   * expert. With the last the loss is one of the merged model's features, not of its logits.
+   */
+  readonly targets: "none" | "labels" | "expert" | "expert_features";
 }
 
 export const objectiveFacts = {
@@ -42,6 +45,31 @@ export const objectiveFacts = {
     unit: "nats",
     paper: "https://arxiv.org/abs/1503.02531",
     targets: "expert",
+  },
+  pseudo_label: {
+    title:
+      "Cross-entropy with the classes that the experts predict, without the merged model's confident disagreements",
+    suffix: "_pseudo_label",
+    label: "cross-entropy with pseudo-labels",
+    unit: "nats",
+    paper: "https://github.com/AIM-SKKU/SyMerge",
+    targets: "expert",
+  },
+  feature_l1: {
+    title: "Mean absolute difference from the experts' features on unlabelled examples",
+    suffix: "_feature_l1",
+    label: "feature distance (L1)",
+    unit: null,
+    paper: "https://arxiv.org/abs/2402.02705",
+    targets: "expert_features",
+  },
+  feature_l2: {
+    title: "Mean squared difference from the experts' features on unlabelled examples",
+    suffix: "_feature_l2",
+    label: "feature distance (L2)",
+    unit: null,
+    paper: "https://arxiv.org/abs/2402.02705",
+    targets: "expert_features",
   },
   cross_entropy: {
     title: "Cross-entropy with labels: an upper bound for learning without them",
@@ -84,6 +112,11 @@ export function objectiveLabel(name: ObjectiveName): string {
 export function fitName(name: ObjectiveName, parametrisation: string): string {
   const { prefix = "", suffix = `_${name}` } = objectiveFactsOf(name);
   return `${prefix}${parametrisation}${suffix}`;
+}
+
+/** Whether the objective is one of features, not of logits. */
+export function isOfFeatures({ targets }: Pick<ObjectiveFacts, "targets">): boolean {
+  return targets === "expert_features";
 }
 
 /** Whether the objective reads labels. */

@@ -13,7 +13,7 @@ const shape = {
   label: text,
   unit: z.literal("nats").nullable(),
   paper: z.string(),
-  targets: z.enum(["none", "labels", "expert"]),
+  targets: z.enum(["none", "labels", "expert", "expert_features"]),
   loss: z.custom((value) => typeof value === "function", "expected a function"),
 } satisfies Record<keyof OutsideObjective, z.ZodType>;
 

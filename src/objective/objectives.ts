@@ -8,20 +8,27 @@ import { assert, ConfigError } from "../errors.js";
 import { noteExtension } from "../runtime/extensions.js";
 import { addObjectiveFacts, isObjective, type ObjectiveFacts, type ObjectiveName, objectiveFacts } from "./catalog.js";
 import { checkedObjective } from "./checked-objective.js";
-import { targetCrossEntropy, targetDivergence } from "./cross-entropy.js";
+import { targetCrossEntropy } from "./cross-entropy.js";
+import { type DivergenceKind, expertDivergence, pseudoLabelLoss } from "./divergence.js";
 import { meanEntropy } from "./entropy.js";
+import { featureL1, featureL2 } from "./feature-distance.js";
 
-/**
- * How logarithms of probabilities are taken: of a log-softmax, or of probabilities plus `epsilon` as the official
- * code does.
- */
+/** The section `objective` of a config, as far as losses read it. */
 export interface ObjectiveOptions {
+  /** How entropies take logarithms: of a log-softmax, or of probabilities plus `epsilon` as the official code does. */
   readonly form: "log_softmax" | "epsilon";
   readonly epsilon: number;
+  /** By which logits are divided, and the expert's were. Default: 1. */
+  readonly temperature?: number;
+  /** Of `expert_divergence`. Default: kl. */
+  readonly divergence?: DivergenceKind;
 }
 
 export interface ObjectiveSpec extends ObjectiveFacts {
-  /** Scalar loss of one task in the objective's unit, mean over its images; `targetsBC` are probabilities where the objective has targets. */
+  /**
+   * Scalar loss of one task in the objective's unit, mean over its images; `targetsBC` are probabilities where the objective has targets. With
+   * targets "expert_features" both are features [B, E].
+   */
   readonly loss: (logitsBC: Tensor, options: ObjectiveOptions, targetsBC?: Tensor) => Tensor;
 }
 
@@ -38,7 +45,20 @@ export const objectives = {
   },
   expert_divergence: {
     ...objectiveFacts.expert_divergence,
-    loss: (logitsBC, _options, targetsBC) => targetDivergence(logitsBC, required(targetsBC)),
+    loss: (logitsBC, { divergence, temperature }, targetsBC) =>
+      expertDivergence(logitsBC, required(targetsBC), divergence, temperature),
+  },
+  pseudo_label: {
+    ...objectiveFacts.pseudo_label,
+    loss: (logitsBC, _options, targetsBC) => pseudoLabelLoss(logitsBC, required(targetsBC)),
+  },
+  feature_l1: {
+    ...objectiveFacts.feature_l1,
+    loss: (featuresBE, _options, targetsBE) => featureL1(featuresBE, required(targetsBE)),
+  },
+  feature_l2: {
+    ...objectiveFacts.feature_l2,
+    loss: (featuresBE, _options, targetsBE) => featureL2(featuresBE, required(targetsBE)),
   },
   cross_entropy: {
     ...objectiveFacts.cross_entropy,

@@ -53,8 +53,8 @@ export interface Classifier {
   evaluate(task: string, store: ExampleStore, options?: EvaluateOptions): Promise<Evaluation | UnlabelledEvaluation>;
   /** Logits [N, C] of the task's head for the first `limit` examples, or for all. */
   taskLogits(task: string, store: ExampleStore, options?: EvaluateOptions): Promise<Float32Array>;
-  /** Softmax [N, C] of the task's logits for every example, float32. */
-  probabilities(task: string, store: ExampleStore): Promise<Float32Array>;
+  /** Softmax [N, C] of the task's logits over `temperature` (default: 1) for every example, float32. */
+  probabilities(task: string, store: ExampleStore, temperature?: number): Promise<Float32Array>;
   /** Logits [B, A] of one batch of examples: the model's inputs by name. */
   logits(inputs: ReadonlyMap<string, ExampleValues>): Promise<Float32Array>;
   close(): Promise<void>;
@@ -91,8 +91,8 @@ export async function createClassifier(engine: Engine, options: ClassifierOption
     setWeights: (weights) => executable.bind(new Map(weightSources(options.model, weights))),
     evaluate,
     taskLogits,
-    probabilities: async (task, store) =>
-      softmaxRows(await taskLogits(task, store), columnsOf(options.heads, task).classes),
+    probabilities: async (task, store, temperature = 1) =>
+      softmaxRows(await taskLogits(task, store), columnsOf(options.heads, task).classes, temperature),
     logits: (inputs) => batchLogits(executable, inputs),
     close: () => executable.close(),
   };
@@ -207,10 +207,10 @@ export function judgeLogits(
   };
 }
 
-function softmaxRows(logitsNC: Float32Array, classes: number): Float32Array {
+function softmaxRows(logitsNC: Float32Array, classes: number, temperature: number): Float32Array {
   const valuesNC = new Float32Array(logitsNC.length);
   for (let begin = 0; begin < logitsNC.length; begin += classes)
-    valuesNC.set(softmax(logitsNC.subarray(begin, begin + classes)), begin);
+    valuesNC.set(softmax(logitsNC.subarray(begin, begin + classes), temperature), begin);
   return valuesNC;
 }
 

@@ -5,10 +5,11 @@ import { batchIndices } from "../data/sampler.js";
 import { assert } from "../errors.js";
 import { stepTargets } from "./step-program.js";
 
-/** Target probabilities of every example of a split. */
+/** Targets of every example of a split: probabilities, or features. */
 export interface Targets {
-  readonly classes: number;
-  /** [N, C]. */
+  /** Values of one example: classes, or features. */
+  readonly width: number;
+  /** [N, width]. */
   readonly valuesNC: Float32Array;
 }
 
@@ -55,12 +56,12 @@ export function stepInputs(
   const inputs = joinedBatches(
     [...stores].map(([task, store]) => unlabelledBatch(store, placeOf(place, task), length).inputs),
   );
-  for (const [task, { classes, valuesNC }] of targets) {
-    const size = valuesNC.length / classes;
+  for (const [task, { width, valuesNC }] of targets) {
+    const size = valuesNC.length / width;
     const rows = batchIndices({ ...placeOf(place, task), size });
-    const own = new Float32Array(examplesPerTask * classes);
+    const own = new Float32Array(examplesPerTask * width);
     for (const [position, row] of rows.entries())
-      own.set(valuesNC.subarray(row * classes, (row + 1) * classes), position * classes);
+      own.set(valuesNC.subarray(row * width, (row + 1) * width), position * width);
     inputs.set(stepTargets(task), own);
   }
   return inputs;
@@ -100,5 +101,5 @@ function emptyOf(values: ExampleValues, length: number): ExampleValues {
 export function labelTargets(labelsN: Int32Array, classes: number): Targets {
   const valuesNC = new Float32Array(labelsN.length * classes);
   for (const [row, label] of labelsN.entries()) valuesNC[row * classes + label] = 1;
-  return { classes, valuesNC };
+  return { width: classes, valuesNC };
 }

@@ -23,10 +23,13 @@ export interface StepProgramOptions {
   readonly examplesPerTask: number;
   /** What the examples are padded to, for models with lengths. */
   readonly length?: number | undefined;
-  /** Scalar loss of one task from its logits [B, C] and, with `targets`, from its target probabilities [B, C]. */
+  /**
+   * Scalar loss of one task from its logits [B, C] and, with `targets`, from its target probabilities [B, C]; from features [B, E] both where
+   * targets are those.
+   */
   readonly loss: (logitsBC: Tensor, targetsBC?: Tensor) => Tensor;
-  /** Whether the step is given target probabilities for its examples. */
-  readonly targets?: boolean;
+  /** What the step is given for its examples. Default: nothing. */
+  readonly targets?: "none" | "probabilities" | "features";
   /** Weight of each task's loss in the minimised sum. */
   readonly taskWeight: number;
   /** The engine's, where it has one. */
@@ -183,26 +186,30 @@ export function mergedWeights(
 
 /** Inputs of a step: those of the model for T * B examples in task order, and the targets where the objective has them. */
 export function exampleInputs({ model, heads, examplesPerTask, length, targets }: LossOptions): [string, TensorSpec][] {
+  const given = targets === undefined || targets === "none" ? [] : heads;
   return [
     ...model.inputs(heads.length * examplesPerTask, length),
-    ...(targets === true ? heads : []).map(({ task, classes }): [string, TensorSpec] => [
+    ...given.map(({ task, classes, featureSize }): [string, TensorSpec] => [
       stepTargets(task),
-      { shape: [examplesPerTask, classes], dtype: "float32" },
+      { shape: [examplesPerTask, targets === "features" ? featureSize : classes], dtype: "float32" },
     ]),
   ];
 }
 
 /** The objective [T] of the model with these weights: one forward over all tasks' examples. */
 export function taskLosses(
-  { model, heads, examplesPerTask, targets, loss }: LossOptions,
+  { model, heads, examplesPerTask, targets = "none", loss }: LossOptions,
   weights: ModelWeights,
   get: (name: string) => Tensor,
 ): Tensor {
   const features = model.features(weights, get);
   return tf.stack(
     heads.map((head, index) => {
-      const logits = taskLogits(head, index, examplesPerTask, features, get);
-      return targets === true ? loss(logits, get(stepTargets(head.task))) : loss(logits);
+      const output =
+        targets === "features"
+          ? taskFeatures(head, index, examplesPerTask, features)
+          : taskLogits(head, index, examplesPerTask, features, get);
+      return targets === "none" ? loss(output) : loss(output, get(stepTargets(head.task)));
     }),
   );
 }
@@ -215,8 +222,12 @@ export function taskLogits(
   features: Tensor,
   get: (name: string) => Tensor,
 ): Tensor {
-  const own = tf.slice(features, [index * examplesPerTask, 0], [examplesPerTask, head.featureSize]);
-  return applyHead(head, own, get);
+  return applyHead(head, taskFeatures(head, index, examplesPerTask, features), get);
+}
+
+/** Features [B, E] of the examples of one task, out of those of all. */
+function taskFeatures({ featureSize }: Head, index: number, examplesPerTask: number, features: Tensor): Tensor {
+  return tf.slice(features, [index * examplesPerTask, 0], [examplesPerTask, featureSize]);
 }
 
 function first(tensors: readonly Tensor[]): Tensor {

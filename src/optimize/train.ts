@@ -20,6 +20,7 @@ import { fromStart, gradientOfChange, RESTARTED_CHANGE } from "../merge/restarts
 import { type AdamOptions, type AdamState, initAdam, stepAdam } from "./adam.js";
 import { type EvaluationEvent, evaluationEvent, type TaskScore, type TrainEvent } from "./events.js";
 import { checkLosses } from "./finite-losses.js";
+import { isSharpnessAware, type SamOptions, uphill } from "./sam.js";
 import { learningRateAt } from "./schedule.js";
 import { STEP_INPUT_COEFFICIENTS, STEP_OUTPUT_GRADIENT, STEP_OUTPUT_LOSSES } from "./step-program.js";
 import { type Learner, type LoopOptions, type LoopResult, type Outcome, runSteps } from "./training-loop.js";
@@ -37,6 +38,8 @@ export interface TrainOptions extends LoopOptions {
   /** Steps between restarts from the merged model; 0 for none. */
   readonly restartEvery: number;
   readonly adam: AdamOptions;
+  /** Default: plain steps. */
+  readonly sam?: SamOptions;
   /**
    * The step's inputs but the coefficients (examples, and targets where the objective has them) for a step counted from 0: a
    * pure function, so that nothing needs restoring.
@@ -105,31 +108,17 @@ export function train(options: TrainOptions, from: TrainState): AsyncGenerator<T
 
 /** One step from `state`. `judged` is the last state whose loss is known to be finite, or the first one. */
 async function trainStep(options: TrainOptions, state: TrainState, judged: TrainState): Promise<Outcome<TrainState>> {
-  const { tasks, grouping, constraint } = options;
   const step = state.step + 1;
-  const changeKL = constrain(state.rawKL, tasks.length, constraint);
-  const valuesKL = fromStart(changeKL, state.startKL, tasks.length);
-  const inputs = new Map<string, ExampleValues>([
-    [STEP_INPUT_COEFFICIENTS, toTensorCoefficients(valuesKL, grouping, tasks.length)],
-    ...options.inputsAt(state.step),
-  ]);
-  const outputs = await options.step.run(inputs);
-  const losses = outputs.get(STEP_OUTPUT_LOSSES);
-  const perTensorNK = outputs.get(STEP_OUTPUT_GRADIENT);
-  assert(losses !== undefined && perTensorNK !== undefined, "the compiled step lacks an output");
+  const examples = options.inputsAt(state.step);
   const kept = `The coefficients of step ${judged.step} are kept`;
   const advice = `${kept}. Lower optimizer.learning_rate or clamp the coefficients`;
-  await checkLosses({ ...options, advice }, step, losses, inputs);
-  checkGradient(step, grouping, perTensorNK, tasks);
-  const gradientKL = constraintGradient(
-    state.rawKL,
-    changeKL,
-    gradientOfChange(toGroupGradient(perTensorNK, grouping, tasks.length), state.startKL, tasks.length),
-    tasks.length,
-    constraint,
-  );
+  const check = (losses: Float32Array, inputs: StepInputs) => checkLosses({ ...options, advice }, step, losses, inputs);
+  const { losses, valuesKL, gradientKL } = await slopesAt(options, state, examples, check);
+  const applied = isSharpnessAware(options.sam)
+    ? await slopesUphill(options, options.sam, { state, gradientKL, examples })
+    : gradientKL;
   const learningRate = learningRateAt(step, options.schedule);
-  const updated = stepAdam(state.adam, state.rawKL, gradientKL, learningRate, options.adam);
+  const updated = stepAdam(state.adam, state.rawKL, applied, learningRate, options.adam);
   return {
     next: {
       ...state,
@@ -140,8 +129,63 @@ async function trainStep(options: TrainOptions, state: TrainState, judged: Train
     taskLosses: [...losses],
     gradientNorm: Math.hypot(...gradientKL),
     learningRate,
-    coefficientMeans: meansPerTask(valuesKL, tasks.length),
+    coefficientMeans: meansPerTask(valuesKL, options.tasks.length),
   };
+}
+
+interface Slopes {
+  readonly losses: Float32Array;
+  /** Of the coefficients that merge the weights. */
+  readonly valuesKL: CoefficientMatrix;
+  /** Of the raw coefficients. */
+  readonly gradientKL: CoefficientMatrix;
+}
+
+/** Losses and gradient at the coefficients of a state. `check` throws for losses that are not finite. */
+async function slopesAt(
+  options: TrainOptions,
+  state: TrainState,
+  examples: StepInputs,
+  check: (losses: Float32Array, inputs: StepInputs) => Promise<void>,
+): Promise<Slopes> {
+  const { tasks, grouping, constraint } = options;
+  const changeKL = constrain(state.rawKL, tasks.length, constraint);
+  const valuesKL = fromStart(changeKL, state.startKL, tasks.length);
+  const inputs = new Map<string, ExampleValues>([
+    [STEP_INPUT_COEFFICIENTS, toTensorCoefficients(valuesKL, grouping, tasks.length)],
+    ...examples,
+  ]);
+  const outputs = await options.step.run(inputs);
+  const losses = outputs.get(STEP_OUTPUT_LOSSES);
+  const perTensorNK = outputs.get(STEP_OUTPUT_GRADIENT);
+  assert(losses !== undefined && perTensorNK !== undefined, "the compiled step lacks an output");
+  await check(losses, inputs);
+  checkGradient(state.step + 1, grouping, perTensorNK, tasks);
+  const gradientKL = constraintGradient(
+    state.rawKL,
+    changeKL,
+    gradientOfChange(toGroupGradient(perTensorNK, grouping, tasks.length), state.startKL, tasks.length),
+    tasks.length,
+    constraint,
+  );
+  return { losses, valuesKL, gradientKL };
+}
+
+/** The gradient uphill of a state whose own is known to be finite. */
+async function slopesUphill(
+  options: TrainOptions,
+  sam: SamOptions,
+  { state, gradientKL, examples }: Pick<Slopes, "gradientKL"> & { state: TrainState; examples: StepInputs },
+): Promise<CoefficientMatrix> {
+  const moved = { ...state, rawKL: uphill(state.rawKL, gradientKL, sam) };
+  const check = async (losses: Float32Array): Promise<void> => {
+    const bad = options.adaptedTasks.find((_, task) => !Number.isFinite(losses[task]));
+    if (bad === undefined) return;
+    throw new NumericError(
+      `step ${state.step + 1}: the loss of task ${bad} is not finite where optimizer.sam.rho=${sam.rho} moves the coefficients to; those of step ${state.step} are kept. Lower optimizer.sam.rho`,
+    );
+  };
+  return (await slopesAt(options, moved, examples, check)).gradientKL;
 }
 
 async function evaluation(options: TrainOptions, state: TrainState): Promise<EvaluationEvent> {

@@ -9,6 +9,7 @@ import type { Executable } from "../../engine/program.js";
 import { objectiveOf } from "../../objective/objectives.js";
 import { labelTargets, longestLength, type Targets } from "../../optimize/step-inputs.js";
 import { together } from "../../runtime/together.js";
+import { featureReader } from "../heads/example-features.js";
 import { expertWeights } from "../judge/judge-models.js";
 import { type Inputs, loadLabelled, loadUnlabelled } from "../session/inputs.js";
 import type { Session } from "../session/session.js";
@@ -56,7 +57,9 @@ export async function loadLearningData(
         ),
       };
     case "expert":
-      return { examples, targets: await expertPredictions(session, examples) };
+      return { examples, targets: await expertPredictions(session, examples, config.objective.temperature) };
+    case "expert_features":
+      return { examples, targets: await expertFeatures(session, examples) };
     default:
       return objective.targets satisfies never;
   }
@@ -86,14 +89,34 @@ function labelsOf(inputs: Inputs, stores: ReadonlyMap<string, LabelledExamples>)
 async function expertPredictions(
   { inputs, evaluation }: Session,
   examples: LearningData["examples"],
+  temperature: number,
 ): Promise<Map<string, Targets>> {
   const { classifier } = evaluation;
   const targets = new Map<string, Targets>();
   for (const [task, head] of inputs.heads.entries()) {
     await classifier.setWeights(await expertWeights(inputs, task));
     const store = examples.get(head.task);
-    if (store !== undefined)
-      targets.set(head.task, { classes: head.classes, valuesNC: await classifier.probabilities(head.task, store) });
+    if (store === undefined) continue;
+    const valuesNC = await classifier.probabilities(head.task, store, temperature);
+    targets.set(head.task, { width: head.classes, valuesNC });
   }
+  return targets;
+}
+
+/** Features that each expert gives to the examples of its own task. */
+async function expertFeatures(
+  { engine, inputs }: Session,
+  examples: LearningData["examples"],
+): Promise<Map<string, Targets>> {
+  const { model, heads } = inputs;
+  const reader = await featureReader(engine, model, Math.max(...[...examples.values()].map(({ size }) => size)));
+  const targets = new Map<string, Targets>();
+  for (const [task, head] of heads.entries()) {
+    const store = examples.get(head.task);
+    if (store === undefined) continue;
+    const valuesNC = await reader.read(await expertWeights(inputs, task), store);
+    targets.set(head.task, { width: model.featureSize, valuesNC });
+  }
+  await reader.close();
   return targets;
 }

@@ -9,6 +9,7 @@ import type { Executable } from "../../engine/program.js";
 import { assert } from "../../errors.js";
 import { openParametrised, type ParametrisedWeights } from "../../optimize/parametrisation/parametrised-weights.js";
 import { parametrisationOf } from "../../optimize/parametrisation/registry.js";
+import { isSharpnessAware } from "../../optimize/sam.js";
 import { longestLength, stepLength } from "../../optimize/step-inputs.js";
 import { STEP_INPUT_COEFFICIENTS } from "../../optimize/step-program.js";
 import type { TrainOptions } from "../../optimize/train.js";
@@ -133,7 +134,11 @@ type StepInputs = ReturnType<TrainOptions["inputsAt"]>;
 /** A step of scalar coefficients, given its examples. */
 async function scalarStep(step: Executable, config: RunConfig, inputs: Session["inputs"]) {
   const coefficientsNK = perTensor(inputs, () => config.coefficients.initial);
-  return (examples: StepInputs) => step.run(new Map([[STEP_INPUT_COEFFICIENTS, coefficientsNK], ...examples]));
+  const passes = isSharpnessAware(config.optimizer.sam) ? 2 : 1;
+  return async (examples: StepInputs) => {
+    for (let pass = 0; pass < passes; pass++)
+      await step.run(new Map([[STEP_INPUT_COEFFICIENTS, coefficientsNK], ...examples]));
+  };
 }
 
 /** A step by the gradient of the weights with all that is done outside the graph, given its examples. */

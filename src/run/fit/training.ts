@@ -4,6 +4,7 @@ import type { ExampleStore } from "../../data/examples.js";
 import { kindOf } from "../../data/kinds.js";
 import { type Engine, type Executable, type Program, sizeOf } from "../../engine/program.js";
 import { ConfigError } from "../../errors.js";
+import { isOfFeatures, type ObjectiveFacts } from "../../objective/catalog.js";
 import { objectiveOf } from "../../objective/objectives.js";
 import { compileByLength } from "../../optimize/by-length.js";
 import { microBatched } from "../../optimize/micro-batches.js";
@@ -11,7 +12,7 @@ import { locateNonFinite, type SuspectStep } from "../../optimize/non-finite.js"
 import { parametrisationOf } from "../../optimize/parametrisation/registry.js";
 import { longestLength, stepInputs, type Targets } from "../../optimize/step-inputs.js";
 import { microBatches } from "../../optimize/step-memory.js";
-import { stepProgram, stepSources } from "../../optimize/step-program.js";
+import { type StepProgramOptions, stepProgram, stepSources } from "../../optimize/step-program.js";
 import type { TrainOptions } from "../../optimize/train.js";
 import type { LoopOptions } from "../../optimize/training-loop.js";
 import { weightStepProgram, weightStepSources } from "../../optimize/weight-step.js";
@@ -39,12 +40,18 @@ export async function compileStep(
       ...options,
       length,
       taskWeight: taskWeight(config, heads.length),
-      targets: objective.targets !== "none",
+      targets: stepTargetsOf(objective),
       loss: (logitsBC, targetsBC) => objective.loss(logitsBC, config.objective, targetsBC),
     });
   const step = await compileByLength(engine, model, heads.length * options.examplesPerTask, program);
   await step.bind(isScalar ? stepSources(options) : weightStepSources(options));
   return microBatched(step, heads.length, passes);
+}
+
+/** What a step is given besides its examples. */
+function stepTargetsOf(objective: ObjectiveFacts): NonNullable<StepProgramOptions["targets"]> {
+  if (objective.targets === "none") return "none";
+  return isOfFeatures(objective) ? "features" : "probabilities";
 }
 
 /** Throws ConfigError for an engine that cannot hold a merged tensor in one piece, which its gradient needs. */
@@ -150,6 +157,7 @@ export function trainOptions(
     constraint: constraintOf(config),
     initial: config.coefficients.initial,
     restartEvery: config.coefficients.restart_every,
+    sam: config.optimizer.sam,
     evaluate,
     gradientCosine,
     locateNonFinite: (stepInputs) => locateNonFinite(stepOf(engine, inputs, config, longest), stepInputs, many),

@@ -7,14 +7,19 @@ import { createClassifier } from "../../optimize/evaluate.js";
 /** Examples per forward: enough for the cores, little memory for the largest model. */
 const FEATURE_BATCH = 64;
 
-/** Features [N, E] of all examples: a classifier whose head is the identity returns them as logits. */
-export async function exampleFeatures(
-  engine: Engine,
-  model: Model,
-  weights: ReadonlyMap<string, Float32Array>,
-  examples: ExampleStore,
-  onExamples?: (examples: number) => void,
-): Promise<Float32Array> {
+/** A compiled forward to features, for as many weights as one likes. */
+export interface FeatureReader {
+  /** Features [N, E] of all examples by the model with these weights. */
+  read(
+    weights: ReadonlyMap<string, Float32Array>,
+    examples: ExampleStore,
+    onExamples?: (examples: number) => void,
+  ): Promise<Float32Array>;
+  close(): Promise<void>;
+}
+
+/** For batches of at most `mostExamples`. A classifier whose head is the identity returns features as logits. */
+export async function featureReader(engine: Engine, model: Model, mostExamples: number): Promise<FeatureReader> {
   const size = model.featureSize;
   const weight = new Float32Array(size * size);
   for (let e = 0; e < size; e++) weight[e * size + e] = 1;
@@ -23,10 +28,27 @@ export async function exampleFeatures(
   const classifier = await createClassifier(engine, {
     model,
     heads: [{ task, ...identity }],
-    batchSize: Math.min(FEATURE_BATCH, examples.size),
+    batchSize: Math.min(FEATURE_BATCH, mostExamples),
   });
-  await classifier.setWeights(weights);
-  const featuresNE = await classifier.taskLogits(task, examples, { onExamples });
-  await classifier.close();
+  return {
+    read: async (weights, examples, onExamples) => {
+      await classifier.setWeights(weights);
+      return classifier.taskLogits(task, examples, { onExamples });
+    },
+    close: () => classifier.close(),
+  };
+}
+
+/** Features [N, E] of all examples. */
+export async function exampleFeatures(
+  engine: Engine,
+  model: Model,
+  weights: ReadonlyMap<string, Float32Array>,
+  examples: ExampleStore,
+  onExamples?: (examples: number) => void,
+): Promise<Float32Array> {
+  const reader = await featureReader(engine, model, examples.size);
+  const featuresNE = await reader.read(weights, examples, onExamples);
+  await reader.close();
   return featuresNE;
 }

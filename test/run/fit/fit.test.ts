@@ -185,7 +185,7 @@ describe("fit", () => {
     expect(coefficients.groups).toHaveLength(groups);
   });
 
-  it.each(["cross_entropy", "expert_divergence", "normalized_entropy"])(
+  it.each(["cross_entropy", "expert_divergence", "pseudo_label", "feature_l1", "feature_l2", "normalized_entropy"])(
     "learns by %s: the loss falls",
     async (name) => {
       const losses: number[] = [];

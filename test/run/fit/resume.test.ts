@@ -110,6 +110,16 @@ describe("resume", () => {
     expect((await outcome(straight.runPath)).coefficients).not.toBe(whole.coefficients);
   });
 
+  it("of sharpness-aware steps too", async () => {
+    const own = ["optimizer.sam.rho=0.1", "optimizer.sam.adaptive=true", "objective.name=pseudo_label"];
+    const straight = await outcome((await start("sam", undefined, own)).runPath);
+    const stopped = await start("sam-stopped", 3, own);
+    await goOn(stopped.runPath);
+    expect(await outcome(stopped.runPath)).toEqual(straight);
+    const plain = await outcome((await start("sam-plain", undefined, own.slice(2))).runPath);
+    expect(plain.coefficients).not.toBe(straight.coefficients);
+  });
+
   it("a finished run has nothing left to do", async () => {
     const { finished } = await stoppedRun(join(folder, "runs", "mini8", "whole"));
     expect(finished?.map(({ method }) => method)).toContain("adamerging_layer_wise");
