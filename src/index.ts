@@ -22,6 +22,7 @@ export { type EvaluateOptions, type EvaluationResult, type EvaluationTarget, eva
 export { type EvaluateModelOptions, evaluateModel } from "./library/evaluate-model.js";
 export { type ExportClassifierOptions, exportClassifier } from "./library/export-classifier.js";
 export { type ExportOnnxOptions, exportOnnx } from "./library/export-onnx.js";
+export { type FinetuneOptions, finetune, planFinetune, resumeFinetune } from "./library/finetune.js";
 export { type FitOptions, type FitResult, fit, planFit, planLines, resume } from "./library/fit.js";
 export { type InitOptions, init } from "./library/init.js";
 export { type DescribedTensor, type Inspection, inspect } from "./library/inspect.js";
@@ -75,6 +76,8 @@ export type {
 export type { DoctorCheck, DoctorReport, ResultRow, Summary } from "./report/summary.js";
 export type { WrittenClassifier } from "./run/export-classifier/classifier.js";
 export type { ExportedOnnx } from "./run/export-onnx/export-onnx.js";
+export type { FinetunePlan } from "./run/finetune/finetune.js";
+export type { FinetuneAccuracies, FinetuneResult } from "./run/finetune/train-run.js";
 export type { FitPlan } from "./run/fit/plan-fit.js";
 export type { InitFindings } from "./run/init/init-suite.js";
 export type { MergeResult } from "./run/merge-models/merge-models.js";

@@ -8,11 +8,11 @@ import { join } from "node:path";
 const DOCS = join(import.meta.dirname, "..");
 
 export const GROUPS: ReadonlyMap<string, readonly string[]> = new Map([
-  ["Start", ["quickstart", "own-models", "merge-files", "configuration", "troubleshooting", "glossary"]],
+  ["Start", ["quickstart", "finetune", "own-models", "merge-files", "configuration", "troubleshooting", "glossary"]],
   ["Use", ["objectives", "parametrisations", "heads", "onnx", "hub", "tracking", "reports", "engines", "library"]],
   ["Study", ["results", "experiments", "suites", "clip", "performance", "verification"]],
   ["Extend", ["extending/method", "extending/objective", "extending/reader", "extending/family"]],
-  ["Reference", ["reference/command-line", "reference/config", "reference/methods", "api/index"]],
+  ["Reference", ["reference/command-line", "reference/config", "reference/finetune", "reference/methods", "api/index"]],
 ]);
 
 /** Made by TypeDoc just before the site, so the title is not in the sources. */

@@ -6,6 +6,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { z } from "zod";
+import { finetuneJsonSchema } from "../../src/config/finetune.js";
 import { configJsonSchema } from "../../src/config/keys.js";
 import { BY_TENSOR, type MethodDescription, methods } from "../../src/library/methods.js";
 
@@ -20,6 +21,7 @@ const MADE = "<!-- Made by `npm run docs:reference`; edit what it is made from. 
 export async function referencePages(): Promise<ReadonlyMap<string, string>> {
   return new Map([
     ["config.md", configPage()],
+    ["finetune.md", finetunePage()],
     ["methods.md", methodsPage()],
     ["command-line.md", await commandLinePage()],
   ]);
@@ -32,6 +34,14 @@ function configPage(): string {
     "says which matter.",
     "",
     ...table(["key", "default", "meaning"], rows),
+  ]);
+}
+
+function finetunePage(): string {
+  return page("Settings of a fine-tuning", [
+    "`adamerge finetune BASE DATA key=value ...`. [Fine-tuning](../finetune.md) says which matter.",
+    "",
+    ...table(["key", "default", "meaning"], settingRows(finetuneJsonSchema())),
   ]);
 }
 

@@ -14,6 +14,7 @@ import { evalVerb } from "./eval.js";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
 import { exportVerb } from "./export.js";
 import { familyOption, loadFamilies } from "./families.js";
+import { finetuneVerb } from "./finetune.js";
 import { fitVerb } from "./fit.js";
 import { groupedHelp } from "./help.js";
 import { initVerb } from "./init.js";
@@ -36,6 +37,7 @@ import type { Verb } from "./verb.js";
 /** In the order of the help text. */
 const verbs: readonly Verb[] = [
   quickstartVerb,
+  finetuneVerb,
   initVerb,
   fitVerb,
   evalVerb,

@@ -10,7 +10,7 @@ type Called =
   | ("findMergeSource" | "fit" | "init" | "inspect" | "loadConfig" | "loadedExtensions" | "loadExtension" | "merge")
   | ("mergeModels" | "methods" | "openPredictor" | "planFit" | "planLines" | "pull" | "quickstart" | "report")
   | ("reproduce" | "resume" | "sweep" | "sweepTrial" | "sync" | "compareRuns" | "exportClassifier")
-  | "push";
+  | ("push" | "finetune" | "resumeFinetune" | "planFinetune");
 
 /** As programs import them, but for the waiting. Tests give their own. */
 export type Library = {
@@ -31,6 +31,7 @@ export const library: Library = {
   exportClassifier: async (...given) => (await import("../library/export-classifier.js")).exportClassifier(...given),
   exportOnnx: async (...given) => (await import("../library/export-onnx.js")).exportOnnx(...given),
   findMergeSource: async (...given) => (await import("../library/merge-source.js")).findMergeSource(...given),
+  finetune: async (...given) => (await import("../library/finetune.js")).finetune(...given),
   fit: async (...given) => (await import("../library/fit.js")).fit(...given),
   init: async (...given) => (await import("../library/init.js")).init(...given),
   inspect: async (...given) => (await import("../library/inspect.js")).inspect(...given),
@@ -41,6 +42,7 @@ export const library: Library = {
   mergeModels: async (...given) => (await import("../library/merge-models.js")).mergeModels(...given),
   methods: async () => (await import("../library/methods.js")).methods(),
   openPredictor: async (...given) => (await import("../library/predict.js")).openPredictor(...given),
+  planFinetune: async (...given) => (await import("../library/finetune.js")).planFinetune(...given),
   planFit: async (...given) => (await import("../library/fit.js")).planFit(...given),
   planLines: async (...given) => (await import("../library/fit.js")).planLines(...given),
   pull: async (...given) => (await import("../library/suites.js")).pull(...given),
@@ -48,6 +50,7 @@ export const library: Library = {
   quickstart: async (...given) => (await import("../library/quickstart.js")).quickstart(...given),
   report: async (...given) => (await import("../library/runs.js")).report(...given),
   reproduce: async (...given) => (await import("../library/reproduce.js")).reproduce(...given),
+  resumeFinetune: async (...given) => (await import("../library/finetune.js")).resumeFinetune(...given),
   resume: async (...given) => (await import("../library/fit.js")).resume(...given),
   sweep: async (...given) => (await import("../library/sweep.js")).sweep(...given),
   sweepTrial: async (...given) => (await import("../library/sweep.js")).sweepTrial(...given),

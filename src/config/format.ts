@@ -10,7 +10,7 @@ import { type RunConfig, runConfigSchema } from "./schema.js";
  * them) each value is followed by where it came from, `default` when nothing set it.
  */
 export function formatConfig(config: RunConfig, sources?: ReadonlyMap<string, string>): string {
-  return format(config, () => true, sources);
+  return formatKeys(config, configKeys.values(), sources);
 }
 
 /** The suite, and the settings that differ from their defaults, but for those that only say where a run lies. */
@@ -20,18 +20,15 @@ export function formatChanges(config: RunConfig): string {
     if (isSection || PLACE_KEYS.has(path)) return false;
     return path === "suite" || canonicalJson(valueAt(config, path)) !== canonicalJson(valueAt(defaults, path));
   });
-  return format(config, ({ path, isSection }) =>
-    changed.some((key) => key.path === path || (isSection && key.path.startsWith(`${path}.`))),
-  );
+  const isShown = ({ path, isSection }: ConfigKey) =>
+    changed.some((key) => key.path === path || (isSection && key.path.startsWith(`${path}.`)));
+  return formatKeys(config, [...configKeys.values()].filter(isShown));
 }
 
-function format(
-  config: RunConfig,
-  isShown: (key: ConfigKey) => boolean,
-  sources?: ReadonlyMap<string, string>,
-): string {
+/** These keys of a configuration of any schema as YAML, each under its description. */
+export function formatKeys(config: object, keys: Iterable<ConfigKey>, sources?: ReadonlyMap<string, string>): string {
   const lines: string[] = [];
-  for (const key of [...configKeys.values()].filter(isShown)) {
+  for (const key of keys) {
     const depth = key.path.split(".").length - 1;
     const indent = "  ".repeat(depth);
     const name = key.path.slice(key.path.lastIndexOf(".") + 1);

@@ -28,8 +28,13 @@ export function configJsonSchema(): z.core.JSONSchema.JSONSchema {
   return { ...optional, properties: { extends: extendsKey, ...schema.properties } };
 }
 
-/** Every key in the order of the schema, sections before what they hold. */
-export const configKeys: ReadonlyMap<string, ConfigKey> = collectKeys(z.toJSONSchema(runConfigSchema, { io: "input" }));
+/** Every key of a schema in its order, sections before what they hold. */
+export function keysOf(schema: z.ZodType): ReadonlyMap<string, ConfigKey> {
+  return collectKeys(z.toJSONSchema(schema, { io: "input" }));
+}
+
+/** Those of a run. */
+export const configKeys: ReadonlyMap<string, ConfigKey> = keysOf(runConfigSchema);
 
 function collectKeys(
   schema: z.core.JSONSchema.JSONSchema,
@@ -47,13 +52,14 @@ function collectKeys(
 }
 
 /** `unknown key ...` with the nearest key: among its siblings first, then anywhere. */
-export function unknownKeyText(path: string): string {
+export function unknownKeyText(path: string, keys: ReadonlyMap<string, ConfigKey> = configKeys): string {
   const cut = path.lastIndexOf(".") + 1;
   const [parent, name] = [path.slice(0, cut), path.slice(cut)];
-  const siblings = [...configKeys.keys()].filter((key) => key.startsWith(parent) && !key.slice(cut).includes("."));
-  const guess = nearest(name, siblings) ?? nearest(path, configKeys.keys()) ?? nearest(name, configKeys.keys());
+  const siblings = [...keys.keys()].filter((key) => key.startsWith(parent) && !key.slice(cut).includes("."));
+  const guess = nearest(name, siblings) ?? nearest(path, keys.keys()) ?? nearest(name, keys.keys());
   if (guess !== undefined) return `unknown key \`${path}\`; did you mean \`${guess}\`?`;
   const known = siblings.map((key) => key.slice(cut)).join(", ");
-  if (known === "") return `unknown key \`${path}\`; \`adamerge config show CONFIG\` lists all keys`;
+  if (known === "" && keys === configKeys)
+    return `unknown key \`${path}\`; \`adamerge config show CONFIG\` lists all keys`;
   return `unknown key \`${path}\`; known here: ${known}`;
 }

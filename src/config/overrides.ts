@@ -3,24 +3,34 @@
  * key or a section to its default. The schema is closed, so there is no `+key=` to add one.
  */
 import { presentKey } from "./former-keys.js";
-import { configKeys, unknownKeyText } from "./keys.js";
+import { type ConfigKey, configKeys, unknownKeyText } from "./keys.js";
 import { applyLayer, type Problem, resetKey, type Settings } from "./settings.js";
 import { readYamlValue } from "./yaml.js";
 
 /** Applies the overrides to `settings` in order, in place; relative paths are relative to `cwd`. Returns the mistakes. */
-export function applyOverrides(settings: Settings, overrides: readonly string[], cwd: string): Problem[] {
+export function applyOverrides(
+  settings: Settings,
+  overrides: readonly string[],
+  cwd: string,
+  keys: ReadonlyMap<string, ConfigKey> = configKeys,
+): Problem[] {
   const problems: Problem[] = [];
   for (const override of overrides) {
-    const text = applyOverride(settings, override, cwd);
+    const text = applyOverride(settings, override, cwd, keys);
     if (text !== undefined) problems.push({ where: `override ${override}`, text });
   }
   return problems;
 }
 
-function applyOverride(settings: Settings, override: string, cwd: string): string | undefined {
+function applyOverride(
+  settings: Settings,
+  override: string,
+  cwd: string,
+  keys: ReadonlyMap<string, ConfigKey>,
+): string | undefined {
   if (override.startsWith("~")) {
     const path = presentKey(override.slice(1));
-    if (!configKeys.has(path)) return unknownKeyText(path);
+    if (!keys.has(path)) return unknownKeyText(path, keys);
     resetKey(settings, path);
     return undefined;
   }
@@ -31,10 +41,10 @@ function applyOverride(settings: Settings, override: string, cwd: string): strin
     return `keys cannot be added; write ${path.replace(/^\++/, "")}=... to set one of those that \`adamerge config show\` lists`;
   }
   if (path === "extends") return "expected extends in a config file; write a file that extends the preset";
-  const key = configKeys.get(path);
-  if (key === undefined) return unknownKeyText(path);
+  const key = keys.get(path);
+  if (key === undefined) return unknownKeyText(path, keys);
   if (key.isSection) {
-    const first = [...configKeys.keys()].find((other) => other.startsWith(`${path}.`));
+    const first = [...keys.keys()].find((other) => other.startsWith(`${path}.`));
     return `\`${path}\` is a section; set one of its keys, e.g. ${first}=..., or reset it with ~${path}`;
   }
   const text = override.slice(cut + 1);

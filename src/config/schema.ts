@@ -9,10 +9,10 @@ import { objective } from "./objective.js";
 import { parametrisationIssues, parametrisationKeys } from "./parametrisation.js";
 
 /** Largest seed: seeds are mixed as unsigned 32-bit numbers by the random generator. */
-const MAX_SEED = 2 ** 32 - 1;
+export const MAX_SEED = 2 ** 32 - 1;
 
 /** A name that becomes a folder: one path segment, no leading dot or dash, so that it is never a flag or hidden. */
-const folderName = z
+export const folderName = z
   .string()
   .regex(/^[A-Za-z0-9_][A-Za-z0-9_.+=-]*$/, "letters, digits and . _ + = - only, starting with a letter or digit")
   .max(120);

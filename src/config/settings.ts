@@ -3,7 +3,7 @@
  * settings; later layers win key by key. Names come from outside, so they live in Maps, never as object keys.
  */
 import { ConfigError } from "../errors.js";
-import { configKeys } from "./keys.js";
+import { type ConfigKey, configKeys } from "./keys.js";
 
 /** One mistake in a configuration: `where` is file:line or the override's text. */
 export interface Problem {
@@ -39,10 +39,13 @@ export function resetKey(settings: Settings, path: string): void {
 }
 
 /** The nested plain object that the schema validates. Only known keys may be in `settings`. */
-export function toObject(settings: Settings): Record<string, unknown> {
+export function toObject(
+  settings: Settings,
+  keys: ReadonlyMap<string, ConfigKey> = configKeys,
+): Record<string, unknown> {
   const root: Record<string, unknown> = {};
   const sections = new Map<string, Record<string, unknown>>([["", root]]);
-  for (const key of configKeys.values()) {
+  for (const key of keys.values()) {
     const cut = key.path.lastIndexOf(".");
     const parent = sections.get(key.path.slice(0, Math.max(cut, 0)));
     if (parent === undefined) continue;

@@ -59,6 +59,7 @@ const familyShape = {
   saved: callable.optional(),
   python: callable.optional(),
   texts: z.looseObject({ prompt: text, logitScale: z.number(), open: callable }).optional(),
+  fineTuning: z.strictObject({ learningRate: z.number().gt(0), loraLearningRate: z.number().gt(0) }).optional(),
   layerOrders: callable.optional(),
   tensors: callable,
 } satisfies Record<keyof ModelFamily, z.ZodType>;

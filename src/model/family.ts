@@ -166,6 +166,20 @@ export interface FamilyTexts {
   readonly open?: (path: string) => Promise<TextEmbedder>;
 }
 
+/** Learning rates of AdamW for models that are `FINE_TUNED_WIDTH` wide: Adam's best rate goes with 1 / width (Yang et al. 2022, arXiv:2203.03466). */
+export interface FineTuningRates {
+  /** Of all weights. */
+  readonly learningRate: number;
+  /** Of LoRA's factors. */
+  readonly loraLearningRate: number;
+}
+
+/** Where a family says nothing: transformers' Trainer has 5e-5, and smaller rates harm no one. */
+export const USUAL_RATES: FineTuningRates = { learningRate: 2e-5, loraLearningRate: 2e-4 };
+
+/** Of the models that published rates are for: "base" of every family. */
+export const FINE_TUNED_WIDTH = 768;
+
 /** One entry of the registry in families.ts. */
 export interface ModelFamily {
   readonly name: string;
@@ -201,6 +215,8 @@ export interface ModelFamily {
   readonly python?: (request: PythonRequest) => PythonFeatures;
   /** What embeds texts into the space of its features; absent where nothing does. */
   readonly texts?: FamilyTexts;
+  /** With which its models are usually fine-tuned; `USUAL_RATES` if absent. */
+  readonly fineTuning?: FineTuningRates;
   /** The "layers" of other tools' coefficients, by position, for a model of these tensors; absent where no other tool knows the family. */
   readonly layerOrders?: (tensors: readonly string[]) => LayerOrders;
   /** The tensors alone, from the config that stands at `where`. Throws CheckpointError. */

@@ -48,6 +48,8 @@ export interface EvaluateOptions {
 export interface Classifier {
   /** Sets every tensor of the model. */
   setWeights(weights: ReadonlyMap<string, Float32Array>): Promise<void>;
+  /** Sets the numbers of the heads that it was made with. */
+  setHeads(heads: readonly Head[]): Promise<void>;
   /** Evaluates `task` on the first `limit` examples, or on all of them; against their labels where they have some. */
   evaluate(task: string, store: LabelledExamples, options?: EvaluateOptions): Promise<Evaluation>;
   evaluate(task: string, store: ExampleStore, options?: EvaluateOptions): Promise<Evaluation | UnlabelledEvaluation>;
@@ -89,6 +91,7 @@ export async function createClassifier(engine: Engine, options: ClassifierOption
   }
   return {
     setWeights: (weights) => executable.bind(new Map(weightSources(options.model, weights))),
+    setHeads: (heads) => executable.bind(new Map(headSources(heads))),
     evaluate,
     taskLogits,
     probabilities: async (task, store, temperature = 1) =>

@@ -102,7 +102,8 @@ function resultEntries(
   });
 }
 
-function usageText({ python, ...where }: Usage, { card }: ModelCardInput["kind"]): string {
+/** How the model is used: lines of Python and of TypeScript. */
+export function usageText({ python, ...where }: Usage, { card }: ModelCardInput["kind"]): string {
   const place = where.folder === "." ? "this folder" : "the folder of this card";
   const given = { ...where, words: card };
   const inTypescript = `In TypeScript (${codeSpan("npm install adamerge")}):\n\n${codeBlock(typescriptUsage(given), "ts")}`;

@@ -90,14 +90,56 @@ export async function reopenRunFolder(
   }
 }
 
-/** Config and status of a run. @throws ConfigError when the folder holds none */
-export async function readRun(folder: string): Promise<{ config: RunConfig; status: RunStatus }> {
-  const [configFile, statusFile] = [path.join(folder, CONFIG_FILE), path.join(folder, STATUS_FILE)];
+/**
+ * The same for a run that is no fit: `stepAt` says how far it is, asked with the lock held, and metrics.jsonl is cut
+ * to there. The lines that stay come along.
+ */
+export async function reopenNotedRun(
+  folder: string,
+  { stepAt, log, now = () => new Date(), lock: lockOptions = {} }: ReopenNotedOptions,
+): Promise<{ readonly folder: RunFolder; readonly step: number; readonly notes: readonly MetricsLine[] }> {
+  const { started } = await readStatus(folder);
+  const lock = await acquireLock(path.join(folder, LOCK), folder, { ...lockOptions, now });
+  try {
+    const step = await stepAt();
+    const notes = await cutLog(path.join(folder, "metrics.jsonl"), log, (line) => Number(line.step) <= step);
+    const status: RunStatus = { state: "running", started, updated: now().toISOString(), step };
+    await writeFileAtomic(path.join(folder, STATUS_FILE), jsonText(status));
+    return { folder: await runFolderAt({ folder, status, inputs: {}, lock, now }), step, notes };
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+interface ReopenNotedOptions {
+  readonly stepAt: () => Promise<number>;
+  readonly log: (line: string) => void;
+  readonly now?: () => Date;
+  readonly lock?: LockOptions;
+}
+
+/** A line of metrics.jsonl. */
+export type MetricsLine = Readonly<Record<string, unknown>>;
+
+/** How a run stands. Throws ConfigError for a file that is none. */
+export function readStatus(folder: string): Promise<RunStatus> {
+  return readJsonFile(path.join(folder, STATUS_FILE), statusKind);
+}
+
+/** The text of a run's config.yaml. Throws ConfigError when the folder holds no run. */
+export async function readConfigText(folder: string, verb: string): Promise<string> {
   if (!(await isRunFolder(folder)))
     throw new ConfigError(
-      `${folder}: expected the folder of a run, with ${CONFIG_FILE} and ${STATUS_FILE}, found none; give one that \`adamerge fit\` wrote`,
+      `${folder}: expected the folder of a run, with ${CONFIG_FILE} and ${STATUS_FILE}, found none; give one that \`adamerge ${verb}\` wrote`,
     );
-  const text = await readText(configFile, "the configuration of a run", MOST_CONFIG_BYTES, ConfigError);
+  return readText(path.join(folder, CONFIG_FILE), "the configuration of a run", MOST_CONFIG_BYTES, ConfigError);
+}
+
+/** Config and status of a run. @throws ConfigError when the folder holds none */
+export async function readRun(folder: string): Promise<{ config: RunConfig; status: RunStatus }> {
+  const configFile = path.join(folder, CONFIG_FILE);
+  const text = await readConfigText(folder, "fit");
   let config: RunConfig;
   try {
     config = parseRunConfig(parseYaml(text, configFile).value);
@@ -106,7 +148,7 @@ export async function readRun(folder: string): Promise<{ config: RunConfig; stat
     const found = cause.message.startsWith(configFile) ? cause.message : `${configFile}: ${cause.message.trim()}`;
     throw new ConfigError(`${found}; put the file back, or start a new run`, { cause });
   }
-  return { config, status: await readJsonFile(statusFile, statusKind) };
+  return { config, status: await readStatus(folder) };
 }
 
 /** Whether a folder holds a run, which may be damaged: one that was claimed and described. */
@@ -146,8 +188,9 @@ function withDefaults(recorded: InputFingerprints): InputFingerprints {
 async function cutLog(
   file: string,
   log: (line: string) => void,
-  keep: (line: Readonly<Record<string, unknown>>) => boolean,
-): Promise<void> {
+  keep: (line: MetricsLine) => boolean,
+): Promise<readonly MetricsLine[]> {
   const kept = (await readJsonLines(file, "a log of a run", log)).filter(keep);
   await writeFileAtomic(file, kept.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  return kept;
 }

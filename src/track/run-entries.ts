@@ -27,6 +27,10 @@ const FILES = [
   "examples.json",
   "report.html",
   "status.json",
+  // Of a fine-tuning that has not finished.
+  "state.safetensors",
+  "best.safetensors",
+  "start-head.safetensors",
 ] as const;
 const FIGURE =
   /^(?:accuracy|change|coefficients|depth|entropy-and-loss|gradient-cosine|objective|task-vectors|trajectories)\.(?:svg|png)$/;
@@ -35,7 +39,8 @@ const FOLDERS: ReadonlyMap<string, (name: string) => boolean> = new Map([
   ["checkpoints", isCheckpointFile],
   ["figures", (name) => FIGURE.test(name)],
 ]);
-const MODEL = "model";
+/** Folders of saved models, each with a manifest of what is in it. */
+const MODELS: readonly string[] = ["model", "adapter", "classifier"];
 const MAX_NAMED = 5;
 
 /** Throws ConfigError unless `folder` is a real folder, or nothing. */
@@ -51,7 +56,7 @@ export async function requireRealFolder(folder: string): Promise<void> {
 /** Throws ConfigError when something that a run would write lies in a folder that holds no run. */
 export async function requireNoStranger(folder: string): Promise<void> {
   const entries: string[] = await readdir(folder).catch(() => []);
-  const names: readonly string[] = [...FILES, ...FOLDERS.keys(), MODEL];
+  const names: readonly string[] = [...FILES, ...FOLDERS.keys(), ...MODELS];
   const taken = entries.filter((name) => names.includes(name));
   if (taken.length === 0 || entries.includes("status.json")) return;
   throw new ConfigError(
@@ -65,13 +70,13 @@ export async function ownRunFiles(folder: string): Promise<readonly string[]> {
   const foreign: string[] = [];
   for (const entry of await readdir(folder, { withFileTypes: true })) {
     const { name } = entry;
-    const isOwnFolder = FOLDERS.has(name) || name === MODEL;
+    const isOwnFolder = FOLDERS.has(name) || MODELS.includes(name);
     if (!isOwnFolder && !FILES.some((file) => file === name)) continue;
     if (!isOwnFolder) (entry.isFile() ? own : foreign).push(name);
     else if (!entry.isDirectory()) foreign.push(name);
     else {
       const below = path.join(folder, name);
-      const recognise = name === MODEL ? await formerCheckpoint(below) : FOLDERS.get(name);
+      const recognise = MODELS.includes(name) ? await formerCheckpoint(below) : FOLDERS.get(name);
       const found = await ownFiles(below, recognise);
       own.push(...found.own.map((file) => `${name}/${file}`));
       foreign.push(...found.foreign.map((file) => `${name}/${file}`));

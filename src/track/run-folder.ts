@@ -108,7 +108,8 @@ export interface RunFolderOptions {
   readonly root: string;
   readonly experiment: string;
   readonly name: string;
-  readonly config: RunConfig;
+  /** Written as config.yaml: of a fit, or the text of another kind of run. */
+  readonly config: RunConfig | string;
   /** Replaces what an earlier run of this name wrote. */
   readonly overwrite: boolean;
   /** Fingerprints of what the coefficients are learned from; kept with every checkpoint. */
@@ -127,6 +128,8 @@ export interface RunFolder {
    * trajectory.jsonl; remembers the step, and writes checkpoints. Events must be recorded in order.
    */
   record(event: TrainEvent): Promise<void>;
+  /** Appends values as a line of metrics.jsonl and remembers the step: for runs whose events are not a fit's. */
+  note(step: number, values: Readonly<Record<string, number>>): Promise<void>;
   writeCoefficients(coefficients: CoefficientsRecord): Promise<void>;
   writePredictions(predictions: PredictionsRecord): Promise<void>;
   /** Writes summary.json; `summary` is plain JSON data. */
@@ -155,7 +158,8 @@ export async function createRunFolder(options: RunFolderOptions): Promise<RunFol
     const started = now().toISOString();
     const status: RunStatus = { state: "running", started, updated: started, step: 0 };
     await claim(folder, status, options);
-    await writeFileAtomic(path.join(folder, CONFIG), formatConfig(options.config));
+    const { config } = options;
+    await writeFileAtomic(path.join(folder, CONFIG), typeof config === "string" ? config : formatConfig(config));
     return await runFolderAt({ folder, status, inputs: options.inputs, lock, now });
   } catch (error) {
     await lock.release();
@@ -183,7 +187,8 @@ export async function runFolderAt({ folder, status: first, inputs, lock, now }: 
   // What it says is of what an earlier process left.
   await rm(file(MANIFEST), { force: true });
   const metrics = await open(file("metrics.jsonl"), "a");
-  const trajectory = await open(file("trajectory.jsonl"), "a");
+  // Only a fit has one.
+  let trajectory: FileHandle | undefined;
   const append = async (log: FileHandle, name: string, line: object): Promise<void> => {
     try {
       await log.appendFile(`${JSON.stringify(line)}\n`);
@@ -203,17 +208,22 @@ export async function runFolderAt({ folder, status: first, inputs, lock, now }: 
         await lock.check();
         // What the state has seen is on the disk before the state is.
         await metrics.sync();
-        await trajectory.sync();
+        await trajectory?.sync();
         await writeTrainCheckpoint(file("checkpoints"), { state: event.state, inputs });
       }
       if (event.type === "evaluation") {
         const point: TrajectoryPoint = { step: event.step, values: event.coefficients };
+        trajectory ??= await open(file("trajectory.jsonl"), "a");
         await append(trajectory, "trajectory.jsonl", point);
       }
       assert(start !== undefined, "an event of a fit before its start");
       const values = metricsOf(event, start);
       if (values === undefined) return;
       await append(metrics, "metrics.jsonl", { time: now().toISOString(), ...values });
+    },
+    async note(step, values) {
+      status = { ...status, step };
+      await append(metrics, "metrics.jsonl", { time: now().toISOString(), step, ...values });
     },
     writeCoefficients: (coefficients) => write("coefficients.json", coefficientsText(coefficients)),
     // One line: a reader is a program, and indented it would have a line per image.
@@ -226,7 +236,7 @@ export async function runFolderAt({ folder, status: first, inputs, lock, now }: 
     },
     async close() {
       try {
-        for (const log of [metrics, trajectory]) await log.sync().finally(() => log.close());
+        for (const log of [metrics, trajectory]) await log?.sync().finally(() => log.close());
         const names: string[] = [];
         for (const name of DOCUMENTS) if ((await lstat(file(name)).catch(() => undefined))?.isFile()) names.push(name);
         await lock.check().then(

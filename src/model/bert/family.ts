@@ -34,6 +34,8 @@ function modelFamily(family: TextFamily): ModelFamily {
     classifiers,
     // The scale of sentence-transformers' losses; what helps as a prompt depends on the texts.
     texts: { prompt: "{}", logitScale: 20 },
+    // The upper end of Devlin et al. 2019, appendix A.3; of LoRA that of Hu et al. 2022, table 9, for the base size.
+    fineTuning: { learningRate: 5e-5, loraLearningRate: 5e-4 },
     open: async ({ config: json, folder }, asked) => {
       const where = join(folder, CONFIG);
       const config = parse(json, where);

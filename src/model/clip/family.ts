@@ -32,6 +32,8 @@ export const clipFamily: ModelFamily = {
   python: () => clipPython,
   // The prompt of Radford et al. 2021, section 3.1.4, and the scale at the end of that training.
   texts: { prompt: "a photo of a {}.", logitScale: 100, open: openClipTexts },
+  // Of the experts that model merging is measured with (Ilharco et al. 2023, appendix B).
+  fineTuning: { learningRate: 1e-5, loraLearningRate: 1e-4 },
   layerOrders: clipLayerOrders,
   tensors: (json, where) => clipVisionModel(parseClipConfig(json, where), NOT_NORMALISED).tensors,
 };

@@ -73,6 +73,8 @@ function family({ types, ...parts }: FamilyParts): ModelFamily {
     ...parts,
     kind: "image",
     modelTypes: types,
+    // Of transformers' examples of image classification, rounded up; a learned class token needs no small steps.
+    fineTuning: { learningRate: 5e-5, loraLearningRate: 5e-4 },
     // With the pooler: whether features are read from it is not known before a model is opened.
     layout: vitLayout(types[0], parts.poolings.includes("pooler")),
     open: async ({ config: json, folder }, features = USUAL) => {

@@ -3,12 +3,12 @@
  * metadata how far it is and what it belongs to. Replaced as a whole, so that a kill leaves the old one or the new one.
  */
 import { createHash } from "node:crypto";
-import { rm, stat } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { z } from "zod";
 import { readSafetensorsHeader, readTensorFloat32, writeSafetensors } from "../../checkpoint/safetensors.js";
 import { CheckpointError, ConfigError } from "../../errors.js";
+import { isThere } from "../../runtime/is-there.js";
 import { parseJsonText } from "../../runtime/json-file.js";
-import { systemCode } from "../../runtime/system-error.js";
 import type { AdamWOptions, FineTuning } from "./options.js";
 import type { Parameter, Parameters } from "./parameters.js";
 
@@ -80,14 +80,9 @@ export async function resumeState(
   trained: readonly Parameter[],
   settings: Settings,
 ): Promise<Progress | undefined> {
-  const isThere = await stat(path).catch((error: unknown) => {
-    if (systemCode(error) === "ENOENT") return undefined;
-    throw error;
-  });
-  if (isThere === undefined) return undefined;
+  if (!(await isThere(path))) return undefined;
   const file = await readSafetensorsHeader(path);
-  const kind = { what: WHAT, schema: progressSchema, advice: ADVICE, Failure: CheckpointError };
-  const { settings: own, ...progress } = parseJsonText(file.metadata.get("state") ?? "", path, kind);
+  const { settings: own, ...progress } = parseProgress(file.metadata, path);
   const known = new Map(Object.entries(own));
   const other = [...settings].filter(([name, value]) => known.get(name) !== value).map(([name]) => name);
   if (other.length > 0)
@@ -104,6 +99,18 @@ export async function resumeState(
       parameter[part].set(values);
     }
   return progress;
+}
+
+/** The step that the state in a file is after; 0 where there is no file. Throws CheckpointError for a file that is no state. */
+export async function stateStep(path: string): Promise<number> {
+  if (!(await isThere(path))) return 0;
+  const { metadata } = await readSafetensorsHeader(path);
+  return parseProgress(metadata, path).step;
+}
+
+function parseProgress(metadata: ReadonlyMap<string, string>, path: string) {
+  const kind = { what: WHAT, schema: progressSchema, advice: ADVICE, Failure: CheckpointError };
+  return parseJsonText(metadata.get("state") ?? "", path, kind);
 }
 
 /** Replaces the file. Throws UserError when the disk refuses; the old one stays. */

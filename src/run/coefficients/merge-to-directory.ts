@@ -1,10 +1,7 @@
 /** Applies coefficients that were learned before and writes the merged model as a Hugging Face directory. */
-
-import { saveCheckpoint } from "../../checkpoint/checkpoint.js";
 import { formerCheckpoint } from "../../checkpoint/former-checkpoint.js";
-import { readStoredBytes } from "../../checkpoint/stored-tensor.js";
 import type { RunConfig } from "../../config/schema.js";
-import { CheckpointError } from "../../errors.js";
+import { assert } from "../../errors.js";
 import { readMergedTensor } from "../../merge/merged-weights.js";
 import type { ResultRow } from "../../report/summary.js";
 import { type Replacing, settleReplaced } from "../../runtime/atomic-file.js";
@@ -13,7 +10,7 @@ import { type CoefficientsRecord, readCoefficients } from "../../track/coefficie
 import { saveHeads } from "../heads/heads-folder.js";
 import { tensorCoefficients } from "../records/tensor-coefficients.js";
 import { type InputOptions, type Inputs, loadInputs } from "../session/inputs.js";
-import { planSavedModel } from "../suite/saved-model.js";
+import { planSavedModel, writeSavedModel } from "../suite/saved-model.js";
 import { coefficientsInputs, suiteInputs } from "../suite/suite-place.js";
 import { cardOf } from "./merged-model-card.js";
 
@@ -73,26 +70,18 @@ export async function writeMergedModel(
   const saved = inputs.saved ?? (await planSavedModel(suite.base, names));
   const coefficientsNK = weights === undefined ? tensorCoefficients(record, inputs, path) : new Float32Array();
   const rowOfTensor = new Map(inputs.grouping.tensors.map((name, index) => [name, index]));
-  const savedName = (name: string): string => saved.names.get(name) ?? name;
-  const byName = new Map(bundle.tensors.map((tensor) => [savedName(tensor.name), tensor]));
-  await saveCheckpoint(directory, {
-    config: saved.config,
-    companions: saved.companions,
+  const byName = new Map(bundle.tensors.map((tensor) => [tensor.name, tensor]));
+  await writeSavedModel(directory, saved, {
+    tensors: bundle.tensors,
     readme: await cardOf(inputs, config, record, { rows, saved, folder: "." }),
     beside: (folder) => saveHeads(folder, inputs),
     replace,
-    specs: [
-      ...bundle.tensors.map(({ name, shape }) => ({ name: savedName(name), shape, dtype: "F32" })),
-      ...[...saved.copied].map(([name, { shape, dtype }]) => ({ name, shape, dtype })),
-    ],
-    data: async (name) => {
-      const copied = saved.copied.get(name);
-      if (copied !== undefined) return readStoredBytes(copied);
-      const tensor = byName.get(name);
-      if (tensor === undefined) throw new CheckpointError(`${directory}: no tensor ${name}`);
-      const values = weights?.get(tensor.name);
+    values: async (name) => {
+      const values = weights?.get(name);
       if (values !== undefined) return values;
-      return readMergedTensor(bundle, tensor, coefficientsNK, rowOfTensor.get(tensor.name) ?? 0);
+      const tensor = byName.get(name);
+      assert(tensor !== undefined, `no tensor ${name} in the bundle`);
+      return readMergedTensor(bundle, tensor, coefficientsNK, rowOfTensor.get(name) ?? 0);
     },
   });
 }

@@ -85,8 +85,8 @@ export async function loadHeads(
   }
 }
 
-/** Throws CheckpointError for a family that embeds no texts. */
-async function openTextModel(
+/** What embeds texts for the zero-shot heads of a family. Throws CheckpointError for a family that embeds no texts. */
+export async function openTextModel(
   { texts, title }: ModelFamily,
   path: string,
   own: TextModelOfSuite,

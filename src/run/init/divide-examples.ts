@@ -2,6 +2,7 @@
  * One labelled collection as the splits of a run: divided class by class, by a draw that depends on nothing but the expert's name and the examples,
  * and written down as a manifest: of files by their paths, of texts by themselves, so that it stays what it is when their file changes.
  */
+import { dividedExamples } from "../../data/divide.js";
 import { kindOf } from "../../data/kinds.js";
 import type { Dataset } from "../../data/readers/dataset-reader.js";
 import { presentFile } from "../../data/readers/file-names.js";
@@ -37,8 +38,6 @@ const SHARES: Shares = [
 ];
 /** A manifest of texts is made in memory, and text of JavaScript ends at 500 MB. */
 const MAX_TEXT_BYTES = 200e6;
-/** Of a difference between shares that is none. */
-const ROUNDING = 1e-9;
 
 export function sharesOf(needsHead: boolean): Shares {
   return needsHead ? SHARES_WITH_HEAD : SHARES;
@@ -55,30 +54,18 @@ export interface Division {
 }
 
 /**
- * In an order drawn by name and class; each example goes where most is lacking, so that the first of a class go where one is needed most, and all
- * that are the same go where the first of them went. Throws DataError for a class without examples.
+ * In an order drawn by name and class (data/divide.ts). Throws DataError for a class without examples.
  */
 export async function divide(dataset: Dataset, division: Division): Promise<readonly ManifestRow[]> {
   const { name, classes, shares, firsts } = division;
   const { labels = new Int32Array() } = dataset;
+  const there = new Set(labels);
+  const empty = classes.find((_, number) => !there.has(number));
+  if (empty !== undefined) throw noneOf(dataset, division, empty);
   const rows: ManifestRow[] = [];
-  const placed = new Map<number, RunSplit>();
   const read = examplesOf(dataset, division);
-  for (const [number, label] of classes.entries()) {
-    const own = [...labels.keys()].filter((index) => labels[index] === number);
-    if (own.length === 0) throw noneOf(dataset, division, label);
-    const given = new Map<RunSplit, number>();
-    for (const [turn, position] of permutation(own.length, createRng("init", name, label)).entries()) {
-      const index = own[position] ?? 0;
-      const first = firsts[index] ?? index;
-      const lack = ([run, share]: readonly [RunSplit, number]) => share * (turn + 1) - (given.get(run) ?? 0);
-      const [lacking] = shares.reduce((most, next) => (lack(next) > lack(most) + ROUNDING ? next : most));
-      const split = placed.get(first) ?? lacking;
-      placed.set(first, split);
-      given.set(split, (given.get(split) ?? 0) + 1);
-      rows.push({ ...(await read(index)), label, split });
-    }
-  }
+  for (const { index, label, part } of dividedExamples({ labels, classes, shares, firsts, draw: ["init", name] }))
+    rows.push({ ...(await read(index)), label, split: part });
   // Not class after class: the first so many of a split are of all classes.
   return [...permutation(rows.length, createRng("init", name, "order"))].flatMap((index) => rows[index] ?? []);
 }

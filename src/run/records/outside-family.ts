@@ -9,8 +9,11 @@ import { readJsonFileIfThere } from "../../runtime/json-file.js";
 import { environmentKind, type InputFingerprints } from "../../track/run-folder.js";
 import type { Inputs } from "../session/inputs.js";
 
+/** Of a base that lies at `suite.base`. */
+type FamilyInputs = Pick<Inputs, "base"> & { readonly suite: Pick<Inputs["suite"], "base"> };
+
 /** For environment.json and summary.json; nothing for a family that came with the package. */
-export function familyRecord({ base, suite }: Pick<Inputs, "base" | "suite">): { outsideFamily?: OutsideFamily } {
+export function familyRecord({ base, suite }: FamilyInputs): { outsideFamily?: OutsideFamily } {
   const outsideFamily = outsideFamilyOf(base.config, suite.base);
   return outsideFamily === undefined ? {} : { outsideFamily };
 }

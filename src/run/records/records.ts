@@ -90,7 +90,7 @@ export function packageVersion(): string {
 /** Engine, device, machine, kind of examples and the versions of what computes. */
 export function environmentRecord(
   engine: Engine,
-  inputs: Pick<Inputs, "base" | "suite" | "encoder">,
+  inputs: Pick<Inputs, "base" | "encoder"> & { readonly suite: Pick<Inputs["suite"], "base"> },
 ): EnvironmentRecord {
   return {
     node: versions.node,

@@ -3,13 +3,16 @@
  * the tensors that no merge changes; which these are, and what tensors are called, its family says.
  */
 import { dirname, join } from "node:path";
-import { openCheckpoint } from "../../checkpoint/checkpoint.js";
+import { openCheckpoint, saveCheckpoint } from "../../checkpoint/checkpoint.js";
 import { type Companion, findCompanions } from "../../checkpoint/companions.js";
 import { parseConfig } from "../../checkpoint/config-text.js";
 import { modelFolder, readModelText, statingDtype } from "../../checkpoint/saved-config.js";
+import { readStoredBytes } from "../../checkpoint/stored-tensor.js";
 import { CheckpointError } from "../../errors.js";
 import { familyOf } from "../../model/families.js";
+import type { NamedShape } from "../../model/family.js";
 import { type SavedRest, wholeBase } from "../../model/saved-rest.js";
+import type { Replacing } from "../../runtime/atomic-file.js";
 
 export interface SavedModel extends SavedRest {
   readonly companions: readonly Companion[];
@@ -42,6 +45,43 @@ export async function planSavedModel(path: string, merged: Iterable<string>): Pr
     companions: companions.files,
     notices: [...notices, ...companions.notices],
   };
+}
+
+/** What a model is saved with besides its plan. */
+export interface WriteSavedModel {
+  /** The tensors that are not the base's, by the model's names. */
+  readonly tensors: readonly NamedShape[];
+  /** Values of one of them, asked for one at a time. */
+  readonly values: (name: string) => Promise<Float32Array> | Float32Array;
+  /** The model card. */
+  readonly readme: string;
+  /** Writes what else belongs to the model: its heads. */
+  readonly beside: (folder: string) => Promise<void>;
+  readonly replace?: Replacing | undefined;
+}
+
+/** Writes the folder: these tensors in float32, all else as the base has it. Throws as `saveCheckpoint`. */
+export async function writeSavedModel(
+  directory: string,
+  saved: SavedModel,
+  { tensors, values, readme, beside, replace }: WriteSavedModel,
+): Promise<void> {
+  const savedName = (name: string): string => saved.names.get(name) ?? name;
+  const byName = new Map(tensors.map(({ name }) => [savedName(name), name]));
+  await saveCheckpoint(directory, {
+    ...{ config: saved.config, companions: saved.companions, readme, beside, replace },
+    specs: [
+      ...tensors.map(({ name, shape }) => ({ name: savedName(name), shape, dtype: "F32" })),
+      ...[...saved.copied].map(([name, { shape, dtype }]) => ({ name, shape, dtype })),
+    ],
+    data: async (name) => {
+      const copied = saved.copied.get(name);
+      if (copied !== undefined) return readStoredBytes(copied);
+      const own = byName.get(name);
+      if (own === undefined) throw new CheckpointError(`${directory}: no tensor ${name}`);
+      return values(own);
+    },
+  });
 }
 
 /** Beside a file of any name may lie files of anything: only the preprocessing, which was read from there, is known to be the model's. */

@@ -1,0 +1,80 @@
+/** The settings that a fine-tuning's null stand for, known when model and data are: rate, steps, LoRA's alpha. */
+import type { FinetuneConfig } from "../../config/finetune.js";
+import { assert } from "../../errors.js";
+import { FINE_TUNED_WIDTH, type Model, type ModelFamily, type NamedShape, USUAL_RATES } from "../../model/family.js";
+import type { LoraOptions } from "../../optimize/fine-tune/lora.js";
+import type { ScheduleOptions } from "../../optimize/schedule.js";
+
+export interface ChosenSettings {
+  readonly schedule: ScheduleOptions;
+  readonly lora: LoraOptions | undefined;
+  /** Steps between evaluations; 0: at the end only. */
+  readonly evaluateEvery: number;
+  /** What the learning rate of a tensor is multiplied with. */
+  readonly rateFactor: (tensor: NamedShape) => number;
+}
+
+/** Digits of a rate that was chosen here: what a person would write. */
+const RATE_DIGITS = 2;
+
+/** `examples`: those that are trained on. */
+export function chooseSettings(
+  config: FinetuneConfig,
+  family: Pick<ModelFamily, "fineTuning">,
+  model: Pick<Model, "tensors">,
+  examples: number,
+): ChosenSettings {
+  const { lora, optimizer, batch_size, epochs } = config;
+  const perEpoch = Math.max(1, Math.ceil(examples / batch_size));
+  const steps = config.steps ?? Math.max(1, Math.round((epochs * examples) / batch_size));
+  return {
+    schedule: {
+      ...{ schedule: optimizer.schedule, steps },
+      learningRate: optimizer.learning_rate ?? usualRate(family, model, lora.rank > 0),
+      // The last step is never of the warm-up, so that the schedule has a part.
+      warmupSteps: Math.min(steps - 1, Math.round(optimizer.warmup * steps)),
+    },
+    lora:
+      lora.rank === 0
+        ? undefined
+        : {
+            ...{ rank: lora.rank, alpha: lora.alpha ?? 2 * lora.rank },
+            ...(lora.targets === null ? {} : { targets: lora.targets }),
+          },
+    evaluateEvery: config.eval.every ?? perEpoch,
+    rateFactor: layerRates(model, optimizer.layer_decay),
+  };
+}
+
+/** The family's rate, for the width of this model. */
+function usualRate(
+  { fineTuning = USUAL_RATES }: Pick<ModelFamily, "fineTuning">,
+  { tensors }: Pick<Model, "tensors">,
+  isLora: boolean,
+): number {
+  const rate = isLora ? fineTuning.loraLearningRate : fineTuning.learningRate;
+  // What goes into a block's first layer is as wide as the model.
+  const [, width] = tensors.find(({ part, sharesInput }) => part === "block" && sharesInput !== undefined)?.shape ?? [];
+  return Number((rate * (FINE_TUNED_WIDTH / (width ?? FINE_TUNED_WIDTH))).toPrecision(RATE_DIGITS));
+}
+
+/**
+ * `decay` to the power of how many blocks lie between a tensor and the output (Clark et al. 2020, ELECTRA; BEiT): 0 for
+ * what lies behind the last block and for heads, 1 for that block, one more than the first block's for embeddings.
+ */
+function layerRates({ tensors }: Pick<Model, "tensors">, decay: number): ChosenSettings["rateFactor"] {
+  if (decay === 1) return () => 1;
+  const blocks = 1 + Math.max(-1, ...tensors.map(({ block }) => block ?? -1));
+  const depths = new Map(
+    tensors.map(({ name, part, block }): [string, number] => {
+      if (part === "embeddings") return [name, blocks + 1];
+      return [name, block === undefined ? 0 : blocks - block];
+    }),
+  );
+  return ({ name }) => {
+    // Factors of LoRA are called after their module.
+    const depth = depths.get(name) ?? depths.get(name.replace(/\.lora_[AB]\.weight$/, ".weight")) ?? 0;
+    assert(depth >= 0, `${name} is behind the output`);
+    return decay ** depth;
+  };
+}

@@ -1,0 +1,217 @@
+/**
+ * The labelled examples of a fine-tuning: what is trained on, what is held out, and what is judged at the end. Splits
+ * that the data has are kept; without a validation split a share of the training split is held out, class by class.
+ */
+import { stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { FinetuneConfig } from "../../config/finetune.js";
+import { alignClasses } from "../../data/classes.js";
+import { type Dataset, datasetSplits, openDataset } from "../../data/dataset.js";
+import { dividedExamples } from "../../data/divide.js";
+import type { EncodeOptions, Encoder } from "../../data/encoder.js";
+import { isLabelled, type LabelledExamples, selectExamples } from "../../data/examples.js";
+import { kindOf } from "../../data/kinds.js";
+import { firstsByContent, repeatNotices } from "../../data/repeated-examples.js";
+import { DataError } from "../../errors.js";
+import { nearest } from "../../runtime/nearest.js";
+import { WHOLE } from "../init/example-sources.js";
+import { splitOfFile } from "../init/split-of-file.js";
+
+export interface TrainingData {
+  readonly classes: readonly string[];
+  readonly train: LabelledExamples;
+  readonly held: LabelledExamples | undefined;
+  /** The data's own test split, which nothing was chosen on. */
+  readonly test: LabelledExamples | undefined;
+  /** Which splits these are, in a sentence. */
+  readonly assumed: string;
+}
+
+/** Own names of splits, best first. */
+const TRAIN_NAMES = ["train", "training", "adapt"];
+const HELD_NAMES = ["validation", "valid", "val", "dev"];
+const TEST_NAMES = ["test", "testing"];
+/** Names of classes that a message lists. */
+const SHOWN = 5;
+
+export interface TrainingDataOptions extends Pick<EncodeOptions, "cacheDir" | "signal"> {
+  readonly log: (line: string) => void;
+}
+
+/**
+ * Opens and encodes the data. Throws DataError for data without labels, of one class, with a class that is not among
+ * the training examples, and whatever reading it throws.
+ */
+export async function openTrainingData(
+  { data, max_length, seed, eval: { split: wanted, share } }: FinetuneConfig,
+  encoder: Encoder,
+  { cacheDir, signal, log }: TrainingDataOptions,
+): Promise<TrainingData> {
+  const { kind } = encoder;
+  const isFile = (await stat(data).catch(() => undefined))?.isFile() === true;
+  const place = isFile ? dirname(data) : data;
+  const ofFile = isFile ? await splitOfFile(data, kind, WHERE) : undefined;
+  const own = ofFile === undefined ? await datasetSplits(place, kind, WHERE) : [ofFile];
+  const splits = chooseSplits(data, own, wanted);
+  const notices = new Set<string>();
+  const notice = (text: string) => notices.add(text);
+  const open = (split: string) => openDataset({ kind, path: place, split, where: WHERE, notice });
+  const train = requireLabelled(await open(splits.train), data);
+  const classes = classesOf(train);
+  const withClasses = alignClasses(train, classes, WHERE);
+  requireEveryClass(withClasses, classes);
+  const judged = async (split: string | undefined): Promise<Dataset | undefined> =>
+    split === undefined ? undefined : sameClasses(requireLabelled(await open(split), data), classes, splits.train);
+  const [ownHeld, test] = [await judged(splits.held), await judged(splits.test)];
+  const encode = async (dataset: Dataset): Promise<LabelledExamples> => {
+    const store = await encoder.open(dataset, { cacheDir, signal, notice, maxLength: max_length ?? undefined });
+    if (!isLabelled(store)) throw unlabelled(dataset, data);
+    return store;
+  };
+  const all = await encode(withClasses);
+  const divided =
+    ownHeld === undefined && share > 0
+      ? await heldOut(withClasses, all, { classes, share, seed, signal, notice, place: data })
+      : { train: all, held: ownHeld === undefined ? undefined : await encode(ownHeld) };
+  const tested = test === undefined ? undefined : await encode(test);
+  for (const text of notices) log(`notice: ${text}`);
+  return { classes, ...divided, test: tested, assumed: assumedText(kindOf(kind).many, splits, divided, tested) };
+}
+
+const WHERE = "data";
+
+interface ChosenSplits {
+  readonly train: string;
+  readonly held: string | undefined;
+  readonly test: string | undefined;
+}
+
+function chooseSplits(data: string, own: readonly string[], wanted: string | null): ChosenSplits {
+  const find = (names: readonly string[]) =>
+    names.map((name) => own.find((split) => split.toLowerCase() === name)).find((split) => split !== undefined);
+  if (wanted !== null && !own.includes(wanted)) {
+    const close = nearest(wanted, own);
+    throw new DataError(
+      `eval.split: ${data}: expected one of its splits (${own.join(", ") || "it has none"}), found ${wanted}${close === undefined ? "" : `; did you mean ${close}?`}`,
+    );
+  }
+  const train = own.length > 1 ? find(TRAIN_NAMES) : (own[0] ?? WHOLE);
+  if (train === undefined)
+    throw new DataError(
+      `${WHERE}: ${data}: expected a split train, found ${own.join(", ")}; rename one, or give it by its own folder or file`,
+    );
+  if (wanted === train)
+    throw new DataError(
+      `eval.split: ${data}: expected another split than ${train}, which is trained on; leave it out to hold a share of that out`,
+    );
+  const held = wanted ?? find(HELD_NAMES);
+  const test = find(TEST_NAMES);
+  return { train, held, test: test === held || test === train ? undefined : test };
+}
+
+function requireLabelled(dataset: Dataset, path: string): Dataset {
+  if (dataset.labels === undefined) throw unlabelled(dataset, path);
+  return dataset;
+}
+
+function unlabelled({ split, unlabelled: why }: Dataset, path: string): DataError {
+  return new DataError(
+    `${WHERE}: ${path}: expected labels in ${split === WHOLE ? "it" : `split ${split}`} (a folder per class, or a column label), found none${why === undefined ? "" : ` (${why})`}; add them: fine-tuning learns from nothing else`,
+  );
+}
+
+/** Numbers without names are their own names. */
+function classesOf({ classes, labels, kind, size }: Dataset): readonly string[] {
+  const highest = (labels ?? new Int32Array()).reduce((most, label) => Math.max(most, label), 0);
+  const names = classes ?? Array.from({ length: highest + 1 }, (_, number) => String(number));
+  const present = new Set(labels);
+  if (names.length >= 2 && present.size >= 2) return names;
+  const { many } = kindOf(kind);
+  const shown = names.filter((_, label) => present.has(label)).join(", ");
+  throw new DataError(
+    `${WHERE}: expected ${many} of at least 2 classes, found ${size} of one (${shown}); is this the folder above the class folders, and is the column of labels the right one?`,
+  );
+}
+
+/** A head's row without an example would learn nothing. */
+function requireEveryClass({ labels, kind, split }: Dataset, classes: readonly string[]): void {
+  const present = new Set(labels);
+  const empty = classes.filter((_, label) => !present.has(label));
+  if (empty.length === 0) return;
+  throw new DataError(
+    `${WHERE}: split ${split}: expected ${kindOf(kind).some} of each of its ${classes.length} classes, found none of ${listed(empty)}; add some, or leave these classes out`,
+  );
+}
+
+/** Throws DataError for classes that are not trained. */
+function sameClasses(dataset: Dataset, classes: readonly string[], train: string): Dataset {
+  const { labels = new Int32Array(), classes: own, split } = dataset;
+  const present = [...new Set(labels)].toSorted((a, b) => a - b);
+  const nameOf = (label: number) => (own === undefined ? (classes[label] ?? String(label)) : (own[label] ?? ""));
+  const unknown = present.map(nameOf).filter((name) => !classes.includes(name));
+  if (unknown.length > 0)
+    throw new DataError(
+      `${WHERE}: split ${split}: expected the ${classes.length} classes of split ${train}, found others (${listed(unknown)}); name them alike, add ${kindOf(dataset.kind).many} of them to ${train}, or leave them out`,
+    );
+  if (own === undefined) return alignClasses(dataset, classes, WHERE);
+  // Names of classes without an example here are nobody's concern.
+  const places = own.map((name) => classes.indexOf(name));
+  return { ...dataset, classes, labels: labels.map((label) => places[label] ?? -1) };
+}
+
+function listed(names: readonly string[]): string {
+  return `${names.slice(0, SHOWN).join(", ")}${names.length > SHOWN ? ` and ${names.length - SHOWN} more` : ""}`;
+}
+
+interface HoldOut {
+  readonly classes: readonly string[];
+  readonly share: number;
+  readonly seed: number;
+  readonly signal: AbortSignal | undefined;
+  readonly notice: (text: string) => void;
+  readonly place: string;
+}
+
+/** Both parts in the order of the data set; nothing is held out where that leaves none of any class. */
+async function heldOut(dataset: Dataset, store: LabelledExamples, options: HoldOut) {
+  const { classes, share, seed, signal, notice, place } = options;
+  const firsts = await firstsByContent(dataset, signal);
+  for (const text of repeatNotices(place, firsts, dataset)) notice(text);
+  const parts = dividedExamples({
+    ...{ labels: store.labels, classes, firsts, draw: ["finetune", seed] },
+    shares: [
+      ["train", 1 - share],
+      ["held", share],
+    ],
+  });
+  const indices = (part: "train" | "held") =>
+    Uint32Array.from(parts.filter((one) => one.part === part).map(({ index }) => index)).sort();
+  const [train, held] = [indices("train"), indices("held")];
+  if (held.length === 0) {
+    notice(`${place}: too few ${kindOf(dataset.kind).many} of each class to hold ${100 * share} % out`);
+    return { train: store, held: undefined };
+  }
+  return { train: selected(store, train), held: selected(store, held) };
+}
+
+/** With a fingerprint of its own: the labels that go with it say which examples they are. */
+function selected(store: LabelledExamples, indices: Uint32Array): LabelledExamples {
+  const chosen = selectExamples(store, indices);
+  const { fingerprint } = store;
+  return fingerprint === undefined ? chosen : { ...chosen, fingerprint: `${fingerprint} ${[...indices].join()}` };
+}
+
+function assumedText(
+  many: string,
+  splits: ChosenSplits,
+  { train, held }: Pick<TrainingData, "train" | "held">,
+  test: LabelledExamples | undefined,
+): string {
+  const from = splits.train === WHOLE ? "" : ` of its ${splits.train}`;
+  const drawn = splits.held === undefined ? "drawn from the same" : `its ${splits.held}`;
+  return [
+    `${train.size} ${many}${from} are trained on`,
+    held === undefined ? "none are held out" : `${held.size} are held out (${drawn})`,
+    ...(test === undefined ? [] : [`${test.size} of its ${splits.test} are judged at the end`]),
+  ].join(", ");
+}
