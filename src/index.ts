@@ -106,6 +106,7 @@ export {
   remember,
   type SourceTensor,
 } from "./merge/methods/method.js";
+export type { DivergenceKind } from "./objective/divergence.js";
 export { addObjective, type ObjectiveOptions, type OutsideObjective } from "./objective/objectives.js";
 
 // Types that only stand in others.
