@@ -68,10 +68,13 @@ export type {
   CheckpointEvent,
   EndEvent,
   EvaluationEvent,
+  LookEvent,
   StartEvent,
   StepEvent,
   TrainEvent,
 } from "./optimize/events.js";
+export type { Collapse } from "./optimize/predicted-classes.js";
+export type { StoppingOutcome } from "./optimize/stopping.js";
 export type { DoctorCheck, DoctorReport, ResultRow, Summary } from "./report/summary.js";
 export type { WrittenClassifier } from "./run/export-classifier/classifier.js";
 export type { ExportedOnnx } from "./run/export-onnx/export-onnx.js";
@@ -103,6 +106,7 @@ export {
   remember,
   type SourceTensor,
 } from "./merge/methods/method.js";
+export type { DivergenceKind } from "./objective/divergence.js";
 export { addObjective, type ObjectiveOptions, type OutsideObjective } from "./objective/objectives.js";
 
 // Types that only stand in others.
