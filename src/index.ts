@@ -69,10 +69,13 @@ export type {
   CheckpointEvent,
   EndEvent,
   EvaluationEvent,
+  LookEvent,
   StartEvent,
   StepEvent,
   TrainEvent,
 } from "./optimize/events.js";
+export type { Collapse } from "./optimize/predicted-classes.js";
+export type { StoppingOutcome } from "./optimize/stopping.js";
 export type { DoctorCheck, DoctorReport, ResultRow, Summary } from "./report/summary.js";
 export type { WrittenClassifier } from "./run/export-classifier/classifier.js";
 export type { ExportedOnnx } from "./run/export-onnx/export-onnx.js";

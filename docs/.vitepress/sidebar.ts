@@ -9,7 +9,10 @@ const DOCS = join(import.meta.dirname, "..");
 
 export const GROUPS: ReadonlyMap<string, readonly string[]> = new Map([
   ["Start", ["quickstart", "finetune", "own-models", "merge-files", "configuration", "troubleshooting", "glossary"]],
-  ["Use", ["objectives", "parametrisations", "heads", "onnx", "hub", "tracking", "reports", "engines", "library"]],
+  [
+    "Use",
+    ["objectives", "parametrisations", "stopping", "heads", "onnx", "hub", "tracking", "reports", "engines", "library"],
+  ],
   ["Study", ["results", "experiments", "suites", "clip", "performance", "verification"]],
   ["Extend", ["extending/method", "extending/objective", "extending/reader", "extending/family"]],
   ["Reference", ["reference/command-line", "reference/config", "reference/finetune", "reference/methods", "api/index"]],

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { group } from "./group.js";
 import { objective } from "./objective.js";
 import { parametrisationIssues, parametrisationKeys } from "./parametrisation.js";
+import { stopping, stoppingIssues } from "./stopping.js";
 
 /** Largest seed: seeds are mixed as unsigned 32-bit numbers by the random generator. */
 export const MAX_SEED = 2 ** 32 - 1;
@@ -35,10 +36,17 @@ const method = z.strictObject({
 
 const taskVectors = z.strictObject({
   processing: z
-    .enum(["none", "ties", "consensus", "tsv"])
+    .enum(["none", "ties", "consensus", "tsv", "iso_cts", "svc", "pcb"])
     .default("none")
-    .describe("Before learning: none; ties: AdaMerging++; consensus: its mask; tsv: orthogonal, as TSV-M (start at 1)"),
-  density: z.number().gt(0).max(1).default(0.2).describe("Share of each task vector that ties keeps, 0 < density <= 1"),
+    .describe(
+      "Before learning: none; ties: AdaMerging++; consensus; or the parts of a method: tsv, iso_cts, svc, pcb (start at 1)",
+    ),
+  density: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(0.2)
+    .describe("Share of each task vector that ties keeps, or that wins with pcb, 0 < density <= 1"),
   dtype: z
     .enum(["float32", "float16"])
     .default("float32")
@@ -204,6 +212,7 @@ export const runConfigSchema = z
     coefficients: coefficients.prefault({}).describe("The merging coefficients"),
     objective: objective.prefault({}).describe("What the coefficients minimise"),
     optimizer: optimizer.prefault({}).describe("How they are updated"),
+    stopping: stopping.prefault({}).describe("When a fit ends by what can be seen without labels"),
     data: data.prefault({}).describe("Examples: splits, batches, evaluation"),
     steps: positiveInt.default(500).describe("Optimizer steps"),
     checkpoint_every: count
@@ -250,7 +259,8 @@ export const runConfigSchema = z
       if (groupNames.has(name)) issue(["groups", index, "name"], `expected a name of its own, found ${message}`);
       groupNames.add(name);
     }
-    for (const { path, message } of parametrisationIssues(value)) issue([...path], message);
+    for (const { path, message } of [...parametrisationIssues(value), ...stoppingIssues(value)])
+      issue([...path], message);
     const once = (path: string[], names: readonly string[]): void => {
       for (const [index, name] of names.entries())
         if (names.indexOf(name) !== index) issue([...path, index], `expected every task once, found ${name} again`);

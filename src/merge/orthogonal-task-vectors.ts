@@ -36,7 +36,7 @@ function orthogonalFactors(taskVectors: readonly Float32Array[], columns: number
 }
 
 /** The vectors of each task that have a value, [length, K]. */
-function sideBySide(
+export function sideBySide(
   triples: readonly SingularTriples[],
   side: "u" | "v",
   length: number,
@@ -76,7 +76,7 @@ export function orthogonalParts(taskVectors: readonly Float32Array[], columns: n
 }
 
 /** left [R, K] times the transpose of right [C, K], of `size` elements in all. */
-function timesTransposed(
+export function timesTransposed(
   leftRK: Float64Array,
   rightCK: Float64Array,
   count: number,
@@ -88,7 +88,8 @@ function timesTransposed(
   return productRC;
 }
 
-function columnsOf(matrix: Float64Array, columns: number, from: number, count: number): Float64Array {
+/** `count` neighbouring columns of a matrix. */
+export function columnsOf(matrix: Float64Array, columns: number, from: number, count: number): Float64Array {
   const own = new Float64Array(columns === 0 ? 0 : (matrix.length / columns) * count);
   for (let row = 0; row * count < own.length; row++)
     own.set(matrix.subarray(row * columns + from, row * columns + from + count), row * count);

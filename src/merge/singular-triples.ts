@@ -26,14 +26,16 @@ export interface SingularTriples {
 }
 
 /** `matrixRC` is finite, `count` at most S. */
-export function leadingTriples(matrixRC: Float32Array, columns: number, count: number): SingularTriples {
+export function leadingTriples(matrixRC: Float32Array | Float64Array, columns: number, count: number): SingularTriples {
   const rows = matrixRC.length / columns;
   if (rows < columns) {
-    const { u, values, v } = leadingTriples(transposed(matrixRC, columns), rows, count);
+    const exchanged = matrixRC instanceof Float32Array ? transposed(matrixRC, columns) : transposed(matrixRC, columns);
+    const { u, values, v } = leadingTriples(exchanged, rows, count);
     return { u: v, values, v: u };
   }
-  const { vectorsKC, imagesRK, values } =
-    lowRankDirections(matrixRC, columns, count) ?? leadingDirections(matrixRC, columns, ROUNDING, count);
+  // Only single task vectors, which float32 holds, have few directions.
+  const few = matrixRC instanceof Float32Array ? lowRankDirections(matrixRC, columns, count) : undefined;
+  const { vectorsKC, imagesRK, values } = few ?? leadingDirections(matrixRC, columns, ROUNDING, count);
   const found = values.length;
   const triples = { u: new Float64Array(rows * count), values: new Float64Array(count) };
   const v = new Float64Array(columns * count);

@@ -4,7 +4,10 @@
  */
 import type { TaskVectorProcessing } from "../checkpoint/task-vectors.js";
 import type { RunConfig } from "../config/schema.js";
+import { calibratedParts } from "./calibrated-parts.js";
+import { isotropicParts } from "./isotropic-subspaces.js";
 import { consensusMask } from "./methods/consensus.js";
+import { competition, winningParts } from "./methods/pcb.js";
 import { orthogonalParts } from "./orthogonal-task-vectors.js";
 import { tiesProcessing } from "./task-vector-processing.js";
 
@@ -36,7 +39,26 @@ export const taskVectorProcessings = {
     suffix: "tsv",
     title: () => "with leading singular vectors that are orthogonal between tasks, as in TSV-M",
     paper: "https://arxiv.org/abs/2412.00081",
-    make: () => tsvProcessing(),
+    // 2: leading triples alone, and none of rounding. Bundles of the first form are not these.
+    make: () => partsProcessing("tsv:2", orthogonalParts),
+  },
+  iso_cts: {
+    suffix: "iso_cts",
+    title: () => "with equally strong directions, common ones and each task's own, as in Iso-CTS",
+    paper: "https://arxiv.org/abs/2502.04959",
+    make: () => partsProcessing("iso_cts:common=0.8", (vectors, columns) => isotropicParts(vectors, columns, 0.8)),
+  },
+  svc: {
+    suffix: "svc",
+    title: () => "with directions that tasks share counted once, as in SVC",
+    paper: "https://arxiv.org/abs/2602.05536",
+    make: () => partsProcessing("svc:floor=0.1", (vectors, columns) => calibratedParts(vectors, columns, 0.1)),
+  },
+  pcb: {
+    suffix: "pcb",
+    title: ({ density }) => `weighed by parameter competition, as in PCB-Merging, of which a share of ${density} wins`,
+    paper: "https://arxiv.org/abs/2410.02396",
+    make: ({ density }) => pcbProcessing(density),
   },
 } satisfies Record<ProcessingName, ProcessingEntry>;
 
@@ -57,19 +79,32 @@ function consensusProcessing(): TaskVectorProcessing {
   };
 }
 
-/** The parts whose sum is TSV-M's: of matrices orthogonal ones, of other tensors the K-th part of each task vector. */
-function tsvProcessing(): TaskVectorProcessing {
+/** The parts whose sum a spectral method merges: of matrices what `partsOf` makes, of other tensors the K-th part of each task vector. */
+function partsProcessing(
+  id: string,
+  partsOf: (taskVectors: readonly Float32Array[], columns: number) => readonly Float64Array[],
+): TaskVectorProcessing {
   return {
-    // 2: leading triples alone, and none of rounding. Bundles of the first form are not these.
-    id: "tsv:2",
+    id,
     prepare: async () => (_name, taskVectors, shape) => {
       if (shape.length !== 2) {
         for (const tauN of taskVectors)
           for (let i = 0; i < tauN.length; i++) tauN[i] = (tauN[i] ?? 0) / taskVectors.length;
         return;
       }
-      const parts = orthogonalParts(taskVectors, shape[1] ?? 1);
+      const parts = partsOf(taskVectors, shape[1] ?? 1);
       for (const [task, tauN] of taskVectors.entries()) tauN.set(parts[task] ?? []);
+    },
+  };
+}
+
+/** The parts whose sum is PCB-Merging's at scale 1; winners take `ratio` of the elements. */
+function pcbProcessing(ratio: number): TaskVectorProcessing {
+  return {
+    id: `pcb:ratio=${ratio}`,
+    prepare: async (stream) => {
+      const found = await competition(stream, ratio);
+      return (_name, taskVectors) => winningParts(taskVectors, found);
     },
   };
 }

@@ -5,6 +5,7 @@
  */
 import type { ObjectiveName } from "../objective/catalog.js";
 import type { OnProgress } from "../runtime/progress.js";
+import { effectiveClasses } from "./predicted-classes.js";
 import type { TrainState as CoefficientState } from "./train.js";
 import type { WeightTrainState } from "./train-weights.js";
 
@@ -12,7 +13,7 @@ import type { WeightTrainState } from "./train-weights.js";
 export type TrainState = CoefficientState | WeightTrainState;
 
 /** What a fit tells, in the order of its steps. */
-export type TrainEvent = StartEvent | StepEvent | EvaluationEvent | CheckpointEvent | EndEvent;
+export type TrainEvent = StartEvent | StepEvent | EvaluationEvent | LookEvent | CheckpointEvent | EndEvent;
 
 /** The first event of a fit: what it does. */
 export interface StartEvent {
@@ -60,6 +61,8 @@ export interface EvaluationEvent {
   readonly tasks: readonly string[];
   /** Mean entropy of the predictions, in nats, in the order of `tasks`. */
   readonly entropyNats: readonly number[];
+  /** How many equally likely classes the predictions amount to (predicted-classes.ts), in the order of `tasks`. */
+  readonly effectiveClasses?: readonly number[];
   /** Against the true classes; absent where there are no labels. */
   readonly labelled?: {
     /** Accuracy in percent, in the order of `tasks`. */
@@ -74,10 +77,25 @@ export interface EvaluationEvent {
   readonly gradientCosine?: number;
 }
 
+/** A look at held-out examples without labels, by the rule that may end the fit. */
+export interface LookEvent {
+  readonly type: "look";
+  readonly step: number;
+  readonly tasks: readonly string[];
+  /** The rule's; lower is better. */
+  readonly score: number;
+  /** In the order of `tasks`. */
+  readonly taskScores: readonly number[];
+  /** The step with the lowest score so far. */
+  readonly bestStep: number;
+}
+
 /** What an evaluation says of one task. */
 export interface TaskScore {
   readonly task: string;
   readonly entropyNats: number;
+  /** Predicted class per example, where these are known. */
+  readonly predictions?: Int32Array;
   /** Absent where there are no labels. */
   readonly accuracyPercent?: number;
   readonly lossNats?: number;
@@ -96,10 +114,19 @@ export function evaluationEvent(
     step,
     tasks: scores.map(({ task }) => task),
     entropyNats: scores.map(({ entropyNats }) => entropyNats),
+    ...effectiveClassesOf(scores),
     ...(labelled === undefined ? {} : { labelled }),
     coefficients,
     ...(gradientCosine === undefined ? {} : { gradientCosine }),
   };
+}
+
+/** Nothing unless every task's predictions are known. */
+function effectiveClassesOf(scores: readonly TaskScore[]): Pick<EvaluationEvent, "effectiveClasses"> {
+  const predictions = scores.flatMap((score) => (score.predictions === undefined ? [] : [score.predictions]));
+  return predictions.length < scores.length || scores.length === 0
+    ? {}
+    : { effectiveClasses: predictions.map(effectiveClasses) };
 }
 
 /** Undefined unless every task has labels. */

@@ -5,13 +5,14 @@
  */
 import type { ExampleValues } from "../data/examples.js";
 import type { Executable } from "../engine/program.js";
-import { NumericError } from "../errors.js";
+import { assert, NumericError } from "../errors.js";
 import type { AdamOptions, AdamState } from "./adam.js";
 import { type EvaluationEvent, evaluationEvent, type TaskScore, type TrainEvent } from "./events.js";
 import { checkLosses } from "./finite-losses.js";
 import type { Floats } from "./parametrisation/parametrisation.js";
 import { floatsFor, type ParametrisedWeights } from "./parametrisation/parametrised-weights.js";
 import { learningRateAt } from "./schedule.js";
+import type { Look, StoppingState } from "./stopping.js";
 import { type Learner, type LoopOptions, type LoopResult, type Outcome, runSteps } from "./training-loop.js";
 import { runWeightStep } from "./weight-step.js";
 
@@ -34,6 +35,8 @@ export interface WeightTrainOptions extends LoopOptions {
   /** The step's inputs but the weights, for a step counted from 0: a pure function, so that nothing needs restoring. */
   readonly inputsAt: (step: number) => ReadonlyMap<string, ExampleValues>;
   readonly evaluate: (merged: ReadonlyMap<string, Float32Array>) => Promise<WeightScores>;
+  /** Looks at held-out examples, with `stopping`. */
+  readonly look?: ((merged: ReadonlyMap<string, Float32Array>) => Promise<Look>) | undefined;
 }
 
 /** Everything that changes during a fit. The arrays are the fit's own: later steps write into them. */
@@ -43,6 +46,8 @@ export interface WeightTrainState {
   readonly adam: AdamState;
   /** The last step that was evaluated (-1: none). */
   readonly evaluatedStep: number;
+  /** With a rule that may end the fit. */
+  readonly stopping?: StoppingState;
 }
 
 export type WeightTrainResult = LoopResult<WeightTrainState>;
@@ -71,6 +76,13 @@ export function trainWeights(
       const { scores, coefficients } = await options.evaluate(merged);
       return evaluationEvent(state.step, scores, coefficients);
     },
+    look: async (state) => {
+      assert(options.look !== undefined, "a rule to stop by without a look");
+      await options.weights.merge(state.parametersP, merged);
+      return options.look(merged);
+    },
+    parametersOf: ({ parametersP }) => parametersP,
+    withParameters: (state, parametersP) => ({ ...state, parametersP }),
   };
   return runSteps(options, learner, from);
 }

@@ -23,6 +23,7 @@ import { checkLosses } from "./finite-losses.js";
 import { isSharpnessAware, type SamOptions, uphill } from "./sam.js";
 import { learningRateAt } from "./schedule.js";
 import { STEP_INPUT_COEFFICIENTS, STEP_OUTPUT_GRADIENT, STEP_OUTPUT_LOSSES } from "./step-program.js";
+import type { Look, StoppingState } from "./stopping.js";
 import { type Learner, type LoopOptions, type LoopResult, type Outcome, runSteps } from "./training-loop.js";
 
 type StepInputs = ReadonlyMap<string, ExampleValues>;
@@ -46,6 +47,8 @@ export interface TrainOptions extends LoopOptions {
    */
   readonly inputsAt: (step: number) => StepInputs;
   readonly evaluate: (valuesKL: CoefficientMatrix) => Promise<readonly TaskScore[]>;
+  /** Looks at held-out examples, with `stopping`. */
+  readonly look?: ((valuesKL: CoefficientMatrix) => Promise<Look>) | undefined;
   /** Asked at every evaluation, for the report. */
   readonly gradientCosine?: ((valuesKL: CoefficientMatrix) => Promise<number>) | undefined;
   /** Says in a sentence where a step with these inputs leaves the finite numbers; asked after a loss that is not finite. */
@@ -62,6 +65,8 @@ export interface TrainState {
   readonly adam: AdamState<Float64Array>;
   /** The last step that was evaluated (-1: none), so that a fit stopped before an evaluation makes it when it goes on. */
   readonly evaluatedStep: number;
+  /** With a rule that may end the fit. */
+  readonly stopping?: StoppingState;
 }
 
 /** The state before the first step. */
@@ -102,6 +107,12 @@ export function train(options: TrainOptions, from: TrainState): AsyncGenerator<T
     ready: (state) => restarted(options, state),
     step: (state, judged) => trainStep(options, state, judged),
     evaluate: (state) => evaluation(options, state),
+    look: (state) => {
+      assert(options.look !== undefined, "a rule to stop by without a look");
+      return options.look(coefficientsOf(state, options.tasks.length, options.constraint));
+    },
+    parametersOf: ({ rawKL }) => rawKL,
+    withParameters: (state, parametersP) => ({ ...state, rawKL: Float64Array.from(parametersP) }),
   };
   return runSteps(options, learner, from);
 }

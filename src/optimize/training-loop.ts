@@ -6,7 +6,17 @@ import { UserError } from "../errors.js";
 import type { ObjectiveName } from "../objective/catalog.js";
 import type { EndEvent, EvaluationEvent, TrainEvent, TrainState } from "./events.js";
 import { LossError } from "./finite-losses.js";
+import type { Floats } from "./parametrisation/parametrisation.js";
 import type { ScheduleOptions } from "./schedule.js";
+import {
+  afterLook,
+  hasStopped,
+  isLookDue,
+  type Look,
+  type StoppingOptions,
+  type StoppingOutcome,
+  stoppingOutcome,
+} from "./stopping.js";
 
 /** What all fits have. */
 export interface LoopOptions {
@@ -26,6 +36,8 @@ export interface LoopOptions {
   readonly evaluateEvery: number;
   /** Steps between checkpoints, 0 for one at the end only. */
   readonly checkpointEvery: number;
+  /** When looks at held-out examples end the fit; default: never. */
+  readonly stopping?: StoppingOptions | undefined;
   /** When aborted, the step under way is finished and the fit ends as interrupted. */
   readonly signal: AbortSignal;
   /** Milliseconds now; passed in so that tests are deterministic. */
@@ -53,6 +65,11 @@ export interface Learner<State> {
   /** One step. `judged` is the last state whose loss is known to be finite, or the first one. Throws UserError. */
   step(state: State, judged: State): Promise<Outcome<State>>;
   evaluate(state: State): Promise<EvaluationEvent>;
+  /** One look at held-out examples, where the options have a rule. */
+  look(state: State): Promise<Look>;
+  /** What is learned, as it is in this state; and the state with other values of it. */
+  parametersOf(state: State): Floats;
+  withParameters(state: State, parametersP: Floats): State;
 }
 
 export interface LoopResult<State> {
@@ -61,6 +78,8 @@ export interface LoopResult<State> {
   readonly reason: EndEvent["reason"];
   /** Why the fit failed: a loss or gradient that is not finite, named by step, task and layer, or a file that others changed. */
   readonly failure?: UserError;
+  /** Of a finished fit with a rule: `state` has the parameters of its best step. */
+  readonly stopping?: StoppingOutcome;
 }
 
 /** Runs the fit; yields events and returns how it ended, so that a failure or an abort loses nothing. */
@@ -91,14 +110,24 @@ export async function* runSteps<State extends TrainState>(
   for (;;) {
     if (isEvaluationDue(options, state)) {
       const evaluationStarted = clock();
-      const event = await evaluation(options, learner, state);
+      const event = await unlessAborted(options, () => learner.evaluate(state));
       if (event !== undefined) {
         yield event;
         state = { ...state, evaluatedStep: state.step };
       }
       evaluatingMs += clock() - evaluationStarted;
     }
-    const isOver = state.step >= schedule.steps || options.signal.aborted;
+    if (isLookDue(options.stopping, schedule.steps, state)) {
+      const lookStarted = clock();
+      const seen = await unlessAborted(options, () => learner.look(state));
+      if (seen !== undefined) {
+        const stopping = afterLook(state, seen, learner.parametersOf(state));
+        state = { ...state, stopping };
+        yield lookEvent(options, state.step, seen, stopping.bestStep);
+      }
+      evaluatingMs += clock() - lookStarted;
+    }
+    const isOver = state.step >= schedule.steps || hasStopped(options.stopping, state) || options.signal.aborted;
     const isKept = isOver || (options.checkpointEvery > 0 && state.step % options.checkpointEvery === 0);
     if (isKept && state.step > keptStep) {
       yield { type: "checkpoint", step: state.step, state };
@@ -133,9 +162,22 @@ export async function* runSteps<State extends TrainState>(
     };
   }
   const early = failure === undefined ? "interrupted" : "failed";
-  const reason = state.step < schedule.steps ? early : "finished";
+  const isAtEnd = state.step >= schedule.steps || (failure === undefined && hasStopped(options.stopping, state));
+  const reason = isAtEnd ? "finished" : early;
   yield { type: "end", step: state.step, reason, seconds: (clock() - started) / 1000 };
-  return { state, reason, ...(failure === undefined ? {} : { failure }) };
+  const stopping = reason === "finished" ? stoppingOutcome(options.stopping, state) : undefined;
+  if (stopping !== undefined && state.stopping !== undefined)
+    state = learner.withParameters(state, state.stopping.bestP);
+  return {
+    state,
+    reason,
+    ...(failure === undefined ? {} : { failure }),
+    ...(stopping === undefined ? {} : { stopping }),
+  };
+}
+
+function lookEvent({ adaptedTasks: tasks }: LoopOptions, step: number, { score, perTask }: Look, bestStep: number) {
+  return { type: "look", step, tasks, score, taskScores: perTask, bestStep } as const;
 }
 
 /** The last step is judged after the fit, with everything else. */
@@ -149,14 +191,11 @@ function onlyUserError(error: unknown): UserError {
   throw error;
 }
 
-/** Evaluates the state; undefined when the abort came meanwhile, since what was learned matters more than its accuracy. */
-async function evaluation<State>(
-  { signal }: LoopOptions,
-  learner: Learner<State>,
-  state: State,
-): Promise<EvaluationEvent | undefined> {
+/** What is found; undefined when the abort came meanwhile, since what was learned matters more than what it is worth. */
+async function unlessAborted<Found>({ signal }: LoopOptions, find: () => Promise<Found>): Promise<Found | undefined> {
+  if (signal.aborted) return undefined;
   try {
-    return await learner.evaluate(state);
+    return await find();
   } catch (error) {
     if (signal.aborted) return undefined;
     throw error;

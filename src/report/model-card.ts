@@ -28,6 +28,8 @@ export interface ModelCardInput {
   readonly kind: Pick<ExampleKind, "many" | "card">;
   readonly coefficients: CoefficientsRecord;
   readonly rows: readonly ResultRow[];
+  /** What readers must be told besides, in sentences without a full stop; default: nothing. */
+  readonly notices?: readonly string[];
   /** The row of the merged model itself, and the data sets of its tasks, for the hub's index of results. */
   readonly measured?: { readonly row: ResultRow; readonly datasets: ReadonlyMap<string, CardDataset> } | undefined;
   /** Where its heads are, and how they were made. */
@@ -53,7 +55,7 @@ const PAPER =
 
 /** The card's text. */
 export function modelCard(input: ModelCardInput): string {
-  const { config, coefficients, rows, kind, models, usage } = input;
+  const { config, coefficients, rows, kind, models, usage, notices = [] } = input;
   const [base] = models;
   const sections = [
     headText(input),
@@ -61,7 +63,7 @@ export function modelCard(input: ModelCardInput): string {
     `A merge of ${coefficients.tasks.length} models fine-tuned from ${codeSpan(base?.name ?? "")} ` +
       `(${coefficients.tasks.map(markdownLine).join(", ")}), made by adamerge ${input.version}.`,
     ...(usage === undefined ? [] : [`## Use\n\n${input.heads}\n\n${usageText(usage, kind)}`]),
-    `## Method\n\n${methodText(config)}`,
+    `## Method\n\n${methodText(config)}${notices.map((notice) => `\n\nNote: ${markdownLine(notice)}.`).join("")}`,
     `## Data\n\n${dataText(config, kind.many)}`,
     ...(rows.length > 0 ? [resultsText(rows, kind.many)] : []),
     `## Licence\n\n${licenceText(models)}`,

@@ -4,8 +4,10 @@
  */
 import { z } from "zod";
 import type { OutsideFamily } from "../model/families.js";
+import type { Collapse } from "../optimize/predicted-classes.js";
+import type { StoppingOutcome } from "../optimize/stopping.js";
 import type { JsonKind } from "../runtime/json-file.js";
-import { EXPERTS, resultRowSchema } from "../track/result-rows.js";
+import { EXPERTS, number, resultRowSchema } from "../track/result-rows.js";
 
 export { AVERAGING, EXPERTS } from "../track/result-rows.js";
 
@@ -31,6 +33,10 @@ export interface Summary {
   readonly seconds: number;
   /** Where the model's family is not one of the package. */
   readonly outsideFamily?: OutsideFamily;
+  /** How the fit ended, where it had a rule to stop by. */
+  readonly stopping?: StoppingOutcome;
+  /** Tasks whose predictions by the learned model fall into few classes; none: absent. */
+  readonly collapsed?: readonly Collapse[];
   readonly rows: readonly ResultRow[];
 }
 
@@ -44,6 +50,19 @@ export const summaryKind: JsonKind<Summary> = {
     seconds: z.number(),
     outsideFamily: z
       .object({ name: z.string(), path: z.string().exactOptional(), sha256: z.string().exactOptional() })
+      .exactOptional(),
+    stopping: z
+      .object({ step: z.number(), bestStep: z.number(), bestScore: number, isEarly: z.boolean() })
+      .exactOptional(),
+    collapsed: z
+      .array(
+        z.object({
+          task: z.string(),
+          classes: z.number(),
+          expected: z.number(),
+          reference: z.enum(["expert", "start"]),
+        }),
+      )
       .exactOptional(),
     rows: z.array(resultRowSchema),
   }),

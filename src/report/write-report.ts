@@ -16,6 +16,7 @@ import { gradientCosineFigure } from "./figures/gradient-cosine.js";
 import { heatMapFigure } from "./figures/heat-map.js";
 import { taskVectorsFigure } from "./figures/task-vectors.js";
 import { escapeHtml } from "./html.js";
+import { noticesOf } from "./notices.js";
 import { cardList } from "./page/cards.js";
 import { configSection } from "./page/config-section.js";
 import { dataTable, differenceCell, numberCell } from "./page/data-table.js";
@@ -94,7 +95,10 @@ function lead({ config, status, summary, examples: given }: RunReport): string {
       : adapt_split === eval_split
         ? `<p class="warning">Transductive: the coefficients were learned on ${most || `the ${examples} of `}<code>${escapeHtml(eval_split)}</code> that they are judged on, ${labels}${readsLabels(config.objective.name) ? ": an upper bound" : ", as the paper does"}.</p>`
         : `<p>${learned}, judged on <code>${escapeHtml(eval_split)}</code>.</p>`;
-  return `<p class="lead">${escapeHtml(what)}</p>\n${adapted}`;
+  const notices = (summary === undefined ? [] : noticesOf(summary, config)).map(
+    (notice) => `\n<p class="warning">${escapeHtml(notice)}.</p>`,
+  );
+  return `<p class="lead">${escapeHtml(what)}</p>\n${adapted}${notices.join("")}`;
 }
 
 /** The figure of the changes with its numbers, folded. */

@@ -30,6 +30,15 @@ const stateSchema = z.object({
   /** Whether the arrays are parameters [P] outside the graph, not coefficients [K, L]; and what they are stored as. */
   parametrised: z.boolean().default(false),
   dtype: z.enum(["float64", "float32"]).default("float64"),
+  /** Of a rule that may end the fit: another array follows, the parameters of the best step. A score may be infinite or none. */
+  stopping: z
+    .object({
+      lookedStep: z.int().min(0),
+      bestStep: z.int().min(0),
+      bestScore: z.number().nullable(),
+      worseLooks: z.int().min(0),
+    })
+    .exactOptional(),
   /** What the state belongs to: fingerprints of config, task vectors, heads and images. */
   inputs: z.record(z.string(), z.string()),
 });
@@ -51,7 +60,7 @@ export interface Checkpoint {
 
 /** Writes the checkpoint of a state and removes all but the newest. */
 export async function writeTrainCheckpoint(directory: string, { state, inputs }: Checkpoint): Promise<void> {
-  const { step, adam, evaluatedStep } = state;
+  const { step, adam, evaluatedStep, stopping } = state;
   const isParametrised = "parametersP" in state;
   const learned: Floats = isParametrised ? state.parametersP : state.rawKL;
   const startKL = isParametrised ? undefined : state.startKL;
@@ -64,9 +73,11 @@ export async function writeTrainCheckpoint(directory: string, { state, inputs }:
     size: learned.length,
     restarted: startKL !== undefined,
     ...(isParametrised ? { parametrised: true, dtype } : {}),
+    ...(stopping === undefined ? {} : { stopping: { ...stopping, bestP: undefined } }),
     inputs,
   };
-  const parts = [learned, adam.mean, adam.meanSquare, ...(startKL === undefined ? [] : [startKL])];
+  const further = [...(startKL === undefined ? [] : [startKL]), ...(stopping === undefined ? [] : [stopping.bestP])];
+  const parts = [learned, adam.mean, adam.meanSquare, ...further];
   const files: readonly (readonly [string, readonly Uint8Array[]])[] = [
     ["state.json", [new TextEncoder().encode(`${JSON.stringify(facts, undefined, 2)}\n`)]],
     [ARRAYS[dtype], parts.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength))],
@@ -119,17 +130,25 @@ async function readOne(folder: string): Promise<Checkpoint> {
   const facts = stateSchema.parse(JSON.parse(new TextDecoder().decode(await read("state.json"))));
   const { step, updates, evaluatedStep, size, restarted, parametrised, dtype, inputs } = facts;
   const bytes = await read(ARRAYS[dtype]);
-  const wanted = (restarted ? 4 : 3) * size * (dtype === "float64" ? 8 : 4);
+  const arrays = 3 + (restarted ? 1 : 0) + (facts.stopping === undefined ? 0 : 1);
+  const wanted = arrays * size * (dtype === "float64" ? 8 : 4);
   if (bytes.length !== wanted) throw new Error(`${ARRAYS[dtype]} has ${bytes.length} bytes, not ${wanted}`);
   const { buffer } = Uint8Array.from(bytes);
   if (parametrised) {
     const part = partsOf(dtype === "float64" ? new Float64Array(buffer) : new Float32Array(buffer), size);
     const adam = { updates, mean: part(1), meanSquare: part(2) };
-    return { state: { step, parametersP: part(0), adam, evaluatedStep }, inputs };
+    const state = { step, parametersP: part(0), adam, evaluatedStep };
+    return { state: { ...state, ...stoppingOf(facts, part(arrays - 1)) }, inputs };
   }
   const part = partsOf(new Float64Array(buffer), size);
   const state = { step, rawKL: part(0), adam: { updates, mean: part(1), meanSquare: part(2) }, evaluatedStep };
-  return { state: restarted ? { ...state, startKL: part(3) } : state, inputs };
+  const watched = { ...state, ...stoppingOf(facts, part(arrays - 1)) };
+  return { state: restarted ? { ...watched, startKL: part(3) } : watched, inputs };
+}
+
+function stoppingOf({ stopping }: z.output<typeof stateSchema>, bestP: Floats): Pick<TrainState, "stopping"> {
+  if (stopping === undefined) return {};
+  return { stopping: { ...stopping, bestScore: stopping.bestScore ?? Number.NaN, bestP } };
 }
 
 function partsOf<Values extends Floats>(arrays: Values, size: number): (index: number) => Values;

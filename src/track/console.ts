@@ -4,7 +4,7 @@
  */
 import pc from "picocolors";
 import { objectiveLabel } from "../objective/catalog.js";
-import type { EvaluationEvent, StartEvent, StepEvent, TrainEvent } from "../optimize/events.js";
+import type { EvaluationEvent, LookEvent, StartEvent, StepEvent, TrainEvent } from "../optimize/events.js";
 import { shownLine, shownText } from "../runtime/printable.js";
 import type { Progress } from "../runtime/progress.js";
 import { createPieces } from "./pieces.js";
@@ -105,6 +105,9 @@ export function createConsole({
           print(colors.bold(evaluationLine(event, averageBefore, columns())));
           averageBefore ??= event.labelled?.averagePercent;
           break;
+        case "look":
+          print(lookLine(event));
+          break;
         case "checkpoint":
           break;
         case "end":
@@ -160,6 +163,10 @@ function evaluationLine(event: EvaluationEvent, before: number | undefined, colu
   const perTask = event.tasks.map((task, i) => `${shownLine(task)} ${(values[i] ?? Number.NaN).toFixed(decimals)}`);
   const whole = `${head} (${perTask.join(", ")})`;
   return whole.length <= columns ? whole : head;
+}
+
+function lookLine({ step, score, bestStep }: LookEvent): string {
+  return `step ${step}: held-out score ${score.toFixed(4)}, ${bestStep === step ? "the best so far" : `best at step ${bestStep}`}`;
 }
 
 function differenceTo(before: number | undefined, now: number): string {

@@ -38,8 +38,16 @@ export function metricsOf(
         ...(event.labelled === undefined ? {} : { "eval/acc": event.labelled.averagePercent }),
         ...perTask("eval/acc", event.tasks, event.labelled?.accuracyPercent ?? []),
         ...perTask("eval/entropy", event.tasks, event.entropyNats),
+        ...perTask("eval/predicted_classes", event.tasks, event.effectiveClasses ?? []),
         ...perTask("eval/loss", event.tasks, event.labelled?.lossNats ?? []),
         ...(event.gradientCosine === undefined ? {} : { "eval/gradient_cosine": event.gradientCosine }),
+      };
+    case "look":
+      return {
+        step: event.step,
+        "stopping/score": event.score,
+        ...perTask("stopping/score", event.tasks, event.taskScores),
+        "stopping/best_step": event.bestStep,
       };
     default:
       return event satisfies never;

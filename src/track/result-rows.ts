@@ -7,7 +7,7 @@ export const AVERAGING = "weight_averaging";
 export const EXPERTS = "individual";
 
 /** JSON has no NaN: a mean over nothing is null in the file. */
-const number = z.number().or(z.null().transform(() => Number.NaN));
+export const number = z.number().or(z.null().transform(() => Number.NaN));
 
 export const resultRowSchema = z.object({
   method: z.string(),

@@ -199,6 +199,65 @@ def iso_c(base, taus, scale):
     return out
 
 
+# Isotropic merging in common and task-specific subspaces (arXiv 2502.04959, algorithm 2)
+def iso_cts(base, taus, scale, common):
+    out = base.clone()
+    for _, span, shape in spans():
+        if len(shape) != 2:
+            out[span] += scale * taus[:, span].mean(0)
+            continue
+        n = min(shape)
+        shared = n - round((n - int(common * n)) / K) * K
+        own = (n - shared) // K
+        total = taus[:, span].sum(0).reshape(shape)
+        u, s, v = torch.linalg.svd(total, full_matrices=False)
+        left, values, right = [], [], []
+        outside = torch.eye(shape[0], dtype=u.dtype) - u[:, :shared] @ u[:, :shared].T
+        for tau in taus[:, span]:
+            ut, st, vt = torch.linalg.svd(outside @ tau.reshape(shape), full_matrices=False)
+            left.append(ut[:, :own])
+            values.append(st[:own])
+            right.append(vt[:own])
+        left, values, right = torch.cat([*left, u[:, :shared]], 1), torch.cat([*values, s[:shared]]), torch.cat([*right, v[:shared]])
+        lu, _, lv = torch.linalg.svd(left, full_matrices=False)
+        ru, _, rv = torch.linalg.svd(right, full_matrices=False)
+        out[span] += scale * values.mean() * (lu @ lv @ ru @ rv).flatten()
+    return out
+
+
+# Singular-value calibration (arXiv 2602.05536, in FusionBench's form)
+def svc(base, taus, scale, floor):
+    out = base.clone()
+    for _, span, shape in spans():
+        if len(shape) != 2:
+            out[span] += scale * taus[:, span].mean(0)
+            continue
+        own = [tau.reshape(shape) for tau in taus[:, span]]
+        total = sum(own)
+        u, s, v = torch.linalg.svd(total, full_matrices=False)
+        for r in range(len(s)):
+            a = u[:, r] @ total
+            counted = [max(floor, float(a @ (u[:, r] @ tau) / (u[:, r] @ tau).square().sum())) for tau in own]
+            s[r] *= K / sum(counted)
+        out[span] += scale * (u @ torch.diag(s) @ v).flatten()
+    return out
+
+
+# CART (arXiv 2412.12153)
+def cart(base, taus, ratio, scale):
+    experts = base + taus
+    out = experts.mean(0)
+    centred = experts - out
+    for _, span, shape in spans():
+        if len(shape) != 2:
+            continue
+        rank = max(1, int(ratio * min(shape)))
+        for tau in centred[:, span]:
+            u, s, v = torch.linalg.svd(tau.reshape(shape), full_matrices=False)
+            out[span] += scale * (u[:, :rank] @ torch.diag(s[:rank]) @ v[:rank]).flatten()
+    return out
+
+
 # EMR-Merging (arXiv 2405.17461)
 def emr(base, taus):
     sign = torch.sign(taus.sum(0))
@@ -230,6 +289,12 @@ CASES = [
     ("tall_mask", tall_mask, {"mask_threshold": 0.4}),
     ("wudi", wudi, {"steps": 300, "learning_rate": 1e-5}),
     ("wudi", wudi, {"steps": 50, "learning_rate": 1e-3}),
+    ("iso_cts", iso_cts, {"scale": 1, "common": 0.8}),
+    ("iso_cts", iso_cts, {"scale": 1.3, "common": 0.4}),
+    ("svc", svc, {"scale": 1, "floor": 0.1}),
+    ("svc", svc, {"scale": 0.7, "floor": 1.5}),
+    ("cart", cart, {"ratio": 0.2, "scale": 1.5}),
+    ("cart", cart, {"ratio": 0.5, "scale": 1}),
 ]
 
 

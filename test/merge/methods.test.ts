@@ -71,12 +71,14 @@ const WHOLE: Readonly<Record<string, object>> = {
   regmean_pp: {},
   fw_hard: { scale: 1 },
   tsv_m: { scale: 1 },
+  svc: { scale: 1 },
+  cart: {},
   wudi: {},
   tall_mask: {},
   emr: {},
 };
-/** ISO-C flattens the spectrum and PCB weighs elements against one another, of a single expert too. */
-const NEVER_WHOLE = ["iso_c", "pcb"];
+/** ISO-C and Iso-CTS flatten the spectrum and PCB weighs elements against one another, of a single expert too. */
+const NEVER_WHOLE = ["iso_c", "iso_cts", "pcb"];
 
 describe.each([...mergeMethods.keys()])("%s", (name) => {
   it("gives back a single expert", async () => {

@@ -7,7 +7,7 @@
 import { z } from "zod";
 import { ConfigError } from "../../errors.js";
 import { valuesAtRanks } from "../rank-selection.js";
-import { addToBase, defineMethod, type MergeContext, type Piece, piecesOf, remember } from "./method.js";
+import { addToBase, defineMethod, type Piece, piecesOf, remember } from "./method.js";
 
 /** Magnitudes beyond these quantiles of a task vector are clamped. */
 const CLAMPED_SHARE = 1e-4;
@@ -40,10 +40,7 @@ export const pcb = defineMethod({
       throw new ConfigError(
         `pcb: task_scales: expected ${context.source.tasks.length} numbers, one for each task, found ${scales.length}`,
       );
-    const find = async () => {
-      const found = await magnitudeRanges(context);
-      return { magnitudes: found, winners: await scoreRanges(context, found, ratio) };
-    };
+    const find = () => competition(() => piecesOf(context, "element"), ratio);
     const { magnitudes, winners } = await remember(context, "pcb", find, { ratio });
     return (piece) => {
       const scoresKN = pieceScores(piece, magnitudes);
@@ -61,11 +58,38 @@ export const pcb = defineMethod({
   },
 });
 
+/** Task vectors of the whole model, in any pieces. */
+type Vectors = () => AsyncIterable<Pick<Piece, "taskVectors">>;
+
+/** Which magnitudes are clamped, and which scores win, per task. */
+export interface Competition {
+  readonly magnitudes: readonly Range[];
+  readonly winners: readonly Range[];
+}
+
+/** Looks at the whole model twice. */
+export async function competition(vectors: Vectors, ratio: number): Promise<Competition> {
+  const magnitudes = await magnitudeRanges(vectors);
+  return { magnitudes, winners: await scoreRanges(vectors, magnitudes, ratio) };
+}
+
+/** Each task's part of the mean that its scores weigh, in place; their sum is the method's change at scale 1. */
+export function winningParts(taskVectors: readonly Float32Array[], { magnitudes, winners }: Competition): void {
+  const scoresKN = pieceScores({ taskVectors }, magnitudes);
+  const sharesKN = scoresKN.map((scoresN, task) => Float64Array.from(scoresN, (score) => share(score, winners[task])));
+  for (const [task, tauN] of taskVectors.entries())
+    for (let i = 0; i < tauN.length; i++) {
+      const weights = sharesKN.reduce((sum, sharesN) => sum + (sharesN[i] ?? 0), 0);
+      const tau = tauN[i] ?? 0;
+      const winning = (sharesKN[task]?.[i] ?? 0) * Math.sign(tau) * clamp(Math.abs(tau), magnitudes[task]);
+      tauN[i] = winning / Math.max(weights, SMALLEST_WEIGHT);
+    }
+}
+
 /** The clamping range of each task's magnitudes. */
-async function magnitudeRanges(context: MergeContext): Promise<Range[]> {
+async function magnitudeRanges(vectors: Vectors): Promise<Range[]> {
   const stream = async function* () {
-    for await (const { taskVectors } of piecesOf(context, "element"))
-      yield taskVectors.map((tauN) => tauN.map((tau) => Math.abs(tau)));
+    for await (const { taskVectors } of vectors()) yield taskVectors.map((tauN) => tauN.map((tau) => Math.abs(tau)));
   };
   const values = await valuesAtRanks(stream, (count) => [
     Math.floor(count * CLAMPED_SHARE),
@@ -75,16 +99,16 @@ async function magnitudeRanges(context: MergeContext): Promise<Range[]> {
 }
 
 /** From the score that only `ratio` of the elements exceed to the highest, per task. */
-async function scoreRanges(context: MergeContext, magnitudes: readonly Range[], ratio: number): Promise<Range[]> {
+async function scoreRanges(vectors: Vectors, magnitudes: readonly Range[], ratio: number): Promise<Range[]> {
   const stream = async function* () {
-    for await (const piece of piecesOf(context, "element")) yield pieceScores(piece, magnitudes);
+    for await (const piece of vectors()) yield pieceScores(piece, magnitudes);
   };
   const values = await valuesAtRanks(stream, (count) => [Math.floor(count * (1 - ratio)), count - 1]);
   return values.map(([low = 0, high = 0]) => ({ low, high }));
 }
 
 /** exp(K m^2) tanh(tau_t sum_s tau_s), m the magnitude's place in its range: K arrays of N, float32. */
-function pieceScores({ taskVectors }: Piece, magnitudes: readonly Range[]): Float32Array[] {
+function pieceScores({ taskVectors }: Pick<Piece, "taskVectors">, magnitudes: readonly Range[]): Float32Array[] {
   const tasks = taskVectors.length;
   const size = taskVectors[0]?.length ?? 0;
   const sumN = new Float64Array(size);

@@ -2,6 +2,7 @@
 import { ConfigError } from "../../errors.js";
 import { noteExtension } from "../../runtime/extensions.js";
 import { breadcrumbs } from "./breadcrumbs.js";
+import { cart } from "./cart.js";
 import { checkedMethod } from "./checked-method.js";
 import { consensus } from "./consensus.js";
 import { dareLinear, dareTies } from "./dare.js";
@@ -14,7 +15,7 @@ import type { MergeMethod } from "./method.js";
 import { pcb } from "./pcb.js";
 import { regmean, regmeanPp } from "./regmean.js";
 import { sce } from "./sce.js";
-import { isoC, tsvM } from "./spectral.js";
+import { isoC, isoCts, svc, tsvM } from "./spectral.js";
 import { tallMask } from "./tall-mask.js";
 import { ties } from "./ties.js";
 import { wudi } from "./wudi.js";
@@ -39,6 +40,9 @@ const methods = new Map<string, MergeMethod>(
     wudi,
     tsvM,
     isoC,
+    isoCts,
+    svc,
+    cart,
     tallMask,
     emr,
   ].map((method) => [method.name, method]),

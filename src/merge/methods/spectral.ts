@@ -1,9 +1,12 @@
 /**
  * Methods on the singular vectors of weight matrices. TSV-M (Gargiulo et al. 2025, arXiv:2412.00081): keep the leading vectors of each
  * task and make them orthogonal between tasks. ISO-C (Marczak et al. 2025, arXiv:2502.04959): sum, then make all directions
- * equally strong. Tensors that are not matrices are averaged. R rows, C columns, S singular values, K tasks.
+ * equally strong. Iso-CTS (of the same paper) and SVC (Li et al. 2026, arXiv:2602.05536) are in isotropic-subspaces.ts and
+ * calibrated-parts.ts. Tensors that are not matrices are averaged. R rows, C columns, S singular values, K tasks.
  */
 import { z } from "zod";
+import { calibratedParts } from "../calibrated-parts.js";
+import { isotropicParts } from "../isotropic-subspaces.js";
 import { orthogonalSum } from "../orthogonal-task-vectors.js";
 import { polarFactor } from "../singular-triples.js";
 import { addToBase, defineMethod, type MergeContext, type MergePiece, type Piece } from "./method.js";
@@ -45,6 +48,42 @@ export const isoC = defineMethod({
   unit: "tensor",
   prepare: async (context, { scale }) => matrixMethod(context, scale, isotropicSum),
 });
+
+export const isoCts = defineMethod({
+  name: "iso_cts",
+  title: "Iso-CTS",
+  paper: "https://arxiv.org/abs/2502.04959",
+  parameters: z.strictObject({
+    scale,
+    common: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0.8)
+      .describe("Share of the directions that are the sum's; others are the tasks'"),
+  }),
+  unit: "tensor",
+  prepare: async (context, { scale, common }) =>
+    matrixMethod(context, scale, (taskVectors, columns) => addedUp(isotropicParts(taskVectors, columns, common))),
+});
+
+export const svc = defineMethod({
+  name: "svc",
+  title: "SVC",
+  paper: "https://arxiv.org/abs/2602.05536",
+  parameters: z.strictObject({
+    scale,
+    floor: z.number().gt(0).default(0.1).describe("Least by which a task counts along a direction"),
+  }),
+  unit: "tensor",
+  prepare: async (context, { scale, floor }) =>
+    matrixMethod(context, scale, (taskVectors, columns) => addedUp(calibratedParts(taskVectors, columns, floor))),
+});
+
+function addedUp(parts: readonly Float64Array[]): Float64Array {
+  const [first = new Float64Array(), ...others] = parts;
+  return first.map((value, index) => others.reduce((sum, part) => sum + (part[index] ?? 0), value));
+}
 
 /**
  * The sum of the task vectors with every singular value replaced by the mean of all. Directions that the sum lacks, as

@@ -19,6 +19,8 @@ import type { SavedModel } from "../suite/saved-model.js";
 export interface CardOptions {
   /** The last is the merged model's own; none where nothing was measured. */
   readonly rows: readonly ResultRow[];
+  /** What its reader must be told besides, in sentences; default: nothing. */
+  readonly notices?: readonly string[];
   /** What the model is saved as, and where it lies from the card; undefined where it is not saved. */
   readonly saved: SavedModel | undefined;
   readonly folder: "." | "model";
@@ -29,14 +31,14 @@ export async function cardOf(
   inputs: Inputs,
   config: RunConfig,
   coefficients: CoefficientsRecord,
-  { rows, saved, folder }: CardOptions,
+  { rows, notices = [], saved, folder }: CardOptions,
 ): Promise<string> {
   const { named, suite, tasks, encoder } = inputs;
   const kind = kindOf(encoder.kind);
   const own = rows.at(-1);
   const name = `${suite.name} merged by adamerge`;
   return modelCard({
-    ...{ name, config, kind, coefficients, rows, version: packageVersion() },
+    ...{ name, config, kind, coefficients, rows, notices, version: packageVersion() },
     models: [
       await cardModel(`${suite.name}/base`, named.base, suite.base),
       ...(await Promise.all(

@@ -7,6 +7,7 @@ import type { RunConfig } from "../../config/schema.js";
 import type { Executable } from "../../engine/program.js";
 import { assert } from "../../errors.js";
 import { toTensorCoefficients } from "../../merge/coefficients.js";
+import { mergedTensors } from "../../merge/merged-weights.js";
 import type { TrainEvent, TrainState } from "../../optimize/events.js";
 import { parametrisationOf } from "../../optimize/parametrisation/registry.js";
 import {
@@ -20,12 +21,14 @@ import type { ResultRow } from "../../report/summary.js";
 import { gitCheckout } from "../../runtime/git-checkout.js";
 import { asPiece } from "../../runtime/progress.js";
 import type { RunFolder } from "../../track/run-folder.js";
+import { collect } from "../judge/evaluate-weights.js";
 import { type Judged, judgeLearned, scoresOf } from "../judge/judge-models.js";
 import { dataRecords } from "../records/data-record.js";
 import { coefficientsRecord, environmentRecord, inputFingerprints } from "../records/records.js";
 import { type CustomTracking, finishTracking, type Tracking, trackRun } from "../records/tracking.js";
 import type { ComparedModels } from "../session/compared-models.js";
 import { type Session, type SessionOptions, withSession } from "../session/session.js";
+import { collapseWatch } from "./collapse.js";
 import { consume, type EventConsumer } from "./consume-events.js";
 import { openFolder, requireFitPlace } from "./fit-folder.js";
 import { estimateOnce, sayNeeds } from "./fit-needs.js";
@@ -33,6 +36,7 @@ import { gradientAgreement } from "./gradient-agreement.js";
 import { judgeFit, type Learned } from "./judge-fit.js";
 import { learnWeights } from "./learn-weights.js";
 import { prepareLearning } from "./learning-data.js";
+import { looker } from "./look.js";
 import { reportFit } from "./report-fit.js";
 import { type LearningData, trainOptions } from "./training.js";
 
@@ -90,6 +94,7 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
         folder.record,
         options.onEvent,
         estimateOnce(options.log),
+        await collapseWatch(options.log, options.resume && `${folder.path}/metrics.jsonl`),
         (event: TrainEvent) => tracker?.notify(event),
       ];
       const learned = await learn(config, { ...session, step, data }, options, consumers, folder, state);
@@ -143,9 +148,16 @@ async function learnCoefficients(
 ): Promise<Learned & Pick<TrainResult, "reason">> {
   const { bundle, grouping } = inputs;
   const agreement = await gradientAgreement(config, { engine, inputs, evaluation }, options.cacheDir);
+  const look = await looker(config, { engine, inputs, evaluation }, data);
   const training = trainOptions(config, engine, inputs, data, {
     step,
     signal: options.signal,
+    look:
+      look &&
+      (async (valuesKL) => {
+        const coefficientsNK = toTensorCoefficients(valuesKL, grouping, bundle.tasks.length);
+        return look(await collect(mergedTensors(bundle, coefficientsNK)));
+      }),
     gradientCosine: agreement?.cosine,
     evaluate: async (valuesKL) => {
       const coefficientsNK = toTensorCoefficients(valuesKL, grouping, bundle.tasks.length);
@@ -153,7 +165,7 @@ async function learnCoefficients(
     },
   });
   const events = train(training, from ?? initTrainState(training));
-  const { state, failure, reason } = await consume(events, consumers);
+  const { state, failure, reason, stopping } = await consume(events, consumers);
   await training.step.close();
   const valuesKL = coefficientsOf(state, bundle.tasks.length, training.constraint);
   const record = coefficientsRecord(config, inputs, valuesKL);
@@ -162,5 +174,5 @@ async function learnCoefficients(
   const gradientCosine = reason === "finished" ? await agreement?.cosine(valuesKL) : undefined;
   await agreement?.close();
   const coefficientsNK = toTensorCoefficients(valuesKL, grouping, bundle.tasks.length);
-  return { record, step: state.step, reason, merged: { coefficientsNK }, gradientCosine };
+  return { record, step: state.step, reason, merged: { coefficientsNK }, gradientCosine, stopping };
 }

@@ -30,7 +30,8 @@ export async function gradientAgreement(
   if (images === 0) return undefined;
   const ofSplit = { adapt_split: judgedSplit(config), adapt_limit: null };
   const data = { ...config.data, ...ofSplit, batch_size: images, batches_per_task: 1 };
-  const minimised = { ...config, data };
+  // Nothing is held out of what is judged.
+  const minimised = { ...config, data, stopping: { ...config.stopping, rule: "none" as const } };
   const labelled = { ...minimised, objective: { ...config.objective, name: "cross_entropy" as const } };
   const gradients = await together<Awaited<ReturnType<typeof gradientOf>>[]>(
     [minimised, labelled].map((objective) => (stop) => gradientOf(objective, session, cacheDir, images, stop)),

@@ -2,6 +2,8 @@
 import { judgedSplit } from "../../config/judged-split.js";
 import type { RunConfig } from "../../config/schema.js";
 import { evaluationEvent } from "../../optimize/events.js";
+import type { StoppingOutcome } from "../../optimize/stopping.js";
+import { noticesOf } from "../../report/notices.js";
 import { asPiece } from "../../runtime/progress.js";
 import type { CoefficientsRecord } from "../../track/coefficients-file.js";
 import type { RunFolder } from "../../track/run-folder.js";
@@ -12,6 +14,7 @@ import { type Judged, judgeLearned, judgeWeights, scoresOf } from "../judge/judg
 import { predictionsRecord } from "../judge/predictions-record.js";
 import { familyRecord } from "../records/outside-family.js";
 import type { Session } from "../session/session.js";
+import { collapsedTasks } from "./collapse.js";
 import type { FitOptions } from "./fit.js";
 
 /** What a fit has learned. */
@@ -23,6 +26,8 @@ export interface Learned {
   readonly merged: { readonly coefficientsNK: Float32Array } | { readonly weights: ReadonlyMap<string, Float32Array> };
   /** At the last step, where it was looked at. */
   readonly gradientCosine: number | undefined;
+  /** How it ended, of a finished fit with a rule to stop by. */
+  readonly stopping: StoppingOutcome | undefined;
 }
 
 /**
@@ -32,9 +37,9 @@ export interface Learned {
 export async function judgeFit(
   config: RunConfig,
   { engine, inputs, evaluation }: Session,
-  { signal, compared, onProgress }: Pick<FitOptions, "signal" | "compared" | "onProgress">,
+  { signal, compared, onProgress, log }: Pick<FitOptions, "signal" | "compared" | "onProgress" | "log">,
   folder: RunFolder,
-  { record, step, merged, gradientCosine }: Learned,
+  { record, step, merged, gradientCosine, stopping }: Learned,
   started: number,
 ): Promise<Judged[]> {
   const weights = "weights" in merged ? merged.weights : undefined;
@@ -57,9 +62,16 @@ export async function judgeFit(
   await folder.writePredictions(predictionsRecord(judgedSplit(config), judged));
   const { name: suite } = inputs.suite;
   const where = { engine: engine.name, device: engine.device, ...familyRecord(inputs) };
-  await folder.writeSummary({ suite, ...where, seconds, rows });
+  const collapsed = collapsedTasks(judged);
+  const ending = {
+    ...(stopping === undefined ? {} : { stopping }),
+    ...(collapsed.length === 0 ? {} : { collapsed }),
+  };
+  await folder.writeSummary({ suite, ...where, seconds, ...ending, rows });
+  const notices = noticesOf(ending, config);
+  for (const notice of notices) log(`notice: ${notice}`);
   const saved = config.save_model ? inputs.saved : undefined;
-  await folder.writeReadme(await cardOf(inputs, config, record, { rows, saved, folder: "model" }));
+  await folder.writeReadme(await cardOf(inputs, config, record, { rows, notices, saved, folder: "model" }));
   if (config.save_model) {
     const path = `${folder.path}/coefficients.json`;
     await asPiece(onProgress, "writing the merged model", () =>

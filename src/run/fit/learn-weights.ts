@@ -18,6 +18,7 @@ import { nearestRecord } from "../records/records.js";
 import type { Session } from "../session/session.js";
 import { consume, type EventConsumer } from "./consume-events.js";
 import type { Learned } from "./judge-fit.js";
+import { looker } from "./look.js";
 import { type LearningData, loopOptions } from "./training.js";
 
 interface LearnOptions {
@@ -33,13 +34,14 @@ type Weights = ReadonlyMap<string, Float32Array>;
 export async function learnWeights(
   config: RunConfig,
   parametrisation: Parametrisation,
-  { inputs, evaluation, step, data }: Session & { readonly step: Executable; readonly data: LearningData },
+  { engine, inputs, evaluation, step, data }: Session & { readonly step: Executable; readonly data: LearningData },
   { signal, consumers, folder, from }: LearnOptions,
 ): Promise<Learned & Pick<LoopResult<WeightTrainState>, "reason">> {
   const { bundle } = inputs;
   const weights = await openParametrised(bundle, parametrisation);
   const unchanged = await unchangedTensors(bundle);
   const whole = (merged: Weights): Weights => new Map([...unchanged, ...merged]);
+  const look = await looker(config, { engine, inputs, evaluation }, data);
   const training = {
     ...loopOptions(config, inputs, data, signal),
     step,
@@ -50,9 +52,10 @@ export async function learnWeights(
       scores: scoresOf(await judgeWeights(config, inputs, whole(merged), evaluation)),
       coefficients: (await nearestTo(bundle, merged)).values,
     }),
+    look: look && ((merged: Weights) => look(whole(merged))),
   };
   const start = from ?? (await initWeightState(weights, config.coefficients.initial));
-  const { state, failure, reason } = await consume(trainWeights(training, start), consumers);
+  const { state, failure, reason, stopping } = await consume(trainWeights(training, start), consumers);
   await step.close();
   if (failure !== undefined) throw failure;
   const merged = weights.arrays();
@@ -60,7 +63,7 @@ export async function learnWeights(
   const { values, outside } = await nearestTo(bundle, merged);
   const record = nearestRecord(config, inputs, values, outside);
   await folder.writeCoefficients(record);
-  return { record, step: state.step, reason, merged: { weights: whole(merged) }, gradientCosine: undefined };
+  return { record, step: state.step, reason, merged: { weights: whole(merged) }, gradientCosine: undefined, stopping };
 }
 
 /** Coefficients [K][N] nearest to the merged tensors, and the share [N] of their change that these do not give. */

@@ -6,6 +6,7 @@ import type { RunConfig } from "../../config/schema.js";
 import { type ExampleStore, type LabelledExamples, selectExamples } from "../../data/examples.js";
 import { drawnIndices } from "../../data/sampler.js";
 import type { Executable } from "../../engine/program.js";
+import { DataError } from "../../errors.js";
 import { objectiveOf } from "../../objective/objectives.js";
 import { labelTargets, longestLength, type Targets } from "../../optimize/step-inputs.js";
 import { together } from "../../runtime/together.js";
@@ -44,35 +45,70 @@ export async function loadLearningData(
 ): Promise<LearningData> {
   const split = config.data.adapt_split;
   const objective = objectiveOf(config.objective.name);
-  const examples = limited(config, await loadUnlabelled(session.inputs, split, cacheDir, stop));
+  const all = await loadUnlabelled(session.inputs, split, cacheDir, stop);
+  const examples = limited(config, all);
+  const given = { examples, ...(config.stopping.rule === "none" ? {} : { heldOut: heldOut(config, all) }) };
   switch (objective.targets) {
     case "none":
-      return { examples, targets: new Map() };
+      return { ...given, targets: new Map() };
     case "labels":
       return {
-        examples,
+        ...given,
         targets: labelsOf(
           session.inputs,
           limited(config, await loadLabelled(session.inputs, session.inputs.tasks, split, cacheDir, stop)),
         ),
       };
     case "expert":
-      return { examples, targets: await expertPredictions(session, examples, config.objective.temperature) };
+      return { ...given, targets: await expertPredictions(session, examples, config.objective.temperature) };
     case "expert_features":
-      return { examples, targets: await expertFeatures(session, examples) };
+      return { ...given, targets: await expertFeatures(session, examples) };
     default:
       return objective.targets satisfies never;
   }
 }
 
-/** Of each task only as many examples as the config allows. */
+/** Of each task only as many examples as the config allows, and none of those that are held out. */
 function limited<Store extends ExampleStore>(
-  { seed, data: { adapt_limit: limit } }: RunConfig,
+  config: RunConfig,
   stores: ReadonlyMap<string, Store>,
 ): ReadonlyMap<string, Store> {
-  if (limit === null) return stores;
+  const { seed } = config;
+  if (config.data.adapt_limit === null && config.stopping.rule === "none") return stores;
   return new Map(
-    [...stores].map(([task, store]) => [task, selectExamples(store, drawnIndices(store.size, limit, { seed, task }))]),
+    [...stores].map(([task, store]) => [
+      task,
+      selectExamples(store, drawnIndices(store.size, learnedFrom(config, task, store), { seed, task })),
+    ]),
+  );
+}
+
+/** The examples by which a fit is stopped: those drawn next after what is learned from. */
+function heldOut(config: RunConfig, stores: ReadonlyMap<string, ExampleStore>): ReadonlyMap<string, ExampleStore> {
+  const { seed, stopping } = config;
+  return new Map(
+    [...stores].map(([task, store]) => {
+      const learned = learnedFrom(config, task, store);
+      const seen = new Set(drawnIndices(store.size, learned, { seed, task }));
+      const both = drawnIndices(store.size, learned + stopping.examples, { seed, task });
+      return [
+        task,
+        selectExamples(
+          store,
+          both.filter((index) => !seen.has(index)),
+        ),
+      ];
+    }),
+  );
+}
+
+/** How many examples of a task are learned from. Throws DataError for a split that has none left beside those that are held out. */
+function learnedFrom({ data, stopping }: RunConfig, task: string, { size }: ExampleStore): number {
+  const limit = data.adapt_limit ?? Number.POSITIVE_INFINITY;
+  if (stopping.rule === "none") return Math.min(limit, size);
+  if (size > stopping.examples) return Math.min(limit, size - stopping.examples);
+  throw new DataError(
+    `task ${task}: expected more than stopping.examples (${stopping.examples}) examples in ${data.adapt_split}, found ${size}; lower stopping.examples, or set stopping.rule=none`,
   );
 }
 

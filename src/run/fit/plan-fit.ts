@@ -56,6 +56,7 @@ export async function planSession(config: RunConfig, session: Session, cacheDir:
     step,
     signal: session.evaluation.signal,
     gradientCosine: undefined,
+    look: undefined,
     evaluate: () => Promise.resolve([]),
   });
   const { model, encoder, tasks, grouping, suite } = inputs;

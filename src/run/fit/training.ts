@@ -95,6 +95,8 @@ function passesOf(config: RunConfig, { bundle, heads, model }: Inputs, longest: 
 export interface LearningData {
   readonly examples: ReadonlyMap<string, ExampleStore>;
   readonly targets: ReadonlyMap<string, Targets>;
+  /** Those by which it is seen when to stop, of a config with a rule; nothing is learned from them. */
+  readonly heldOut?: ReadonlyMap<string, ExampleStore>;
 }
 
 /** All batches of a task go through one forward. */
@@ -133,6 +135,7 @@ export function loopOptions(
     passesPerStep: passesOf(config, inputs, longestLength(lengths, examples)),
     taskWeight: taskWeight(config, examples.size),
     evaluateEvery: config.data.eval_every,
+    ...(config.stopping.rule === "none" ? {} : { stopping: config.stopping }),
     checkpointEvery: config.checkpoint_every,
     signal,
     clock: () => performance.now(),
@@ -145,7 +148,13 @@ export function trainOptions(
   engine: Engine,
   inputs: Inputs,
   data: LearningData,
-  { step, evaluate, gradientCosine, signal }: Pick<TrainOptions, "step" | "evaluate" | "gradientCosine" | "signal">,
+  {
+    step,
+    evaluate,
+    look,
+    gradientCosine,
+    signal,
+  }: Pick<TrainOptions, "step" | "evaluate" | "look" | "gradientCosine" | "signal">,
 ): TrainOptions {
   const longest = longestLength(inputs.model.lengths, data.examples);
   const { many } = kindOf(inputs.encoder.kind);
@@ -159,6 +168,7 @@ export function trainOptions(
     restartEvery: config.coefficients.restart_every,
     sam: config.optimizer.sam,
     evaluate,
+    look,
     gradientCosine,
     locateNonFinite: (stepInputs) => locateNonFinite(stepOf(engine, inputs, config, longest), stepInputs, many),
   };
