@@ -22,7 +22,8 @@ export const initVerb = defineVerb({
     base: { describe: "The pretrained model: its folder, or org/name on the hub", type: "string", requiresArg: true },
     expert: {
       ...many,
-      describe: "NAME=PATH of a fine-tuned model or LoRA adapter, or a folder of them; may be repeated; without any, one is fine-tuned on each labelled data set",
+      describe:
+        "NAME=PATH of a fine-tuned model or LoRA adapter, or a folder of them; may be repeated; without any, one is fine-tuned on each labelled data set",
     },
     finetune: {
       ...many,
