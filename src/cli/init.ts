@@ -22,7 +22,12 @@ export const initVerb = defineVerb({
     base: { describe: "The pretrained model: its folder, or org/name on the hub", type: "string", requiresArg: true },
     expert: {
       ...many,
-      describe: "NAME=PATH of a fine-tuned model or LoRA adapter, or a folder of them; may be repeated",
+      describe:
+        "NAME=PATH of a fine-tuned model or LoRA adapter, or a folder of them; may be repeated; without any, one is fine-tuned on each labelled data set",
+    },
+    finetune: {
+      ...many,
+      describe: "Without experts: key=value for the fine-tuning of one on each labelled data set; may be repeated",
     },
     images: {
       ...many,
@@ -63,6 +68,7 @@ export const initVerb = defineVerb({
       "init --base base --expert mood=mood --expert topic=topic --texts mood=mood.csv --texts topic=topic.csv",
       "Of texts",
     ],
+    ["init --base base --texts mood=mood.csv --texts topic=topic.csv --finetune epochs=5", "Fine-tunes the experts"],
     ["init --base base --expert experts --images photos --dry-run", "Folders with a folder per expert; only look"],
   ],
   async run(args, io) {
@@ -70,10 +76,12 @@ export const initVerb = defineVerb({
     const directory = path.resolve(io.cwd, args.directory);
     if (args.base === undefined)
       throw new ConfigError("init: expected --base PATH, the model that the experts were fine-tuned from, found none");
-    const { base, expert, images, texts, data, head, classes, preset, name } = args;
+    const { base, expert, images, texts, data, head, classes, preset, name, finetune } = args;
+    const models = { base, experts: expert, finetune, heads: head, classes, textModel };
     const findings = await io.library.init(args.directory, {
       ...workOptions(io, { quiet }),
-      ...{ base, experts: expert, images, texts, data, heads: head, classes, textModel, preset, name, force, dryRun },
+      ...models,
+      ...{ images, texts, data, preset, name, force, dryRun },
     });
     if (json) printJson(io, forJson(findings, directory));
     else if (quiet) io.stdout.write(`${path.join(directory, "config.yaml")}\n`);

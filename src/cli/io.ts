@@ -38,6 +38,7 @@ const FLAGS: ReadonlyMap<string, string> = new Map([
   ["experts", "expert"],
   ["heads", "head"],
   ["textModel", "text-model"],
+  ["dryRun", "dry-run"],
 ]);
 
 /** Where a verb is called, for verbs that only look at what is there. */

@@ -1,7 +1,11 @@
 /** `init` for programs: a suite and a config for one's own models and data, after looking at them, as `adamerge init` does. */
 import path from "node:path";
+import { finetuneConfig } from "../config/finetune.js";
+import { ConfigError } from "../errors.js";
+import { trainExperts } from "../run/experts/train-experts.js";
 import type { GivenExamples } from "../run/init/example-sources.js";
 import { type InitFindings, initSuite, type Named } from "../run/init/init-suite.js";
+import { type Overrides, overrideTexts } from "./load-config.js";
 import { headPaths, modelPath, modelPaths, type NamedPaths, namedPaths, slug, TABLES } from "./named-path.js";
 import { presetsFolder } from "./package-files.js";
 import { resolveWork, type WorkOptions } from "./work-options.js";
@@ -10,8 +14,10 @@ import { resolveWork, type WorkOptions } from "./work-options.js";
 export interface InitOptions extends Omit<WorkOptions, "output" | "overwrite"> {
   /** The pretrained model: its folder, or org/name on the hub. */
   readonly base: string;
-  /** Fine-tuned models or LoRA adapters, at least two. */
-  readonly experts: NamedPaths;
+  /** Fine-tuned models or LoRA adapters, at least two; without any, one is fine-tuned on each labelled data set. */
+  readonly experts?: NamedPaths | undefined;
+  /** Of these fine-tunings, as `finetune` takes them. */
+  readonly finetune?: Overrides | undefined;
   /** A folder per class, a table, parquet, or examples without labels, of each expert. One of the three says what they are; `data` takes either. */
   readonly images?: NamedPaths | undefined;
   readonly texts?: NamedPaths | undefined;
@@ -43,20 +49,60 @@ export async function init(directory: string, options: InitOptions): Promise<Ini
   const { textModel, name, preset = "adamerge", force = false, dryRun = false } = options;
   const place = (option: string) => ({ option: optionName(option), cwd });
   const base = await modelPath(place("base"), options.base);
-  const experts = await modelPaths(place("experts"), options.experts);
-  const examples = [
+  const given = await modelPaths(place("experts"), options.experts ?? []);
+  const labelled = [
     ...withFlag("--images", await namedPaths(place("images"), options.images, /\.csv$/)),
     ...withFlag("--texts", await namedPaths(place("texts"), options.texts, TABLES)),
     ...withFlag("--data", await namedPaths(place("data"), options.data, TABLES)),
   ];
-  const { heads, zeroShot } = await headPaths(place("heads"), options.heads);
+  const made = await headPaths(place("heads"), options.heads);
+  const classes = await namedPaths(place("classes"), options.classes, /\.txt$/);
+  const isTrained = given.length === 0;
+  if (!isTrained && options.finetune !== undefined && overrideTexts(options.finetune).length > 0)
+    throw new ConfigError(`${optionName("finetune")}: expected without experts, which are made then, found both`);
+  if (isTrained) requireAlone({ ...made, classes, dryRun }, optionName);
+  const trained = isTrained
+    ? await trainExperts(
+        {
+          ...{ directory: absolute, base, examples: labelled },
+          settings: (model, data) => finetuneConfig(model, data, overrideTexts(options.finetune ?? []), cwd),
+        },
+        { ...work, force, clock: () => performance.now() },
+      )
+    : { experts: given, heads: made.heads, examples: labelled };
+  const { experts, heads, examples } = trained;
+  const { zeroShot } = made;
   const request = {
     ...{ directory: absolute, name: slug(name ?? path.basename(absolute)) || "suite" },
     ...{ base, experts, examples, heads, zeroShot, preset },
     ...(textModel === undefined ? {} : { textModel: await modelPath(place("textModel"), textModel) }),
-    classes: await namedPaths(place("classes"), options.classes, /\.txt$/),
+    classes,
   };
   return initSuite(request, { cacheDir, presetsDir: presetsFolder, force, dryRun, hub, signal, log, onProgress });
+}
+
+/** Throws ConfigError for what belongs to experts that are there. */
+function requireAlone(
+  given: {
+    readonly heads: readonly Named[];
+    readonly zeroShot: readonly string[];
+    readonly classes: readonly Named[];
+    readonly dryRun: boolean;
+  },
+  optionName: (option: string) => string,
+): void {
+  const found =
+    given.heads.length + given.zeroShot.length > 0
+      ? "heads"
+      : given.classes.length > 0
+        ? "classes"
+        : given.dryRun
+          ? "dryRun"
+          : undefined;
+  if (found !== undefined)
+    throw new ConfigError(
+      `${optionName(found)}: expected with ${optionName("experts")} only, since experts are fine-tuned without, with heads of their own, found it alone${found === "dryRun" ? "; `adamerge finetune BASE DATA --dry-run` looks at one" : ""}`,
+    );
 }
 
 function withFlag(flag: GivenExamples["flag"], examples: readonly Named[]): readonly GivenExamples[] {

@@ -122,7 +122,7 @@ async function train(loop: Loop, training: Training, options: FinetuneOptions): 
   const state = { path: join(run.path, STATE_FILE), everySteps: config.checkpoint_every };
   const events = fineTune({ ...tuningOf(training, head, options), state });
   return inParts(options.onProgress, { what: "training", total: steps, unit: "steps" }, async (more) => {
-    more(from);
+    if (from > 0) more(from);
     for (;;) {
       const next = await events.next();
       if (next.done === true) return next.value;

@@ -12,16 +12,16 @@ import { createRng, permutation } from "../../runtime/rng.js";
 
 /** Splits by the names that runs use. `head`: examples that only make the head. */
 export type RunSplit = "head" | "adapt" | "val" | "test";
-export type Shares = readonly (readonly [RunSplit, number])[];
+export type Shares<Split extends string = RunSplit> = readonly (readonly [Split, number])[];
 
 /** One example of a person's own in the table that `init` writes. */
-export interface ManifestRow {
+export interface ManifestRow<Split extends string = RunSplit> {
   /** The absolute path of a file, or a text. */
   readonly example: string;
   /** The other text of a pair. */
   readonly second?: string;
   readonly label: string;
-  readonly split: RunSplit;
+  readonly split: Split;
 }
 
 /** How one collection is divided, with and without examples set apart for the head. */
@@ -43,12 +43,12 @@ export function sharesOf(needsHead: boolean): Shares {
   return needsHead ? SHARES_WITH_HEAD : SHARES;
 }
 
-export interface Division {
+export interface Division<Split extends string = RunSplit> {
   readonly name: string;
   /** Who asks; the beginning of errors. */
   readonly where: string;
   readonly classes: readonly string[];
-  readonly shares: Shares;
+  readonly shares: Shares<Split>;
   /** For each example the first that is the same. */
   readonly firsts: Int32Array;
 }
@@ -56,13 +56,16 @@ export interface Division {
 /**
  * In an order drawn by name and class (data/divide.ts). Throws DataError for a class without examples.
  */
-export async function divide(dataset: Dataset, division: Division): Promise<readonly ManifestRow[]> {
+export async function divide<Split extends string>(
+  dataset: Dataset,
+  division: Division<Split>,
+): Promise<readonly ManifestRow<Split>[]> {
   const { name, classes, shares, firsts } = division;
   const { labels = new Int32Array() } = dataset;
   const there = new Set(labels);
   const empty = classes.find((_, number) => !there.has(number));
   if (empty !== undefined) throw noneOf(dataset, division, empty);
-  const rows: ManifestRow[] = [];
+  const rows: ManifestRow<Split>[] = [];
   const read = examplesOf(dataset, division);
   for (const { index, label, part } of dividedExamples({ labels, classes, shares, firsts, draw: ["init", name] }))
     rows.push({ ...(await read(index)), label, split: part });
@@ -74,7 +77,7 @@ type Example = Pick<ManifestRow, "example" | "second">;
 
 function examplesOf(
   { kind, files, encoded, second }: Dataset,
-  { where }: Division,
+  { where }: Pick<Division, "where">,
 ): (index: number) => Promise<Example> {
   if (kindOf(kind).columns.inManifests === "paths")
     return async (index) => {
@@ -97,7 +100,7 @@ function examplesOf(
   });
 }
 
-function noneOf({ kind, emptyClasses }: Dataset, { where }: Division, label: string): DataError {
+function noneOf({ kind, emptyClasses }: Dataset, { where }: Pick<Division, "where">, label: string): DataError {
   const there = emptyClasses?.get(label);
   const { some, files } = kindOf(kind);
   const found = there === undefined ? "" : ` (its folder has ${there}; read are ${files.formats})`;

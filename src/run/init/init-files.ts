@@ -1,8 +1,10 @@
 /** The files that `adamerge init` writes, as text: suite.yaml, config.yaml, and a manifest for each collection that it divides. */
 import { isAbsolute, join, relative, sep } from "node:path";
 import { stringify } from "yaml";
+import type { KindName } from "../../data/kind.js";
 import { kindOf } from "../../data/kinds.js";
 import type { FeatureChoice } from "../../model/family.js";
+import type { ManifestRow } from "./divide-examples.js";
 import type { ExampleSource } from "./example-sources.js";
 import type { HeadSource } from "./head-sources.js";
 
@@ -48,30 +50,44 @@ export function initFiles(
   for (const task of suite.tasks) {
     const { manifest, kind } = task.examples;
     if (manifest === undefined) continue;
-    const folder = manifestFolder(task);
-    const { inManifests, usualInManifests } = kindOf(kind).columns;
-    const shownExample = (example: string) =>
-      inManifests === "paths" ? shown(example, join(directory, folder)) : example;
-    const arePairs = manifest.some(({ second }) => second !== undefined);
-    const heading = [...usualInManifests.slice(0, 1), ...(arePairs ? [PAIR_COLUMN] : []), "label", "split"];
-    const rows = manifest.map(({ example, second, label, split }) => [
-      shownExample(example),
-      ...(arePairs ? [second ?? ""] : []),
-      label,
-      split,
-    ]);
-    files.set(`${folder}/manifest.csv`, [heading, ...rows].map(csvLine).join(""));
+    const folder = manifestFolder(task.name, kind);
+    files.set(
+      `${folder}/${MANIFEST_FILE}`,
+      manifestText(kind, manifest, (example) => shown(example, join(directory, folder))),
+    );
   }
   files.set(SUITE_FILE, suiteText(suite, shown));
   files.set(CONFIG_FILE, configText(suite, preset));
   return files;
 }
 
-function manifestFolder({ name, examples }: InitTask): string {
-  return `${kindOf(examples.kind).many}/${name}`;
+export const MANIFEST_FILE = "manifest.csv";
+
+/** Where the manifest of a collection lies, below the suite's directory. */
+export function manifestFolder(name: string, kind: KindName): string {
+  return `${kindOf(kind).many}/${name}`;
 }
 
-function shownPath(path: string, directory: string, from: string): string {
+/** The table of a divided collection; `shown` says what a path is written as. */
+export function manifestText(
+  kind: KindName,
+  manifest: readonly ManifestRow<string>[],
+  shown: (path: string) => string,
+): string {
+  const { inManifests, usualInManifests } = kindOf(kind).columns;
+  const arePairs = manifest.some(({ second }) => second !== undefined);
+  const heading = [...usualInManifests.slice(0, 1), ...(arePairs ? [PAIR_COLUMN] : []), "label", "split"];
+  const rows = manifest.map(({ example, second, label, split }) => [
+    inManifests === "paths" ? shown(example) : example,
+    ...(arePairs ? [second ?? ""] : []),
+    label,
+    split,
+  ]);
+  return [heading, ...rows].map(csvLine).join("");
+}
+
+/** A path inside of a directory as it is seen from a place in it; others stay absolute. */
+export function shownPath(path: string, directory: string, from: string): string {
   // A reference to the hub stays as it is.
   if (!isAbsolute(path)) return path;
   const inside = relative(directory, path);
@@ -90,7 +106,7 @@ function suiteText(
 ): string {
   const described = tasks.map((task) => {
     const { expert, examples, head } = task;
-    const path = examples.manifest === undefined ? shown(examples.dataset) : manifestFolder(task);
+    const path = examples.manifest === undefined ? shown(examples.dataset) : manifestFolder(task.name, examples.kind);
     const splits = examples.splits === undefined ? undefined : Object.fromEntries(examples.splits);
     return {
       name: task.name,

@@ -2,14 +2,14 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadRunConfig } from "../../src/config/load.js";
-import type { TrainEvent } from "../../src/optimize/events.js";
-import { summaryKind } from "../../src/report/summary.js";
-import { fit } from "../../src/run/fit/fit.js";
-import { stoppedRun } from "../../src/run/fit/fit-folder.js";
-import { readJsonFile } from "../../src/runtime/json-file.js";
-import { readCoefficients } from "../../src/track/coefficients-file.js";
-import { ROOT, temporaryFolder } from "../support/cli.js";
+import { loadRunConfig } from "../../../src/config/load.js";
+import type { TrainEvent } from "../../../src/optimize/events.js";
+import { summaryKind } from "../../../src/report/summary.js";
+import { fit } from "../../../src/run/fit/fit.js";
+import { stoppedRun } from "../../../src/run/fit/fit-folder.js";
+import { readJsonFile } from "../../../src/runtime/json-file.js";
+import { readCoefficients } from "../../../src/track/coefficients-file.js";
+import { ROOT, temporaryFolder } from "../../support/cli.js";
 
 let folder: string;
 beforeAll(async () => {
