@@ -5,6 +5,8 @@ import { parseRunConfig } from "../../src/config/load.js";
 import { initAdam } from "../../src/optimize/adam.js";
 import type { LookEvent } from "../../src/optimize/events.js";
 import { entropyAndDrift, meanTotalVariation } from "../../src/optimize/label-free-scores.js";
+import { parametrisationBytes } from "../../src/optimize/parametrisation/memory.js";
+import { parametrisationOf } from "../../src/optimize/parametrisation/registry.js";
 import { collapseText, effectiveClasses, isCollapsed } from "../../src/optimize/predicted-classes.js";
 import { stoppingText } from "../../src/optimize/stopping.js";
 import type { TrainState } from "../../src/optimize/train.js";
@@ -175,6 +177,12 @@ describe("predicted classes", () => {
       "stopped after step 80: the held-out entropy and drift was no better at 3 looks in a row; step 20 is kept, where it was 0.1235",
     );
   });
+});
+
+it("the best step's parameters are counted in what a fit needs", () => {
+  const rows = parametrisationOf({ parametrisation: "rows", parametrisation_rank: 1 });
+  const bytes = (keepsBest: boolean) => parametrisationBytes(rows, [{ shape: [5, 7] }], 3, false, keepsBest);
+  expect(bytes(true) - bytes(false)).toBe(8 * 3 * 5);
 });
 
 it("settings that do not go together are refused", () => {

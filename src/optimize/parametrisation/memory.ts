@@ -13,12 +13,16 @@ const SUMMED_BYTES = FLOAT64_BYTES + FLOAT32_BYTES;
 /** Parameters and Adam's two moments. */
 const STATE_ARRAYS = 3;
 
-/** Bytes for a model of these tensors and tasks; `isSplit` where a step may run in several passes. 0 for scalar coefficients. */
+/**
+ * Bytes for a model of these tensors and tasks; `isSplit` where a step may run in several passes, `keepsBest` where the parameters of the best step are
+ * kept too. 0 for scalar coefficients.
+ */
 export function parametrisationBytes(
   parametrisation: Parametrisation | undefined,
   tensors: readonly Pick<TensorSpec, "shape">[],
   tasks: number,
   isSplit: boolean,
+  keepsBest = false,
 ): number {
   if (parametrisation === undefined) return 0;
   let [weights, parameters, kept, largest] = [0, 0, 0, 0];
@@ -32,5 +36,6 @@ export function parametrisationBytes(
   }
   const bytesEach = parameters > MOST_FLOAT64_PARAMETERS ? FLOAT32_BYTES : FLOAT64_BYTES;
   const perWeight = WEIGHT_COPIES * FLOAT32_BYTES + (isSplit ? SUMMED_BYTES : 0);
-  return perWeight * weights + STATE_ARRAYS * bytesEach * parameters + FLOAT32_BYTES * kept + largest;
+  const arrays = STATE_ARRAYS + (keepsBest ? 1 : 0);
+  return perWeight * weights + arrays * bytesEach * parameters + FLOAT32_BYTES * kept + largest;
 }

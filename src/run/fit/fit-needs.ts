@@ -80,7 +80,8 @@ export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheD
 
 /** What is held besides a step; 0 for scalar coefficients. */
 export function learningBytes(config: RunConfig, { tensors }: ComparedModels["model"], tasks: number): number {
-  return parametrisationBytes(parametrisationOf(config), tensors, tasks, config.memory_gb > 0);
+  const keepsBest = config.stopping.rule !== "none";
+  return parametrisationBytes(parametrisationOf(config), tensors, tasks, config.memory_gb > 0, keepsBest);
 }
 
 /** Lines for people; warnings say what to do. */
