@@ -22,6 +22,7 @@ export { type EvaluateOptions, type EvaluationResult, type EvaluationTarget, eva
 export { type EvaluateModelOptions, evaluateModel } from "./library/evaluate-model.js";
 export { type ExportClassifierOptions, exportClassifier } from "./library/export-classifier.js";
 export { type ExportOnnxOptions, exportOnnx } from "./library/export-onnx.js";
+export { type ExtractLoraOptions, extractLora } from "./library/extract-lora.js";
 export { type FinetuneOptions, finetune, planFinetune, resumeFinetune } from "./library/finetune.js";
 export { type FitOptions, type FitResult, fit, planFit, planLines, resume } from "./library/fit.js";
 export { type InitOptions, init } from "./library/init.js";
@@ -65,6 +66,7 @@ export type {
   WorkEvent,
   WorkOptions,
 } from "./library/work-options.js";
+export type { TruncatedAdapter, TruncatedTensor } from "./merge/truncated-adapter.js";
 export type {
   CheckpointEvent,
   EndEvent,

@@ -109,7 +109,7 @@ async function commandLinePage(): Promise<string> {
   const whole = await helpOf([]);
   // The verbs stand in groups before the options; the script of the shell has no help of its own.
   const groups = whole.slice(0, whole.indexOf("\nOptions:"));
-  const verbs = [...groups.matchAll(/^ {2}([a-z]+(?: [a-z]+)?) {2,}\S/gm)].map(([, verb = ""]) => verb);
+  const verbs = [...groups.matchAll(/^ {2}([a-z-]+(?: [a-z]+)?) {2,}\S/gm)].map(([, verb = ""]) => verb);
   const named = verbs.filter((verb) => verb !== "completion").map((verb) => verb.split(" "));
   const sections = await Promise.all(
     named.map(async (verb) => [`## adamerge ${verb.join(" ")}`, "", ...fenced(await helpOf(verb))]),

@@ -13,6 +13,7 @@ import { doctorVerb } from "./doctor.js";
 import { evalVerb } from "./eval.js";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
 import { exportVerb } from "./export.js";
+import { extractLoraVerb } from "./extract-lora.js";
 import { familyOption, loadFamilies } from "./families.js";
 import { finetuneVerb } from "./finetune.js";
 import { fitVerb } from "./fit.js";
@@ -46,6 +47,7 @@ const verbs: readonly Verb[] = [
   mergeVerb,
   predictVerb,
   exportVerb,
+  extractLoraVerb,
   inspectVerb,
   methodsVerb,
   pullVerb,

@@ -10,7 +10,7 @@ type Called =
   | ("findMergeSource" | "fit" | "init" | "inspect" | "loadConfig" | "loadedExtensions" | "loadExtension" | "merge")
   | ("mergeModels" | "methods" | "openPredictor" | "planFit" | "planLines" | "pull" | "quickstart" | "report")
   | ("reproduce" | "resume" | "sweep" | "sweepTrial" | "sync" | "compareRuns" | "exportClassifier")
-  | ("push" | "finetune" | "resumeFinetune" | "planFinetune");
+  | ("push" | "extractLora" | "finetune" | "resumeFinetune" | "planFinetune");
 
 /** As programs import them, but for the waiting. Tests give their own. */
 export type Library = {
@@ -30,6 +30,7 @@ export const library: Library = {
   evaluateModel: async (...given) => (await import("../library/evaluate-model.js")).evaluateModel(...given),
   exportClassifier: async (...given) => (await import("../library/export-classifier.js")).exportClassifier(...given),
   exportOnnx: async (...given) => (await import("../library/export-onnx.js")).exportOnnx(...given),
+  extractLora: async (...given) => (await import("../library/extract-lora.js")).extractLora(...given),
   findMergeSource: async (...given) => (await import("../library/merge-source.js")).findMergeSource(...given),
   finetune: async (...given) => (await import("../library/finetune.js")).finetune(...given),
   fit: async (...given) => (await import("../library/fit.js")).fit(...given),

@@ -142,6 +142,11 @@ export const finetuneSchema = z
       .default("auto")
       .describe("auto: the fastest found"),
     threads: count.default(0).describe("CPU threads; 0: all cores. Part of what makes a training repeat exactly"),
+    memory_gb: z
+      .number()
+      .min(0)
+      .default(0)
+      .describe("Memory a step may take, in GB: its examples are computed in parts that fit; 0: no limit"),
     checkpoint_every: count.default(100).describe("Steps between states to resume from; 0: only when it is stopped"),
     save_classifier: z
       .boolean()

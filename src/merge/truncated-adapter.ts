@@ -36,6 +36,7 @@ export interface TruncatedAdapterOptions
   readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined;
 }
 
+/** A matrix whose change was truncated to factors. */
 export interface TruncatedTensor {
   /** The base's. */
   readonly name: string;
@@ -46,6 +47,7 @@ export interface TruncatedTensor {
   readonly error: number;
 }
 
+/** What an adapter that was written has of a model's change. */
 export interface TruncatedAdapter {
   /** In the order of the file. */
   readonly truncated: readonly TruncatedTensor[];

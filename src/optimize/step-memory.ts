@@ -20,6 +20,8 @@ export interface StepSize {
   readonly isHalf: boolean;
   /** What learning holds besides a step, e.g. parameters outside the graph; none if absent. */
   readonly besidesBytes?: number | undefined;
+  /** What a person may do besides raising the budget, for the error. */
+  readonly instead?: string | undefined;
 }
 
 /** Estimated peak of anonymous memory of a process that runs the step, in bytes; mapped task vectors are not in it. */
@@ -56,6 +58,6 @@ export function microBatches(
   const least = Math.ceil(bytesOf(examplesPerTask) / 1e7) / 100;
   throw new ConfigError(
     `memory_gb: expected at least ${least} for a step with one example of each of ${size.adaptedTasks} tasks, ` +
-      `found ${budgetBytes / 1e9}. Raise it, merge fewer tasks, or set it to 0 for no limit`,
+      `found ${budgetBytes / 1e9}. Raise it, ${size.instead ?? "merge fewer tasks"}, or set it to 0 for no limit`,
   );
 }

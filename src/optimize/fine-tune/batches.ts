@@ -9,25 +9,30 @@ import { joinedBatches } from "../step-inputs.js";
 import type { FineTuning } from "./options.js";
 
 export interface FineTuneBatch {
-  /** Of the program, by name. */
-  readonly inputs: ReadonlyMap<string, ExampleValues>;
+  /** Of the program, by name; for each pass. */
+  readonly inputs: readonly ReadonlyMap<string, ExampleValues>[];
   /** What the examples are padded to, where they have lengths. */
   readonly length?: number;
 }
 
 /** The batch of step `step`, counted from 1. Throws DataError when a split is empty. */
-export function fineTuneBatch({ model, tasks, seed }: FineTuning, step: number): FineTuneBatch {
+export function fineTuneBatch({ model, tasks, seed, passes = 1 }: FineTuning, step: number): FineTuneBatch {
   const drawn = tasks.map(({ name, store, examplesPerStep }) => {
     const place = { seed, task: name, step: step - 1, batchSize: examplesPerStep };
     return { store, indices: batchIndices({ ...place, size: store.size }) };
   });
   const length = model.lengths === undefined ? undefined : commonLength(model.lengths, drawn);
-  const labels = Int32Array.from(drawn.flatMap(({ store, indices }) => [...indices].map((row) => labelAt(store, row))));
-  const inputs = joinedBatches(drawn.map(({ store, indices }) => store.gather(indices, length)));
-  return {
-    inputs: new Map<string, ExampleValues>([...inputs, ["labels", labels]]),
-    ...(length === undefined ? {} : { length }),
-  };
+  // All passes are padded alike: one graph, and the numbers of an undivided batch.
+  const inputs = Array.from({ length: passes }, (_, pass) => {
+    const part = drawn.map(({ store, indices }) => {
+      const size = indices.length / passes;
+      return { store, indices: indices.slice(pass * size, (pass + 1) * size) };
+    });
+    const labels = part.flatMap(({ store, indices }) => [...indices].map((row) => labelAt(store, row)));
+    const examples = joinedBatches(part.map(({ store, indices }) => store.gather(indices, length)));
+    return new Map<string, ExampleValues>([...examples, ["labels", Int32Array.from(labels)]]);
+  });
+  return { inputs, ...(length === undefined ? {} : { length }) };
 }
 
 function labelAt({ labels }: FineTuning["tasks"][number]["store"], row: number): number {

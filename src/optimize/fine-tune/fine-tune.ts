@@ -113,8 +113,8 @@ function isDue({ state }: FineTuning, step: number): boolean {
 }
 
 async function compile(options: FineTuning, { names, sources, lora }: Parameters): Promise<Executable> {
-  const { engine, model, tasks, trainHeads, labelSmoothing = 0 } = options;
-  const examples = tasks.reduce((sum, { examplesPerStep }) => sum + examplesPerStep, 0);
+  const { engine, model, tasks, trainHeads, labelSmoothing = 0, passes = 1 } = options;
+  const examples = tasks.reduce((sum, { examplesPerStep }) => sum + examplesPerStep, 0) / passes;
   const executable = await compileByLength(engine, model, examples, (length) =>
     fineTuneProgram({
       ...{ model, trainHeads, labelSmoothing, length, trained: names, lora },
@@ -123,7 +123,7 @@ async function compile(options: FineTuning, { names, sources, lora }: Parameters
       tasks: tasks.map(({ name, examplesPerStep, head }) => ({
         ...{ name, head },
         classes: head.classes,
-        images: examplesPerStep,
+        images: examplesPerStep / passes,
       })),
     }),
   );
@@ -140,23 +140,56 @@ async function computeStep<T>(
 ): Promise<[Float32Array, T]> {
   await executable.bind(new Map(trained.map(({ input, values }) => [input, { kind: "memory", values }])));
   const into = new Map(trained.map(({ input, gradient }) => [gradientName(input), gradient]));
-  const [outputs, done] = await Promise.all([executable.run(inputs, into), other()]);
-  const losses = outputs.get("losses");
-  assert(losses !== undefined, "the compiled step lacks its losses");
+  const [losses, done] = await Promise.all([runPasses(executable, trained, inputs, into), other()]);
   return [losses, done];
+}
+
+/** Losses [T] as means over the passes, and so the gradients. */
+async function runPasses(
+  executable: Executable,
+  trained: readonly Parameter[],
+  inputs: FineTuneBatch["inputs"],
+  into: ReadonlyMap<string, Parameter["gradient"]>,
+): Promise<Float32Array> {
+  const lossesOf = async (part: FineTuneBatch["inputs"][number]): Promise<Float32Array> => {
+    const losses = (await executable.run(part, into)).get("losses");
+    assert(losses !== undefined, "the compiled step lacks its losses");
+    return losses;
+  };
+  const [first, ...others] = inputs;
+  assert(first !== undefined, "a batch without examples");
+  const losses = await lossesOf(first);
+  if (others.length === 0) return losses;
+  const sums = trained.map(({ gradient }) => Float32Array.from(gradient));
+  const lossSums = Float64Array.from(losses);
+  for (const part of others) {
+    for (const [task, loss] of (await lossesOf(part)).entries()) lossSums[task] = (lossSums[task] ?? 0) + loss;
+    for (const [at, { gradient }] of trained.entries()) addInto(sums[at], gradient);
+  }
+  for (const [at, { gradient }] of trained.entries()) {
+    const sum = sums[at] ?? gradient;
+    for (let index = 0; index < gradient.length; index++) gradient[index] = (sum[index] ?? 0) / inputs.length;
+  }
+  return Float32Array.from(lossSums, (sum) => sum / inputs.length);
+}
+
+function addInto(sum: Float32Array | undefined, values: Float32Array): void {
+  if (sum === undefined) return;
+  for (let index = 0; index < sum.length; index++) sum[index] = (sum[index] ?? 0) + (values[index] ?? 0);
 }
 
 /**
  * Throws for what would be silently wrong: labels without a row in the head, heads of another width, nothing to train.
  */
-function checkTasks({ model, tasks, schedule }: FineTuning, { trained }: Parameters): void {
+function checkTasks({ model, tasks, schedule, passes = 1 }: FineTuning, { trained }: Parameters): void {
   if (tasks.length === 0 || trained.length === 0)
     throw new ConfigError(
       `fine-tuning: expected something to train and to train on, found ${trained.length} trained tensors and ${tasks.length} tasks; freeze less, or name a task`,
     );
   assert(new Set(tasks.map(({ name }) => name)).size === tasks.length, "two tasks of one name");
   assert(Number.isInteger(schedule.steps) && schedule.steps > 0, `${schedule.steps} steps`);
-  for (const { name, store, head } of tasks) {
+  for (const { name, store, head, examplesPerStep } of tasks) {
+    assert(examplesPerStep % passes === 0, `${examplesPerStep} examples in ${passes} passes`);
     assert(head.task === name && head.featureSize === model.featureSize, `the head of task ${name} is another's`);
     const bad = store.labels.findIndex((label) => label < 0 || label >= head.classes);
     if (bad >= 0)

@@ -91,6 +91,11 @@ export interface FineTuning {
   readonly schedule: ScheduleOptions;
   /** DEFAULT_ADAMW where it says nothing. */
   readonly adamw?: Partial<AdamWOptions>;
+  /**
+   * Equal parts of every batch, computed one after the other so that a step takes less memory; 1 by default. Each
+   * task's examples must divide into them. Another number is another rounding.
+   */
+  readonly passes?: number;
   /** In [0, 1), as torch's CrossEntropyLoss; 0 by default. */
   readonly labelSmoothing?: number;
   /** DEFAULT_CLIP_NORM by default; Infinity clips nothing. */

@@ -65,6 +65,7 @@ export function settingsOf(options: FineTuning, adamw: AdamWOptions, { trained, 
     "label smoothing": options.labelSmoothing ?? 0,
     "limit of the gradient's norm": String(options.clipNorm),
     seed: options.seed,
+    ...((options.passes ?? 1) === 1 ? {} : { "passes of a step": options.passes }),
     // Only where there is some, so that states from before there was LoRA stay good.
     ...(options.lora === undefined ? {} : { LoRA: [options.lora.rank, options.lora.alpha] }),
   };

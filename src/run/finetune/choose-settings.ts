@@ -4,12 +4,15 @@ import { assert } from "../../errors.js";
 import { FINE_TUNED_WIDTH, type Model, type ModelFamily, type NamedShape, USUAL_RATES } from "../../model/family.js";
 import type { LoraOptions } from "../../optimize/fine-tune/lora.js";
 import type { ScheduleOptions } from "../../optimize/schedule.js";
+import { microBatches } from "../../optimize/step-memory.js";
 
 export interface ChosenSettings {
   readonly schedule: ScheduleOptions;
   readonly lora: LoraOptions | undefined;
   /** Steps between evaluations; 0: at the end only. */
   readonly evaluateEvery: number;
+  /** Equal parts of a batch that are computed one after the other. */
+  readonly passes: number;
   /** What the learning rate of a tensor is multiplied with. */
   readonly rateFactor: (tensor: NamedShape) => number;
 }
@@ -17,11 +20,19 @@ export interface ChosenSettings {
 /** Digits of a rate that was chosen here: what a person would write. */
 const RATE_DIGITS = 2;
 
-/** `examples`: those that are trained on. */
+/**
+ * Bytes of each trained value besides the graph: values, gradient and AdamW's moments, the engine's copies, and the copy
+ * that is judged.
+ */
+const TRAINED_BYTES = 28;
+/** Of each value of the model: as it was at the start, and in the forward that judges. */
+const WEIGHT_BYTES = 8;
+
+/** `examples`: those that are trained on. Throws ConfigError for a memory_gb in which no example fits. */
 export function chooseSettings(
   config: FinetuneConfig,
   family: Pick<ModelFamily, "fineTuning">,
-  model: Pick<Model, "tensors">,
+  model: Pick<Model, "tensors" | "valuesPerExample" | "lengths">,
   examples: number,
 ): ChosenSettings {
   const { lora, optimizer, batch_size, epochs } = config;
@@ -42,8 +53,29 @@ export function chooseSettings(
             ...(lora.targets === null ? {} : { targets: lora.targets }),
           },
     evaluateEvery: config.eval.every ?? perEpoch,
+    passes: passesOf(config, model),
     rateFactor: layerRates(model, optimizer.layer_decay),
   };
+}
+
+function passesOf(
+  { memory_gb, batch_size, max_length, lora }: FinetuneConfig,
+  model: Pick<Model, "tensors" | "valuesPerExample" | "lengths">,
+): number {
+  const values = model.tensors.reduce((sum, { shape }) => sum + shape.reduce((size, dim) => size * dim, 1), 0);
+  // Factors are few; their gradients need no more than the weights would, which are not trained then.
+  const trained = lora.rank > 0 ? 0 : values;
+  const longest = max_length ?? undefined;
+  return microBatches(memory_gb * 1e9, batch_size, {
+    ...{ model, tasks: 1, adaptedTasks: 1, isHalf: false, longest: longestUsed(model, longest) },
+    besidesBytes: TRAINED_BYTES * trained + WEIGHT_BYTES * values,
+    instead: "cut texts or take a smaller model",
+  });
+}
+
+/** The least of the model's lengths that holds this many tokens. */
+function longestUsed({ lengths }: Pick<Model, "lengths">, most: number | undefined): number | undefined {
+  return most === undefined ? undefined : (lengths?.find((length) => length >= most) ?? lengths?.at(-1));
 }
 
 /** The family's rate, for the width of this model. */

@@ -51,6 +51,7 @@ export async function withTraining<T>(
   options.log(
     `${schedule.steps} steps of ${config.batch_size}, learning rate ${schedule.learningRate}${config.optimizer.learning_rate === null ? ` (usual for a ${base.family.title} of this width)` : ""}`,
   );
+  if (chosen.passes > 1) options.log(`each step in ${chosen.passes} parts, to stay within memory_gb`);
   const { engine, reason } = await createEngine(config);
   options.detail(`engine: ${reason}`);
   try {
@@ -68,9 +69,9 @@ export function tuningOf(
 ): FineTuning {
   const { optimizer, freeze, label_smoothing, seed, batch_size } = config;
   const { beta1, beta2, epsilon, weight_decay: weightDecay, max_grad_norm } = optimizer;
-  const { schedule, lora, rateFactor } = chosen;
+  const { schedule, lora, rateFactor, passes } = chosen;
   return {
-    ...{ engine, model, weights, freeze, seed, schedule, signal, clock },
+    ...{ engine, model, weights, freeze, seed, schedule, passes, signal, clock },
     ...(lora === undefined ? {} : { lora }),
     trainHeads: config.head.kind === "linear",
     tasks: [{ name: task, store: data.train, examplesPerStep: batch_size, head }],

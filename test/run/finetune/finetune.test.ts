@@ -252,7 +252,8 @@ describe("bad input", () => {
       (error: unknown) => String(error),
     );
     // Nothing is begun.
-    expect((await readdir(join(root, "runs", "finetune"))).includes(`bad-${name}`)).toBe(false);
+    const begun = await readdir(join(root, "runs", "finetune")).catch((): string[] => []);
+    expect(begun.includes(`bad-${name}`)).toBe(false);
     return failed;
   };
 
@@ -270,6 +271,24 @@ describe("bad input", () => {
     expect(
       await refused("numbers", { "train.csv": "text,label\na,0\nb,2\n", "test.csv": "text,label\na,0\n" }),
     ).toMatch(/expected some texts of each of its 3 classes, found none of 1|some/);
+  });
+
+  it("a memory in which no example fits; in one that holds some, a step is computed in parts", async () => {
+    const rows = {
+      "train.csv": `text,label\n${"abcdefgh"
+        .split("")
+        .map((letter, at) => `${letter},${at % 2}\n`)
+        .join("")}`,
+    };
+    expect(await refused("memory", rows, { memory_gb: 0.3 })).toMatch(
+      /memory_gb: expected at least 0\.31 for a step with one example .*cut texts or take a smaller model/,
+    );
+    const said: string[] = [];
+    const folder = join(root, "bad", "memory");
+    const split = settings({ name: "parts", memory_gb: 0.3015, batch_size: 64, steps: 2, "eval.share": 0 });
+    const { reason } = await finetune(texts("models", "base"), folder, { ...split, log: (line) => said.push(line) });
+    expect(reason).toBe("finished");
+    expect(said.join("\n")).toMatch(/each step in \d+ parts, to stay within memory_gb/);
   });
 
   it("settings that do not fit, at once", async () => {
