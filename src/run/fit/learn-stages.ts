@@ -41,7 +41,7 @@ export async function learnStages(
       return { ...(await result.conclude()), reason: result.reason };
     former = await result.end();
   }
-  throw new Error("bug: a fit without a stage; please report");
+  assert(false, "a fit without a stage");
 }
 
 /** `from` is of a checkpoint of this stage, `former` the end of the stage before it. */
