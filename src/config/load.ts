@@ -59,6 +59,7 @@ export async function loadRunConfig(
     experiment: settings.has("experiment") ? config.experiment : experimentName(absolute),
   };
   const sources = new Map([...settings].map(([key, setting]) => [key, setting.source]));
+  if (config.stages !== null) sources.set("steps", "sum of stages");
   if (!settings.has("experiment")) sources.set("experiment", `name of ${shownPath(absolute, options.cwd)}`);
   return { config: resolved, path: absolute, sources };
 }

@@ -11,6 +11,8 @@ export const PARAMETRISATION_NAMES = [
   "singular",
   "element_wise",
   "all_weights",
+  "masks",
+  "low_rank",
 ] as const;
 
 export type ParametrisationName = (typeof PARAMETRISATION_NAMES)[number];
@@ -23,6 +25,8 @@ export const PARAMETRISATION_TITLES = {
   singular: "coefficients of singular directions",
   element_wise: "coefficients of single weights",
   all_weights: "merged weights",
+  masks: "coefficients, and masks of singular directions",
+  low_rank: "coefficients, and changes of low rank",
 } as const satisfies Record<ParametrisationName, string>;
 
 /** The keys of a config. */
@@ -31,14 +35,26 @@ export const parametrisationKeys = {
     .enum(PARAMETRISATION_NAMES)
     .default("scalar")
     .describe(
-      "What learns: scalar (by granularity), or per weight matrix rows, rows_columns, singular, element_wise, all_weights",
+      "What learns: scalar (a coefficient per task and group of tensors, by granularity), or more of every weight matrix",
     ),
   parametrisation_rank: z
     .int()
     .min(1)
     .default(16)
-    .describe("Singular directions per matrix and task with a coefficient of their own; with singular only"),
+    .describe("With singular: directions per matrix and task with a coefficient of their own; with low_rank: its rank"),
+  parametrisation_ratio: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(1)
+    .describe("With masks: share of each task vector's singular directions that are on at the start, the leading ones"),
 };
+
+/** A key that cannot be what it is, and why. */
+export interface SettingIssue {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
 
 interface Settings {
   readonly parametrisation: ParametrisationName;
@@ -55,7 +71,7 @@ export function parametrisationIssues({
   coefficients,
   optimizer,
   data,
-}: Settings): { readonly path: readonly string[]; readonly message: string }[] {
+}: Settings): readonly SettingIssue[] {
   if (parametrisation === "scalar") return [];
   const wrong = (path: readonly string[], expected: string, found: string | number) => ({
     path,

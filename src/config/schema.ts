@@ -6,7 +6,9 @@
 import { z } from "zod";
 import { group } from "./group.js";
 import { objective } from "./objective.js";
+import { optimizer } from "./optimizer.js";
 import { parametrisationIssues, parametrisationKeys } from "./parametrisation.js";
+import { stageIssues, stages, totalSteps } from "./stages.js";
 import { stopping, stoppingIssues } from "./stopping.js";
 
 /** Largest seed: seeds are mixed as unsigned 32-bit numbers by the random generator. */
@@ -27,8 +29,6 @@ const registeredName = z
 const positiveInt = z.int().min(1);
 const count = z.int().min(0);
 const path = z.string().min(1, "a path, not an empty text");
-/** Adam's decay rates: 1 would never forget and divide by zero in the bias correction. */
-const decayRate = z.number().min(0).lt(1);
 
 const method = z.strictObject({
   name: z.enum(["adamerging"]).default("adamerging").describe("Merging method: adamerging"),
@@ -81,31 +81,6 @@ const coefficients = z
       context.addIssue({ code: "custom", path: ["initial"], message });
     }
   });
-
-const sam = z
-  .strictObject({
-    rho: z.number().min(0).default(0).describe("How far uphill; 0: plain steps. SAMerging takes 0.07, adaptive"),
-    adaptive: z.boolean().default(false).describe("true: each coefficient moves in proportion to its square (ASAM)"),
-  })
-  .refine(({ rho, adaptive }) => rho > 0 || !adaptive, {
-    path: ["adaptive"],
-    message: "expected false with rho 0, which takes plain steps, found true; set optimizer.sam.rho to use it",
-  });
-
-const optimizer = z.strictObject({
-  name: z.enum(["adam"]).default("adam").describe("Optimizer: adam, in float64, equal to torch.optim.Adam"),
-  learning_rate: z.number().gt(0).default(1e-3).describe("Step size at the top of the schedule"),
-  beta1: decayRate.default(0.9).describe("Decay rate of the mean of gradients"),
-  beta2: decayRate.default(0.999).describe("Decay rate of the mean of squared gradients"),
-  epsilon: z.number().gt(0).default(1e-8).describe("Added outside the square root, as in the Adam paper"),
-  weight_decay: z.number().min(0).default(0).describe("L2 penalty added to the gradient, as torch.optim.Adam does"),
-  sam: sam.prefault({}).describe("Sharpness-aware steps: the gradient is taken uphill; each step takes twice as long"),
-  schedule: z
-    .enum(["constant", "cosine", "linear"])
-    .default("constant")
-    .describe("Learning rate over the steps after warm-up; cosine and linear end at 0"),
-  warmup_steps: count.default(0).describe("Steps over which the learning rate rises linearly from 0"),
-});
 
 const data = z.strictObject({
   adapt_split: z.string().min(1).default("test").describe("Split whose examples (never labels) the objective sees"),
@@ -214,7 +189,8 @@ export const runConfigSchema = z
     optimizer: optimizer.prefault({}).describe("How they are updated"),
     stopping: stopping.prefault({}).describe("When a fit ends by what can be seen without labels"),
     data: data.prefault({}).describe("Examples: splits, batches, evaluation"),
-    steps: positiveInt.default(500).describe("Optimizer steps"),
+    stages,
+    steps: positiveInt.default(500).describe("Optimizer steps; with stages the sum of theirs, whatever is said here"),
     checkpoint_every: count
       .default(50)
       .describe("Steps between checkpoints to resume from; 0: only when a fit ends or is stopped"),
@@ -259,8 +235,8 @@ export const runConfigSchema = z
       if (groupNames.has(name)) issue(["groups", index, "name"], `expected a name of its own, found ${message}`);
       groupNames.add(name);
     }
-    for (const { path, message } of [...parametrisationIssues(value), ...stoppingIssues(value)])
-      issue([...path], message);
+    const issues = value.stages === null ? parametrisationIssues(value) : stageIssues(value, value.stages);
+    for (const { path, message } of [...issues, ...stoppingIssues(value)]) issue([...path], message);
     const once = (path: string[], names: readonly string[]): void => {
       for (const [index, name] of names.entries())
         if (names.indexOf(name) !== index) issue([...path, index], `expected every task once, found ${name} again`);
@@ -273,7 +249,8 @@ export const runConfigSchema = z
       if (value.data.gradient_images > 0)
         issue(["data", "gradient_images"], `expected 0 ${unjudged}, found ${value.data.gradient_images}`);
     }
-    if (value.optimizer.warmup_steps >= value.steps && value.optimizer.warmup_steps > 0) {
+    const isWhole = value.stages === null && value.optimizer.warmup_steps > 0;
+    if (isWhole && value.optimizer.warmup_steps >= value.steps) {
       const found = `${value.optimizer.warmup_steps}`;
       issue(["optimizer", "warmup_steps"], `expected fewer warm-up steps than steps (${value.steps}), found ${found}`);
     }
@@ -284,7 +261,8 @@ export const runConfigSchema = z
     const devices = value.engine === "onnx" ? ["auto", "cpu", "webgpu", "cuda"] : ["auto", "cpu", "wasm", "tensorflow"];
     if (!devices.includes(value.device))
       issue(["device"], `expected one of ${devices.join(", ")} with engine ${value.engine}, found ${value.device}`);
-  });
+  })
+  .transform((value) => ({ ...value, steps: totalSteps(value) }));
 
 /**
  * A complete configuration: every key present, validated. `adamerge config show CONFIG` says what each key means.

@@ -32,11 +32,17 @@ export const stopping = z.strictObject({
 interface Settings {
   readonly stopping: { readonly rule: StoppingRule };
   readonly coefficients: { readonly restart_every: number };
+  readonly stages: readonly unknown[] | null;
 }
 
 /** What does not go with a rule. */
-export function stoppingIssues({ stopping: { rule }, coefficients }: Settings) {
-  if (rule === "none" || coefficients.restart_every === 0) return [];
+export function stoppingIssues({ stopping: { rule }, coefficients, stages }: Settings) {
+  if (rule === "none") return [];
+  if (stages !== null) {
+    const message = `expected null with stopping.rule ${rule}, which ends a fit and not a stage, found ${stages.length} stages; set stopping.rule=none to use them`;
+    return [{ path: ["stages"], message }];
+  }
+  if (coefficients.restart_every === 0) return [];
   const message = `expected 0 with stopping.rule ${rule}, whose best step may lie before a restart, found ${coefficients.restart_every}; set stopping.rule=none to use it`;
   return [{ path: ["coefficients", "restart_every"], message }];
 }

@@ -20,7 +20,7 @@ export type LabelUse = "nothing" | "settings" | "training" | `settings on the ju
 export function needsOf({ row, config }: Cell, examples: string): NeedsClass {
   if (row.setting === "oracle") return "oracle";
   if (row.fit !== undefined) {
-    if (readsLabels(config.objective.name)) return "labels for training";
+    if (readsLabels(config)) return "labels for training";
     return row.setting === "published" ? `unlabelled ${examples}` : `unlabelled ${examples}, labels for settings`;
   }
   const chosen = chooseMethod(row.method ?? "", row.settings);
@@ -34,6 +34,6 @@ export function needsOf({ row, config }: Cell, examples: string): NeedsClass {
 /** What a cell used labels for. */
 export function labelsOf({ row, config }: Cell, examples: string): LabelUse {
   if (row.setting === "oracle") return `settings on the judged ${examples}`;
-  if (row.fit !== undefined && readsLabels(config.objective.name)) return "training";
+  if (row.fit !== undefined && readsLabels(config)) return "training";
   return row.setting === "val" ? "settings" : "nothing";
 }

@@ -18,7 +18,7 @@ import { readBytes, streamRegular } from "../runtime/regular-file.js";
 import { type Cell, type LoadCellsOptions, loadCells } from "./cells.js";
 import { type ChosenSettings, readChosen, writeChosen } from "./chosen-settings.js";
 import { computeCells } from "./compute-cells.js";
-import { type Experiment, isSearched, openExperiment } from "./experiment-file.js";
+import { type Experiment, type ExperimentRow, isSearched, openExperiment } from "./experiment-file.js";
 import { curvePoints } from "./fit-curves.js";
 import { orderAgreement, orderText } from "./method-order.js";
 import { onSuite } from "./other-suite.js";
@@ -163,9 +163,10 @@ async function settingsOf(
   const shipped = options.search ? new Map<string, ChosenSettings>() : await readChosen(shippedFile);
   const settings = new Map<string, ChosenSettings>();
   const lacking: string[] = [];
-  for (const row of experiment.rows) {
-    if (!isSearched(row)) continue;
-    const key = await searchKey(experiment, row, options);
+  const rows: [ExperimentRow, string][] = [];
+  // All keys first: a row whose search cannot be is refused before the others are searched.
+  for (const row of experiment.rows) if (isSearched(row)) rows.push([row, await searchKey(experiment, row, options)]);
+  for (const [row, key] of rows) {
     // What came with the experiment was searched without overrides, and is taken with any.
     const shippedKey = await searchKey(experiment, row, { ...options, overrides: [] });
     const found = ofKey(own.get(row.name), key) ?? ofKey(shipped.get(row.name), shippedKey);

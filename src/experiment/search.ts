@@ -9,14 +9,12 @@ import { z } from "zod";
 import { requireEvalSplit } from "../config/judged-split.js";
 import { loadRunConfig } from "../config/load.js";
 import type { RunConfig } from "../config/schema.js";
-import { toTensorCoefficients } from "../merge/coefficients.js";
+import { ConfigError } from "../errors.js";
 import { createKeptChanges, type KeptChanges } from "../merge/methods/kept-changes.js";
 import { stepsAsPiece, type TrainEvent } from "../optimize/events.js";
-import { mean } from "../report/statistics.js";
 import { fit } from "../run/fit/fit.js";
 import { chooseMethod } from "../run/judge/choose-method.js";
-import type { Evaluations } from "../run/judge/evaluate-weights.js";
-import { evaluateMerged, prepareMethod, scoredEvaluations } from "../run/judge/judge-models.js";
+import { prepareMethod } from "../run/judge/judge-models.js";
 import { loadLabelled } from "../run/session/inputs.js";
 import { type SessionOptions, withSession } from "../run/session/session.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
@@ -66,6 +64,7 @@ export async function searchKey(
     `seed=${experiment.seeds[0] ?? 0}`,
   ];
   const { config } = await loadRunConfig(experiment.config, overrides, options);
+  requireLadder(row, config);
   const fingerprint = await options.suiteFingerprint(suite, row.method);
   return hashOf([
     fingerprint,
@@ -132,6 +131,7 @@ async function loadTrials(experiment: Experiment, row: ExperimentRow, options: L
       [...overrides, `suite=${suite}`, `seed=${experiment.seeds[0] ?? 0}`],
       options,
     );
+    requireLadder(row, config);
     const ladder = isFit ? (steps ?? [config.steps]).map(Number).sort((a, b) => a - b) : [];
     const data = {
       ...config.data,
@@ -146,6 +146,14 @@ async function loadTrials(experiment: Experiment, row: ExperimentRow, options: L
     trials.push({ row, settings, steps: ladder, config: silent(onVal, experiment, key, options), judgedSplit, key });
   }
   return trials;
+}
+
+/** Throws ConfigError for steps that are searched of a fit whose stages say how many there are. */
+function requireLadder({ name, search }: ExperimentRow, { stages }: RunConfig): void {
+  if (stages === null || search?.[STEPS] === undefined) return;
+  throw new ConfigError(
+    `row ${name}: search.steps: expected none with stages, which say their own steps, found ${JSON.stringify(search[STEPS])}; list whole \`stages\` in its place`,
+  );
 }
 
 /** `changes` are of the row's method and model. */
@@ -170,39 +178,33 @@ async function judgeOnBoth(
   });
 }
 
-/** One fit that is judged on val as it goes, and at the same steps on the other split when it is over. */
+/** One fit that is judged as it goes, on val and at the same steps on the other split: what it learns need not be kept, which may be weights. */
 async function fitAndJudge(trial: Trial, options: SessionOptions): Promise<TrialResult> {
   const { settings, steps, config, judgedSplit } = trial;
   const started = performance.now();
   const silently = { ...options, log: () => {} };
-  const points: { step: number; val: number; coefficients: readonly (readonly number[])[] }[] = [];
+  const onVal = new Map<number, number>();
+  const onOther = new Map<number, number>();
   const tellSteps = stepsAsPiece(options.onProgress, `fitting ${trial.row.name}`);
   const onEvent = (event: TrainEvent): void => {
     tellSteps(event);
-    if (event.type === "evaluation" && event.labelled !== undefined && steps.includes(event.step))
-      points.push({ step: event.step, val: event.labelled.averagePercent, coefficients: event.coefficients });
+    if (event.type === "evaluation" && event.labelled !== undefined)
+      onVal.set(event.step, event.labelled.averagePercent);
   };
-  const { judged, coefficients } = await fit(config, { ...silently, overwrite: true, compared: [], onEvent });
+  const beside = { split: judgedSplit, steps, onJudged: (step: number, average: number) => onOther.set(step, average) };
+  const { judged } = await fit(config, { ...silently, overwrite: true, compared: [], onEvent, beside });
   options.signal.throwIfAborted();
   const [learned] = judged;
   if (learned === undefined) throw new Error("the fit ended without a result");
   // The end of a fit is judged by itself.
-  points.push({ step: config.steps, val: learned.row.average, coefficients });
-  const onJudged = { ...config, data: { ...config.data, eval_split: judgedSplit } };
-  return withSession(onJudged, silently, async ({ inputs, evaluation }) => {
-    const candidates: Candidate[] = [];
-    for (const { step, val, coefficients } of points) {
-      const valuesKL = Float64Array.from(coefficients.flat());
-      const coefficientsNK = toTensorCoefficients(valuesKL, inputs.grouping, inputs.bundle.tasks.length);
-      const judged = averageOf(await evaluateMerged(inputs, coefficientsNK, evaluation));
-      candidates.push({ settings: { ...settings, [STEPS]: step }, val, judged });
-    }
-    return { candidates, seconds: (performance.now() - started) / 1000 };
+  onVal.set(config.steps, learned.row.average);
+  const candidates = steps.map((step): Candidate => {
+    const [val, other] = [onVal.get(step), onOther.get(step)];
+    if (val === undefined || other === undefined) throw new Error(`the fit was not judged after step ${step}`);
+    return { settings: { ...settings, [STEPS]: step }, val, judged: other };
   });
+  return { candidates, seconds: (performance.now() - started) / 1000 };
 }
-
-const averageOf = (evaluations: Evaluations): number =>
-  mean([...scoredEvaluations(evaluations).values()].map(({ accuracyPercent }) => accuracyPercent));
 
 function greatestCommonDivisor(a: number, b: number): number {
   return b === 0 ? a : greatestCommonDivisor(b, a % b);

@@ -1,4 +1,6 @@
 /** What the objectives are called and what they need, without what computes them: reports and trackers load no engine for it. */
+import type { RunConfig } from "../config/schema.js";
+import { objectiveNames } from "../config/stages.js";
 import { assert } from "../errors.js";
 
 export interface ObjectiveFacts {
@@ -119,7 +121,12 @@ export function isOfFeatures({ targets }: Pick<ObjectiveFacts, "targets">): bool
   return targets === "expert_features";
 }
 
-/** Whether the objective reads labels. */
-export function readsLabels(name: ObjectiveName): boolean {
-  return objectiveFactsOf(name).targets === "labels";
+/** Whether a fit reads labels, in any of its stages. */
+export function readsLabels(config: RunConfig): boolean {
+  return objectiveNames(config).some((name) => objectiveFactsOf(name).targets === "labels");
+}
+
+/** What a fit minimises, stage by stage, for people: "entropy, then divergence from the experts". */
+export function objectiveTitles(config: RunConfig, titleOf: (name: ObjectiveName) => string): string {
+  return objectiveNames(config).map(titleOf).join(", then ");
 }

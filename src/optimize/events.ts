@@ -9,21 +9,23 @@ import { effectiveClasses } from "./predicted-classes.js";
 import type { TrainState as CoefficientState } from "./train.js";
 import type { WeightTrainState } from "./train-weights.js";
 
-/** Everything that changes during a fit. */
-export type TrainState = CoefficientState | WeightTrainState;
+/** Everything that changes during a fit, and the stage that it is in (from 0; absent in a fit without stages). */
+export type TrainState = (CoefficientState | WeightTrainState) & { readonly stage?: number };
 
 /** What a fit tells, in the order of its steps. */
 export type TrainEvent = StartEvent | StepEvent | EvaluationEvent | LookEvent | CheckpointEvent | EndEvent;
 
-/** The first event of a fit: what it does. */
+/** The first event of a fit, and of each of its stages: what it does. */
 export interface StartEvent {
   readonly type: "start";
   /** What is minimised: losses of steps are its values, in its unit. */
   readonly objective: ObjectiveName;
   readonly tasks: readonly string[];
   readonly groups: readonly string[];
-  /** Steps of the whole fit; the first step event has step 1. */
+  /** Steps of the whole fit, all stages; the first step event has step 1. */
   readonly steps: number;
+  /** Where the fit has stages: which this is, from 1, of how many, and its last step. */
+  readonly stage?: { readonly number: number; readonly of: number; readonly lastStep: number };
   /** Coefficients, or the parameters that are learned in their place. */
   readonly trainableCoefficients: number;
   /** What these are, for people, where they are no coefficients of tensors: "merged weights". */
@@ -40,6 +42,8 @@ export interface StartEvent {
 export interface StepEvent {
   readonly type: "step";
   readonly step: number;
+  /** From 1, where the fit has stages. */
+  readonly stage?: number;
   /** The minimised value: sum or mean over tasks, as configured. */
   readonly loss: number;
   /** The objective of each task, mean over its examples, in the order of `tasks`. */
@@ -50,6 +54,7 @@ export interface StepEvent {
   /** Mean over the groups of the coefficients used in this step, per task. */
   readonly coefficientMeans: readonly number[];
   readonly imagesPerSecond: number;
+  /** Of the whole fit; stages to come are taken to be as fast as this one. */
   readonly secondsLeft: number;
 }
 

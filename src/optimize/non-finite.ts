@@ -5,13 +5,15 @@
  */
 
 import { lookup } from "../engine/lookup.js";
-import type { Engine, Program, TensorSpec, TensorValues } from "../engine/program.js";
+import type { Engine, Program, TensorSource, TensorSpec, TensorValues } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
 import { mergeableTensors } from "../merge/merged-weights.js";
+import { headSpecs } from "../model/head-program.js";
 import { lengthOf } from "./by-length.js";
 import { microBatched } from "./micro-batches.js";
 import {
+  givenWeights,
   isStepTargets,
   mergedWeights,
   STEP_INPUT_COEFFICIENTS,
@@ -20,7 +22,10 @@ import {
   stepSpecs,
   tableNames,
   taskLogits,
+  weightName,
+  weightSpecs,
 } from "./step-program.js";
+import { weightStepSources } from "./weight-step.js";
 
 const OUTPUT_WEIGHTS = "weights";
 const OUTPUT_PARTS = "parts";
@@ -37,21 +42,49 @@ export interface SuspectStep {
  * coefficient there is the largest. `examples`: what they are, for people ("images", "texts").
  */
 export async function locateNonFinite(
-  { engine, options, passes }: SuspectStep,
+  suspect: SuspectStep,
   inputs: ReadonlyMap<string, TensorValues>,
   examples = "examples",
 ): Promise<string> {
+  const coefficientsNK = inputs.get(STEP_INPUT_COEFFICIENTS);
+  assert(coefficientsNK instanceof Float32Array, "a step without coefficients");
+  const { options } = suspect;
+  const { parts, outputs } = await runProbe(suspect, inputs, stepSources(options), false);
+  return describe(options, parts, outputs, { coefficientsNK, examples });
+}
+
+/** The same of a step whose merged tensors are given, by name, and not merged in its graph (weight-step.ts). */
+export async function locateNonFiniteWeights(
+  suspect: SuspectStep,
+  merged: ReadonlyMap<string, Float32Array>,
+  inputs: ReadonlyMap<string, TensorValues>,
+  examples = "examples",
+): Promise<string> {
+  for (const [name, mergedS] of merged) {
+    const bad = mergedS.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0) return `the merged tensor ${name} is ${mergedS[bad]} at element ${bad}`;
+  }
+  const given = [...merged].map(([name, values]) => [weightName(name), { kind: "memory", values }] as const);
+  const sources = new Map<string, TensorSource>([...weightStepSources(suspect.options), ...given]);
+  const { parts, outputs } = await runProbe(suspect, inputs, sources, true);
+  return describe(suspect.options, parts, outputs, { examples });
+}
+
+/** Compiles the probe, runs it and lets it go. */
+async function runProbe(
+  { engine, options, passes }: SuspectStep,
+  inputs: ReadonlyMap<string, TensorValues>,
+  sources: ReadonlyMap<string, TensorSource>,
+  isGiven: boolean,
+): Promise<{ readonly parts: readonly string[]; readonly outputs: ReadonlyMap<string, Float32Array> }> {
   const parts: string[] = [];
   const { heads, model, examplesPerTask } = options;
   const wanted = new Map([...inputs].filter(([name]) => !isStepTargets(name)));
   const length = lengthOf(model, heads.length * examplesPerTask * passes, wanted);
-  const probe = await engine.compile(probeProgram({ ...options, length }, parts));
+  const probe = await engine.compile(probeProgram({ ...options, length }, parts, isGiven));
   try {
-    await probe.bind(stepSources(options));
-    const outputs = await microBatched(probe, heads.length, passes).run(wanted);
-    const coefficientsNK = inputs.get(STEP_INPUT_COEFFICIENTS);
-    assert(coefficientsNK instanceof Float32Array, "a step without coefficients");
-    return describe(options, parts, outputs, { coefficientsNK, examples });
+    await probe.bind(sources);
+    return { parts, outputs: await microBatched(probe, heads.length, passes).run(wanted) };
   } finally {
     await probe.close();
   }
@@ -61,11 +94,13 @@ function describe(
   { bundle, heads, model }: SuspectStep["options"],
   parts: readonly string[],
   outputs: ReadonlyMap<string, Float32Array>,
-  { coefficientsNK, examples }: { readonly coefficientsNK: Float32Array; readonly examples: string },
+  { coefficientsNK, examples }: { readonly coefficientsNK?: Float32Array; readonly examples: string },
 ): string {
   const isBad = (value: number): boolean => !Number.isFinite(value);
   const largestIn = (prefix: string): string =>
-    largestCoefficient(prefix, mergeableTensors(bundle), bundle.tasks, coefficientsNK);
+    coefficientsNK === undefined
+      ? ""
+      : largestCoefficient(prefix, mergeableTensors(bundle), bundle.tasks, coefficientsNK);
   const tensor = wholeTensors({ bundle, model })[outputs.get(OUTPUT_WEIGHTS)?.findIndex(isBad) ?? -1];
   if (tensor !== undefined) return `the merged tensor ${tensor} is not finite${largestIn(tensor)}`;
   const badPT = outputs.get(OUTPUT_PARTS) ?? new Float32Array();
@@ -100,20 +135,29 @@ function largestCoefficient(
 
 /**
  * The forward pass of a step, with 0 for what is finite and NaN for what is not: `weights`, one of every tensor of the bundle, and
- * `parts` [P, T] in the order of the computation. Fills `parts` with the names of the parts when it is built.
+ * `parts` [P, T] in the order of the computation. Fills `parts` with the names of the parts when it is built. `isGiven`: by the weights of
+ * weight-step.ts, not by coefficients.
  */
-function probeProgram(options: Omit<StepProgramOptions, "loss" | "taskWeight">, parts: string[]): Program {
+function probeProgram(
+  options: Omit<StepProgramOptions, "loss" | "taskWeight">,
+  parts: string[],
+  isGiven: boolean,
+): Program {
   const { bundle, model, heads, examplesPerTask, length } = options;
+  const coefficients: TensorSpec = {
+    shape: [mergeableTensors(bundle).length, bundle.tasks.length],
+    dtype: "float32",
+  };
   return {
     name: "non-finite-probe",
-    frozen: stepSpecs(options),
+    frozen: isGiven ? new Map([...weightSpecs(model), ...headSpecs(heads)]) : stepSpecs(options),
     inputs: new Map<string, TensorSpec>([
-      [STEP_INPUT_COEFFICIENTS, { shape: [mergeableTensors(bundle).length, bundle.tasks.length], dtype: "float32" }],
+      ...(isGiven ? [] : [[STEP_INPUT_COEFFICIENTS, coefficients] as const]),
       ...model.inputs(heads.length * examplesPerTask, length),
     ]),
     build: (tensors) => {
       const get = lookup(tensors);
-      const weights = mergedWeights(options, get, get(STEP_INPUT_COEFFICIENTS));
+      const weights = isGiven ? givenWeights(get) : mergedWeights(options, get, get(STEP_INPUT_COEFFICIENTS));
       const rows: Tensor[] = [];
       const observe = (part: string, values: Tensor): void => {
         parts.push(part);

@@ -13,7 +13,14 @@ import type { Floats } from "./parametrisation/parametrisation.js";
 import { floatsFor, type ParametrisedWeights } from "./parametrisation/parametrised-weights.js";
 import { learningRateAt } from "./schedule.js";
 import type { Look, StoppingState } from "./stopping.js";
-import { type Learner, type LoopOptions, type LoopResult, type Outcome, runSteps } from "./training-loop.js";
+import {
+  type Learner,
+  type LoopOptions,
+  type LoopResult,
+  type Outcome,
+  runSteps,
+  stepOfSchedule,
+} from "./training-loop.js";
 import { runWeightStep } from "./weight-step.js";
 
 /** What a model learned by its weights' gradient is worth. */
@@ -34,9 +41,14 @@ export interface WeightTrainOptions extends LoopOptions {
   readonly adam: AdamOptions;
   /** The step's inputs but the weights, for a step counted from 0: a pure function, so that nothing needs restoring. */
   readonly inputsAt: (step: number) => ReadonlyMap<string, ExampleValues>;
-  readonly evaluate: (merged: ReadonlyMap<string, Float32Array>) => Promise<WeightScores>;
+  readonly evaluate: (merged: ReadonlyMap<string, Float32Array>, step: number) => Promise<WeightScores>;
   /** Looks at held-out examples, with `stopping`. */
   readonly look?: ((merged: ReadonlyMap<string, Float32Array>) => Promise<Look>) | undefined;
+  /** Says in a sentence where a step with these merged tensors and inputs leaves the finite numbers; asked after a loss that is not finite. */
+  readonly locateNonFinite?: (
+    merged: ReadonlyMap<string, Float32Array>,
+    inputs: ReadonlyMap<string, ExampleValues>,
+  ) => Promise<string>;
 }
 
 /** Everything that changes during a fit. The arrays are the fit's own: later steps write into them. */
@@ -48,6 +60,8 @@ export interface WeightTrainState {
   readonly evaluatedStep: number;
   /** With a rule that may end the fit. */
   readonly stopping?: StoppingState;
+  /** The merged tensors that a later stage began with, by name: what its parameters change. */
+  readonly startWeights?: ReadonlyMap<string, Float32Array>;
 }
 
 export type WeightTrainResult = LoopResult<WeightTrainState>;
@@ -58,27 +72,47 @@ export async function initWeightState(weights: ParametrisedWeights, initial: num
   return { step: 0, parametersP: await weights.start(initial), adam, evaluatedStep: -1 };
 }
 
+/** The first state of a later stage, which changes nothing of `startWeights` yet; `weights` are opened on these. */
+export async function nextWeightState(
+  weights: ParametrisedWeights,
+  startWeights: ReadonlyMap<string, Float32Array>,
+  { step, evaluatedStep }: Pick<WeightTrainState, "step" | "evaluatedStep">,
+): Promise<WeightTrainState> {
+  return { ...(await initWeightState(weights, 0)), step, evaluatedStep, startWeights };
+}
+
 /** Runs the fit; yields events and returns how it ended. */
 export function trainWeights(
   options: WeightTrainOptions,
   from: WeightTrainState,
 ): AsyncGenerator<TrainEvent, WeightTrainResult> {
   const [merged, gradients] = [options.weights.arrays(), options.weights.arrays()];
+  /** The step after which `merged` is what the parameters merge to. */
+  let mergedStep: number | undefined;
+  const mergeAt = async ({ step, parametersP }: WeightTrainState): Promise<void> => {
+    if (mergedStep !== step) await options.weights.merge(parametersP, merged);
+    mergedStep = step;
+  };
   const learner: Learner<WeightTrainState> = {
     groups: options.tensors,
     parameters: options.weights.size,
     title: options.title,
     keepsStates: false,
     ready: (state) => state,
-    step: (state) => step(options, state, merged, gradients),
+    step: async (state) => {
+      await mergeAt(state);
+      const outcome = await step(options, state, merged, gradients);
+      mergedStep = outcome.next.step;
+      return outcome;
+    },
     evaluate: async (state) => {
-      await options.weights.merge(state.parametersP, merged);
-      const { scores, coefficients } = await options.evaluate(merged);
+      await mergeAt(state);
+      const { scores, coefficients } = await options.evaluate(merged, state.step);
       return evaluationEvent(state.step, scores, coefficients);
     },
     look: async (state) => {
       assert(options.look !== undefined, "a rule to stop by without a look");
-      await options.weights.merge(state.parametersP, merged);
+      await mergeAt(state);
       return options.look(merged);
     },
     parametersOf: ({ parametersP }) => parametersP,
@@ -91,6 +125,7 @@ type Arrays = ReturnType<ParametrisedWeights["arrays"]>;
 
 const KEPT = "The last checkpoint is kept";
 
+/** `merged` is what the state's parameters merge to, and afterwards what the next state's do. */
 async function step(
   options: WeightTrainOptions,
   state: WeightTrainState,
@@ -98,14 +133,15 @@ async function step(
   into: Arrays,
 ): Promise<Outcome<WeightTrainState>> {
   const number = state.step + 1;
-  await options.weights.merge(state.parametersP, merged);
   const inputs = options.inputsAt(state.step);
   const { lossesT, gradients } = await runWeightStep(options.step, merged, inputs, into);
   const advice = `${KEPT}. Lower optimizer.learning_rate`;
-  await checkLosses({ adaptedTasks: options.adaptedTasks, advice }, number, lossesT, inputs);
+  const { adaptedTasks, locateNonFinite } = options;
+  const place = locateNonFinite && { locateNonFinite: (given: typeof inputs) => locateNonFinite(merged, given) };
+  await checkLosses({ adaptedTasks, advice, ...place }, number, lossesT, inputs);
   checkGradients(number, gradients);
-  const learningRate = learningRateAt(number, options.schedule);
-  const gradientNorm = await options.weights.descend(state, gradients, learningRate, options.adam);
+  const learningRate = learningRateAt(stepOfSchedule(number, options), options.schedule);
+  const gradientNorm = await options.weights.descend(state, gradients, learningRate, options.adam, merged);
   return {
     next: { ...state, step: number, adam: { ...state.adam, updates: state.adam.updates + 1 } },
     taskLosses: [...lossesT],

@@ -24,7 +24,14 @@ import { isSharpnessAware, type SamOptions, uphill } from "./sam.js";
 import { learningRateAt } from "./schedule.js";
 import { STEP_INPUT_COEFFICIENTS, STEP_OUTPUT_GRADIENT, STEP_OUTPUT_LOSSES } from "./step-program.js";
 import type { Look, StoppingState } from "./stopping.js";
-import { type Learner, type LoopOptions, type LoopResult, type Outcome, runSteps } from "./training-loop.js";
+import {
+  type Learner,
+  type LoopOptions,
+  type LoopResult,
+  type Outcome,
+  runSteps,
+  stepOfSchedule,
+} from "./training-loop.js";
 
 type StepInputs = ReadonlyMap<string, ExampleValues>;
 
@@ -46,7 +53,7 @@ export interface TrainOptions extends LoopOptions {
    * pure function, so that nothing needs restoring.
    */
   readonly inputsAt: (step: number) => StepInputs;
-  readonly evaluate: (valuesKL: CoefficientMatrix) => Promise<readonly TaskScore[]>;
+  readonly evaluate: (valuesKL: CoefficientMatrix, step: number) => Promise<readonly TaskScore[]>;
   /** Looks at held-out examples, with `stopping`. */
   readonly look?: ((valuesKL: CoefficientMatrix) => Promise<Look>) | undefined;
   /** Asked at every evaluation, for the report. */
@@ -96,6 +103,11 @@ function restarted({ restartEvery, tasks, constraint }: TrainOptions, state: Tra
   };
 }
 
+/** A state of the next stage: the same coefficients, a new optimiser. */
+export function nextStageState({ step, rawKL, startKL, evaluatedStep }: TrainState): TrainState {
+  return { step, rawKL, ...(startKL === undefined ? {} : { startKL }), adam: initAdam(rawKL.length), evaluatedStep };
+}
+
 export type TrainResult = LoopResult<TrainState>;
 
 /** Runs the fit; yields events and returns how it ended, so that a failure or an abort loses nothing. */
@@ -128,7 +140,7 @@ async function trainStep(options: TrainOptions, state: TrainState, judged: Train
   const applied = isSharpnessAware(options.sam)
     ? await slopesUphill(options, options.sam, { state, gradientKL, examples })
     : gradientKL;
-  const learningRate = learningRateAt(step, options.schedule);
+  const learningRate = learningRateAt(stepOfSchedule(step, options), options.schedule);
   const updated = stepAdam(state.adam, state.rawKL, applied, learningRate, options.adam);
   return {
     next: {
@@ -201,7 +213,7 @@ async function slopesUphill(
 
 async function evaluation(options: TrainOptions, state: TrainState): Promise<EvaluationEvent> {
   const valuesKL = coefficientsOf(state, options.tasks.length, options.constraint);
-  const scores = await options.evaluate(valuesKL);
+  const scores = await options.evaluate(valuesKL, state.step);
   const cosine = await options.gradientCosine?.(valuesKL);
   return evaluationEvent(state.step, scores, rowsOf(valuesKL, options.tasks.length), cosine);
 }

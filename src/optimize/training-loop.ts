@@ -18,8 +18,22 @@ import {
   stoppingOutcome,
 } from "./stopping.js";
 
+/** Where the steps of a stage lie in a fit of several, whose steps are counted through. */
+export interface StagePlace {
+  /** From 0. */
+  readonly index: number;
+  readonly count: number;
+  /** Steps of the stages before it. */
+  readonly stepsBefore: number;
+  /** Steps of all stages. */
+  readonly stepsOfAll: number;
+  /** When the fit began, by the clock. */
+  readonly startedMs: number;
+}
+
 /** What all fits have. */
 export interface LoopOptions {
+  /** Of this stage, whose first step is the schedule's first. */
   readonly schedule: ScheduleOptions;
   /** What the compiled step minimises. */
   readonly objective: ObjectiveName;
@@ -42,7 +56,13 @@ export interface LoopOptions {
   readonly signal: AbortSignal;
   /** Milliseconds now; passed in so that tests are deterministic. */
   readonly clock: () => number;
+  /** Absent where the fit has no stages. */
+  readonly stage?: StagePlace | undefined;
 }
+
+/** The step of the schedule: a stage counts its own. */
+export const stepOfSchedule = (step: number, { stage }: Pick<LoopOptions, "stage">): number =>
+  step - (stage?.stepsBefore ?? 0);
 
 /** What a step leaves. */
 export interface Outcome<State> {
@@ -88,14 +108,17 @@ export async function* runSteps<State extends TrainState>(
   learner: Learner<State>,
   from: State,
 ): AsyncGenerator<TrainEvent, LoopResult<State>> {
-  const { schedule, clock } = options;
+  const { stage, clock } = options;
   const started = clock();
+  const lastStep = (stage?.stepsBefore ?? 0) + options.schedule.steps;
+  const steps = stage?.stepsOfAll ?? options.schedule.steps;
   yield {
     type: "start",
     objective: options.objective,
     tasks: options.adaptedTasks,
     groups: learner.groups,
-    steps: schedule.steps,
+    steps,
+    ...(stage === undefined ? {} : { stage: { number: stage.index + 1, of: stage.count, lastStep } }),
     trainableCoefficients: learner.parameters,
     ...(learner.title === undefined ? {} : { parameters: learner.title }),
     examples: options.examples,
@@ -108,7 +131,7 @@ export async function* runSteps<State extends TrainState>(
   let keptStep = from.step;
   let failure: UserError | undefined;
   for (;;) {
-    if (isEvaluationDue(options, state)) {
+    if (isEvaluationDue(options, state, lastStep)) {
       const evaluationStarted = clock();
       const event = await unlessAborted(options, () => learner.evaluate(state));
       if (event !== undefined) {
@@ -117,7 +140,7 @@ export async function* runSteps<State extends TrainState>(
       }
       evaluatingMs += clock() - evaluationStarted;
     }
-    if (isLookDue(options.stopping, schedule.steps, state)) {
+    if (isLookDue(options.stopping, lastStep, state)) {
       const lookStarted = clock();
       const seen = await unlessAborted(options, () => learner.look(state));
       if (seen !== undefined) {
@@ -127,7 +150,7 @@ export async function* runSteps<State extends TrainState>(
       }
       evaluatingMs += clock() - lookStarted;
     }
-    const isOver = state.step >= schedule.steps || hasStopped(options.stopping, state) || options.signal.aborted;
+    const isOver = state.step >= lastStep || hasStopped(options.stopping, state) || options.signal.aborted;
     const isKept = isOver || (options.checkpointEvery > 0 && state.step % options.checkpointEvery === 0);
     if (isKept && state.step > keptStep) {
       yield { type: "checkpoint", step: state.step, state };
@@ -152,19 +175,22 @@ export async function* runSteps<State extends TrainState>(
     yield {
       type: "step",
       step: state.step,
+      ...(stage === undefined ? {} : { stage: stage.index + 1 }),
       loss: options.taskWeight * taskLosses.reduce((a, b) => a + b, 0),
       taskLosses,
       gradientNorm,
       learningRate,
       coefficientMeans,
       imagesPerSecond: (options.imagesPerStep * 1000) / stepMs,
-      secondsLeft: ((schedule.steps - state.step) * meanMs) / 1000,
+      secondsLeft: ((steps - state.step) * meanMs) / 1000,
     };
   }
   const early = failure === undefined ? "interrupted" : "failed";
-  const isAtEnd = state.step >= schedule.steps || (failure === undefined && hasStopped(options.stopping, state));
+  const isAtEnd = state.step >= lastStep || (failure === undefined && hasStopped(options.stopping, state));
   const reason = isAtEnd ? "finished" : early;
-  yield { type: "end", step: state.step, reason, seconds: (clock() - started) / 1000 };
+  // A stage that others follow is not the end of the fit.
+  const isEnd = reason !== "finished" || lastStep === steps;
+  if (isEnd) yield { type: "end", step: state.step, reason, seconds: (clock() - (stage?.startedMs ?? started)) / 1000 };
   const stopping = reason === "finished" ? stoppingOutcome(options.stopping, state) : undefined;
   if (stopping !== undefined && state.stopping !== undefined)
     state = learner.withParameters(state, state.stopping.bestP);
@@ -180,9 +206,13 @@ function lookEvent({ adaptedTasks: tasks }: LoopOptions, step: number, { score, 
   return { type: "look", step, tasks, score, taskScores: perTask, bestStep } as const;
 }
 
-/** The last step is judged after the fit, with everything else. */
-function isEvaluationDue({ evaluateEvery, schedule, signal }: LoopOptions, { step, evaluatedStep }: TrainState) {
-  const isMoment = evaluateEvery > 0 && step % evaluateEvery === 0 && step < schedule.steps;
+/** The last step is judged after the fit, with everything else, and that of a stage with the next. */
+function isEvaluationDue(
+  { evaluateEvery, signal }: LoopOptions,
+  { step, evaluatedStep }: TrainState,
+  lastStep: number,
+): boolean {
+  const isMoment = evaluateEvery > 0 && step % evaluateEvery === 0 && step < lastStep;
   return isMoment && evaluatedStep < step && !signal.aborted;
 }
 

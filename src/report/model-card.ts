@@ -6,6 +6,7 @@
 import { formatChanges } from "../config/format.js";
 import { PARAMETRISATION_TITLES } from "../config/parametrisation.js";
 import type { RunConfig } from "../config/schema.js";
+import { stageConfigs } from "../config/stages.js";
 import type { ExampleKind } from "../data/kind.js";
 import { processingOf } from "../merge/task-vector-processings.js";
 import type { PythonFeatures } from "../model/family.js";
@@ -141,11 +142,22 @@ function nearestText({ nearest }: CoefficientsRecord): string {
 }
 
 function methodText(config: RunConfig): string {
+  if (config.stages === null) return stageText(config);
+  const stages = stageConfigs(config).map((stage, index) => `${index + 1}. ${stageText(stage, index > 0)}`);
+  return `Learned in ${stages.length} stages, each from the weights that the former one ended with.\n\n${stages.join("\n")}`;
+}
+
+/** What one stage, or the whole fit, learned. A later one begins where the former ended. */
+function stageText(config: RunConfig, isLater = false): string {
   const processing = processingOf(config.task_vectors);
   const processed = processing === undefined ? "" : ` (${processing.title(config.task_vectors)})`;
   const fitted = `were fitted for ${config.steps} steps of ${config.optimizer.name} (learning rate ${config.optimizer.learning_rate}) to minimise: ${lowerFirst(objectiveFactsOf(config.objective.name).title)}.`;
-  if (config.parametrisation !== "scalar")
-    return `The ${PARAMETRISATION_TITLES[config.parametrisation]} (\`parametrisation: ${config.parametrisation}\`) of base and task vectors${processed}, which start as the sum of the task vectors times ${config.coefficients.initial}, ${fitted}`;
+  if (config.parametrisation !== "scalar") {
+    const start = isLater
+      ? "change the weights of the former stage"
+      : `start as the sum of the task vectors times ${config.coefficients.initial}`;
+    return `The ${PARAMETRISATION_TITLES[config.parametrisation]} (\`parametrisation: ${config.parametrisation}\`) of base and task vectors${processed}, which ${start}, ${fitted}`;
+  }
   const range =
     config.coefficients.constraint === "clamp"
       ? `clamped to ${config.coefficients.min}..${config.coefficients.max}`
@@ -154,7 +166,7 @@ function methodText(config: RunConfig): string {
         : "unconstrained";
   return (
     `${PAPER}: base + sum over tasks of coefficient x task vector${processed}, ${config.granularity} ` +
-    `coefficients, ${range}. They start at ${config.coefficients.initial} and ${fitted}`
+    `coefficients, ${range}. They start ${isLater ? "at those of the former stage" : `at ${config.coefficients.initial}`} and ${fitted}`
   );
 }
 
@@ -165,15 +177,16 @@ function resultsText(rows: readonly ResultRow[], examples: string): string {
 }
 
 /** Which split the coefficients saw and which one judged them; they must not be mistaken for one another. */
-export function dataText({ data, objective }: Pick<RunConfig, "data" | "objective">, examples: string): string {
-  const labels = readsLabels(objective.name) ? "with their labels" : "no labels";
+export function dataText(config: RunConfig, examples: string): string {
+  const { data } = config;
+  const labels = readsLabels(config) ? "with their labels" : "no labels";
   const most = data.adapt_limit === null ? "" : `at most ${data.adapt_limit} per task, `;
   const adapted = `Adapted on the ${examples} (${most}${labels}) of the ${codeSpan(data.adapt_split)} split`;
   if (data.eval_split === null)
     return `${adapted}. **Its accuracy was not measured**: no labelled ${examples} were given.`;
   const used = `${adapted}; accuracy measured on the ${codeSpan(data.eval_split)} split.`;
   if (data.adapt_split !== data.eval_split) return used;
-  const how = readsLabels(objective.name)
+  const how = readsLabels(config)
     ? "with their labels: these numbers are an upper bound, not a result"
     : "test-time adaptation, as in the paper; no labels were used";
   return (

@@ -115,7 +115,7 @@ function costCard(report: RunReport): Card {
   return {
     label: `${examples} shown`,
     value: perStep === 0 ? NONE : grouped(perStep * status.step),
-    note: readsLabels(config.objective.name) ? "with their labels" : "without labels",
+    note: readsLabels(config) ? "with their labels" : "without labels",
     tip: `${examples} that the objective was given, over all steps and tasks; the same one may be among them more than once`,
   };
 }

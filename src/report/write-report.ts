@@ -1,9 +1,9 @@
 /** report.html of a run, and its figures as SVG and PNG beside it. */
 
 import path from "node:path";
-import { PARAMETRISATION_TITLES } from "../config/parametrisation.js";
 import type { RunConfig } from "../config/schema.js";
-import { readsLabels } from "../objective/catalog.js";
+import { learnedTitle, learnsCoefficients } from "../config/stages.js";
+import { objectiveTitles, readsLabels } from "../objective/catalog.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { examplesSection } from "./changed-examples.js";
 import { changesOf } from "./evaluations.js";
@@ -75,25 +75,26 @@ export async function writeRunReport(folder: string, log: (line: string) => void
 }
 
 /** What was learned; of anything but coefficients with what the figures of coefficients show. */
-function learnedOf({ granularity, parametrisation }: RunConfig): string {
-  if (parametrisation === "scalar") return `${granularity} coefficients`;
-  return `${PARAMETRISATION_TITLES[parametrisation]} (figures show the coefficients nearest to them)`;
+function learnedOf(config: RunConfig): string {
+  const inStages = config.stages === null ? "" : ` in ${config.stages.length} stages`;
+  if (learnsCoefficients(config)) return `${config.granularity} coefficients${inStages}`;
+  return `${learnedTitle(config)}${inStages} (figures show the coefficients nearest to them)`;
 }
 
 function lead({ config, status, summary, examples: given }: RunReport): string {
   const { adapt_split, eval_split, adapt_limit } = config.data;
   const examples = escapeHtml(given);
-  const labels = readsLabels(config.objective.name) ? "with their labels" : "without their labels";
+  const labels = readsLabels(config) ? "with their labels" : "without their labels";
   const most = adapt_limit === null ? "" : `at most ${adapt_limit} ${examples} per task of `;
   const what =
-    `${learnedOf(config)}, ${config.objective.name.replaceAll("_", " ")}, ${status.step} of ${config.steps} steps` +
+    `${learnedOf(config)}, ${objectiveTitles(config, (name) => name.replaceAll("_", " "))}, ${status.step} of ${config.steps} steps` +
     `${summary === undefined ? "" : ` on ${summary.suite}`}${status.error === undefined ? "" : `: ${status.error}`}`;
   const learned = `Learned on ${most}<code>${escapeHtml(adapt_split)}</code>, ${labels}`;
   const adapted =
     eval_split === null
       ? `<p class="warning">${learned}. Nothing was judged: without labels there are entropies, and no accuracies.</p>`
       : adapt_split === eval_split
-        ? `<p class="warning">Transductive: the coefficients were learned on ${most || `the ${examples} of `}<code>${escapeHtml(eval_split)}</code> that they are judged on, ${labels}${readsLabels(config.objective.name) ? ": an upper bound" : ", as the paper does"}.</p>`
+        ? `<p class="warning">Transductive: the coefficients were learned on ${most || `the ${examples} of `}<code>${escapeHtml(eval_split)}</code> that they are judged on, ${labels}${readsLabels(config) ? ": an upper bound" : ", as the paper does"}.</p>`
         : `<p>${learned}, judged on <code>${escapeHtml(eval_split)}</code>.</p>`;
   const notices = (summary === undefined ? [] : noticesOf(summary, config)).map(
     (notice) => `\n<p class="warning">${escapeHtml(notice)}.</p>`,

@@ -1,7 +1,8 @@
 /**
  * Checkpoints of a fit: `checkpoints/step-000123/` with state.json, arrays.f64 (arrays.f32 for very many parameters) and a manifest
  * of their SHA-256. Written under a temporary name, fsynced, renamed; the newest whose manifest verifies is used. Arrays are stored
- * as they are, so that a resumed fit goes on from the same bits. K tasks, L groups, P parameters.
+ * as they are, so that a resumed fit goes on from the same bits. In a later stage of a fit also start.f32: the merged tensors that it began with.
+ * K tasks, L groups, P parameters.
  */
 import { createHash } from "node:crypto";
 import { open, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -17,7 +18,7 @@ const KEPT = 2;
 const NAME = /^step-(\d+)$/;
 const UNFINISHED = /^(?:\.step-\d+\.[0-9a-f]{8}\.tmp|step-\d+\.replaced-[0-9a-f]{8})$/;
 /** All that is in the folder of a checkpoint. */
-const FILES: ReadonlySet<string> = new Set(["state.json", "arrays.f64", "arrays.f32", "manifest.json"]);
+const FILES: ReadonlySet<string> = new Set(["state.json", "arrays.f64", "arrays.f32", "start.f32", "manifest.json"]);
 
 const stateSchema = z.object({
   format: z.literal(FORMAT),
@@ -39,6 +40,9 @@ const stateSchema = z.object({
       worseLooks: z.int().min(0),
     })
     .exactOptional(),
+  /** The stage, from 0, of a fit that has several; and the tensors of start.f32 with their elements, in order. */
+  stage: z.int().min(0).exactOptional(),
+  start: z.array(z.tuple([z.string(), z.int().min(0)])).exactOptional(),
   /** What the state belongs to: fingerprints of config, task vectors, heads and images. */
   inputs: z.record(z.string(), z.string()),
 });
@@ -49,6 +53,7 @@ export function isCheckpointFile(name: string): boolean {
   return isFolder && more === undefined && (file === "" || FILES.has(file ?? ""));
 }
 
+const START = "start.f32";
 const ARRAYS = { float64: "arrays.f64", float32: "arrays.f32" } as const;
 
 const manifestSchema = z.record(z.string(), z.string());
@@ -64,6 +69,7 @@ export async function writeTrainCheckpoint(directory: string, { state, inputs }:
   const isParametrised = "parametersP" in state;
   const learned: Floats = isParametrised ? state.parametersP : state.rawKL;
   const startKL = isParametrised ? undefined : state.startKL;
+  const startWeights = isParametrised ? state.startWeights : undefined;
   const dtype = learned instanceof Float32Array ? "float32" : "float64";
   const facts = {
     format: FORMAT,
@@ -74,13 +80,16 @@ export async function writeTrainCheckpoint(directory: string, { state, inputs }:
     restarted: startKL !== undefined,
     ...(isParametrised ? { parametrised: true, dtype } : {}),
     ...(stopping === undefined ? {} : { stopping: { ...stopping, bestP: undefined } }),
+    ...(state.stage === undefined ? {} : { stage: state.stage }),
+    ...(startWeights === undefined ? {} : { start: [...startWeights].map(([name, { length }]) => [name, length]) }),
     inputs,
   };
   const further = [...(startKL === undefined ? [] : [startKL]), ...(stopping === undefined ? [] : [stopping.bestP])];
   const parts = [learned, adam.mean, adam.meanSquare, ...further];
   const files: readonly (readonly [string, readonly Uint8Array[]])[] = [
     ["state.json", [new TextEncoder().encode(`${JSON.stringify(facts, undefined, 2)}\n`)]],
-    [ARRAYS[dtype], parts.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength))],
+    [ARRAYS[dtype], parts.map(bytesOf)],
+    ...(startWeights === undefined ? [] : [[START, [...startWeights.values()].map(bytesOf)] as const]),
   ];
   const target = path.join(directory, `step-${String(step).padStart(6, "0")}`);
   await withAtomicDirectory(
@@ -128,7 +137,8 @@ async function readOne(folder: string): Promise<Checkpoint> {
     return bytes;
   };
   const facts = stateSchema.parse(JSON.parse(new TextDecoder().decode(await read("state.json"))));
-  const { step, updates, evaluatedStep, size, restarted, parametrised, dtype, inputs } = facts;
+  const { step, updates, evaluatedStep, size, restarted, parametrised, dtype, stage, start, inputs } = facts;
+  const ofStage = stage === undefined ? {} : { stage };
   const bytes = await read(ARRAYS[dtype]);
   const arrays = 3 + (restarted ? 1 : 0) + (facts.stopping === undefined ? 0 : 1);
   const wanted = arrays * size * (dtype === "float64" ? 8 : 4);
@@ -137,11 +147,13 @@ async function readOne(folder: string): Promise<Checkpoint> {
   if (parametrised) {
     const part = partsOf(dtype === "float64" ? new Float64Array(buffer) : new Float32Array(buffer), size);
     const adam = { updates, mean: part(1), meanSquare: part(2) };
-    const state = { step, parametersP: part(0), adam, evaluatedStep };
+    const started = start === undefined ? {} : { startWeights: weightsOf(start, await read(START)) };
+    const state = { step, parametersP: part(0), adam, evaluatedStep, ...started, ...ofStage };
     return { state: { ...state, ...stoppingOf(facts, part(arrays - 1)) }, inputs };
   }
   const part = partsOf(new Float64Array(buffer), size);
-  const state = { step, rawKL: part(0), adam: { updates, mean: part(1), meanSquare: part(2) }, evaluatedStep };
+  const adam = { updates, mean: part(1), meanSquare: part(2) };
+  const state = { step, rawKL: part(0), adam, evaluatedStep, ...ofStage };
   const watched = { ...state, ...stoppingOf(facts, part(arrays - 1)) };
   return { state: restarted ? { ...watched, startKL: part(3) } : watched, inputs };
 }
@@ -150,6 +162,25 @@ function stoppingOf({ stopping }: z.output<typeof stateSchema>, bestP: Floats): 
   if (stopping === undefined) return {};
   return { stopping: { ...stopping, bestScore: stopping.bestScore ?? Number.NaN, bestP } };
 }
+
+function weightsOf(
+  start: readonly (readonly [string, number])[],
+  bytes: Uint8Array,
+): ReadonlyMap<string, Float32Array> {
+  const all = new Float32Array(Uint8Array.from(bytes).buffer);
+  const wanted = start.reduce((sum, [, size]) => sum + size, 0);
+  if (all.length !== wanted) throw new Error(`${START} has ${all.length} numbers, not ${wanted}`);
+  let from = 0;
+  return new Map(
+    start.map(([name, size]) => {
+      from += size;
+      return [name, all.slice(from - size, from)];
+    }),
+  );
+}
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Floats): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, byteLength);
 
 function partsOf<Values extends Floats>(arrays: Values, size: number): (index: number) => Values;
 function partsOf(arrays: Floats, size: number): (index: number) => Floats {

@@ -95,7 +95,8 @@ export function createConsole({
           tasks = event.tasks.map(shownLine);
           examples = event.examples;
           steps = event.steps;
-          averageBefore = undefined;
+          // Stages of one fit have its first evaluation in common.
+          if ((event.stage?.number ?? 1) === 1) averageBefore = undefined;
           print(startLine(event));
           break;
         case "step":
@@ -126,9 +127,11 @@ export function createConsole({
 }
 
 function startLine(event: StartEvent): string {
-  const { trainableCoefficients, tasks, groups, steps, imagesPerStep, examples, objective, passesPerStep } = event;
+  const { trainableCoefficients, tasks, groups, steps, imagesPerStep, examples, objective, passesPerStep, stage } =
+    event;
+  const place = stage === undefined ? "" : `stage ${stage.number} of ${stage.of}, to step ${stage.lastStep}: `;
   return (
-    `${trainableCoefficients} ${event.parameters ?? "coefficients"}: ${tasks.length} tasks x ${groups.length} groups; ` +
+    `${place}${trainableCoefficients} ${event.parameters ?? "coefficients"}: ${tasks.length} tasks x ${groups.length} groups; ` +
     `${steps} steps of ${imagesPerStep} ${examples}, minimising ${objectiveLabel(objective)}` +
     (passesPerStep > 1 ? `, each in ${passesPerStep} passes to stay inside memory_gb` : "")
   );

@@ -25,6 +25,7 @@ export function metricsOf(
     case "step":
       return {
         step: event.step,
+        ...(event.stage === undefined ? {} : { "train/stage": event.stage }),
         "train/loss": event.loss,
         ...perTask(objectiveMetric(objective), tasks, event.taskLosses),
         ...perTask("lambda/mean", tasks, event.coefficientMeans),

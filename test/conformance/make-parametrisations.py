@@ -17,7 +17,10 @@ INITIAL = 0.3
 RANK = 4
 RATES = {
     "scalar": 1e-2, "rows": 1e-2, "rows_columns": 1e-2, "singular": 1e-2, "element_wise": 1e-2, "all_weights": 1e-3,
+    "masks": 7e-3, "low_rank": 1e-2,
 }  # fmt: skip
+RATIO = 0.75
+TEMPERATURE = 10
 KEPT = ("embeddings.patch_embedding.weight", "encoder.layers.0.mlp.fc1.weight", "encoder.layers.1.layer_norm1.weight")
 
 
@@ -39,8 +42,28 @@ def parameters_of(kind, base, tau):
     if kind == "rows_columns":
         b = torch.ones((tasks, columns), dtype=tau.dtype)
         return [a, b], lambda a, b: base + (a[:, :, None] * flat * b[:, None, :]).sum(0).reshape(base.shape)
-    u, s, vh = torch.linalg.svd(flat, full_matrices=False)
     rank = min(RANK, rows, columns)
+    if kind == "low_rank":
+        at = torch.arange(columns, dtype=tau.dtype)
+        cosines = [(i + 1) % columns for i in range(rank)]
+        b = torch.stack([torch.cos(torch.pi * i * (2 * at + 1) / (2 * columns)) for i in cosines])
+        b *= torch.tensor([((2 if i > 0 else 1) / columns) ** 0.5 for i in cosines])[:, None]
+        a = torch.zeros((rows, rank), dtype=tau.dtype)
+        c = torch.full((tasks,), INITIAL, dtype=tau.dtype)
+        return [c, a, b], lambda c, a, b: base + torch.tensordot(c, tau, dims=1) + (a @ b).reshape(base.shape)
+    u, s, vh = torch.linalg.svd(flat, full_matrices=False)
+    if kind == "masks":
+        count = s.shape[1]
+        logits = torch.full((tasks, count), -0.1, dtype=tau.dtype)
+        logits[:, : round(RATIO * count)] = 0.1
+        c = torch.full((tasks,), INITIAL, dtype=tau.dtype)
+
+        def masked(c, logits):
+            soft = torch.sigmoid(logits / TEMPERATURE)
+            mask = (soft >= 0.5).to(tau.dtype) + soft - soft.detach()
+            return base + torch.einsum("t,tri,ti,tic->rc", c, u, mask * s, vh).reshape(base.shape)
+
+        return [c, logits], masked
     leading = torch.einsum("tri,ti,tic->tirc", u[:, :, :rank], s[:, :rank], vh[:, :rank])
     rest = flat - leading.sum(1)
     c0 = torch.full((tasks,), INITIAL, dtype=tau.dtype)

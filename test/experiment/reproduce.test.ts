@@ -32,6 +32,11 @@ const searching = (scales: string) => `${HEAD}
     published: false
     search: { optimizer.learning_rate: [0.001, 0.01], steps: [1, 2] }
     seeds: [3]
+  - name: weights
+    fit: [parametrisation=rows]
+    published: false
+    search: { steps: [1, 2] }
+    seeds: [3]
 `;
 
 const run = (
@@ -95,7 +100,7 @@ describe("searched settings", () => {
     inOther(async () => {
       await writeFile(file, searching("[0, 0.3]"));
       await expect(run()).rejects.toThrow(
-        /searched for chosen, ladder in .*settings.searched\.json, found none.*--search/,
+        /searched for chosen, ladder, weights in .*settings.searched\.json, found none.*--search/,
       );
 
       const first = await run([], undefined, { search: true });
@@ -119,6 +124,20 @@ describe("searched settings", () => {
       expect(lines[0]?.average).toBeCloseTo(chosen?.judged ?? Number.NaN, 10);
       expect(lines[0]).toMatchObject({ class: "unlabelled images, labels for settings", labels: "settings", rank: 1 });
       expect(lines[1]).toMatchObject({ class: "oracle", rank: null });
+
+      // So it is where what is learned are weights, which a search does not keep.
+      const weights = await searched("weights");
+      const own = first.table.rows.find(({ method, setting }) => method === "weights" && setting === "val");
+      const found = weights.candidates.find(({ settings }) => JSON.stringify(settings) === JSON.stringify(weights.val));
+      expect(own?.average).toBeCloseTo(found?.judged ?? Number.NaN, 10);
+      expect(weights.candidates.map(({ settings }) => settings)).toEqual([{ steps: 1 }, { steps: 2 }]);
+      // Refused before any row is searched.
+      const staged = "fit: ['stages=[{steps: 1}, {steps: 1, parametrisation: rows}]']";
+      await writeFile(file, searching("[0, 0.3]").replace("fit: [parametrisation=rows]", staged));
+      await expect(run([], undefined, { search: true })).rejects.toThrow(
+        /row weights: search.steps: expected none with stages, which say their own steps, found \[1,2\]; list whole/,
+      );
+      await writeFile(file, searching("[0, 0.3]"));
 
       // Taken from where the search left them, without searching.
       expect(await run()).toMatchObject({ computed: 0, table: first.table });

@@ -7,8 +7,11 @@ import { NumericError } from "../../src/errors.js";
 import { groupTensors } from "../../src/merge/groups.js";
 import { mergeableTensors } from "../../src/merge/merged-weights.js";
 import type { TrainEvent } from "../../src/optimize/events.js";
-import { locateNonFinite } from "../../src/optimize/non-finite.js";
+import { locateNonFinite, locateNonFiniteWeights } from "../../src/optimize/non-finite.js";
+import { openParametrised } from "../../src/optimize/parametrisation/parametrised-weights.js";
+import { scalar } from "../../src/optimize/parametrisation/scalar.js";
 import { initTrainState, type TrainOptions, train } from "../../src/optimize/train.js";
+import { initWeightState, trainWeights } from "../../src/optimize/train-weights.js";
 import { loadProblem, type Problem } from "../conformance/problem.js";
 
 const onnx = createOnnxEngine({ provider: "cpu", threads: 1 });
@@ -85,6 +88,82 @@ describe("locateNonFinite", () => {
     const changed = { "layers.1.mlp.fc1.weight": 1e22, "layers.1.mlp.fc2.weight": 1e22 };
     expect(await locate(changed, 1, eager)).toBe(await locate(changed));
     await eager.close();
+  });
+});
+
+describe("locateNonFiniteWeights", () => {
+  /** The experts' sum, with the tensors that end in a key of `changed` times its value. */
+  const locateIn = async (changed: Readonly<Record<string, number>>, passes = 1) => {
+    const weights = await openParametrised(problem.bundle, scalar);
+    const merged = weights.arrays();
+    await weights.merge(await weights.start(0.3), merged);
+    for (const [end, value] of Object.entries(changed))
+      for (const [name, values] of merged)
+        if (name.endsWith(end)) for (const [at, weight] of values.entries()) values[at] = weight * value;
+    const options = { ...problem, examplesPerTask: IMAGES / passes };
+    const images = new Map([...inputsWith({})].filter(([name]) => name === "images"));
+    return locateNonFiniteWeights({ engine: onnx, options, passes }, merged, images, "images");
+  };
+
+  it("names the merged tensor that is not finite", async () => {
+    expect(await locateIn({ "layers.1.mlp.fc2.bias": Number.NaN })).toBe(
+      "the merged tensor vision_model.encoder.layers.1.mlp.fc2.bias is NaN at element 0",
+    );
+  });
+
+  it.each([1, 2])("names the first part whose output is not finite, in %d passes", async (passes) => {
+    expect(await locateIn({ "layers.1.mlp.fc1.weight": 1e22, "layers.1.mlp.fc2.weight": 1e22 }, passes)).toBe(
+      `the numbers are not finite from vision_model.encoder.layers.1.mlp on, for the images of ${everyTask()}`,
+    );
+    expect(await locateIn({}, passes)).toBe("all layers are finite, the objective is not");
+  });
+});
+
+describe("a fit of weights", () => {
+  const run = async (rate: number, nanAt?: string) => {
+    const weights = await openParametrised(problem.bundle, scalar);
+    const step: Executable = {
+      bind: async () => {},
+      close: async () => {},
+      run: async () => {
+        const gradients = mergeableTensors(problem.bundle).map((name): [string, Float32Array] => {
+          const size = weights.arrays().get(name)?.length ?? 0;
+          return [`gradient/weights/${name}`, new Float32Array(size).fill(name === nanAt ? Number.NaN : 1)];
+        });
+        return new Map([["task_losses", Float32Array.of(1, rate, 1)], ...gradients]);
+      },
+    };
+    const events = trainWeights(
+      {
+        ...{ step, weights, title: "coefficients", tensors: mergeableTensors(problem.bundle) },
+        adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
+        schedule: { schedule: "constant", learningRate: 0.1, warmupSteps: 0, steps: 3 },
+        ...{ objective: "entropy", adaptedTasks: problem.bundle.tasks, examples: "images" },
+        ...{ imagesPerStep: 1, passesPerStep: 1, taskWeight: 1, evaluateEvery: 0, checkpointEvery: 0 },
+        inputsAt: () => new Map(),
+        evaluate: () => Promise.resolve({ scores: [], coefficients: [] }),
+        locateNonFinite: async (merged) => `among ${merged.size} tensors`,
+        signal: new AbortController().signal,
+        clock: () => 0,
+      },
+      await initWeightState(weights, 0.3),
+    );
+    for (;;) {
+      const next = await events.next();
+      if (next.done) return next.value;
+    }
+  };
+
+  it("names the place of a loss that is not finite, and the tensor of such a gradient", async () => {
+    const count = mergeableTensors(problem.bundle).length;
+    expect((await run(Number.NaN)).failure?.message).toBe(
+      `step 1: the loss of task ${problem.bundle.tasks[1]} is NaN: among ${count} tensors. The last checkpoint is kept. Lower optimizer.learning_rate`,
+    );
+    const name = mergeableTensors(problem.bundle)[2] ?? "";
+    expect((await run(1, name)).failure?.message).toBe(
+      `step 1: the gradient of ${name} is NaN at element 0; what was learned until step 0 is kept`,
+    );
+    expect((await run(1)).failure).toBe(undefined);
   });
 });
 

@@ -16,6 +16,13 @@ describe.each([
     const state = { step: 4, parametersP: arrayOf(1), adam, evaluatedStep: 2 };
     await writeTrainCheckpoint(folder, { state, inputs: { config: "abc" } });
     expect(await readTrainCheckpoint(folder, () => {})).toEqual({ state, inputs: { config: "abc" } });
+    const startWeights = new Map([
+      ["a", randomArray(3, 8)],
+      ["b", randomArray(5, 9)],
+    ]);
+    const later = { ...state, step: 5, stage: 1, startWeights };
+    await writeTrainCheckpoint(folder, { state: later, inputs: {} });
+    expect(await readTrainCheckpoint(folder, () => {})).toEqual({ state: later, inputs: {} });
   });
 });
 

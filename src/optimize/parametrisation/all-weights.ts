@@ -9,7 +9,9 @@ export const allWeights: Parametrisation = {
   size: ({ shape }) => sizeOf(shape),
   form: () => ({
     readsTaskVectors: false,
+    startsFromTaskVectors: true,
     start: (parts, initial, parameters) => {
+      if (initial === 0) return;
       const tasks = tasksOf(parts);
       const size = parts.baseS.length;
       for (let s = 0; s < size; s++) {

@@ -13,16 +13,22 @@ const SUMMED_BYTES = FLOAT64_BYTES + FLOAT32_BYTES;
 /** Parameters and Adam's two moments. */
 const STATE_ARRAYS = 3;
 
+/** What else is held. */
+export interface LearningMemory {
+  readonly isSplit: boolean;
+  readonly isLater?: boolean;
+  readonly keepsBest?: boolean;
+}
+
 /**
- * Bytes for a model of these tensors and tasks; `isSplit` where a step may run in several passes, `keepsBest` where the parameters of the best step are
- * kept too. 0 for scalar coefficients.
+ * Bytes for a model of these tensors and tasks; `isSplit` where a step may run in several passes, `isLater` where a stage starts from weights that
+ * it keeps, `keepsBest` where the parameters of the best step are kept too. 0 for scalar coefficients.
  */
 export function parametrisationBytes(
   parametrisation: Parametrisation | undefined,
   tensors: readonly Pick<TensorSpec, "shape">[],
   tasks: number,
-  isSplit: boolean,
-  keepsBest = false,
+  { isSplit, isLater = false, keepsBest = false }: LearningMemory,
 ): number {
   if (parametrisation === undefined) return 0;
   let [weights, parameters, kept, largest] = [0, 0, 0, 0];
@@ -31,11 +37,13 @@ export function parametrisationBytes(
     weights += sizeOf(shape);
     parameters += own;
     kept += parametrisation.kept?.({ shape, tasks }) ?? 0;
-    // A tensor with its task vectors, and the gradient of its parameters.
-    largest = Math.max(largest, FLOAT32_BYTES * sizeOf(shape) * (1 + tasks) + FLOAT64_BYTES * own);
+    // A tensor with its task vectors, the gradient of its parameters, and what the form computes with.
+    const floats = sizeOf(shape) * (1 + tasks) + (parametrisation.working?.({ shape, tasks }) ?? 0);
+    largest = Math.max(largest, FLOAT32_BYTES * floats + FLOAT64_BYTES * own);
   }
   const bytesEach = parameters > MOST_FLOAT64_PARAMETERS ? FLOAT32_BYTES : FLOAT64_BYTES;
-  const perWeight = WEIGHT_COPIES * FLOAT32_BYTES + (isSplit ? SUMMED_BYTES : 0);
+  const copies = WEIGHT_COPIES + (isLater ? 1 : 0);
+  const perWeight = copies * FLOAT32_BYTES + (isSplit ? SUMMED_BYTES : 0);
   const arrays = STATE_ARRAYS + (keepsBest ? 1 : 0);
   return perWeight * weights + arrays * bytesEach * parameters + FLOAT32_BYTES * kept + largest;
 }

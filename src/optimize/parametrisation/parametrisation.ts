@@ -20,6 +20,8 @@ export interface TensorParts {
 export interface TensorForm {
   /** Whether `merge` and `gradient` look at task vectors, which need not be read otherwise. */
   readonly readsTaskVectors: boolean;
+  /** Whether `start` does, in place of these two or besides. */
+  readonly startsFromTaskVectors?: boolean;
   /** Writes the parameters at which W = W0 + initial * sum_t tau_t. */
   start(parts: TensorParts, initial: number, parameters: Floats): void;
   /** W(parameters), [S]. */
@@ -38,6 +40,8 @@ export interface Parametrisation {
   size(of: TensorSize): number;
   /** Floats that a form keeps of a tensor besides its parameters; absent where a form follows from the shape alone. */
   kept?(of: TensorSize): number;
+  /** Floats that `merge` or `gradient` takes for a moment, where they are more than the tensor with its task vectors. */
+  working?(of: TensorSize): number;
   /** With `kept` it may look at base and task vectors once, e.g. to decompose them; else these are empty. */
   form(parts: TensorParts): TensorForm;
 }

@@ -1,9 +1,11 @@
 /** Figures of quantities against the step: accuracy, entropy, mean coefficients. */
-import { objectiveFactsOf, objectiveLabel } from "../../objective/catalog.js";
+import { objectiveNames } from "../../config/stages.js";
+import { objectiveFactsOf, objectiveLabel, objectiveTitles } from "../../objective/catalog.js";
 import { FORMER_OBJECTIVE_METRIC, objectiveMetric } from "../../track/metrics.js";
 import type { Figure } from "../plot.js";
 import { curves, type RunReport } from "../run-report.js";
 import { bothSizes } from "./figure-size.js";
+import { stageLayers } from "./stage-lines.js";
 
 const HEIGHT = 340;
 /** A batch curve is smoothed over this share of the steps. */
@@ -17,10 +19,11 @@ export function accuracyFigure(report: RunReport): Figure | undefined {
     line["eval/acc"] === undefined ? [] : [{ step: line.step ?? 0, value: line["eval/acc"] }],
   );
   const baselines = (report.summary?.rows ?? []).slice(0, -1).map(({ method, average: value }) => ({ method, value }));
+  const stages = stageLayers(report.config);
   return {
     name: "accuracy",
     title: "Accuracy",
-    caption: `Accuracy on \`${report.config.data.eval_split}\` against the step: each task, and their average as the thick line. Dashed: the averages of what the fit is read against.`,
+    caption: `Accuracy on \`${report.config.data.eval_split}\` against the step: each task, and their average as the thick line. Dashed: the averages of what the fit is read against.${stages.caption}`,
     ...bothSizes({
       height: HEIGHT,
       layer: [
@@ -39,6 +42,7 @@ export function accuracyFigure(report: RunReport): Figure | undefined {
           mark: { type: "rule", color: "currentColor", opacity: 0.75, strokeWidth: 1.5 },
           encoding: { y: { field: "value", type: "quantitative" }, strokeDash: baselineDash },
         },
+        ...stages.layers,
       ],
     }),
   };
@@ -46,35 +50,31 @@ export function accuracyFigure(report: RunReport): Figure | undefined {
 
 /** The objective of every task on the batches it was minimised on. */
 export function objectiveFigure(report: RunReport): Figure | undefined {
-  const { name } = report.config.objective;
-  const own = curves(report, objectiveMetric(name));
+  const { config } = report;
   // Runs that were begun by former versions have the values of any objective under entropy's name.
-  const former = name === "entropy" ? [] : curves(report, FORMER_OBJECTIVE_METRIC);
-  const values = [...former, ...own];
+  const names = new Set([FORMER_OBJECTIVE_METRIC, ...objectiveNames(config).map(objectiveMetric)]);
+  const values = [...names].flatMap((metric) => curves(report, metric));
   if (values.length === 0) return undefined;
   const half = Math.floor((Math.max(...values.map(({ step }) => step)) * SMOOTHED_SHARE) / 2);
-  const { label } = objectiveFactsOf(name);
+  const label = objectiveTitles(config, (name) => objectiveFactsOf(name).label);
+  const stages = stageLayers(config);
+  const mean = { op: "mean", field: "value", as: "mean" } as const;
+  const transform = [{ sort: [{ field: "step" }], window: [mean], frame: [-half, half], groupby: ["task"] }];
+  const mark = { type: "line", strokeWidth: 1.5 } as const;
+  const encoding = {
+    x: stepAxis,
+    y: { field: "mean", type: "quantitative", title: objectiveTitles(config, objectiveLabel) },
+    color: taskColor,
+  } as const;
   return {
     name: "objective",
     title: `Objective: ${label}`,
-    caption: `The ${label} of each task on the batches it was minimised on${half > 0 ? `, as the mean over ${2 * half + 1} steps` : ""}.`,
+    caption: `The ${label} of each task on the batches it was minimised on${half > 0 ? `, as the mean over ${2 * half + 1} steps` : ""}.${stages.caption}`,
     ...bothSizes({
       height: HEIGHT,
-      data: { values },
-      transform: [
-        {
-          sort: [{ field: "step" }],
-          window: [{ op: "mean", field: "value", as: "mean" }],
-          frame: [-half, half],
-          groupby: ["task"],
-        },
-      ],
-      mark: { type: "line", strokeWidth: 1.5 },
-      encoding: {
-        x: stepAxis,
-        y: { field: "mean", type: "quantitative", title: objectiveLabel(name) },
-        color: taskColor,
-      },
+      ...(stages.layers.length === 0
+        ? { data: { values }, transform, mark, encoding }
+        : { layer: [{ data: { values }, transform, mark, encoding }, ...stages.layers] }),
     }),
   };
 }

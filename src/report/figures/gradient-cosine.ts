@@ -1,5 +1,5 @@
 /** The cosine of the objective's and the loss's gradients along a fit. */
-import { objectiveFactsOf } from "../../objective/catalog.js";
+import { objectiveFactsOf, objectiveTitles } from "../../objective/catalog.js";
 import type { Figure } from "../plot.js";
 import type { RunReport } from "../run-report.js";
 import { bothSizes } from "./figure-size.js";
@@ -10,7 +10,7 @@ export function gradientCosineFigure({ metrics, config, examples }: RunReport): 
     line["eval/gradient_cosine"] === undefined ? [] : [{ step: line.step ?? 0, cosine: line["eval/gradient_cosine"] }],
   );
   if (values.length < 2) return undefined;
-  const objective = objectiveFactsOf(config.objective.name).label;
+  const objective = objectiveTitles(config, (name) => objectiveFactsOf(name).label);
   return {
     name: "gradient-cosine",
     title: `Do ${objective} and errors fall together?`,

@@ -36,7 +36,8 @@ export async function openFolder(
     return { folder, state: undefined };
   }
   const { folder, state } = await reopenRunFolder(resume, { inputs, log, lock });
-  log(`${resume}: goes on after step ${state?.step ?? 0} of ${config.steps}`);
+  const ofStage = state?.stage === undefined ? "" : ` (stage ${state.stage + 1} of ${config.stages?.length})`;
+  log(`${resume}: goes on after step ${state?.step ?? 0} of ${config.steps}${ofStage}`);
   return { folder, state };
 }
 

@@ -4,6 +4,7 @@ import { statfs } from "node:fs/promises";
 import { freemem, totalmem } from "node:os";
 import { dirname } from "node:path";
 import type { RunConfig } from "../../config/schema.js";
+import { stageConfigs } from "../../config/stages.js";
 import { kindOf } from "../../data/kinds.js";
 import { paddedLength } from "../../data/lengths.js";
 import { ConfigError } from "../../errors.js";
@@ -52,7 +53,11 @@ export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheD
   const examplesPerTask = config.data.batch_size * config.data.batches_per_task;
   const isHalf = config.task_vectors.dtype === "float16";
   const budgetBytes = config.memory_gb * 1e9;
-  const size = { model, tasks, isHalf, besidesBytes: learningBytes(config, model, tasks) };
+  // The stage that holds most has the least left for its step.
+  const besidesBytes = Math.max(
+    ...stageConfigs(config).map((stage, index) => learningBytes(stage, model, tasks, index > 0)),
+  );
+  const size = { model, tasks, isHalf, besidesBytes };
   // Examples that are not known may all be short: only what is too much for those is certain.
   const least = isMost ? model.lengths[0] : longest;
   const passes = microBatches(budgetBytes, examplesPerTask, { ...size, longest: least, adaptedTasks: tasks });
@@ -78,10 +83,15 @@ export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheD
   };
 }
 
-/** What is held besides a step; 0 for scalar coefficients. */
-export function learningBytes(config: RunConfig, { tensors }: ComparedModels["model"], tasks: number): number {
-  const keepsBest = config.stopping.rule !== "none";
-  return parametrisationBytes(parametrisationOf(config), tensors, tasks, config.memory_gb > 0, keepsBest);
+/** What is held besides a step of one stage, `isLater` if it is not the first; 0 for scalar coefficients. */
+export function learningBytes(
+  config: RunConfig,
+  { tensors }: ComparedModels["model"],
+  tasks: number,
+  isLater: boolean,
+): number {
+  const held = { isSplit: config.memory_gb > 0, isLater, keepsBest: config.stopping.rule !== "none" };
+  return parametrisationBytes(parametrisationOf(config), tensors, tasks, held);
 }
 
 /** Lines for people; warnings say what to do. */

@@ -1,6 +1,7 @@
 /** The end of a fit: the learned model beside what it is read against, and what the run leaves for its readers. */
 import { judgedSplit } from "../../config/judged-split.js";
 import type { RunConfig } from "../../config/schema.js";
+import { mergedTensors } from "../../merge/merged-weights.js";
 import { evaluationEvent } from "../../optimize/events.js";
 import type { StoppingOutcome } from "../../optimize/stopping.js";
 import { noticesOf } from "../../report/notices.js";
@@ -9,6 +10,7 @@ import type { CoefficientsRecord } from "../../track/coefficients-file.js";
 import type { RunFolder } from "../../track/run-folder.js";
 import { writeMergedModel } from "../coefficients/merge-to-directory.js";
 import { cardOf } from "../coefficients/merged-model-card.js";
+import { collect } from "../judge/evaluate-weights.js";
 import { judgeComparisons } from "../judge/judge-comparisons.js";
 import { type Judged, judgeLearned, judgeWeights, scoresOf } from "../judge/judge-models.js";
 import { predictionsRecord } from "../judge/predictions-record.js";
@@ -16,6 +18,7 @@ import { familyRecord } from "../records/outside-family.js";
 import type { Session } from "../session/session.js";
 import { collapsedTasks } from "./collapse.js";
 import type { FitOptions } from "./fit.js";
+import type { JudgeBeside } from "./judge-beside.js";
 
 /** What a fit has learned. */
 export interface Learned {
@@ -41,11 +44,15 @@ export async function judgeFit(
   folder: RunFolder,
   { record, step, merged, gradientCosine, stopping }: Learned,
   started: number,
+  beside?: JudgeBeside,
 ): Promise<Judged[]> {
   const weights = "weights" in merged ? merged.weights : undefined;
   const judged: Judged[] = [];
   try {
     signal.throwIfAborted();
+    await beside?.(step, async () =>
+      "weights" in merged ? merged.weights : collect(mergedTensors(inputs.bundle, merged.coefficientsNK)),
+    );
     judged.push(...(compared ?? (await judgeComparisons(config, inputs, evaluation))));
     const learned =
       "weights" in merged

@@ -1,69 +1,71 @@
 /**
- * Learning by a parametrisation outside the graph (optimize/parametrisation/), and what a run records of it: the coefficients nearest to the
- * merged weights, for tables and figures, beside the weights themselves. N merged tensors, K tasks.
+ * Learning by a parametrisation outside the graph (optimize/parametrisation/), in one stage of a fit, and what a run records of it: the coefficients
+ * nearest to the merged weights, for tables and figures, beside the weights themselves. N merged tensors, K tasks.
  */
 import { type Bundle, readBase, readTaskVectors } from "../../checkpoint/bundle.js";
 import { PARAMETRISATION_TITLES } from "../../config/parametrisation.js";
-import type { RunConfig } from "../../config/schema.js";
-import type { Executable } from "../../engine/program.js";
 import { mergeableTensors, unchangedTensors } from "../../merge/merged-weights.js";
 import { nearestCoefficients } from "../../merge/nearest-coefficients.js";
 import type { Parametrisation } from "../../optimize/parametrisation/parametrisation.js";
 import { openParametrised } from "../../optimize/parametrisation/parametrised-weights.js";
-import { initWeightState, trainWeights, type WeightTrainState } from "../../optimize/train-weights.js";
-import type { LoopResult } from "../../optimize/training-loop.js";
-import type { RunFolder } from "../../track/run-folder.js";
+import { initWeightState, nextWeightState, trainWeights, type WeightTrainState } from "../../optimize/train-weights.js";
 import { judgeWeights, scoresOf } from "../judge/judge-models.js";
 import { nearestRecord } from "../records/records.js";
-import type { Session } from "../session/session.js";
-import { consume, type EventConsumer } from "./consume-events.js";
-import type { Learned } from "./judge-fit.js";
+import { consume } from "./consume-events.js";
 import { looker } from "./look.js";
-import { type LearningData, loopOptions } from "./training.js";
-
-interface LearnOptions {
-  readonly signal: AbortSignal;
-  readonly consumers: readonly EventConsumer[];
-  readonly folder: RunFolder;
-  readonly from?: WeightTrainState | undefined;
-}
+import type { StageConfig, StageEnd, StageOptions, StageResult, StageSession } from "./stage.js";
+import { locatorOfWeights, loopOptions } from "./training.js";
 
 type Weights = ReadonlyMap<string, Float32Array>;
 
-/** Learns and keeps the record. A fit that failed leaves its last checkpoint and throws. */
+/** Learns in one stage, from its checkpoint `from` or from where the `former` ended. A fit that failed leaves its last checkpoint and throws. */
 export async function learnWeights(
-  config: RunConfig,
-  parametrisation: Parametrisation,
-  { engine, inputs, evaluation, step, data }: Session & { readonly step: Executable; readonly data: LearningData },
-  { signal, consumers, folder, from }: LearnOptions,
-): Promise<Learned & Pick<LoopResult<WeightTrainState>, "reason">> {
+  { config, parametrisation, whole }: StageConfig & { readonly parametrisation: Parametrisation },
+  { engine, inputs, evaluation, step, data }: StageSession,
+  { signal, consumers, folder, stage, beside }: StageOptions,
+  from?: WeightTrainState,
+  former?: StageEnd,
+): Promise<StageResult> {
   const { bundle } = inputs;
-  const weights = await openParametrised(bundle, parametrisation);
+  const weights = await openParametrised(bundle, parametrisation, from?.startWeights ?? former?.merged);
   const unchanged = await unchangedTensors(bundle);
-  const whole = (merged: Weights): Weights => new Map([...unchanged, ...merged]);
+  const complete = (merged: Weights): Weights => new Map([...unchanged, ...merged]);
   const look = await looker(config, { engine, inputs, evaluation }, data);
   const training = {
-    ...loopOptions(config, inputs, data, signal),
+    ...loopOptions(config, inputs, data, { signal, stage }),
     step,
     weights,
     title: PARAMETRISATION_TITLES[config.parametrisation],
     tensors: mergeableTensors(bundle),
-    evaluate: async (merged: Weights) => ({
-      scores: scoresOf(await judgeWeights(config, inputs, whole(merged), evaluation)),
-      coefficients: (await nearestTo(bundle, merged)).values,
-    }),
-    look: look && ((merged: Weights) => look(whole(merged))),
+    locateNonFinite: locatorOfWeights(config, engine, inputs, data, stage),
+    evaluate: async (merged: Weights, step: number) => {
+      await beside?.(step, async () => complete(merged));
+      const scores = scoresOf(await judgeWeights(whole, inputs, complete(merged), evaluation));
+      return { scores, coefficients: (await nearestTo(bundle, merged)).values };
+    },
+    look: look && ((merged: Weights) => look(complete(merged))),
   };
-  const start = from ?? (await initWeightState(weights, config.coefficients.initial));
-  const { state, failure, reason, stopping } = await consume(trainWeights(training, start), consumers);
+  const begin = (): Promise<WeightTrainState> =>
+    former === undefined
+      ? initWeightState(weights, config.coefficients.initial)
+      : nextWeightState(weights, former.merged, former);
+  const state = { ...(from ?? (await begin())), ...(stage === undefined ? {} : { stage: stage.index }) };
+  const result = await consume(trainWeights(training, state), consumers);
   await step.close();
-  if (failure !== undefined) throw failure;
+  if (result.failure !== undefined) throw result.failure;
   const merged = weights.arrays();
-  await weights.merge(state.parametersP, merged);
-  const { values, outside } = await nearestTo(bundle, merged);
-  const record = nearestRecord(config, inputs, values, outside);
-  await folder.writeCoefficients(record);
-  return { record, step: state.step, reason, merged: { weights: whole(merged) }, gradientCosine: undefined, stopping };
+  await weights.merge(result.state.parametersP, merged);
+  return {
+    reason: result.reason,
+    end: async () => ({ ...result.state, merged }),
+    conclude: async () => {
+      const { values, outside } = await nearestTo(bundle, merged);
+      const record = nearestRecord(whole, inputs, values, outside);
+      await folder.writeCoefficients(record);
+      const { state, stopping } = result;
+      return { record, step: state.step, merged: { weights: complete(merged) }, gradientCosine: undefined, stopping };
+    },
+  };
 }
 
 /** Coefficients [K][N] nearest to the merged tensors, and the share [N] of their change that these do not give. */

@@ -3,6 +3,7 @@
  * expert predicts. Labels are read for the one objective that names them and for nothing else.
  */
 import type { RunConfig } from "../../config/schema.js";
+import { stageConfigs } from "../../config/stages.js";
 import { type ExampleStore, type LabelledExamples, selectExamples } from "../../data/examples.js";
 import { drawnIndices } from "../../data/sampler.js";
 import type { Executable } from "../../engine/program.js";
@@ -14,40 +15,82 @@ import { featureReader } from "../heads/example-features.js";
 import { expertWeights } from "../judge/judge-models.js";
 import { type Inputs, loadLabelled, loadUnlabelled } from "../session/inputs.js";
 import type { Session } from "../session/session.js";
-import { compileStep, type LearningData } from "./training.js";
+import { compileStep, type LearningData, requireWholeTensors } from "./training.js";
 
-/** The compiled step and what it learns from. Throws as `compileStep` and `loadLearningData`. */
-export async function prepareLearning(
-  config: RunConfig,
-  session: Session,
-  cacheDir: string,
-): Promise<{ readonly step: Executable; readonly data: LearningData }> {
-  const { engine, inputs, evaluation } = session;
-  const { lengths } = inputs.model;
-  if (lengths !== undefined) {
-    // Nothing is compiled before the first step, and the examples say how long steps get.
-    const data = await loadLearningData(config, session, cacheDir);
-    return { step: await compileStep(engine, inputs, config, longestLength(lengths, data.examples)), data };
-  }
-  const [step, data] = await together<[Executable, LearningData]>(
-    [() => compileStep(engine, inputs, config), (stop) => loadLearningData(config, session, cacheDir, stop)],
-    evaluation.signal,
-  );
-  return { step, data };
+/** A stage of a fit, or the whole fit: its config, which has no stages, and what it learns from. */
+export interface PreparedStage {
+  readonly config: RunConfig;
+  readonly data: LearningData;
 }
 
-/** Examples of the config's adapt_split with the targets of its objective. Throws DataError when labels are needed and missing. */
+/** A fit made ready. */
+export interface PreparedFit {
+  /** The compiled step of the first stage. */
+  readonly step: Executable;
+  /** Of all stages alike. */
+  readonly examples: LearningData["examples"];
+  readonly stages: readonly PreparedStage[];
+}
+
+/** The compiled step of the first stage and what all stages learn from. Throws as `compileStep` and `loadLearningData`, for any stage. */
+export async function prepareLearning(config: RunConfig, session: Session, cacheDir: string): Promise<PreparedFit> {
+  const { engine, inputs, evaluation } = session;
+  const { lengths } = inputs.model;
+  const configs = stageConfigs(config);
+  for (const stage of configs) requireWholeTensors(engine, inputs, stage);
+  const first = configs[0] ?? config;
+  const prepared = (step: Executable, stages: readonly PreparedStage[]): PreparedFit => ({
+    step,
+    examples: stages[0]?.data.examples ?? new Map(),
+    stages,
+  });
+  if (lengths !== undefined) {
+    // Nothing is compiled before the first step, and the examples say how long steps get.
+    const stages = await loadStages(configs, session, cacheDir, evaluation.signal);
+    const longest = longestLength(lengths, stages[0]?.data.examples ?? new Map());
+    return prepared(await compileStep(engine, inputs, first, longest), stages);
+  }
+  const [step, stages] = await together<[Executable, readonly PreparedStage[]]>(
+    [() => compileStep(engine, inputs, first), (stop) => loadStages(configs, session, cacheDir, stop)],
+    evaluation.signal,
+  );
+  return prepared(step, stages);
+}
+
+/** What each stage learns from: the same examples, and targets that are found once for all objectives that have them. */
+async function loadStages(
+  configs: readonly RunConfig[],
+  session: Session,
+  cacheDir: string,
+  stop: AbortSignal,
+): Promise<readonly PreparedStage[]> {
+  const known = new Map<string, LearningData>();
+  const found: PreparedStage[] = [];
+  for (const config of configs) {
+    const { targets } = objectiveOf(config.objective.name);
+    const key = targets === "expert" ? `${targets} ${config.objective.temperature}` : targets;
+    const data = known.get(key) ?? (await loadLearningData(config, session, cacheDir, stop, found[0]?.data.examples));
+    known.set(key, data);
+    found.push({ config, data });
+  }
+  return found;
+}
+
+/** Examples of the config's adapt_split (or those that are open) with the targets of its objective. Throws DataError when labels are needed and missing. */
 export async function loadLearningData(
   config: RunConfig,
   session: Session,
   cacheDir: string,
   stop: AbortSignal = session.evaluation.signal,
+  open?: LearningData["examples"],
 ): Promise<LearningData> {
   const split = config.data.adapt_split;
   const objective = objectiveOf(config.objective.name);
-  const all = await loadUnlabelled(session.inputs, split, cacheDir, stop);
-  const examples = limited(config, all);
-  const given = { examples, ...(config.stopping.rule === "none" ? {} : { heldOut: heldOut(config, all) }) };
+  const given: Omit<LearningData, "targets"> =
+    open === undefined
+      ? divided(config, await loadUnlabelled(session.inputs, split, cacheDir, stop))
+      : { examples: open };
+  const { examples } = given;
   switch (objective.targets) {
     case "none":
       return { ...given, targets: new Map() };
@@ -66,6 +109,12 @@ export async function loadLearningData(
     default:
       return objective.targets satisfies never;
   }
+}
+
+/** What is learned from, and what is held out of a fit with a rule to stop by. */
+function divided(config: RunConfig, all: ReadonlyMap<string, ExampleStore>): Omit<LearningData, "targets"> {
+  const examples = limited(config, all);
+  return config.stopping.rule === "none" ? { examples } : { examples, heldOut: heldOut(config, all) };
 }
 
 /** Of each task only as many examples as the config allows, and none of those that are held out. */

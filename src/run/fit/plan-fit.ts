@@ -7,6 +7,7 @@ import type { RunConfig } from "../../config/schema.js";
 import { type ExampleBatch, examplePlaces, filledBatch } from "../../data/batches.js";
 import type { Executable } from "../../engine/program.js";
 import { assert } from "../../errors.js";
+import { type ObjectiveName, objectiveLabel } from "../../objective/catalog.js";
 import { openParametrised, type ParametrisedWeights } from "../../optimize/parametrisation/parametrised-weights.js";
 import { parametrisationOf } from "../../optimize/parametrisation/registry.js";
 import { isSharpnessAware } from "../../optimize/sam.js";
@@ -20,19 +21,34 @@ import { perTensor } from "../judge/judge-models.js";
 import { evaluationBatch, type Session, type SessionOptions, withSession } from "../session/session.js";
 import { modelWeights } from "../suite/stored-weights.js";
 import { type FitNeeds, fitNeeds, needsLines } from "./fit-needs.js";
-import { prepareLearning } from "./learning-data.js";
-import { type LearningData, trainOptions } from "./training.js";
+import { type PreparedStage, prepareLearning } from "./learning-data.js";
+import { compileStep, type LearningData, trainOptions } from "./training.js";
 
-/** What a fit would take, measured on one step of it. */
-export interface FitPlan {
-  readonly suite: string;
-  readonly tasks: readonly string[];
+/** A stage of a fit, measured on one step of it. */
+export interface PlannedStage {
   /** Or what else is learned. */
   readonly coefficients: number;
   readonly parameters?: string;
   readonly steps: number;
-  readonly needs: FitNeeds;
+  readonly learningRate: number;
+  readonly objective: ObjectiveName;
   /** One step, timed after one that warmed up. */
+  readonly stepSeconds: number;
+}
+
+/** What a fit would take, measured on one step of each stage. */
+export interface FitPlan {
+  readonly suite: string;
+  readonly tasks: readonly string[];
+  /** Or what else is learned; in the first stage, where there are several. */
+  readonly coefficients: number;
+  readonly parameters?: string;
+  /** Of all stages. */
+  readonly steps: number;
+  /** Absent where the config has none. */
+  readonly stages?: readonly PlannedStage[];
+  readonly needs: FitNeeds;
+  /** Of a step, the mean over all stages. */
   readonly stepSeconds: number;
   /** All judged examples once, from one batch. */
   readonly evaluationSeconds: number;
@@ -50,8 +66,37 @@ export function planFit(config: RunConfig, options: SessionOptions): Promise<Fit
 
 /** As `planFit`, in a session that is open already. */
 export async function planSession(config: RunConfig, session: Session, cacheDir: string): Promise<FitPlan> {
-  const { inputs, engine } = session;
-  const { step, data } = await prepareLearning(config, session, cacheDir);
+  const { model, encoder, tasks, suite } = session.inputs;
+  const prepared = await prepareLearning(config, session, cacheDir);
+  const longest = longestLength(model.lengths, prepared.examples);
+  // Before a step that no memory would hold is tried.
+  const needs = await fitNeeds(config, { model, kind: encoder.kind, tasks: tasks.length, longest }, cacheDir);
+  const stages: PlannedStage[] = [];
+  for (const [index, stage] of prepared.stages.entries()) {
+    const step = index === 0 ? prepared.step : await compileStep(session.engine, session.inputs, stage.config, longest);
+    stages.push(await planStage(stage, session, step));
+    await step.close();
+  }
+  const evaluationSeconds = await timedEvaluation(session, config);
+  const stepSeconds = stages.reduce((sum, stage) => sum + (stage.steps * stage.stepSeconds) / config.steps, 0);
+  const [first] = stages;
+  return {
+    suite: suite.name,
+    tasks: tasks.map(({ name }) => name),
+    coefficients: first?.coefficients ?? 0,
+    ...(first?.parameters === undefined ? {} : { parameters: first.parameters }),
+    steps: config.steps,
+    ...(config.stages === null ? {} : { stages }),
+    needs,
+    stepSeconds,
+    evaluationSeconds,
+    totalSeconds: totalSeconds({ stepSeconds, evaluationSeconds }, config),
+  };
+}
+
+/** One stage, or the whole fit, by one step of it. */
+async function planStage({ config, data }: PreparedStage, session: Session, step: Executable): Promise<PlannedStage> {
+  const { engine, inputs } = session;
   const training = trainOptions(config, engine, inputs, data, {
     step,
     signal: session.evaluation.signal,
@@ -59,28 +104,17 @@ export async function planSession(config: RunConfig, session: Session, cacheDir:
     look: undefined,
     evaluate: () => Promise.resolve([]),
   });
-  const { model, encoder, tasks, grouping, suite } = inputs;
-  const longest = longestLength(model.lengths, data.examples);
-  // Before a step that no memory would hold is tried.
-  const needs = await fitNeeds(config, { model, kind: encoder.kind, tasks: tasks.length, longest }, cacheDir);
   const parametrisation = parametrisationOf(config);
   const learned = parametrisation && (await openParametrised(inputs.bundle, parametrisation));
   const oneStep = await (learned === undefined ? scalarStep(step, config, inputs) : weightStep(step, config, learned));
   const lengths = lengthsOfSteps(config, inputs, data.examples);
-  const stepSeconds = await timedSteps((at) => oneStep(training.inputsAt(at)), lengths);
-  await step.close();
-  const evaluationSeconds = await timedEvaluation(session, config);
-  const { steps } = config;
   return {
-    suite: suite.name,
-    tasks: tasks.map(({ name }) => name),
-    coefficients: learned?.size ?? tasks.length * grouping.groups.length,
+    coefficients: learned?.size ?? inputs.tasks.length * inputs.grouping.groups.length,
     ...(learned === undefined ? {} : { parameters: PARAMETRISATION_TITLES[config.parametrisation] }),
-    steps,
-    needs,
-    stepSeconds,
-    evaluationSeconds,
-    totalSeconds: totalSeconds({ stepSeconds, evaluationSeconds }, config),
+    steps: config.steps,
+    learningRate: config.optimizer.learning_rate,
+    objective: config.objective.name,
+    stepSeconds: await timedSteps((at) => oneStep(training.inputsAt(at)), lengths),
   };
 }
 
@@ -95,12 +129,21 @@ export function totalSeconds(
 
 /** The plan in lines for people. */
 export function planLines(plan: FitPlan): readonly string[] {
-  const { tasks, coefficients, steps, stepSeconds, evaluationSeconds } = plan;
+  const { tasks, coefficients, steps, stages, stepSeconds, evaluationSeconds } = plan;
+  const ofTasks = `of ${tasks.length} tasks (${tasks.join(", ")})`;
   return [
-    `fit: ${coefficients} ${plan.parameters ?? "coefficients"} of ${tasks.length} tasks (${tasks.join(", ")})`,
+    ...(stages === undefined
+      ? [`fit: ${coefficients} ${plan.parameters ?? "coefficients"} ${ofTasks}`]
+      : [`fit: ${stages.length} stages ${ofTasks}`, ...stages.map(stageLine)]),
     ...needsLines(plan.needs),
     `time: about ${duration(plan.totalSeconds)} in all: ${steps} steps of ${stepSeconds.toPrecision(2)} s (one was timed), ${evaluationSeconds.toPrecision(2)} s for judging all ${plan.needs.examples} once`,
   ];
+}
+
+function stageLine(stage: PlannedStage, index: number): string {
+  const { coefficients, parameters, steps, learningRate, objective, stepSeconds } = stage;
+  const what = `${coefficients} ${parameters ?? "coefficients"}, ${steps} steps at ${learningRate}`;
+  return `stage ${index + 1}: ${what}, minimising ${objectiveLabel(objective)}, ${stepSeconds.toPrecision(2)} s a step`;
 }
 
 /** The first step of each length that steps have, and how many of the first steps have it. */
@@ -147,10 +190,10 @@ async function weightStep(step: Executable, config: RunConfig, weights: Parametr
   const state = await initWeightState(weights, config.coefficients.initial);
   const { learning_rate: learningRate, weight_decay: weightDecay, ...adam } = config.optimizer;
   const [merged, into] = [weights.arrays(), weights.arrays()];
+  await weights.merge(state.parametersP, merged);
   return async (examples: StepInputs) => {
-    await weights.merge(state.parametersP, merged);
     const { gradients } = await runWeightStep(step, merged, examples, into);
-    await weights.descend(state, gradients, learningRate, { ...adam, weightDecay });
+    await weights.descend(state, gradients, learningRate, { ...adam, weightDecay }, merged);
   };
 }
 

@@ -8,13 +8,13 @@ import { isOfFeatures, type ObjectiveFacts } from "../../objective/catalog.js";
 import { objectiveOf } from "../../objective/objectives.js";
 import { compileByLength } from "../../optimize/by-length.js";
 import { microBatched } from "../../optimize/micro-batches.js";
-import { locateNonFinite, type SuspectStep } from "../../optimize/non-finite.js";
+import { locateNonFinite, locateNonFiniteWeights, type SuspectStep } from "../../optimize/non-finite.js";
 import { parametrisationOf } from "../../optimize/parametrisation/registry.js";
 import { longestLength, stepInputs, type Targets } from "../../optimize/step-inputs.js";
 import { microBatches } from "../../optimize/step-memory.js";
 import { type StepProgramOptions, stepProgram, stepSources } from "../../optimize/step-program.js";
 import type { TrainOptions } from "../../optimize/train.js";
-import type { LoopOptions } from "../../optimize/training-loop.js";
+import type { LoopOptions, StagePlace } from "../../optimize/training-loop.js";
 import { weightStepProgram, weightStepSources } from "../../optimize/weight-step.js";
 import { constraintOf } from "../records/records.js";
 import type { Inputs } from "../session/inputs.js";
@@ -22,19 +22,20 @@ import { learningBytes } from "./fit-needs.js";
 
 /**
  * Compiles the step of `config`, in as many passes as its memory needs, and binds the bundle and the heads to it. For a model with lengths each is
- * compiled when a step first has it, and `longest` is the longest that a step over the examples can have.
+ * compiled when a step first has it, and `longest` is the longest that a step over the examples can have. `config` is of one stage.
  */
 export async function compileStep(
   engine: Engine,
   inputs: Inputs,
   config: RunConfig,
   longest?: number,
+  stage?: StagePlace,
 ): Promise<Executable> {
   const { heads, model } = inputs;
-  const { options, passes } = stepOf(engine, inputs, config, longest);
+  const { options, passes } = stepOf(engine, inputs, config, longest, stage);
   const objective = objectiveOf(config.objective.name);
   const isScalar = parametrisationOf(config) === undefined;
-  if (!isScalar) requireWholeTensors(engine, inputs);
+  requireWholeTensors(engine, inputs, config);
   const program = (length?: number): Program =>
     (isScalar ? stepProgram : weightStepProgram)({
       ...options,
@@ -54,8 +55,13 @@ function stepTargetsOf(objective: ObjectiveFacts): NonNullable<StepProgramOption
   return isOfFeatures(objective) ? "features" : "probabilities";
 }
 
-/** Throws ConfigError for an engine that cannot hold a merged tensor in one piece, which its gradient needs. */
-function requireWholeTensors({ device, maxTensorBytes = Number.POSITIVE_INFINITY }: Engine, { model }: Inputs): void {
+/** Throws ConfigError for an engine that cannot hold a merged tensor in one piece, where the config needs its gradient. */
+export function requireWholeTensors(
+  { device, maxTensorBytes = Number.POSITIVE_INFINITY }: Engine,
+  { model }: Inputs,
+  config: RunConfig,
+): void {
+  if (parametrisationOf(config) === undefined) return;
   const large = model.tensors.find(({ shape }) => Float32Array.BYTES_PER_ELEMENT * sizeOf(shape) > maxTensorBytes);
   if (large === undefined) return;
   throw new ConfigError(
@@ -64,9 +70,15 @@ function requireWholeTensors({ device, maxTensorBytes = Number.POSITIVE_INFINITY
 }
 
 /** What the step's program is made of but for the objective, and its passes. */
-function stepOf(engine: Engine, inputs: Inputs, config: RunConfig, longest: number | undefined): SuspectStep {
+function stepOf(
+  engine: Engine,
+  inputs: Inputs,
+  config: RunConfig,
+  longest: number | undefined,
+  stage: StagePlace | undefined,
+): SuspectStep {
   const { bundle, heads, model } = inputs;
-  const passes = passesOf(config, inputs, longest);
+  const passes = passesOf(config, inputs, longest, stage);
   return {
     engine,
     options: {
@@ -81,13 +93,18 @@ function stepOf(engine: Engine, inputs: Inputs, config: RunConfig, longest: numb
 }
 
 /** Passes of a step: 1, or more to stay inside the config's memory_gb. */
-function passesOf(config: RunConfig, { bundle, heads, model }: Inputs, longest: number | undefined): number {
+function passesOf(
+  config: RunConfig,
+  { bundle, heads, model }: Inputs,
+  longest: number | undefined,
+  stage: StagePlace | undefined,
+): number {
   return microBatches(config.memory_gb * 1e9, examplesPerTask(config), {
     ...{ model, longest },
     tasks: bundle.tasks.length,
     adaptedTasks: heads.length,
     isHalf: config.task_vectors.dtype === "float16",
-    besidesBytes: learningBytes(config, model, bundle.tasks.length),
+    besidesBytes: learningBytes(config, model, bundle.tasks.length, (stage?.index ?? 0) > 0),
   });
 }
 
@@ -114,7 +131,7 @@ export function loopOptions(
   config: RunConfig,
   inputs: Inputs,
   { examples, targets }: LearningData,
-  signal: AbortSignal,
+  { signal, stage }: Pick<LoopOptions, "signal" | "stage">,
 ): LoopOptions & Pick<TrainOptions, "adam" | "inputsAt"> {
   const { optimizer, seed, steps } = config;
   const perTask = examplesPerTask(config);
@@ -132,14 +149,29 @@ export function loopOptions(
     inputsAt: (step) => stepInputs(examples, targets, { examplesPerTask: perTask, seed, step, lengths }),
     examples: kindOf(inputs.encoder.kind).many,
     imagesPerStep: perTask * examples.size,
-    passesPerStep: passesOf(config, inputs, longestLength(lengths, examples)),
+    passesPerStep: passesOf(config, inputs, longestLength(lengths, examples), stage),
     taskWeight: taskWeight(config, examples.size),
     evaluateEvery: config.data.eval_every,
     ...(config.stopping.rule === "none" ? {} : { stopping: config.stopping }),
     checkpointEvery: config.checkpoint_every,
     signal,
+    stage,
     clock: () => performance.now(),
   };
+}
+
+/** Where a step of weights leaves the finite numbers, for `trainWeights`. */
+export function locatorOfWeights(
+  config: RunConfig,
+  engine: Engine,
+  inputs: Inputs,
+  { examples }: LearningData,
+  stage: StagePlace | undefined,
+) {
+  const suspect = stepOf(engine, inputs, config, longestLength(inputs.model.lengths, examples), stage);
+  const { many } = kindOf(inputs.encoder.kind);
+  return (merged: ReadonlyMap<string, Float32Array>, given: ReturnType<TrainOptions["inputsAt"]>): Promise<string> =>
+    locateNonFiniteWeights(suspect, merged, given, many);
 }
 
 /** The trainer's options for a compiled step. `evaluate` gives accuracies in percent for constrained coefficients [K, L]. */
@@ -154,12 +186,13 @@ export function trainOptions(
     look,
     gradientCosine,
     signal,
-  }: Pick<TrainOptions, "step" | "evaluate" | "look" | "gradientCosine" | "signal">,
+    stage,
+  }: Pick<TrainOptions, "step" | "evaluate" | "look" | "gradientCosine" | "signal" | "stage">,
 ): TrainOptions {
   const longest = longestLength(inputs.model.lengths, data.examples);
   const { many } = kindOf(inputs.encoder.kind);
   return {
-    ...loopOptions(config, inputs, data, signal),
+    ...loopOptions(config, inputs, data, { signal, stage }),
     step,
     tasks: inputs.bundle.tasks,
     grouping: inputs.grouping,
@@ -170,6 +203,6 @@ export function trainOptions(
     evaluate,
     look,
     gradientCosine,
-    locateNonFinite: (stepInputs) => locateNonFinite(stepOf(engine, inputs, config, longest), stepInputs, many),
+    locateNonFinite: (stepInputs) => locateNonFinite(stepOf(engine, inputs, config, longest, stage), stepInputs, many),
   };
 }

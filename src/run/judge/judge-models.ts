@@ -4,6 +4,7 @@
  */
 
 import type { RunConfig } from "../../config/schema.js";
+import { stageConfigs } from "../../config/stages.js";
 import { multitaskOf } from "../../data/suite.js";
 import { assert } from "../../errors.js";
 import { toTensorCoefficients, uniformCoefficients } from "../../merge/coefficients.js";
@@ -185,14 +186,17 @@ export async function judgeWeights(
 }
 
 /**
- * After granularity (or what else is learned), processing and objective: `adamerging_layer_wise_pp`, or `layer_wise_tsv_expert` where it
- * is not AdaMerging's entropy.
+ * After granularity (or what else is learned, in each stage), processing and the last objective: `adamerging_layer_wise_pp`, or
+ * `layer_wise_then_rows_tsv_expert` where it is not AdaMerging's entropy.
  */
-export function learnedName({ granularity, parametrisation, task_vectors, objective }: RunConfig): string {
-  const processing = processingOf(task_vectors);
+export function learnedName(config: RunConfig): string {
+  const processing = processingOf(config.task_vectors);
   const suffix = processing === undefined ? "" : `_${processing.suffix}`;
-  const learned = parametrisation === "scalar" ? granularity.replace("-", "_") : parametrisation;
-  return fitName(objective.name, `${learned}${suffix}`);
+  const stages = stageConfigs(config);
+  const learned = stages.map(({ granularity, parametrisation }) =>
+    parametrisation === "scalar" ? granularity.replace("-", "_") : parametrisation,
+  );
+  return fitName(stages.at(-1)?.objective.name ?? config.objective.name, `${learned.join("_then_")}${suffix}`);
 }
 
 /** The evaluations of a model as scores, in the order of its row. */

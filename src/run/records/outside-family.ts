@@ -2,6 +2,7 @@
 import path from "node:path";
 import { z } from "zod";
 import type { RunConfig } from "../../config/schema.js";
+import { objectiveNames } from "../../config/stages.js";
 import { ConfigError } from "../../errors.js";
 import { type OutsideFamily, outsideFamilies, outsideFamilyOf } from "../../model/families.js";
 import { extensionOf } from "../../runtime/extensions.js";
@@ -25,10 +26,13 @@ export function familyFingerprint(inputs: Pick<Inputs, "base" | "suite">): Input
   return { [`module of the family ${outsideFamily.name}`]: outsideFamily.sha256 };
 }
 
-/** Nor may the objective be computed by another one. */
-export function objectiveFingerprint({ objective: { name } }: RunConfig): InputFingerprints {
-  const module = extensionOf("objective", name)?.module;
-  return module === undefined ? {} : { [`module of the objective ${name}`]: module.sha256 };
+/** Nor may the objective, of any stage, be computed by another one. */
+export function objectiveFingerprint(config: RunConfig): InputFingerprints {
+  const modules = objectiveNames(config).flatMap((name): [string, string][] => {
+    const module = extensionOf("objective", name)?.module;
+    return module === undefined ? [] : [[`module of the objective ${name}`, module.sha256]];
+  });
+  return Object.fromEntries(modules);
 }
 
 const recorded = z.object({ outsideFamily: z.object({ name: z.string(), path: z.string().optional() }) });

@@ -8,6 +8,7 @@ import { versions } from "node:process";
 import { decisiveSettings } from "../../config/flat.js";
 import type { RunConfig } from "../../config/schema.js";
 import { PACKAGE } from "../../config/shipped-files.js";
+import { stageConfigs } from "../../config/stages.js";
 import type { ExampleStore } from "../../data/examples.js";
 import { kindOf } from "../../data/kinds.js";
 import type { Engine } from "../../engine/program.js";
@@ -49,7 +50,12 @@ export function nearestRecord(
     groups: [...tensors],
     values: values.map((row) => [...row]),
     groupOf: Object.fromEntries(tensors.map((tensor) => [tensor, tensor])),
-    nearest: { parametrisation: config.parametrisation, outside: [...outside] },
+    nearest: {
+      parametrisation: stageConfigs(config)
+        .map(({ parametrisation }) => parametrisation)
+        .join(" then "),
+      outside: [...outside],
+    },
   };
 }
 

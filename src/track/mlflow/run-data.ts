@@ -41,7 +41,7 @@ export function tagsOf(
     ...text("gitBranch", "mlflow.source.git.branch"),
     ...text("gitRepository", "mlflow.source.git.repoURL"),
     { key: "adamerge.adaptation", value: adaptationOf(config, environment) },
-    { key: "adamerge.labels", value: readsLabels(config.objective.name) ? "labels of adapt_split" : "none" },
+    { key: "adamerge.labels", value: readsLabels(config) ? "labels of adapt_split" : "none" },
     { key: "adamerge.adapt_split", value: adapt_split },
     { key: "adamerge.eval_split", value: eval_split ?? "none" },
     ...["engine", "device"].flatMap((key) => text(key)),

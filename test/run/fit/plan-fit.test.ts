@@ -52,6 +52,27 @@ describe("what a fit needs", () => {
     const rows = (await bytesOf("rows_columns")) - scalar;
     expect(rows).toBeGreaterThan(4 * 3 * parameters);
     expect(rows).toBeLessThan(4 * 4.5 * parameters);
+    // Both factors of every direction of a matrix [768, 768] are twice its task vectors, of one [3072, 768] 1.25 times.
+    const masks = (await bytesOf("masks")) - scalar;
+    expect(masks).toBeGreaterThan(4 * (3 + 1.25 * 8) * 0.95 * parameters);
+    expect(masks).toBeLessThan(4 * (4 + 2 * 8) * parameters);
+    const lowRank = (await bytesOf("low_rank")) - scalar;
+    expect(lowRank).toBeGreaterThan(4 * 3 * parameters);
+    expect(lowRank).toBeLessThan(4 * 4.5 * parameters);
+  });
+
+  it("is that of the largest stage, which also keeps the weights that it began with", async () => {
+    const folder = await temporaryFolder();
+    const bytesOf = async (settings: object): Promise<number> => {
+      const config = parseRunConfig({ suite: "x", output: join(folder, "runs"), ...settings });
+      return (await fitNeeds(config, MODELS, join(folder, "cache"))).memoryBytes;
+    };
+    const stages = [{ steps: 1 }, { steps: 1, parametrisation: "rows" }];
+    const rows = await bytesOf({ parametrisation: "rows" });
+    expect((await bytesOf({ stages })) - rows).toBe(4 * (87_849_216 - 768 * 512) + 4 * 768 * 512);
+    expect(await bytesOf({ stages: stages.slice(0, 1) })).toBe(await bytesOf({}));
+    const largestFirst = [{ steps: 1, parametrisation: "element_wise" }, ...stages.slice(1)];
+    expect(await bytesOf({ stages: largestFirst })).toBe(await bytesOf({ parametrisation: "element_wise" }));
   });
 
   it("is refused where no machine like this could hold a step", async () => {
@@ -134,5 +155,20 @@ describe("fit --dry-run", () => {
     const json = await runCli(folder, ["fit", ...config, "--dry-run", "--json", "--quiet"]);
     expect(JSON.parse(json.stdout)).toMatchObject({ suite: "mini8", steps: 500, needs: { passes: 1 } });
     expect(json.stderr).toBe("");
+  });
+
+  it("lists the stages, and `config show` too", async () => {
+    const folder = await temporaryFolder();
+    const stages =
+      "stages=[{steps: 4}, {steps: 6, parametrisation: all_weights, learning_rate: 5.0e-5, objective: {name: cross_entropy}}]";
+    const config = [join(ROOT, "configs", "mini8.yaml"), "tasks=[mnist, letters]", "data.eval_limit=20", stages];
+    const { stdout, code } = await runCli(folder, ["fit", ...config, "--dry-run"]);
+    expect(stdout).toMatch(
+      /^fit: 2 stages of 2 tasks \(mnist, letters\)\nstage 1: 160 coefficients, 4 steps at .* minimising entropy .*\nstage 2: \d+ merged weights, 6 steps at 0\.00005, minimising cross-entropy .*\nmemory: .*\ndisk: .*\ntime: about .* in all: 10 steps of /,
+    );
+    expect(code).toBe(0);
+    const shown = await runCli(folder, ["config", "show", "--source", ...config]);
+    expect(shown.stdout).toMatch(/\nstages: \[.*parametrisation: all_weights.*\] {2}# override/);
+    expect(shown.stdout).toMatch(/\nsteps: 10 {2}# sum of stages/);
   });
 });

@@ -135,6 +135,71 @@ describe("resume", () => {
     expect(await outcome(stopped.runPath)).toEqual(straight);
   });
 
+  describe("in stages", () => {
+    const stages = [
+      "{parametrisation: scalar, steps: 3, learning_rate: 0.05}",
+      "{parametrisation: rows, steps: 2, learning_rate: 0.01, objective: {name: expert_divergence}}",
+      "{parametrisation: all_weights, steps: 2, learning_rate: 0.0001, schedule: constant}",
+    ];
+    const own = [`stages=[${stages.join(", ")}]`];
+    const text = (runPath: string, name: string) => readFile(join(runPath, name), "utf8");
+    let straight: Awaited<ReturnType<typeof outcome>>;
+    let shown: Readonly<Record<"card" | "report", string>>;
+    beforeAll(async () => {
+      const { runPath } = await start("stages-whole", undefined, own);
+      straight = await outcome(runPath);
+      shown = { card: await text(runPath, "README.md"), report: await text(runPath, "report.html") };
+    });
+
+    it("each begins where the former ended, and metrics say which it is", async () => {
+      const steps = straight.metrics.filter((line) => "train/loss" in line);
+      expect(steps.map((line) => [line.step, line["train/stage"]])).toEqual(
+        [1, 1, 1, 2, 2, 3, 3].map((stage, index) => [index + 1, stage]),
+      );
+      expect(Object.keys(steps[0] ?? {})).toContain("train/entropy/mnist");
+      expect(Object.keys(steps[3] ?? {})).toContain("train/expert_divergence/mnist");
+      expect(straight.metrics.filter((line) => "eval/acc" in line).map(({ step }) => step)).toEqual([0, 2, 4, 6, 7]);
+      // The learning rate of a cosine over three steps, and of one over two that begins anew.
+      const rates = steps.map((line) => line["train/learning_rate"]);
+      expect(rates[3]).toBe(0.01);
+      expect(rates[5]).toBe(0.0001);
+      // The first stage alone is a fit of its own.
+      const alone = await outcome((await start("stage-alone", undefined, ["steps=3"])).runPath);
+      const losses = (of: typeof straight) => of.metrics.map((line) => line["train/loss"]).filter((loss) => loss > 0);
+      expect(losses(straight).slice(0, 3)).toEqual(losses(alone));
+      expect(JSON.parse(straight.coefficients).nearest.parametrisation).toBe("scalar then rows then all_weights");
+    });
+
+    it("the model card lists them, and the report says where they begin", () => {
+      expect(shown.card).toMatch(
+        /Learned in 3 stages[^\n]*\n\n1\. .*coefficients, .* 3 steps .*\n2\. The coefficients of output rows .* change the weights of the former stage, .* 2 steps .*0\.01.*\n3\. The merged weights /,
+      );
+      expect(shown.card).toContain("layer_wise_then_rows_then_all_weights");
+      expect(shown.report).toContain("Vertical lines: stage 2: rows from step 4, stage 3: all_weights from step 6.");
+      expect(shown.report).toMatch(/coefficients, then coefficients of output rows, then merged weights in 3 stages/);
+    });
+
+    it.each([3, 4, 6])("after a stop after step %d", async (step) => {
+      const stopped = await start(`stages-${step}`, step, own);
+      expect(stopped.reason).toBe("interrupted");
+      const { lines } = await goOn(stopped.runPath);
+      expect(lines.join("\n")).toContain(
+        `goes on after step ${step} of 7 (stage ${step <= 3 ? 1 : step <= 5 ? 2 : 3} of 3)`,
+      );
+      expect(await outcome(stopped.runPath)).toEqual(straight);
+    });
+
+    it("of coefficients alone stay coefficients", async () => {
+      const scalar = ["stages=[{steps: 3}, {steps: 2, objective: {name: expert_divergence}}]"];
+      const { runPath } = await start("stages-scalar", undefined, scalar);
+      const found = await outcome(runPath);
+      expect(JSON.parse(found.coefficients).nearest).toBe(undefined);
+      const stopped = await start("stages-scalar-stopped", 4, scalar);
+      await goOn(stopped.runPath);
+      expect(await outcome(stopped.runPath)).toEqual(found);
+    });
+  });
+
   it("a damaged newest checkpoint is passed over and named; metrics after the older one are made again", async () => {
     const { runPath } = await start("damaged", 5);
     await appendFile(join(runPath, "metrics.jsonl"), '{"time": "cut o');
