@@ -47,6 +47,10 @@ describe("refuses", () => {
     [{ stages: [{ parametrisation: "rows" }] }, /stages.0.steps: expected a number, found nothing|stages.0.steps/],
     [{ stages: [{ steps: 2, learning_rat: 1 }] }, /unknown key `learning_rat`/],
     [{ stages: [{ steps: 2, objective: { nam: "entropy" } }] }, /unknown key `nam`/],
+    [
+      { stages: [{ steps: 2, objective: { temperature: 2 } }] },
+      /objective.temperature: expected 1 with objective.name/,
+    ],
     [{ stages: [{ steps: 0 }] }, /stages.0.steps: expected a number >= 1, found 0/],
     [
       { stages: [...TWO, { parametrisation: "scalar", steps: 3 }] },

@@ -180,8 +180,9 @@ describe("predicted classes", () => {
 });
 
 it("the best step's parameters are counted in what a fit needs", () => {
-  const rows = parametrisationOf({ parametrisation: "rows", parametrisation_rank: 1 });
-  const bytes = (keepsBest: boolean) => parametrisationBytes(rows, [{ shape: [5, 7] }], 3, false, keepsBest);
+  const rows = parametrisationOf({ parametrisation: "rows", parametrisation_rank: 1, parametrisation_ratio: 1 });
+  const bytes = (keepsBest: boolean) =>
+    parametrisationBytes(rows, [{ shape: [5, 7] }], 3, { isSplit: false, keepsBest });
   expect(bytes(true) - bytes(false)).toBe(8 * 3 * 5);
 });
 
@@ -192,5 +193,8 @@ it("settings that do not go together are refused", () => {
   expect(() => parse({ rule: "entropy", patience: 0 })).toThrow(/stopping.patience/);
   expect(() => parse({ rule: "entropy" }, { coefficients: { restart_every: 5 } })).toThrow(
     /coefficients.restart_every: expected 0 with stopping.rule entropy/,
+  );
+  expect(() => parse({ rule: "entropy" }, { stages: [{ steps: 5 }] })).toThrow(
+    /stages: expected null with stopping.rule/,
   );
 });
