@@ -75,6 +75,9 @@ const OBJECTIVES = [
   ["entropy", "none", 4],
   ["normalized_entropy", "ties", 0],
   ["expert_divergence", "consensus", 0],
+  ["pseudo_label", "iso_cts", 0],
+  ["feature_l1", "svc", 0],
+  ["feature_l2", "pcb", 0],
   ["cross_entropy", "tsv", 0],
 ] as const;
 const MADE_WITHOUT_MERGING = REFERENCES.filter((name) => name !== "multi_task");

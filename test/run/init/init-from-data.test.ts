@@ -95,7 +95,7 @@ it("stops and goes on, and ends with a suite that a fit merges", async () => {
     "fit suite/config.yaml steps=2 threads=1 device=cpu data.batch_size=2 save_report=false",
     env,
   );
-  expect(fitted.stdout).toMatch(/adamerging_layer_wise/);
+  expect(fitted.stdout).toMatch(/layer_wise_tsv_expert/);
   expect(fitted.code).toBe(0);
 }, 240_000);
 

@@ -62,7 +62,7 @@ describe("adamerge init", () => {
     expect(new Set(lines.filter((line) => line.endsWith(",head")).map((line) => line.split(",").at(-2))).size).toBe(26);
 
     const fitted = await runCli(root, ["fit", "config.yaml", "steps=3", "data.eval_every=0", "--verbose"]);
-    expect(fitted.stdout).toMatch(/adamerging_layer_wise +\d+\.\d\d +[-+]\d+\.\d\d +\d+\.\d %( +\d+\.\d\d){5}\n/);
+    expect(fitted.stdout).toMatch(/layer_wise_tsv_expert +\d+\.\d\d +[-+]\d+\.\d\d +\d+\.\d %( +\d+\.\d\d){5}\n/);
     expect(fitted.stderr).toMatch(/^memory: about /m);
     expect(fitted.code).toBe(0);
     const run = join(root, "runs", "my-pets", "default");
