@@ -190,7 +190,7 @@ test("init takes flags again and again, and refuses what is not there", async ()
   const failing = async (flags: string) => (await run(`init ${flags}`, { init: real.init })).stderr;
   expect(await failing("--base base --images b")).toMatch(/--images b: expected NAME=PATH, or a folder with/);
   expect(await failing("--base gone")).toMatch(/--base gone: expected an existing path, found nothing/);
-  expect(await failing("--base base --expert b --text-model gone")).toMatch(
+  expect(await failing("--base base --expert one=b --text-model gone")).toMatch(
     /--text-model gone: expected an existing path/,
   );
   expect(await failing("--base base --expert !=b")).toMatch(/--expert !: expected a name with letters or digits/);

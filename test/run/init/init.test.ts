@@ -79,7 +79,7 @@ describe("adamerge init", () => {
     expect((await init(...ALL, "--name", "My Pets", "--force", "--quiet")).code).toBe(0);
     expect(await readFile(join(root, "suite.yaml"), "utf8")).toBe(before);
     expect(await readFile(join(root, "images", "letters", "manifest.csv"), "utf8")).toBe(manifest);
-  });
+  }, 240_000);
 
   it("takes heads from files, images without labels, splits as they are, and models as files", async () => {
     const head = (task: string) => join(MINI8, "heads", `${task}.safetensors`);
