@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { ConfigError } from "../errors.js";
+import { deviceIssue } from "./device.js";
 import { formatKeys } from "./format.js";
 import { explainIssue } from "./issues.js";
 import { type ConfigKey, keysOf } from "./keys.js";
@@ -164,9 +165,8 @@ export const finetuneSchema = z
       issue(["lora", "rank"], "expected a rank from 1 with the other settings of lora, found 0; say lora.rank=8");
     if (value.eval.keep === "best" && value.eval.share === 0 && value.eval.split === null)
       issue(["eval", "share"], "expected a share above 0, or eval.split, with eval.keep best, found 0");
-    const devices = value.engine === "onnx" ? ["auto", "cpu", "webgpu", "cuda"] : ["auto", "cpu", "wasm", "tensorflow"];
-    if (!devices.includes(value.device))
-      issue(["device"], `expected one of ${devices.join(", ")} with engine ${value.engine}, found ${value.device}`);
+    const wrongDevice = deviceIssue(value.engine, value.device);
+    if (wrongDevice !== undefined) issue(["device"], wrongDevice);
   });
 
 /**

@@ -5,12 +5,13 @@
 import { z } from "zod";
 import { nearest } from "../runtime/nearest.js";
 
-const OWN_NAMES = [
+/** Those of the package. */
+export const OWN_OBJECTIVE_NAMES: readonly string[] = [
   ...["entropy", "normalized_entropy"],
   ...["expert_divergence", "pseudo_label", "feature_l1", "feature_l2"],
   "cross_entropy",
 ];
-const names = new Set(OWN_NAMES);
+const names = new Set(OWN_OBJECTIVE_NAMES);
 
 /** Makes the name one that configs may have. */
 export function allowObjectiveName(name: string): void {
@@ -20,7 +21,7 @@ export function allowObjectiveName(name: string): void {
 /** One of the names that are known when a config is checked. Editors are told those of the package. */
 export const objectiveName = z
   .string()
-  .meta({ enum: OWN_NAMES })
+  .meta({ enum: [...OWN_OBJECTIVE_NAMES] })
   .superRefine((name, context) => {
     if (names.has(name)) return;
     const guess = nearest(name, names);

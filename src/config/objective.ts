@@ -1,13 +1,6 @@
 /** The section `objective` of a config: what a fit minimises, and the settings that do not go together. What they compute: objective/. */
 import { z } from "zod";
-import { objectiveName } from "./objective-names.js";
-
-/** Those of the package that compare predictions by a temperature; programs' own may read it too. */
-const WITHOUT_TEMPERATURE: readonly string[] = [
-  ...["entropy", "normalized_entropy"],
-  ...["pseudo_label", "feature_l1", "feature_l2"],
-  "cross_entropy",
-];
+import { OWN_OBJECTIVE_NAMES, objectiveName } from "./objective-names.js";
 
 export const objective = z
   .strictObject({
@@ -42,6 +35,8 @@ export const objective = z
         path: [key],
         message: `expected ${expected} with objective.name ${name}, found ${found}; set objective.name=expert_divergence to use it`,
       });
-    if (divergence !== "kl" && name !== "expert_divergence") issue("divergence", "kl", divergence);
-    if (temperature !== 1 && WITHOUT_TEMPERATURE.includes(name)) issue("temperature", "1", temperature);
+    if (name === "expert_divergence") return;
+    if (divergence !== "kl") issue("divergence", "kl", divergence);
+    // Programs' own may read it.
+    if (temperature !== 1 && OWN_OBJECTIVE_NAMES.includes(name)) issue("temperature", "1", temperature);
   });

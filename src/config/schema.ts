@@ -4,6 +4,7 @@
  * load.ts. Names follow the papers and torch; keys are snake_case as in neighbouring tools.
  */
 import { z } from "zod";
+import { deviceIssue } from "./device.js";
 import { group } from "./group.js";
 import { objective } from "./objective.js";
 import { optimizer } from "./optimizer.js";
@@ -258,9 +259,8 @@ export const runConfigSchema = z
       issue(["log_model"], "expected save_model: true with log_model: true, found false");
     if (value.register_model !== null && !value.log_model)
       issue(["register_model"], "expected log_model: true with a name to register the model under, found false");
-    const devices = value.engine === "onnx" ? ["auto", "cpu", "webgpu", "cuda"] : ["auto", "cpu", "wasm", "tensorflow"];
-    if (!devices.includes(value.device))
-      issue(["device"], `expected one of ${devices.join(", ")} with engine ${value.engine}, found ${value.device}`);
+    const wrongDevice = deviceIssue(value.engine, value.device);
+    if (wrongDevice !== undefined) issue(["device"], wrongDevice);
   })
   .transform((value) => ({ ...value, steps: totalSteps(value) }));
 

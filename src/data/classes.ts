@@ -8,6 +8,20 @@ import type { Dataset } from "./readers/dataset-reader.js";
 /** Names shown in an error before the rest is only counted. */
 const MAX_SHOWN_NAMES = 5;
 
+/** Numbers of classes are counted up to the highest; a mistaken column has others. */
+const MAX_CLASSES = 1_000_000;
+
+/** The names of a labelled data set's classes; numbers without names are their own names. Throws DataError for numbers that are no classes. */
+export function classNames({ classes, labels = new Int32Array() }: Dataset, where: string): readonly string[] {
+  if (classes !== undefined) return classes;
+  const highest = labels.reduce((most, label) => Math.max(most, label), 0);
+  if (highest >= MAX_CLASSES)
+    throw new DataError(
+      `${where}: expected labels below ${MAX_CLASSES}, found ${highest}; is the column of labels another one?`,
+    );
+  return Array.from({ length: highest + 1 }, (_, number) => String(number));
+}
+
 /** What says which class a label is: the data set's name of it, or its number. */
 export type LabelMeaning = "name" | "number";
 

@@ -35,7 +35,7 @@ export function calibratedParts(taskVectors: readonly Float32Array[], columns: n
 /** What direction r is multiplied by. */
 function gammaOf(r: number, columns: number, projections: readonly Float64Array[], floor: number): number {
   const own = projections.map((projectedSC) => projectedSC.subarray(r * columns, (r + 1) * columns));
-  const sumC = Float64Array.from({ length: columns }, (_, c) => own.reduce((sum, a) => sum + (a[c] ?? 0), 0));
+  const sumC = sumOf(own);
   let [total, tasks] = [0, 0];
   for (const aC of own) {
     const square = aC.reduce((sum, value) => sum + value * value, 0);

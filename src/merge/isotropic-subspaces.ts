@@ -51,8 +51,8 @@ export function isotropicParts(
   return parts.slice(0, tasks).map((part) => part.map((value, index) => value + (shared?.[index] ?? 0) / tasks));
 }
 
-/** The sum of the task vectors, in float64. */
-export function sumOf(taskVectors: readonly Float32Array[]): Float64Array {
+/** The sum of task vectors, or of their parts, in float64. */
+export function sumOf(taskVectors: readonly (Float32Array | Float64Array)[]): Float64Array {
   const sum = new Float64Array(taskVectors[0]?.length ?? 0);
   for (const tau of taskVectors) for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (tau[i] ?? 0);
   return sum;

@@ -8,6 +8,8 @@ export type Metrics = { readonly step: number } & Readonly<Record<string, number
 /** What the values of each task are called under which an objective is minimised, `train/entropy/<task>`; and the name for all of them until 0.1. */
 export const objectiveMetric = (name: ObjectiveName): string => `train/${name}`;
 export const FORMER_OBJECTIVE_METRIC = "train/entropy";
+/** Of each task, `eval/predicted_classes/<task>`. */
+export const PREDICTED_CLASSES_METRIC = "eval/predicted_classes";
 
 /**
  * The metrics of an event, or undefined for one that has none; `start` is the event that they began with. Losses in the objective's unit or, at
@@ -39,7 +41,7 @@ export function metricsOf(
         ...(event.labelled === undefined ? {} : { "eval/acc": event.labelled.averagePercent }),
         ...perTask("eval/acc", event.tasks, event.labelled?.accuracyPercent ?? []),
         ...perTask("eval/entropy", event.tasks, event.entropyNats),
-        ...perTask("eval/predicted_classes", event.tasks, event.effectiveClasses ?? []),
+        ...perTask(PREDICTED_CLASSES_METRIC, event.tasks, event.effectiveClasses ?? []),
         ...perTask("eval/loss", event.tasks, event.labelled?.lossNats ?? []),
         ...(event.gradientCosine === undefined ? {} : { "eval/gradient_cosine": event.gradientCosine }),
       };

@@ -6,7 +6,7 @@
  */
 import { z } from "zod";
 import { calibratedParts } from "../calibrated-parts.js";
-import { isotropicParts } from "../isotropic-subspaces.js";
+import { isotropicParts, sumOf } from "../isotropic-subspaces.js";
 import { orthogonalSum } from "../orthogonal-task-vectors.js";
 import { polarFactor } from "../singular-triples.js";
 import { addToBase, defineMethod, type MergeContext, type MergePiece, type Piece } from "./method.js";
@@ -64,7 +64,7 @@ export const isoCts = defineMethod({
   }),
   unit: "tensor",
   prepare: async (context, { scale, common }) =>
-    matrixMethod(context, scale, (taskVectors, columns) => addedUp(isotropicParts(taskVectors, columns, common))),
+    matrixMethod(context, scale, (taskVectors, columns) => sumOf(isotropicParts(taskVectors, columns, common))),
 });
 
 export const svc = defineMethod({
@@ -77,13 +77,8 @@ export const svc = defineMethod({
   }),
   unit: "tensor",
   prepare: async (context, { scale, floor }) =>
-    matrixMethod(context, scale, (taskVectors, columns) => addedUp(calibratedParts(taskVectors, columns, floor))),
+    matrixMethod(context, scale, (taskVectors, columns) => sumOf(calibratedParts(taskVectors, columns, floor))),
 });
-
-function addedUp(parts: readonly Float64Array[]): Float64Array {
-  const [first = new Float64Array(), ...others] = parts;
-  return first.map((value, index) => others.reduce((sum, part) => sum + (part[index] ?? 0), value));
-}
 
 /**
  * The sum of the task vectors with every singular value replaced by the mean of all. Directions that the sum lacks, as

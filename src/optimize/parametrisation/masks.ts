@@ -15,7 +15,7 @@ import {
   type TensorSize,
   tasksOf,
 } from "./parametrisation.js";
-import { scalar } from "./scalar.js";
+import { mergeTaskVectors, scalar, taskVectorSlopes } from "./scalar.js";
 
 const TEMPERATURE = 10;
 /** Of the logits, which begins with their masks just on or just off. */
@@ -63,23 +63,23 @@ function matrixForm(opened: TensorParts, ratio: number, mask: Mask): TensorForm 
         parameters[at] = place === 0 ? initial : place <= on ? START : -START;
       }
     },
-    merge: ({ baseS, tauKS }, parameters, mergedS) => {
-      const sums = Float64Array.from(baseS);
+    merge: (parts, parameters, mergedS) => {
+      const lambdaK = Float64Array.from({ length: tasks }, (_, task) => lambdaOf(parameters, task));
+      const sums = new Float64Array(size);
+      mergeTaskVectors(parts, lambdaK, sums);
       const off = new Float64Array(tasks * count);
-      for (let task = 0; task < tasks; task++) {
-        const lambda = lambdaOf(parameters, task);
-        for (let s = 0; s < size; s++) sums[s] = (sums[s] ?? 0) + lambda * (tauKS[task * size + s] ?? 0);
+      for (const [task, lambda] of lambdaK.entries())
         for (let i = 0; i < count; i++) off[task * count + i] = lambda * (mask(logitOf(parameters, task, i)) - 1);
-      }
       directions.add(off, sums);
       mergedS.set(sums);
     },
-    gradient: ({ tauKS }, parameters, gradientS, into) => {
+    gradient: (parts, parameters, gradientS, into) => {
       const slopes = directions.slopes(gradientS);
+      const wholeK = new Float64Array(tasks);
+      taskVectorSlopes(parts, gradientS, wholeK);
       for (let task = 0; task < tasks; task++) {
         const lambda = lambdaOf(parameters, task);
-        let ofLambda = 0;
-        for (let s = 0; s < size; s++) ofLambda += (gradientS[s] ?? 0) * (tauKS[task * size + s] ?? 0);
+        let ofLambda = wholeK[task] ?? 0;
         for (let i = 0; i < count; i++) {
           const [logit, slope] = [logitOf(parameters, task, i), slopes[task * count + i] ?? 0];
           const soft = sigmoid(logit);

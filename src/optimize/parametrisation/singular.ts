@@ -15,7 +15,7 @@ import {
   type TensorSize,
   tasksOf,
 } from "./parametrisation.js";
-import { scalar } from "./scalar.js";
+import { mergeTaskVectors, scalar, taskVectorSlopes } from "./scalar.js";
 
 /** Of `rank` directions, or of all that a smaller matrix has. */
 export function singular(rank: number): Parametrisation {
@@ -38,22 +38,22 @@ function matrixForm(opened: TensorParts, count: number): TensorForm {
   return {
     readsTaskVectors: true,
     start: allInitial,
-    merge: ({ baseS, tauKS }, parameters, mergedS) => {
-      const sums = Float64Array.from(baseS);
+    merge: (parts, parameters, mergedS) => {
+      const restK = Float64Array.from({ length: tasks }, (_, task) => parameters[task * perTask] ?? 0);
+      const sums = new Float64Array(size);
+      mergeTaskVectors(parts, restK, sums);
       const changes = new Float64Array(tasks * count);
-      for (let task = 0; task < tasks; task++) {
-        const rest = parameters[task * perTask] ?? 0;
-        for (let s = 0; s < size; s++) sums[s] = (sums[s] ?? 0) + rest * (tauKS[task * size + s] ?? 0);
+      for (const [task, rest] of restK.entries())
         for (let i = 0; i < count; i++) changes[task * count + i] = (parameters[task * perTask + 1 + i] ?? 0) - rest;
-      }
       directions.add(changes, sums);
       mergedS.set(sums);
     },
-    gradient: ({ tauKS }, _parameters, gradientS, into) => {
+    gradient: (parts, _parameters, gradientS, into) => {
       const slopes = directions.slopes(gradientS);
+      const restK = new Float64Array(tasks);
+      taskVectorSlopes(parts, gradientS, restK);
       for (let task = 0; task < tasks; task++) {
-        let rest = 0;
-        for (let s = 0; s < size; s++) rest += (gradientS[s] ?? 0) * (tauKS[task * size + s] ?? 0);
+        let rest = restK[task] ?? 0;
         for (let i = 0; i < count; i++) {
           const slope = slopes[task * count + i] ?? 0;
           into[task * perTask + 1 + i] = slope;

@@ -3,9 +3,9 @@
  * be judged on. A data set with splits of its own stays as it is; a collection is divided once, class by class, with
  * equal examples in one part, and the division is written down as a manifest.
  */
-import { stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { datasetSplits, openDataset } from "../../data/dataset.js";
+import { join } from "node:path";
+import { classNames } from "../../data/classes.js";
+import { openDataset } from "../../data/dataset.js";
 import type { KindName } from "../../data/kind.js";
 import { kindOf } from "../../data/kinds.js";
 import { firstsByContent, repeatNotices } from "../../data/repeated-examples.js";
@@ -16,7 +16,7 @@ import { readText } from "../../runtime/regular-file.js";
 import { divide, type Shares } from "../init/divide-examples.js";
 import { type GivenExamples, WHOLE } from "../init/example-sources.js";
 import { MANIFEST_FILE, manifestFolder, manifestText, shownPath } from "../init/init-files.js";
-import { splitOfFile } from "../init/split-of-file.js";
+import { datasetPlace } from "../init/split-of-file.js";
 
 /** Most is trained on; an expert is worth what it has seen. */
 const SHARES: Shares<"train" | "adapt" | "val" | "test"> = [
@@ -46,13 +46,10 @@ export async function divideData({ name, path, flag }: GivenExamples, options: D
   const { directory, kind, force, signal, log } = options;
   const where = `${flag} ${name}`;
   const { many, columns } = kindOf(kind);
-  const isFile = (await stat(path).catch(() => undefined))?.isFile() === true;
-  const place = isFile ? dirname(path) : path;
-  const ofFile = isFile ? await splitOfFile(path, kind, where) : undefined;
-  const own = ofFile === undefined ? await datasetSplits(place, kind, where) : [ofFile];
+  const { place, own } = await datasetPlace(path, kind, where);
   if (own.length > 1) return place;
   const dataset = await openDataset({ kind, path: place, split: own[0] ?? WHOLE, where });
-  const { labels, classes, files } = dataset;
+  const { labels, files } = dataset;
   if (labels === undefined)
     throw new DataError(
       `${where}: ${path}: expected labels (a folder per class, or a column label), since there is no expert of ${name} yet, found none; add them, or give the expert with --expert ${name}=PATH`,
@@ -61,11 +58,9 @@ export async function divideData({ name, path, flag }: GivenExamples, options: D
     throw new DataError(
       `${where}: ${path}: expected splits train and test, since its ${many} are not files of their own, found one split; divide it into train and test`,
     );
-  const highest = labels.reduce((most, label) => Math.max(most, label), 0);
-  const names = classes ?? Array.from({ length: highest + 1 }, (_, number) => String(number));
   const firsts = await firstsByContent(dataset, signal);
   for (const text of repeatNotices(path, firsts, dataset)) log(`notice: ${text}`);
-  const rows = await divide(dataset, { name, where, classes: names, shares: SHARES, firsts });
+  const rows = await divide(dataset, { name, where, classes: classNames(dataset, where), shares: SHARES, firsts });
   const folder = join(directory, manifestFolder(name, kind));
   const text = manifestText(kind, rows, (example) => shownPath(example, directory, folder));
   await keep(join(folder, MANIFEST_FILE), text, force);

@@ -1,5 +1,7 @@
 /** The settings that a fine-tuning's null stand for, known when model and data are: rate, steps, LoRA's alpha. */
 import type { FinetuneConfig } from "../../config/finetune.js";
+import { paddedLength } from "../../data/lengths.js";
+import { sizeOf } from "../../engine/program.js";
 import { assert } from "../../errors.js";
 import { FINE_TUNED_WIDTH, type Model, type ModelFamily, type NamedShape, USUAL_RATES } from "../../model/family.js";
 import type { LoraOptions } from "../../optimize/fine-tune/lora.js";
@@ -62,20 +64,15 @@ function passesOf(
   { memory_gb, batch_size, max_length, lora }: FinetuneConfig,
   model: Pick<Model, "tensors" | "valuesPerExample" | "lengths">,
 ): number {
-  const values = model.tensors.reduce((sum, { shape }) => sum + shape.reduce((size, dim) => size * dim, 1), 0);
+  const values = model.tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   // Factors are few; their gradients need no more than the weights would, which are not trained then.
   const trained = lora.rank > 0 ? 0 : values;
-  const longest = max_length ?? undefined;
+  const longest = max_length === null ? undefined : model.lengths && paddedLength(model.lengths, max_length);
   return microBatches(memory_gb * 1e9, batch_size, {
-    ...{ model, tasks: 1, adaptedTasks: 1, isHalf: false, longest: longestUsed(model, longest) },
+    ...{ model, tasks: 1, adaptedTasks: 1, isHalf: false, longest },
     besidesBytes: TRAINED_BYTES * trained + WEIGHT_BYTES * values,
     instead: "cut texts or take a smaller model",
   });
-}
-
-/** The least of the model's lengths that holds this many tokens. */
-function longestUsed({ lengths }: Pick<Model, "lengths">, most: number | undefined): number | undefined {
-  return most === undefined ? undefined : (lengths?.find((length) => length >= most) ?? lengths?.at(-1));
 }
 
 /** The family's rate, for the width of this model. */

@@ -2,11 +2,9 @@
  * The labelled examples of a fine-tuning: what is trained on, what is held out, and what is judged at the end. Splits
  * that the data has are kept; without a validation split a share of the training split is held out, class by class.
  */
-import { stat } from "node:fs/promises";
-import { dirname } from "node:path";
 import type { FinetuneConfig } from "../../config/finetune.js";
-import { alignClasses } from "../../data/classes.js";
-import { type Dataset, datasetSplits, openDataset } from "../../data/dataset.js";
+import { alignClasses, classNames } from "../../data/classes.js";
+import { type Dataset, openDataset } from "../../data/dataset.js";
 import { dividedExamples } from "../../data/divide.js";
 import type { EncodeOptions, Encoder } from "../../data/encoder.js";
 import { isLabelled, type LabelledExamples, selectExamples } from "../../data/examples.js";
@@ -15,7 +13,7 @@ import { firstsByContent, repeatNotices } from "../../data/repeated-examples.js"
 import { DataError } from "../../errors.js";
 import { nearest } from "../../runtime/nearest.js";
 import { WHOLE } from "../init/example-sources.js";
-import { splitOfFile } from "../init/split-of-file.js";
+import { datasetPlace } from "../init/split-of-file.js";
 
 export interface TrainingData {
   readonly classes: readonly string[];
@@ -48,10 +46,7 @@ export async function openTrainingData(
   { cacheDir, signal, log }: TrainingDataOptions,
 ): Promise<TrainingData> {
   const { kind } = encoder;
-  const isFile = (await stat(data).catch(() => undefined))?.isFile() === true;
-  const place = isFile ? dirname(data) : data;
-  const ofFile = isFile ? await splitOfFile(data, kind, WHERE) : undefined;
-  const own = ofFile === undefined ? await datasetSplits(place, kind, WHERE) : [ofFile];
+  const { place, own } = await datasetPlace(data, kind, WHERE);
   const splits = chooseSplits(data, own, wanted);
   const notices = new Set<string>();
   const notice = (text: string) => notices.add(text);
@@ -120,10 +115,9 @@ function unlabelled({ split, unlabelled: why }: Dataset, path: string): DataErro
   );
 }
 
-/** Numbers without names are their own names. */
-function classesOf({ classes, labels, kind, size }: Dataset): readonly string[] {
-  const highest = (labels ?? new Int32Array()).reduce((most, label) => Math.max(most, label), 0);
-  const names = classes ?? Array.from({ length: highest + 1 }, (_, number) => String(number));
+function classesOf(dataset: Dataset): readonly string[] {
+  const { labels, kind, size } = dataset;
+  const names = classNames(dataset, WHERE);
   const present = new Set(labels);
   if (names.length >= 2 && present.size >= 2) return names;
   const { many } = kindOf(kind);

@@ -6,9 +6,10 @@ import type { TrainEvent } from "../../optimize/events.js";
 import { type Collapse, collapseText, effectiveClasses, isCollapsed } from "../../optimize/predicted-classes.js";
 import { EXPERTS } from "../../report/summary.js";
 import { readJsonLines } from "../../runtime/json-file.js";
+import { PREDICTED_CLASSES_METRIC } from "../../track/metrics.js";
 import type { Judged } from "../judge/judge-models.js";
 
-const METRIC = "eval/predicted_classes/";
+const METRIC = `${PREDICTED_CLASSES_METRIC}/`;
 
 /** Of the learned model, which is the last, the tasks whose predictions have collapsed; none where no expert was judged. */
 export function collapsedTasks(judged: readonly Judged[]): Collapse[] {

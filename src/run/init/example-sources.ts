@@ -2,17 +2,15 @@
  * The images or texts of one expert as `adamerge init` finds them, and which of them a run learns from, chooses on and is judged on. Splits that a
  * data set has itself are kept; one labelled collection is divided (divide-examples.ts); examples without labels are all learned from.
  */
-import { stat } from "node:fs/promises";
-import { dirname } from "node:path";
-import { alignClasses } from "../../data/classes.js";
-import { datasetSplits, openDataset } from "../../data/dataset.js";
+import { alignClasses, classNames } from "../../data/classes.js";
+import { openDataset } from "../../data/dataset.js";
 import type { KindName } from "../../data/kind.js";
 import { kindOf } from "../../data/kinds.js";
 import type { Dataset } from "../../data/readers/dataset-reader.js";
 import { firstsByContent, repeatNotices } from "../../data/repeated-examples.js";
 import { DataError } from "../../errors.js";
 import { divide, type ManifestRow, type RunSplit, sharesOf } from "./divide-examples.js";
-import { splitOfFile } from "./split-of-file.js";
+import { datasetPlace } from "./split-of-file.js";
 
 /** What a person gave for an expert. */
 export interface GivenExamples {
@@ -54,8 +52,6 @@ export interface ExampleSource {
 export const TEST_NAMES = ["test", "testing", "validation", "valid", "val", "dev"];
 const ADAPT_NAMES = ["adapt", "train", "training"];
 const VAL_NAMES = ["val", "valid", "validation", "dev"];
-/** Numbers of classes are counted up to the highest; a mistaken column has others. */
-const MAX_CLASSES = 1_000_000;
 /** Any name does for a folder without splits. */
 export const WHOLE = "all";
 
@@ -70,10 +66,7 @@ export async function lookAtExamples(
   signal?: AbortSignal,
 ): Promise<ExampleSource> {
   const where = `${flag} ${name}`;
-  const isFile = (await stat(path).catch(() => undefined))?.isFile() === true;
-  const dataset = isFile ? dirname(path) : path;
-  const ofFile = isFile ? await splitOfFile(path, kind, where) : undefined;
-  const own = ofFile === undefined ? await datasetSplits(dataset, kind, where) : [ofFile];
+  const { place: dataset, own } = await datasetPlace(path, kind, where);
   const place = { name, kind, dataset, where, needsHead, signal };
   const source = own.length > 1 ? await ofOwnSplits(place, own) : await ofCollection(place, own[0]);
   if (needsHead && source.headSplit === undefined)
@@ -241,19 +234,12 @@ async function ofCollection(place: Place, split: string | undefined): Promise<Ex
   };
 }
 
-/** Numbers without names are their own names. */
 function classesOf(dataset: Dataset | undefined, where: string): Pick<ExampleSource, "classes" | "areNumbers"> {
-  const { classes, labels } = dataset ?? {};
-  if (labels === undefined) return { classes: undefined, areNumbers: false };
-  const areNumbers = classes === undefined;
-  const highest = labels.reduce((most, label) => Math.max(most, label), 0);
-  if (areNumbers && highest >= MAX_CLASSES)
-    throw new DataError(
-      `${where}: expected labels below ${MAX_CLASSES}, found ${highest}; is the column of labels another one?`,
-    );
-  const names = classes ?? Array.from({ length: highest + 1 }, (_, number) => String(number));
-  if (names.length >= 2) return { classes: names, areNumbers };
+  if (dataset?.labels === undefined) return { classes: undefined, areNumbers: false };
+  const { classes, labels } = dataset;
+  const names = classNames(dataset, where);
+  if (names.length >= 2) return { classes: names, areNumbers: classes === undefined };
   throw new DataError(
-    `${where}: expected at least 2 classes, found ${names.length} (${names.join(", ")}) for ${labels.length} ${dataset === undefined ? "examples" : kindOf(dataset.kind).many}; is this the folder above the class folders?`,
+    `${where}: expected at least 2 classes, found ${names.length} (${names.join(", ")}) for ${labels.length} ${kindOf(dataset.kind).many}; is this the folder above the class folders?`,
   );
 }

@@ -265,7 +265,8 @@ async function check(suite: InitSuite, preset: InitPreset, options: InitOptions)
       return (await loadRunConfig(join(folder, CONFIG_FILE), [], { presetsDir: options.presetsDir, cwd: folder }))
         .config;
     };
-    const [written, paper] = [await load(preset), await load("paper")];
+    const paper = await load("paper");
+    const written = preset === "paper" ? paper : await load(preset);
     const warnings: string[] = [];
     const known = new Set(suite.tasks.flatMap(({ examples }) => examples.notices.map((text) => `${NOTICE}${text}`)));
     const log = (line: string) => {
@@ -278,7 +279,7 @@ async function check(suite: InitSuite, preset: InitPreset, options: InitOptions)
       const experts = await expertFacts(paper, session);
       warnings.push(...suspiciousExperts(experts, session.inputs.encoder.kind));
       const plan = await planSession(paper, session, options.cacheDir);
-      if (preset === "paper") return { experts, warnings, plan };
+      if (written === paper) return { experts, warnings, plan };
       const { encoder, model, tasks } = session.inputs;
       const models = { model, kind: encoder.kind, tasks: tasks.length, longest: plan.needs.longest };
       const needs = await fitNeeds(written, models, options.cacheDir);

@@ -1,8 +1,6 @@
 /** Accuracy of a saved model's heads on labelled examples: a person's own by task, or the data sets of a suite. */
-import { stat } from "node:fs/promises";
-import { dirname } from "node:path";
 import type { Hub } from "../../checkpoint/hub/request.js";
-import { type Dataset, datasetSplits, openDataset } from "../../data/dataset.js";
+import { type Dataset, openDataset } from "../../data/dataset.js";
 import { isLabelled, type LabelledExamples } from "../../data/examples.js";
 import { kindOf } from "../../data/kinds.js";
 import { openSuite } from "../../data/suite.js";
@@ -14,7 +12,7 @@ import { nearest } from "../../runtime/nearest.js";
 import { inParts, type OnProgress } from "../../runtime/progress.js";
 import type { PredictionsRecord } from "../../track/run-folder.js";
 import { TEST_NAMES, WHOLE } from "../init/example-sources.js";
-import { splitOfFile } from "../init/split-of-file.js";
+import { datasetPlace } from "../init/split-of-file.js";
 import { rowOf } from "../judge/judge-models.js";
 import { predictionsRecord } from "../judge/predictions-record.js";
 import { openTaskDataset } from "../suite/open-examples.js";
@@ -126,10 +124,7 @@ async function openOwn(
 ): Promise<Dataset> {
   const { kind } = encoder;
   const where = `--data ${task}`;
-  const isFile = (await stat(path).catch(() => undefined))?.isFile() === true;
-  const place = isFile ? dirname(path) : path;
-  const ofFile = isFile ? await splitOfFile(path, kind, where) : undefined;
-  const own = ofFile === undefined ? await datasetSplits(place, kind, where) : [ofFile];
+  const { place, own } = await datasetPlace(path, kind, where);
   const like = TEST_NAMES.flatMap((name) => own.find((split) => split.toLowerCase() === name) ?? []);
   const split = wanted ?? (own.length > 1 ? like[0] : (own[0] ?? WHOLE));
   if (split === undefined)
