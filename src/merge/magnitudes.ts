@@ -72,6 +72,42 @@ function binOfRank(counts: Float64Array, rank: number): { bin: number; rankInBin
   return { bin: counts.length - 1, rankInBin: left };
 }
 
+/** One element's place when those of a piece are sorted by magnitude, equal ones in the order of their indices. */
+export interface MagnitudeRank {
+  /** Bit pattern of its magnitude; -1 for what is below all, Infinity for what is above all. */
+  readonly pattern: number;
+  /** Its rank among the elements of equal magnitude, from 1. */
+  readonly among: number;
+}
+
+/** The elements of these two ranks (from 1, ascending) by magnitude; ranks below 1 and above N lie beyond all elements. */
+export function magnitudesOfRanks(tauN: Float32Array, ...ranks: [number, number]): [MagnitudeRank, MagnitudeRank] {
+  const high = new Float64Array(HIGH_BINS);
+  countHigh(high, tauN);
+  const find = (rank: number): MagnitudeRank => {
+    if (rank < 1) return { pattern: -1, among: 0 };
+    if (rank > tauN.length) return { pattern: Number.POSITIVE_INFINITY, among: 0 };
+    const { bin, rankInBin } = binOfRank(high, rank);
+    const low = new Float64Array(LOW_BINS);
+    countLow(low, tauN, bin);
+    const within = binOfRank(low, rankInBin);
+    return { pattern: (bin << LOW_BITS) | within.bin, among: within.rankInBin };
+  };
+  return [find(ranks[0]), find(ranks[1])];
+}
+
+/** Sets to 0 all elements but those that stand between the two, which go as well. */
+export function keepBetween(tauN: Float32Array, below: MagnitudeRank, above: MagnitudeRank): void {
+  const words = bitsOf(tauN);
+  let [equalBelow, equalAbove] = [0, 0];
+  for (let i = 0; i < words.length; i++) {
+    const magnitude = (words[i] ?? 0) & MAGNITUDE_MASK;
+    const isBelow = magnitude < below.pattern || (magnitude === below.pattern && ++equalBelow <= below.among);
+    const isAbove = magnitude > above.pattern || (magnitude === above.pattern && ++equalAbove >= above.among);
+    if (isBelow || isAbove) words[i] = 0;
+  }
+}
+
 /** Adds the elements of `tauN` that trimming keeps; a threshold of 0 keeps all. */
 export function addKept(sumN: Float64Array, tauN: Float32Array, threshold: number): void {
   const words = bitsOf(tauN);

@@ -4,6 +4,7 @@
  * at the top, `density` the share kept below it. N elements of one tensor.
  */
 import { z } from "zod";
+import { keepBetween, magnitudesOfRanks } from "../magnitudes.js";
 import { weightedSum } from "./linear.js";
 import { defineMethod } from "./method.js";
 
@@ -26,14 +27,15 @@ export const breadcrumbs = defineMethod({
   },
 });
 
-/** Drops the ends of the magnitudes in place. Where both shares leave less than `density`, fewer outliers are dropped. */
+/**
+ * Drops the ends of the magnitudes in place. Where both shares leave less than `density`, fewer outliers are dropped. Of equal magnitudes at a
+ * border the earlier ones count as the smaller.
+ */
 function keepMiddle(tauN: Float32Array, density: number, gamma: number): void {
   if (density >= 1) return;
   const size = tauN.length;
   const kept = Math.floor(density * size);
   const outliers = Math.min(Math.floor(gamma * size), size - kept);
-  const order = Uint32Array.from({ length: size }, (_, index) => index);
-  order.sort((a, b) => Math.abs(tauN[b] ?? 0) - Math.abs(tauN[a] ?? 0) || b - a);
-  for (const index of order.subarray(0, outliers)) tauN[index] = 0;
-  for (const index of order.subarray(outliers + kept)) tauN[index] = 0;
+  const [largestNoise, smallestOutlier] = magnitudesOfRanks(tauN, size - outliers - kept, size - outliers + 1);
+  keepBetween(tauN, largestNoise, smallestOutlier);
 }

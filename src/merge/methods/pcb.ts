@@ -114,8 +114,7 @@ function pieceScores({ taskVectors }: Pick<Piece, "taskVectors">, magnitudes: re
   const sumN = new Float64Array(size);
   for (const tauN of taskVectors) for (let i = 0; i < size; i++) sumN[i] = (sumN[i] ?? 0) + (tauN[i] ?? 0);
   return taskVectors.map((tauN, task) =>
-    Float32Array.from({ length: size }, (_, i) => {
-      const tau = tauN[i] ?? 0;
+    tauN.map((tau, i) => {
       const place = share(clamp(Math.abs(tau), magnitudes[task]), magnitudes[task]);
       return Math.exp(tasks * place ** 2) * Math.tanh(tau * (sumN[i] ?? 0));
     }),

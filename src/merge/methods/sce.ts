@@ -41,17 +41,28 @@ export const sce = defineMethod({
     },
 });
 
-/** Sets to 0, in all tasks, the elements that are not among the share of largest variance; elements without variance never are. */
+/** Sets to 0, in all tasks, the elements that are not among the share of largest variance, of equal ones the first; elements without variance never are. */
 function select(taskVectors: readonly Float32Array[], share: number): void {
-  const size = taskVectors[0]?.length ?? 0;
-  const variances = Float64Array.from({ length: size }, (_, element) => {
+  const variancesN = variancesOf(taskVectors);
+  const varied = variancesN.reduce((count, variance) => (variance > 0 ? count + 1 : count), 0);
+  const selected = Math.floor(varied * share);
+  const descending = variancesN.toSorted().reverse();
+  const border = descending[selected - 1] ?? Number.POSITIVE_INFINITY;
+  let equalOnes = selected - descending.findIndex((variance) => variance === border);
+  for (const [element, variance] of variancesN.entries()) {
+    if (variance > border || (variance === border && equalOnes-- > 0)) continue;
+    for (const tauN of taskVectors) tauN[element] = 0;
+  }
+}
+
+function variancesOf(taskVectors: readonly Float32Array[]): Float64Array {
+  const variancesN = new Float64Array(taskVectors[0]?.length ?? 0);
+  for (let element = 0; element < variancesN.length; element++) {
     const mean = taskVectors.reduce((sum, tauN) => sum + (tauN[element] ?? 0), 0) / taskVectors.length;
-    return taskVectors.reduce((sum, tauN) => sum + ((tauN[element] ?? 0) - mean) ** 2, 0) / taskVectors.length;
-  });
-  const varied = variances.reduce((count, variance) => (variance > 0 ? count + 1 : count), 0);
-  const order = Uint32Array.from({ length: size }, (_, index) => index);
-  order.sort((a, b) => (variances[b] ?? 0) - (variances[a] ?? 0) || a - b);
-  for (const element of order.subarray(Math.floor(varied * share))) for (const tauN of taskVectors) tauN[element] = 0;
+    variancesN[element] =
+      taskVectors.reduce((sum, tauN) => sum + ((tauN[element] ?? 0) - mean) ** 2, 0) / taskVectors.length;
+  }
+  return variancesN;
 }
 
 /** Mean square of each task's vector over the tensor, divided by their sum; equal weights when nothing changed. */
