@@ -48,7 +48,7 @@ function select(taskVectors: readonly Float32Array[], share: number): void {
   const selected = Math.floor(varied * share);
   const descending = variancesN.toSorted().reverse();
   const border = descending[selected - 1] ?? Number.POSITIVE_INFINITY;
-  let equalOnes = selected - descending.findIndex((variance) => variance === border);
+  let equalOnes = selected - descending.indexOf(border);
   for (const [element, variance] of variancesN.entries()) {
     if (variance > border || (variance === border && equalOnes-- > 0)) continue;
     for (const tauN of taskVectors) tauN[element] = 0;
