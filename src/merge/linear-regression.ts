@@ -1,6 +1,6 @@
 /** The closed form that RegMean solves for each linear layer. O outputs, I inputs. */
-import { CholeskyDecomposition, Matrix } from "ml-matrix";
 import { NumericError } from "../errors.js";
+import { choleskyFactor, solveInPlace } from "./cholesky.js";
 import { productsWith } from "./kernels/products.js";
 
 /** Normal equations of one layer, added up over tasks. */
@@ -36,15 +36,17 @@ export function addTask(
  */
 export function solveEquations({ gramII, productOI }: NormalEquations, where: string): Float32Array {
   const inputs = Math.sqrt(gramII.length);
-  const outputs = productOI.length / inputs;
   const trace = Array.from({ length: inputs }, (_, i) => gramII[i * (inputs + 1)] ?? 0).reduce((a, b) => a + b, 0);
   if (!Number.isFinite(trace)) throw new NumericError(`${where}: the Gram matrix of its inputs is not finite`);
-  const right = Matrix.from1DArray(outputs, inputs, productOI).transpose();
   for (let ridge = 0; ; ridge = ridge === 0 ? 1e-10 : ridge * 10) {
-    const left = Matrix.from1DArray(inputs, inputs, gramII);
-    for (let i = 0; i < inputs; i++) left.set(i, i, left.get(i, i) + (ridge * trace) / inputs);
-    const cholesky = new CholeskyDecomposition(left);
-    if (cholesky.isPositiveDefinite()) return Float32Array.from(cholesky.solve(right).transpose().to1DArray());
+    const left = gramII.slice();
+    for (let i = 0; i < inputs; i++) left[i * (inputs + 1)] = (left[i * (inputs + 1)] ?? 0) + (ridge * trace) / inputs;
+    const factor = choleskyFactor(left);
+    if (factor !== undefined) {
+      const solved = productOI.slice();
+      solveInPlace(factor, solved);
+      return Float32Array.from(solved);
+    }
     if (ridge > 1) throw new NumericError(`${where}: the Gram matrix of its inputs cannot be inverted`);
   }
 }
