@@ -10,7 +10,7 @@ import { ConfigError } from "../errors.js";
 import { createOnnxEngine } from "./onnx-engine.js";
 import type { Engine, Program } from "./program.js";
 import { tf } from "./tf.js";
-import { createTfjsEngine } from "./tfjs-engine.js";
+import { createTfjsEngine, tensorflowLibrary } from "./tfjs-engine.js";
 
 /** What computes: a graph compiled for ONNX Runtime, or TensorFlow.js eagerly. */
 export type EngineName = "onnx" | "tfjs";
@@ -21,6 +21,8 @@ export interface EngineChoice {
   readonly engine: Engine;
   /** One sentence for the log: what was picked and why. */
   readonly reason: string;
+  /** Of a device that depends on what is installed: the library that was found, and what it computes on. */
+  readonly library?: string;
 }
 
 const ONNX_DEVICES = ["cuda", "webgpu", "cpu"] as const;
@@ -36,10 +38,13 @@ export async function createEngine(options: {
   if (engine === "tfjs") {
     const backend = device === "auto" ? "wasm" : TFJS_DEVICES.find((name) => name === device);
     if (backend === undefined) throw wrongDevice(engine, device, ["auto", ...TFJS_DEVICES]);
-    return {
-      engine: await createTfjsEngine(backend),
-      reason: `tfjs on ${backend}${device === "auto" ? " (the fastest that needs no native install)" : ""}`,
-    };
+    const created = await createTfjsEngine(backend, threads);
+    if (backend !== "tensorflow") {
+      const why = device === "auto" ? " (the fastest that needs no native install)" : "";
+      return { engine: created, reason: `tfjs on ${backend}${why}` };
+    }
+    const library = tensorflowLibrary();
+    return { engine: created, reason: `tfjs on tensorflow (${library})`, library };
   }
   if (device === "auto") return firstWorking(threads);
   const provider = ONNX_DEVICES.find((name) => name === device);

@@ -2,9 +2,9 @@
  * The eager engine: calls a program's function on a real tfjs backend. The oracle for the compiled engine on small
  * shapes (cpu, wasm), and a way to run on @tensorflow/tfjs-node-gpu where that is installed.
  */
-import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { decodeFloat16 } from "../checkpoint/float16.js";
+import { readByteRange } from "../checkpoint/safetensors.js";
 import { ConfigError } from "../errors.js";
 import type { Engine, Executable, Program, TensorSource, TensorSpec, TensorValues } from "./program.js";
 import { checkBinding, checkInputs, checkShared } from "./program-checks.js";
@@ -13,9 +13,12 @@ import { ownTensor, tfjs } from "./tfjs.js";
 
 export type TfjsBackend = "cpu" | "wasm" | "tensorflow";
 
-/** Readies a tfjs backend. Throws ConfigError when `tensorflow` is asked for and neither of its packages is installed. */
-export async function createTfjsEngine(backend: TfjsBackend): Promise<Engine> {
-  await ready(backend);
+/**
+ * Readies a tfjs backend; `threads` (0: all cores) is TensorFlow's, which takes it once in a process. Throws ConfigError when `tensorflow` is asked
+ * for and neither of its packages is installed.
+ */
+export async function createTfjsEngine(backend: TfjsBackend, threads = 0): Promise<Engine> {
+  await ready(backend, threads);
   const boundTo = new WeakMap<Executable, BoundTensors>();
   return {
     name: "tfjs",
@@ -32,9 +35,9 @@ export async function createTfjsEngine(backend: TfjsBackend): Promise<Engine> {
   };
 }
 
-async function ready(backend: TfjsBackend): Promise<void> {
+async function ready(backend: TfjsBackend, threads: number): Promise<void> {
   if (backend === "wasm") await import("@tensorflow/tfjs-backend-wasm");
-  if (backend === "tensorflow") loadNativeBinding();
+  if (backend === "tensorflow") loadNativeBinding(threads);
   if (!(await tfjs.setBackend(backend))) {
     throw new ConfigError(`engine=tfjs: the tfjs backend ${backend} could not be initialised on this machine`);
   }
@@ -42,7 +45,10 @@ async function ready(backend: TfjsBackend): Promise<void> {
 }
 
 /** @tensorflow/tfjs-node* are optional peers: their installers fetch a native library from outside the registry. */
-function loadNativeBinding(): void {
+function loadNativeBinding(threads: number): void {
+  // Errors only: what TensorFlow says about the processor goes over the progress line. Both are read when its library starts.
+  process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
+  if (threads > 0) process.env.TF_NUM_INTRAOP_THREADS ??= String(threads);
   const require = createRequire(import.meta.url);
   const reasons: string[] = [];
   for (const name of ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"]) {
@@ -54,8 +60,19 @@ function loadNativeBinding(): void {
     }
   }
   throw new ConfigError(
-    `device=tensorflow needs @tensorflow/tfjs-node-gpu or @tensorflow/tfjs-node: npm install one of them (${reasons.join("; ")})`,
+    `device=tensorflow: expected TensorFlow's library and its binding, found neither package that loads them (${reasons.join("; ")}); ready them: ${READY_TENSORFLOW}`,
   );
+}
+
+/** What readies TensorFlow's library, where it is missing. */
+export const READY_TENSORFLOW =
+  "`npm run tensorflow` in adamerge's source tree, `node node_modules/adamerge/scripts/install/tensorflow.mjs` where it is installed";
+
+/** TensorFlow's version and what it computes on, once its backend is ready: its library takes the CPU where it finds no GPU. */
+export function tensorflowLibrary(): string {
+  const backend: unknown = tfjs.backend();
+  const { binding, isUsingGpuDevice } = backend as { binding?: { TF_Version?: string }; isUsingGpuDevice?: boolean };
+  return `TensorFlow ${binding?.TF_Version ?? "of unknown version"}, on ${isUsingGpuDevice ? "a GPU" : "the CPU"}`;
 }
 
 /** The frozen tensors of one program, or of several that share them: freed with the last. */
@@ -127,11 +144,10 @@ function compute(
 
 async function valuesOf(source: TensorSource, spec: TensorSpec): Promise<TensorValues> {
   if (source.kind === "memory") return source.values;
-  const bytes = (await readFile(source.path)).subarray(source.byteOffset, source.byteOffset + source.byteLength);
-  const copy = Uint8Array.from(bytes).buffer;
-  if (spec.dtype === "float32") return new Float32Array(copy);
-  if (spec.dtype === "float16") return new Uint16Array(copy);
-  return spec.dtype === "int32" ? new Int32Array(copy) : new Uint8Array(copy);
+  const { buffer } = await readByteRange(source.path, source.byteOffset, source.byteLength);
+  if (spec.dtype === "float32") return new Float32Array(buffer);
+  if (spec.dtype === "float16") return new Uint16Array(buffer);
+  return spec.dtype === "int32" ? new Int32Array(buffer) : new Uint8Array(buffer);
 }
 
 /** tfjs has neither uint8 nor float16: both become float32, as in a compiled program. */

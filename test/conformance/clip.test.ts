@@ -18,6 +18,7 @@ import { createClassifier } from "../../src/optimize/evaluate.js";
 import { type ZeroShotContext, zeroShotHeads } from "../../src/run/heads/zero-shot-heads.js";
 import { modelWeights } from "../../src/run/suite/stored-weights.js";
 import { relativeError } from "../support/random.js";
+import { TFJS_BACKENDS } from "../support/tfjs-backends.js";
 import { CONFORMANCE, readFixture } from "./fixture.js";
 import { normalizationOf } from "./problem.js";
 
@@ -26,8 +27,7 @@ const onnx = createOnnxEngine({ provider: "cpu", threads: 1 });
 afterAll(() => onnx.close());
 const engines: readonly (readonly [string, () => Promise<Engine>])[] = [
   ["onnx", async () => onnx],
-  ["tfjs-cpu", () => createTfjsEngine("cpu")],
-  ["tfjs-wasm", () => createTfjsEngine("wasm")],
+  ...TFJS_BACKENDS.map((backend) => [`tfjs-${backend}`, () => createTfjsEngine(backend)] as const),
 ];
 
 const goldenSchema = z.array(z.tuple([z.string(), z.array(z.number())]));

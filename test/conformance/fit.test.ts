@@ -8,6 +8,8 @@ import { afterAll, describe, expect, it } from "vitest";
 import { loadRunConfig } from "../../src/config/load.js";
 import type { RunConfig } from "../../src/config/schema.js";
 import { createOnnxEngine } from "../../src/engine/onnx-engine.js";
+import type { Engine } from "../../src/engine/program.js";
+import { createTfjsEngine } from "../../src/engine/tfjs-engine.js";
 import { groupMergeable } from "../../src/merge/groups.js";
 import { objectives } from "../../src/objective/objectives.js";
 import type { TrainEvent } from "../../src/optimize/events.js";
@@ -15,6 +17,7 @@ import { stepProgram, stepSources } from "../../src/optimize/step-program.js";
 import { initTrainState, type TrainOptions, type TrainResult, train } from "../../src/optimize/train.js";
 import { constraintOf } from "../../src/run/records/records.js";
 import { withBaseProjection } from "../../src/run/session/inputs.js";
+import { FASTER_TFJS_BACKENDS } from "../support/tfjs-backends.js";
 import { CONFORMANCE, type FixtureArrays, readFixture } from "./fixture.js";
 import { loadProblem, type Problem } from "./problem.js";
 
@@ -50,9 +53,14 @@ async function presetConfig(preset: string, granularity: string): Promise<RunCon
   return (await loadRunConfig(file, overrides, { presetsDir, cwd: CONFORMANCE })).config;
 }
 
-async function fitOptions(problem: Problem, fixture: FixtureArrays, config: RunConfig): Promise<TrainOptions> {
+async function fitOptions(
+  engine: Engine,
+  problem: Problem,
+  fixture: FixtureArrays,
+  config: RunConfig,
+): Promise<TrainOptions> {
   const bundle = config.merge_projection ? problem.bundle : withBaseProjection(problem.bundle, problem.model);
-  const step = await onnx.compile(
+  const step = await engine.compile(
     stepProgram({
       ...problem,
       bundle,
@@ -97,7 +105,12 @@ function expectedCoefficients(fixture: FixtureArrays, prefix: string, groups: re
   return (group: string, task: number): number => last[groups.indexOf(group) * tasks + task] ?? Number.NaN;
 }
 
-describe("fifty steps equal PyTorch's", () => {
+const engines: readonly (readonly [string, () => Promise<Engine>])[] = [
+  ["onnx", async () => onnx],
+  ...FASTER_TFJS_BACKENDS.map((backend) => [`tfjs-${backend}`, () => createTfjsEngine(backend)] as const),
+];
+
+describe.each(engines)("fifty steps equal PyTorch's on %s", (_, open) => {
   it.each([
     ["paper", "layer-wise", "layer", "fit.safetensors"],
     ["paper", "task-wise", "task", "fit.safetensors"],
@@ -106,6 +119,7 @@ describe("fifty steps equal PyTorch's", () => {
     const problem = await loadProblem();
     const fixture = await readFixture(`adam/${file}`);
     const options = await fitOptions(
+      await open(),
       problem,
       await readFixture("adam/fit.safetensors"),
       await presetConfig(preset, granularity),

@@ -27,6 +27,7 @@ import { initWeightState, trainWeights } from "../../src/optimize/train-weights.
 import type { LoopOptions } from "../../src/optimize/training-loop.js";
 import { runWeightStep, weightStepProgram, weightStepSources } from "../../src/optimize/weight-step.js";
 import { randomArray, relativeError } from "../support/random.js";
+import { TFJS_BACKENDS } from "../support/tfjs-backends.js";
 import { type FixtureArrays, readFixture } from "./fixture.js";
 import { loadProblem, type Problem } from "./problem.js";
 
@@ -180,7 +181,7 @@ describe("G = dL/dW", () => {
     expect(relativeError(found, slopes)).toBeLessThan(1e-5);
   });
 
-  it.each(["cpu", "wasm"] as const)("is the same on tfjs-%s", async (backend) => {
+  it.each(TFJS_BACKENDS)("is the same on tfjs-%s", async (backend) => {
     const { weights, merged } = await merge();
     const compiled = await runWeightStep(await weightStep(onnx), merged, inputs, weights.arrays());
     const eager = await runWeightStep(

@@ -21,6 +21,7 @@ import {
 } from "../../src/optimize/step-program.js";
 import { taskVectorParts } from "../../src/optimize/task-vector-parts.js";
 import { randomArray, relativeError } from "../support/random.js";
+import { TFJS_BACKENDS } from "../support/tfjs-backends.js";
 import { type FixtureArrays, readFixture } from "./fixture.js";
 import { loadProblem, type Problem, toBundleOrder, transpose } from "./problem.js";
 
@@ -125,7 +126,7 @@ describe.each(granularities)("gradient, %s", (granularity, prefix) => {
   });
 });
 
-it.each(["cpu", "wasm"] as const)("tfjs-%s computes the same step as onnx", async (backend) => {
+it.each(TFJS_BACKENDS)("tfjs-%s computes the same step as onnx", async (backend) => {
   const grouping = groupingOf("layer-wise");
   const coefficients = toTensorCoefficients(
     fixtureMatrix("layer.lambda", "layer-wise"),

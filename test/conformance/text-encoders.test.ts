@@ -15,6 +15,7 @@ import type { Model } from "../../src/model/family.js";
 import { givenWeights, weightName } from "../../src/optimize/step-program.js";
 import { modelWeights } from "../../src/run/suite/stored-weights.js";
 import { relativeError } from "../support/random.js";
+import { FASTER_TFJS_BACKENDS } from "../support/tfjs-backends.js";
 import { CONFORMANCE, type FixtureArrays, readFixture } from "./fixture.js";
 import { readTextModel } from "./text-models.js";
 
@@ -24,6 +25,7 @@ afterAll(() => onnx.close());
 const engines: readonly (readonly [string, () => Promise<Engine>])[] = [
   ["onnx", async () => onnx],
   ["tfjs-cpu", () => createTfjsEngine("cpu")],
+  ...FASTER_TFJS_BACKENDS.map((backend) => [`tfjs-${backend}`, () => createTfjsEngine(backend)] as const),
 ];
 const encoders: readonly (readonly [string, TextFamily])[] = [
   ["bert", bert],

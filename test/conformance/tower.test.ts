@@ -6,6 +6,7 @@ import { createOnnxEngine } from "../../src/engine/onnx-engine.js";
 import type { Engine } from "../../src/engine/program.js";
 import { createTfjsEngine } from "../../src/engine/tfjs-engine.js";
 import { relativeError } from "../support/random.js";
+import { TFJS_BACKENDS } from "../support/tfjs-backends.js";
 import { CONFORMANCE, readFixture } from "./fixture.js";
 import { towerFeatures } from "./tower-features.js";
 
@@ -14,8 +15,7 @@ afterAll(() => onnx.close());
 
 const engines: readonly (readonly [string, () => Promise<Engine>])[] = [
   ["onnx", async () => onnx],
-  ["tfjs-cpu", () => createTfjsEngine("cpu")],
-  ["tfjs-wasm", () => createTfjsEngine("wasm")],
+  ...TFJS_BACKENDS.map((backend) => [`tfjs-${backend}`, () => createTfjsEngine(backend)] as const),
 ];
 
 describe.each(["tower-quick-gelu", "tower-gelu"])("%s equals transformers", (folder) => {

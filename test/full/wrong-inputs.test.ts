@@ -116,7 +116,8 @@ const rows: Row[] = [
     name: "tfjs-node that is not installed",
     args: [...FIT, "engine=tfjs", "device=tensorflow"],
     code: 2,
-    message: /needs @tensorflow\/tfjs-node-gpu or @tensorflow\/tfjs-node: npm install/,
+    message:
+      /device=tensorflow: expected TensorFlow's library.*@tensorflow\/tfjs-node-gpu: .*ready them: `npm run tensorflow`/s,
   },
   { name: "suite that is not there", args: [...FIT, "suite=elsewhere"], code: 3, message: /elsewhere/ },
   {

@@ -3,6 +3,7 @@ import { access, constants } from "node:fs/promises";
 import { availableParallelism, freemem, totalmem } from "node:os";
 import { versions } from "node:process";
 import { createEngine, type DeviceName, type EngineName } from "../../engine/create-engine.js";
+import { READY_TENSORFLOW } from "../../engine/tfjs-engine.js";
 import type { DoctorCheck, DoctorReport } from "../../report/summary.js";
 import { shownAddress, withoutCredentials } from "../../runtime/credentials.js";
 import { makeFolder } from "../../runtime/make-folder.js";
@@ -50,7 +51,7 @@ const DEVICES: readonly { engine: EngineName; device: DeviceName; optional: bool
     engine: "tfjs",
     device: "tensorflow",
     optional: true,
-    advice: "npm install @tensorflow/tfjs-node-gpu or @tensorflow/tfjs-node",
+    advice: READY_TENSORFLOW,
   },
 ];
 
@@ -80,9 +81,9 @@ function memoryCheck(): DoctorCheck {
 async function deviceCheck({ engine, device, optional, advice }: (typeof DEVICES)[number]): Promise<DoctorCheck> {
   const name = `${engine} on ${device}`;
   try {
-    const choice = await createEngine({ engine, device, threads: 1 });
-    await choice.engine.close();
-    return { name, ok: true, detail: "works" };
+    const { engine: started, library } = await createEngine({ engine, device, threads: 1 });
+    await started.close();
+    return { name, ok: true, detail: library === undefined ? "works" : `works: ${library}` };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return {
