@@ -5,7 +5,7 @@ import { z } from "zod";
 import type { RunConfig } from "../config/schema.js";
 import { readJsonFileIfThere, readJsonLines } from "../runtime/json-file.js";
 import { type CoefficientsRecord, readCoefficients } from "../track/coefficients-file.js";
-import { readRun } from "../track/reopen-run.js";
+import { readRun } from "../track/read-run.js";
 import { environmentKind, examplesOf, type RunStatus, type TrajectoryPoint } from "../track/run-folder.js";
 import { type ChangedExamples, EXAMPLES_FILE, examplesKind } from "./changed-examples.js";
 import { type Summary, summaryKind } from "./summary.js";

@@ -114,7 +114,7 @@ describe("fit", () => {
   });
 
   it("is followed by a tracker of the program's, whose mistakes do not stop it", async () => {
-    const seen: TrainEvent["type"][] = [];
+    const seen: string[] = [];
     const finished: string[] = [];
     const tracking: CustomTracking = {
       track: ({ runPath, config: { steps } }) => ({
