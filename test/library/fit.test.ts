@@ -16,7 +16,6 @@ import {
   readStateDict,
   report,
   resume,
-  type TrainEvent,
   type WorkEvent,
   type WorkOptions,
 } from "../../src/index.js";

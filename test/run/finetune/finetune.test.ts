@@ -18,7 +18,11 @@ import { writeImageSuite } from "../../support/tiny-image-suite.js";
 import { writeTextSuite } from "../../support/tiny-text-suite.js";
 
 let root = "";
-const SMALL = { batch_size: 4, threads: 1, device: "cpu", steps: 12, "optimizer.learning_rate": 0.01 };
+const SMALL = {
+  ...{ batch_size: 4, threads: 1, device: "cpu", steps: 12, "optimizer.learning_rate": 0.01 },
+  // The page has tests of its own.
+  save_report: false,
+};
 
 beforeAll(async () => {
   root = await temporaryFolder();
