@@ -95,7 +95,14 @@ const lora = z.strictObject({
     .min(1)
     .nullable()
     .default(null)
-    .describe("Glob patterns over matrices of linear layers; null: all of the blocks"),
+    .describe(
+      "Linear layers with factors: attention, mlp, all (also outside of blocks), or glob patterns; null: all of the blocks",
+    ),
+  dropout: share
+    .default(0)
+    .describe(
+      "Share of a layer's input that its factors are not given in a step, drawn anew for each; the rest is scaled up",
+    ),
 });
 
 const evaluation = z.strictObject({
@@ -172,7 +179,8 @@ export const finetuneSchema = z
   })
   .superRefine((value, context) => {
     const issue = (path: string[], message: string) => context.addIssue({ code: "custom", path, message });
-    if (value.lora.rank === 0 && (value.lora.alpha !== null || value.lora.targets !== null))
+    const { alpha, targets, dropout } = value.lora;
+    if (value.lora.rank === 0 && (alpha !== null || targets !== null || dropout > 0))
       issue(["lora", "rank"], "expected a rank from 1 with the other settings of lora, found 0; say lora.rank=8");
     if (value.eval.keep === "best" && value.eval.share === 0 && value.eval.split === null)
       issue(["eval", "share"], "expected a share above 0, or eval.split, with eval.keep best, found 0");
