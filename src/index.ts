@@ -6,6 +6,7 @@
 
 // The verbs.
 
+export type { FinetuneConfig } from "./config/finetune.js";
 export type { LoadedConfig } from "./config/load.js";
 export type { RunConfig, RunConfigInput } from "./config/schema.js";
 export type { Suite, SuiteTask } from "./data/suite.js";
@@ -86,10 +87,11 @@ export type { FinetuneAccuracies, FinetuneResult } from "./run/finetune/train-ru
 export type { FitPlan, PlannedStage } from "./run/fit/plan-fit.js";
 export type { InitFindings } from "./run/init/init-suite.js";
 export type { MergeResult } from "./run/merge-models/merge-models.js";
-export type { CustomTracking, RunTracker, Tracking } from "./run/records/tracking.js";
+export type { CustomTracking, RunTracker, TrackedRun, Tracking } from "./run/records/tracking.js";
 export type { PlannedRepository as PulledRepository } from "./run/suite/suite-sources.js";
 export type { OnProgress, Progress } from "./runtime/progress.js";
 export type { CoefficientsRecord } from "./track/coefficients-file.js";
+export type { FinetuneEvaluationEvent, FinetuneEvent, FinetuneStepEvent } from "./track/finetune-events.js";
 export type { Delivered } from "./track/mlflow/delivery.js";
 export type { PredictionsRecord } from "./track/run-folder.js";
 

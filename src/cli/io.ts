@@ -66,6 +66,10 @@ export function workOptions(
         view.progress({ what: BYTE_WORK[event.type], done, total, unit: BYTES });
         break;
       }
+      case "finetune step":
+      case "finetune evaluation":
+        // Progress and lines say it.
+        break;
       default:
         view.show(event);
     }

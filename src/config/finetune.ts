@@ -9,9 +9,8 @@ import { formatKeys } from "./format.js";
 import { explainIssue } from "./issues.js";
 import { type ConfigKey, keysOf } from "./keys.js";
 import { applyOverrides } from "./overrides.js";
-import { folderName, MAX_SEED } from "./schema.js";
+import { folderName, MAX_SEED, registeredName } from "./schema.js";
 import { problemsError, type Settings, toObject } from "./settings.js";
-import { parseYaml } from "./strict-yaml.js";
 
 const positiveInt = z.int().min(1);
 const count = z.int().min(0);
@@ -96,7 +95,14 @@ const lora = z.strictObject({
     .min(1)
     .nullable()
     .default(null)
-    .describe("Glob patterns over matrices of linear layers; null: all of the blocks"),
+    .describe(
+      "Linear layers with factors: attention, mlp, all (also outside of blocks), or glob patterns; null: all of the blocks",
+    ),
+  dropout: share
+    .default(0)
+    .describe(
+      "Share of a layer's input that its factors are not given in a step, drawn anew for each; the rest is scaled up",
+    ),
 });
 
 const evaluation = z.strictObject({
@@ -153,6 +159,18 @@ export const finetuneSchema = z
       .boolean()
       .default(true)
       .describe("Also write a classifier of transformers, where its class computes what the model does"),
+    save_report: z.boolean().default(true).describe("Write report.html and its figures when the training has finished"),
+    report_examples: z
+      .int()
+      .min(0)
+      .max(50)
+      .default(6)
+      .describe("Examples that the report shows of those that the saved model takes for another class; 0: none"),
+    log_model: z.boolean().default(false).describe("Deliver the model too, where an MLflow server is named"),
+    register_model: registeredName
+      .nullable()
+      .default(null)
+      .describe("Name under which the delivered model is registered there, a new version each run; needs log_model"),
     name: folderName
       .nullable()
       .default(null)
@@ -161,10 +179,13 @@ export const finetuneSchema = z
   })
   .superRefine((value, context) => {
     const issue = (path: string[], message: string) => context.addIssue({ code: "custom", path, message });
-    if (value.lora.rank === 0 && (value.lora.alpha !== null || value.lora.targets !== null))
+    const { alpha, targets, dropout } = value.lora;
+    if (value.lora.rank === 0 && (alpha !== null || targets !== null || dropout > 0))
       issue(["lora", "rank"], "expected a rank from 1 with the other settings of lora, found 0; say lora.rank=8");
     if (value.eval.keep === "best" && value.eval.share === 0 && value.eval.split === null)
       issue(["eval", "share"], "expected a share above 0, or eval.split, with eval.keep best, found 0");
+    if (value.register_model !== null && !value.log_model)
+      issue(["register_model"], "expected log_model: true with a name to register the model under, found false");
     const wrongDevice = deviceIssue(value.engine, value.device);
     if (wrongDevice !== undefined) issue(["device"], wrongDevice);
   });
@@ -202,19 +223,24 @@ export function finetuneConfig(base: string, data: string, overrides: readonly s
   return parsed.data;
 }
 
+/** Folder of all fine-tunings below their output, and their experiment on a server. */
+export const FINETUNE_EXPERIMENT = "finetune";
+
 /** As config.yaml of a run has it. */
 export function formatFinetune(config: FinetuneConfig): string {
   return formatKeys(config, finetuneKeys.values());
 }
 
-/** What a run's config.yaml says. Throws ConfigError for a text that is none. */
-export function parseFinetune(text: string, where: string): FinetuneConfig {
-  const { value } = parseYaml(text, where);
+/** Whether what a run's config.yaml holds is of a fine-tuning: a fit's has a suite in place of a base. */
+export function isFinetune(value: unknown): boolean {
+  return typeof value === "object" && value !== null && "base" in value && !("suite" in value);
+}
+
+/** What a run's config.yaml holds. Throws ConfigError for what is no fine-tuning's. */
+export function parseFinetune(value: unknown): FinetuneConfig {
   const parsed = finetuneSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const key = issue?.path.map(String).join(".") ?? "";
-  throw new ConfigError(
-    `${where}: ${key === "" ? "" : `${key}: `}${issue === undefined ? "" : explainIssue(issue, value)}; put the file back, or begin again`,
-  );
+  throw new ConfigError(`${key === "" ? "" : `${key}: `}${issue === undefined ? "" : explainIssue(issue, value)}`);
 }

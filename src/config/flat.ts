@@ -1,5 +1,5 @@
 /** A configuration as one text per key, for places that know no nesting: trackers' parameters, comparisons. */
-import { configKeys } from "./keys.js";
+import { type ConfigKey, configKeys } from "./keys.js";
 import type { RunConfig } from "./schema.js";
 
 /** Where a run lies is not a setting of it. */
@@ -7,7 +7,12 @@ export const PLACE_KEYS: ReadonlySet<string> = new Set(["output", "name", "exper
 
 /** Every key that holds a value, dotted, in the order of the schema, but for those that only say where the run lies; texts as they are, the rest as JSON. */
 export function flatConfig(config: RunConfig): Map<string, string> {
-  const values = [...configKeys.values()].filter(({ isSection, path }) => !isSection && !PLACE_KEYS.has(path));
+  return flatSettings(config, configKeys);
+}
+
+/** The same of settings of any schema, by its keys. */
+export function flatSettings(config: object, keys: ReadonlyMap<string, ConfigKey>): Map<string, string> {
+  const values = [...keys.values()].filter(({ isSection, path }) => !isSection && !PLACE_KEYS.has(path));
   return new Map(
     values.map(({ path }) => {
       const value = valueAt(config, path);

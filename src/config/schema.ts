@@ -22,7 +22,7 @@ export const folderName = z
   .max(120);
 
 /** Of a model in MLflow's registry, where `/` and `:` separate name and version. */
-const registeredName = z
+export const registeredName = z
   .string()
   .regex(/^[^/:'"\s][^/:'"]*$/, "a name without / : and quotation marks")
   .max(250);

@@ -2,6 +2,8 @@
 import path from "node:path";
 import { ConfigError } from "../errors.js";
 import { syncSweepIn } from "../experiment/sweep/track-sweep.js";
+import { compareFinetunes } from "../report/compare-finetunes.js";
+import { writeFinetuneReport } from "../report/finetune-report.js";
 import { GENERATOR } from "../report/page/page.js";
 import { writeComparison } from "../report/write-comparison.js";
 import { writeRunReport } from "../report/write-report.js";
@@ -9,6 +11,7 @@ import { syncRuns, type Tracking } from "../run/records/tracking.js";
 import { requireFilePlace } from "../runtime/output-place.js";
 import { readText } from "../runtime/regular-file.js";
 import type { Delivered } from "../track/mlflow/delivery.js";
+import { readAnyRun } from "../track/read-run.js";
 import { runFolders } from "./run-folders.js";
 import { type LightWork, resolveLightWork, type WorkOptions } from "./work-options.js";
 
@@ -16,9 +19,11 @@ import { type LightWork, resolveLightWork, type WorkOptions } from "./work-optio
  * Writes report.html and the figures of a run anew, also of one that goes on. Returns the page's path. Throws ConfigError for a folder that is no
  * run.
  */
-export function report(runPath: string, options: WorkOptions = {}): Promise<string> {
+export async function report(runPath: string, options: WorkOptions = {}): Promise<string> {
   const { cwd, log } = resolveLightWork(options);
-  return writeRunReport(path.resolve(cwd, runPath), log);
+  const folder = path.resolve(cwd, runPath);
+  const { kind } = await readAnyRun(folder);
+  return kind === "finetune" ? writeFinetuneReport(folder, log) : writeRunReport(folder, log);
 }
 
 export interface CompareOptions extends WorkOptions {
@@ -29,7 +34,7 @@ export interface CompareOptions extends WorkOptions {
 /** Reports have at most 3 MB; what is larger is not ours. */
 const MAX_PAGE_BYTES = 16 * 1024 * 1024;
 
-/** Writes one page that compares runs, finished or not. Returns its path. Throws ConfigError unless there are two or more, each given once. */
+/** Writes one page that compares runs, finished or not. Returns its path. Throws ConfigError unless there are two or more of one kind, each given once. */
 export async function compareRuns(runs: readonly string[], options: CompareOptions = {}): Promise<string> {
   const { cwd, log } = resolveLightWork(options);
   const folders = [...new Set(runs.map((run) => path.resolve(cwd, run)))];
@@ -39,8 +44,14 @@ export async function compareRuns(runs: readonly string[], options: CompareOptio
   const target =
     options.file === undefined ? path.join(commonFolder(first, others), COMPARISON) : path.resolve(cwd, options.file);
   const inputs = folders.map((folder) => ({ path: folder, what: "a run" }));
+  const kinds = await Promise.all(folders.map(async (folder) => (await readAnyRun(folder)).kind));
+  const other = kinds.findIndex((kind) => kind !== kinds[0]);
+  if (other > 0)
+    throw new ConfigError(
+      `expected runs of one kind to compare, found ${first} of \`adamerge ${kinds[0]}\` and ${folders[other]} of \`adamerge ${kinds[other]}\``,
+    );
   await requireFilePlace(target, { shown: target, inputs, overwrite: await isPage(target) });
-  return writeComparison(target, folders, log);
+  return kinds[0] === "finetune" ? compareFinetunes(target, folders, log) : writeComparison(target, folders, log);
 }
 
 const COMPARISON = "comparison.html";

@@ -9,11 +9,12 @@ import type { TrainEvent } from "../optimize/events.js";
 import type { MergeProgress } from "../run/merge-models/merge-models.js";
 import type { CustomTracking, Tracking } from "../run/records/tracking.js";
 import type { OnProgress, Progress } from "../runtime/progress.js";
+import type { FinetuneEvent } from "../track/finetune-events.js";
 import { cacheDirectory, homeDirectory, processSurroundings, type Surroundings } from "./surroundings.js";
 import { trackingOf } from "./tracking-settings.js";
 
-/** What long work tells while it goes on: a fit its steps, evaluations and checkpoints; downloads and merges their bytes; other pieces how far they are. */
-export type WorkEvent = TrainEvent | ProgressEvent | DownloadEvent | UploadEvent | MergeEvent;
+/** What long work tells while it goes on: a fit its steps, evaluations and checkpoints; a fine-tuning its steps and evaluations; downloads and merges their bytes; other pieces how far they are. */
+export type WorkEvent = TrainEvent | FinetuneEvent | ProgressEvent | DownloadEvent | UploadEvent | MergeEvent;
 
 /** How far a piece of work is: reading, compiling, judging. */
 export interface ProgressEvent extends Progress {

@@ -8,6 +8,7 @@ import type { Encoder } from "../data/encoder.js";
 import { ConfigError, UserError } from "../errors.js";
 import { nearest } from "../runtime/nearest.js";
 import {
+  BLOCK_HALVES,
   type ClassifierLayout,
   type FeatureChoice,
   type Model,
@@ -71,6 +72,7 @@ const tensorShape = {
   block: z.int().min(0).optional(),
   stack: text.optional(),
   sharesInput: text.optional(),
+  half: z.enum(BLOCK_HALVES).optional(),
   fusedAs: text.optional(),
   isTable: z.boolean().optional(),
 } satisfies Record<keyof ModelTensor, z.ZodType>;

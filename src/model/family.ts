@@ -17,6 +17,11 @@ export interface NamedShape {
   readonly shape: readonly number[];
 }
 
+/** The two halves of a transformer's block. */
+export const BLOCK_HALVES = ["attention", "mlp"] as const;
+/** One of `BLOCK_HALVES`. */
+export type BlockHalf = (typeof BLOCK_HALVES)[number];
+
 /** A parameter tensor and what it is in its model, so that nobody has to read that from its name. */
 export interface ModelTensor extends NamedShape {
   /** The repeated block that it is in, counted from 0; absent before the first and behind the last. */
@@ -30,6 +35,8 @@ export interface ModelTensor extends NamedShape {
    * Query, key and value have one input.
    */
   readonly sharesInput?: string;
+  /** For such a matrix: the half of its block that it is in. */
+  readonly half?: BlockHalf;
   /** The tensor of which this one is rows where query, key and value are stored as one. */
   readonly fusedAs?: string;
   /** A table [V, D] of which the forward pass asks rows (ModelWeights.rows), never the whole: words, segments. */

@@ -26,5 +26,5 @@ export function linearLayer(
   const bias = biasName === undefined ? undefined : scaled(weights.get(biasName));
   const factors = weights.factors?.(name);
   if (factors === undefined) return linear(x, weight, bias);
-  return lowRankLinear(x, weight, { aRI: factors.aRI, bOR: scaled(factors.bOR) }, bias);
+  return lowRankLinear(x, weight, { ...factors, bOR: scaled(factors.bOR) }, bias);
 }

@@ -9,7 +9,7 @@ import { attention } from "../engine/ops/attention.js";
 import { layerNorm } from "../engine/ops/layer-norm.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
-import type { ModelTensor, ModelWatch, NamedShape } from "./family.js";
+import type { BlockHalf, ModelTensor, ModelWatch, NamedShape } from "./family.js";
 import { linearLayer } from "./linear-layer.js";
 import type { ModelWeights } from "./model-weights.js";
 
@@ -105,16 +105,19 @@ export function blockTensors(
   { names, norms, isGated }: BlockForm = preNormForm,
 ): ModelTensor[] {
   const at = (name: string): string => `${prefix}.${name}`;
-  const dense = (name: string, outputs: number, inputs: number, more: LinearRole = {}): RoleInBlock[] => [
+  const dense = (name: string, outputs: number, inputs: number, more: LinearRole): RoleInBlock[] => [
     {
       name: `${name}.weight`,
       shape: [outputs, inputs],
       sharesInput: `${more.input ?? name}.weight`,
+      half: more.half,
       ...fused(more, "weight"),
     },
     { name: `${name}.bias`, shape: [outputs], ...fused(more, "bias") },
   ];
-  const asking = { input: at(names.query), fusedAs: at(`${names.attention}.qkv_proj`) };
+  const attention: LinearRole = { half: "attention" };
+  const mlp: LinearRole = { half: "mlp" };
+  const asking = { ...attention, input: at(names.query), fusedAs: at(`${names.attention}.qkv_proj`) };
   const scale = (name: string | undefined): NamedShape[] =>
     name === undefined ? [] : [{ name: at(name), shape: [width] }];
   const half = (norm: string, layers: readonly RoleInBlock[]): RoleInBlock[] =>
@@ -122,12 +125,12 @@ export function blockTensors(
   const tensors = [
     ...half(names.norm1, [
       ...[names.query, names.key, names.value].flatMap((part) => dense(at(part), width, width, asking)),
-      ...dense(at(names.output), width, width),
+      ...dense(at(names.output), width, width, attention),
       ...scale(names.scale1),
     ]),
     ...half(names.norm2, [
-      ...dense(at(names.inner), isGated === true ? 2 * inner : inner, width),
-      ...dense(at(names.outer), width, inner),
+      ...dense(at(names.inner), isGated === true ? 2 * inner : inner, width, mlp),
+      ...dense(at(names.outer), width, inner, mlp),
       ...scale(names.scale2),
     ]),
   ];
@@ -136,13 +139,14 @@ export function blockTensors(
 
 type RoleInBlock = Omit<ModelTensor, "block" | "part">;
 
-/** Prefixes: of the first layer with the same input, of the layer of which this one is rows. */
+/** The half of the block, and prefixes: of the first layer with the same input, of the layer of which this one is rows. */
 interface LinearRole {
+  readonly half: BlockHalf;
   readonly input?: string;
   readonly fusedAs?: string;
 }
 
-function fused({ fusedAs }: LinearRole, kind: string): Pick<ModelTensor, "fusedAs"> {
+function fused({ fusedAs }: Pick<LinearRole, "fusedAs">, kind: string): Pick<ModelTensor, "fusedAs"> {
   return fusedAs === undefined ? {} : { fusedAs: `${fusedAs}.${kind}` };
 }
 

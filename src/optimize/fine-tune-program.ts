@@ -35,6 +35,8 @@ export interface FineTuneOptions {
   readonly trained?: ReadonlySet<string>;
   /** Factors of some of the model's matrices, which are trained; none of its tensors is then among `trained`. */
   readonly lora?: LoraShape | undefined;
+  /** With dropout of LoRA: specs of what is kept of each input of its layers, by the names of `keptInput`. */
+  readonly kept?: ReadonlyMap<string, TensorSpec> | undefined;
   /** What the examples are padded to, for models with lengths. */
   readonly length?: number | undefined;
   /** Images of other domains whose features shall stay what they were; none by default. */
@@ -44,7 +46,7 @@ export interface FineTuneOptions {
 /**
  * Inputs (frozen tensors with `trained`): `weights/<name>` for every tensor, `head/<task>/weight` [C, E] (rows are used
  * as given) and `head/<task>/bias` [C], LoRA's factors (lora-weights.ts), and, as inputs, those of the model for sum B (+ A) examples, `labels` int32
- * [sum B]; with anchors `anchors` [A, E], the features that the last A images had. Outputs: `losses` [T] (with anchors
+ * [sum B], with dropout what is kept; with anchors `anchors` [A, E], the features that the last A images had. Outputs: `losses` [T] (with anchors
  * [T + 1]), `gradient/<input>` for every trained input. An anchor's loss is the squared distance of its features,
  * averaged over the anchors (feature distillation, as in Li & Hoiem 2016, Learning without Forgetting).
  */
@@ -68,6 +70,7 @@ export function fineTuneProgram(options: FineTuneOptions): Program {
     inputs: new Map<string, TensorSpec>([
       ...(options.trained === undefined ? [...weights, ...heads, ...lora] : []),
       ...model.inputs(images + anchors.images, options.length),
+      ...(options.kept ?? []),
       ["labels", { shape: [images], dtype: "int32" }],
       ...(anchors.images > 0
         ? [["anchors", { shape: [anchors.images, model.featureSize], dtype: "float32" }] as const]

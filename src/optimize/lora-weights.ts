@@ -15,6 +15,8 @@ export interface LoraShape {
   readonly alpha: number;
   /** Names of the model's matrices that have factors. */
   readonly targets: ReadonlySet<string>;
+  /** Share of the values of a layer's input that its factors are not given in a step; what is left is scaled up. 0 if absent. */
+  readonly dropout?: number;
 }
 
 /** What factors of a tensor are called. */
@@ -25,6 +27,9 @@ export interface FactorNames {
 
 /** Of the factors A [R, I] and B [O, R] of a tensor, in programs. */
 export const factorInputs = (tensor: string): FactorNames => ({ a: `lora/${tensor}/a`, b: `lora/${tensor}/b` });
+
+/** Of the values of its layer's input that the factors of a tensor are given, as 1 and 0, in programs. */
+export const keptInput = (tensor: string): string => `lora/${tensor}/kept`;
 
 /** Specs of all factors by the names of `factorInputs`, in the order of the model's tensors. */
 export function loraSpecs({ tensors }: Pick<Model, "tensors">, { rank, targets }: LoraShape): [string, TensorSpec][] {
@@ -41,14 +46,21 @@ export function loraSpecs({ tensors }: Pick<Model, "tensors">, { rank, targets }
     });
 }
 
-/** The model's weights with the factors of its targets, in a program that is given all of them by name. */
-export function loraWeights({ rank, alpha, targets }: LoraShape, get: (name: string) => Tensor): ModelWeights {
+/**
+ * The model's weights with the factors of its targets, in a program that is given all of them by name. With dropout the
+ * scale of what is kept, 1 / (1 - dropout), is B's, which is smaller than what it would be multiplied with.
+ */
+export function loraWeights(
+  { rank, alpha, targets, dropout = 0 }: LoraShape,
+  get: (name: string) => Tensor,
+): ModelWeights {
   return {
     ...givenWeights(get),
     factors: (name) => {
       if (!targets.has(name)) return undefined;
       const { a, b } = factorInputs(name);
-      return { aRI: get(a), bOR: tf.mul(get(b), alpha / rank) };
+      const factors = { aRI: get(a), bOR: tf.mul(get(b), alpha / rank / (1 - dropout)) };
+      return dropout === 0 ? factors : { ...factors, keptX: get(keptInput(name)) };
     },
   };
 }

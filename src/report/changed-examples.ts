@@ -1,21 +1,12 @@
 /** The examples that a fit gained and lost, as a run's folder keeps them and as its report shows them. */
 import { z } from "zod";
 import { escapeHtml } from "./html.js";
+import { cardGrid, exampleCard, pictureSchema } from "./page/example-cards.js";
 import type { Section } from "./page/page.js";
 
 export const EXAMPLES_FILE = "examples.json";
 
-const shownSchema = z.object({
-  /** In the judged split, from 0. */
-  row: z.int(),
-  /** Two of a pair are lines. */
-  text: z.string().optional(),
-  /** In base64. */
-  png: z.base64().optional(),
-  label: z.string(),
-  before: z.string(),
-  after: z.string(),
-});
+const shownSchema = pictureSchema.extend({ before: z.string(), after: z.string() });
 const taskSchema = z.object({
   task: z.string(),
   examples: z.int(),
@@ -84,16 +75,9 @@ function taskPart({ task, examples, gained, lost, gainedExamples, lostExamples }
     ...gainedExamples.map((shown) => card("gained", shown)),
     ...lostExamples.map((shown) => card("lost", shown)),
   ];
-  const hasPictures = [...gainedExamples, ...lostExamples].some(({ png }) => png !== undefined);
-  const names = hasPictures ? "examples pictures" : "examples";
-  return cards.length === 0 ? heading : `${heading}\n<div class="${names}">\n${cards.join("\n")}\n</div>`;
+  return [heading, ...cardGrid([...gainedExamples, ...lostExamples], cards)].join("\n");
 }
 
-function card(change: "gained" | "lost", { row, text, png, label, before, after }: ShownExample): string {
-  const content =
-    png === undefined
-      ? `<p class="example">${escapeHtml(text ?? "").replaceAll("\n", "<br>")}</p>`
-      : `<img alt="example ${row}" src="data:image/png;base64,${png}">`;
-  const wrong = change === "gained" ? before : after;
-  return `<figure class="${change}">${content}<figcaption><b>${change}</b> · ${escapeHtml(label)} <span class="wrong">${escapeHtml(wrong)}</span></figcaption></figure>`;
+function card(change: "gained" | "lost", shown: ShownExample): string {
+  return exampleCard(shown, { change, word: change, wrong: change === "gained" ? shown.before : shown.after });
 }

@@ -1,9 +1,10 @@
 /** Runs as a comparison sees them: a name of its own for each, its row of a table, its course, and the settings in which they differ. */
 import path from "node:path";
-import { flatConfig } from "../config/flat.js";
 import { changesOf, evaluationsOf } from "./evaluations.js";
+import { escapeHtml } from "./html.js";
 import { type Column, dataTable, differenceCell } from "./page/data-table.js";
 import { duration, NONE } from "./page/numbers.js";
+import type { Section } from "./page/page.js";
 import type { RunReport } from "./run-report.js";
 import { isEntropy, type ResultRow } from "./summary.js";
 
@@ -101,14 +102,24 @@ export function runColumns(runs: readonly ComparedRun[]): Column<ResultRow>[] {
   ];
 }
 
-/** The settings in which the runs differ, a column each, those of a section together; undefined where they have the same. */
-export function differencesTable(runs: readonly ComparedRun[]): string | undefined {
-  const settings = new Map(runs.map(({ label, report }) => [label, flatConfig(report.config)]));
-  const keys = [...(settings.values().next().value?.keys() ?? [])];
-  const differing = keys.filter((key) => new Set([...settings.values()].map((of) => of.get(key))).size > 1);
+/** A run by its settings, flat. */
+export interface LabelledSettings {
+  readonly label: string;
+  readonly settings: ReadonlyMap<string, string>;
+}
+
+/** The settings in which the runs differ, a column each, those of a section together; a sentence where they have the same. */
+export function differencesSection(runs: readonly LabelledSettings[]): Section {
+  const table = differencesTable(runs) ?? "<p>The runs have the same settings.</p>";
+  return { id: "settings", title: "Settings that differ", body: table };
+}
+
+function differencesTable(runs: readonly LabelledSettings[]): string | undefined {
+  const keys = [...(runs[0]?.settings.keys() ?? [])];
+  const differing = keys.filter((key) => new Set(runs.map(({ settings }) => settings.get(key))).size > 1);
   if (differing.length === 0) return undefined;
-  const textOf = (run: ComparedRun, key: string) => settings.get(run.label)?.get(key) ?? NONE;
-  const columns = differing.map((key): Column<ComparedRun> => {
+  const textOf = ({ settings }: LabelledSettings, key: string) => settings.get(key) ?? NONE;
+  const columns = differing.map((key): Column<LabelledSettings> => {
     const cut = key.lastIndexOf(".");
     const isNumber = runs.every((run) => Number.isFinite(Number(textOf(run, key))));
     return {
@@ -120,10 +131,23 @@ export function differencesTable(runs: readonly ComparedRun[]): string | undefin
     };
   });
   const grouped = [...columns].sort((a, b) => groupIndex(columns, a) - groupIndex(columns, b));
-  const naming: Column<ComparedRun> = { heading: "run", cell: ({ label }) => label };
+  const naming: Column<LabelledSettings> = { heading: "run", cell: ({ label }) => label };
   return dataTable({ label: "Settings that differ", rows: runs, columns: [naming, ...grouped] });
 }
 
-function groupIndex(columns: readonly Column<ComparedRun>[], { group }: Column<ComparedRun>): number {
+/** The runs' own reports, beside a page in `directory`. */
+export function reportsSection(
+  runs: readonly { readonly label: string; readonly report: Pick<RunReport, "folder" | "status"> }[],
+  directory: string,
+): Section {
+  const items = runs.map(({ label, report }) => {
+    const relative = path.relative(directory, path.join(report.folder, "report.html"));
+    const address = relative.split(path.sep).map(encodeURIComponent).join("/");
+    return `<li><a href="${escapeHtml(address)}">${escapeHtml(label)}</a>: ${escapeHtml(report.status.state)}</li>`;
+  });
+  return { id: "runs", title: "Reports of the runs", body: `<ul>\n${items.join("\n")}\n</ul>` };
+}
+
+function groupIndex<Row>(columns: readonly Column<Row>[], { group }: Column<Row>): number {
   return columns.findIndex((column) => column.group === group);
 }

@@ -5,7 +5,7 @@ import { z } from "zod";
 import type { RunConfig } from "../config/schema.js";
 import { readJsonFileIfThere, readJsonLines } from "../runtime/json-file.js";
 import { type CoefficientsRecord, readCoefficients } from "../track/coefficients-file.js";
-import { readRun } from "../track/reopen-run.js";
+import { readRun } from "../track/read-run.js";
 import { environmentKind, examplesOf, type RunStatus, type TrajectoryPoint } from "../track/run-folder.js";
 import { type ChangedExamples, EXAMPLES_FILE, examplesKind } from "./changed-examples.js";
 import { type Summary, summaryKind } from "./summary.js";
@@ -68,12 +68,20 @@ export async function readRunReport(folder: string, log: (line: string) => void)
     summary: await readJsonFileIfThere(file("summary.json"), summaryKind),
     coefficients: hasCoefficients ? await readCoefficients(file(COEFFICIENTS_FILE)) : undefined,
     trajectory: (await lines("trajectory.jsonl")).flatMap((line) => pointSchema.safeParse(line).data ?? []),
-    metrics: (await lines("metrics.jsonl")).map((line) =>
-      Object.fromEntries(Object.entries(line).filter((entry): entry is [string, number] => Number.isFinite(entry[1]))),
-    ),
+    metrics: await metricsLines(folder, log),
     changed: await readJsonFileIfThere(file(EXAMPLES_FILE), examplesKind),
     geometry: await readJsonFileIfThere(file(GEOMETRY_FILE), geometryKind),
   };
+}
+
+/** metrics.jsonl of a run, one entry per line, without what is not finite. */
+export async function metricsLines(
+  folder: string,
+  log: (line: string) => void,
+): Promise<readonly Readonly<Record<string, number>>[]> {
+  return (await readJsonLines(path.join(folder, "metrics.jsonl"), "a log of a run", log)).map((line) =>
+    Object.fromEntries(Object.entries(line).filter((entry): entry is [string, number] => Number.isFinite(entry[1]))),
+  );
 }
 
 /** The curves `<prefix>/<task>` of a run. */

@@ -1,10 +1,12 @@
 /** Several runs on one page: how they end and how they got there, what each has of every task, and in which settings they differ. */
 import path from "node:path";
+import { flatConfig } from "../config/flat.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import {
   type ComparedRun,
   comparedRuns,
-  differencesTable,
+  differencesSection,
+  reportsSection,
   reservations,
   runColumns,
   sharedBaselines,
@@ -44,8 +46,8 @@ export async function writeComparison(
   const sections = [
     ...(await inlineFigures(figures)),
     ...tableSection(rows, runs, own),
-    ...differencesSection(runs),
-    runsSection(runs, path.dirname(target)),
+    differencesSection(runs.map(({ label, report }) => ({ label, settings: flatConfig(report.config) }))),
+    reportsSection(runs, path.dirname(target)),
   ];
   const doubts = reservations(runs);
   const warning = doubts.length === 0 ? "" : `<p class="warning">${escapeHtml(doubts.join(" "))}</p>\n`;
@@ -90,19 +92,4 @@ function tableSection(rows: readonly ResultRow[], runs: readonly ComparedRun[], 
   if (rows.length === 0) return [];
   const table = resultsTable({ heading: "run", rows, own, extra: runColumns(runs) });
   return [{ id: "table", title: "Results", body: `${table}\n<p class="hint">${escapeHtml(resultsHint(rows))}</p>` }];
-}
-
-function differencesSection(runs: readonly ComparedRun[]): Section[] {
-  const table = differencesTable(runs) ?? "<p>The runs have the same settings.</p>";
-  return [{ id: "settings", title: "Settings that differ", body: table }];
-}
-
-/** The runs' own reports, beside this page. */
-function runsSection(runs: readonly ComparedRun[], directory: string): Section {
-  const items = runs.map(({ label, report }) => {
-    const relative = path.relative(directory, path.join(report.folder, "report.html"));
-    const address = relative.split(path.sep).map(encodeURIComponent).join("/");
-    return `<li><a href="${escapeHtml(address)}">${escapeHtml(label)}</a>: ${escapeHtml(report.status.state)}</li>`;
-  });
-  return { id: "runs", title: "Reports of the runs", body: `<ul>\n${items.join("\n")}\n</ul>` };
 }

@@ -19,6 +19,7 @@ import { escapeHtml } from "./html.js";
 import { noticesOf } from "./notices.js";
 import { cardList } from "./page/cards.js";
 import { configSection } from "./page/config-section.js";
+import { costTable, machineRows } from "./page/cost-section.js";
 import { dataTable, differenceCell, numberCell } from "./page/data-table.js";
 import { duration } from "./page/numbers.js";
 import { page, type Section } from "./page/page.js";
@@ -147,19 +148,11 @@ function costSection({ config, summary, metrics, environment, examples }: RunRep
   const speeds = metrics.flatMap((line) => line["time/images_per_second"] ?? []).sort((a, b) => a - b);
   const steps = speeds.length;
   const { batch_size, batches_per_task } = config.data;
-  const rows: readonly (readonly [string, string])[] = [
+  return costTable([
     ...(summary === undefined ? [] : [["wall time, evaluations included", duration(summary.seconds)] as const]),
     ["steps", String(steps)],
     [`${examples} per task and step`, String(batch_size * batches_per_task)],
     [`${examples} per second, median`, (speeds[Math.floor(steps / 2)] ?? Number.NaN).toFixed(0)],
-    ...["engine", "device", "cpu", "os", "node"].flatMap((key) => {
-      const value = environment[key];
-      return typeof value === "string" ? [[key, value] as const] : [];
-    }),
-  ];
-  const columns = [
-    { heading: "quantity", cell: ([name]: readonly [string, string]) => name },
-    { heading: "value", cell: ([, value]: readonly [string, string]) => value },
-  ];
-  return { id: "cost", title: "Cost and machine", body: dataTable({ label: "Cost and machine", rows, columns }) };
+    ...machineRows(environment),
+  ]);
 }

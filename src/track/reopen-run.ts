@@ -2,20 +2,16 @@
  * Going on with a run that stopped: its config and status, the newest sound checkpoint, and the logs cut to that step, so that
  * the run's files end up as if it had not stopped.
  */
-import { stat } from "node:fs/promises";
 import path from "node:path";
-import { z } from "zod";
 import { decisiveSettings } from "../config/flat.js";
 import { parseRunConfig } from "../config/load.js";
-import type { RunConfig } from "../config/schema.js";
-import { parseYaml } from "../config/strict-yaml.js";
 import { ConfigError } from "../errors.js";
 import type { TrainState } from "../optimize/events.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
-import { type JsonKind, readJsonFile, readJsonLines } from "../runtime/json-file.js";
+import { readJsonLines } from "../runtime/json-file.js";
 import { acquireLock, type LockOptions } from "../runtime/lock.js";
-import { readText } from "../runtime/regular-file.js";
 import { readTrainCheckpoint } from "./checkpoints.js";
+import { readRun, readStatus, STATUS_FILE } from "./read-run.js";
 import {
   type InputFingerprints,
   jsonText,
@@ -25,23 +21,6 @@ import {
   runFolderAt,
   SETTING,
 } from "./run-folder.js";
-
-const CONFIG_FILE = "config.yaml";
-const STATUS_FILE = "status.json";
-/** A thousand times what one takes. */
-const MOST_CONFIG_BYTES = 2 ** 24;
-
-const statusKind: JsonKind<RunStatus> = {
-  what: "the status of a run",
-  schema: z.object({
-    state: z.enum(["running", "finished", "interrupted", "failed"]),
-    started: z.iso.datetime(),
-    updated: z.iso.datetime(),
-    step: z.int().min(0),
-    error: z.string().exactOptional(),
-  }),
-  advice: "put the file back, or start a new run",
-};
 
 export interface StoppedRun {
   /** Its state at the last checkpoint; undefined when it was stopped before the first. */
@@ -82,7 +61,7 @@ export async function reopenRunFolder(
     });
     await cutLog(path.join(folder, "trajectory.jsonl"), log, (line) => Number(line.step) <= evaluatedStep);
     const status: RunStatus = { state: "running", started: found.started, updated: now().toISOString(), step };
-    await writeFileAtomic(path.join(folder, "status.json"), jsonText(status));
+    await writeFileAtomic(path.join(folder, STATUS_FILE), jsonText(status));
     return { state: checkpoint?.state, folder: await runFolderAt({ folder, status, inputs, lock, now }) };
   } catch (error) {
     await lock.release();
@@ -121,42 +100,6 @@ interface ReopenNotedOptions {
 
 /** A line of metrics.jsonl. */
 export type MetricsLine = Readonly<Record<string, unknown>>;
-
-/** How a run stands. Throws ConfigError for a file that is none. */
-export function readStatus(folder: string): Promise<RunStatus> {
-  return readJsonFile(path.join(folder, STATUS_FILE), statusKind);
-}
-
-/** The text of a run's config.yaml. Throws ConfigError when the folder holds no run. */
-export async function readConfigText(folder: string, verb: string): Promise<string> {
-  if (!(await isRunFolder(folder)))
-    throw new ConfigError(
-      `${folder}: expected the folder of a run, with ${CONFIG_FILE} and ${STATUS_FILE}, found none; give one that \`adamerge ${verb}\` wrote`,
-    );
-  return readText(path.join(folder, CONFIG_FILE), "the configuration of a run", MOST_CONFIG_BYTES, ConfigError);
-}
-
-/** Config and status of a run. @throws ConfigError when the folder holds none */
-export async function readRun(folder: string): Promise<{ config: RunConfig; status: RunStatus }> {
-  const configFile = path.join(folder, CONFIG_FILE);
-  const text = await readConfigText(folder, "fit");
-  let config: RunConfig;
-  try {
-    config = parseRunConfig(parseYaml(text, configFile).value);
-  } catch (cause) {
-    if (!(cause instanceof ConfigError)) throw cause;
-    const found = cause.message.startsWith(configFile) ? cause.message : `${configFile}: ${cause.message.trim()}`;
-    throw new ConfigError(`${found}; put the file back, or start a new run`, { cause });
-  }
-  return { config, status: await readStatus(folder) };
-}
-
-/** Whether a folder holds a run, which may be damaged: one that was claimed and described. */
-export async function isRunFolder(folder: string): Promise<boolean> {
-  for (const name of [CONFIG_FILE, STATUS_FILE])
-    if ((await stat(path.join(folder, name)).catch(() => undefined)) === undefined) return false;
-  return true;
-}
 
 function refuseOtherInputs(folder: string, recorded: InputFingerprints, found: InputFingerprints): void {
   const [before, after] = [withDefaults(recorded), withDefaults(found)];

@@ -25,6 +25,7 @@ const FILES = [
   "mlflow.json",
   "task-vectors.json",
   "examples.json",
+  "judged.json",
   "report.html",
   "status.json",
   // Of a fine-tuning that has not finished.
@@ -33,7 +34,7 @@ const FILES = [
   "start-head.safetensors",
 ] as const;
 const FIGURE =
-  /^(?:accuracy|change|coefficients|depth|entropy-and-loss|gradient-cosine|objective|task-vectors|trajectories)\.(?:svg|png)$/;
+  /^(?:accuracy|change|coefficients|confusion|depth|entropy-and-loss|gradient-cosine|held-out|learning-rate|objective|task-vectors|training-loss|trajectories)\.(?:svg|png)$/;
 /** Whether a file in a folder of this name is the run's; its path below that folder. */
 const FOLDERS: ReadonlyMap<string, (name: string) => boolean> = new Map([
   ["checkpoints", isCheckpointFile],

@@ -63,12 +63,15 @@ export interface EnvironmentRecord {
   readonly outsideFamily?: OutsideFamily;
 }
 
+/** What a run reads examples for. */
+export const DATA_USES = ["adapted on", "judged", "adapted on and judged", "trained on", "held out"] as const;
+
 /** The examples of a task that a run reads. */
 export interface DataRecord {
   readonly task: string;
   /** As runs call it. */
   readonly split: string;
-  readonly use: "adapted on" | "judged" | "adapted on and judged";
+  readonly use: (typeof DATA_USES)[number];
   /** "image", "text". */
   readonly kind: string;
   readonly examples: number;

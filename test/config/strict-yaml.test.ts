@@ -10,7 +10,7 @@ import { readmeFiles } from "../../src/data/readers/readme-configs.js";
 import { openSuite } from "../../src/data/suite.js";
 import { ConfigError, DataError } from "../../src/errors.js";
 import { openExperiment } from "../../src/experiment/experiment-file.js";
-import { readRun } from "../../src/track/reopen-run.js";
+import { readRun } from "../../src/track/read-run.js";
 
 /** A billion strings, in 400 bytes. */
 const BOMB = Array.from({ length: 9 }, (_, i) =>

@@ -1,7 +1,7 @@
 /**
  * Fifty steps of fine-tuning against an independent PyTorch loop in float64 (make-fine-tune.py): the encoder of a BERT
  * under a frozen head, on texts of several lengths in a batch, and a whole ViT with the heads of two tasks; both again
- * with LoRA by peft's layers. Asked are 1e-4; float32 PyTorch itself stays within 1e-6.
+ * with LoRA by peft's layers, without and with dropout. Asked are 1e-4; float32 PyTorch itself stays within 1e-6.
  */
 import { copyFile, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -60,6 +60,21 @@ it("LoRA on some layers of the ViT beside trained heads", async () => {
   const compared = await compare(options, "lora-image");
   expect(compared.compared).toBe(8 * 3 + 4);
   expectClose(compared);
+});
+
+it("LoRA with dropout on all linear layers of the BERT, in one pass and in two", async () => {
+  const lora = { ...LORA_TEXT, dropout: 0.25, targets: ["attention", "mlp"] };
+  for (const passes of [1, 2]) {
+    const compared = await compare({ ...(await textTraining(engine)), lora, passes }, "dropout-text");
+    expect(compared.compared).toBe(36);
+    expectClose(compared);
+  }
+});
+
+it("LoRA with dropout on some layers of the ViT, two tasks, the last block asked for one token", async () => {
+  const targets = ["*.query.weight", "*.value.weight", "*.output.dense.weight"];
+  const options = { ...(await imageTraining(engine)), lora: { rank: 2, alpha: 4, targets, dropout: 0.1 } };
+  expectClose(await compare(options, "dropout-image"));
 });
 
 /** As PyTorch learned them: the same on every machine. */

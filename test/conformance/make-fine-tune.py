@@ -7,7 +7,9 @@ two tasks, a line, label smoothing, layer-wise rates, batches of unequal parts. 
 gradient clipped by its norm. Each runs in float64, which is stored, and in float32, which is printed beside it.
 
 lora-text.safetensors and lora-image.safetensors: the same trainings as LoRA by peft's own layers; factors begin as the
-project's seed says. `python make-fine-tune.py adapter`: features that peft computes with the adapter in lora-adapter/,
+project's seed says. dropout-text.safetensors and dropout-image.safetensors: those with dropout, whose masks are drawn as
+the project draws them (src/optimize/fine-tune/dropout.ts) and put in place of torch's; `python make-fine-tune.py
+dropout` makes these two alone. `python make-fine-tune.py adapter`: features that peft computes with the adapter in lora-adapter/,
 which fine-tune-lora.test.ts writes with UPDATE_ADAPTERS=1.
 """
 
@@ -26,7 +28,7 @@ from safetensors.numpy import load_file
 from transformers import BertModel, ViTModel
 
 from clip import FOLDER, save_arrays, smooth_images
-from own_rng import own_rng
+from own_rng import own_rng, own_words
 
 STEPS, WARMUP = 50, 5
 RATE, DECAY = 2e-3, 0.05
@@ -38,6 +40,7 @@ IMAGE_SCALE, SMOOTHING, RATE_FACTOR = 5.0, 0.1, 0.5
 SEED = 3
 # Of texts all linear layers, as by default; alpha is not the rank.
 LORA = {"text": (3, 8, ["encoder.*"]), "image": (2, 4, ["*.query.weight", "*.value.weight", "*.output.dense.weight"])}
+DROPOUT = {"text": 0.25, "image": 0.1}
 
 
 def rate_at(step, schedule):
@@ -83,7 +86,7 @@ def learned(model, trained, heads):
 class Lora:
     """peft's layers in a model, by the names of files of the matrices they change."""
 
-    def __init__(self, model, rank, alpha, patterns):
+    def __init__(self, model, dropout, rank, alpha, patterns):
         with tempfile.TemporaryDirectory() as folder:
             model.save_pretrained(folder)
             saved = load_file(Path(folder) / "model.safetensors")
@@ -91,7 +94,7 @@ class Lora:
         # Random weights are like no others.
         found = {name: next(key for key in saved if np.array_equal(saved[key], module.weight.detach().numpy())) for name, module in linear.items()}
         chosen = {name: key for name, key in found.items() if any(fnmatch.fnmatchcase(key, pattern) for pattern in patterns)}
-        inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(chosen)), model)
+        inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(chosen), lora_dropout=dropout), model)
         self.layers = {key: model.get_submodule(name) for name, key in chosen.items()}
         with torch.no_grad():
             for key, layer in self.layers.items():
@@ -99,6 +102,14 @@ class Lora:
                 drawn = np.array(list(islice(own_rng("lora", SEED, key), a.numel())))
                 a.copy_(torch.from_numpy((2 * drawn - 1) / math.sqrt(a.shape[1])).float().view_as(a))
                 assert layer.lora_B["default"].weight.abs().max() == 0
+        self.batch = None
+        if dropout > 0:
+            for key, layer in self.layers.items():
+                layer.lora_dropout["default"] = OwnDropout(self, key, dropout)
+
+    def at(self, step, *tasks):
+        """The step, from 1, and its tasks: name and number of examples."""
+        self.batch = step, tasks
 
     def trained(self):
         return {f"{key}/{factor}": getattr(layer, f"lora_{factor.upper()}")["default"].weight for key, layer in self.layers.items() for factor in "ab"}
@@ -106,6 +117,24 @@ class Lora:
     def learned(self):
         merged = {key: layer.base_layer.weight + layer.get_delta_weight("default") for key, layer in self.layers.items()}
         return {key: value.detach().float() for key, value in {**self.trained(), **merged}.items()}
+
+
+class OwnDropout(torch.nn.Module):
+    """torch.nn.Dropout with the project's draws: inverted scaling, of each example by itself."""
+
+    def __init__(self, lora, key, share):
+        super().__init__()
+        self.lora, self.key, self.share = lora, key, share
+
+    def forward(self, x):
+        step, tasks = self.lora.batch
+        kept = [self.kept((step, task, place), x[0].numel()) for task, count in tasks for place in range(count)]
+        return x * torch.from_numpy(np.stack(kept)).view_as(x).to(x.dtype) / (1 - self.share)
+
+    def kept(self, place, size):
+        words = np.array(list(islice(own_words("lora dropout", SEED, self.key, *place), (size + 1) // 2)), dtype=np.int64)
+        halves = np.stack([words >> 16, words & 0xFFFF], axis=1).reshape(-1)[:size]
+        return halves >= round(self.share * 2**16)
 
 
 def orders(rng, count, size):
@@ -118,9 +147,9 @@ def heads_of(rng, classes, width):
     return (weight / np.linalg.norm(weight, axis=1, keepdims=True)).astype(np.float32)
 
 
-def text(dtype, data, is_lora=False):
+def text(dtype, data, dropout=None):
     model = BertModel.from_pretrained(FOLDER / "text-step/base", add_pooling_layer=False).eval()
-    lora = Lora(model, *LORA["text"]) if is_lora else None
+    lora = None if dropout is None else Lora(model, dropout, *LORA["text"])
     model.to(dtype)
     head = torch.from_numpy(data["head"]).to(dtype)
     for name, value in model.named_parameters():
@@ -130,6 +159,8 @@ def text(dtype, data, is_lora=False):
 
     def losses_at(step):
         rows = data["order"][step]
+        if lora:
+            lora.at(step + 1, ("texts", len(rows)))
         longest = int(lengths[rows].max())
         ids = torch.from_numpy(data["input_ids"][rows, :longest]).long()
         mask = (torch.arange(longest)[None] < torch.from_numpy(lengths[rows])[:, None]).long()
@@ -144,9 +175,9 @@ def text(dtype, data, is_lora=False):
     return losses, norms, lora.learned() if lora else learned(model, trained, {})
 
 
-def image(dtype, data, is_lora=False):
+def image(dtype, data, dropout=None):
     model = ViTModel.from_pretrained(FOLDER / "image-encoders/vit", add_pooling_layer=False).eval()
-    lora = Lora(model, *LORA["image"]) if is_lora else None
+    lora = None if dropout is None else Lora(model, dropout, *LORA["image"])
     model.to(dtype)
     heads = {}
     for task in IMAGE_TASKS:
@@ -157,6 +188,8 @@ def image(dtype, data, is_lora=False):
 
     def losses_at(step):
         rows = {task: data[f"{task}.order"][step] for task in IMAGE_TASKS}
+        if lora:
+            lora.at(step + 1, *zip(IMAGE_TASKS, parts))
         pixels = np.concatenate([data[f"{task}.pixels"][rows[task]] for task in IMAGE_TASKS])
         x = (torch.from_numpy(pixels).to(dtype) / 255 - 0.5) / 0.5
         features = model(pixel_values=x.permute(0, 3, 1, 2)).last_hidden_state[:, 0]
@@ -180,7 +213,13 @@ def rate_factor(name):
 
 def make(name, run, data):
     save_run(name, run(torch.float64, data), run(torch.float32, data), data)
-    save_run(f"lora-{name}", run(torch.float64, data, True), run(torch.float32, data, True), {})
+    save_run(f"lora-{name}", run(torch.float64, data, 0.0), run(torch.float32, data, 0.0), {})
+    make_dropout(name, run, data)
+
+
+def make_dropout(name, run, data):
+    share = DROPOUT[name]
+    save_run(f"dropout-{name}", run(torch.float64, data, share), run(torch.float32, data, share), {})
 
 
 def save_run(name, run64, run32, data):
@@ -233,5 +272,11 @@ def main():
     make("image", image, data)
 
 
+def dropout_alone():
+    torch.set_num_threads(1)
+    for name, run in [("text", text), ("image", image)]:
+        make_dropout(name, run, load_file(FOLDER / f"fine-tune/{name}.safetensors"))
+
+
 if __name__ == "__main__":
-    adapter_features() if sys.argv[1:] == ["adapter"] else main()
+    {"adapter": adapter_features, "dropout": dropout_alone}.get(" ".join(sys.argv[1:]), main)()

@@ -7,8 +7,8 @@ import json
 WORD = 2**32 - 1
 
 
-def own_rng(*keys):
-    """Yields floats in [0, 1) with 53 random bits."""
+def own_words(*keys):
+    """Yields integers from 0 to 2^32 - 1."""
     digest = hashlib.sha256(json.dumps(keys, separators=(",", ":")).encode()).digest()
     state = [int.from_bytes(digest[4 * word : 4 * word + 4], "little") for word in range(4)]
 
@@ -22,5 +22,12 @@ def own_rng(*keys):
         return left(s1 * 5 & WORD, 7) * 9 & WORD
 
     while True:
-        high = word() >> 5
-        yield (high * 2**26 + (word() >> 6)) / 2**53
+        yield word()
+
+
+def own_rng(*keys):
+    """Yields floats in [0, 1) with 53 random bits."""
+    words = own_words(*keys)
+    while True:
+        high = next(words) >> 5
+        yield (high * 2**26 + (next(words) >> 6)) / 2**53

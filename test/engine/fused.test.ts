@@ -35,6 +35,12 @@ const spread =
   (a = missing, b = missing, c = missing) =>
     op(a, b, c);
 
+const someKept = (): Tensor =>
+  tf.tensor(
+    Array.from({ length: 72 }, (_, index) => (index % 3 === 0 ? 0 : 1)),
+    [2, 3, 12],
+  );
+
 const rows: Row[] = [
   {
     name: "layer norm",
@@ -61,6 +67,15 @@ const rows: Row[] = [
         plainLowRankLinear(own, w, { aRI, bOR }, b),
     }),
   ),
+  {
+    name: "linear with factors that are given some values of x",
+    shapes: [[2, 3, 12], [5, 12], [2, 12], [5, 2], [5]],
+    operator: "Gemm",
+    fused: (own = missing, w = missing, aRI = missing, bOR = missing, b?: Tensor) =>
+      lowRankLinear(own, w, { aRI, bOR, keptX: someKept() }, b),
+    plain: (own = missing, w = missing, aRI = missing, bOR = missing, b?: Tensor) =>
+      plainLowRankLinear(own, w, { aRI, bOR, keptX: someKept() }, b),
+  },
   {
     name: "linear without bias",
     shapes: [

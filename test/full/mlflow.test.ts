@@ -205,7 +205,7 @@ describe("MLflow", () => {
     );
     await cli.stderrHas(`step  150/${steps}`);
     await server.kill();
-    await cli.stderrHas("the fit goes on");
+    await cli.stderrHas("the run goes on");
     // Held while the server starts, so that a fast machine does not end the fit before there is a server to go back to.
     cli.kill("SIGSTOP");
     server = await startMlflow(python, cwd, server.port);

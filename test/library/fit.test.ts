@@ -16,7 +16,6 @@ import {
   readStateDict,
   report,
   resume,
-  type TrainEvent,
   type WorkEvent,
   type WorkOptions,
 } from "../../src/index.js";
@@ -114,7 +113,7 @@ describe("fit", () => {
   });
 
   it("is followed by a tracker of the program's, whose mistakes do not stop it", async () => {
-    const seen: TrainEvent["type"][] = [];
+    const seen: string[] = [];
     const finished: string[] = [];
     const tracking: CustomTracking = {
       track: ({ runPath, config: { steps } }) => ({

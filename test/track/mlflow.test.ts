@@ -437,7 +437,7 @@ describe("live tracker", () => {
     // At 0, then after 200, 400, 800 ... milliseconds.
     expect(calls).toBe(3);
     expect(told).toHaveLength(1);
-    expect(told[0]).toContain("the fit goes on");
+    expect(told[0]).toContain("the run goes on");
     dead = false;
     expect(await tracker.finish(1000)).toBe(true);
     expect(calls).toBe(4);

@@ -23,6 +23,8 @@ export interface WriteAdapterOptions {
   readonly dtype: "F16" | "F32";
   /** peft multiplies every product with alpha over the plan's rank: with 1, as factors of a change need it, by default. */
   readonly alpha?: number | undefined;
+  /** With which it was trained, for whoever trains on; 0 by default. */
+  readonly dropout?: number | undefined;
   /** Where the base is, as `base_model_name_or_path` says it. */
   readonly baseName: string;
   /** peft's class of the model: null takes any inputs, FEATURE_EXTRACTION those of a text encoder. */
@@ -85,7 +87,7 @@ function valuesOf({ plan, factors, whole }: WriteAdapterOptions): (key: string) 
 }
 
 /** Keys in alphabetic order and two blanks, as peft writes them. */
-function configText({ plan, baseName, taskType, alpha = plan.rank }: WriteAdapterOptions): string {
+function configText({ plan, baseName, taskType, alpha = plan.rank, dropout = 0 }: WriteAdapterOptions): string {
   const ranks = otherRanks(plan);
   const config = {
     // Every product has the same scale, whatever its rank.
@@ -101,7 +103,7 @@ function configText({ plan, baseName, taskType, alpha = plan.rank }: WriteAdapte
     layers_to_transform: null,
     loftq_config: {},
     lora_alpha: alpha,
-    lora_dropout: 0,
+    lora_dropout: dropout,
     megatron_config: null,
     megatron_core: "megatron.core",
     modules_to_save: plan.modulesToSave.length === 0 ? null : plan.modulesToSave,

@@ -7,7 +7,7 @@ import type { RunConfig } from "../../config/schema.js";
 import { type Sweep, sweepTrials, type Trial, trialOverrides } from "../../config/sweep.js";
 import { ConfigError, UserError } from "../../errors.js";
 import { readJsonLines } from "../../runtime/json-file.js";
-import { isRunFolder, readRun } from "../../track/reopen-run.js";
+import { isRunFolder, readRun } from "../../track/read-run.js";
 import { type Rungs, rungsOf } from "./schedule.js";
 
 export interface LoadedTrial extends Trial {

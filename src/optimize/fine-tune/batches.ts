@@ -6,6 +6,7 @@ import { commonLength } from "../../data/batches.js";
 import type { ExampleValues } from "../../data/examples.js";
 import { batchIndices } from "../../data/sampler.js";
 import { joinedBatches } from "../step-inputs.js";
+import type { Dropout } from "./dropout.js";
 import type { FineTuning } from "./options.js";
 
 export interface FineTuneBatch {
@@ -15,8 +16,12 @@ export interface FineTuneBatch {
   readonly length?: number;
 }
 
-/** The batch of step `step`, counted from 1. Throws DataError when a split is empty. */
-export function fineTuneBatch({ model, tasks, seed, passes = 1 }: FineTuning, step: number): FineTuneBatch {
+/** The batch of step `step`, counted from 1, with what `dropout` keeps of the inputs of LoRA. Throws DataError when a split is empty. */
+export function fineTuneBatch(
+  { model, tasks, seed, passes = 1 }: FineTuning,
+  step: number,
+  dropout?: Dropout,
+): FineTuneBatch {
   const drawn = tasks.map(({ name, store, examplesPerStep }) => {
     const place = { seed, task: name, step: step - 1, batchSize: examplesPerStep };
     return { store, indices: batchIndices({ ...place, size: store.size }) };
@@ -30,7 +35,8 @@ export function fineTuneBatch({ model, tasks, seed, passes = 1 }: FineTuning, st
     });
     const labels = part.flatMap(({ store, indices }) => [...indices].map((row) => labelAt(store, row)));
     const examples = joinedBatches(part.map(({ store, indices }) => store.gather(indices, length)));
-    return new Map<string, ExampleValues>([...examples, ["labels", Int32Array.from(labels)]]);
+    const kept = dropout?.kept(step, pass, length) ?? [];
+    return new Map<string, ExampleValues>([...examples, ["labels", Int32Array.from(labels)], ...kept]);
   });
   return { inputs, ...(length === undefined ? {} : { length }) };
 }

@@ -11,6 +11,7 @@ import { fineTuneProgram, gradientName } from "../fine-tune-program.js";
 import { learningRateAt } from "../schedule.js";
 import { clipFactor, createAdamW } from "./adamw.js";
 import { type FineTuneBatch, fineTuneBatch } from "./batches.js";
+import { createDropout, type Dropout } from "./dropout.js";
 import {
   DEFAULT_ADAMW,
   DEFAULT_CLIP_NORM,
@@ -61,16 +62,17 @@ export async function* fineTune(given: FineTuning): AsyncGenerator<FineTuneEvent
     trainedParameters: parameters.trained.reduce((sum, { values }) => sum + values.length, 0),
   };
   const adamw = createAdamW(adamwOptions);
-  const executable = await compile(options, parameters);
+  const dropout = parameters.lora && createDropout(options, parameters.lora);
+  const executable = await compile(options, parameters, dropout);
   try {
-    let batch = fineTuneBatch(options, progress.step + 1);
+    let batch = fineTuneBatch(options, progress.step + 1, dropout);
     while (progress.step < schedule.steps && signal?.aborted !== true) {
       const step = progress.step + 1;
       const started = clock();
       const [losses, next] = await computeStep(executable, parameters, batch, async () => {
         // The program's message is on its way before this thread is busy.
         await setImmediate();
-        return step < schedule.steps ? fineTuneBatch(options, step + 1) : batch;
+        return step < schedule.steps ? fineTuneBatch(options, step + 1, dropout) : batch;
       });
       const loss = checkedLoss(options, step, losses, keptStep);
       const computed = clock();
@@ -112,12 +114,16 @@ function isDue({ state }: FineTuning, step: number): boolean {
   return state !== undefined && state.everySteps > 0 && step > 0 && step % state.everySteps === 0;
 }
 
-async function compile(options: FineTuning, { names, sources, lora }: Parameters): Promise<Executable> {
+async function compile(
+  options: FineTuning,
+  { names, sources, lora }: Parameters,
+  dropout: Dropout | undefined,
+): Promise<Executable> {
   const { engine, model, tasks, trainHeads, labelSmoothing = 0, passes = 1 } = options;
   const examples = tasks.reduce((sum, { examplesPerStep }) => sum + examplesPerStep, 0) / passes;
   const executable = await compileByLength(engine, model, examples, (length) =>
     fineTuneProgram({
-      ...{ model, trainHeads, labelSmoothing, length, trained: names, lora },
+      ...{ model, trainHeads, labelSmoothing, length, trained: names, lora, kept: dropout?.specs(length) },
       // Every head has its own.
       logitScale: 1,
       tasks: tasks.map(({ name, examplesPerStep, head }) => ({

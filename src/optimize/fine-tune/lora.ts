@@ -1,12 +1,13 @@
 /**
  * LoRA as a way to fine-tune: which matrices get factors, what these are at the start and what the matrices become. As
- * peft trains plain LoRA (tuners/lora/layer.py) without dropout: A uniform within 1 / sqrt(inputs), which is its
- * kaiming_uniform_(a=sqrt(5)), B zero. What computes with them is ../lora-weights.ts. O outputs, I inputs, R ranks.
+ * peft trains plain LoRA (tuners/lora/layer.py): A uniform within 1 / sqrt(inputs), which is its
+ * kaiming_uniform_(a=sqrt(5)), B zero. What computes with them is
+ * ../lora-weights.ts, what is dropped of their inputs dropout.ts. O outputs, I inputs, R ranks.
  */
 import { addLowRankProduct } from "../../checkpoint/adapter/low-rank.js";
 import { assert, ConfigError } from "../../errors.js";
 import { matcherOf } from "../../merge/frozen.js";
-import type { Model, NamedShape } from "../../model/family.js";
+import { BLOCK_HALVES, type Model, type ModelTensor, type NamedShape } from "../../model/family.js";
 import { createRng } from "../../runtime/rng.js";
 import { type FactorNames, factorInputs, type LoraShape, loraSpecs } from "../lora-weights.js";
 
@@ -16,11 +17,16 @@ export interface LoraOptions {
   /** The product of the factors is multiplied with alpha / rank. */
   readonly alpha: number;
   /**
-   * Glob patterns over the matrices of the model's linear layers, each of which must match one; those of all blocks by
-   * default. What is frozen has no factors.
+   * Matrices of the model's linear layers: `attention` and `mlp` of all blocks, `all` with those outside of blocks, and
+   * glob patterns, each of which must match one. Those of all blocks by default. What is frozen has no factors.
    */
   readonly targets?: readonly string[];
+  /** As LoraShape has it. */
+  readonly dropout?: number;
 }
+
+/** What `targets` may say besides patterns. */
+const ALL = "all";
 
 /** Factors of one tensor: it is W + alpha / rank * B A. */
 export interface LoraFactors {
@@ -38,18 +44,18 @@ export interface StartFactor extends NamedShape {
   readonly values: Float32Array;
 }
 
-/** Throws ConfigError for a rank that is no count or above what a target can have, and a pattern without a matrix. */
+/**
+ * Throws ConfigError for a rank that is no count or above what a target can have, a pattern without a matrix, and a half
+ * of blocks that the model's family does not tell.
+ */
 export function loraShape(
   { tensors }: Pick<Model, "tensors">,
-  { rank, alpha, targets }: LoraOptions,
+  { rank, alpha, targets, dropout = 0 }: LoraOptions,
   isFrozen: (name: string) => boolean,
 ): LoraShape {
   const linear = tensors.filter(({ sharesInput }) => sharesInput !== undefined);
-  const names = linear.map(({ name }) => name);
-  const isTarget = targets === undefined ? () => false : matcherOf("lora.targets", names, targets);
-  const chosen = linear.filter(
-    ({ name, part }) => !isFrozen(name) && (targets === undefined ? part === "block" : isTarget(name)),
-  );
+  const isTarget = targetsOf(linear, targets);
+  const chosen = linear.filter((tensor) => !isFrozen(tensor.name) && isTarget(tensor));
   const narrow = chosen.find(({ shape }) => rank > Math.min(...shape));
   if (!Number.isSafeInteger(rank) || rank < 1 || narrow !== undefined)
     throw new ConfigError(
@@ -57,7 +63,28 @@ export function loraShape(
     );
   if (!Number.isFinite(alpha) || alpha <= 0)
     throw new ConfigError(`lora.alpha: expected a number above 0, found ${alpha}; twice the rank is usual`);
-  return { rank, alpha, targets: new Set(chosen.map(({ name }) => name)) };
+  if (!(dropout >= 0 && dropout < 1))
+    throw new ConfigError(`lora.dropout: expected a share from 0 and below 1, found ${dropout}; 0.05 is usual`);
+  return { rank, alpha, targets: new Set(chosen.map(({ name }) => name)), dropout };
+}
+
+function targetsOf(linear: readonly ModelTensor[], targets: readonly string[] | undefined) {
+  if (targets === undefined) return ({ part }: ModelTensor) => part === "block";
+  const halves = BLOCK_HALVES.filter((half) => targets.includes(half));
+  const untold = halves.find((half) => !linear.some((tensor) => tensor.half === half));
+  if (untold !== undefined)
+    throw new ConfigError(
+      `lora.targets: expected a model whose family tells the layers of its ${untold}, found one that tells none; give patterns of their names, as ${linear[0]?.name ?? "*.weight"}`,
+    );
+  const isAll = targets.includes(ALL);
+  const names = linear.map(({ name }) => name);
+  const roles: readonly string[] = [...BLOCK_HALVES, ALL];
+  const matches = matcherOf(
+    "lora.targets",
+    names,
+    targets.filter((target) => !roles.includes(target)),
+  );
+  return ({ name, half }: ModelTensor) => isAll || (half !== undefined && halves.includes(half)) || matches(name);
 }
 
 /** As peft calls them, in the model's names. */

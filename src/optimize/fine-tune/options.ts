@@ -80,8 +80,8 @@ export interface FineTuning {
   readonly trainHeads: boolean;
   readonly tasks: readonly FineTuneTask[];
   /**
-   * Draws the batches, with the name of the task and the number of the step, and the factors that LoRA begins with:
-   * nothing else is drawn.
+   * Draws the batches, with the name of the task and the number of the step, and of LoRA the factors that it begins with
+   * and what its dropout leaves out: nothing else is drawn.
    */
   readonly seed: number;
   /**

@@ -12,7 +12,7 @@ import type { Model } from "../../model/family.js";
 import type { LoraFactors } from "./lora.js";
 
 export interface LoraAdapterOptions
-  extends Pick<WriteAdapterOptions, "dtype" | "baseName" | "taskType" | "readme" | "replace"> {
+  extends Pick<WriteAdapterOptions, "dtype" | "baseName" | "dropout" | "taskType" | "readme" | "replace"> {
   readonly base: Pick<Checkpoint, "path" | "config" | "tensors">;
   readonly model: Pick<Model, "layout">;
   /** By the model's names, as they were learned: all of one rank and alpha. */

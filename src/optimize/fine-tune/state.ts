@@ -68,6 +68,7 @@ export function settingsOf(options: FineTuning, adamw: AdamWOptions, { trained, 
     ...((options.passes ?? 1) === 1 ? {} : { "passes of a step": options.passes }),
     // Only where there is some, so that states from before there was LoRA stay good.
     ...(options.lora === undefined ? {} : { LoRA: [options.lora.rank, options.lora.alpha] }),
+    ...((options.lora?.dropout ?? 0) === 0 ? {} : { "dropout of LoRA": options.lora?.dropout }),
   };
   return new Map(Object.entries(facts).map(([name, value]) => [name, JSON.stringify(value)]));
 }
@@ -85,7 +86,9 @@ export async function resumeState(
   const file = await readSafetensorsHeader(path);
   const { settings: own, ...progress } = parseProgress(file.metadata, path);
   const known = new Map(Object.entries(own));
-  const other = [...settings].filter(([name, value]) => known.get(name) !== value).map(([name]) => name);
+  // Those that one of the two has alone too: what a training has not is in no settings.
+  const names = [...new Set([...settings.keys(), ...known.keys()])];
+  const other = names.filter((name) => known.get(name) !== settings.get(name));
   if (other.length > 0)
     throw new ConfigError(
       `${path}: expected ${WHAT} with the same settings, found another training's (${other.join(", ")}); train with its settings, choose another file, or ${ADVICE}`,

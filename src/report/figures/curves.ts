@@ -3,11 +3,11 @@ import { objectiveNames } from "../../config/stages.js";
 import { objectiveFactsOf, objectiveLabel, objectiveTitles } from "../../objective/catalog.js";
 import { FORMER_OBJECTIVE_METRIC, objectiveMetric } from "../../track/metrics.js";
 import type { Figure } from "../plot.js";
-import { curves, type RunReport } from "../run-report.js";
+import { type CurvePoint, curves, type RunReport } from "../run-report.js";
 import { bothSizes } from "./figure-size.js";
 import { stageLayers } from "./stage-lines.js";
 
-const HEIGHT = 340;
+export const HEIGHT = 340;
 /** A batch curve is smoothed over this share of the steps. */
 const SMOOTHED_SHARE = 1 / 25;
 
@@ -55,11 +55,9 @@ export function objectiveFigure(report: RunReport): Figure | undefined {
   const names = new Set([FORMER_OBJECTIVE_METRIC, ...objectiveNames(config).map(objectiveMetric)]);
   const values = [...names].flatMap((metric) => curves(report, metric));
   if (values.length === 0) return undefined;
-  const half = Math.floor((Math.max(...values.map(({ step }) => step)) * SMOOTHED_SHARE) / 2);
+  const { half, transform } = smoothing(values);
   const label = objectiveTitles(config, (name) => objectiveFactsOf(name).label);
   const stages = stageLayers(config);
-  const mean = { op: "mean", field: "value", as: "mean" } as const;
-  const transform = [{ sort: [{ field: "step" }], window: [mean], frame: [-half, half], groupby: ["task"] }];
   const mark = { type: "line", strokeWidth: 1.5 } as const;
   const encoding = {
     x: stepAxis,
@@ -79,8 +77,18 @@ export function objectiveFigure(report: RunReport): Figure | undefined {
   };
 }
 
-const stepAxis = { field: "step", type: "quantitative", title: "step" } as const;
-const valueAxis = { field: "value", type: "quantitative", scale: { zero: false } } as const;
+/** `mean` of the `value` of each task over `half` steps to either side, as Vega-Lite makes it of points. */
+export function smoothing(points: readonly Pick<CurvePoint, "step">[]) {
+  const half = Math.floor((points.reduce((last, { step }) => Math.max(last, step), 0) * SMOOTHED_SHARE) / 2);
+  const mean = { op: "mean", field: "value", as: "mean" } as const;
+  return {
+    half,
+    transform: [{ sort: [{ field: "step" as const }], window: [mean], frame: [-half, half], groupby: ["task"] }],
+  };
+}
+
+export const stepAxis = { field: "step", type: "quantitative", title: "step" } as const;
+export const valueAxis = { field: "value", type: "quantitative", scale: { zero: false } } as const;
 /** Each baseline has its own, and none a whole line. */
 const DASHES: number[][] = [
   [6, 3],

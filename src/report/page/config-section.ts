@@ -1,10 +1,11 @@
 /** A configuration: the settings that differ from the defaults, then all of it, folded. */
-import { flatConfig } from "../../config/flat.js";
-import { formatConfig } from "../../config/format.js";
-import { configKeys } from "../../config/keys.js";
+import { flatSettings } from "../../config/flat.js";
+import { formatKeys } from "../../config/format.js";
+import { type ConfigKey, configKeys } from "../../config/keys.js";
 import { type RunConfig, runConfigSchema } from "../../config/schema.js";
 import { escapeHtml } from "../html.js";
 import { dataTable } from "./data-table.js";
+import { NONE } from "./numbers.js";
 import type { Section } from "./page.js";
 
 interface Changed {
@@ -14,8 +15,23 @@ interface Changed {
   readonly description: string;
 }
 
+/** Of a fit. */
 export function configSection(config: RunConfig): Section {
-  const changed = changedSettings(config);
+  return settingsSection(config, runConfigSchema.parse({ suite: "-" }), configKeys, ["suite"]);
+}
+
+/** Of any schema with these keys; `required` have no default, and are always among those that differ. */
+export function settingsSection(
+  config: object,
+  defaults: object,
+  keys: ReadonlyMap<string, ConfigKey>,
+  required: readonly string[],
+): Section {
+  const usual = flatSettings(defaults, keys);
+  const changed = [...flatSettings(config, keys)].flatMap(([key, value]): Changed[] => {
+    const before = required.includes(key) ? NONE : (usual.get(key) ?? NONE);
+    return value === before ? [] : [{ key, value, usual: before, description: keys.get(key)?.description ?? "" }];
+  });
   const table = dataTable<Changed>({
     label: "Settings that differ from the defaults",
     rows: changed,
@@ -26,19 +42,10 @@ export function configSection(config: RunConfig): Section {
       { heading: "what it is", name: "settings", cell: ({ description }) => description },
     ],
   });
-  const all = `<details><summary>All settings</summary>\n<pre>${escapeHtml(formatConfig(config))}</pre></details>`;
+  const all = `<details><summary>All settings</summary>\n<pre>${escapeHtml(formatKeys(config, keys.values()))}</pre></details>`;
   const lead =
     changed.length === 0
       ? "<p>Every setting has its default.</p>"
       : `<p class="hint">The ${changed.length} settings that differ from the defaults.</p>\n${table}`;
   return { id: "config", title: "Configuration", body: `${lead}\n${all}` };
-}
-
-/** In the order of the schema; the suite, which has no default, is always among them. */
-function changedSettings(config: RunConfig): Changed[] {
-  const usual = flatConfig(runConfigSchema.parse({ suite: "-" }));
-  return [...flatConfig(config)].flatMap(([key, value]) => {
-    const before = key === "suite" ? "–" : (usual.get(key) ?? "–");
-    return value === before ? [] : [{ key, value, usual: before, description: configKeys.get(key)?.description ?? "" }];
-  });
 }

@@ -7,7 +7,7 @@ import { type FinetuneConfig, formatFinetune } from "../../config/finetune.js";
 import { ConfigError } from "../../errors.js";
 import { openBase } from "../../model/open-models.js";
 import { isThere } from "../../runtime/is-there.js";
-import { isRunFolder, readConfigText, readStatus } from "../../track/reopen-run.js";
+import { isRunFolder, readFinetuneRun } from "../../track/read-run.js";
 import { finetune, resumeFinetune } from "../finetune/finetune.js";
 import type { FinetuneOptions } from "../finetune/training.js";
 import { exampleKind, requireKind } from "../init/example-kind.js";
@@ -79,13 +79,14 @@ async function makeExpert(
   config: FinetuneConfig,
   options: FinetuneOptions & { readonly force: boolean },
 ): Promise<void> {
-  const isBegun = await isRunFolder(run);
-  const isSame = isBegun && (await readConfigText(run, "finetune")) === formatFinetune(config);
-  if (isBegun && !isSame && !options.force)
+  const begun = (await isRunFolder(run)) ? await readFinetuneRun(run) : undefined;
+  // Read and written anew: a run of an earlier version has the defaults of keys that came later.
+  const isSame = begun !== undefined && formatFinetune(begun.config) === formatFinetune(config);
+  if (begun !== undefined && !isSame && !options.force)
     throw new ConfigError(
       `${run}: expected an expert that was trained with these settings, found one with others; give the settings that it had, another directory, or --force to train it anew`,
     );
-  if (!isBegun || (options.force && !isSame)) await finetune(config, { ...options, overwrite: options.force });
-  else if ((await readStatus(run)).state === "finished") options.log(`${run}: kept`);
+  if (!isSame) await finetune(config, { ...options, overwrite: options.force });
+  else if (begun.status.state === "finished") options.log(`${run}: kept`);
   else await resumeFinetune(run, options);
 }

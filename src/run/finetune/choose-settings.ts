@@ -4,6 +4,7 @@ import { paddedLength } from "../../data/lengths.js";
 import { sizeOf } from "../../engine/program.js";
 import { assert } from "../../errors.js";
 import { FINE_TUNED_WIDTH, type Model, type ModelFamily, type NamedShape, USUAL_RATES } from "../../model/family.js";
+import { keptPerExample } from "../../optimize/fine-tune/dropout.js";
 import type { LoraOptions } from "../../optimize/fine-tune/lora.js";
 import type { ScheduleOptions } from "../../optimize/schedule.js";
 import { microBatches } from "../../optimize/step-memory.js";
@@ -29,17 +30,26 @@ const RATE_DIGITS = 2;
 const TRAINED_BYTES = 28;
 /** Of each value of the model: as it was at the start, and in the forward that judges. */
 const WEIGHT_BYTES = 8;
+/** Of each value that dropout keeps or not: on its way to the engine's thread, and there widened and multiplied. */
+const KEPT_BYTES = 12;
 
 /** `examples`: those that are trained on. Throws ConfigError for a memory_gb in which no example fits. */
 export function chooseSettings(
   config: FinetuneConfig,
   family: Pick<ModelFamily, "fineTuning">,
-  model: Pick<Model, "tensors" | "valuesPerExample" | "lengths">,
+  model: Model,
   examples: number,
 ): ChosenSettings {
   const { lora, optimizer, batch_size, epochs } = config;
   const perEpoch = Math.max(1, Math.ceil(examples / batch_size));
   const steps = config.steps ?? Math.max(1, Math.round((epochs * examples) / batch_size));
+  const factors: LoraOptions | undefined =
+    lora.rank === 0
+      ? undefined
+      : {
+          ...{ rank: lora.rank, alpha: lora.alpha ?? 2 * lora.rank, dropout: lora.dropout },
+          ...(lora.targets === null ? {} : { targets: lora.targets }),
+        };
   return {
     schedule: {
       ...{ schedule: optimizer.schedule, steps },
@@ -47,29 +57,27 @@ export function chooseSettings(
       // The last step is never of the warm-up, so that the schedule has a part.
       warmupSteps: Math.min(steps - 1, Math.round(optimizer.warmup * steps)),
     },
-    lora:
-      lora.rank === 0
-        ? undefined
-        : {
-            ...{ rank: lora.rank, alpha: lora.alpha ?? 2 * lora.rank },
-            ...(lora.targets === null ? {} : { targets: lora.targets }),
-          },
+    lora: factors,
     evaluateEvery: config.eval.every ?? perEpoch,
-    passes: passesOf(config, model),
+    passes: passesOf(config, model, factors),
     rateFactor: layerRates(model, optimizer.layer_decay),
   };
 }
 
 function passesOf(
-  { memory_gb, batch_size, max_length, lora }: FinetuneConfig,
-  model: Pick<Model, "tensors" | "valuesPerExample" | "lengths">,
+  { memory_gb, batch_size, max_length, freeze }: FinetuneConfig,
+  model: Model,
+  lora?: LoraOptions,
 ): number {
+  if (memory_gb === 0) return 1;
   const values = model.tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   // Factors are few; their gradients need no more than the weights would, which are not trained then.
-  const trained = lora.rank > 0 ? 0 : values;
+  const trained = lora === undefined ? values : 0;
+  const kept = (length?: number) => keptPerExample({ model, freeze, ...(lora === undefined ? {} : { lora }) }, length);
+  const valuesPerExample = (length?: number) => model.valuesPerExample(length) + (KEPT_BYTES / 4) * kept(length);
   const longest = max_length === null ? undefined : model.lengths && paddedLength(model.lengths, max_length);
   return microBatches(memory_gb * 1e9, batch_size, {
-    ...{ model, tasks: 1, adaptedTasks: 1, isHalf: false, longest },
+    ...{ model: { ...model, valuesPerExample }, tasks: 1, adaptedTasks: 1, isHalf: false, longest },
     besidesBytes: TRAINED_BYTES * trained + WEIGHT_BYTES * values,
     instead: "cut texts or take a smaller model",
   });

@@ -3,7 +3,7 @@
  * model. The loop itself is optimize/fine-tune/; here is what it is given and what becomes of it.
  */
 import { join } from "node:path";
-import { type FinetuneConfig, formatFinetune, parseFinetune } from "../../config/finetune.js";
+import { FINETUNE_EXPERIMENT, type FinetuneConfig, formatFinetune } from "../../config/finetune.js";
 import { ConfigError } from "../../errors.js";
 import { writeHeadFile } from "../../model/head-file.js";
 import { loadHead } from "../../model/heads.js";
@@ -11,7 +11,8 @@ import { fineTune } from "../../optimize/fine-tune/fine-tune.js";
 import { stateStep } from "../../optimize/fine-tune/state.js";
 import { isThere } from "../../runtime/is-there.js";
 import { requireApart } from "../../runtime/output-place.js";
-import { readConfigText, readStatus, reopenNotedRun } from "../../track/reopen-run.js";
+import { readFinetuneRun } from "../../track/read-run.js";
+import { reopenNotedRun } from "../../track/reopen-run.js";
 import { createRunFolder, folderOf, requireRunPlace } from "../../track/run-folder.js";
 import { type FinetuneResult, HEAD_FILE, STATE_FILE, trainIn } from "./train-run.js";
 import { type FinetuneOptions, firstHead, taskOf, tuningOf, withTraining } from "./training.js";
@@ -29,7 +30,6 @@ export interface FinetunePlan {
   readonly trainingSeconds: number;
 }
 
-const EXPERIMENT = "finetune";
 /** The first step is slower than those that follow. */
 const TIMED_STEPS = 2;
 
@@ -59,8 +59,8 @@ export async function finetune(config: FinetuneConfig, options: FinetuneOptions)
  * for a folder that is no such run, or whose model or data have changed.
  */
 export async function resumeFinetune(runPath: string, options: FinetuneOptions): Promise<FinetuneResult> {
-  const config = parseFinetune(await readConfigText(runPath, "finetune"), join(runPath, "config.yaml"));
-  if ((await readStatus(runPath)).state === "finished")
+  const { config, status } = await readFinetuneRun(runPath);
+  if (status.state === "finished")
     throw new ConfigError(
       `${runPath}: expected a run that stopped, found one that is finished: its model is in ${join(runPath, "model")}`,
     );
@@ -106,7 +106,7 @@ export async function planFinetune(config: FinetuneConfig, options: FinetuneOpti
 }
 
 function placeOf(config: FinetuneConfig) {
-  return { root: config.output, experiment: EXPERIMENT, name: config.name ?? taskOf(config) };
+  return { root: config.output, experiment: FINETUNE_EXPERIMENT, name: config.name ?? taskOf(config) };
 }
 
 function inputsOf({ base, data, head }: FinetuneConfig) {

@@ -92,6 +92,7 @@ async function saveAdapter(
   await settleReplaced(adapter, REPLACING);
   await saveLoraAdapter(adapter, {
     ...{ base, model, factors, dtype: "F32", baseName: config.base, replace: REPLACING },
+    dropout: config.lora.dropout,
     // peft's class of encoders takes what has lengths alone.
     ...(model.lengths === undefined ? {} : { taskType: "FEATURE_EXTRACTION" as const }),
     readme: await cardOf(head, options, { isAdapter: true }),

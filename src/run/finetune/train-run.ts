@@ -6,14 +6,18 @@ import type { Head } from "../../model/heads.js";
 import { fineTune } from "../../optimize/fine-tune/fine-tune.js";
 import type { FineTuned, FineTunedWeights, FineTuneStepEvent } from "../../optimize/fine-tune/options.js";
 import { removeFineTuneState } from "../../optimize/fine-tune/state.js";
-import { inParts } from "../../runtime/progress.js";
+import { gitCheckout } from "../../runtime/git-checkout.js";
+import { asPiece, inParts } from "../../runtime/progress.js";
+import { type FinetuneEvent, finetuneMetrics, HELD_ACCURACY } from "../../track/finetune-events.js";
 import type { MetricsLine } from "../../track/reopen-run.js";
 import type { RunFolder } from "../../track/run-folder.js";
 import { environmentRecord } from "../records/records.js";
+import { finishTracking, trackRun } from "../records/tracking.js";
 import { BEST_FILE, type BestWeights, bestWeights, createJudge, type Judge } from "./held-out.js";
+import { type JudgedPart, reportFinetune, trainingRecords } from "./report-run.js";
 import { planSaving, type SavedFinetuned, saveFinetuned } from "./save-finetuned.js";
 import { type FinetuneOptions, type Training, tuningOf } from "./training.js";
-import type { TrainingData } from "./training-data.js";
+import type { ExampleSource, TrainingData } from "./training-data.js";
 
 /** Of the run, while it has not finished: what it resumes from, and the head that it began with. */
 export const STATE_FILE = "state.safetensors";
@@ -69,21 +73,37 @@ export async function trainIn(
   const { run } = open;
   const { engine, base, config } = training;
   const { model, weights, checkpoint, encoder } = base;
+  const tracked = { kind: "finetune", runPath: run.path, config } as const;
+  const tracker = options.tracking && trackRun(tracked, options.tracking, options.log);
+  const tell = async (event: FinetuneEvent): Promise<void> => {
+    const { step, ...values } = finetuneMetrics(event);
+    await run.note(step, values);
+    options.onEvent(event);
+    tracker?.notify(event);
+  };
   try {
-    await run.writeEnvironment(environmentRecord(engine, { base: checkpoint, encoder, suite: { base: config.base } }));
+    await run.writeEnvironment({
+      ...environmentRecord(engine, { base: checkpoint, encoder, suite: { base: config.base } }),
+      ...(options.cwd === undefined ? {} : await gitCheckout(options.cwd)),
+      data: trainingRecords(training),
+    });
     const measured = { engine, model, head, weights };
     const judge = await createJudge(measured);
     const best = bestWeights(run.path, measured);
-    const before = await accuracyBefore(open, judge, training);
-    const learned = await train({ ...open, head, judge, best }, training, options);
+    const before = await accuracyBefore(open, judge, training, tell);
+    const learned = await train({ ...open, head, judge, best, tell }, training, options);
     if (learned.reason === "interrupted") {
       await run.setState("interrupted");
       await judge.close();
       return resultOf(run.path, training, learned, { before, held: undefined, test: undefined }, undefined);
     }
-    const result = await finish({ run, judge, best, before }, learned, training, options);
+    const { result, judged } = await finish({ run, judge, best, before }, learned, training, options);
     await judge.close();
     await run.setState("finished");
+    if (config.save_report)
+      await asPiece(options.onProgress, "writing the report", () =>
+        reportFinetune(run.path, judged, training, options.log),
+      );
     for (const name of [BEST_FILE, HEAD_FILE]) await rm(join(run.path, name), { force: true });
     await removeFineTuneState(join(run.path, STATE_FILE));
     return result;
@@ -93,19 +113,24 @@ export async function trainIn(
     throw error;
   } finally {
     await run.close();
+    await finishTracking(tracker, options);
   }
 }
 
+/** Notes an event in metrics.jsonl, and tells it to who follows the run. */
+type Tell = (event: FinetuneEvent) => Promise<void>;
+
 /** On what is held out, noted at step 0. */
 async function accuracyBefore(
-  { run, notes }: OpenRun,
+  { notes }: OpenRun,
   judge: Judge,
   { data: { held } }: Training,
+  tell: Tell,
 ): Promise<number | undefined> {
-  const noted = notes.find((line) => line.step === 0 && typeof line["eval/acc"] === "number")?.["eval/acc"];
+  const noted = notes.find((line) => line.step === 0 && typeof line[HELD_ACCURACY] === "number")?.[HELD_ACCURACY];
   if (typeof noted === "number" || held === undefined) return typeof noted === "number" ? noted : undefined;
   const { accuracyPercent, lossNats } = await judge.evaluate(held);
-  await run.note(0, { "eval/acc": accuracyPercent, "eval/loss": lossNats });
+  await tell({ type: "finetune evaluation", step: 0, accuracyPercent, lossNats });
   return accuracyPercent;
 }
 
@@ -113,6 +138,7 @@ interface Loop extends OpenRun {
   readonly head: Head;
   readonly judge: Judge;
   readonly best: BestWeights;
+  readonly tell: Tell;
 }
 
 async function train(loop: Loop, training: Training, options: FinetuneOptions): Promise<FineTuned> {
@@ -135,16 +161,13 @@ async function train(loop: Loop, training: Training, options: FinetuneOptions): 
 
 async function noteStep(
   event: FineTuneStepEvent,
-  { run, judge, best }: Loop,
+  { run, judge, best, tell }: Loop,
   { config, chosen, data: { held } }: Training,
   log: (line: string) => void,
 ): Promise<void> {
   const { step, loss, learningRate, gradientNorm, seconds } = event;
   const { steps } = chosen.schedule;
-  await run.note(step, {
-    ...{ "train/loss": loss, "train/learning_rate": learningRate, "train/gradient_norm": gradientNorm },
-    "time/step_seconds": seconds,
-  });
+  await tell({ type: "finetune step", step, steps, loss, learningRate, gradientNorm, seconds });
   const isLast = step === steps;
   const isDue = isLast || (chosen.evaluateEvery > 0 && step % chosen.evaluateEvery === 0);
   if (held === undefined) {
@@ -159,7 +182,7 @@ async function noteStep(
       `step ${step}: on what is held out: ${error.message}. What was kept before it is in ${run.path}. Lower the learning rate, or make its warm-up longer`,
     );
   });
-  await run.note(step, { "eval/acc": accuracyPercent, "eval/loss": lossNats });
+  await tell({ type: "finetune evaluation", step, accuracyPercent, lossNats });
   log(`step ${step} of ${steps}: loss ${loss.toFixed(3)}, held out ${accuracyPercent.toFixed(1)} %`);
   if (config.eval.keep === "best") await best.offer(learned, { step, score: accuracyPercent });
 }
@@ -174,13 +197,18 @@ async function finish(
   learned: FineTuned,
   training: Training,
   options: FinetuneOptions,
-): Promise<FinetuneResult> {
+): Promise<{ readonly result: FinetuneResult; readonly judged: JudgedPart | undefined }> {
   const { config, base, data } = training;
   const kept = config.eval.keep === "best" ? await best.record() : undefined;
   const chosen: FineTunedWeights = kept === undefined ? learned : await best.read();
-  const on = async (store: TrainingData["held"]) =>
-    store === undefined ? undefined : (await judge.evaluate(store, chosen)).accuracyPercent;
-  const accuracies = { before, held: await on(data.held), test: await on(data.test) };
+  const on = async (part: string, store: TrainingData["held"], source: ExampleSource | undefined) =>
+    store === undefined || source === undefined
+      ? undefined
+      : { part, source, labels: store.labels, evaluation: await judge.evaluate(store, chosen) };
+  const held = await on("held-out", data.held, data.sources.held);
+  const test = await on("test", data.test, data.sources.test);
+  const percent = (judged: JudgedPart | undefined) => judged?.evaluation.accuracyPercent;
+  const accuracies = { before, held: percent(held), test: percent(test) };
   const saved = await saveFinetuned(chosen, {
     ...{ ...base, runPath: run.path, config, classes: data.classes, log: options.log },
     saved: await planSaving(config.base, base.model),
@@ -190,7 +218,7 @@ async function finish(
   const result = resultOf(run.path, training, { ...learned, step: kept?.step ?? learned.step }, accuracies, saved);
   const { runPath: _, saved: folders, classes, ...summary } = result;
   await run.writeSummary({ ...summary, classes, folders: Object.keys(folders ?? {}) });
-  return result;
+  return { result, judged: held ?? test };
 }
 
 function accuracyRows({ before, held, test }: FinetuneAccuracies): string[][] {

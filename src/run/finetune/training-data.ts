@@ -23,7 +23,20 @@ export interface TrainingData {
   readonly test: LabelledExamples | undefined;
   /** Which splits these are, in a sentence. */
   readonly assumed: string;
+  /** The same as records have them: a part that was drawn from the training split has no name of its own. */
+  readonly splits: { readonly train: string; readonly held: string; readonly test: string };
+  /** Where examples of what is judged are found, to be shown. */
+  readonly sources: { readonly held: ExampleSource | undefined; readonly test: ExampleSource | undefined };
 }
+
+/** Examples of a data set; all of them where `rows` says nothing. */
+export interface ExampleSource {
+  readonly dataset: Dataset;
+  readonly rows?: Uint32Array;
+}
+
+/** What records call a share of the training split that is held out. */
+const DRAWN = "held-out";
 
 /** Own names of splits, best first. */
 const TRAIN_NAMES = ["train", "training", "adapt"];
@@ -64,13 +77,20 @@ export async function openTrainingData(
     return store;
   };
   const all = await encode(withClasses);
-  const divided =
+  const { source, ...divided } =
     ownHeld === undefined && share > 0
       ? await heldOut(withClasses, all, { classes, share, seed, signal, notice, place: data })
-      : { train: all, held: ownHeld === undefined ? undefined : await encode(ownHeld) };
+      : ownHeld === undefined
+        ? { train: all, held: undefined, source: undefined }
+        : { train: all, held: await encode(ownHeld), source: { dataset: ownHeld } };
   const tested = test === undefined ? undefined : await encode(test);
   for (const text of notices) log(`notice: ${text}`);
-  return { classes, ...divided, test: tested, assumed: assumedText(kindOf(kind).many, splits, divided, tested) };
+  return {
+    ...{ classes, ...divided, test: tested },
+    assumed: assumedText(kindOf(kind).many, splits, divided, tested),
+    splits: { train: splits.train, held: splits.held ?? DRAWN, test: splits.test ?? "" },
+    sources: { held: source, test: test && { dataset: test } },
+  };
 }
 
 const WHERE = "data";
@@ -183,9 +203,9 @@ async function heldOut(dataset: Dataset, store: LabelledExamples, options: HoldO
   const [train, held] = [indices("train"), indices("held")];
   if (held.length === 0) {
     notice(`${place}: too few ${kindOf(dataset.kind).many} of each class to hold ${100 * share} % out`);
-    return { train: store, held: undefined };
+    return { train: store, held: undefined, source: undefined };
   }
-  return { train: selected(store, train), held: selected(store, held) };
+  return { train: selected(store, train), held: selected(store, held), source: { dataset, rows: held } };
 }
 
 /** With a fingerprint of its own: the labels that go with it say which examples they are. */

@@ -7,6 +7,8 @@ import { ConfigError } from "../../errors.js";
 import type { Head } from "../../model/heads.js";
 import type { FineTuning } from "../../optimize/fine-tune/options.js";
 import type { OnProgress } from "../../runtime/progress.js";
+import type { FinetuneEvent } from "../../track/finetune-events.js";
+import type { CustomTracking, Tracking } from "../records/tracking.js";
 import { type ChosenSettings, chooseSettings } from "./choose-settings.js";
 import { type OpenedBase, openFinetunedBase } from "./open-base.js";
 import { startHead } from "./start-head.js";
@@ -18,6 +20,11 @@ export interface FinetuneOptions {
   readonly log: (line: string) => void;
   readonly detail: (line: string) => void;
   readonly onProgress: OnProgress;
+  readonly onEvent: (event: FinetuneEvent) => void;
+  /** Where the run is delivered to while it goes on. */
+  readonly tracking?: Tracking | CustomTracking;
+  /** The folder whose git checkout is noted, if it lies in one. */
+  readonly cwd?: string;
   /** Replace an earlier run of the same name. */
   readonly overwrite: boolean;
   /** Milliseconds now. */

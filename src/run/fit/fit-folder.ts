@@ -5,7 +5,8 @@ import type { TrainState } from "../../optimize/events.js";
 import { type ResultRow, summaryKind } from "../../report/summary.js";
 import { readJsonFile } from "../../runtime/json-file.js";
 import { requireApart } from "../../runtime/output-place.js";
-import { readRun, reopenRunFolder } from "../../track/reopen-run.js";
+import { readRun } from "../../track/read-run.js";
+import { reopenRunFolder } from "../../track/reopen-run.js";
 import {
   createRunFolder,
   folderOf,

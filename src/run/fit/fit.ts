@@ -64,7 +64,8 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
     const prepared = await prepareLearning(config, session, options.cacheDir);
     const { examples } = prepared;
     const { folder, state } = await openFolder(config, options, inputFingerprints(config, session.inputs, examples));
-    const tracker = options.tracking && trackRun(folder.path, config, options.tracking, options.log);
+    const tracked = { kind: "fit", runPath: folder.path, config } as const;
+    const tracker = options.tracking && trackRun(tracked, options.tracking, options.log);
     try {
       const read = { adapted: examples, judged: session.evaluation.examples };
       await folder.writeEnvironment({

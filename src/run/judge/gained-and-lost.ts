@@ -4,9 +4,7 @@
  */
 import { judgedSplit } from "../../config/judged-split.js";
 import type { RunConfig } from "../../config/schema.js";
-import type { Preview } from "../../data/kind.js";
-import { kindOf } from "../../data/kinds.js";
-import type { Dataset } from "../../data/readers/dataset-reader.js";
+import { previewOf } from "../../data/preview-example.js";
 import { type ChangedExamples, evenly, type ShownExample, type TaskExamples } from "../../report/changed-examples.js";
 import type { Inputs } from "../session/inputs.js";
 import { openTaskDataset } from "../suite/open-examples.js";
@@ -58,18 +56,4 @@ export async function changedExamples(
     ...(corruption === "none" ? {} : { corruption }),
     tasks,
   };
-}
-
-async function previewOf(dataset: Dataset, row: number): Promise<Pick<ShownExample, "text" | "png">> {
-  const kind = kindOf(dataset.kind);
-  const preview = (encoded: Uint8Array) => kind.preview(encoded, dataset.locate(row), dataset.exifOrientation);
-  const previews = [await preview(await dataset.encoded(row))];
-  if (dataset.second !== undefined) previews.push(await preview(await dataset.second(row)));
-  return shownParts(previews);
-}
-
-function shownParts(previews: readonly Preview[]): Pick<ShownExample, "text" | "png"> {
-  const [first] = previews;
-  if (first?.kind === "picture") return { png: Buffer.from(first.png).toString("base64") };
-  return { text: previews.map((preview) => (preview.kind === "text" ? preview.text : "")).join("\n") };
 }

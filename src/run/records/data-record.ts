@@ -19,7 +19,7 @@ export function dataRecords(
   for (const { name, dataset } of suite.tasks) {
     const recordOf = (store: ExampleStore, split: string, most: number, drawnBy?: number) => ({
       ...{ task: name, split, kind: store.kind, examples: Math.min(store.size, most) },
-      digest: digestOf(store, split, most, drawnBy),
+      digest: exampleDigest(store, split, most, drawnBy),
       source: withoutCredentials(dataset),
     });
     const own = adapted.get(name);
@@ -37,7 +37,7 @@ export function dataRecords(
 }
 
 /** Of the examples that are looked at: all have the fingerprint of their split. A fixed length: trackers take so much of a digest. */
-function digestOf(store: ExampleStore, split: string, most: number, drawnBy: number | undefined): string {
+export function exampleDigest(store: ExampleStore, split: string, most = Infinity, drawnBy?: number): string {
   // Those that a seed draws are others than the first ones.
   const facts = [store.fingerprint ?? store.name, split, Math.min(store.size, most), drawnBy ?? null];
   return createHash("sha256").update(JSON.stringify(facts)).digest("hex").slice(0, 32);

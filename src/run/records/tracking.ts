@@ -1,9 +1,11 @@
-/** Connects a fit to what it is delivered to: an MLflow server, which gets its folder during the fit and at its end, or a program's own tracker. */
+/** Connects a run to what it is delivered to: an MLflow server, which gets its folder while it goes on and at its end, or a program's own tracker. */
 import { setTimeout } from "node:timers/promises";
+import type { FinetuneConfig } from "../../config/finetune.js";
 import type { RunConfig } from "../../config/schema.js";
 import { TrackerError } from "../../errors.js";
 import type { TrainEvent } from "../../optimize/events.js";
 import { saidOnce } from "../../runtime/said-once.js";
+import type { FinetuneEvent } from "../../track/finetune-events.js";
 import { createMlflowClient } from "../../track/mlflow/client.js";
 import { type Delivered, deliver } from "../../track/mlflow/delivery.js";
 import { createLiveTracker, type LiveTracker } from "../../track/mlflow/live.js";
@@ -19,7 +21,7 @@ export interface Tracking {
   readonly artifactRoot?: string | undefined;
   /** Experiment on the server; null for the run's own. */
   readonly experiment: string | null;
-  /** Also deliver the merged model. */
+  /** Also deliver the model. */
   readonly withModel: boolean;
   /** Register delivered models under this name, also those whose config does not ask for it. */
   readonly register?: string | undefined;
@@ -29,30 +31,35 @@ export interface Tracking {
   readonly parentRunId?: string | undefined;
 }
 
-/** A tracker of a program's own: it follows each run by its folder, which has everything, and by the events of its fit. */
+/** A run as a tracker is told of it: of `fit`, or of `finetune`. */
+export type TrackedRun =
+  | { readonly kind: "fit"; readonly runPath: string; readonly config: RunConfig }
+  | { readonly kind: "finetune"; readonly runPath: string; readonly config: FinetuneConfig };
+
+/** A tracker of a program's own: it follows each run by its folder, which has everything, and by its events. */
 export interface CustomTracking {
   /** Called when the run's folder is there, before the first event, also of a run that is resumed. */
-  track(run: { readonly runPath: string; readonly config: RunConfig }): RunTracker;
+  track(run: TrackedRun): RunTracker;
 }
 
-/** What it throws is told, and neither stops nor fails the fit. */
+/** What it throws is told, and neither stops nor fails the run. */
 export interface RunTracker {
-  /** Called after each event; the fit waits for nothing. */
-  notify(event: TrainEvent): void;
-  /** Called when the run has ended and its folder is complete, also when it was stopped or failed; the fit waits for it, but not longer. */
+  /** Called after each event; the run waits for nothing. */
+  notify(event: TrainEvent | FinetuneEvent): void;
+  /** Called when the run has ended and its folder is complete, also when it was stopped or failed; it is waited for, but not longer. */
   finish(limitMs: number): Promise<void>;
 }
 
 /** A run that is delivered somewhere. */
 interface Tracked {
-  notify(event: TrainEvent): void;
+  notify(event: TrainEvent | FinetuneEvent): void;
   /** Whether all has been delivered in time. */
   finish(limitMs: number): Promise<boolean>;
   /** What to do when it has not. */
   readonly advice: string;
 }
 
-/** A fit that is over does not wait longer than this for a server, and one that was interrupted hardly at all. */
+/** A run that is over does not wait longer than this for a server, and one that was interrupted hardly at all. */
 const FINISH_LIMIT_MS = 30_000;
 const INTERRUPTED_LIMIT_MS = 3_000;
 
@@ -63,16 +70,11 @@ function clientOf(tracking: Tracking, attempts?: number) {
   return createMlflowClient({ uri, ...credentials, ...tools, ...(attempts === undefined ? {} : { attempts }) });
 }
 
-/** Begins to deliver the run in `folder` while it is written. */
-export function trackRun(
-  folder: string,
-  config: RunConfig,
-  tracking: Tracking | CustomTracking,
-  log: (line: string) => void,
-): Tracked {
-  if ("track" in tracking) return trackByProgram(folder, config, tracking, log);
-  const tracker = trackOnServer(folder, tracking, log);
-  return { ...tracker, advice: `\`adamerge sync ${folder}\` delivers the rest` };
+/** Begins to deliver a run while its folder is written. */
+export function trackRun(run: TrackedRun, tracking: Tracking | CustomTracking, log: (line: string) => void): Tracked {
+  if ("track" in tracking) return trackByProgram(run, tracking, log);
+  const tracker = trackOnServer(run.runPath, tracking, log);
+  return { ...tracker, advice: `\`adamerge sync ${run.runPath}\` delivers the rest` };
 }
 
 /** A request is not repeated at once: the next delivery is soon enough. */
@@ -94,15 +96,10 @@ function trackOnServer(folder: string, tracking: Tracking, log: (line: string) =
   });
 }
 
-function trackByProgram(
-  runPath: string,
-  config: RunConfig,
-  tracking: CustomTracking,
-  log: (line: string) => void,
-): Tracked {
+function trackByProgram(run: TrackedRun, tracking: CustomTracking, log: (line: string) => void): Tracked {
   let isTold = false;
   const tell = (error: unknown): void => {
-    if (!isTold) log(`tracker: ${error instanceof Error ? error.message : error}; the fit goes on`);
+    if (!isTold) log(`tracker: ${error instanceof Error ? error.message : error}; the run goes on`);
     isTold = true;
   };
   const attempt = <T>(work: () => T): T | undefined => {
@@ -113,7 +110,7 @@ function trackByProgram(
       return undefined;
     }
   };
-  const tracker = attempt(() => tracking.track({ runPath, config }));
+  const tracker = attempt(() => tracking.track(run));
   return {
     notify: (event) => attempt(() => tracker?.notify(event)),
     finish: async (limitMs) => {
@@ -128,11 +125,11 @@ function trackByProgram(
       );
       return Promise.race([done, late]);
     },
-    advice: `its folder ${runPath} has everything`,
+    advice: `its folder ${run.runPath} has everything`,
   };
 }
 
-/** Delivers what is left when a fit has ended, and says how to deliver what could not be. */
+/** Delivers what is left when a run has ended, and says how to deliver what could not be. */
 export async function finishTracking(
   tracker: Tracked | undefined,
   { signal, log }: { readonly signal: AbortSignal; readonly log: (line: string) => void },

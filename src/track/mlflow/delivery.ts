@@ -4,28 +4,14 @@
  * timestamp, which the server's store recognises.
  */
 import path from "node:path";
-import type { RunConfig } from "../../config/schema.js";
 import { splitAddress } from "../../runtime/credentials.js";
-import { readJsonFileIfThere, readJsonLines } from "../../runtime/json-file.js";
-import { readRun } from "../reopen-run.js";
-import { environmentKind, type RunStatus } from "../run-folder.js";
+import { readJsonLines } from "../../runtime/json-file.js";
 import { storeArtifact, unreachableStore } from "./artifact-store.js";
 import type { MlflowClient, MlflowMetric, MlflowText } from "./client.js";
 import { newState, readState, type DeliveryState as State, writeState } from "./delivery-state.js";
-import { descriptionOf } from "./description.js";
 import { deliverModel, registerModel } from "./logged-model.js";
-import { baselineMetrics, comparisonMetrics, readResults } from "./results.js";
-import {
-  artifactPaths,
-  datasetsOf,
-  metricName,
-  paramsOf,
-  pointsOf,
-  readArtifact,
-  runKey,
-  STATUS,
-  tagsOf,
-} from "./run-data.js";
+import { artifactPaths, datasetsOf, pointsOf, readArtifact, runKey, STATUS, sourceTags } from "./run-data.js";
+import { type PointPlace, readToldRun, type ToldRun } from "./told-run.js";
 
 export const RUN_KEY_TAG = "adamerge.run_key";
 /** The tag that MLflow shows as the description of a run. */
@@ -62,17 +48,16 @@ type Saved = (changes: Partial<State>) => Promise<State>;
 
 /** Sends what the server does not have yet; files and the final status only once the run has ended. Throws TrackerError. */
 export async function deliver(folder: string, options: DeliveryOptions): Promise<Delivered> {
-  const { config, status } = await readRun(folder);
+  const run = await readToldRun(folder);
+  const { status } = run;
   const { client } = options;
-  let state = (await readState(folder, options.uri)) ?? (await createRun(folder, config, status, options));
+  let state = (await readState(folder, options.uri)) ?? (await createRun(run, options));
   const save: Saved = async (changes) => {
     state = { ...state, ...changes };
     await writeState(folder, state);
     return state;
   };
   await save({});
-  const environment = (await readJsonFileIfThere(path.join(folder, "environment.json"), environmentKind)) ?? {};
-  const run: RunToDeliver = { folder, config, status, environment };
   await describe(run, state, save, options);
   const sent = await sendPoints(folder, state, options);
   await save(sent.state);
@@ -91,28 +76,15 @@ function addressOf({ uri, experimentId, runId }: State): Pick<Delivered, "runId"
   return { runId, url: `${base}/#/experiments/${experimentId}/runs/${runId}?workflowType=machine_learning` };
 }
 
-interface RunToDeliver {
-  readonly folder: string;
-  readonly config: RunConfig;
-  readonly status: RunStatus;
-  readonly environment: Readonly<Record<string, unknown>>;
-}
-
-async function createRun(
-  folder: string,
-  config: RunConfig,
-  status: RunStatus,
-  options: DeliveryOptions,
-): Promise<State> {
+async function createRun({ folder, experiment, name, status }: ToldRun, options: DeliveryOptions): Promise<State> {
   const { client, parentRunId } = options;
   const { url: uri } = splitAddress(options.uri);
-  const experimentId = await client.experimentId(options.experiment ?? config.experiment);
+  const experimentId = await client.experimentId(options.experiment ?? experiment);
   const key = { key: RUN_KEY_TAG, value: runKey(folder, status) };
   // A crash between creating the run and noting it must not make a second one.
   const [known] = await client.findRuns(experimentId, key);
-  const tags: MlflowText[] = [key, { key: "mlflow.runName", value: config.name }, ...parentTag(parentRunId)];
-  const run =
-    known ?? (await client.createRun({ experimentId, name: config.name, startTime: Date.parse(status.started), tags }));
+  const tags: MlflowText[] = [key, { key: "mlflow.runName", value: name }, ...parentTag(parentRunId)];
+  const run = known ?? (await client.createRun({ experimentId, name, startTime: Date.parse(status.started), tags }));
   return newState({ uri, experimentId, ...run, parent: known === undefined ? (parentRunId ?? null) : null });
 }
 
@@ -122,13 +94,13 @@ function parentTag(runId: string | undefined): MlflowText[] {
 
 /** What is known when a run begins: parameters, tags, what it reads and what it is a part of. */
 async function describe(
-  { config, environment }: RunToDeliver,
+  { params, tags, environment }: ToldRun,
   state: State,
   save: Saved,
   { client, log, user, parentRunId }: DeliveryOptions,
 ): Promise<void> {
   if (!state.described) {
-    await client.log(state.runId, { params: paramsOf(config), tags: tagsOf(config, environment, user) });
+    await client.log(state.runId, { params, tags: [...tags, ...sourceTags(environment, user)] });
     await save({ described: true });
   }
   if (parentRunId !== undefined && state.parent !== parentRunId) {
@@ -142,25 +114,22 @@ async function describe(
   await save({ inputs: true });
 }
 
-/** Of a run that has ended: its baselines, once, and its description. Returns the points sent now. */
+/** Of a run that has ended: what it came to, once, and its description. Returns the points sent now. */
 async function sendComparison(
-  run: RunToDeliver,
+  run: ToldRun,
   state: State,
   save: Saved,
   { client, log }: DeliveryOptions,
 ): Promise<number> {
-  const { status, folder, config, environment } = run;
-  const results = status.state === "finished" ? await readResults(folder) : undefined;
+  const { status, description } = run;
+  const results = status.state === "finished" ? run.results : undefined;
   let points = 0;
   if (results !== undefined && !state.compared) {
-    const at = endOf(run, state);
-    const time = [{ key: "time/seconds", value: results.seconds, ...at }];
-    const metrics = [...baselineMetrics(results, at), ...comparisonMetrics(results, at), ...time];
+    const metrics = results(endOf(run, state)).run;
     await client.log(state.runId, { metrics });
     points = metrics.length;
     await save({ compared: true });
   }
-  const description = descriptionOf({ config, status, environment, results });
   if (state.description === description) return points;
   // What a person has written there stays.
   const there = (await client.tagOf(state.runId, DESCRIPTION)) ?? "";
@@ -172,30 +141,29 @@ async function sendComparison(
 }
 
 /** The step and time of figures about the whole run. */
-function endOf({ status }: RunToDeliver, { lastTimestamp }: State): { timestamp: number; step: number } {
+function endOf({ status }: ToldRun, { lastTimestamp }: State): PointPlace {
   return { timestamp: Math.max(lastTimestamp, Date.parse(status.updated)), step: status.step };
 }
 
-/** The merged model where it is asked for, and its place in the registry. Returns the files sent now. */
-async function sendModel(run: RunToDeliver, first: State, save: Saved, options: DeliveryOptions): Promise<number> {
-  const { folder, config, status, environment } = run;
-  const ofConfig = status.state === "finished" && config.log_model;
-  const register = options.register ?? (ofConfig ? config.register_model : null);
+/** The model where it is asked for, and its place in the registry. Returns the files sent now. */
+async function sendModel(run: ToldRun, first: State, save: Saved, options: DeliveryOptions): Promise<number> {
+  const { folder, name, status, environment, params, tags, model: own } = run;
+  const isWanted = status.state === "finished" && own.isWanted;
+  const register = options.register ?? (isWanted ? own.register : null);
   let [state, files] = [first, 0];
-  if ((options.withModel || options.register !== undefined || ofConfig) && !state.modelReady) {
-    const results = await readResults(folder);
+  if ((options.withModel || options.register !== undefined || isWanted) && !state.modelReady) {
     const model = await deliverModel(
       folder,
       {
-        ...{ ...state, name: config.name, step: status.step },
-        params: paramsOf(config),
+        ...{ ...state, name, type: own.type, step: status.step, params },
         tags: [
-          ...tagsOf(config, environment, options.user),
+          ...tags,
+          ...sourceTags(environment, options.user),
           ...(state.description === null ? [] : [{ key: DESCRIPTION, value: state.description }]),
         ],
         metrics: [
           ...(await lastEvaluation(run, state, options)),
-          ...(results === undefined ? [] : comparisonMetrics(results, endOf(run, state))),
+          ...(run.results === undefined ? [] : run.results(endOf(run, state)).model),
         ],
         isOutside: environment.outsideFamily !== undefined,
       },
@@ -218,7 +186,7 @@ async function sendModel(run: RunToDeliver, first: State, save: Saved, options: 
 
 /** The points of the last evaluation, as they were sent, with what they were measured on. */
 async function lastEvaluation(
-  { folder, config, environment }: RunToDeliver,
+  { folder, environment, isMeasuredOn }: ToldRun,
   { lastEvaluation: step, evaluationTimestamp: timestamp }: State,
   { log }: DeliveryOptions,
 ): Promise<MlflowMetric[]> {
@@ -227,11 +195,9 @@ async function lastEvaluation(
     .map(pointsOf)
     .findLast((found) => found?.isEvaluation === true && found.step === step && timestamp > 0);
   const datasets = datasetsOf(environment);
-  const split = config.data.eval_split ?? config.data.adapt_split;
   return (points?.metrics ?? []).map((metric) => {
     const dataset = datasets.find(
-      ({ name, context }) =>
-        context.includes("evaluation") && metric.key.endsWith(`/${metricName(name.slice(0, -split.length - 1))}`),
+      ({ name, context }) => /evaluation|validation/.test(context) && isMeasuredOn(metric.key, name),
     );
     const measured = dataset === undefined ? {} : { dataset_name: dataset.name, dataset_digest: dataset.digest };
     return { ...metric, timestamp, ...measured };

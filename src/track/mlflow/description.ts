@@ -6,7 +6,6 @@ import { shownLine } from "../../runtime/printable.js";
 import { AVERAGING } from "../result-rows.js";
 import { examplesOf, type RunStatus } from "../run-folder.js";
 import { learnedOf, type Results, type ResultsRow } from "./results.js";
-import { adaptationOf } from "./run-data.js";
 
 /** MLflow before 2.8 takes 5000; longer ones are cut at whole rows. */
 const MOST_CHARACTERS = 5000;
@@ -108,7 +107,14 @@ function settings({ config, environment, results }: DescribedRun): string {
   return `${stages.join("; then ")}${where}${time}. Figures are in report.html (Artifacts).`;
 }
 
+/** Whether what is judged was adapted on. */
+export function adaptationOf({ data }: RunConfig, environment: Readonly<Record<string, unknown>>): string {
+  if (data.eval_split === null) return "not judged: no labels";
+  if (data.adapt_split !== data.eval_split) return "inductive";
+  return `transductive: adapted on the ${examplesOf(environment)} it is judged on`;
+}
+
 /** A name as text of a table in Markdown. */
-function text(name: string): string {
+export function text(name: string): string {
   return shownLine(name).replace(/[|\\`*<>[\]]/g, "\\$&");
 }

@@ -39,7 +39,7 @@ export function createLiveTracker({ deliver, log, clock, everyMs = EVERY_MS }: L
       // A server, a file of the delivery, a disk: none of it may end the fit.
       const known = error instanceof UserError ? error : explainSystemError(error);
       if (known === undefined) throw error;
-      if (pauseMs === everyMs) log(`mlflow: ${known.message}; the fit goes on, its metrics wait in the run folder`);
+      if (pauseMs === everyMs) log(`mlflow: ${known.message}; the run goes on, its metrics wait in the run folder`);
       pauseMs = Math.min(MAX_PAUSE_MS, 2 * pauseMs);
       return false;
     } finally {

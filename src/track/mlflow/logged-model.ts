@@ -1,5 +1,5 @@
 /**
- * The merged model of a run on an MLflow server: on MLflow 3 a logged model of its own, which the registry and `models:/` URIs know; on MLflow 2
+ * The model of a run on an MLflow server: on MLflow 3 a logged model of its own, which the registry and `models:/` URIs know; on MLflow 2
  * a model among the run's files. Either is loaded by mlflow.pyfunc and served (serving-files.ts), and registered where that was asked for.
  */
 import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
@@ -16,7 +16,9 @@ export interface ModelOfRun {
   /** Where the run's own artifacts are. */
   readonly artifactUri: string;
   readonly name: string;
-  /** The last step of the fit that made it. */
+  /** What the models of a server are sorted by. */
+  readonly type: string;
+  /** The last step of the run that made it. */
   readonly step: number;
   readonly params: readonly MlflowText[];
   readonly tags: readonly MlflowText[];
@@ -36,9 +38,6 @@ export interface DeliveredModel {
   readonly source?: string;
 }
 
-/** What the models of a server are sorted by. */
-const TYPE = "merged encoder";
-
 interface Delivery {
   readonly client: MlflowClient;
   readonly log: (line: string) => void;
@@ -49,10 +48,10 @@ export async function deliverModel(folder: string, run: ModelOfRun, delivery: De
   const { client, log } = delivery;
   const names = await filesBelow(folder, MODEL_DIRECTORY);
   if (names.length === 0) {
-    log(`${folder}: no ${MODEL_DIRECTORY}/ to deliver; save_model was off, or the fit did not end`);
+    log(`${folder}: no ${MODEL_DIRECTORY}/ to deliver; save_model was off, or the run did not end`);
     return { files: 0, isReady: false };
   }
-  const model = await client.model({ ...run, type: TYPE });
+  const model = await client.model(run);
   const source = model?.artifactUri ?? `${run.artifactUri}/${MODEL_DIRECTORY}`;
   const ids = { ...(model === undefined ? {} : { modelId: model.modelId }), source };
   if (model?.isReady) return { files: 0, isReady: true, ...ids };

@@ -9,6 +9,7 @@ import { readJsonFileIfThere } from "../../runtime/json-file.js";
 import { AVERAGING, EXPERTS, resultRowSchema } from "../result-rows.js";
 import type { MlflowMetric } from "./client.js";
 import { metricName } from "./run-data.js";
+import type { PointPlace } from "./told-run.js";
 
 const resultsSchema = z.object({ suite: z.string(), seconds: z.number(), rows: z.array(resultRowSchema) });
 
@@ -31,7 +32,7 @@ export function learnedOf({ rows }: Results): { learned: ResultsRow | undefined;
 }
 
 /** Metrics of the models beside the learned one. */
-export function baselineMetrics(results: Results, at: Point): MlflowMetric[] {
+export function baselineMetrics(results: Results, at: PointPlace): MlflowMetric[] {
   return learnedOf(results).others.flatMap((row) => {
     const measure = row.measure === undefined ? "acc" : "entropy";
     const names = { average: `versus/${measure}/${row.method}`, tasks: `versus/${row.method}` };
@@ -40,7 +41,7 @@ export function baselineMetrics(results: Results, at: Point): MlflowMetric[] {
 }
 
 /** Metrics of the learned model that compare it: points over averaging, and what share of the experts' accuracy it keeps. */
-export function comparisonMetrics(results: Results, at: Point): MlflowMetric[] {
+export function comparisonMetrics(results: Results, at: PointPlace): MlflowMetric[] {
   const { learned, others } = learnedOf(results);
   if (learned === undefined || learned.measure !== undefined) return [];
   const compared = (name: string, method: string, compare: (own: number, other: number) => number): MlflowMetric[] => {
@@ -56,16 +57,11 @@ export function comparisonMetrics(results: Results, at: Point): MlflowMetric[] {
   ];
 }
 
-interface Point {
-  readonly timestamp: number;
-  readonly step: number;
-}
-
 function perTask(
   names: { readonly average: string; readonly tasks: string },
   { average, tasks }: ResultsRow,
   shown: (value: number, task?: string) => number,
-  at: Point,
+  at: PointPlace,
 ): MlflowMetric[] {
   const all: [string, number][] = [
     [names.average, shown(average)],

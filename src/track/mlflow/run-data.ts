@@ -5,11 +5,10 @@ import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import { parseUri } from "../../checkpoint/hub/reference.js";
-import { flatConfig } from "../../config/flat.js";
-import type { RunConfig } from "../../config/schema.js";
-import { readsLabels } from "../../objective/catalog.js";
+import { flatSettings } from "../../config/flat.js";
+import type { ConfigKey } from "../../config/keys.js";
 import { DOCUMENTS } from "../run-entries.js";
-import { type DataRecord, examplesOf, type RunStatus } from "../run-folder.js";
+import { DATA_USES, type DataRecord, type RunStatus } from "../run-folder.js";
 import type { MlflowDataset, MlflowMetric, MlflowStatus, MlflowText } from "./client.js";
 import type { LocalFile } from "./request.js";
 
@@ -17,18 +16,14 @@ import type { LocalFile } from "./request.js";
 const MAX_PARAM_CHARACTERS = 6000;
 /** Names MLflow takes; others would be refused. */
 const UNSAFE = /[^A-Za-z0-9_./\- ]/g;
-/** The resolved configuration, one parameter per key. */
-export function paramsOf(config: RunConfig): MlflowText[] {
-  return [...flatConfig(config)].map(([key, value]) => ({ key, value: value.slice(0, MAX_PARAM_CHARACTERS) }));
+
+/** The resolved configuration, one parameter per key of its schema. */
+export function paramsOf(config: object, keys: ReadonlyMap<string, ConfigKey>): MlflowText[] {
+  return [...flatSettings(config, keys)].map(([key, value]) => ({ key, value: value.slice(0, MAX_PARAM_CHARACTERS) }));
 }
 
-/** Tags that say what a reader of the numbers must know: split honesty, engine, device, who ran it and from which source. */
-export function tagsOf(
-  config: RunConfig,
-  environment: Readonly<Record<string, unknown>>,
-  user: string | undefined,
-): MlflowText[] {
-  const { adapt_split, eval_split } = config.data;
+/** Tags that say where a run ran, who ran it and from which source. */
+export function sourceTags(environment: Readonly<Record<string, unknown>>, user: string | undefined): MlflowText[] {
   const text = (key: string, name = `adamerge.${key}`): MlflowText[] => {
     const value = environment[key];
     return typeof value === "string" ? [{ key: name, value }] : [];
@@ -40,26 +35,15 @@ export function tagsOf(
     ...text("gitCommit", "mlflow.source.git.commit"),
     ...text("gitBranch", "mlflow.source.git.branch"),
     ...text("gitRepository", "mlflow.source.git.repoURL"),
-    { key: "adamerge.adaptation", value: adaptationOf(config, environment) },
-    { key: "adamerge.labels", value: readsLabels(config) ? "labels of adapt_split" : "none" },
-    { key: "adamerge.adapt_split", value: adapt_split },
-    { key: "adamerge.eval_split", value: eval_split ?? "none" },
     ...["engine", "device"].flatMap((key) => text(key)),
   ];
-}
-
-/** Whether what is judged was adapted on. */
-export function adaptationOf({ data }: RunConfig, environment: Readonly<Record<string, unknown>>): string {
-  if (data.eval_split === null) return "not judged: no labels";
-  if (data.adapt_split !== data.eval_split) return "inductive";
-  return `transductive: adapted on the ${examplesOf(environment)} it is judged on`;
 }
 
 const dataSchema = z.array(
   z.object({
     task: z.string(),
     split: z.string(),
-    use: z.enum(["adapted on", "judged", "adapted on and judged"]),
+    use: z.enum(DATA_USES),
     kind: z.string(),
     examples: z.int(),
     digest: z.string(),
@@ -78,6 +62,8 @@ const CONTEXTS: Readonly<Record<DataRecord["use"], string>> = {
   "adapted on": "adaptation",
   judged: "evaluation",
   "adapted on and judged": "adaptation and evaluation",
+  "trained on": "training",
+  "held out": "validation",
 };
 
 /** As many as MLflow's own digests have: its pages show them behind the name. */
@@ -141,10 +127,10 @@ export function pointsOf(values: Readonly<Record<string, unknown>>): Points | un
   return { step, isEvaluation: Object.keys(numbers).some((name) => name.startsWith("eval/")), metrics, nonFinite };
 }
 
-/** Directory of the merged model in a run folder. */
+/** Directory of the model in a run folder. */
 export const MODEL_DIRECTORY = "model";
 
-/** Files of a finished run that are delivered, relative to the folder, without the merged model. */
+/** Files of a finished run that are delivered, relative to the folder, without the model. */
 export async function artifactPaths(folder: string): Promise<string[]> {
   const wanted = [...DOCUMENTS, "metrics.jsonl", "trajectory.jsonl", "task-vectors.json", "report.html"];
   const found: string[] = [];

@@ -13,13 +13,14 @@ import { createTfjsEngine } from "../../../src/engine/tfjs-engine.js";
 import { CheckpointError, ConfigError } from "../../../src/errors.js";
 import { openBase, openExpert } from "../../../src/model/open-models.js";
 import { fineTuneBatch } from "../../../src/optimize/fine-tune/batches.js";
+import { createDropout } from "../../../src/optimize/fine-tune/dropout.js";
 import { type LoraFactors, loraShape, startFactors, withFactors } from "../../../src/optimize/fine-tune/lora.js";
 import type { FineTuned } from "../../../src/optimize/fine-tune/options.js";
 import { learnedWeights, startParameters } from "../../../src/optimize/fine-tune/parameters.js";
 import { saveLoraAdapter } from "../../../src/optimize/fine-tune/save-lora-adapter.js";
 import { removeFineTuneState } from "../../../src/optimize/fine-tune/state.js";
 import { fineTuneProgram, gradientName } from "../../../src/optimize/fine-tune-program.js";
-import { factorInputs, loraSpecs, loraWeights } from "../../../src/optimize/lora-weights.js";
+import { factorInputs, keptInput, loraSpecs, loraWeights } from "../../../src/optimize/lora-weights.js";
 import { givenWeights, weightSources, weightSpecs } from "../../../src/optimize/step-program.js";
 import { modelWeights } from "../../../src/run/suite/stored-weights.js";
 import { CONFORMANCE } from "../../conformance/fixture.js";
@@ -116,6 +117,36 @@ describe("a training", async () => {
     await expect(trainToEnd({ ...full, state })).rejects.toThrow(ConfigError);
   });
 
+  it("resumes to the bit with dropout, which is the same share of every layer's input in every step", async () => {
+    const dropped = { ...options, lora: { ...options.lora, dropout: 0.25 } };
+    const straight = await trainToEnd(dropped);
+    expect(bytesOf(straight.result)).not.toEqual(bytesOf(whole.result));
+    const state = { path, everySteps: 2 };
+    await expect(
+      trainToEnd({ ...dropped, state }, (event) => {
+        if (event.type === "step" && event.step === 3) throw new Error("killed");
+      }),
+    ).rejects.toThrow("killed");
+    expect(bytesOf((await trainToEnd({ ...dropped, state })).result)).toEqual(bytesOf(straight.result));
+    await expect(trainToEnd({ ...options, state })).rejects.toThrow(/training's \(dropout of LoRA\)/);
+    const shape = loraShape(options.model, dropped.lora, () => false);
+    const dropout = createDropout(options, shape);
+    const steps = [1, 2].map((step) => dropout?.kept(step, 0, 20) ?? new Map<string, Uint8Array>());
+    expect([...(steps[0]?.keys() ?? [])]).toEqual([...shape.targets].map(keptInput));
+    for (const [name, kept] of steps[0] ?? []) {
+      expect(kept.reduce((sum, one) => sum + one, 0) / kept.length, name).toBeCloseTo(0.75, 1);
+      expect(kept, name).not.toEqual(steps[1]?.get(name));
+    }
+    // An example's draws do not depend on what it is computed with, nor on what it is padded to.
+    const [halves, short] = [createDropout({ ...options, passes: 2 }, shape), dropout?.kept(1, 0, 16)];
+    const [name = ""] = steps[0]?.keys() ?? [];
+    const own = steps[0]?.get(name) ?? new Uint8Array();
+    const size = own.length / 6;
+    // Four examples of one task and two of the other, in two passes of two and one.
+    expect(halves?.kept(1, 1, 20).get(name)?.subarray(0, size)).toEqual(own.subarray(2 * size, 3 * size));
+    expect(short?.get(name)?.subarray(0, 16 * 16)).toEqual(own.subarray(0, 16 * 16));
+  });
+
   it("changes matrices of linear layers alone, and every one of them", () => {
     const { tensors, factors } = whole.result;
     const linear = options.model.tensors.filter(({ sharesInput }) => sharesInput !== undefined).map(({ name }) => name);
@@ -191,6 +222,10 @@ it("chooses targets by patterns, without those that are frozen", () => {
   expect(chosen([])).toBe(12);
   expect(chosen(["encoder.layer.0.*"])).toBe(6);
   expect(chosen([], ["*.query.weight", "*.value.weight"])).toBe(4);
+  expect(chosen([], ["attention"])).toBe(8);
+  expect(chosen([], ["mlp"])).toBe(4);
+  expect(chosen(["encoder.layer.0.*"], ["mlp", "*.query.weight"])).toBe(3);
+  expect(chosen([], ["all"])).toBe(12);
 });
 
 it("refuses ranks, alphas and patterns that do not fit, and targets that are all frozen", async () => {
@@ -203,6 +238,13 @@ it("refuses ranks, alphas and patterns that do not fit, and targets that are all
   expect(refused({ rank: 2, alpha: 0 })).toThrow("lora.alpha: expected a number above 0, found 0");
   expect(refused({ rank: 2, alpha: 1, targets: ["*.querry.*"] })).toThrow(
     /lora\.targets\.0: expected a pattern .*query/,
+  );
+  expect(refused({ rank: 2, alpha: 1, dropout: 1 })).toThrow(
+    "lora.dropout: expected a share from 0 and below 1, found 1",
+  );
+  const untold = { ...options.model, tensors: options.model.tensors.map(({ half: _, ...tensor }) => tensor) };
+  expect(() => startParameters({ ...options, model: untold, lora: { rank: 2, alpha: 1, targets: ["mlp"] } })).toThrow(
+    "lora.targets: expected a model whose family tells the layers of its mlp, found one that tells none; give patterns",
   );
   // Matrices alone: a bias has no factors.
   expect(refused({ rank: 2, alpha: 1, targets: ["*.bias"] })).toThrow(ConfigError);

@@ -18,7 +18,11 @@ import { writeImageSuite } from "../../support/tiny-image-suite.js";
 import { writeTextSuite } from "../../support/tiny-text-suite.js";
 
 let root = "";
-const SMALL = { batch_size: 4, threads: 1, device: "cpu", steps: 12, "optimizer.learning_rate": 0.01 };
+const SMALL = {
+  ...{ batch_size: 4, threads: 1, device: "cpu", steps: 12, "optimizer.learning_rate": 0.01 },
+  // The page has tests of its own.
+  save_report: false,
+};
 
 beforeAll(async () => {
   root = await temporaryFolder();
@@ -126,7 +130,12 @@ describe("texts", () => {
   });
 
   it("learns LoRA: the adapter of the base is the saved model", async () => {
-    const lora = { name: "lora", "lora.rank": 2, "lora.targets": ["*.query.weight", "*.value.weight"] };
+    const lora = {
+      name: "lora",
+      "lora.rank": 2,
+      "lora.targets": ["*.query.weight", "*.value.weight"],
+      "lora.dropout": 0.1,
+    };
     const { runPath, saved } = await finetune(texts("models", "base"), texts("texts", "thirds"), settings(lora));
     const base = await openBase(texts("models", "base"));
     const adapted = await openExpert(saved?.adapter ?? "", base);
@@ -143,7 +152,7 @@ describe("texts", () => {
     // Query and value of two layers.
     expect(moved).toBe(4);
     const config = JSON.parse(await readFile(join(runPath, "adapter", "adapter_config.json"), "utf8"));
-    expect(config).toMatchObject({ r: 2, lora_alpha: 4, task_type: "FEATURE_EXTRACTION" });
+    expect(config).toMatchObject({ r: 2, lora_alpha: 4, lora_dropout: 0.1, task_type: "FEATURE_EXTRACTION" });
     await expect(
       finetune(texts("models", "base"), texts("texts", "thirds"), settings({ name: "wide", "lora.rank": 17 })),
     ).rejects.toThrow(/lora\.rank: expected a whole number from 1 to 16.*found 17/);
