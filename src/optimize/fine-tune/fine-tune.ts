@@ -7,8 +7,9 @@ import { setImmediate } from "node:timers/promises";
 import type { Executable } from "../../engine/program.js";
 import { assert, ConfigError, DataError, NumericError } from "../../errors.js";
 import { compileByLength } from "../by-length.js";
-import { fineTuneProgram, gradientName } from "../fine-tune-program.js";
+import { fineTuneProgram } from "../fine-tune-program.js";
 import { learningRateAt } from "../schedule.js";
+import { gradientName } from "../step-program.js";
 import { clipFactor, createAdamW } from "./adamw.js";
 import { type FineTuneBatch, fineTuneBatch } from "./batches.js";
 import {
