@@ -11,8 +11,8 @@ export type HeadsName = (typeof HEADS_NAMES)[number];
 
 /** What is learned, for people. */
 export const HEADS_TITLES = {
-  trained: "heads",
-  surgery: "adapters of the features",
+  trained: "weights of heads",
+  surgery: "weights of adapters",
 } as const satisfies Record<Exclude<HeadsName, "frozen">, string>;
 
 /** The keys of a config. */
@@ -48,14 +48,14 @@ export function headsIssues({ heads, parametrisation, objective, optimizer, data
       "expected something to learn, found parametrisation none with heads frozen; set heads=trained or heads=surgery, or another parametrisation";
     return [{ path: ["parametrisation"], message }];
   }
-  const wrong = (path: readonly string[], expected: string, found: string | number) => ({
+  const wrong = (path: readonly string[], expected: string, found: string | number, other = "heads=frozen") => ({
     path,
-    message: `expected ${expected} with heads ${heads}, found ${found}; set heads=frozen to use it`,
+    message: `expected ${expected} with heads ${heads}, found ${found}; set ${other} to use it`,
   });
   const { rho } = optimizer.sam;
   const isBlind = heads === "trained" && OF_FEATURES.has(objective.name);
   return [
-    ...(isBlind ? [wrong(["objective", "name"], "an objective of predictions", objective.name)] : []),
+    ...(isBlind ? [wrong(["objective", "name"], "an objective of predictions", objective.name, "heads=surgery")] : []),
     ...(rho === 0 ? [] : [wrong(["optimizer", "sam", "rho"], "0", rho)]),
     ...(data.gradient_images === 0 ? [] : [wrong(["data", "gradient_images"], "0", data.gradient_images)]),
   ];

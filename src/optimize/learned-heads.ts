@@ -109,12 +109,13 @@ export function headsAfter(
   { step, heads }: { readonly step: number; readonly heads?: HeadsState },
   outputs: ReadonlyMap<string, Float32Array>,
   adam: AdamOptions,
-): ReturnType<LearnedHeads["descend"]> | undefined {
+): (ReturnType<LearnedHeads["descend"]> & { readonly learningRate: number }) | undefined {
   if (options.heads === undefined) return undefined;
   assert(heads !== undefined && options.headsLearningRate !== undefined, "a state without the heads that are learned");
   requireFinite(step + 1, options.heads, outputs);
   const schedule = { ...options.schedule, learningRate: options.headsLearningRate };
-  return options.heads.descend(heads, outputs, learningRateAt(stepOfSchedule(step + 1, options), schedule), adam);
+  const learningRate = learningRateAt(stepOfSchedule(step + 1, options), schedule);
+  return { ...options.heads.descend(heads, outputs, learningRate, adam), learningRate };
 }
 
 /** Bytes that learning heads of so many numbers takes: numbers and moments before and after an update, their gradients here and in the engine. */

@@ -178,7 +178,8 @@ async function step(
     },
     taskLosses: [...lossesT],
     gradientNorm: Math.hypot(ofWeights, ofHeads?.gradientNorm ?? 0),
-    learningRate,
+    // Of heads alone it is theirs.
+    learningRate: options.weights.size === 0 ? (ofHeads?.learningRate ?? learningRate) : learningRate,
     // There are none: an evaluation says which are nearest.
     coefficientMeans: [],
   };

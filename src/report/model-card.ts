@@ -173,7 +173,7 @@ function stageText(config: RunConfig, isLater = false): string {
     const own = config.heads_learning_rate;
     return `The ${HEADS_TITLES[heads]} (\`heads: ${heads}\`) ${fittedText(config, own)} The weights stay ${weights}.`;
   }
-  const fitted = `${fittedText(config)}${heads === "frozen" ? "" : ` With them the ${HEADS_TITLES[heads]} were learned (\`heads: ${heads}\`, learning rate ${config.heads_learning_rate}).`}`;
+  const fitted = `${fittedText(config)}${heads === "frozen" ? "" : ` With them ${HEADS_TITLES[heads]} were learned (\`heads: ${heads}\`, learning rate ${config.heads_learning_rate}).`}`;
   if (config.parametrisation !== "scalar") {
     const start = isLater
       ? "change the weights of the former stage"

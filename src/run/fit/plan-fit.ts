@@ -107,17 +107,18 @@ async function planStage({ config, data }: PreparedStage, session: Session, step
     look: undefined,
     evaluate: () => Promise.resolve([]),
   });
-  const parametrisation = parametrisationOf(config);
+  const { parametrisation, optimizer, heads_learning_rate } = config;
+  const ofWeights = parametrisationOf(config);
   const ofHeads = training.heads?.size ?? 0;
-  const isScalarAlone = parametrisation === undefined && ofHeads === 0;
-  const learned = parametrisation && (await openParametrised(inputs.bundle, parametrisation));
+  const isScalarAlone = ofWeights === undefined && ofHeads === 0;
+  const learned = ofWeights && (await openParametrised(inputs.bundle, ofWeights));
   const oneStep = await (learned === undefined ? scalarStep(step, config, inputs) : weightStep(step, config, learned));
   const lengths = lengthsOfSteps(config, inputs, data.examples);
   return {
     coefficients: (learned?.size ?? inputs.tasks.length * inputs.grouping.groups.length) + ofHeads,
     ...(isScalarAlone ? {} : { parameters: stageTitle(config) }),
     steps: config.steps,
-    learningRate: config.optimizer.learning_rate,
+    learningRate: parametrisation === "none" ? heads_learning_rate : optimizer.learning_rate,
     objective: config.objective.name,
     stepSeconds: await timedSteps((at) => oneStep(training.inputsAt(at)), lengths),
   };

@@ -91,11 +91,11 @@ describe("heads that are learned with coefficients", () => {
     expect(frozen.headBytes).toBe(0);
     expect(await card(whole.runPath)).toMatch(
       new RegExp(
-        `With them the heads were learned .*They are ${bytes.toLocaleString("en-US")} bytes .*must be known`,
+        `With them weights of heads were learned .*They are ${bytes.toLocaleString("en-US")} bytes .*must be known`,
         "s",
       ),
     );
-    expect(await card(frozen.runPath)).not.toMatch(/heads were learned/);
+    expect(await card(frozen.runPath)).not.toMatch(/of heads were learned/);
     expect(await readdir(join(frozen.runPath, "checkpoints", "step-000005"))).not.toContain("heads.f64");
   });
 
@@ -196,7 +196,7 @@ describe("heads alone", () => {
   it("are planned: their numbers, and memory within memory_gb", async () => {
     const config = await configOf("parametrisation=none", "heads=trained");
     const plan = await planFit(config, work());
-    expect(plan.parameters).toBe("heads");
+    expect(plan.parameters).toBe("weights of heads");
     expect(plan.coefficients).toBeGreaterThan(0);
     const models = {
       model: { tensors: [], valuesPerExample: () => 0 },
