@@ -27,7 +27,15 @@ async function open() {
     loadUnlabelled(inputs, config.data.adapt_split, cacheDir),
   ]);
   const evaluate = async () => [];
-  const training = trainOptions(config, engine, inputs, { examples, targets: new Map() }, { step, evaluate, signal });
+  const training = trainOptions(
+    config,
+    engine,
+    inputs,
+    { examples, targets: new Map() },
+    {
+      ...{ step, evaluate, signal, heads: inputs.heads },
+    },
+  );
   const events = train(training, initTrainState(training));
   return { config, inputs, engine, training, events, coefficients: new Float64Array() as CoefficientMatrix };
 }

@@ -13,6 +13,7 @@ export const PARAMETRISATION_NAMES = [
   "all_weights",
   "masks",
   "low_rank",
+  "none",
 ] as const;
 
 export type ParametrisationName = (typeof PARAMETRISATION_NAMES)[number];
@@ -27,6 +28,7 @@ export const PARAMETRISATION_TITLES = {
   all_weights: "merged weights",
   masks: "coefficients, and masks of singular directions",
   low_rank: "coefficients, and changes of low rank",
+  none: "nothing of the weights",
 } as const satisfies Record<ParametrisationName, string>;
 
 /** The keys of a config. */
@@ -35,7 +37,7 @@ export const parametrisationKeys = {
     .enum(PARAMETRISATION_NAMES)
     .default("scalar")
     .describe(
-      "What learns: scalar (a coefficient per task and group of tensors, by granularity), or more of every weight matrix",
+      "What learns: scalar (a coefficient per task and group of tensors, by granularity), more of every weight matrix, or none",
     ),
   parametrisation_rank: z
     .int()

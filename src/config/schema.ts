@@ -4,8 +4,10 @@
  * load.ts. Names follow the papers and torch; keys are snake_case as in neighbouring tools.
  */
 import { z } from "zod";
+import { data, perClassIssues } from "./data.js";
 import { deviceIssue } from "./device.js";
 import { group } from "./group.js";
+import { headsIssues, headsKeys } from "./heads.js";
 import { objective } from "./objective.js";
 import { optimizer } from "./optimizer.js";
 import { parametrisationIssues, parametrisationKeys } from "./parametrisation.js";
@@ -83,63 +85,6 @@ const coefficients = z
     }
   });
 
-const data = z.strictObject({
-  adapt_split: z.string().min(1).default("test").describe("Split whose examples (never labels) the objective sees"),
-  adapt_limit: positiveInt
-    .nullable()
-    .default(null)
-    .describe("Examples per task that the objective sees, drawn by the seed; null: all of the split"),
-  eval_split: z
-    .string()
-    .min(1)
-    .nullable()
-    .default("test")
-    .describe("Split on which accuracy is measured; null: no labels, entropy on the examples of adapt_split instead"),
-  eval_tasks: z
-    .array(z.string().min(1))
-    .min(1)
-    .nullable()
-    .default(null)
-    .describe("Names of the suite's tasks that are judged, merged or not; null: the merged ones"),
-  corruption: z
-    .enum([
-      "none",
-      "motion_blur",
-      "impulse_noise",
-      "gaussian_noise",
-      "pixelate",
-      "spatter",
-      "contrast",
-      "jpeg_compression",
-      "typos",
-      "dropped_words",
-      "swapped_words",
-    ])
-    .default("none")
-    .describe(
-      "Done to all examples, adapted on and judged; texts have typos, dropped_words, swapped_words, images the others",
-    ),
-  corruption_severity: z
-    .int()
-    .min(1)
-    .max(5)
-    .default(4)
-    .describe("1 (mild) to 5 (for images as Hendrycks and Dietterich have them); spatter has 4 and 5 only"),
-  batch_size: positiveInt.default(16).describe("Examples (images or texts) per batch and task"),
-  batches_per_task: positiveInt.default(1).describe("Batches per task in one step; their losses are added"),
-  eval_batch_size: positiveInt.default(128).describe("Examples per evaluation batch; does not change results"),
-  eval_every: count.default(0).describe("Steps between evaluations; 0: only at the end"),
-  gradient_images: count
-    .default(0)
-    .describe("Judged examples per task on which evaluations compare the gradients of objective and labelled loss"),
-  eval_limit: positiveInt.nullable().default(null).describe("Examples per task to evaluate on; null: all"),
-  cache_gb: z
-    .number()
-    .gt(0)
-    .default(64)
-    .describe("Disk that encoded examples of all runs may take, in GB; those used longest ago go first"),
-});
-
 /** The whole configuration of one run. `suite` is the only key without a default. */
 export const runConfigSchema = z
   .strictObject({
@@ -184,6 +129,7 @@ export const runConfigSchema = z
       .default([])
       .describe("Glob patterns over tensor names: these stay as the base has them, e.g. embeddings.*"),
     ...parametrisationKeys,
+    ...headsKeys,
     task_vectors: taskVectors.prefault({}).describe("What is done to the task vectors before merging"),
     coefficients: coefficients.prefault({}).describe("The merging coefficients"),
     objective: objective.prefault({}).describe("What the coefficients minimise"),
@@ -236,8 +182,12 @@ export const runConfigSchema = z
       if (groupNames.has(name)) issue(["groups", index, "name"], `expected a name of its own, found ${message}`);
       groupNames.add(name);
     }
-    const issues = value.stages === null ? parametrisationIssues(value) : stageIssues(value, value.stages);
+    const issues =
+      value.stages === null
+        ? [...parametrisationIssues(value), ...headsIssues(value)]
+        : stageIssues(value, value.stages);
     for (const { path, message } of [...issues, ...stoppingIssues(value)]) issue([...path], message);
+    for (const { path, message } of perClassIssues(value)) issue([...path], message);
     const once = (path: string[], names: readonly string[]): void => {
       for (const [index, name] of names.entries())
         if (names.indexOf(name) !== index) issue([...path, index], `expected every task once, found ${name} again`);

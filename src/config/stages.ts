@@ -3,6 +3,7 @@
  * key is the stages' own unless a stage says otherwise, so that a stage is a config too and all that knows configs knows stages.
  */
 import { z } from "zod";
+import { HEADS_NAMES, HEADS_TITLES, type HeadsName, headsIssues, headsKeys } from "./heads.js";
 import { objective } from "./objective.js";
 import { optimizer } from "./optimizer.js";
 import {
@@ -27,6 +28,8 @@ const stage = z.strictObject({
     .unwrap()
     .exactOptional()
     .describe("As parametrisation_ratio"),
+  heads: z.enum(HEADS_NAMES).exactOptional().describe("Whether the heads are learned in this stage"),
+  heads_learning_rate: headsKeys.heads_learning_rate.unwrap().exactOptional().describe("As heads_learning_rate"),
   steps: z.int().min(1).describe("Optimizer steps of this stage"),
   learning_rate: learning_rate.unwrap().exactOptional().describe("As optimizer.learning_rate"),
   schedule: schedule.unwrap().exactOptional().describe("As optimizer.schedule, over the steps of this stage"),
@@ -62,6 +65,7 @@ interface Staged {
   readonly stages: readonly Stage[] | null;
   readonly steps: number;
   readonly parametrisation: ParametrisationName;
+  readonly heads: HeadsName;
   readonly optimizer: Readonly<Pick<z.output<typeof optimizer>, "learning_rate" | "schedule" | "warmup_steps">>;
   readonly objective: z.output<typeof objective>;
 }
@@ -93,16 +97,30 @@ export function totalSteps({ stages, steps }: Pick<Staged, "stages" | "steps">):
   return stages === null ? steps : stages.reduce((sum, stage) => sum + stage.steps, 0);
 }
 
-/** What the stages of a config learn, for people: "coefficients, then merged weights". */
+/** What the stages of a config learn, for people: "coefficients, then merged weights and heads". */
 export function learnedTitle(config: Staged): string {
   return stageConfigs(config)
-    .map(({ parametrisation }) => PARAMETRISATION_TITLES[parametrisation])
+    .map((stage) => stageTitle(stage))
     .join(", then ");
 }
 
-/** Whether all that is learned are coefficients of tensors. */
+/** What one stage learns, for people; `weights` are what it learns of them, where that has a longer name. */
+export function stageTitle(
+  { parametrisation, heads }: Pick<Staged, "parametrisation" | "heads">,
+  weights: string = PARAMETRISATION_TITLES[parametrisation],
+): string {
+  if (heads === "frozen") return weights;
+  return parametrisation === "none" ? HEADS_TITLES[heads] : `${weights} and ${HEADS_TITLES[heads]}`;
+}
+
+/** Whether all that is learned of the weights are coefficients of tensors. */
 export function learnsCoefficients(config: Staged): boolean {
   return stageConfigs(config).every(({ parametrisation }) => parametrisation === "scalar");
+}
+
+/** What of the heads a fit learns, stage by stage; empty where they stay what they are. */
+export function learnedHeads(config: Staged): readonly Exclude<HeadsName, "frozen">[] {
+  return stageConfigs(config).flatMap(({ heads }) => (heads === "frozen" ? [] : [heads]));
 }
 
 /** The objectives of all stages, each once. */
@@ -112,7 +130,7 @@ export function objectiveNames<Config extends Staged>(config: Config): readonly 
 
 /** What cannot be of stages: settings that do not go with what one of them learns, and starts that cannot be. */
 export function stageIssues(
-  config: Staged & Parameters<typeof parametrisationIssues>[0],
+  config: Staged & Parameters<typeof parametrisationIssues>[0] & Parameters<typeof headsIssues>[0],
   given: readonly Stage[],
 ): readonly SettingIssue[] {
   const found: SettingIssue[] = [];
@@ -132,6 +150,14 @@ export function stageIssues(
         given[index]?.warmup_steps === undefined ? "steps" : "warmup_steps",
         `expected fewer warm-up steps than steps of the stage (${steps}), found ${optimizer.warmup_steps}`,
       );
+  }
+  for (const [index, stage] of all.entries()) {
+    const own: readonly string[] = Object.keys(given[index] ?? {});
+    // What a stage does not say itself is said for all of them.
+    for (const { path, message } of headsIssues(stage)) {
+      const isOwn = own.includes(`${path[0]}`);
+      found.push({ path: isOwn ? ["stages", index, ...path] : path, message: `stage ${index + 1}: ${message}` });
+    }
   }
   const other = all.find(({ parametrisation }) => parametrisation !== "scalar");
   return [...found, ...(other === undefined ? [] : parametrisationIssues(other))];

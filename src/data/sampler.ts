@@ -53,6 +53,23 @@ export function drawnIndices(
     .sort();
 }
 
+/** Which examples are used, ascending, so that each class of `labelsN` has `perClass`, or all that it has: drawn by seed and task. */
+export function drawnPerClass(
+  labelsN: Int32Array,
+  perClass: number,
+  { seed, task }: Pick<BatchRequest, "seed" | "task">,
+): Uint32Array {
+  const counts = new Map<number, number>();
+  return permutation(labelsN.length, createRng("limit per class", seed, task))
+    .filter((index) => {
+      const label = labelsN[index] ?? -1;
+      const count = counts.get(label) ?? 0;
+      counts.set(label, count + 1);
+      return count < perClass;
+    })
+    .sort();
+}
+
 function epochOrder(seed: number, task: string, epoch: number, size: number): Uint32Array {
   const key = JSON.stringify([seed, task, epoch, size]);
   const kept = keptOrders.get(key);

@@ -9,8 +9,9 @@ import { dirname, join } from "node:path";
 import { ConfigError } from "../errors.js";
 import { createOnnxEngine } from "./onnx-engine.js";
 import type { Engine, Program } from "./program.js";
+import { tensorflowLibrary } from "./tensorflow.js";
 import { tf } from "./tf.js";
-import { createTfjsEngine, tensorflowLibrary } from "./tfjs-engine.js";
+import { createTfjsEngine } from "./tfjs-engine.js";
 
 /** What computes: a graph compiled for ONNX Runtime, or TensorFlow.js eagerly. */
 export type EngineName = "onnx" | "tfjs";

@@ -2,12 +2,12 @@
  * The eager engine: calls a program's function on a real tfjs backend. The oracle for the compiled engine on small
  * shapes (cpu, wasm), and a way to run on @tensorflow/tfjs-node-gpu where that is installed.
  */
-import { createRequire } from "node:module";
 import { decodeFloat16 } from "../checkpoint/float16.js";
 import { readByteRange } from "../checkpoint/safetensors.js";
 import { ConfigError } from "../errors.js";
 import type { Engine, Executable, Program, TensorSource, TensorSpec, TensorValues } from "./program.js";
 import { checkBinding, checkInputs, checkShared } from "./program-checks.js";
+import { loadTensorflow } from "./tensorflow.js";
 import { type Tensor, tf } from "./tf.js";
 import { ownTensor, tfjs } from "./tfjs.js";
 
@@ -37,42 +37,11 @@ export async function createTfjsEngine(backend: TfjsBackend, threads = 0): Promi
 
 async function ready(backend: TfjsBackend, threads: number): Promise<void> {
   if (backend === "wasm") await import("@tensorflow/tfjs-backend-wasm");
-  if (backend === "tensorflow") loadNativeBinding(threads);
+  if (backend === "tensorflow") loadTensorflow(threads);
   if (!(await tfjs.setBackend(backend))) {
     throw new ConfigError(`engine=tfjs: the tfjs backend ${backend} could not be initialised on this machine`);
   }
   await tfjs.ready();
-}
-
-/** @tensorflow/tfjs-node* are optional peers: their installers fetch a native library from outside the registry. */
-function loadNativeBinding(threads: number): void {
-  // Errors only: what TensorFlow says about the processor goes over the progress line. Both are read when its library starts.
-  process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
-  if (threads > 0) process.env.TF_NUM_INTRAOP_THREADS ??= String(threads);
-  const require = createRequire(import.meta.url);
-  const reasons: string[] = [];
-  for (const name of ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"]) {
-    try {
-      require(name);
-      return;
-    } catch (error) {
-      reasons.push(`${name}: ${error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error)}`);
-    }
-  }
-  throw new ConfigError(
-    `device=tensorflow: expected TensorFlow's library and its binding, found neither package that loads them (${reasons.join("; ")}); ready them: ${READY_TENSORFLOW}`,
-  );
-}
-
-/** What readies TensorFlow's library, where it is missing. */
-export const READY_TENSORFLOW =
-  "`npm run tensorflow` in adamerge's source tree, `node node_modules/adamerge/scripts/install/tensorflow.mjs` where it is installed";
-
-/** TensorFlow's version and what it computes on, once its backend is ready: its library takes the CPU where it finds no GPU. */
-export function tensorflowLibrary(): string {
-  const backend: unknown = tfjs.backend();
-  const { binding, isUsingGpuDevice } = backend as { binding?: { TF_Version?: string }; isUsingGpuDevice?: boolean };
-  return `TensorFlow ${binding?.TF_Version ?? "of unknown version"}, on ${isUsingGpuDevice ? "a GPU" : "the CPU"}`;
 }
 
 /** The frozen tensors of one program, or of several that share them: freed with the last. */

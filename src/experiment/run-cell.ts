@@ -60,7 +60,7 @@ async function runFit({ row, config }: Cell, options: SessionOptions): Promise<P
     const accuracies = event.tasks.map((task, index): [string, number] => [task, accuracyPercent[index] ?? Number.NaN]);
     curve.push({ step: event.step, average: averagePercent, tasks: Object.fromEntries(accuracies) });
   };
-  const { judged, imagesUnique } = await fit(config, { ...options, overwrite: true, compared: [], onEvent });
+  const { judged, imagesUnique, headBytes } = await fit(config, { ...options, overwrite: true, compared: [], onEvent });
   const [learned] = judged;
   options.signal.throwIfAborted();
   if (learned === undefined) throw new Error("the fit ended without a result");
@@ -72,7 +72,7 @@ async function runFit({ row, config }: Cell, options: SessionOptions): Promise<P
     examples,
     imagesPresented,
     imagesUnique: Math.min(imagesPresented, imagesUnique),
-    extraBytes: 0,
+    extraBytes: headBytes,
   };
 }
 

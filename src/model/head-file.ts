@@ -6,10 +6,13 @@
  *   bias           [C]                             zeros if absent
  *   logit_scale    [] or [1]                       the suite's if absent
  *   hidden.weight  [H, E], hidden.bias [H]         a dense layer between features and classes, if there is one
+ *   adapter.down   [I, E], adapter.up [E, I]       of version 2: what is taken off the features first
  *
- *   logits = logit_scale * (g weightT) + bias, g = features, or activation(features hidden.weightT + hidden.bias)
+ *   logits = logit_scale * (g weightT) + bias, g = f, or activation(f hidden.weightT + hidden.bias)
+ *   f      = features, or features - relu(features adapter.downT) adapter.upT
  *
- * `__metadata__` has texts, as the format wants: `format` "adamerge-head", `version` "1", `classes` (JSON: the C names
+ * `__metadata__` has texts, as the format wants: `format` "adamerge-head", `version` "1", or "2" with an adapter, which
+ * readers of version 1 would pass over, `classes` (JSON: the C names
  * in the order of the rows), `features` (JSON: {"pooling": "mean", "normalized": true}, what of the encoder's output is
  * read and whether it is brought to length 1), `max_length` (tokens that texts are cut at, where that is less than what
  * the model takes), `hidden_activation` ("tanh" or "relu"). A file without them, or a state dict of PyTorch, is read
@@ -25,10 +28,13 @@ import { CheckpointError } from "../errors.js";
 import { parseBoundedJson } from "../runtime/bounded-json.js";
 import { quote } from "../runtime/printable.js";
 import { type FeatureChoice, POOLINGS } from "./family.js";
-import type { Head, HiddenLayer } from "./heads.js";
+import type { FeatureAdapter, Head, HiddenLayer } from "./heads.js";
 
 const FORMAT = "adamerge-head";
 const VERSION = "1";
+/** Of heads with an adapter. */
+const ADAPTER_VERSION = "2";
+const VERSIONS: readonly string[] = [VERSION, ADAPTER_VERSION];
 /**
  * Values of the largest tensor: 20,000 classes of 8,192 features. A model's own weights, named by mistake, have more.
  */
@@ -79,6 +85,7 @@ export async function openHeadFile(path: string): Promise<HeadFile> {
     throw new CheckpointError(
       `${path}: expected a weight [${rows}, ${hiddenSize}] behind the hidden layer, found [${rows}, ${width}]. ${ADVICE}.`,
     );
+  const inner = notes.hasAdapter === true ? shapeOf("adapter.down", 2) : undefined;
   const read = async (name: string, length: number): Promise<Float32Array> => {
     const size = tensors.get(name)?.shape.reduce((product, dim) => product * dim, 1);
     if (size !== length)
@@ -102,16 +109,36 @@ export async function openHeadFile(path: string): Promise<HeadFile> {
         bias: await read("hidden.bias", width),
         activation: activationOf(notes.activation, path),
       };
+      const adapter = inner && (await readAdapter(inner[0] ?? 0, featureSize, read));
       const bias = tensors.has("bias") ? await read("bias", rows) : new Float32Array(rows);
       const weight = await read("weight", rows * width);
-      return { task, classes: rows, featureSize, logitScale, weight, bias, ...(layer ? { hidden: layer } : {}) };
+      return {
+        task,
+        classes: rows,
+        featureSize,
+        logitScale,
+        weight,
+        bias,
+        ...(adapter && { adapter }),
+        ...(layer && { hidden: layer }),
+      };
     },
   };
+}
+
+async function readAdapter(
+  rank: number,
+  featureSize: number,
+  read: (name: string, length: number) => Promise<Float32Array>,
+): Promise<FeatureAdapter> {
+  const size = rank * featureSize;
+  return { rank, down: await read("adapter.down", size), up: await read("adapter.up", size) };
 }
 
 const WANTED: ReadonlyMap<string, string> = new Map([
   ["weight", "[classes, features]"],
   ["hidden.weight", "[width, features]"],
+  ["adapter.down", "[rank, features]"],
 ]);
 
 function activationOf(name: string | undefined, path: string): HiddenLayer["activation"] {
@@ -126,7 +153,7 @@ function activationOf(name: string | undefined, path: string): HiddenLayer["acti
  * Writes a head; the file appears whole or not at all. Throws CheckpointError, or UserError for a disk that refuses.
  */
 export async function writeHeadFile(path: string, head: Head, notes: HeadNotes): Promise<void> {
-  const { classes, featureSize, hidden, weight, bias, logitScale } = head;
+  const { classes, featureSize, hidden, adapter, weight, bias, logitScale } = head;
   const tensor = (name: string, data: Float32Array, ...shape: number[]): WritableTensor => ({
     name,
     dtype: "F32",
@@ -139,10 +166,12 @@ export async function writeHeadFile(path: string, head: Head, notes: HeadNotes):
     tensor("logit_scale", Float32Array.of(logitScale)),
     ...(hidden === undefined ? [] : [tensor("hidden.weight", hidden.weight, hidden.size, featureSize)]),
     ...(hidden === undefined ? [] : [tensor("hidden.bias", hidden.bias, hidden.size)]),
+    ...(adapter === undefined ? [] : [tensor("adapter.down", adapter.down, adapter.rank, featureSize)]),
+    ...(adapter === undefined ? [] : [tensor("adapter.up", adapter.up, featureSize, adapter.rank)]),
   ];
   const metadata = new Map([
     ["format", FORMAT],
-    ["version", VERSION],
+    ["version", adapter === undefined ? VERSION : ADAPTER_VERSION],
   ]);
   if (notes.classes !== undefined) metadata.set("classes", JSON.stringify(notes.classes));
   if (notes.features !== undefined) {
@@ -163,12 +192,12 @@ function parseNotes(
   metadata: ReadonlyMap<string, string>,
   path: string,
   rows: number,
-): HeadNotes & { readonly activation?: string | undefined } {
+): HeadNotes & { readonly activation?: string | undefined; readonly hasAdapter?: boolean } {
   if (metadata.get("format") !== FORMAT) return {};
   const version = metadata.get("version");
-  if (version !== VERSION)
+  if (version === undefined || !VERSIONS.includes(version))
     throw new CheckpointError(
-      `${path}: expected a head of version ${VERSION}, found ${version === undefined ? "none" : quote(version)}. Use the adamerge that wrote it, or a newer one.`,
+      `${path}: expected a head of version ${VERSIONS.join(" or ")}, found ${version === undefined ? "none" : quote(version)}. Use the adamerge that wrote it, or a newer one.`,
     );
   const parsed = <T>(key: string, schema: z.ZodType<T>, expected: string): T | undefined => {
     const text = metadata.get(key);
@@ -190,6 +219,7 @@ function parseNotes(
     features: parsed("features", featuresSchema, 'JSON such as {"pooling": "mean", "normalized": true}'),
     maxLength: parsed("max_length", lengthSchema, "a whole number from 1"),
     activation: metadata.get("hidden_activation"),
+    hasAdapter: version === ADAPTER_VERSION,
   };
 }
 

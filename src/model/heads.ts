@@ -1,6 +1,6 @@
 /**
  * Frozen per-task classifiers over features: logits = scale * features headT + bias, with a dense layer in between where a fine-tuned model was
- * saved with one. Their files are in head-file.ts. C classes, E features.
+ * saved with one, and an adapter of the features before it where one was learned. Their files are in head-file.ts. C classes, E features.
  */
 import { linear } from "../engine/ops/linear.js";
 import { type Tensor, tf } from "../engine/tf.js";
@@ -19,11 +19,24 @@ export interface HiddenLayer {
   readonly activation: "tanh" | "relu";
 }
 
+/**
+ * What a task takes off the features before its head reads them: features - up relu(down features), of rank I. Representation surgery
+ * (Yang et al. 2024, arXiv:2402.02705, equation 5). The result is not brought to length 1 again.
+ */
+export interface FeatureAdapter {
+  readonly rank: number;
+  /** Row-major [I, E]. */
+  readonly down: Float32Array;
+  /** Row-major [E, I]. */
+  readonly up: Float32Array;
+}
+
 export interface Head {
   readonly task: string;
   readonly classes: number;
   readonly featureSize: number;
   readonly logitScale: number;
+  readonly adapter?: FeatureAdapter;
   readonly hidden?: HiddenLayer;
   /** Row-major [C, E], or [C, H] with a hidden layer. */
   readonly weight: Float32Array;

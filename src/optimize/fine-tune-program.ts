@@ -11,7 +11,7 @@ import { applyHead, headSpecs } from "../model/head-program.js";
 import type { Head } from "../model/heads.js";
 import { meanCrossEntropy } from "../objective/cross-entropy.js";
 import { type LoraShape, loraSpecs, loraWeights } from "./lora-weights.js";
-import { givenWeights, weightName, weightSpecs } from "./step-program.js";
+import { givenWeights, gradientName, weightName, weightSpecs } from "./step-program.js";
 
 export interface FineTuneOptions {
   readonly model: Model;
@@ -96,9 +96,6 @@ export function fineTuneProgram(options: FineTuneOptions): Program {
     },
   };
 }
-
-/** Name of the output with the gradient of the input of this name. */
-export const gradientName = (input: string): string => `gradient/${input}`;
 
 function trainedNames(
   { trained, trainHeads }: FineTuneOptions,

@@ -11,7 +11,7 @@ import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
 import { mergeableTensors } from "../merge/merged-weights.js";
 import type { Model } from "../model/family.js";
-import { applyHead, headSources, headSpecs } from "../model/head-program.js";
+import { applyHead, headFeatures, headSources, headSpecs } from "../model/head-program.js";
 import type { Head } from "../model/heads.js";
 import { type ModelWeights, plainWeights } from "../model/model-weights.js";
 import { taskVectorParts } from "./task-vector-parts.js";
@@ -34,10 +34,12 @@ export interface StepProgramOptions {
   readonly taskWeight: number;
   /** The engine's, where it has one. */
   readonly maxTensorBytes?: number | undefined;
+  /** Tensors of the heads that are learned, by the names of `headSpecs`: the step gives their gradients too. Default: none. */
+  readonly learnedHeads?: readonly string[] | undefined;
 }
 
 /** What the losses of a step follow from, wherever its weights come from. */
-type LossOptions = Omit<StepProgramOptions, "bundle" | "taskWeight" | "maxTensorBytes">;
+type LossOptions = Omit<StepProgramOptions, "bundle" | "taskWeight" | "maxTensorBytes" | "learnedHeads">;
 
 /** What the frozen tensors of a step follow from. */
 export type FrozenOptions = Pick<StepProgramOptions, "bundle" | "heads" | "maxTensorBytes">;
@@ -50,14 +52,16 @@ export const stepTargets = (task: string): string => `${TARGETS}${task}`;
 export const isStepTargets = (name: string): boolean => name.startsWith(TARGETS);
 export const STEP_OUTPUT_LOSSES = "task_losses";
 export const STEP_OUTPUT_GRADIENT = "gradient";
+/** Name of the output with the gradient of the input of this name. */
+export const gradientName = (input: string): string => `gradient/${input}`;
 
 /**
  * Inputs: `coefficients` float32 [N, K], those of the model for T * B examples in task order, with targets `targets/<task>` float32
  * [B, C] for each task. Outputs: `task_losses` [T] in the objective's unit,
- * `gradient` [N, K] of taskWeight * sum(task_losses).
+ * `gradient` [N, K] of taskWeight * sum(task_losses), and `gradient/<tensor>` of it for every learned tensor of the heads.
  */
 export function stepProgram(options: StepProgramOptions): Program {
-  const { bundle, heads, taskWeight } = options;
+  const { bundle, heads, taskWeight, learnedHeads = [] } = options;
   const merged = mergeableTensors(bundle);
   const tasks = bundle.tasks.length;
   return {
@@ -68,22 +72,34 @@ export function stepProgram(options: StepProgramOptions): Program {
       ...exampleInputs(options),
     ]),
     build: (tensors) => {
-      const get = lookup(tensors);
-      const losses = (coefficientsNK: Tensor): Tensor => {
-        return taskLosses(options, mergedWeights(options, get, coefficientsNK), get);
+      const learned = [STEP_INPUT_COEFFICIENTS, ...learnedHeads];
+      const losses = (...values: Tensor[]): Tensor => {
+        const get = lookup(withValues(tensors, learned, values));
+        return taskLosses(options, mergedWeights(options, get, first(values)), get);
       };
       const weightsT = tf.fill([heads.length], taskWeight);
-      const { value, gradients } = valueAndGradients(
-        (...args) => losses(first(args)),
-        [get(STEP_INPUT_COEFFICIENTS)],
-        weightsT,
-      );
+      const { value, gradients } = valueAndGradients(losses, learned.map(lookup(tensors)), weightsT);
       return new Map([
         [STEP_OUTPUT_LOSSES, value],
         [STEP_OUTPUT_GRADIENT, first(gradients)],
+        ...gradientOutputs(learnedHeads, gradients.slice(1)),
       ]);
     },
   };
+}
+
+/** The tensors of a program with `values` in place of those called `names`: what a gradient is taken in. */
+export function withValues(
+  tensors: ReadonlyMap<string, Tensor>,
+  names: readonly string[],
+  values: readonly Tensor[],
+): ReadonlyMap<string, Tensor> {
+  return new Map([...tensors, ...names.map((name, at): [string, Tensor] => [name, values[at] ?? tf.scalar(0)])]);
+}
+
+/** Gradients as outputs, by the names of what they are of. */
+export function gradientOutputs(names: readonly string[], gradients: readonly Tensor[]): [string, Tensor][] {
+  return gradients.map((gradient, at): [string, Tensor] => [gradientName(names[at] ?? ""), gradient]);
 }
 
 /** Files of the bundle's tensors and the heads' values, as `stepProgram` names them. */
@@ -207,7 +223,7 @@ export function taskLosses(
     heads.map((head, index) => {
       const output =
         targets === "features"
-          ? taskFeatures(head, index, examplesPerTask, features)
+          ? headFeatures(head, taskFeatures(head, index, examplesPerTask, features), get)
           : taskLogits(head, index, examplesPerTask, features, get);
       return targets === "none" ? loss(output) : loss(output, get(stepTargets(head.task)));
     }),

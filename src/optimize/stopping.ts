@@ -2,6 +2,7 @@
  * When a fit ends by what can be seen without labels: after `patience` looks in a row of which none is better than the best. The parameters of the
  * best look are kept in the state, so that a resumed fit ends as one that did not stop. What a look is worth: label-free-scores.ts.
  */
+import type { HeadsState } from "./learned-heads.js";
 import type { Floats } from "./parametrisation/parametrisation.js";
 
 export interface StoppingOptions {
@@ -52,6 +53,27 @@ export function afterLook({ step, stopping }: Watched, { score }: Look, paramete
   if (stopping === undefined || score < stopping.bestScore || Number.isNaN(stopping.bestScore))
     return { lookedStep: step, bestStep: step, bestScore: score, worseLooks: 0, bestP: parametersP.slice() };
   return { ...stopping, lookedStep: step, worseLooks: stopping.worseLooks + 1 };
+}
+
+/** Parameters with the numbers of heads behind them, where a state has some: what is kept of the best step. */
+export function withHeadParameters(parametersP: Floats, heads: HeadsState | undefined): Floats {
+  if (heads === undefined) return parametersP;
+  const length = parametersP.length + heads.valuesH.length;
+  const joined = parametersP instanceof Float32Array ? new Float32Array(length) : new Float64Array(length);
+  joined.set(parametersP);
+  joined.set(heads.valuesH, parametersP.length);
+  return joined;
+}
+
+/** The two parts again: `size` parameters, and the heads of a state with the numbers behind them. */
+export function splitParameters(
+  joined: Floats,
+  size: number,
+  heads: HeadsState | undefined,
+): { readonly own: Floats; readonly heads: { readonly heads?: HeadsState } } {
+  const own = joined.subarray(0, size);
+  if (heads === undefined) return { own, heads: {} };
+  return { own, heads: { heads: { ...heads, valuesH: Float64Array.from(joined.subarray(size)) } } };
 }
 
 /** How a fit with a rule ended. */

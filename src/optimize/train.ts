@@ -20,10 +20,11 @@ import { fromStart, gradientOfChange, RESTARTED_CHANGE } from "../merge/restarts
 import { type AdamOptions, type AdamState, initAdam, stepAdam } from "./adam.js";
 import { type EvaluationEvent, evaluationEvent, type TaskScore, type TrainEvent } from "./events.js";
 import { checkLosses } from "./finite-losses.js";
+import { type HeadsState, headsAfter, nextHeads } from "./learned-heads.js";
 import { isSharpnessAware, type SamOptions, uphill } from "./sam.js";
 import { learningRateAt } from "./schedule.js";
 import { STEP_INPUT_COEFFICIENTS, STEP_OUTPUT_GRADIENT, STEP_OUTPUT_LOSSES } from "./step-program.js";
-import type { Look, StoppingState } from "./stopping.js";
+import { type Look, type StoppingState, splitParameters, withHeadParameters } from "./stopping.js";
 import {
   type Learner,
   type LoopOptions,
@@ -53,13 +54,13 @@ export interface TrainOptions extends LoopOptions {
    * pure function, so that nothing needs restoring.
    */
   readonly inputsAt: (step: number) => StepInputs;
-  readonly evaluate: (valuesKL: CoefficientMatrix, step: number) => Promise<readonly TaskScore[]>;
+  readonly evaluate: (valuesKL: CoefficientMatrix, step: number, heads?: HeadsState) => Promise<readonly TaskScore[]>;
   /** Looks at held-out examples, with `stopping`. */
-  readonly look?: ((valuesKL: CoefficientMatrix) => Promise<Look>) | undefined;
+  readonly look?: ((valuesKL: CoefficientMatrix, heads?: HeadsState) => Promise<Look>) | undefined;
   /** Asked at every evaluation, for the report. */
   readonly gradientCosine?: ((valuesKL: CoefficientMatrix) => Promise<number>) | undefined;
   /** Says in a sentence where a step with these inputs leaves the finite numbers; asked after a loss that is not finite. */
-  readonly locateNonFinite?: (inputs: StepInputs) => Promise<string>;
+  readonly locateNonFinite?: (inputs: StepInputs, heads?: HeadsState) => Promise<string>;
 }
 
 /** Everything that changes during a fit. */
@@ -74,6 +75,8 @@ export interface TrainState {
   readonly evaluatedStep: number;
   /** With a rule that may end the fit. */
   readonly stopping?: StoppingState;
+  /** Where heads are learned, or were in a stage before. */
+  readonly heads?: HeadsState;
 }
 
 /** The state before the first step. */
@@ -104,8 +107,9 @@ function restarted({ restartEvery, tasks, constraint }: TrainOptions, state: Tra
 }
 
 /** A state of the next stage: the same coefficients, a new optimiser. */
-export function nextStageState({ step, rawKL, startKL, evaluatedStep }: TrainState): TrainState {
-  return { step, rawKL, ...(startKL === undefined ? {} : { startKL }), adam: initAdam(rawKL.length), evaluatedStep };
+export function nextStageState({ step, rawKL, startKL, evaluatedStep, heads }: TrainState): TrainState {
+  const restarted = startKL === undefined ? {} : { startKL };
+  return { step, rawKL, ...restarted, adam: initAdam(rawKL.length), evaluatedStep, ...nextHeads(heads) };
 }
 
 export type TrainResult = LoopResult<TrainState>;
@@ -114,17 +118,21 @@ export type TrainResult = LoopResult<TrainState>;
 export function train(options: TrainOptions, from: TrainState): AsyncGenerator<TrainEvent, TrainResult> {
   const learner: Learner<TrainState> = {
     groups: options.grouping.groups,
-    parameters: from.rawKL.length,
+    parameters: from.rawKL.length + (options.heads?.size ?? 0),
+    ...(options.heads === undefined ? {} : { title: options.title }),
     keepsStates: true,
     ready: (state) => restarted(options, state),
     step: (state, judged) => trainStep(options, state, judged),
     evaluate: (state) => evaluation(options, state),
     look: (state) => {
       assert(options.look !== undefined, "a rule to stop by without a look");
-      return options.look(coefficientsOf(state, options.tasks.length, options.constraint));
+      return options.look(coefficientsOf(state, options.tasks.length, options.constraint), state.heads);
     },
-    parametersOf: ({ rawKL }) => rawKL,
-    withParameters: (state, parametersP) => ({ ...state, rawKL: Float64Array.from(parametersP) }),
+    parametersOf: ({ rawKL, heads }) => withHeadParameters(rawKL, heads),
+    withParameters: (state, parametersP) => {
+      const { own, heads } = splitParameters(parametersP, state.rawKL.length, state.heads);
+      return { ...state, rawKL: Float64Array.from(own), ...heads };
+    },
   };
   return runSteps(options, learner, from);
 }
@@ -133,24 +141,31 @@ export function train(options: TrainOptions, from: TrainState): AsyncGenerator<T
 async function trainStep(options: TrainOptions, state: TrainState, judged: TrainState): Promise<Outcome<TrainState>> {
   const step = state.step + 1;
   const examples = options.inputsAt(state.step);
-  const kept = `The coefficients of step ${judged.step} are kept`;
+  const kept = `The coefficients${options.heads === undefined ? "" : " and heads"} of step ${judged.step} are kept`;
   const advice = `${kept}. Lower optimizer.learning_rate or clamp the coefficients`;
-  const check = (losses: Float32Array, inputs: StepInputs) => checkLosses({ ...options, advice }, step, losses, inputs);
-  const { losses, valuesKL, gradientKL } = await slopesAt(options, state, examples, check);
+  const { locateNonFinite, adaptedTasks } = options;
+  const place = locateNonFinite && {
+    locateNonFinite: (inputs: StepInputs): Promise<string> => locateNonFinite(inputs, state.heads),
+  };
+  const check = (losses: Float32Array, inputs: StepInputs) =>
+    checkLosses({ adaptedTasks, advice, ...place }, step, losses, inputs);
+  const { losses, valuesKL, gradientKL, outputs } = await slopesAt(options, state, examples, check);
   const applied = isSharpnessAware(options.sam)
     ? await slopesUphill(options, options.sam, { state, gradientKL, examples })
     : gradientKL;
   const learningRate = learningRateAt(stepOfSchedule(step, options), options.schedule);
   const updated = stepAdam(state.adam, state.rawKL, applied, learningRate, options.adam);
+  const ofHeads = headsAfter(options, state, outputs, options.adam);
   return {
     next: {
       ...state,
       step,
       rawKL: updated.parameters,
       adam: updated.state,
+      ...(ofHeads === undefined ? {} : { heads: ofHeads.state }),
     } satisfies TrainState,
     taskLosses: [...losses],
-    gradientNorm: Math.hypot(...gradientKL),
+    gradientNorm: Math.hypot(...gradientKL, ofHeads?.gradientNorm ?? 0),
     learningRate,
     coefficientMeans: meansPerTask(valuesKL, options.tasks.length),
   };
@@ -162,6 +177,8 @@ interface Slopes {
   readonly valuesKL: CoefficientMatrix;
   /** Of the raw coefficients. */
   readonly gradientKL: CoefficientMatrix;
+  /** All that the step gave. */
+  readonly outputs: ReadonlyMap<string, Float32Array>;
 }
 
 /** Losses and gradient at the coefficients of a state. `check` throws for losses that are not finite. */
@@ -178,6 +195,7 @@ async function slopesAt(
     [STEP_INPUT_COEFFICIENTS, toTensorCoefficients(valuesKL, grouping, tasks.length)],
     ...examples,
   ]);
+  if (state.heads !== undefined) await options.heads?.bind(options.step, state.heads);
   const outputs = await options.step.run(inputs);
   const losses = outputs.get(STEP_OUTPUT_LOSSES);
   const perTensorNK = outputs.get(STEP_OUTPUT_GRADIENT);
@@ -191,7 +209,7 @@ async function slopesAt(
     tasks.length,
     constraint,
   );
-  return { losses, valuesKL, gradientKL };
+  return { losses, valuesKL, gradientKL, outputs };
 }
 
 /** The gradient uphill of a state whose own is known to be finite. */
@@ -213,7 +231,7 @@ async function slopesUphill(
 
 async function evaluation(options: TrainOptions, state: TrainState): Promise<EvaluationEvent> {
   const valuesKL = coefficientsOf(state, options.tasks.length, options.constraint);
-  const scores = await options.evaluate(valuesKL, state.step);
+  const scores = await options.evaluate(valuesKL, state.step, state.heads);
   const cosine = await options.gradientCosine?.(valuesKL);
   return evaluationEvent(state.step, scores, rowsOf(valuesKL, options.tasks.length), cosine);
 }

@@ -6,6 +6,7 @@ import { UserError } from "../errors.js";
 import type { ObjectiveName } from "../objective/catalog.js";
 import type { EndEvent, EvaluationEvent, TrainEvent, TrainState } from "./events.js";
 import { LossError } from "./finite-losses.js";
+import type { LearnedHeads } from "./learned-heads.js";
 import type { Floats } from "./parametrisation/parametrisation.js";
 import type { ScheduleOptions } from "./schedule.js";
 import {
@@ -35,6 +36,11 @@ export interface StagePlace {
 export interface LoopOptions {
   /** Of this stage, whose first step is the schedule's first. */
   readonly schedule: ScheduleOptions;
+  /** Heads that are learned too, of which every state then has the numbers, and the top of the schedule for them. Default: none. */
+  readonly heads?: LearnedHeads | undefined;
+  readonly headsLearningRate?: number | undefined;
+  /** What is learned, for people, where it is not coefficients of tensors alone. */
+  readonly title?: string;
   /** What the compiled step minimises. */
   readonly objective: ObjectiveName;
   /** Tasks whose objective is minimised, in the order of the compiled step. */

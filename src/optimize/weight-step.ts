@@ -10,44 +10,45 @@ import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
 import { mergeableTensors } from "../merge/merged-weights.js";
 import { headSources, headSpecs } from "../model/head-program.js";
-import { gradientName } from "./fine-tune-program.js";
 import {
   exampleInputs,
   givenWeights,
+  gradientName,
+  gradientOutputs,
   STEP_OUTPUT_LOSSES,
   type StepProgramOptions,
   taskLosses,
   weightName,
   weightSpecs,
+  withValues,
 } from "./step-program.js";
 
 /** What `weightStepProgram` is made of. */
-export type WeightStepOptions = Omit<StepProgramOptions, "maxTensorBytes">;
+export type WeightStepOptions = Omit<StepProgramOptions, "maxTensorBytes"> & {
+  /** Whether the gradients of merged tensors are wanted, not those of learned heads alone. Default: they are. */
+  readonly learnsWeights?: boolean | undefined;
+};
 
 /**
  * Frozen: `weights/<name>` for every tensor of the model, bound again after each update, and the heads. Inputs: those of the model for T * B
  * examples in task order, with targets `targets/<task>` float32 [B, C]. Outputs: `task_losses` [T] in the objective's unit and
- * `gradient/weights/<name>` of taskWeight * sum(task_losses) for every merged tensor.
+ * `gradient/weights/<name>` of taskWeight * sum(task_losses) for every merged tensor, and the same for every learned tensor of the heads.
  */
 export function weightStepProgram(options: WeightStepOptions): Program {
-  const { bundle, model, heads, taskWeight } = options;
-  const merged = mergeableTensors(bundle).map(weightName);
+  const { bundle, model, heads, taskWeight, learnsWeights = true, learnedHeads = [] } = options;
+  const learned = [...(learnsWeights ? mergeableTensors(bundle).map(weightName) : []), ...learnedHeads];
   return {
     name: "weight-step",
     frozen: new Map([...weightSpecs(model), ...headSpecs(heads)]),
     inputs: new Map(exampleInputs(options)),
     build: (tensors) => {
       const losses = (...values: Tensor[]): Tensor => {
-        const given = merged.map((name, index): [string, Tensor] => [name, values[index] ?? tf.scalar(0)]);
-        const get = lookup(new Map([...tensors, ...given]));
+        const get = lookup(withValues(tensors, learned, values));
         return taskLosses(options, givenWeights(get), get);
       };
       const weightsT = tf.fill([heads.length], taskWeight);
-      const { value, gradients } = valueAndGradients(losses, merged.map(lookup(tensors)), weightsT);
-      return new Map([
-        [STEP_OUTPUT_LOSSES, value],
-        ...gradients.map((gradient, index): [string, Tensor] => [gradientName(merged[index] ?? ""), gradient]),
-      ]);
+      const { value, gradients } = valueAndGradients(losses, learned.map(lookup(tensors)), weightsT);
+      return new Map([[STEP_OUTPUT_LOSSES, value], ...gradientOutputs(learned, gradients)]);
     },
   };
 }
@@ -60,13 +61,17 @@ export function weightStepSources({ bundle, heads }: Pick<WeightStepOptions, "bu
   return sources;
 }
 
-/** Losses [T] and, by the names of merged tensors, their gradients. */
+/** Losses [T] and, by the names of merged tensors, their gradients; all that the step gave, for those of heads. */
 export interface WeightGradients {
   readonly lossesT: Float32Array;
   readonly gradients: ReadonlyMap<string, Float32Array>;
+  readonly outputs: ReadonlyMap<string, Float32Array>;
 }
 
-/** Runs the compiled step at these merged weights. `into` are arrays that gradients may be written to. */
+/**
+ * Runs the compiled step at these merged weights; those that are bound already may be left out. `into` are arrays that gradients may be written to,
+ * for all tensors whose gradients the step gives.
+ */
 export async function runWeightStep(
   step: Executable,
   weights: ReadonlyMap<string, SharedFloats>,
@@ -81,10 +86,10 @@ export async function runWeightStep(
   const lossesT = outputs.get(STEP_OUTPUT_LOSSES);
   assert(lossesT !== undefined, "the compiled step lacks its losses");
   const gradients = new Map<string, Float32Array>();
-  for (const name of weights.keys()) {
+  for (const name of into.keys()) {
     const gradientS = outputs.get(gradientName(weightName(name)));
     assert(gradientS !== undefined, `the compiled step lacks the gradient of ${name}`);
     gradients.set(name, gradientS);
   }
-  return { lossesT, gradients };
+  return { lossesT, gradients, outputs };
 }

@@ -4,9 +4,10 @@
  * coefficients, and the settings that were changed.
  */
 import { formatChanges } from "../config/format.js";
+import { HEADS_TITLES } from "../config/heads.js";
 import { PARAMETRISATION_TITLES } from "../config/parametrisation.js";
 import type { RunConfig } from "../config/schema.js";
-import { stageConfigs } from "../config/stages.js";
+import { learnedHeads, stageConfigs } from "../config/stages.js";
 import type { ExampleKind } from "../data/kind.js";
 import { processingOf } from "../merge/task-vector-processings.js";
 import type { PythonFeatures } from "../model/family.js";
@@ -35,6 +36,8 @@ export interface ModelCardInput {
   readonly measured?: { readonly row: ResultRow; readonly datasets: ReadonlyMap<string, CardDataset> } | undefined;
   /** Where its heads are, and how they were made. */
   readonly heads: string;
+  /** Bytes of the numbers of its heads that were learned with it; default: 0. */
+  readonly headBytes?: number | undefined;
   /** What runs it; undefined where the model is not saved. */
   readonly usage?: Usage | undefined;
   /** adamerge's own version. */
@@ -64,7 +67,7 @@ export function modelCard(input: ModelCardInput): string {
     `A merge of ${coefficients.tasks.length} models fine-tuned from ${codeSpan(base?.name ?? "")} ` +
       `(${coefficients.tasks.map(markdownLine).join(", ")}), made by adamerge ${input.version}.`,
     ...(usage === undefined ? [] : [`## Use\n\n${input.heads}\n\n${usageText(usage, kind)}`]),
-    `## Method\n\n${methodText(config)}${notices.map((notice) => `\n\nNote: ${markdownLine(notice)}.`).join("")}`,
+    `## Method\n\n${methodText(config)}${headsText(input)}${notices.map((notice) => `\n\nNote: ${markdownLine(notice)}.`).join("")}`,
     `## Data\n\n${dataText(config, kind.many)}`,
     ...(rows.length > 0 ? [resultsText(rows, kind.many)] : []),
     `## Licence\n\n${licenceText(models)}`,
@@ -147,11 +150,30 @@ function methodText(config: RunConfig): string {
   return `Learned in ${stages.length} stages, each from the weights that the former one ended with.\n\n${stages.join("\n")}`;
 }
 
+/** What learned heads ask of whoever uses the model; nothing where they are the experts' own. */
+function headsText({ config, headBytes = 0, coefficients }: ModelCardInput): string {
+  const learned = learnedHeads(config);
+  if (learned.length === 0) return "";
+  const what = learned.includes("surgery")
+    ? "Each task has an adapter of its own between the features and its head, which changes them: features - up relu(down features)"
+    : "The heads are not the experts' own any more, but were learned with the merged model";
+  const size = `${headBytes.toLocaleString("en-US")} bytes of numbers for ${coefficients.tasks.length} tasks, beside one model`;
+  return `\n\n${what}. They are ${size}, and the task of an input must be known to choose among them.`;
+}
+
 /** What one stage, or the whole fit, learned. A later one begins where the former ended. */
 function stageText(config: RunConfig, isLater = false): string {
   const processing = processingOf(config.task_vectors);
   const processed = processing === undefined ? "" : ` (${processing.title(config.task_vectors)})`;
-  const fitted = `were fitted for ${config.steps} steps of ${config.optimizer.name} (learning rate ${config.optimizer.learning_rate}) to minimise: ${lowerFirst(objectiveFactsOf(config.objective.name).title)}.`;
+  const { heads } = config;
+  if (config.parametrisation === "none" && heads !== "frozen") {
+    const weights = isLater
+      ? "the weights of the former stage"
+      : `base + ${config.coefficients.initial} x sum of the task vectors${processed}`;
+    const own = config.heads_learning_rate;
+    return `The ${HEADS_TITLES[heads]} (\`heads: ${heads}\`) ${fittedText(config, own)} The weights stay ${weights}.`;
+  }
+  const fitted = `${fittedText(config)}${heads === "frozen" ? "" : ` With them ${HEADS_TITLES[heads]} were learned (\`heads: ${heads}\`, learning rate ${config.heads_learning_rate}).`}`;
   if (config.parametrisation !== "scalar") {
     const start = isLater
       ? "change the weights of the former stage"
@@ -170,6 +192,11 @@ function stageText(config: RunConfig, isLater = false): string {
   );
 }
 
+function fittedText({ steps, optimizer, objective }: RunConfig, learningRate = optimizer.learning_rate): string {
+  const title = lowerFirst(objectiveFactsOf(objective.name).title);
+  return `were fitted for ${steps} steps of ${optimizer.name} (learning rate ${learningRate}) to minimise: ${title}.`;
+}
+
 function resultsText(rows: readonly ResultRow[], examples: string): string {
   if (!isEntropy(rows)) return `## Accuracy\n\nIn percent.\n\n${markdownTable(rows)}`;
   const what = `Mean entropy of the predictions in nats, on the ${examples} adapted on. Lower is surer, which need not be better.`;
@@ -180,7 +207,9 @@ function resultsText(rows: readonly ResultRow[], examples: string): string {
 export function dataText(config: RunConfig, examples: string): string {
   const { data } = config;
   const labels = readsLabels(config) ? "with their labels" : "no labels";
-  const most = data.adapt_limit === null ? "" : `at most ${data.adapt_limit} per task, `;
+  const { adapt_limit, adapt_per_class } = data;
+  const [number, whole] = adapt_per_class === null ? [adapt_limit, "task"] : [adapt_per_class, "class"];
+  const most = number === null ? "" : `at most ${number} per ${whole}, `;
   const adapted = `Adapted on the ${examples} (${most}${labels}) of the ${codeSpan(data.adapt_split)} split`;
   if (data.eval_split === null)
     return `${adapted}. **Its accuracy was not measured**: no labelled ${examples} were given.`;

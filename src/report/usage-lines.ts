@@ -13,6 +13,8 @@ export interface UsageInput {
   readonly task: string;
   /** That of its head's hidden layer, where it has one. */
   readonly activation: "tanh" | "relu" | undefined;
+  /** Whether the head has an adapter of the features; default: no. */
+  readonly hasAdapter?: boolean | undefined;
   readonly words: CardWords;
 }
 
@@ -21,8 +23,12 @@ export function pythonPackages({ library }: PythonFeatures, { python }: CardWord
   return ["torch", library, "safetensors", ...python.packages];
 }
 
-export function pythonUsage(features: PythonFeatures, { folder, task, activation, words }: UsageInput): string {
-  const needsTorch = activation !== undefined && !features.imports.includes("import torch");
+const ADAPTED =
+  'features = features - torch.relu(features @ head.get_tensor("adapter.down").T) @ head.get_tensor("adapter.up").T';
+
+export function pythonUsage(features: PythonFeatures, given: UsageInput): string {
+  const { folder, task, activation, hasAdapter = false, words } = given;
+  const needsTorch = (activation !== undefined || hasAdapter) && !features.imports.includes("import torch");
   const imports = [
     "import json",
     ...(needsTorch ? ["import torch"] : []),
@@ -39,6 +45,7 @@ export function pythonUsage(features: PythonFeatures, { folder, task, activation
     words.python.line,
     ...features.lines,
     'head = safe_open(f"{folder}/heads/{task}.safetensors", "pt")',
+    ...(hasAdapter ? [ADAPTED] : []),
     ...(activation === undefined ? [] : [hidden]),
     'weight, bias, scale = (head.get_tensor(name) for name in ["weight", "bias", "logit_scale"])',
     'classes = json.loads(head.metadata()["classes"])',
@@ -47,7 +54,7 @@ export function pythonUsage(features: PythonFeatures, { folder, task, activation
   ].join("\n");
 }
 
-export function typescriptUsage({ folder, task, words }: Omit<UsageInput, "activation">): string {
+export function typescriptUsage({ folder, task, words }: Pick<UsageInput, "folder" | "task" | "words">): string {
   const given = `predict(${JSON.stringify(folder)}, ${words.typescript}, { tasks: [${JSON.stringify(task)}] })`;
   return [
     'import { predict } from "adamerge";',

@@ -1,8 +1,9 @@
 /** report.html of a run, and its figures as SVG and PNG beside it. */
 
 import path from "node:path";
+import { HEADS_TITLES } from "../config/heads.js";
 import type { RunConfig } from "../config/schema.js";
-import { learnedTitle, learnsCoefficients } from "../config/stages.js";
+import { learnedHeads, learnedTitle, learnsCoefficients } from "../config/stages.js";
 import { objectiveTitles, readsLabels } from "../objective/catalog.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { examplesSection } from "./changed-examples.js";
@@ -78,15 +79,17 @@ export async function writeRunReport(folder: string, log: (line: string) => void
 /** What was learned; of anything but coefficients with what the figures of coefficients show. */
 function learnedOf(config: RunConfig): string {
   const inStages = config.stages === null ? "" : ` in ${config.stages.length} stages`;
-  if (learnsCoefficients(config)) return `${config.granularity} coefficients${inStages}`;
+  const ofHeads = [...new Set(learnedHeads(config))].map((heads) => ` and ${HEADS_TITLES[heads]}`).join("");
+  if (learnsCoefficients(config)) return `${config.granularity} coefficients${ofHeads}${inStages}`;
   return `${learnedTitle(config)}${inStages} (figures show the coefficients nearest to them)`;
 }
 
 function lead({ config, status, summary, examples: given }: RunReport): string {
-  const { adapt_split, eval_split, adapt_limit } = config.data;
+  const { adapt_split, eval_split, adapt_limit, adapt_per_class } = config.data;
   const examples = escapeHtml(given);
   const labels = readsLabels(config) ? "with their labels" : "without their labels";
-  const most = adapt_limit === null ? "" : `at most ${adapt_limit} ${examples} per task of `;
+  const [number, whole] = adapt_per_class === null ? [adapt_limit, "task"] : [adapt_per_class, "class"];
+  const most = number === null ? "" : `at most ${number} ${examples} per ${whole} of `;
   const what =
     `${learnedOf(config)}, ${objectiveTitles(config, (name) => name.replaceAll("_", " "))}, ${status.step} of ${config.steps} steps` +
     `${summary === undefined ? "" : ` on ${summary.suite}`}${status.error === undefined ? "" : `: ${status.error}`}`;

@@ -2,7 +2,7 @@
  * Checkpoints of a fit: `checkpoints/step-000123/` with state.json, arrays.f64 (arrays.f32 for very many parameters) and a manifest
  * of their SHA-256. Written under a temporary name, fsynced, renamed; the newest whose manifest verifies is used. Arrays are stored
  * as they are, so that a resumed fit goes on from the same bits. In a later stage of a fit also start.f32: the merged tensors that it began with.
- * K tasks, L groups, P parameters.
+ * Where heads are learned, or were in a former stage, also heads.f64. K tasks, L groups, P parameters, H numbers of all heads.
  */
 import { createHash } from "node:crypto";
 import { open, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -18,14 +18,22 @@ const KEPT = 2;
 const NAME = /^step-(\d+)$/;
 const UNFINISHED = /^(?:\.step-\d+\.[0-9a-f]{8}\.tmp|step-\d+\.replaced-[0-9a-f]{8})$/;
 /** All that is in the folder of a checkpoint. */
-const FILES: ReadonlySet<string> = new Set(["state.json", "arrays.f64", "arrays.f32", "start.f32", "manifest.json"]);
+const FILES: ReadonlySet<string> = new Set([
+  "state.json",
+  "arrays.f64",
+  "arrays.f32",
+  "start.f32",
+  "heads.f64",
+  "manifest.json",
+]);
 
 const stateSchema = z.object({
   format: z.literal(FORMAT),
   step: z.int().min(0),
   updates: z.int().min(0),
   evaluatedStep: z.int().min(-1),
-  size: z.int().min(1),
+  /** 0 where heads alone are learned. */
+  size: z.int().min(0),
   /** Whether a fourth array follows: the coefficients of the last restart. */
   restarted: z.boolean().default(false),
   /** Whether the arrays are parameters [P] outside the graph, not coefficients [K, L]; and what they are stored as. */
@@ -43,6 +51,8 @@ const stateSchema = z.object({
   /** The stage, from 0, of a fit that has several; and the tensors of start.f32 with their elements, in order. */
   stage: z.int().min(0).exactOptional(),
   start: z.array(z.tuple([z.string(), z.int().min(0)])).exactOptional(),
+  /** Of heads.f64: numbers [H], then Adam's two moments. The parameters of the best step have H more behind them. */
+  heads: z.object({ size: z.int().min(1), updates: z.int().min(0) }).exactOptional(),
   /** What the state belongs to: fingerprints of config, task vectors, heads and images. */
   inputs: z.record(z.string(), z.string()),
 });
@@ -54,6 +64,7 @@ export function isCheckpointFile(name: string): boolean {
 }
 
 const START = "start.f32";
+const HEADS = "heads.f64";
 const ARRAYS = { float64: "arrays.f64", float32: "arrays.f32" } as const;
 
 const manifestSchema = z.record(z.string(), z.string());
@@ -65,7 +76,7 @@ export interface Checkpoint {
 
 /** Writes the checkpoint of a state and removes all but the newest. */
 export async function writeTrainCheckpoint(directory: string, { state, inputs }: Checkpoint): Promise<void> {
-  const { step, adam, evaluatedStep, stopping } = state;
+  const { step, adam, evaluatedStep, stopping, heads } = state;
   const isParametrised = "parametersP" in state;
   const learned: Floats = isParametrised ? state.parametersP : state.rawKL;
   const startKL = isParametrised ? undefined : state.startKL;
@@ -82,6 +93,7 @@ export async function writeTrainCheckpoint(directory: string, { state, inputs }:
     ...(stopping === undefined ? {} : { stopping: { ...stopping, bestP: undefined } }),
     ...(state.stage === undefined ? {} : { stage: state.stage }),
     ...(startWeights === undefined ? {} : { start: [...startWeights].map(([name, { length }]) => [name, length]) }),
+    ...(heads === undefined ? {} : { heads: { size: heads.valuesH.length, updates: heads.adam.updates } }),
     inputs,
   };
   const further = [...(startKL === undefined ? [] : [startKL]), ...(stopping === undefined ? [] : [stopping.bestP])];
@@ -90,6 +102,9 @@ export async function writeTrainCheckpoint(directory: string, { state, inputs }:
     ["state.json", [new TextEncoder().encode(`${JSON.stringify(facts, undefined, 2)}\n`)]],
     [ARRAYS[dtype], parts.map(bytesOf)],
     ...(startWeights === undefined ? [] : [[START, [...startWeights.values()].map(bytesOf)] as const]),
+    ...(heads === undefined
+      ? []
+      : [[HEADS, [heads.valuesH, heads.adam.mean, heads.adam.meanSquare].map(bytesOf)] as const]),
   ];
   const target = path.join(directory, `step-${String(step).padStart(6, "0")}`);
   await withAtomicDirectory(
@@ -141,26 +156,37 @@ async function readOne(folder: string): Promise<Checkpoint> {
   const ofStage = stage === undefined ? {} : { stage };
   const bytes = await read(ARRAYS[dtype]);
   const arrays = 3 + (restarted ? 1 : 0) + (facts.stopping === undefined ? 0 : 1);
-  const wanted = arrays * size * (dtype === "float64" ? 8 : 4);
+  const heads = facts.heads === undefined ? {} : { heads: headsOf(facts.heads, await read(HEADS)) };
+  // Heads are kept with the parameters of the best step.
+  const behind = facts.stopping === undefined ? 0 : (facts.heads?.size ?? 0);
+  const wanted = (arrays * size + behind) * (dtype === "float64" ? 8 : 4);
   if (bytes.length !== wanted) throw new Error(`${ARRAYS[dtype]} has ${bytes.length} bytes, not ${wanted}`);
   const { buffer } = Uint8Array.from(bytes);
   if (parametrised) {
     const part = partsOf(dtype === "float64" ? new Float64Array(buffer) : new Float32Array(buffer), size);
     const adam = { updates, mean: part(1), meanSquare: part(2) };
     const started = start === undefined ? {} : { startWeights: weightsOf(start, await read(START)) };
-    const state = { step, parametersP: part(0), adam, evaluatedStep, ...started, ...ofStage };
-    return { state: { ...state, ...stoppingOf(facts, part(arrays - 1)) }, inputs };
+    const state = { step, parametersP: part(0), adam, evaluatedStep, ...started, ...ofStage, ...heads };
+    return { state: { ...state, ...stoppingOf(facts, part(arrays - 1, behind)) }, inputs };
   }
   const part = partsOf(new Float64Array(buffer), size);
   const adam = { updates, mean: part(1), meanSquare: part(2) };
-  const state = { step, rawKL: part(0), adam, evaluatedStep, ...ofStage };
-  const watched = { ...state, ...stoppingOf(facts, part(arrays - 1)) };
+  const state = { step, rawKL: part(0), adam, evaluatedStep, ...ofStage, ...heads };
+  const watched = { ...state, ...stoppingOf(facts, part(arrays - 1, behind)) };
   return { state: restarted ? { ...watched, startKL: part(3) } : watched, inputs };
 }
 
 function stoppingOf({ stopping }: z.output<typeof stateSchema>, bestP: Floats): Pick<TrainState, "stopping"> {
   if (stopping === undefined) return {};
   return { stopping: { ...stopping, bestScore: stopping.bestScore ?? Number.NaN, bestP } };
+}
+
+function headsOf({ size, updates }: { readonly size: number; readonly updates: number }, bytes: Uint8Array) {
+  const arrays = 3;
+  if (bytes.length !== arrays * size * 8)
+    throw new Error(`${HEADS} has ${bytes.length} bytes, not ${arrays * size * 8}`);
+  const part = partsOf(new Float64Array(Uint8Array.from(bytes).buffer), size);
+  return { valuesH: part(0), adam: { updates, mean: part(1), meanSquare: part(2) } };
 }
 
 function weightsOf(
@@ -182,9 +208,9 @@ function weightsOf(
 const bytesOf = ({ buffer, byteOffset, byteLength }: Floats): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);
 
-function partsOf<Values extends Floats>(arrays: Values, size: number): (index: number) => Values;
-function partsOf(arrays: Floats, size: number): (index: number) => Floats {
-  return (index) => arrays.slice(index * size, (index + 1) * size);
+function partsOf<Values extends Floats>(arrays: Values, size: number): (index: number, behind?: number) => Values;
+function partsOf(arrays: Floats, size: number): (index: number, behind?: number) => Floats {
+  return (index, behind = 0) => arrays.slice(index * size, (index + 1) * size + behind);
 }
 
 async function writeParts(file: string, parts: readonly Uint8Array[]): Promise<void> {

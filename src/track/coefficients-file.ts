@@ -3,7 +3,8 @@
  *
  *     {"granularity": ..., "tasks": [K names], "groups": [L names], "values": [K][L], "groupOf": {tensor: group}}
  *
- * With `nearest` where something else was learned than coefficients, which no values can say: the run's model has it.
+ * With `nearest` where something else was learned than coefficients, and `heads` where heads were learned too, which no values can say: the run's
+ * model has it.
  */
 import { z } from "zod";
 import { CheckpointError } from "../errors.js";
@@ -27,6 +28,11 @@ const schema = z
      * [L] the share of each tensor's change that no coefficients give.
      */
     nearest: z.strictObject({ parametrisation: z.string(), outside: z.array(z.number()) }).exactOptional(),
+    /** What of the tasks' heads was learned with them, stage by stage; the coefficients alone are then not the model. */
+    heads: z
+      .array(z.enum(["trained", "surgery"]))
+      .min(1)
+      .exactOptional(),
   })
   .superRefine(({ tasks, groups, values }, context) => {
     const found = values.find((row) => row.length !== groups.length);
@@ -48,7 +54,8 @@ const schema = z
 export type CoefficientsRecord = Readonly<z.output<typeof schema>>;
 
 /** The file's text: one row of values per line, so that files can be compared by eye and by diff. */
-export function coefficientsText({ granularity, tasks, groups, values, groupOf, nearest }: CoefficientsRecord): string {
+export function coefficientsText(record: CoefficientsRecord): string {
+  const { granularity, tasks, groups, values, groupOf, nearest, heads } = record;
   const rows = values.map((row) => `    ${JSON.stringify(row)}`).join(",\n");
   return [
     "{",
@@ -57,6 +64,7 @@ export function coefficientsText({ granularity, tasks, groups, values, groupOf, 
     `  "groups": ${JSON.stringify(groups)},`,
     `  "values": [\n${rows}\n  ],`,
     ...(nearest === undefined ? [] : [`  "nearest": ${JSON.stringify(nearest)},`]),
+    ...(heads === undefined ? [] : [`  "heads": ${JSON.stringify(heads)},`]),
     `  "groupOf": ${JSON.stringify(groupOf, undefined, 2).replaceAll("\n", "\n  ")}`,
     "}\n",
   ].join("\n");
@@ -79,6 +87,14 @@ export function parseCoefficients(text: string, label: string): CoefficientsReco
 /** Reads a coefficients.json. Throws CheckpointError as `parseCoefficients`, and for what is no regular file. */
 export async function readCoefficients(path: string): Promise<CoefficientsRecord> {
   return parseCoefficients(await readText(path, "a coefficients.json", MOST_BYTES, CheckpointError), path);
+}
+
+/** Throws CheckpointError for a record of a run that learned heads too: what is merged with the coefficients alone would not be its model. */
+export function requireOwnHeads({ heads }: CoefficientsRecord, label: string): void {
+  if (heads === undefined) return;
+  throw new CheckpointError(
+    `${label}: expected coefficients that were learned under the suite's heads, found a run that learned heads too (heads ${heads.join(", then ")}), which the file does not have; use the \`model\` folder of the run`,
+  );
 }
 
 /** Throws CheckpointError for a record of a run that did not learn coefficients: nothing can be merged with the nearest ones. */

@@ -75,7 +75,7 @@ test("every mistake is told at once, with file and line and the nearest key", as
       "9 problems in the configuration:",
       "  c.yaml:2: unknown key `optimiser`; did you mean `optimizer`?",
       "  c.yaml:4: unknown key `optimizer.lr`; did you mean `optimizer.learning_rate`?",
-      "  override data.batch=3: unknown key `data.batch`; known here: adapt_split, adapt_limit, eval_split, eval_tasks, corruption, corruption_severity, batch_size, batches_per_task, eval_batch_size, eval_every, gradient_images, eval_limit, cache_gb",
+      "  override data.batch=3: unknown key `data.batch`; known here: adapt_split, adapt_limit, adapt_per_class, eval_split, eval_tasks, corruption, corruption_severity, batch_size, batches_per_task, eval_batch_size, eval_every, gradient_images, eval_limit, cache_gb",
       '  c.yaml:8: granularity: expected one of task-wise, block-wise, layer-wise, groups, found "layer"',
       "  c.yaml:9: groups.0: unknown key `scale`",
       "  c.yaml: coefficients.initial: expected a value in the clamp range 0.5..1, found 0.3",

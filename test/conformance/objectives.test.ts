@@ -3,15 +3,11 @@
  * float64, with the targets of our own experts; and each gradient against central differences.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { rowsInMemory } from "../../src/data/image/image-rows.js";
-import { imageExamples } from "../../src/data/image/pixels.js";
 import { createOnnxEngine } from "../../src/engine/onnx-engine.js";
 import type { Executable } from "../../src/engine/program.js";
 import { groupTensors } from "../../src/merge/groups.js";
-import { mergedTensors } from "../../src/merge/merged-weights.js";
-import { isOfFeatures, type ObjectiveName } from "../../src/objective/catalog.js";
+import type { ObjectiveName } from "../../src/objective/catalog.js";
 import { type ObjectiveOptions, objectiveOf } from "../../src/objective/objectives.js";
-import { createClassifier } from "../../src/optimize/evaluate.js";
 import type { SamOptions } from "../../src/optimize/sam.js";
 import {
   STEP_INPUT_COEFFICIENTS,
@@ -19,16 +15,14 @@ import {
   STEP_OUTPUT_LOSSES,
   stepProgram,
   stepSources,
-  stepTargets,
 } from "../../src/optimize/step-program.js";
 import { initTrainState, train } from "../../src/optimize/train.js";
-import { featureReader } from "../../src/run/heads/example-features.js";
 import { randomArray, relativeError } from "../support/random.js";
+import { IMAGES_PER_TASK, taughtInputs } from "./expert-targets.js";
 import { type FixtureArrays, readFixture } from "./fixture.js";
 import { loadProblem, type Problem, toBundleOrder, transpose } from "./problem.js";
 
 const STEPS = 25;
-const IMAGES_PER_TASK = 6;
 /** Of losses, relative; 3e-6 was seen, of sharpness-aware steps. */
 const MOST_ERROR = 2e-5;
 
@@ -80,37 +74,10 @@ async function compiled(name: ObjectiveName, own: Partial<ObjectiveOptions>): Pr
   return step;
 }
 
-/** The images and what each task's expert says of its own. */
-async function inputsOf(name: ObjectiveName, { temperature = 1 }: Partial<ObjectiveOptions>) {
-  const inputs = new Map<string, Uint8Array | Float32Array>([["images", images]]);
-  const { targets } = objectiveOf(name);
-  if (targets === "none") return inputs;
-  const { model, heads, bundle } = problem;
-  const classifier = await createClassifier(onnx, { model, heads, batchSize: IMAGES_PER_TASK });
-  const reader = await featureReader(onnx, model, IMAGES_PER_TASK);
-  const imageBytes = images.length / heads.length / IMAGES_PER_TASK;
-  for (const [index, { task }] of heads.entries()) {
-    const own = images.subarray(index * IMAGES_PER_TASK * imageBytes, (index + 1) * IMAGES_PER_TASK * imageBytes);
-    const store = imageExamples(task, IMAGES_PER_TASK, rowsInMemory(own, imageBytes), imageBytes);
-    const tasks = bundle.tasks.length;
-    const alone = new Float32Array(bundle.tensors.length * tasks).map((_, at) => (at % tasks === index ? 1 : 0));
-    const weights = new Map<string, Float32Array>();
-    for await (const { name: tensor, values } of mergedTensors(bundle, alone)) weights.set(tensor, values);
-    await classifier.setWeights(weights);
-    const found = isOfFeatures(objectiveOf(name))
-      ? await reader.read(weights, store)
-      : await classifier.probabilities(task, store, temperature);
-    inputs.set(stepTargets(task), found);
-  }
-  await classifier.close();
-  await reader.close();
-  return inputs;
-}
-
 describe("25 steps follow PyTorch", () => {
   it.each(cases)("%s", async (fixture, name, own, sam) => {
     const step = await compiled(name, own);
-    const inputs = await inputsOf(name, own);
+    const inputs = await taughtInputs(onnx, problem, images, name, own);
     const grouping = groupTensors(problem.model.tensors, { granularity: "layer-wise", groups: [], shareQkv: false });
     const training = {
       ...{ step, grouping, tasks: problem.bundle.tasks, initial: 0.3, restartEvery: 0 },
@@ -155,7 +122,7 @@ describe("gradients are central differences", () => {
     "%s",
     async (_, name, own) => {
       const step = await compiled(name, own);
-      const inputs = await inputsOf(name, own);
+      const inputs = await taughtInputs(onnx, problem, images, name, own);
       const values = Float32Array.from(randomArray(problem.bundle.tensors.length * 3, 3, 0.1, 0.5));
       const at = async (coefficients: Float32Array) => {
         const outputs = await step.run(new Map([[STEP_INPUT_COEFFICIENTS, coefficients], ...inputs]));

@@ -28,6 +28,7 @@ const HIDDEN: Head = {
   weight: randomArray(6, 3),
   hidden: { size: 2, weight: randomArray(8, 4), bias: randomArray(2, 5), activation: "relu" },
 };
+const ADAPTED: Head = { ...HIDDEN, adapter: { rank: 2, down: randomArray(8, 6), up: randomArray(8, 7) } };
 const wanted = { task: "pets", classes: 3, featureSize: 4 };
 
 async function written(head: Head, notes: Parameters<typeof writeHeadFile>[2] = {}): Promise<string> {
@@ -40,6 +41,7 @@ describe("a head that was written", () => {
   it.each([
     ["plain", PLAIN],
     ["with a hidden layer", HIDDEN],
+    ["with an adapter before it", ADAPTED],
   ])("is read to the bit: %s", async (_, head) => {
     const path = await written(head, { classes: CLASSES, features: MEAN, maxLength: 32 });
     const file = await openHeadFile(path);
@@ -64,6 +66,23 @@ describe("a head that was written", () => {
         ["hidden.bias", ["F32", 2]],
       ]),
     );
+  });
+
+  it("is of version 2 with an adapter, which must be whole", async () => {
+    const { metadata, tensors } = await readSafetensorsHeader(await written(ADAPTED));
+    expect(metadata.get("version")).toBe("2");
+    expect(tensors.get("adapter.up")?.shape).toEqual([4, 2]);
+    const path = join(folder, "half.safetensors");
+    const half = { name: "adapter.down", dtype: "F32", shape: [2, 4], data: randomArray(8, 6) };
+    const weight = { name: "weight", dtype: "F32", shape: [3, 4], data: randomArray(12, 1) };
+    const notes = { format: "adamerge-head", version: "2" };
+    await writeSafetensors(path, [weight, half], { metadata: new Map(Object.entries(notes)) });
+    await expect((await openHeadFile(path)).read("pets", 1)).rejects.toThrow(
+      /adapter\.up: expected 8 values, found none/,
+    );
+    await writeSafetensors(path, [weight], { metadata: new Map(Object.entries(notes)) });
+    await expect(openHeadFile(path)).rejects.toThrow(/expected a tensor adapter\.down \[rank, features\]/);
+    rmSync(path);
   });
 
   it("replaces a former one, and leaves nothing beside it", async () => {

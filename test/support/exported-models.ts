@@ -22,7 +22,7 @@ import { TEXT_TASKS, writeTextSuite } from "./tiny-text-suite.js";
 /**
  * Writes `clip` (a merge with the heads colours and pair), `bert` (a merge with thirds and vowels, on the pooler),
  * `sentences` (a BERT with the head two, on the mean over tokens at length 1) and `vit` (with the head three, which has
- * a hidden layer, on the mean of the patches).
+ * a hidden layer behind an adapter of the features, on the mean of the patches).
  */
 export async function writeSavedModels(root: string): Promise<void> {
   const [images, texts, sentences, vit] = [
@@ -43,7 +43,8 @@ export async function writeSavedModels(root: string): Promise<void> {
   await cp(join(ROOT, "test", "conformance", "image-encoders", "vit"), vit, { recursive: true });
   await mkdir(join(vit, "heads"));
   const hidden = { size: 5, weight: randomArray(60, 1), bias: randomArray(5, 2), activation: "relu" } as const;
-  const three = { task: "three", classes: 3, featureSize: 12, logitScale: 1.5, hidden };
+  const adapter = { rank: 2, down: randomArray(24, 8), up: randomArray(24, 9) };
+  const three = { task: "three", classes: 3, featureSize: 12, logitScale: 1.5, adapter, hidden };
   await writeHeadFile(
     join(vit, "heads", "three.safetensors"),
     { ...three, weight: randomArray(15, 6), bias: randomArray(3, 7) },

@@ -41,6 +41,8 @@ export function parametrisationBytes(
     const floats = sizeOf(shape) * (1 + tasks) + (parametrisation.working?.({ shape, tasks }) ?? 0);
     largest = Math.max(largest, FLOAT32_BYTES * floats + FLOAT64_BYTES * own);
   }
+  // Merged weights, and in a first stage those that they were made as: no gradients.
+  if (parameters === 0) return 2 * FLOAT32_BYTES * weights + largest;
   const bytesEach = parameters > MOST_FLOAT64_PARAMETERS ? FLOAT32_BYTES : FLOAT64_BYTES;
   const copies = WEIGHT_COPIES + (isLater ? 1 : 0);
   const perWeight = copies * FLOAT32_BYTES + (isSplit ? SUMMED_BYTES : 0);

@@ -4,6 +4,7 @@ import { allWeights } from "./all-weights.js";
 import { elementWise } from "./element-wise.js";
 import { lowRank } from "./low-rank.js";
 import { masks } from "./masks.js";
+import { noWeights } from "./no-weights.js";
 import type { Parametrisation } from "./parametrisation.js";
 import { rows, rowsColumns } from "./rows-columns.js";
 import { singular } from "./singular.js";
@@ -26,6 +27,7 @@ const parametrisations = {
   all_weights: () => allWeights,
   masks: ({ parametrisation_ratio }) => masks(parametrisation_ratio),
   low_rank: ({ parametrisation_rank }) => lowRank(parametrisation_rank),
+  none: () => noWeights,
 } as const satisfies Record<WeightParametrisationName, (settings: Settings) => Parametrisation>;
 
 /** The parametrisation of a config; undefined for scalar coefficients. */

@@ -24,6 +24,7 @@ import {
   coefficientsText,
   parseCoefficients,
   requireCoefficients,
+  requireOwnHeads,
 } from "../../track/coefficients-file.js";
 import { chosenTasks } from "../session/inputs.js";
 import { suiteInputs } from "../suite/suite-place.js";
@@ -72,6 +73,7 @@ export async function convertCoefficients(
   const names = tasks.map(({ name }) => name);
   const record = await readRecord(options.from, names, orders);
   requireCoefficients(record, options.from);
+  requireOwnHeads(record, options.from);
   const expertOf = (task: string): string => {
     const found = tasks.find(({ name }) => name === task);
     if (found !== undefined) return nameForMergekit(found.expert);

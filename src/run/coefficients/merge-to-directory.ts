@@ -6,7 +6,7 @@ import { readMergedTensor } from "../../merge/merged-weights.js";
 import type { ResultRow } from "../../report/summary.js";
 import { type Replacing, settleReplaced } from "../../runtime/atomic-file.js";
 import { requireFolderPlace } from "../../runtime/output-place.js";
-import { type CoefficientsRecord, readCoefficients } from "../../track/coefficients-file.js";
+import { type CoefficientsRecord, readCoefficients, requireOwnHeads } from "../../track/coefficients-file.js";
 import { saveHeads } from "../heads/heads-folder.js";
 import { tensorCoefficients } from "../records/tensor-coefficients.js";
 import { type InputOptions, type Inputs, loadInputs } from "../session/inputs.js";
@@ -37,6 +37,7 @@ export async function mergeToDirectory(
     ...REPLACING,
   });
   const record = await readCoefficients(coefficientsPath);
+  requireOwnHeads(record, coefficientsPath);
   const inputs = await loadInputs(config, { ...options, isSaved: true });
   const from = { record, path: coefficientsPath };
   await writeMergedModel(directory, inputs, config, from, [], overwrite ? REPLACING : undefined);

@@ -12,6 +12,7 @@ import type { CardDataset } from "../../report/card-head.js";
 import { type CardModel, modelCard, type Usage } from "../../report/model-card.js";
 import type { ResultRow } from "../../report/summary.js";
 import type { CoefficientsRecord } from "../../track/coefficients-file.js";
+import { learnedHeadBytes } from "../heads/learned-bytes.js";
 import { packageVersion } from "../records/records.js";
 import type { Inputs } from "../session/inputs.js";
 import type { SavedModel } from "../suite/saved-model.js";
@@ -50,6 +51,7 @@ export async function cardOf(
     ],
     ...(own === undefined ? {} : { measured: { row: own, datasets: datasetsOf(inputs) } }),
     heads: headText(tasks, kind.many),
+    headBytes: learnedHeadBytes(inputs.heads, config),
     ...(saved === undefined ? {} : { usage: usageOf(inputs, saved, folder) }),
   });
 }
@@ -80,7 +82,7 @@ function usageOf({ heads, model, named, suite }: Inputs, saved: SavedModel, fold
   // Features that the suite names itself need not be those of the modules.
   const isSentenceEncoder = named.features === undefined && saved.companions.some(({ name }) => name === MODULES);
   return {
-    ...{ folder, task: head.task, activation: head.hidden?.activation },
+    ...{ folder, task: head.task, activation: head.hidden?.activation, hasAdapter: head.adapter !== undefined },
     python: features === undefined ? undefined : family.python?.({ config, features, longest, isSentenceEncoder }),
   };
 }

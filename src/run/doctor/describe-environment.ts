@@ -3,7 +3,7 @@ import { access, constants } from "node:fs/promises";
 import { availableParallelism, freemem, totalmem } from "node:os";
 import { versions } from "node:process";
 import { createEngine, type DeviceName, type EngineName } from "../../engine/create-engine.js";
-import { READY_TENSORFLOW } from "../../engine/tfjs-engine.js";
+import { READY_TENSORFLOW } from "../../engine/tensorflow.js";
 import type { DoctorCheck, DoctorReport } from "../../report/summary.js";
 import { shownAddress, withoutCredentials } from "../../runtime/credentials.js";
 import { makeFolder } from "../../runtime/make-folder.js";

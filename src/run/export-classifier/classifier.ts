@@ -78,6 +78,11 @@ export async function writeClassifier(
   const { folder, family, model } = saved;
   const where = join(folder, CONFIG);
   const text = (await readModelText(folder, CONFIG)) ?? "";
+  const adapted = saved.heads.find(({ adapter }) => adapter !== undefined);
+  if (adapted !== undefined)
+    throw new CheckpointError(
+      `${folder}: expected a head that reads the model's features as they are, found an adapter before the head of ${adapted.task} (heads surgery), which no class of transformers has. ${INSTEAD}.`,
+    );
   const { head, names, tasks } = oneHead(saved);
   const layout = layoutOf(saved, valueAt(parseConfig(text, where), "model_type"), head);
   const classes = names ?? Array.from({ length: head.classes }, (_, row) => `LABEL_${row}`);

@@ -9,6 +9,7 @@ import { kindOf } from "../../data/kinds.js";
 import { paddedLength } from "../../data/lengths.js";
 import { ConfigError } from "../../errors.js";
 import type { TrainEvent } from "../../optimize/events.js";
+import { learnedHeadsBytes } from "../../optimize/learned-heads.js";
 import { parametrisationBytes } from "../../optimize/parametrisation/memory.js";
 import { parametrisationOf } from "../../optimize/parametrisation/registry.js";
 import { estimateStepBytes, microBatches } from "../../optimize/step-memory.js";
@@ -48,15 +49,14 @@ const HOPELESS = 2;
 
 /** Throws ConfigError when memory_gb is too small for a step, and when a step would need several times the memory of the machine. */
 export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheDir: string): Promise<FitNeeds> {
-  const { model, kind, tasks, longest, cutTo = Number.POSITIVE_INFINITY } = models;
+  const { kind, longest, cutTo = Number.POSITIVE_INFINITY } = models;
+  const { model, tasks } = models;
   const isMost = model.lengths !== undefined && longest === undefined;
   const examplesPerTask = config.data.batch_size * config.data.batches_per_task;
   const isHalf = config.task_vectors.dtype === "float16";
   const budgetBytes = config.memory_gb * 1e9;
   // The stage that holds most has the least left for its step.
-  const besidesBytes = Math.max(
-    ...stageConfigs(config).map((stage, index) => learningBytes(stage, model, tasks, index > 0)),
-  );
+  const besidesBytes = Math.max(...stageConfigs(config).map((stage, index) => learningBytes(stage, models, index > 0)));
   const size = { model, tasks, isHalf, besidesBytes };
   // Examples that are not known may all be short: only what is too much for those is certain.
   const least = isMost ? model.lengths[0] : longest;
@@ -83,15 +83,18 @@ export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheD
   };
 }
 
-/** What is held besides a step of one stage, `isLater` if it is not the first; 0 for scalar coefficients. */
+/** What is held besides a step of one stage, `isLater` if it is not the first; 0 for scalar coefficients under frozen heads. */
 export function learningBytes(
   config: RunConfig,
-  { tensors }: ComparedModels["model"],
-  tasks: number,
+  { model, tasks, heads }: Pick<ComparedModels, "model" | "tasks" | "heads">,
   isLater: boolean,
 ): number {
   const held = { isSplit: config.memory_gb > 0, isLater, keepsBest: config.stopping.rule !== "none" };
-  return parametrisationBytes(parametrisationOf(config), tensors, tasks, held);
+  const ofWeights = parametrisationBytes(parametrisationOf(config), model.tensors, tasks, held);
+  if (config.heads === "frozen" || heads === undefined) return ofWeights;
+  const { classes, featureSize } = heads;
+  const adapters = config.heads === "surgery" ? 2 * tasks * config.heads_rank * featureSize : 0;
+  return ofWeights + learnedHeadsBytes(classes * (featureSize + 1) + adapters, held);
 }
 
 /** Lines for people; warnings say what to do. */

@@ -1,6 +1,6 @@
 /**
- * A fit from beginning to end, as the method section of the paper has it: load the base, the task vectors and the frozen
- * heads; learn the coefficients by minimising the objective on unlabelled examples; merge; judge. AdaMerging, Yang et al.
+ * A fit from beginning to end, as the method section of the paper has it: load the base, the task vectors and the
+ * heads (frozen, unless they are learned too); learn the coefficients by minimising the objective on unlabelled examples; merge; judge. AdaMerging, Yang et al.
  * 2024, arXiv:2310.02575. Read it first.
  */
 import type { RunConfig } from "../../config/schema.js";
@@ -8,6 +8,7 @@ import type { TrainEvent } from "../../optimize/events.js";
 import type { ResultRow } from "../../report/summary.js";
 import { gitCheckout } from "../../runtime/git-checkout.js";
 import { asPiece } from "../../runtime/progress.js";
+import { learnedHeadBytes } from "../heads/learned-bytes.js";
 import type { Judged } from "../judge/judge-models.js";
 import { dataRecords } from "../records/data-record.js";
 import { environmentRecord, inputFingerprints } from "../records/records.js";
@@ -49,6 +50,8 @@ export interface FitResult {
   readonly coefficients: readonly (readonly number[])[];
   /** Different examples that the objective can have seen. */
   readonly imagesUnique: number;
+  /** Of the numbers of heads that were learned; 0 where none were. */
+  readonly headBytes: number;
   readonly reason: "finished" | "interrupted";
 }
 
@@ -94,7 +97,9 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
         );
       const imagesUnique = [...examples.values()].reduce((sum, { size }) => sum + size, 0);
       const table = judged.map(({ row }) => row);
-      return { runPath: folder.path, table, judged, coefficients: learned.record.values, imagesUnique, reason };
+      const headBytes = learnedHeadBytes(session.inputs.heads, config);
+      const coefficients = learned.record.values;
+      return { runPath: folder.path, table, judged, coefficients, imagesUnique, headBytes, reason };
     } catch (error) {
       // On a full disk the state cannot be written either; the reason is worth more than the second error.
       await folder.setState("failed", error instanceof Error ? error.message : String(error)).catch(() => {});

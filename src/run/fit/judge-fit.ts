@@ -2,6 +2,7 @@
 import { judgedSplit } from "../../config/judged-split.js";
 import type { RunConfig } from "../../config/schema.js";
 import { mergedTensors } from "../../merge/merged-weights.js";
+import type { Head } from "../../model/heads.js";
 import { evaluationEvent } from "../../optimize/events.js";
 import type { StoppingOutcome } from "../../optimize/stopping.js";
 import { noticesOf } from "../../report/notices.js";
@@ -19,6 +20,7 @@ import type { Session } from "../session/session.js";
 import { collapsedTasks } from "./collapse.js";
 import type { FitOptions } from "./fit.js";
 import type { JudgeBeside } from "./judge-beside.js";
+import { withHeads } from "./judge-heads.js";
 
 /** What a fit has learned. */
 export interface Learned {
@@ -31,6 +33,8 @@ export interface Learned {
   readonly gradientCosine: number | undefined;
   /** How it ended, of a finished fit with a rule to stop by. */
   readonly stopping: StoppingOutcome | undefined;
+  /** Of the merged tasks, where heads were learned too. */
+  readonly heads?: readonly Head[];
 }
 
 /**
@@ -39,25 +43,29 @@ export interface Learned {
  */
 export async function judgeFit(
   config: RunConfig,
-  { engine, inputs, evaluation }: Session,
+  session: Session,
   { signal, compared, onProgress, log }: Pick<FitOptions, "signal" | "compared" | "onProgress" | "log">,
   folder: RunFolder,
-  { record, step, merged, gradientCosine, stopping }: Learned,
+  { record, step, merged, gradientCosine, stopping, heads }: Learned,
   started: number,
   beside?: JudgeBeside,
 ): Promise<Judged[]> {
+  const { engine, evaluation } = session;
   const weights = "weights" in merged ? merged.weights : undefined;
   const judged: Judged[] = [];
   try {
     signal.throwIfAborted();
-    await beside?.(step, async () =>
-      "weights" in merged ? merged.weights : collect(mergedTensors(inputs.bundle, merged.coefficientsNK)),
+    await withHeads(session, heads, async () =>
+      beside?.(step, async () =>
+        "weights" in merged ? merged.weights : collect(mergedTensors(session.inputs.bundle, merged.coefficientsNK)),
+      ),
     );
-    judged.push(...(compared ?? (await judgeComparisons(config, inputs, evaluation))));
-    const learned =
+    judged.push(...(compared ?? (await judgeComparisons(config, session.inputs, evaluation))));
+    const learned = await withHeads(session, heads, () =>
       "weights" in merged
-        ? await judgeWeights(config, inputs, merged.weights, evaluation)
-        : await judgeLearned(config, inputs, merged.coefficientsNK, evaluation);
+        ? judgeWeights(config, session.inputs, merged.weights, evaluation)
+        : judgeLearned(config, session.inputs, merged.coefficientsNK, evaluation),
+    );
     judged.push(learned);
     await folder.record(evaluationEvent(step, scoresOf(learned), record.values, gradientCosine));
   } catch (error) {
@@ -67,6 +75,7 @@ export async function judgeFit(
   const seconds = (performance.now() - started) / 1000;
   const rows = judged.map(({ row }) => row);
   await folder.writePredictions(predictionsRecord(judgedSplit(config), judged));
+  const inputs = heads === undefined ? session.inputs : { ...session.inputs, heads };
   const { name: suite } = inputs.suite;
   const where = { engine: engine.name, device: engine.device, ...familyRecord(inputs) };
   const collapsed = collapsedTasks(judged);

@@ -1,12 +1,14 @@
 /** Learning scalar coefficients by the compiled step that contracts the gradient inside its graph (optimize/train.ts), in one stage of a fit. */
 import { toTensorCoefficients } from "../../merge/coefficients.js";
 import { mergeableTensors, mergedTensors } from "../../merge/merged-weights.js";
+import { type HeadsState, initHeads } from "../../optimize/learned-heads.js";
 import { coefficientsOf, initTrainState, nextStageState, type TrainState, train } from "../../optimize/train.js";
 import { collect } from "../judge/evaluate-weights.js";
 import { judgeLearned, scoresOf } from "../judge/judge-models.js";
 import { coefficientsRecord } from "../records/records.js";
 import { consume } from "./consume-events.js";
 import { gradientAgreement } from "./gradient-agreement.js";
+import { headsAt, learnedHeadsOf, withHeads } from "./judge-heads.js";
 import { looker } from "./look.js";
 import type { StageConfig, StageOptions, StageResult, StageSession } from "./stage.js";
 import { trainOptions } from "./training.js";
@@ -14,7 +16,7 @@ import { trainOptions } from "./training.js";
 /** Learns from `from`, which after a former stage (`isNext`) is the end of that one. A failure is thrown by `conclude`, which first keeps the last good coefficients. */
 export async function learnCoefficients(
   { config, whole }: StageConfig,
-  { engine, inputs, evaluation, step, data }: StageSession,
+  { engine, inputs, evaluation, step, data, heads }: StageSession,
   { signal, consumers, folder, cacheDir, stage, beside }: StageOptions,
   from?: TrainState,
   isNext = false,
@@ -22,20 +24,30 @@ export async function learnCoefficients(
   const { bundle, grouping } = inputs;
   const agreement = await gradientAgreement(config, { engine, inputs, evaluation }, cacheDir);
   const look = await looker(config, { engine, inputs, evaluation }, data);
+  const judging = <T>(own: HeadsState | undefined, judge: () => Promise<T>): Promise<T> =>
+    withHeads({ inputs, evaluation }, headsAt(inputs, own), judge);
   const perTensor = (valuesKL: Float64Array) => toTensorCoefficients(valuesKL, grouping, bundle.tasks.length);
   const training = trainOptions(config, engine, inputs, data, {
     step,
     signal,
     stage,
     gradientCosine: agreement?.cosine,
-    look: look && (async (valuesKL) => look(await collect(mergedTensors(bundle, perTensor(valuesKL))))),
-    evaluate: async (valuesKL, step) => {
-      await beside?.(step, () => collect(mergedTensors(bundle, perTensor(valuesKL))));
-      return scoresOf(await judgeLearned(whole, inputs, perTensor(valuesKL), evaluation));
-    },
+    heads,
+    look:
+      look &&
+      ((valuesKL, own) => judging(own, async () => look(await collect(mergedTensors(bundle, perTensor(valuesKL)))))),
+    evaluate: (valuesKL, step, own) =>
+      judging(own, async () => {
+        await beside?.(step, () => collect(mergedTensors(bundle, perTensor(valuesKL))));
+        return scoresOf(await judgeLearned(whole, inputs, perTensor(valuesKL), evaluation));
+      }),
   });
   const begun = from ?? initTrainState(training);
-  const start = { ...(isNext ? nextStageState(begun) : begun), ...(stage === undefined ? {} : { stage: stage.index }) };
+  const start = {
+    ...(isNext ? nextStageState(begun) : begun),
+    ...(begun.heads === undefined && training.heads !== undefined ? { heads: initHeads(heads) } : {}),
+    ...(stage === undefined ? {} : { stage: stage.index }),
+  };
   const { state, failure, reason, stopping } = await consume(train(training, start), consumers);
   await training.step.close();
   const valuesKL = coefficientsOf(state, bundle.tasks.length, training.constraint);
@@ -48,12 +60,13 @@ export async function learnCoefficients(
       return { ...state, merged: new Map([...merged].filter(([name]) => learned.has(name))) };
     },
     conclude: async () => {
-      const record = coefficientsRecord(config, inputs, valuesKL);
+      const record = coefficientsRecord(whole, inputs, valuesKL);
       await folder.writeCoefficients(record);
       if (failure !== undefined) throw failure;
       const gradientCosine = reason === "finished" ? await agreement?.cosine(valuesKL) : undefined;
       await agreement?.close();
-      return { record, step: state.step, merged: { coefficientsNK: perTensor(valuesKL) }, gradientCosine, stopping };
+      const merged = { coefficientsNK: perTensor(valuesKL) };
+      return { record, step: state.step, merged, gradientCosine, stopping, ...learnedHeadsOf(inputs, state) };
     },
   };
 }

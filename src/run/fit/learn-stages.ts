@@ -7,6 +7,7 @@ import { longestLength } from "../../optimize/step-inputs.js";
 import type { StagePlace } from "../../optimize/training-loop.js";
 import type { Session } from "../session/session.js";
 import type { Learned } from "./judge-fit.js";
+import { headsAt } from "./judge-heads.js";
 import { learnCoefficients } from "./learn-coefficients.js";
 import { learnWeights } from "./learn-weights.js";
 import type { PreparedFit } from "./learning-data.js";
@@ -32,10 +33,12 @@ export async function learnStages(
       if (index === 0) await first.close();
       continue;
     }
-    const longest = longestLength(session.inputs.model.lengths, data.examples);
-    const step = index === 0 ? first : await compileStep(session.engine, session.inputs, config, longest, stage);
-    const own = { ...session, step, data };
     const start = index === resumedAt ? from : undefined;
+    const { engine, inputs } = session;
+    const heads = headsAt(inputs, (start ?? former)?.heads) ?? inputs.heads;
+    const longest = longestLength(inputs.model.lengths, data.examples);
+    const step = index === 0 ? first : await compileStep(engine, { ...inputs, heads }, config, longest, stage);
+    const own = { ...session, step, data, heads };
     const result = await learnStage({ config, whole }, own, { ...options, stage }, start, former);
     if (result.reason !== "finished" || index === stages.length - 1)
       return { ...(await result.conclude()), reason: result.reason };

@@ -4,10 +4,16 @@
  */
 import type { RunConfig } from "../../config/schema.js";
 import { stageConfigs } from "../../config/stages.js";
-import { type ExampleStore, type LabelledExamples, selectExamples } from "../../data/examples.js";
-import { drawnIndices } from "../../data/sampler.js";
+import {
+  type ExampleStore,
+  isLabelled,
+  type LabelledExamples,
+  selectExamples,
+  withoutLabels,
+} from "../../data/examples.js";
+import { drawnIndices, drawnPerClass } from "../../data/sampler.js";
 import type { Executable } from "../../engine/program.js";
-import { DataError } from "../../errors.js";
+import { assert, DataError } from "../../errors.js";
 import { objectiveOf } from "../../objective/objectives.js";
 import { labelTargets, longestLength, type Targets } from "../../optimize/step-inputs.js";
 import { together } from "../../runtime/together.js";
@@ -86,22 +92,20 @@ export async function loadLearningData(
 ): Promise<LearningData> {
   const split = config.data.adapt_split;
   const objective = objectiveOf(config.objective.name);
+  const { inputs } = session;
+  const labelled = async () => limited(config, await loadLabelled(inputs, inputs.tasks, split, cacheDir, stop));
   const given: Omit<LearningData, "targets"> =
-    open === undefined
-      ? divided(config, await loadUnlabelled(session.inputs, split, cacheDir, stop))
-      : { examples: open };
+    open !== undefined
+      ? { examples: open }
+      : config.data.adapt_per_class !== null
+        ? { examples: unlabelled(await labelled()) }
+        : divided(config, await loadUnlabelled(inputs, split, cacheDir, stop));
   const { examples } = given;
   switch (objective.targets) {
     case "none":
       return { ...given, targets: new Map() };
     case "labels":
-      return {
-        ...given,
-        targets: labelsOf(
-          session.inputs,
-          limited(config, await loadLabelled(session.inputs, session.inputs.tasks, split, cacheDir, stop)),
-        ),
-      };
+      return { ...given, targets: labelsOf(inputs, await labelled()) };
     case "expert":
       return { ...given, targets: await expertPredictions(session, examples, config.objective.temperature) };
     case "expert_features":
@@ -117,12 +121,18 @@ function divided(config: RunConfig, all: ReadonlyMap<string, ExampleStore>): Omi
   return config.stopping.rule === "none" ? { examples } : { examples, heldOut: heldOut(config, all) };
 }
 
+function unlabelled(stores: ReadonlyMap<string, LabelledExamples>): ReadonlyMap<string, ExampleStore> {
+  return new Map([...stores].map(([task, store]) => [task, withoutLabels(store)]));
+}
+
 /** Of each task only as many examples as the config allows, and none of those that are held out. */
 function limited<Store extends ExampleStore>(
   config: RunConfig,
   stores: ReadonlyMap<string, Store>,
 ): ReadonlyMap<string, Store> {
   const { seed } = config;
+  const { adapt_per_class: perClass } = config.data;
+  if (perClass !== null) return new Map([...stores].map(([task, store]) => [task, ofEachClass(config, task, store)]));
   if (config.data.adapt_limit === null && config.stopping.rule === "none") return stores;
   return new Map(
     [...stores].map(([task, store]) => [
@@ -130,6 +140,11 @@ function limited<Store extends ExampleStore>(
       selectExamples(store, drawnIndices(store.size, learnedFrom(config, task, store), { seed, task })),
     ]),
   );
+}
+
+function ofEachClass<Store extends ExampleStore>({ seed, data }: RunConfig, task: string, store: Store): Store {
+  assert(isLabelled(store), "examples that are drawn by class without their labels");
+  return selectExamples(store, drawnPerClass(store.labels, data.adapt_per_class ?? 0, { seed, task }));
 }
 
 /** The examples by which a fit is stopped: those drawn next after what is learned from. */

@@ -2,8 +2,8 @@
  * A fit tried and not run: everything is opened, compared and compiled as for a fit, one step and one evaluation batch are timed, and no run
  * is begun. What is built for it (task vectors, encoded examples, heads) stays in the cache, where the fit finds it.
  */
-import { PARAMETRISATION_TITLES } from "../../config/parametrisation.js";
 import type { RunConfig } from "../../config/schema.js";
+import { stageTitle } from "../../config/stages.js";
 import { type ExampleBatch, examplePlaces, filledBatch } from "../../data/batches.js";
 import type { Executable } from "../../engine/program.js";
 import { assert } from "../../errors.js";
@@ -18,6 +18,7 @@ import { initWeightState } from "../../optimize/train-weights.js";
 import { runWeightStep } from "../../optimize/weight-step.js";
 import { duration } from "../../track/terminal.js";
 import { perTensor } from "../judge/judge-models.js";
+import { headsMeasure } from "../session/inputs.js";
 import { evaluationBatch, type Session, type SessionOptions, withSession } from "../session/session.js";
 import { modelWeights } from "../suite/stored-weights.js";
 import { type FitNeeds, fitNeeds, needsLines } from "./fit-needs.js";
@@ -70,7 +71,8 @@ export async function planSession(config: RunConfig, session: Session, cacheDir:
   const prepared = await prepareLearning(config, session, cacheDir);
   const longest = longestLength(model.lengths, prepared.examples);
   // Before a step that no memory would hold is tried.
-  const needs = await fitNeeds(config, { model, kind: encoder.kind, tasks: tasks.length, longest }, cacheDir);
+  const models = { model, kind: encoder.kind, tasks: tasks.length, longest, heads: headsMeasure(tasks, model) };
+  const needs = await fitNeeds(config, models, cacheDir);
   const stages: PlannedStage[] = [];
   for (const [index, stage] of prepared.stages.entries()) {
     const step = index === 0 ? prepared.step : await compileStep(session.engine, session.inputs, stage.config, longest);
@@ -100,19 +102,23 @@ async function planStage({ config, data }: PreparedStage, session: Session, step
   const training = trainOptions(config, engine, inputs, data, {
     step,
     signal: session.evaluation.signal,
+    heads: inputs.heads,
     gradientCosine: undefined,
     look: undefined,
     evaluate: () => Promise.resolve([]),
   });
-  const parametrisation = parametrisationOf(config);
-  const learned = parametrisation && (await openParametrised(inputs.bundle, parametrisation));
+  const { parametrisation, optimizer, heads_learning_rate } = config;
+  const ofWeights = parametrisationOf(config);
+  const ofHeads = training.heads?.size ?? 0;
+  const isScalarAlone = ofWeights === undefined && ofHeads === 0;
+  const learned = ofWeights && (await openParametrised(inputs.bundle, ofWeights));
   const oneStep = await (learned === undefined ? scalarStep(step, config, inputs) : weightStep(step, config, learned));
   const lengths = lengthsOfSteps(config, inputs, data.examples);
   return {
-    coefficients: learned?.size ?? inputs.tasks.length * inputs.grouping.groups.length,
-    ...(learned === undefined ? {} : { parameters: PARAMETRISATION_TITLES[config.parametrisation] }),
+    coefficients: (learned?.size ?? inputs.tasks.length * inputs.grouping.groups.length) + ofHeads,
+    ...(isScalarAlone ? {} : { parameters: stageTitle(config) }),
     steps: config.steps,
-    learningRate: config.optimizer.learning_rate,
+    learningRate: parametrisation === "none" ? heads_learning_rate : optimizer.learning_rate,
     objective: config.objective.name,
     stepSeconds: await timedSteps((at) => oneStep(training.inputsAt(at)), lengths),
   };
@@ -189,7 +195,7 @@ async function scalarStep(step: Executable, config: RunConfig, inputs: Session["
 async function weightStep(step: Executable, config: RunConfig, weights: ParametrisedWeights) {
   const state = await initWeightState(weights, config.coefficients.initial);
   const { learning_rate: learningRate, weight_decay: weightDecay, ...adam } = config.optimizer;
-  const [merged, into] = [weights.arrays(), weights.arrays()];
+  const [merged, into] = [weights.arrays(), weights.size === 0 ? new Map() : weights.arrays()];
   await weights.merge(state.parametersP, merged);
   return async (examples: StepInputs) => {
     const { gradients } = await runWeightStep(step, merged, examples, into);

@@ -1,6 +1,7 @@
 /** What the two ways to learn (learn-coefficients.ts, learn-weights.ts) are given of a stage of a fit, and what they leave to the next one. */
 import type { RunConfig } from "../../config/schema.js";
 import type { Executable } from "../../engine/program.js";
+import type { Head } from "../../model/heads.js";
 import type { TrainState } from "../../optimize/events.js";
 import type { LoopResult, StagePlace } from "../../optimize/training-loop.js";
 import type { RunFolder } from "../../track/run-folder.js";
@@ -18,7 +19,12 @@ export interface StageConfig {
 }
 
 /** `step` is closed when the stage is over. */
-export type StageSession = Session & { readonly step: Executable; readonly data: LearningData };
+export type StageSession = Session & {
+  readonly step: Executable;
+  readonly data: LearningData;
+  /** Those that the stage begins with: the suite's, unless a stage before it learned others. */
+  readonly heads: readonly Head[];
+};
 
 export interface StageOptions {
   readonly signal: AbortSignal;

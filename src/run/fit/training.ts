@@ -1,12 +1,15 @@
 /** From a config to what the trainer takes: the compiled step with its frozen tensors, the schedule and the examples. */
 import type { RunConfig } from "../../config/schema.js";
+import { stageTitle } from "../../config/stages.js";
 import type { ExampleStore } from "../../data/examples.js";
 import { kindOf } from "../../data/kinds.js";
 import { type Engine, type Executable, type Program, sizeOf } from "../../engine/program.js";
 import { ConfigError } from "../../errors.js";
+import type { Head } from "../../model/heads.js";
 import { isOfFeatures, type ObjectiveFacts } from "../../objective/catalog.js";
 import { objectiveOf } from "../../objective/objectives.js";
 import { compileByLength } from "../../optimize/by-length.js";
+import { type HeadsState, headsOfState, learnedHeadNames, openLearnedHeads } from "../../optimize/learned-heads.js";
 import { microBatched } from "../../optimize/micro-batches.js";
 import { locateNonFinite, locateNonFiniteWeights, type SuspectStep } from "../../optimize/non-finite.js";
 import { parametrisationOf } from "../../optimize/parametrisation/registry.js";
@@ -17,7 +20,7 @@ import type { TrainOptions } from "../../optimize/train.js";
 import type { LoopOptions, StagePlace } from "../../optimize/training-loop.js";
 import { weightStepProgram, weightStepSources } from "../../optimize/weight-step.js";
 import { constraintOf } from "../records/records.js";
-import type { Inputs } from "../session/inputs.js";
+import { headsMeasure, type Inputs } from "../session/inputs.js";
 import { learningBytes } from "./fit-needs.js";
 
 /**
@@ -36,10 +39,13 @@ export async function compileStep(
   const objective = objectiveOf(config.objective.name);
   const isScalar = parametrisationOf(config) === undefined;
   requireWholeTensors(engine, inputs, config);
+  requireLearnableHeads(config);
   const program = (length?: number): Program =>
     (isScalar ? stepProgram : weightStepProgram)({
       ...options,
       length,
+      learnedHeads: learnedHeadNames(heads, config.heads),
+      learnsWeights: config.parametrisation !== "none",
       taskWeight: taskWeight(config, heads.length),
       targets: stepTargetsOf(objective),
       loss: (logitsBC, targetsBC) => objective.loss(logitsBC, config.objective, targetsBC),
@@ -69,6 +75,14 @@ export function requireWholeTensors(
   );
 }
 
+/** Throws ConfigError for heads that the objective of this stage, from outside the package, does not look at. */
+function requireLearnableHeads({ heads, objective }: RunConfig): void {
+  if (heads !== "trained" || !isOfFeatures(objectiveOf(objective.name))) return;
+  throw new ConfigError(
+    `objective.name: expected an objective of predictions with heads trained, found ${objective.name}, which is one of features; set heads=frozen or heads=surgery`,
+  );
+}
+
 /** What the step's program is made of but for the objective, and its passes. */
 function stepOf(
   engine: Engine,
@@ -95,16 +109,17 @@ function stepOf(
 /** Passes of a step: 1, or more to stay inside the config's memory_gb. */
 function passesOf(
   config: RunConfig,
-  { bundle, heads, model }: Inputs,
+  { bundle, heads, model, tasks }: Inputs,
   longest: number | undefined,
   stage: StagePlace | undefined,
 ): number {
+  const models = { model, tasks: bundle.tasks.length, heads: headsMeasure(tasks, model) };
   return microBatches(config.memory_gb * 1e9, examplesPerTask(config), {
     ...{ model, longest },
     tasks: bundle.tasks.length,
     adaptedTasks: heads.length,
     isHalf: config.task_vectors.dtype === "float16",
-    besidesBytes: learningBytes(config, model, bundle.tasks.length, (stage?.index ?? 0) > 0),
+    besidesBytes: learningBytes(config, models, (stage?.index ?? 0) > 0),
   });
 }
 
@@ -131,7 +146,7 @@ export function loopOptions(
   config: RunConfig,
   inputs: Inputs,
   { examples, targets }: LearningData,
-  { signal, stage }: Pick<LoopOptions, "signal" | "stage">,
+  { signal, stage, heads }: Pick<LoopOptions, "signal" | "stage"> & { readonly heads: readonly Head[] },
 ): LoopOptions & Pick<TrainOptions, "adam" | "inputsAt"> {
   const { optimizer, seed, steps } = config;
   const perTask = examplesPerTask(config);
@@ -144,6 +159,8 @@ export function loopOptions(
       warmupSteps: optimizer.warmup_steps,
       steps,
     },
+    heads: openLearnedHeads(heads, config.heads),
+    headsLearningRate: config.heads_learning_rate,
     objective: config.objective.name,
     adaptedTasks: [...examples.keys()],
     inputsAt: (step) => stepInputs(examples, targets, { examplesPerTask: perTask, seed, step, lengths }),
@@ -170,8 +187,16 @@ export function locatorOfWeights(
 ) {
   const suspect = stepOf(engine, inputs, config, longestLength(inputs.model.lengths, examples), stage);
   const { many } = kindOf(inputs.encoder.kind);
-  return (merged: ReadonlyMap<string, Float32Array>, given: ReturnType<TrainOptions["inputsAt"]>): Promise<string> =>
-    locateNonFiniteWeights(suspect, merged, given, many);
+  return (
+    merged: ReadonlyMap<string, Float32Array>,
+    given: ReturnType<TrainOptions["inputsAt"]>,
+    heads?: HeadsState,
+  ): Promise<string> => locateNonFiniteWeights(withHeads(suspect, heads), merged, given, many);
+}
+
+function withHeads(suspect: SuspectStep, heads: HeadsState | undefined): SuspectStep {
+  if (heads === undefined) return suspect;
+  return { ...suspect, options: { ...suspect.options, heads: headsOfState(suspect.options.heads, heads) } };
 }
 
 /** The trainer's options for a compiled step. `evaluate` gives accuracies in percent for constrained coefficients [K, L]. */
@@ -187,12 +212,16 @@ export function trainOptions(
     gradientCosine,
     signal,
     stage,
-  }: Pick<TrainOptions, "step" | "evaluate" | "look" | "gradientCosine" | "signal" | "stage">,
+    heads,
+  }: Pick<TrainOptions, "step" | "evaluate" | "look" | "gradientCosine" | "signal" | "stage"> & {
+    readonly heads: readonly Head[];
+  },
 ): TrainOptions {
   const longest = longestLength(inputs.model.lengths, data.examples);
   const { many } = kindOf(inputs.encoder.kind);
   return {
-    ...loopOptions(config, inputs, data, { signal, stage }),
+    ...loopOptions(config, inputs, data, { signal, stage, heads }),
+    title: stageTitle(config),
     step,
     tasks: inputs.bundle.tasks,
     grouping: inputs.grouping,
@@ -203,6 +232,7 @@ export function trainOptions(
     evaluate,
     look,
     gradientCosine,
-    locateNonFinite: (stepInputs) => locateNonFinite(stepOf(engine, inputs, config, longest, stage), stepInputs, many),
+    locateNonFinite: (stepInputs, own) =>
+      locateNonFinite(withHeads(stepOf(engine, inputs, config, longest, stage), own), stepInputs, many),
   };
 }

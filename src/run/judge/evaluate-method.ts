@@ -2,7 +2,7 @@
 import { judgedSplit } from "../../config/judged-split.js";
 import type { RunConfig } from "../../config/schema.js";
 import type { ResultRow } from "../../report/summary.js";
-import { readCoefficients } from "../../track/coefficients-file.js";
+import { readCoefficients, requireOwnHeads } from "../../track/coefficients-file.js";
 import type { PredictionsRecord } from "../../track/run-folder.js";
 import { tensorCoefficients } from "../records/tensor-coefficients.js";
 import { type SessionOptions, withSession } from "../session/session.js";
@@ -31,6 +31,7 @@ async function judge(config: RunConfig, method: EvaluatedMethod, options: Sessio
     method.kind === "method"
       ? chooseMethod(method.name, method.settings)
       : { ...method, record: await readCoefficients(method.path) };
+  if (chosen.kind === "coefficients") requireOwnHeads(chosen.record, chosen.path);
   return withSession(config, options, async ({ inputs, evaluation }) => {
     if (chosen.kind !== "coefficients") return judgeMethod(config, inputs, chosen, evaluation);
     const coefficientsNK = tensorCoefficients(chosen.record, inputs, chosen.path);

@@ -187,15 +187,18 @@ export async function judgeWeights(
 
 /**
  * After granularity (or what else is learned, in each stage), processing and the last objective: `adamerging_layer_wise_pp`, or
- * `layer_wise_then_rows_tsv_expert` where it is not AdaMerging's entropy.
+ * `layer_wise_then_rows_tsv_expert` where it is not AdaMerging's entropy. Heads that are learned too are named: `layer_wise_heads_tsv_expert`.
  */
 export function learnedName(config: RunConfig): string {
   const processing = processingOf(config.task_vectors);
   const suffix = processing === undefined ? "" : `_${processing.suffix}`;
   const stages = stageConfigs(config);
-  const learned = stages.map(({ granularity, parametrisation }) =>
-    parametrisation === "scalar" ? granularity.replace("-", "_") : parametrisation,
-  );
+  const learned = stages.map(({ granularity, parametrisation, heads }) => {
+    const ofWeights = parametrisation === "scalar" ? granularity.replace("-", "_") : parametrisation;
+    if (heads === "frozen") return ofWeights;
+    const ofHeads = heads === "trained" ? "heads" : heads;
+    return parametrisation === "none" ? ofHeads : `${ofWeights}_${ofHeads}`;
+  });
   return fitName(stages.at(-1)?.objective.name ?? config.objective.name, `${learned.join("_then_")}${suffix}`);
 }
 

@@ -63,10 +63,20 @@ function fileName(name: string): string {
 function isSameHead(a: FoundHead, b: FoundHead): boolean {
   const said = ({ head, notes }: FoundHead) =>
     JSON.stringify([
-      ...[head.classes, head.featureSize, head.logitScale, head.hidden?.size, head.hidden?.activation],
+      ...[
+        head.classes,
+        head.featureSize,
+        head.logitScale,
+        head.hidden?.size,
+        head.hidden?.activation,
+        head.adapter?.rank,
+      ],
       ...[notes.classes, notes.features, notes.maxLength],
     ]);
-  const numbers = ({ head }: FoundHead) => [head.weight, head.bias, head.hidden?.weight, head.hidden?.bias];
+  const numbers = ({ head: { weight, bias, hidden, adapter } }: FoundHead) => [
+    ...[weight, bias, hidden?.weight, hidden?.bias],
+    ...[adapter?.down, adapter?.up],
+  ];
   const others = numbers(b);
   return said(a) === said(b) && numbers(a).every((values, index) => isSameArray(values, others[index]));
 }

@@ -8,7 +8,7 @@ import { versions } from "node:process";
 import { decisiveSettings } from "../../config/flat.js";
 import type { RunConfig } from "../../config/schema.js";
 import { PACKAGE } from "../../config/shipped-files.js";
-import { stageConfigs } from "../../config/stages.js";
+import { learnedHeads, stageConfigs } from "../../config/stages.js";
 import type { ExampleStore } from "../../data/examples.js";
 import { kindOf } from "../../data/kinds.js";
 import type { Engine } from "../../engine/program.js";
@@ -33,6 +33,7 @@ export function coefficientsRecord(config: RunConfig, inputs: Inputs, valuesKL: 
     groups: [...groups],
     values: rowsOf(valuesKL, inputs.bundle.tasks.length),
     groupOf: Object.fromEntries(tensors.map((tensor, index) => [tensor, groups[groupOf[index] ?? 0] ?? ""])),
+    ...headsOf(config),
   };
 }
 
@@ -56,7 +57,13 @@ export function nearestRecord(
         .join(" then "),
       outside: [...outside],
     },
+    ...headsOf(config),
   };
+}
+
+function headsOf(config: RunConfig): Pick<CoefficientsRecord, "heads"> {
+  const heads = learnedHeads(config);
+  return heads.length === 0 ? {} : { heads: [...heads] };
 }
 
 /** What the coefficients are learned from, and how: a resumed fit must find the same. */

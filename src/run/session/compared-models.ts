@@ -5,6 +5,8 @@ import type { Model } from "../../model/family.js";
 /** The models of a run, compared and fit to be merged; nothing has been computed. */
 export interface ComparedModels {
   readonly model: Pick<Model, "tensors" | "valuesPerExample" | "lengths">;
+  /** What heads are made of: the classes of all merged tasks together, and the model's features. Default: heads are not counted. */
+  readonly heads?: { readonly classes: number; readonly featureSize: number } | undefined;
   /** Of the examples. */
   readonly kind: KindName;
   /** Merged. */

@@ -13,6 +13,7 @@ import { compareCheckpoints, type Expert, failOnProblems } from "../../checkpoin
 import { pytorchNotice } from "../../checkpoint/torch/notice.js";
 import { judgedSplit } from "../../config/judged-split.js";
 import type { RunConfig } from "../../config/schema.js";
+import { learnedHeads } from "../../config/stages.js";
 import type { ChosenCorruption } from "../../data/corruption.js";
 import { type ExampleStore, type LabelledExamples, requireLabels, withoutLabels } from "../../data/examples.js";
 import { isClassifier } from "../../data/head-recipes.js";
@@ -25,6 +26,7 @@ import { familyOf } from "../../model/families.js";
 import type { FeatureChoice, Model, ModelFamily } from "../../model/family.js";
 import type { Head } from "../../model/heads.js";
 import { aroundTower, openBase, openExpert } from "../../model/open-models.js";
+import { withAdapters } from "../../model/surgery.js";
 import { nearest } from "../../runtime/nearest.js";
 import type { OnProgress } from "../../runtime/progress.js";
 import { saidOnce } from "../../runtime/said-once.js";
@@ -91,7 +93,10 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   for (const around of surroundings({ base, experts, tasks }, family)) log(`notice: ${around}`);
   const unprojected = withoutProjection(experts, model);
   if (unprojected !== undefined) log(`notice: ${unprojected}`);
-  await onCompared?.({ model, kind: encoder.kind, tasks: tasks.length, cutTo: suite.maxLength });
+  await onCompared?.({
+    ...{ model, kind: encoder.kind, tasks: tasks.length, cutTo: suite.maxLength },
+    heads: headsMeasure(tasks, model),
+  });
   const names = tensors.map(({ name }) => name);
   const saved = options.isSaved === true ? await planSavedModel(suite.base, names) : undefined;
   for (const said of saved?.notices ?? []) log(`notice: ${said}`);
@@ -115,7 +120,11 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
   const notice = (text: string) => once(`notice: ${text}`);
   const context = { suite, base, model, encoder, hub, cacheBytes, notice };
   const all = await loadHeads(config, [...new Set([...tasks, ...judged])], context, options);
-  const headsOf = (some: readonly SuiteTask[]) => some.flatMap(({ name }) => all.get(name) ?? []);
+  const headsOf = (some: readonly SuiteTask[]) => {
+    const own = some.flatMap(({ name }) => all.get(name) ?? []);
+    // Of all programs alike, whatever the stage: before they are learned adapters change nothing.
+    return learnedHeads(config).includes("surgery") ? withAdapters(own, config.heads_rank, config.seed) : own;
+  };
   const grouping = groupMergeable(bundle, model, {
     granularity: config.granularity,
     groups: config.groups,
@@ -213,6 +222,14 @@ function withoutProjection(experts: readonly Expert[], { projection }: Pick<Mode
 /** The projection is left as the base has it, as FusionBench does. */
 export function withBaseProjection(bundle: Bundle, { projection }: Pick<Model, "projection">): Bundle {
   return frozenBundle(bundle, (name) => name === projection);
+}
+
+/** What the heads of these tasks are made of, for what learning them needs. */
+export function headsMeasure(
+  tasks: readonly Pick<SuiteTask, "classes">[],
+  { featureSize }: Pick<Model, "featureSize">,
+): NonNullable<ComparedModels["heads"]> {
+  return { classes: tasks.reduce((sum, { classes }) => sum + classes.length, 0), featureSize };
 }
 
 /** The suite's tasks of these names; undefined when none are named. */

@@ -1,7 +1,6 @@
 /** The description of a run on its page: how good the merged model is, beside what, and on which examples. Markdown, short enough for every server. */
-import { PARAMETRISATION_TITLES } from "../../config/parametrisation.js";
 import type { RunConfig } from "../../config/schema.js";
-import { stageConfigs } from "../../config/stages.js";
+import { stageConfigs, stageTitle } from "../../config/stages.js";
 import { shownLine } from "../../runtime/printable.js";
 import { AVERAGING } from "../result-rows.js";
 import { examplesOf, type RunStatus } from "../run-folder.js";
@@ -99,9 +98,9 @@ function settings({ config, environment, results }: DescribedRun): string {
   const { engine, device } = environment;
   const where = typeof engine === "string" ? ` on ${text(engine)} (${text(String(device))})` : "";
   const time = results === undefined ? "" : `, ${Math.round(results.seconds)} s`;
-  const stages = stageConfigs(config).map(({ granularity, parametrisation, objective, steps, optimizer }) => {
-    const learned =
-      parametrisation === "scalar" ? `${granularity} coefficients` : PARAMETRISATION_TITLES[parametrisation];
+  const stages = stageConfigs(config).map((stage) => {
+    const { granularity, parametrisation, objective, steps, optimizer } = stage;
+    const learned = stageTitle(stage, parametrisation === "scalar" ? `${granularity} coefficients` : undefined);
     return `${learned}, ${objective.name}, ${steps} steps of ${optimizer.name} at ${optimizer.learning_rate}`;
   });
   return `${stages.join("; then ")}${where}${time}. Figures are in report.html (Artifacts).`;

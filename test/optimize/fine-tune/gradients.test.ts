@@ -7,8 +7,8 @@ import { createOnnxEngine } from "../../../src/engine/onnx-engine.js";
 import type { TensorValues } from "../../../src/engine/program.js";
 import { headSources } from "../../../src/model/head-program.js";
 import { fineTuneBatch } from "../../../src/optimize/fine-tune/batches.js";
-import { fineTuneProgram, gradientName } from "../../../src/optimize/fine-tune-program.js";
-import { weightSources } from "../../../src/optimize/step-program.js";
+import { fineTuneProgram } from "../../../src/optimize/fine-tune-program.js";
+import { gradientName, weightSources } from "../../../src/optimize/step-program.js";
 import { tinyTraining } from "./tiny-training.js";
 
 const WIDTH = 4e-3;

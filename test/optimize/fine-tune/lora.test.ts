@@ -19,9 +19,9 @@ import type { FineTuned } from "../../../src/optimize/fine-tune/options.js";
 import { learnedWeights, startParameters } from "../../../src/optimize/fine-tune/parameters.js";
 import { saveLoraAdapter } from "../../../src/optimize/fine-tune/save-lora-adapter.js";
 import { removeFineTuneState } from "../../../src/optimize/fine-tune/state.js";
-import { fineTuneProgram, gradientName } from "../../../src/optimize/fine-tune-program.js";
+import { fineTuneProgram } from "../../../src/optimize/fine-tune-program.js";
 import { factorInputs, keptInput, loraSpecs, loraWeights } from "../../../src/optimize/lora-weights.js";
-import { givenWeights, weightSources, weightSpecs } from "../../../src/optimize/step-program.js";
+import { givenWeights, gradientName, weightSources, weightSpecs } from "../../../src/optimize/step-program.js";
 import { modelWeights } from "../../../src/run/suite/stored-weights.js";
 import { CONFORMANCE } from "../../conformance/fixture.js";
 import { openModel } from "../../conformance/image-encoders.js";
@@ -229,7 +229,7 @@ it("chooses targets by patterns, without those that are frozen", () => {
 });
 
 it("refuses ranks, alphas and patterns that do not fit, and targets that are all frozen", async () => {
-  const refused = (lora: (typeof options)["lora"] & { targets?: string[] }) => () =>
+  const refused = (lora: (typeof options)["lora"] & { targets?: string[]; dropout?: number }) => () =>
     startParameters({ ...options, lora });
   expect(refused({ rank: 17, alpha: 1 })).toThrow(
     "lora.rank: expected a whole number from 1 to 16, the smallest side of a matrix with factors (encoder.layer.0.attention.self.query.weight is [16, 16]), found 17",
