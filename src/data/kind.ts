@@ -35,6 +35,11 @@ export interface ExampleKind {
     where: string,
     exifOrientation?: ExifOrientation,
   ): Promise<readonly (string | Uint8Array)[]>;
+  /**
+   * For each example, by its content, the first that is the same to a reader or nearly so, directly or through others. `firsts`: for each the first
+   * that is known to be the same. Undefined where they are too many to be compared. Of kinds without it examples are the same or different.
+   */
+  nearFirsts?(contents: readonly string[], firsts: Int32Array): Int32Array | undefined;
   /** What a person is shown of it, cut or scaled down. Throws DataError, beginning with `where`, for what cannot be read. */
   preview(encoded: Uint8Array, where: string, exifOrientation?: ExifOrientation): Promise<Preview>;
 }

@@ -65,6 +65,53 @@ async function contentOf(dataset: Dataset, index: number): Promise<readonly (str
   return dataset.second === undefined ? first : [...first, SEPARATOR, ...(await one(await dataset.second(index)))];
 }
 
+/** What a division of a data set keeps in one part. */
+export interface KeptTogether {
+  /** For each example the first of those that stay with it. */
+  readonly firsts: Int32Array;
+  /** Sentences for people about them. */
+  readonly notices: readonly string[];
+}
+
+/** Of so many that are alike only through one another, most say different things: texts by one template, say. */
+const MOST_ALIKE = 0.1;
+
+/**
+ * Examples that are the same by content, and those that their kind finds nearly the same: a model that has learned from one of them knows the
+ * others. `place` begins the sentences. Throws DataError for an example that cannot be read.
+ */
+export async function keptTogether(dataset: Dataset, place: string, signal?: AbortSignal): Promise<KeptTogether> {
+  const same = await firstsByContent(dataset, signal);
+  const notices = repeatNotices(place, same, dataset);
+  const { nearFirsts, many } = kindOf(dataset.kind);
+  if (nearFirsts === undefined) return { firsts: same, notices };
+  const contents: string[] = [];
+  for (let index = 0; index < dataset.size; index++) {
+    signal?.throwIfAborted();
+    contents.push((await contentOf(dataset, index)).join(" "));
+  }
+  const near = nearFirsts(contents, same);
+  if (near === undefined) {
+    const skipped = `${place}: these are more ${many} than are searched for near duplicates: only equal ones stay in one split`;
+    return { firsts: same, notices: [...notices, skipped] };
+  }
+  const more = near.reduce((count, first, index) => (same[index] === index && first !== index ? count + 1 : count), 0);
+  if (more === 0) return { firsts: same, notices };
+  const alike = `${place}: ${more} of ${near.length} ${many} are nearly the same as one before`;
+  if (largestGroup(near) > Math.max(largestGroup(same), MOST_ALIKE * near.length))
+    return {
+      firsts: same,
+      notices: [...notices, `${alike}, so many of them alike that they are divided as different`],
+    };
+  return { firsts: near, notices: [...notices, `${alike}: they stay in one split`] };
+}
+
+function largestGroup(firsts: Int32Array): number {
+  const sizes = new Map<number, number>();
+  for (const first of firsts) sizes.set(first, (sizes.get(first) ?? 0) + 1);
+  return [...sizes.values()].reduce((most, size) => Math.max(most, size), 0);
+}
+
 /** The sentence about examples that repeat others; none without such. */
 export function repeatNotices(
   place: string,

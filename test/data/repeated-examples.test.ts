@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { type OpenDatasetOptions, openDataset } from "../../src/data/dataset.js";
 import { pixelCacheKey } from "../../src/data/image/pixel-cache.js";
 import { parsePreprocessing } from "../../src/data/image/preprocessing.js";
-import { firstsByBytes, firstsByContent } from "../../src/data/repeated-examples.js";
+import { firstsByBytes, firstsByContent, keptTogether } from "../../src/data/repeated-examples.js";
 import { lookAtExamples } from "../../src/run/init/example-sources.js";
 import { plainPng, temporaryFolder, writeAt } from "./temporary-folder.js";
 
@@ -213,5 +213,44 @@ describe("the cache of pixels", () => {
     expect(await pixelCacheKey(plain, config, 1)).toBe(
       "8954754c7c7ff500e452018e4e86337a44ffc0d30a39820fc7d42b0c8421c661",
     );
+  });
+});
+
+describe("texts that nearly repeat others", () => {
+  const NEAR = "the second part of a long sentence about the weather";
+  /** The texts in a table, with a class each. */
+  const table = (name: string, texts: readonly string[]) => {
+    writeAt(root, `${name}/train.csv`, `text,label\n${texts.map((text, row) => `${text},c${row % 2}\n`).join("")}`);
+    return openDataset({ kind: "text", path: join(root, name), split: "train", where: "x" });
+  };
+  const others = Array.from({ length: 40 }, (_, index) => `number ${index} has w${index} and v${3 * index} of its own`);
+
+  it("stay together, directly or through others, and are counted", async () => {
+    const dataset = await table("near", [`Now ${NEAR}!`, ...others, NEAR, `${NEAR} today`, NEAR.toUpperCase()]);
+    const { firsts, notices } = await keptTogether(dataset, "near");
+    expect([...firsts]).toEqual([0, ...others.map((_, index) => index + 1), 0, 0, 0]);
+    expect(notices).toEqual(["near: 3 of 44 texts are nearly the same as one before: they stay in one split"]);
+  });
+
+  it("are different where a template makes many of them", async () => {
+    const templated = Array.from({ length: 12 }, (_, index) => `${NEAR} in town${index}`);
+    const dataset = await table("template", [...templated, NEAR, NEAR, ...others]);
+    const { firsts, notices } = await keptTogether(dataset, "template");
+    expect([...firsts].map((first, index) => index - first).filter((apart) => apart !== 0)).toEqual([1]);
+    expect(notices).toEqual([
+      "template: 1 of 54 texts are the same as one before; 1 of them with another label: they stay in one split",
+      "template: 12 of 54 texts are nearly the same as one before, so many of them alike that they are divided as different",
+    ]);
+  });
+
+  it("are not searched for in images", async () => {
+    await put("pictures/train", [
+      ["a.png", 1],
+      ["b.png", 2],
+    ]);
+    expect(await keptTogether(await open("pictures"), "pictures")).toEqual({
+      firsts: Int32Array.of(0, 1),
+      notices: [],
+    });
   });
 });

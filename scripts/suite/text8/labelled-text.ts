@@ -1,6 +1,7 @@
 /**
  * A text with its label, as every source of text8 yields it, and the words it is compared by.
  */
+import { wordsOf } from "../../../src/data/text/near-texts.js";
 
 export interface LabelledText {
   readonly text: string;
@@ -10,16 +11,6 @@ export interface LabelledText {
 /** A text that may be drawn. Texts of one group (a file, an entry, a chapter, a speech) go to one split together. */
 export interface SourceText extends LabelledText {
   readonly group: string;
-}
-
-/** What makes two texts equal: words without case, accents' encoding and punctuation. Numbers count as words. */
-export function wordsOf(text: string): string[] {
-  return (
-    text
-      .normalize("NFKC")
-      .toLowerCase()
-      .match(/[\p{L}\p{M}\p{N}]+/gu) ?? []
-  );
 }
 
 /** The key under which a text counts as seen. */

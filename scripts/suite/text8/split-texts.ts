@@ -3,9 +3,10 @@
  * class gets a quota of every split, then whole groups are dealt out. Nothing here looks at what a model makes of a
  * text.
  */
+
+import { NEAR_JACCARD, nearComponents, nearlyIn } from "../../../src/data/text/near-texts.js";
 import { createRng, permutation } from "../../../src/runtime/rng.js";
 import { grouped, type LabelledText, type SourceText, textKey } from "./labelled-text.js";
-import { NEAR_JACCARD, nearComponents, nearlyIn } from "./near-texts.js";
 import { SEED } from "./plan.js";
 import { SHIPPED_SPLITS, SPLITS, type Split, type SplitSizes } from "./split-sizes.js";
 

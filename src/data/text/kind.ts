@@ -5,10 +5,13 @@
 import { DataError } from "../../errors.js";
 import { decodeUtf8 } from "../../runtime/regular-file.js";
 import type { ExampleKind } from "../kind.js";
+import { NEAR_JACCARD, nearComponents } from "./near-texts.js";
 
 /** A thick novel has 3 MB, and no encoder reads more than the first pages of it. */
 export const MAX_TEXT_BYTES = 10_000_000;
 const MARK = [0xef, 0xbb, 0xbf];
+/** Letters of all texts that are searched for near duplicates: some 10,000 reviews, a quarter of a minute. */
+const MOST_COMPARED = 12e6;
 /** Bytes shown of what is no UTF-8. */
 const SHOWN_BYTES = 4;
 /** Of a long text in a report: some five lines. */
@@ -81,6 +84,14 @@ export const textKind: ExampleKind = {
     );
   },
   content: async (encoded) => [normalizedText(encoded)],
+  nearFirsts: (texts, firsts) =>
+    texts.reduce((sum, { length }) => sum + length, 0) > MOST_COMPARED
+      ? undefined
+      : nearComponents(
+          texts,
+          NEAR_JACCARD,
+          [...firsts].map((first, index) => [first, index]),
+        ),
   preview: async (encoded) => ({ kind: "text", text: shortened(normalizedText(encoded)) }),
 };
 

@@ -8,7 +8,7 @@ import { classNames } from "../../data/classes.js";
 import { openDataset } from "../../data/dataset.js";
 import type { KindName } from "../../data/kind.js";
 import { kindOf } from "../../data/kinds.js";
-import { firstsByContent, repeatNotices } from "../../data/repeated-examples.js";
+import { keptTogether } from "../../data/repeated-examples.js";
 import { ConfigError, DataError } from "../../errors.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
 import { isThere } from "../../runtime/is-there.js";
@@ -58,8 +58,8 @@ export async function divideData({ name, path, flag }: GivenExamples, options: D
     throw new DataError(
       `${where}: ${path}: expected splits train and test, since its ${many} are not files of their own, found one split; divide it into train and test`,
     );
-  const firsts = await firstsByContent(dataset, signal);
-  for (const text of repeatNotices(path, firsts, dataset)) log(`notice: ${text}`);
+  const { firsts, notices } = await keptTogether(dataset, path, signal);
+  for (const text of notices) log(`notice: ${text}`);
   const rows = await divide(dataset, { name, where, classes: classNames(dataset, where), shares: SHARES, firsts });
   const folder = join(directory, manifestFolder(name, kind));
   const text = manifestText(kind, rows, (example) => shownPath(example, directory, folder));

@@ -9,7 +9,7 @@ import { dividedExamples } from "../../data/divide.js";
 import type { EncodeOptions, Encoder } from "../../data/encoder.js";
 import { isLabelled, type LabelledExamples, selectExamples } from "../../data/examples.js";
 import { kindOf } from "../../data/kinds.js";
-import { firstsByContent, repeatNotices } from "../../data/repeated-examples.js";
+import { keptTogether } from "../../data/repeated-examples.js";
 import { DataError } from "../../errors.js";
 import { nearest } from "../../runtime/nearest.js";
 import { WHOLE } from "../init/example-sources.js";
@@ -189,8 +189,8 @@ interface HoldOut {
 /** Both parts in the order of the data set; nothing is held out where that leaves none of any class. */
 async function heldOut(dataset: Dataset, store: LabelledExamples, options: HoldOut) {
   const { classes, share, seed, signal, notice, place } = options;
-  const firsts = await firstsByContent(dataset, signal);
-  for (const text of repeatNotices(place, firsts, dataset)) notice(text);
+  const { firsts, notices } = await keptTogether(dataset, place, signal);
+  for (const text of notices) notice(text);
   const parts = dividedExamples({
     ...{ labels: store.labels, classes, firsts, draw: ["finetune", seed] },
     shares: [

@@ -7,7 +7,7 @@ import { openDataset } from "../../data/dataset.js";
 import type { KindName } from "../../data/kind.js";
 import { kindOf } from "../../data/kinds.js";
 import type { Dataset } from "../../data/readers/dataset-reader.js";
-import { firstsByContent, repeatNotices } from "../../data/repeated-examples.js";
+import { keptTogether } from "../../data/repeated-examples.js";
 import { DataError } from "../../errors.js";
 import { divide, type ManifestRow, type RunSplit, sharesOf } from "./divide-examples.js";
 import { datasetPlace } from "./split-of-file.js";
@@ -216,7 +216,7 @@ async function ofCollection(place: Place, split: string | undefined): Promise<Ex
     };
   }
   const shares = sharesOf(needsHead);
-  const firsts = await firstsByContent(opened, signal);
+  const { firsts, notices } = await keptTogether(opened, dataset, signal);
   const manifest = await divide(opened, { name, where, classes: classes.classes ?? [], shares, firsts });
   const counts = new Map<RunSplit, number>();
   for (const row of manifest) counts.set(row.split, (counts.get(row.split) ?? 0) + 1);
@@ -230,7 +230,7 @@ async function ofCollection(place: Place, split: string | undefined): Promise<Ex
     counts,
     headSplit: needsHead ? "head" : "adapt",
     assumed: `${name}: one collection, divided by chance class by class (${shown})`,
-    notices: [...base.notices, ...repeatNotices(dataset, firsts, opened)],
+    notices: [...base.notices, ...notices],
   };
 }
 

@@ -4,10 +4,10 @@
  */
 import { expect, test } from "vitest";
 import type { SourceText } from "../../../scripts/suite/text8/labelled-text.js";
-import { nearComponents, nearlyIn } from "../../../scripts/suite/text8/near-texts.js";
 import { TEXT_TASKS, UNSEEN_TASKS } from "../../../scripts/suite/text8/plan.js";
 import { SPLITS } from "../../../scripts/suite/text8/split-sizes.js";
 import { cappedShares, distinctTexts, drawSplits } from "../../../scripts/suite/text8/split-texts.js";
+import { nearComponents, nearlyIn } from "../../../src/data/text/near-texts.js";
 import { createRng } from "../../../src/runtime/rng.js";
 
 const text = (words: string, label = 0, group = words): SourceText => ({ text: words, label, group });

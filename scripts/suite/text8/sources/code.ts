@@ -6,7 +6,8 @@
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { oneLine, type SourceText, wordsOf } from "../labelled-text.js";
+import { wordsOf } from "../../../../src/data/text/near-texts.js";
+import { oneLine, type SourceText } from "../labelled-text.js";
 import { type CommentStyle, withoutComments } from "./comments.js";
 
 interface CodeSource {

@@ -5,7 +5,16 @@
  * only those words are indexed. Source: R. Bayardo, Y. Ma, R. Srikant, "Scaling up all pairs similarity search", WWW
  * 2007.
  */
-import { wordsOf } from "./labelled-text.js";
+
+/** What makes two texts equal: words without case, accents' encoding and punctuation. Numbers count as words. */
+export function wordsOf(text: string): string[] {
+  return (
+    text
+      .normalize("NFKC")
+      .toLowerCase()
+      .match(/[\p{L}\p{M}\p{N}]+/gu) ?? []
+  );
+}
 
 /**
  * From here on two texts are one to a reader: at most one word in nine differs. Glosses that differ in one word of six
@@ -85,12 +94,18 @@ function rankedSets(texts: readonly string[]): Int32Array[] {
   return words.map((set) => Int32Array.from(set, (word) => ranks.get(word) ?? 0).sort());
 }
 
-/** Whether the Jaccard similarity of two sorted sets reaches `threshold`. Empty sets are like nothing. */
+/** Of a number of words. */
+const ROUNDING = 1e-9;
+
+/** Whether the Jaccard similarity of two sorted sets reaches `threshold`, given up where it no longer can. Empty sets are like nothing. */
 function areNear(a: Int32Array, b: Int32Array, threshold: number): boolean {
   const [small, large] = a.length < b.length ? [a, b] : [b, a];
   if (small.length === 0 || small.length < threshold * large.length) return false;
+  // Shared / (n + m - shared) >= t, solved for what is shared; rounding must not lose a pair.
+  const needed = Math.ceil((threshold / (1 + threshold)) * (small.length + large.length) - ROUNDING);
   let shared = 0;
-  for (let i = 0, j = 0; i < small.length && j < large.length; ) {
+  for (let i = 0, j = 0; shared + Math.min(small.length - i, large.length - j) >= needed; ) {
+    if (i === small.length || j === large.length) break;
     const difference = (small[i] ?? 0) - (large[j] ?? 0);
     if (difference === 0) shared++;
     if (difference <= 0) i++;
