@@ -224,7 +224,7 @@ describe("resume", () => {
     const { runPath } = await start("edited", 1);
     const config = join(runPath, "config.yaml");
     const text = await readFile(config, "utf8");
-    await writeFile(config, text.replace(/learning_rate: .*/, "learning_rate: 0.5"));
+    await writeFile(config, text.replace(/^ {2}learning_rate: .*/m, "  learning_rate: 0.5"));
     await expect(goOn(runPath)).rejects.toThrow(
       /config\.yaml: expected the settings that the run began with, found optimizer\.learning_rate: 0\.5 \(was 0\.\d+\); put them back/,
     );
