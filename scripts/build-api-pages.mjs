@@ -17,7 +17,7 @@ if (given !== undefined && existsSync(OUTPUT) && readdirSync(OUTPUT).length > 0)
 const NOT_EXPORTED = [
   ...["classifierHeadSchema", "prototypesHeadSchema", "zeroShotHeadSchema"],
   ...["CheckpointFile", "Executable", "Program", "Nested", "NeedsClass", "LabelUse", "SplitPart", "TrainState"],
-  "StoppingState",
+  ...["StoppingState", "HeadsState"],
 ];
 
 // TypeDoc needs the JavaScript interface of the compiler, which TypeScript 7 does not have.

@@ -18,7 +18,6 @@ const ALLOWED: readonly (readonly [place: string, what: string])[] = [
   ["run/records/records.ts", "the package, and run folders"],
   ["run/merge-models/staging.ts", "the note of a merge under way"],
   ["run/merge-models/merge-job.ts", "the file that a merge writes"],
-  ["engine/tfjs-engine.ts", "bundles, whose header was checked"],
   ["merge/kernels/kernels.ts", "the compiled kernels of the package"],
   ["report/page/assets.ts", "the script and the style of the package"],
   ["cli/cli.ts", "the package"],

@@ -25,6 +25,7 @@ export interface LoadOptions {
   readonly cwd: string;
 }
 
+/** A run's settings, and where each of them came from. */
 export interface LoadedConfig {
   readonly config: RunConfig;
   /** The file, absolute. */
