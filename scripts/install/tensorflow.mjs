@@ -7,7 +7,7 @@
  *     ... --cuda                                                     # the wheel with the CUDA build of the library (x64)
  *
  * Takes npm, a C++ compiler and, for the wheel, pip; Linux on x64 or arm64. The library (850 MB) is kept in adamerge's cache, where all projects share
- * it. Done again, it does what is missing. Nothing appears half: files and folders are made under another name and renamed.
+ * it. Done again, it fetches only what is missing, and compiles anew. Nothing appears half: files and folders are made under another name and renamed.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -132,12 +132,10 @@ function unpackedLibrary({ name, platform, sha256 }) {
     run("python3", ["-c", UNPACK, path.join(work, wheel), work, ...members]);
     const unpacked = path.join(work, "tensorflow");
     mkdirSync(path.join(unpacked, "lib"));
-    for (const file of LIBRARIES) {
-      renameSync(path.join(unpacked, file), path.join(unpacked, "lib", file));
-      symlinkSync(file, path.join(unpacked, "lib", file.replace(".2", "")));
-    }
-    // The binding asks for the library by the name that TensorFlow's own C builds have.
+    for (const file of LIBRARIES) renameSync(path.join(unpacked, file), path.join(unpacked, "lib", file));
+    // The names that the linker looks for; the first is that of TensorFlow's own C builds.
     symlinkSync("libtensorflow_cc.so.2", path.join(unpacked, "lib", "libtensorflow.so"));
+    symlinkSync("libtensorflow_framework.so.2", path.join(unpacked, "lib", "libtensorflow_framework.so"));
     renameSync(unpacked, target);
   } finally {
     rmSync(work, { recursive: true, force: true });

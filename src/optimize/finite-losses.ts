@@ -1,4 +1,4 @@
-/** Losses of a step that are not finite: which tasks', where the numbers left the finite ones, and what is kept. */
+/** Losses and gradients of a step that are not finite: which tasks', where the numbers left the finite ones, and what is kept. */
 import type { ExampleValues } from "../data/examples.js";
 import { NumericError } from "../errors.js";
 
@@ -31,4 +31,22 @@ export async function checkLosses(
   throw new LossError(
     `step ${step}: the loss of task ${first}${others} is ${losses[adaptedTasks.indexOf(first)]}${place === undefined ? "" : `: ${place}`}. ${advice}`,
   );
+}
+
+/**
+ * Throws NumericError for gradients, by what they are of, that are not finite. Asked before anything is moved: what is kept after a failure is the
+ * state before the step. `advice`: what to do, a sentence without its full stop.
+ */
+export function requireFiniteGradients(
+  step: number,
+  gradients: Iterable<readonly [name: string, values: Float32Array]>,
+  advice?: string,
+): void {
+  for (const [name, values] of gradients) {
+    const bad = values.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0)
+      throw new NumericError(
+        `step ${step}: the gradient of ${name} is ${values[bad]} at element ${bad}; what was learned until step ${step - 1} is kept${advice === undefined ? "" : `. ${advice}`}`,
+      );
+  }
 }

@@ -4,12 +4,12 @@
  * code main_symerge.py). `surgery`: the adapter before it alone (Yang et al. 2024, arXiv:2402.02705). H numbers of all tensors of all heads.
  */
 import type { HeadsName } from "../config/heads.js";
-import type { Executable } from "../engine/program.js";
-import { sizeOf } from "../engine/program.js";
-import { assert, NumericError } from "../errors.js";
+import { type Executable, sizeOf } from "../engine/program.js";
+import { assert } from "../errors.js";
 import { headSources, headSpecs, headsWith, isOfAdapter } from "../model/head-program.js";
 import type { Head } from "../model/heads.js";
 import { type AdamOptions, type AdamState, initAdam, updateAdam } from "./adam.js";
+import { requireFiniteGradients } from "./finite-losses.js";
 import { learningRateAt } from "./schedule.js";
 import { gradientName } from "./step-program.js";
 import { type LoopOptions, stepOfSchedule } from "./training-loop.js";
@@ -39,6 +39,8 @@ export interface LearnedHeads {
   ): { readonly state: HeadsState; readonly gradientNorm: number };
 }
 
+const NO_SLOPES = new Float32Array();
+
 /** Names of the tensors of `heads` that are learned; none where they are frozen. */
 export function learnedHeadNames(heads: readonly Head[], learned: HeadsName): readonly string[] {
   if (learned === "frozen") return [];
@@ -56,6 +58,15 @@ export function initHeads(heads: readonly Head[]): HeadsState {
     from += values.length;
   }
   return { valuesH, adam: initAdam(valuesH.length) };
+}
+
+/** The heads of a state that none were learned in before, where they are now; nothing otherwise. */
+export function beginHeads(
+  state: { readonly heads?: HeadsState },
+  learned: LearnedHeads | undefined,
+  heads: readonly Head[],
+): { readonly heads?: HeadsState } {
+  return state.heads === undefined && learned !== undefined ? { heads: initHeads(heads) } : {};
 }
 
 /** The same numbers before a stage, whose optimiser begins anew. */
@@ -112,7 +123,8 @@ export function headsAfter(
 ): (ReturnType<LearnedHeads["descend"]> & { readonly learningRate: number }) | undefined {
   if (options.heads === undefined) return undefined;
   assert(heads !== undefined && options.headsLearningRate !== undefined, "a state without the heads that are learned");
-  requireFinite(step + 1, options.heads, outputs);
+  const gradients = options.heads.names.map((name) => [name, outputs.get(gradientName(name)) ?? NO_SLOPES] as const);
+  requireFiniteGradients(step + 1, gradients, "Lower heads_learning_rate");
   const schedule = { ...options.schedule, learningRate: options.headsLearningRate };
   const learningRate = learningRateAt(stepOfSchedule(step + 1, options), schedule);
   return { ...options.heads.descend(heads, outputs, learningRate, adam), learningRate };
@@ -126,17 +138,6 @@ export function learnedHeadsBytes(
   const [float64, float32] = [Float64Array.BYTES_PER_ELEMENT, Float32Array.BYTES_PER_ELEMENT];
   const states = 6 * float64 + (keepsBest ? float64 : 0);
   return numbers * (states + 3 * float32 + (isSplit ? float64 + float32 : 0));
-}
-
-function requireFinite(step: number, { names }: LearnedHeads, outputs: ReadonlyMap<string, Float32Array>): void {
-  for (const name of names) {
-    const slopes = outputs.get(gradientName(name)) ?? new Float32Array();
-    const bad = slopes.findIndex((slope) => !Number.isFinite(slope));
-    if (bad >= 0)
-      throw new NumericError(
-        `step ${step}: the gradient of ${name} is ${slopes[bad]} at element ${bad}; what was learned until step ${step - 1} is kept. Lower heads_learning_rate`,
-      );
-  }
 }
 
 /** Where each tensor's numbers lie. */

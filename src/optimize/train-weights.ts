@@ -5,10 +5,10 @@
  */
 import type { ExampleValues } from "../data/examples.js";
 import type { Executable } from "../engine/program.js";
-import { assert, NumericError } from "../errors.js";
+import { assert } from "../errors.js";
 import type { AdamOptions, AdamState } from "./adam.js";
 import { type EvaluationEvent, evaluationEvent, type TaskScore, type TrainEvent } from "./events.js";
-import { checkLosses } from "./finite-losses.js";
+import { checkLosses, requireFiniteGradients } from "./finite-losses.js";
 import { type HeadsState, headsAfter, nextHeads } from "./learned-heads.js";
 import type { Floats } from "./parametrisation/parametrisation.js";
 import { floatsFor, type ParametrisedWeights } from "./parametrisation/parametrised-weights.js";
@@ -164,7 +164,7 @@ async function step(
     locateNonFinite: (given: typeof inputs) => locateNonFinite(merged, given, state.heads),
   };
   await checkLosses({ adaptedTasks, advice, ...place }, number, lossesT, inputs);
-  checkGradients(number, gradients);
+  requireFiniteGradients(number, gradients);
   const learningRate = learningRateAt(stepOfSchedule(number, options), options.schedule);
   // Before the weights, which change in place: a gradient of the heads that is not finite changes nothing.
   const ofHeads = headsAfter(options, state, outputs, options.adam);
@@ -183,15 +183,4 @@ async function step(
     // There are none: an evaluation says which are nearest.
     coefficientMeans: [],
   };
-}
-
-/** Before any parameter is moved: what is kept after a failure is the state before the step. */
-function checkGradients(step: number, gradients: ReadonlyMap<string, Float32Array>): void {
-  for (const [name, gradientS] of gradients) {
-    const bad = gradientS.findIndex((value) => !Number.isFinite(value));
-    if (bad >= 0)
-      throw new NumericError(
-        `step ${step}: the gradient of ${name} is ${gradientS[bad]} at element ${bad}; what was learned until step ${step - 1} is kept`,
-      );
-  }
 }

@@ -52,8 +52,9 @@ function confusion({ classes, labels, predictions }: JudgedExamples): number[][]
   return counts;
 }
 
-function classRows({ classes, ...judged }: JudgedExamples): ClassRow[] {
-  const counts = confusion({ classes, ...judged });
+function classRows(judged: JudgedExamples): ClassRow[] {
+  const { classes } = judged;
+  const counts = confusion(judged);
   return classes.map((name, index) => {
     const row = counts[index] ?? [];
     const others = row.map((times, other) => ({ name: classes[other] ?? "", times: other === index ? 0 : times }));

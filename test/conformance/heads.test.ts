@@ -30,7 +30,7 @@ import { runWeightStep, weightStepProgram, weightStepSources } from "../../src/o
 import { randomArray, relativeError } from "../support/random.js";
 import { IMAGES_PER_TASK, taughtInputs } from "./expert-targets.js";
 import { type FixtureArrays, readFixture } from "./fixture.js";
-import { loadProblem, type Problem } from "./problem.js";
+import { loadProblem, type Problem, stepImages } from "./problem.js";
 
 const STEPS = 25;
 const INITIAL = 0.3;
@@ -48,7 +48,7 @@ beforeAll(async () => {
   problem = await loadProblem();
   expected = await readFixture("heads/fixture.safetensors");
   const pixels = await readFixture("step/fixture.safetensors");
-  images = Uint8Array.from(problem.description.tasks.flatMap((task) => [...pixels.bytes(`pixels.${task}`)]));
+  images = stepImages(problem, pixels);
 });
 
 type Mode = "trained" | "surgery";

@@ -20,7 +20,7 @@ import { initTrainState, train } from "../../src/optimize/train.js";
 import { randomArray, relativeError } from "../support/random.js";
 import { IMAGES_PER_TASK, taughtInputs } from "./expert-targets.js";
 import { type FixtureArrays, readFixture } from "./fixture.js";
-import { loadProblem, type Problem, toBundleOrder, transpose } from "./problem.js";
+import { loadProblem, type Problem, stepImages, toBundleOrder, transpose } from "./problem.js";
 
 const STEPS = 25;
 /** Of losses, relative; 3e-6 was seen, of sharpness-aware steps. */
@@ -35,7 +35,7 @@ beforeAll(async () => {
   problem = await loadProblem();
   expected = await readFixture("objectives/fixture.safetensors");
   const pixels = await readFixture("step/fixture.safetensors");
-  images = Uint8Array.from(problem.description.tasks.flatMap((task) => [...pixels.bytes(`pixels.${task}`)]));
+  images = stepImages(problem, pixels);
 });
 
 const cases: readonly (readonly [string, ObjectiveName, Partial<ObjectiveOptions>, SamOptions | null])[] = [

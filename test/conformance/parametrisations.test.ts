@@ -29,7 +29,7 @@ import { runWeightStep, weightStepProgram, weightStepSources } from "../../src/o
 import { randomArray, relativeError } from "../support/random.js";
 import { TFJS_BACKENDS } from "../support/tfjs-backends.js";
 import { type FixtureArrays, readFixture } from "./fixture.js";
-import { loadProblem, type Problem } from "./problem.js";
+import { loadProblem, type Problem, stepImages } from "./problem.js";
 
 const STEPS = 25;
 const IMAGES_PER_TASK = 6;
@@ -48,8 +48,7 @@ beforeAll(async () => {
   problem = await loadProblem();
   expected = await readFixture("parametrisations/fixture.safetensors");
   const pixels = await readFixture("step/fixture.safetensors");
-  const images = problem.description.tasks.flatMap((task) => [...pixels.bytes(`pixels.${task}`)]);
-  inputs = new Map([["images", Uint8Array.from(images)]]);
+  inputs = new Map([["images", stepImages(problem, pixels)]]);
 });
 
 const stepOptions = (examplesPerTask = IMAGES_PER_TASK) => ({

@@ -11,7 +11,7 @@ import { clipVisionModel } from "../../src/model/clip/vision-model.js";
 import type { Model } from "../../src/model/family.js";
 import { type Head, loadHead } from "../../src/model/heads.js";
 import type { Normalization } from "../../src/model/patches.js";
-import { CONFORMANCE, readStepDescription, type StepDescription } from "./fixture.js";
+import { CONFORMANCE, type FixtureArrays, readStepDescription, type StepDescription } from "./fixture.js";
 
 export interface Problem {
   readonly description: StepDescription;
@@ -86,4 +86,9 @@ export function transpose(values: ArrayLike<number>, rows: number): Float64Array
     { length: values.length },
     (_, index) => values[(index % rows) * columns + Math.floor(index / rows)] ?? Number.NaN,
   );
+}
+
+/** The images of step/, all of one task after those of another. */
+export function stepImages({ description }: Problem, fixture: FixtureArrays): Uint8Array {
+  return Uint8Array.from(description.tasks.flatMap((task) => [...fixture.bytes(`pixels.${task}`)]));
 }

@@ -23,7 +23,7 @@ import { taskVectorParts } from "../../src/optimize/task-vector-parts.js";
 import { randomArray, relativeError } from "../support/random.js";
 import { TFJS_BACKENDS } from "../support/tfjs-backends.js";
 import { type FixtureArrays, readFixture } from "./fixture.js";
-import { loadProblem, type Problem, toBundleOrder, transpose } from "./problem.js";
+import { loadProblem, type Problem, stepImages, toBundleOrder, transpose } from "./problem.js";
 
 type Form = "entropy" | "epsilon";
 const IMAGES_PER_TASK = 6;
@@ -56,7 +56,7 @@ async function compile(
 beforeAll(async () => {
   problem = await loadProblem();
   fixture = await readFixture("step/fixture.safetensors");
-  images = Uint8Array.from(problem.description.tasks.flatMap((task) => [...fixture.bytes(`pixels.${task}`)]));
+  images = stepImages(problem, fixture);
   for (const form of ["entropy", "epsilon"] as const) compiled.set(form, await compile(onnx, form));
 });
 afterAll(() => onnx.close());

@@ -23,7 +23,7 @@ import {
   stepSources,
 } from "../../src/optimize/step-program.js";
 import { type FixtureArrays, readFixture } from "../conformance/fixture.js";
-import { loadProblem, type Problem, toBundleOrder } from "../conformance/problem.js";
+import { loadProblem, type Problem, stepImages, toBundleOrder } from "../conformance/problem.js";
 import { relativeError } from "../support/random.js";
 
 const SWIFTSHADER = "/usr/lib/chromium/vk_swiftshader_icd.json";
@@ -82,7 +82,7 @@ describe("the merging step on webgpu", () => {
     await executable.bind(stepSources(of));
     const inputs = new Map<string, Float32Array | Uint8Array>([
       [STEP_INPUT_COEFFICIENTS, Float32Array.from(toBundleOrder(fixture.floats("layer.lambda"), problem))],
-      ["images", Uint8Array.from(problem.description.tasks.flatMap((task) => [...fixture.bytes(`pixels.${task}`)]))],
+      ["images", stepImages(problem, fixture)],
     ]);
     const results = [];
     for (let run = 0; run < runs; run++) {

@@ -49,8 +49,7 @@ const HOPELESS = 2;
 
 /** Throws ConfigError when memory_gb is too small for a step, and when a step would need several times the memory of the machine. */
 export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheDir: string): Promise<FitNeeds> {
-  const { kind, longest, cutTo = Number.POSITIVE_INFINITY } = models;
-  const { model, tasks } = models;
+  const { model, kind, tasks, longest, cutTo = Number.POSITIVE_INFINITY } = models;
   const isMost = model.lengths !== undefined && longest === undefined;
   const examplesPerTask = config.data.batch_size * config.data.batches_per_task;
   const isHalf = config.task_vectors.dtype === "float16";

@@ -1,7 +1,7 @@
 /** Learning scalar coefficients by the compiled step that contracts the gradient inside its graph (optimize/train.ts), in one stage of a fit. */
 import { toTensorCoefficients } from "../../merge/coefficients.js";
 import { mergeableTensors, mergedTensors } from "../../merge/merged-weights.js";
-import { type HeadsState, initHeads } from "../../optimize/learned-heads.js";
+import { beginHeads, type HeadsState } from "../../optimize/learned-heads.js";
 import { coefficientsOf, initTrainState, nextStageState, type TrainState, train } from "../../optimize/train.js";
 import { collect } from "../judge/evaluate-weights.js";
 import { judgeLearned, scoresOf } from "../judge/judge-models.js";
@@ -45,7 +45,7 @@ export async function learnCoefficients(
   const begun = from ?? initTrainState(training);
   const start = {
     ...(isNext ? nextStageState(begun) : begun),
-    ...(begun.heads === undefined && training.heads !== undefined ? { heads: initHeads(heads) } : {}),
+    ...beginHeads(begun, training.heads, heads),
     ...(stage === undefined ? {} : { stage: stage.index }),
   };
   const { state, failure, reason, stopping } = await consume(train(training, start), consumers);

@@ -7,7 +7,7 @@ import type { RunConfig } from "../../config/schema.js";
 import { stageTitle } from "../../config/stages.js";
 import { mergeableTensors, mergedTensors, unchangedTensors } from "../../merge/merged-weights.js";
 import { nearestCoefficients } from "../../merge/nearest-coefficients.js";
-import { type HeadsState, initHeads } from "../../optimize/learned-heads.js";
+import { beginHeads, type HeadsState } from "../../optimize/learned-heads.js";
 import type { Parametrisation } from "../../optimize/parametrisation/parametrisation.js";
 import { openParametrised } from "../../optimize/parametrisation/parametrised-weights.js";
 import { initWeightState, nextWeightState, trainWeights, type WeightTrainState } from "../../optimize/train-weights.js";
@@ -61,7 +61,7 @@ export async function learnWeights(
   const begun = from ?? (await begin());
   const state = {
     ...begun,
-    ...(begun.heads === undefined && training.heads !== undefined ? { heads: initHeads(heads) } : {}),
+    ...beginHeads(begun, training.heads, heads),
     ...(stage === undefined ? {} : { stage: stage.index }),
   };
   const result = await consume(trainWeights(training, state), consumers);
