@@ -90,8 +90,10 @@ it("a trial that is requeued goes on from its checkpoint", async (context) => {
   await until(() => slurm.run("bash", "-c", `ls -d "${folder}"/t000-*/checkpoints/step-*`).includes("step-"));
   const id = queued().split(" ")[0] ?? "";
   slurm.run("scontrol", "requeue", id);
-  await until(() => !queued().includes("RUNNING"));
-  // A requeued task waits two minutes before it begins; nobody needs to wait for that here.
+  await until(() => !/RUNNING|COMPLETING/.test(queued()));
+  // A requeued task waits two minutes before it begins, since slurmd refuses credentials that are no newer than the second in which it was
+  // stopped (exit code 1, at once). Nobody needs to wait longer than that second here.
+  await pause(2000);
   await until(() => {
     if (queued() !== "") slurm.run("scontrol", "update", `jobid=${id}`, "starttime=now");
     // On a quick machine the rest of it may be over between two looks.
@@ -115,6 +117,8 @@ async function until(condition: () => boolean): Promise<void> {
   const limit = Date.now() + 60_000;
   while (!condition()) {
     if (Date.now() > limit) throw new Error("it did not come to that within a minute");
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await pause(300);
   }
 }
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
