@@ -13,7 +13,7 @@ import { ConfigError, DataError } from "../../errors.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
 import { isThere } from "../../runtime/is-there.js";
 import { readText } from "../../runtime/regular-file.js";
-import { divide, type Shares } from "../init/divide-examples.js";
+import { divide, type Shares, thinClassNotices } from "../init/divide-examples.js";
 import { type GivenExamples, WHOLE } from "../init/example-sources.js";
 import { MANIFEST_FILE, manifestFolder, manifestText, shownPath } from "../init/init-files.js";
 import { datasetPlace } from "../init/split-of-file.js";
@@ -59,8 +59,8 @@ export async function divideData({ name, path, flag }: GivenExamples, options: D
       `${where}: ${path}: expected splits train and test, since its ${many} are not files of their own, found one split; divide it into train and test`,
     );
   const { firsts, notices } = await keptTogether(dataset, path, signal);
-  for (const text of notices) log(`notice: ${text}`);
   const rows = await divide(dataset, { name, where, classes: classNames(dataset, where), shares: SHARES, firsts });
+  for (const text of [...notices, ...thinClassNotices(path, rows, SHARES)]) log(`notice: ${text}`);
   const folder = join(directory, manifestFolder(name, kind));
   const text = manifestText(kind, rows, (example) => shownPath(example, directory, folder));
   await keep(join(folder, MANIFEST_FILE), text, force);

@@ -7,7 +7,7 @@ import { kindOf } from "../../data/kinds.js";
 import type { Dataset } from "../../data/readers/dataset-reader.js";
 import { presentFile } from "../../data/readers/file-names.js";
 import { DataError } from "../../errors.js";
-import { printable } from "../../runtime/printable.js";
+import { printable, printableList } from "../../runtime/printable.js";
 import { createRng, permutation } from "../../runtime/rng.js";
 
 /** Splits by the names that runs use. `head`: examples that only make the head. */
@@ -38,6 +38,8 @@ const SHARES: Shares = [
 ];
 /** A manifest of texts is made in memory, and text of JavaScript ends at 500 MB. */
 const MAX_TEXT_BYTES = 200e6;
+/** Most classes that a sentence names. */
+const NAMED_CLASSES = 5;
 
 export function sharesOf(needsHead: boolean): Shares {
   return needsHead ? SHARES_WITH_HEAD : SHARES;
@@ -74,6 +76,24 @@ export async function divide<Split extends string>(
 }
 
 type Example = Pick<ManifestRow, "example" | "second">;
+
+/** The sentence about classes with too few examples for every split; none where there are none. `place` begins it. */
+export function thinClassNotices<Split extends string>(
+  place: string,
+  rows: readonly ManifestRow<Split>[],
+  shares: Shares<Split>,
+): readonly string[] {
+  const splitsOf = new Map<string, Set<Split>>();
+  for (const { label, split } of rows) splitsOf.set(label, (splitsOf.get(label) ?? new Set<Split>()).add(split));
+  const thin = [...splitsOf].filter(([, found]) => found.size < shares.length);
+  if (thin.length === 0) return [];
+  const few = thin.length === 1 ? "a class has" : `${thin.length} classes have`;
+  const named = thin.map(([label, found]) => {
+    const own = shares.flatMap(([split]) => (found.has(split) ? [split] : []));
+    return `${label} (only in ${own.join(", ")})`;
+  });
+  return [`${place}: ${few} too few examples for every split: ${printableList(named.toSorted(), NAMED_CLASSES)}`];
+}
 
 function examplesOf(
   { kind, files, encoded, second }: Dataset,

@@ -9,7 +9,7 @@ import { kindOf } from "../../data/kinds.js";
 import type { Dataset } from "../../data/readers/dataset-reader.js";
 import { keptTogether } from "../../data/repeated-examples.js";
 import { DataError } from "../../errors.js";
-import { divide, type ManifestRow, type RunSplit, sharesOf } from "./divide-examples.js";
+import { divide, type ManifestRow, type RunSplit, sharesOf, thinClassNotices } from "./divide-examples.js";
 import { datasetPlace } from "./split-of-file.js";
 
 /** What a person gave for an expert. */
@@ -230,7 +230,7 @@ async function ofCollection(place: Place, split: string | undefined): Promise<Ex
     counts,
     headSplit: needsHead ? "head" : "adapt",
     assumed: `${name}: one collection, divided by chance class by class (${shown})`,
-    notices: [...base.notices, ...notices],
+    notices: [...base.notices, ...notices, ...thinClassNotices(dataset, manifest, shares)],
   };
 }
 

@@ -98,6 +98,15 @@ describe("one collection of texts", () => {
     ]);
   });
 
+  it("names the classes that are too small for every split", async () => {
+    writeAt(root, "thin/all.csv", csv([["text", "label"], ...FORTY, ["a rare one", "rare"]]));
+    const source = await look("thin/all.csv");
+    expect(source.manifest?.filter(({ label }) => label === "rare").map(({ split }) => split)).toEqual(["head"]);
+    expect(source.notices).toEqual([
+      `${join(root, "thin")}: a class has too few examples for every split: rare (only in head)`,
+    ]);
+  });
+
   it("of pairs keeps both texts; of numbers has classes by number", async () => {
     const rows = Array.from({ length: 8 }, (_, index) => [
       `p${index}`,
