@@ -149,7 +149,7 @@ function parse(args: readonly string[], version: string, columns: number): Run |
   });
   parser.completion(COMPLETION.name, COMPLETION.describe);
   parser.example([
-    ["adamerge quickstart", "See it work in a minute or two"],
+    ["adamerge quickstart", "See it work, in two or three minutes"],
     ["adamerge fit mini8 steps=100", "Fit, with one setting changed"],
   ]);
   parser.parse([...args], {}, (_error: unknown, _parsed: unknown, output: string) => {

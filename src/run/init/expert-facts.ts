@@ -61,17 +61,25 @@ export async function expertFacts(config: RunConfig, session: Session): Promise<
   return facts;
 }
 
-/** A sentence for every expert that is hardly better than a constant answer: its head or its classes are not what they seem. */
+/**
+ * A sentence for every expert that is hardly better than a constant answer (its head or its classes are not what they seem), or worse than the base
+ * under the same head: merging can bring nothing of it.
+ */
 export function suspiciousExperts(experts: readonly ExpertFacts[], kind: KindName): readonly string[] {
   const { many } = kindOf(kind);
   return experts.flatMap(({ name, accuracyPercent }) => {
     if (accuracyPercent === undefined) return [];
-    const { expert, constant } = accuracyPercent;
-    if (expert > constant + LEAST_GAIN * (100 - constant)) return [];
-    return [
-      `the expert of ${name} with its head is right on ${expert.toFixed(1)} % of its own ${many}, a constant answer on ${constant.toFixed(1)} %: ` +
-        `the head's rows may be in another order than the classes in suite.yaml (give --classes ${name}=FILE), or expert, head and ${many} do not belong together`,
-    ];
+    const { expert, base, constant } = accuracyPercent;
+    const found = `the expert of ${name} with its head is right on ${expert.toFixed(1)} % of its own ${many}`;
+    if (expert <= constant + LEAST_GAIN * (100 - constant))
+      return [
+        `${found}, a constant answer on ${constant.toFixed(1)} %: the head's rows may be in another order than the classes in suite.yaml (give --classes ${name}=FILE), or expert, head and ${many} do not belong together`,
+      ];
+    return expert < base
+      ? [
+          `${found}, the base with that head on ${base.toFixed(1)} %: a merge can gain nothing from this expert; train it longer or on more ${many}`,
+        ]
+      : [];
   });
 }
 
