@@ -9,11 +9,10 @@
  * Takes npm, a C++ compiler and, for the wheel, pip; Linux on x64 or arm64. The library (850 MB) is kept in adamerge's cache, where all projects share
  * it. Done again, it fetches only what is missing, and compiles anew. Nothing appears half: files and folders are made under another name and renamed.
  */
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { createRequire } from "node:module";
-import { homedir } from "node:os";
 import path from "node:path";
+import { readManifest, run, runScript, Stop, unpackedWheels } from "./wheels.mjs";
 
 const TENSORFLOW = "2.21.0";
 const PACKAGE = "@tensorflow/tfjs-node-gpu";
@@ -22,7 +21,6 @@ const HEADERS = "node-api-headers@1.9.0";
 /** The highest version of that interface that the package knows, and part of the folder where it looks for its binding. */
 const NODE_API = 8;
 
-/** Any CPython's wheel holds the same library. */
 const WHEELS = {
   x64: {
     name: "tensorflow-cpu",
@@ -45,13 +43,6 @@ const LIBRARIES = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"];
 /** What the binding's sources include, by their folders below tensorflow/include. */
 const INCLUDED = ["tensorflow/c/", "tensorflow/core/platform/", "tsl/", "xla/tsl/"];
 
-/** Unpacks the members of an archive (1) that begin with one of the names after the target folder (2). */
-const UNPACK = `
-import sys, zipfile
-wheel = zipfile.ZipFile(sys.argv[1])
-wheel.extractall(sys.argv[2], [name for name in wheel.namelist() if name.startswith(tuple(sys.argv[3:]))])
-`;
-
 /** The test computation: a product of matrices and its gradient, on the backend that the package registers. */
 const TRY = `
 const tf = require(${JSON.stringify(PACKAGE)});
@@ -60,15 +51,7 @@ if (tf.getBackend() !== "tensorflow" || slope.join() !== "7,11,9,13") throw new 
 console.log(tf.backend().binding.TF_Version + (tf.backend().isUsingGpuDevice ? " on a GPU" : " on the CPU"));
 `;
 
-class Stop extends Error {}
-
-try {
-  main(process.argv.slice(2));
-} catch (error) {
-  if (!(error instanceof Stop)) throw error;
-  console.error(`tensorflow: ${error.message}`);
-  process.exitCode = 1;
-}
+runScript("tensorflow", main);
 
 function main(args) {
   const unknown = args.find((arg) => arg !== "--cuda");
@@ -109,46 +92,21 @@ function ourModules() {
 }
 
 /** The wheel's libraries and headers in adamerge's cache: lib/ and include/. */
-function unpackedLibrary({ name, platform, sha256 }) {
-  const { ADAMERGE_CACHE, XDG_CACHE_HOME } = process.env;
-  const cache = ADAMERGE_CACHE || path.join(XDG_CACHE_HOME || path.join(homedir(), ".cache"), "adamerge");
-  const target = path.join(cache, "tensorflow", `${name}-${TENSORFLOW}-${process.arch}`);
-  if (existsSync(target)) return target;
-  mkdirSync(path.dirname(target), { recursive: true });
-  const work = mkdtempSync(path.join(path.dirname(target), ".fetch-"));
-  try {
-    console.log(`fetching ${name} ${TENSORFLOW} from PyPI`);
-    const wanted = path.join(work, "wanted.txt");
-    writeFileSync(wanted, `${name}==${TENSORFLOW} --hash=sha256:${sha256}\n`);
-    const python = ["--python-version", "3.11", "--implementation", "cp", "--abi", "cp311", "--platform", platform];
-    const only = ["--require-hashes", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--quiet"];
-    run(pip(work), ["-m", "pip", "download", ...only, ...python, "--dest", work, "-r", wanted]);
-    const wheel = readdirSync(work).find((file) => file.endsWith(".whl"));
-    if (wheel === undefined) throw new Stop(`pip downloaded no wheel of ${name} ${TENSORFLOW}`);
-    const members = [
-      ...LIBRARIES.map((file) => `tensorflow/${file}`),
-      ...INCLUDED.map((inner) => `tensorflow/include/${inner}`),
-    ];
-    run("python3", ["-c", UNPACK, path.join(work, wheel), work, ...members]);
+function unpackedLibrary(wheel) {
+  const members = [
+    ...LIBRARIES.map((file) => `tensorflow/${file}`),
+    ...INCLUDED.map((inner) => `tensorflow/include/${inner}`),
+  ];
+  const name = path.join("tensorflow", `${wheel.name}-${TENSORFLOW}-${process.arch}`);
+  return unpackedWheels(name, [{ ...wheel, version: TENSORFLOW, members }], (work) => {
     const unpacked = path.join(work, "tensorflow");
     mkdirSync(path.join(unpacked, "lib"));
     for (const file of LIBRARIES) renameSync(path.join(unpacked, file), path.join(unpacked, "lib", file));
     // The names that the linker looks for; the first is that of TensorFlow's own C builds.
     symlinkSync("libtensorflow_cc.so.2", path.join(unpacked, "lib", "libtensorflow.so"));
     symlinkSync("libtensorflow_framework.so.2", path.join(unpacked, "lib", "libtensorflow_framework.so"));
-    renameSync(unpacked, target);
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
-  return target;
-}
-
-/** A Python that has pip: the system's, or an environment of its own in `work`. */
-function pip(work) {
-  if (spawnSync("python3", ["-m", "pip", "--version"]).status === 0) return "python3";
-  const environment = path.join(work, "environment");
-  run("python3", ["-m", "venv", environment], {}, "on Debian: apt-get install python3-venv");
-  return path.join(environment, "bin", "python3");
+    return unpacked;
+  });
 }
 
 /** The package's folder, without its install script; of the version that adamerge's tfjs has. */
@@ -160,11 +118,6 @@ function installedPackage(modules) {
   const quiet = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
   run("npm", ["install", ...quiet, `${PACKAGE}@${version}`, HEADERS], { cwd: path.dirname(modules) });
   return folder;
-}
-
-function readManifest(folder) {
-  const manifest = path.join(folder, "package.json");
-  return existsSync(manifest) ? JSON.parse(readFileSync(manifest, "utf8")) : undefined;
 }
 
 /** The binding looks for its library in deps/lib of its package. */
@@ -190,14 +143,4 @@ function compile(folder, nodeHeaders, library) {
   const advice = "on Debian: apt-get install g++; another compiler: CXX=clang++";
   run(compiler, [...options, ...includes, ...sources, ...links, found, "-o", `${target}.new`], {}, advice);
   renameSync(`${target}.new`, target);
-}
-
-/** What the command printed. Throws Stop with its last lines if it fails, or with `advice` if it is not there. */
-function run(command, args, options = {}, advice = "") {
-  const { error, status, stdout, stderr } = spawnSync(command, args, { encoding: "utf8", ...options });
-  const hint = advice === "" ? "" : ` (${advice})`;
-  if (error !== undefined) throw new Stop(`expected the command ${command}, found none: ${error.message}${hint}`);
-  if (status === 0) return stdout;
-  const said = `${stdout}${stderr}`.trim().split("\n").slice(-15).join("\n");
-  throw new Stop(`${command} ${args.slice(0, 3).join(" ")} failed${hint}:\n${said}`);
 }

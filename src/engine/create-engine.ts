@@ -2,11 +2,11 @@
  * Chooses an engine and a device and says why. `auto` tries what this build of ONNX Runtime offers, fastest
  * first, by running a one-node graph; a device that was asked for by name is used or is an error.
  */
-import { existsSync, readdirSync } from "node:fs";
-import { createRequire } from "node:module";
-import { arch, platform } from "node:os";
-import { dirname, join } from "node:path";
+import { readdirSync } from "node:fs";
+import { platform } from "node:os";
 import { ConfigError } from "../errors.js";
+import { cudaLibrary, loadCuda, runtimePlace } from "./onnx/cuda-libraries.js";
+import { briefReason } from "./onnx/runtime-errors.js";
 import { createOnnxEngine } from "./onnx-engine.js";
 import type { Engine, Program } from "./program.js";
 import { tensorflowLibrary } from "./tensorflow.js";
@@ -50,11 +50,11 @@ export async function createEngine(options: {
   if (device === "auto") return firstWorking(threads);
   const provider = ONNX_DEVICES.find((name) => name === device);
   if (provider === undefined) throw wrongDevice(engine, device, ["auto", ...ONNX_DEVICES]);
-  const failure = await probe(provider, threads);
+  const failure = unloadable(provider) ?? (await probe(provider, threads));
   if (failure !== undefined) {
     throw new ConfigError(`device=${device} does not work on this machine: ${failure}; use device=auto or device=cpu`);
   }
-  return { engine: createOnnxEngine({ provider, threads }), reason: `ONNX Runtime on ${provider} (as configured)` };
+  return started(provider, threads, "as configured");
 }
 
 async function firstWorking(threads: number): Promise<EngineChoice> {
@@ -62,12 +62,19 @@ async function firstWorking(threads: number): Promise<EngineChoice> {
   for (const provider of ONNX_DEVICES) {
     const failure = provider === "cpu" ? undefined : (absent(provider) ?? (await probe(provider, threads)));
     if (failure === undefined) {
-      const why = refused.length > 0 ? ` (${refused.join("; ")})` : "";
-      return { engine: createOnnxEngine({ provider, threads }), reason: `ONNX Runtime on ${provider}${why}` };
+      return started(provider, threads, refused.join("; "));
     }
     refused.push(`no ${provider}: ${failure}`);
   }
   throw new ConfigError("no device of ONNX Runtime works on this machine");
+}
+
+function started(provider: (typeof ONNX_DEVICES)[number], threads: number, why: string): EngineChoice {
+  const engine = createOnnxEngine({ provider, threads });
+  const reason = `ONNX Runtime on ${provider}${why === "" ? "" : ` (${why})`}`;
+  return provider === "cuda" && platform() === "linux"
+    ? { engine, reason, library: cudaLibrary(runtimePlace()) }
+    : { engine, reason };
 }
 
 function wrongDevice(engine: string, device: string, known: readonly string[]): ConfigError {
@@ -83,7 +90,7 @@ export async function probe(provider: "cuda" | "webgpu" | "cpu", threads: number
     await executable.close();
     return outputs.get("y")?.[0] === 42 ? undefined : "a test computation gave a wrong result";
   } catch (error) {
-    return firstLine(error instanceof Error ? error.message : String(error));
+    return briefReason(error instanceof Error ? error.message : String(error));
   } finally {
     await engine.close();
   }
@@ -97,21 +104,12 @@ function absent(provider: "cuda" | "webgpu"): string | undefined {
   if (platform() !== "linux") return undefined;
   const devices = readdirSync("/dev").filter((name) => /^(dri|dxg|kfd|nvidiactl)$/.test(name));
   if (devices.length === 0) return "this machine has no GPU device";
-  if (provider === "webgpu") return undefined;
-  const binaries = join(
-    dirname(createRequire(import.meta.url).resolve("onnxruntime-node/package.json")),
-    "bin",
-    "napi-v6",
-  );
-  const library = join(binaries, "linux", arch(), "libonnxruntime_providers_cuda.so");
-  return existsSync(library) ? undefined : "ONNX Runtime's CUDA libraries are not installed";
+  return unloadable(provider);
 }
 
-/** ONNX Runtime's errors carry source positions in front of what matters, and stack-like details after it. */
-function firstLine(message: string): string {
-  const text = message.replace(/^program \S+ failed in ONNX Runtime: /, "").replace(/^.*\bwas false\. /s, "");
-  const line = text.split("\n")[0] ?? "";
-  return line.length > 160 ? `${line.slice(0, 157)}...` : line;
+/** Why the libraries of `provider` cannot be loaded, where they do not come with ONNX Runtime. */
+function unloadable(provider: (typeof ONNX_DEVICES)[number]): string | undefined {
+  return provider === "cuda" && platform() === "linux" ? loadCuda(runtimePlace()) : undefined;
 }
 
 const doubling: Program = {

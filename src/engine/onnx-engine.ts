@@ -2,8 +2,9 @@
  * The default engine: traces a program once and lets ONNX Runtime run it as one static graph, in a worker thread,
  * so that the caller's thread stays free for signals, progress and trackers.
  */
-import { CheckpointError, ConfigError, InternalError, internalError, NumericError, UserError } from "../errors.js";
+import { CheckpointError, ConfigError, internalError } from "../errors.js";
 import { type MappedFile, mapFile } from "../runtime/mmap.js";
+import { explained } from "./onnx/runtime-errors.js";
 import type { BoundSource, FedTensor, SessionOptions } from "./onnx/session-protocol.js";
 import { type Send, startSessionThread } from "./onnx/session-thread.js";
 import type { Engine, Executable, Program, TensorSource, TensorSpec, TensorValues } from "./program.js";
@@ -39,13 +40,10 @@ export function createOnnxEngine(options: SessionOptions): Engine {
       checkShared(program, beside, other?.program);
       const { onnx } = traceProgram(program, LACKS[options.provider]);
       const shared = other === undefined ? {} : { beside: other.session };
-      await explained(program, calls.send({ kind: "load", session, onnx, options, ...shared })).catch(
-        (error: unknown) => {
-          throw namingDevice(error, program, options.provider);
-        },
-      );
+      const explain: Explain = (result) => explained(program, options.provider, result);
+      await explain(calls.send({ kind: "load", session, onnx, options, ...shared }));
       const bound = other?.bound ?? { unbound: new Set(program.frozen.keys()), mapped: new Map(), sessions: 0 };
-      const compiled = executable(program, session, calls.send, files, bound);
+      const compiled = executable(program, session, { send: calls.send, explain }, files, bound);
       loaded.set(compiled, { program, session, bound });
       return compiled;
     },
@@ -101,8 +99,17 @@ interface Loaded {
   readonly bound: BoundFrozen;
 }
 
+/** Throws what ONNX Runtime says as errors that people can read. */
+type Explain = <T>(result: Promise<T>) => Promise<T>;
+
 /** The files of what is bound are closed with the last session that shares it, all others with the engine. */
-function executable(program: Program, session: number, send: Send, files: OpenFiles, bound: BoundFrozen): Executable {
+function executable(
+  program: Program,
+  session: number,
+  { send, explain }: { readonly send: Send; readonly explain: Explain },
+  files: OpenFiles,
+  bound: BoundFrozen,
+): Executable {
   const { unbound, mapped } = bound;
   let closed: Promise<void> | undefined;
   bound.sessions += 1;
@@ -122,7 +129,7 @@ function executable(program: Program, session: number, send: Send, files: OpenFi
         const { dtype, shape } = checkBinding(program, name, source);
         tensors.push({ name, dtype, shape, source: await place(source) });
       }
-      await explained(program, send({ kind: "bind", session, tensors }));
+      await explain(send({ kind: "bind", session, tensors }));
       for (const name of frozen.keys()) unbound.delete(name);
     },
     run: async (inputs, into) => {
@@ -133,7 +140,7 @@ function executable(program: Program, session: number, send: Send, files: OpenFi
       check();
       // Checked again whatever came out: pages that were given up meanwhile are zeros, and what was made of them is nothing.
       const written = into === undefined ? {} : { into };
-      const outputs = await explained(program, send({ kind: "run", session, inputs: fed, ...written })).finally(check);
+      const outputs = await explain(send({ kind: "run", session, inputs: fed, ...written })).finally(check);
       return into === undefined ? outputs : new Map([...outputs, ...into]);
     },
     close: () => {
@@ -161,29 +168,4 @@ function placeIn(
 function fedTensor(name: string, spec: TensorSpec, values: TensorValues | undefined): FedTensor {
   if (values === undefined) throw new ConfigError(`no values given for the input ${name}`);
   return { name, dtype: spec.dtype, shape: spec.shape, values };
-}
-
-async function explained<T>(program: Program, result: Promise<T>): Promise<T> {
-  try {
-    return await result;
-  } catch (error) {
-    // What we said ourselves, of a file or of the thread, is said already.
-    if (!(error instanceof Error) || error instanceof UserError || error instanceof InternalError) throw error;
-    if (/requires f16 but the device does not support it/.test(error.message)) {
-      throw new ConfigError(
-        `program ${program.name}: this device has no float16 arithmetic (WebGPU's shader-f16); use task_vectors.dtype=float32, or device=cpu`,
-        { cause: error },
-      );
-    }
-    throw new NumericError(`program ${program.name} failed in ONNX Runtime: ${error.message}`, { cause: error });
-  }
-}
-
-/** ONNX Runtime's words for nodes without a kernel on the device, in ours. */
-function namingDevice(error: unknown, program: Program, device: string): unknown {
-  if (!(error instanceof NumericError) || !error.message.includes("fallback to CPU EP")) return error;
-  return new NumericError(
-    `program ${program.name}: an operation has no kernel on ${device}, and running it on the CPU would copy to and fro in every step; use device=cpu`,
-    { cause: error },
-  );
 }

@@ -3,6 +3,7 @@ import { access, constants } from "node:fs/promises";
 import { availableParallelism, freemem, totalmem } from "node:os";
 import { versions } from "node:process";
 import { createEngine, type DeviceName, type EngineName } from "../../engine/create-engine.js";
+import { READY_CUDA } from "../../engine/onnx/cuda-libraries.js";
 import { READY_TENSORFLOW } from "../../engine/tensorflow.js";
 import type { DoctorCheck, DoctorReport } from "../../report/summary.js";
 import { shownAddress, withoutCredentials } from "../../runtime/credentials.js";
@@ -42,8 +43,7 @@ const DEVICES: readonly { engine: EngineName; device: DeviceName; optional: bool
     engine: "onnx",
     device: "cuda",
     optional: true,
-    advice:
-      "needs an NVIDIA GPU and ONNX Runtime's CUDA libraries: node node_modules/onnxruntime-node/script/install.js",
+    advice: `needs an NVIDIA GPU with its driver, and CUDA's libraries: ${READY_CUDA}`,
   },
   { engine: "tfjs", device: "cpu", optional: false, advice: "reinstall with npm ci" },
   { engine: "tfjs", device: "wasm", optional: false, advice: "reinstall with npm ci" },
