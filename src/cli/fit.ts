@@ -1,6 +1,7 @@
 /** `adamerge fit`: learns merging coefficients as a config says and writes a run folder, or goes on in one. */
 import { ConfigError } from "../errors.js";
 import type { FitResult } from "../index.js";
+import { gainLines, verdictLine } from "../report/learned-gain.js";
 import { resultsText } from "../report/results-text.js";
 import { EXIT_INTERRUPTED, EXIT_OK } from "./exit-codes.js";
 import { familyFlags } from "./families.js";
@@ -57,13 +58,17 @@ export const fitVerb = defineVerb({
 });
 
 async function show(
-  { runPath, rows, reason }: FitResult,
+  { runPath, rows, gains, reason }: FitResult,
   { quiet, json }: { quiet: boolean; json: boolean },
   io: CliIo,
 ): Promise<number> {
-  if (json) printJson(io, { runPath, reason, rows });
+  if (json) printJson(io, { runPath, reason, rows, gains });
   else if (quiet) io.stdout.write(`${runPath}\n`);
-  else io.stdout.write(`${rows.length > 0 ? `${resultsText(rows, tableSpace(io))}\n` : ""}run: ${runPath}\n`);
+  else {
+    const table = rows.length === 0 ? [] : [resultsText(rows, tableSpace(io))];
+    const lines = [...table, ...gainLines(gains), ...gains.map(verdictLine), `run: ${runPath}`];
+    io.stdout.write(`${lines.join("\n")}\n`);
+  }
   if (reason === "finished") return EXIT_OK;
   const words = ["adamerge fit --resume", runPath, ...(await familyFlags(io))];
   if (!quiet) io.stderr.write(`to go on: ${words.join(" ")}\n`);

@@ -1,6 +1,7 @@
 /** `fit`, `resume` and `planFit` for programs: what `adamerge fit` does, with the same results. How a fit goes is in run/fit/fit.ts. */
 import path from "node:path";
 import type { RunConfig } from "../config/schema.js";
+import type { GainOverAveraging } from "../report/learned-gain.js";
 import type { ResultRow } from "../report/summary.js";
 import { fit as runFit } from "../run/fit/fit.js";
 import { stoppedRun } from "../run/fit/fit-folder.js";
@@ -19,6 +20,8 @@ export interface FitResult {
   readonly reason: "finished" | "interrupted";
   /** Pretrained model, weight averaging and the learned model; none when interrupted. */
   readonly rows: readonly ResultRow[];
+  /** What the learned model gains over weight averaging in points, paired by example, with its 95 % interval; none without labels. */
+  readonly gains: readonly GainOverAveraging[];
   /** Those of the last step. */
   readonly coefficients: CoefficientsRecord;
 }
@@ -48,7 +51,8 @@ export async function resume(runPath: string, options: WorkOptions = {}): Promis
   const { config, finished } = await stoppedRun(folder);
   if (finished === undefined) return run(config, work, { resume: folder });
   work.log("this run is finished; nothing to do");
-  return { runPath: folder, reason: "finished", rows: finished, coefficients: await coefficientsIn(folder) };
+  const { rows, gains = [] } = finished;
+  return { runPath: folder, reason: "finished", rows, gains, coefficients: await coefficientsIn(folder) };
 }
 
 /**
@@ -70,12 +74,12 @@ async function run(
   work: Work,
   { resume: folder, baselines = true }: RunOptions,
 ): Promise<FitResult> {
-  const { runPath, table, reason } = await runFit(config, {
+  const { runPath, table, gains, reason } = await runFit(config, {
     ...work,
     ...(folder === undefined ? {} : { resume: folder }),
     ...(baselines ? {} : { compared: [] }),
   });
-  return { runPath, reason, rows: table, coefficients: await coefficientsIn(runPath) };
+  return { runPath, reason, rows: table, gains, coefficients: await coefficientsIn(runPath) };
 }
 
 function coefficientsIn(runPath: string): Promise<CoefficientsRecord> {

@@ -2,6 +2,7 @@
 import path from "node:path";
 import { finetuneConfig } from "../config/finetune.js";
 import { ConfigError } from "../errors.js";
+import { lookIntoExperts } from "../run/experts/given-experts.js";
 import { trainExperts } from "../run/experts/train-experts.js";
 import type { GivenExamples } from "../run/init/example-sources.js";
 import { type InitFindings, initSuite, type Named } from "../run/init/init-suite.js";
@@ -60,7 +61,10 @@ export async function init(directory: string, options: InitOptions): Promise<Ini
   const isTrained = given.length === 0;
   if (!isTrained && options.finetune !== undefined && overrideTexts(options.finetune).length > 0)
     throw new ConfigError(`${optionName("finetune")}: expected without experts, which are made then, found both`);
-  if (isTrained) requireAlone({ ...made, classes, dryRun }, optionName);
+  if (isTrained) {
+    requireAlone({ ...made, classes, dryRun }, optionName);
+    log(`no ${optionName("experts")} given: an expert is fine-tuned on each of ${labelled.length} data sets first`);
+  }
   const trained = isTrained
     ? await trainExperts(
         {
@@ -69,7 +73,7 @@ export async function init(directory: string, options: InitOptions): Promise<Ini
         },
         { ...work, force, clock: () => performance.now() },
       )
-    : { experts: given, heads: made.heads, examples: labelled };
+    : { ...(await lookIntoExperts({ ...made, experts: given, examples: labelled })), examples: labelled };
   const { experts, heads, examples } = trained;
   const { zeroShot } = made;
   const request = {
@@ -91,17 +95,18 @@ function requireAlone(
   },
   optionName: (option: string) => string,
 ): void {
-  const found =
+  const [experts, dryRun] = [optionName("experts"), optionName("dryRun")];
+  if (given.dryRun)
+    throw new ConfigError(
+      `${dryRun}: expected ${experts} too, found none: experts are fine-tuned first then, which takes its time and is more than a look. Give ${experts} NAME=PATH of each, or look at one fine-tuning: \`adamerge finetune BASE DATA --dry-run\``,
+    );
+  const [option, found] =
     given.heads.length + given.zeroShot.length > 0
-      ? "heads"
-      : given.classes.length > 0
-        ? "classes"
-        : given.dryRun
-          ? "dryRun"
-          : undefined;
+      ? [optionName("heads"), "a head"]
+      : [optionName("classes"), given.classes.length > 0 ? "classes" : undefined];
   if (found !== undefined)
     throw new ConfigError(
-      `${optionName(found)}: expected with ${optionName("experts")} only, since experts are fine-tuned without, with heads of their own, found it alone${found === "dryRun" ? "; `adamerge finetune BASE DATA --dry-run` looks at one" : ""}`,
+      `${option}: expected ${experts} too, found ${found} alone: without experts they are fine-tuned first, with heads of their own. Give ${experts} NAME=PATH of each, or leave out ${option}`,
     );
 }
 

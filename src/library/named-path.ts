@@ -21,8 +21,8 @@ interface Place {
 const MODELS = /\.(safetensors|pt|pth|bin)$/;
 /** Files that a folder of data may hold. */
 export const TABLES = /\.(?:(?:csv|tsv|jsonl|ndjson|json)(?:\.gz)?|parquet)$/;
-/** A folder with one of these is a model, not a folder of models. */
-const IN_A_MODEL = /^(config\.json|model.*\.safetensors.*|pytorch_model.*|(linearized_)?adapter_.*)$/;
+/** A folder with one of these is a model or a run, not a folder of models. */
+const IN_A_MODEL = /^(config\.json|status\.json|model.*\.safetensors.*|pytorch_model.*|(linearized_)?adapter_.*)$/;
 /** In the place of a head's path. */
 const ZERO_SHOT = "=zero-shot";
 

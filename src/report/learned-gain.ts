@@ -20,6 +20,14 @@ export function gainLines(gains: readonly GainOverAveraging[]): string[] {
   return ["", "over weight_averaging, in points (95 % interval, paired by example):", ...lines];
 }
 
+/** Whether learning paid, in a sentence: by the interval, which may hold 0. */
+export function verdictLine({ interval: [low, high] }: GainOverAveraging): string {
+  if (low > 0) return "learning paid: the model is better than the plain mean of the experts";
+  if (high < 0)
+    return "learning did not pay: the model is worse than the plain mean of the experts (docs/troubleshooting.md says what helps)";
+  return "no clear difference between the model and the plain mean of the experts on these examples";
+}
+
 /** Examples of each kind that are shown. */
 const SHOWN = { gained: 3, lost: 2 } as const;
 /** Longer texts are cut: with its classes each is to stand on one line of a usual terminal. */

@@ -1,6 +1,7 @@
 /** The headline numbers of a run. */
 import { readsLabels } from "../objective/catalog.js";
 import { changesOf, evaluationsOf } from "./evaluations.js";
+import type { GainOverAveraging } from "./learned-gain.js";
 import { type Card, toneOf } from "./page/cards.js";
 import { duration, fixed, grouped, NONE, signed } from "./page/numbers.js";
 import type { RunReport } from "./run-report.js";
@@ -28,12 +29,12 @@ function scoreCards(report: RunReport, own: ResultRow, rows: readonly ResultRow[
       tip: `Mean over the tasks of the accuracy on the judged ${examples}`,
       isMain: true,
     },
-    ...rowCards(own, rows),
+    ...rowCards(own, rows, report.summary?.gains?.[0]),
   ];
 }
 
 /** Of one model among others: the difference to averaging, the share of the experts, the worst task. */
-export function rowCards(own: ResultRow, rows: readonly ResultRow[]): Card[] {
+export function rowCards(own: ResultRow, rows: readonly ResultRow[], paired?: GainOverAveraging): Card[] {
   const averaging = rowOf(rows, AVERAGING);
   const experts = rowOf(rows, EXPERTS);
   const gain = averaging === undefined ? undefined : own.average - averaging.average;
@@ -44,7 +45,7 @@ export function rowCards(own: ResultRow, rows: readonly ResultRow[]): Card[] {
     cards.push({
       label: "to weight averaging",
       value: signed(gain),
-      note: `points; averaging has ${fixed(averaging.average, 1)} %`,
+      note: `points${paired === undefined ? "" : ` (95 %: ${signed(paired.interval[0])} to ${signed(paired.interval[1])})`}; averaging has ${fixed(averaging.average, 1)} %`,
       tip: "The average less that of the plain mean of the experts' weights",
       tone: toneOf(gain),
     });

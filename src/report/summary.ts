@@ -8,6 +8,7 @@ import type { Collapse } from "../optimize/predicted-classes.js";
 import type { StoppingOutcome } from "../optimize/stopping.js";
 import type { JsonKind } from "../runtime/json-file.js";
 import { EXPERTS, number, resultRowSchema } from "../track/result-rows.js";
+import type { GainOverAveraging } from "./learned-gain.js";
 
 export { AVERAGING, EXPERTS } from "../track/result-rows.js";
 
@@ -37,6 +38,8 @@ export interface Summary {
   readonly stopping?: StoppingOutcome;
   /** Tasks whose predictions by the learned model fall into few classes; none: absent. */
   readonly collapsed?: readonly Collapse[];
+  /** What the learned model gains over weight averaging; absent without labels, and in runs of earlier versions. */
+  readonly gains?: readonly GainOverAveraging[];
   readonly rows: readonly ResultRow[];
 }
 
@@ -63,6 +66,9 @@ export const summaryKind: JsonKind<Summary> = {
           reference: z.enum(["expert", "start"]),
         }),
       )
+      .exactOptional(),
+    gains: z
+      .array(z.object({ method: z.string(), points: z.number(), interval: z.tuple([z.number(), z.number()]) }))
       .exactOptional(),
     rows: z.array(resultRowSchema),
   }),

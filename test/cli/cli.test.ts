@@ -75,7 +75,10 @@ interface Call {
 }
 
 const learned = { granularity: "task-wise", tasks: ["a"], groups: ["all"], values: [[0.5]], groupOf: {} };
-const fitted: FitResult = { runPath: "/runs/c/default", rows: [row], reason: "finished", coefficients: learned };
+const fitted: FitResult = {
+  ...{ runPath: "/runs/c/default", rows: [row], reason: "finished", coefficients: learned },
+  gains: [{ method: row.method, points: -1.4, interval: [-2.5, -0.3] }],
+};
 
 /** Runs a command line against a library whose long verbs only note their calls. */
 async function run(
@@ -143,7 +146,10 @@ test("fit resolves the config, passes the options on and prints the table", asyn
   const { code, stdout, calls } = await run("fit c.yaml steps=3 ~seed --overwrite");
   expect(code).toBe(0);
   expect(stdout).toBe(
-    "method      average      a      b\n----------  -------  -----  -----\nadamerging    60.00  50.00  70.00\nrun: /runs/c/default\n",
+    "method      average      a      b\n----------  -------  -----  -----\nadamerging    60.00  50.00  70.00\n\n" +
+      "over weight_averaging, in points (95 % interval, paired by example):\n  adamerging   -1.4  (-2.5 to -0.3)\n" +
+      "learning did not pay: the model is worse than the plain mean of the experts (docs/troubleshooting.md says what helps)\n" +
+      "run: /runs/c/default\n",
   );
   expect(calls).toMatchObject([
     {
@@ -162,8 +168,9 @@ test("--quiet prints the path, --json the result, an interrupted fit exits with 
     runPath: "/runs/c/default",
     reason: "finished",
     rows: [row],
+    gains: fitted.gains,
   });
-  const fit: Library["fit"] = async () => ({ ...fitted, runPath: "/r", rows: [], reason: "interrupted" });
+  const fit: Library["fit"] = async () => ({ ...fitted, runPath: "/r", rows: [], gains: [], reason: "interrupted" });
   expect(await run("fit c.yaml", { fit })).toMatchObject({ code: 130, stdout: "run: /r\n" });
 });
 
@@ -200,7 +207,7 @@ test("progress goes to stderr", async () => {
   const fit: Library["fit"] = async (_, { onEvent, log } = {}) => {
     log?.("a word");
     onEvent?.({ type: "end", step: 1, reason: "finished", seconds: 1 });
-    return { ...fitted, runPath: "/r", rows: [] };
+    return { ...fitted, runPath: "/r", rows: [], gains: [] };
   };
   expect(await run("fit c.yaml", { fit })).toMatchObject({
     stdout: "run: /r\n",

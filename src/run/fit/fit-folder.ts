@@ -2,7 +2,7 @@
 import path from "node:path";
 import type { RunConfig } from "../../config/schema.js";
 import type { TrainState } from "../../optimize/events.js";
-import { type ResultRow, summaryKind } from "../../report/summary.js";
+import { type Summary, summaryKind } from "../../report/summary.js";
 import { readJsonFile } from "../../runtime/json-file.js";
 import { requireApart } from "../../runtime/output-place.js";
 import { readRun } from "../../track/read-run.js";
@@ -56,11 +56,11 @@ export async function requireFitPlace(
 /** The config of a run to go on with and, when there is nothing left to do, its table. Throws ConfigError when there is no run, or its family is not here. */
 export async function stoppedRun(
   runPath: string,
-): Promise<{ readonly config: RunConfig; readonly finished: readonly ResultRow[] | undefined }> {
+): Promise<{ readonly config: RunConfig; readonly finished: Summary | undefined }> {
   const { config, status } = await readRun(runPath);
   if (status.state !== "finished") {
     await requireFamily(runPath);
     return { config, finished: undefined };
   }
-  return { config, finished: (await readJsonFile(path.join(runPath, "summary.json"), summaryKind)).rows };
+  return { config, finished: await readJsonFile(path.join(runPath, "summary.json"), summaryKind) };
 }

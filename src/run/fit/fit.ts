@@ -5,6 +5,7 @@
  */
 import type { RunConfig } from "../../config/schema.js";
 import type { TrainEvent } from "../../optimize/events.js";
+import type { GainOverAveraging } from "../../report/learned-gain.js";
 import type { ResultRow } from "../../report/summary.js";
 import { gitCheckout } from "../../runtime/git-checkout.js";
 import { asPiece } from "../../runtime/progress.js";
@@ -46,6 +47,8 @@ export interface FitResult {
   readonly table: readonly ResultRow[];
   /** The same models with their evaluations. */
   readonly judged: readonly Judged[];
+  /** What the learned model gains over averaging; none without labels. */
+  readonly gains: readonly GainOverAveraging[];
   /** The last coefficients, constrained, [K][L]. */
   readonly coefficients: readonly (readonly number[])[];
   /** Different examples that the objective can have seen. */
@@ -87,8 +90,10 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
       const beside = options.beside && (await openBeside(options.beside, session, cacheDir));
       const place = { signal, cacheDir, consumers, folder, beside };
       const learned = await learnStages(config, session, prepared, place, state);
-      const judged =
-        learned.reason === "finished" ? await judgeFit(config, session, options, folder, learned, started, beside) : [];
+      const { judged, gains } =
+        learned.reason === "finished"
+          ? await judgeFit(config, session, options, folder, learned, started, beside)
+          : { judged: [], gains: [] };
       const reason = judged.length === 0 ? "interrupted" : "finished";
       await folder.setState(reason);
       if (reason === "finished" && config.save_report)
@@ -99,7 +104,7 @@ export async function fit(config: RunConfig, options: FitOptions): Promise<FitRe
       const table = judged.map(({ row }) => row);
       const headBytes = learnedHeadBytes(session.inputs.heads, config);
       const coefficients = learned.record.values;
-      return { runPath: folder.path, table, judged, coefficients, imagesUnique, headBytes, reason };
+      return { runPath: folder.path, table, judged, gains, coefficients, imagesUnique, headBytes, reason };
     } catch (error) {
       // On a full disk the state cannot be written either; the reason is worth more than the second error.
       await folder.setState("failed", error instanceof Error ? error.message : String(error)).catch(() => {});

@@ -5,6 +5,7 @@ import { mergedTensors } from "../../merge/merged-weights.js";
 import type { Head } from "../../model/heads.js";
 import { evaluationEvent } from "../../optimize/events.js";
 import type { StoppingOutcome } from "../../optimize/stopping.js";
+import type { GainOverAveraging } from "../../report/learned-gain.js";
 import { noticesOf } from "../../report/notices.js";
 import { asPiece } from "../../runtime/progress.js";
 import type { CoefficientsRecord } from "../../track/coefficients-file.js";
@@ -12,6 +13,7 @@ import type { RunFolder } from "../../track/run-folder.js";
 import { writeMergedModel } from "../coefficients/merge-to-directory.js";
 import { cardOf } from "../coefficients/merged-model-card.js";
 import { collect } from "../judge/evaluate-weights.js";
+import { gainsOverAveraging } from "../judge/gains.js";
 import { judgeComparisons } from "../judge/judge-comparisons.js";
 import { type Judged, judgeLearned, judgeWeights, scoresOf } from "../judge/judge-models.js";
 import { predictionsRecord } from "../judge/predictions-record.js";
@@ -37,6 +39,14 @@ export interface Learned {
   readonly heads?: readonly Head[];
 }
 
+/** Nothing of an aborted one. */
+export interface JudgedFit {
+  /** What the learned model is read against, and the learned model last. */
+  readonly judged: readonly Judged[];
+  /** Of the learned model; none without labels. */
+  readonly gains: readonly GainOverAveraging[];
+}
+
 /**
  * Evaluates the merged model, after those that it is compared with, and writes predictions, table, model card and model.
  * Nothing when aborted. `started` is when the run began, as of performance.now.
@@ -49,7 +59,7 @@ export async function judgeFit(
   { record, step, merged, gradientCosine, stopping, heads }: Learned,
   started: number,
   beside?: JudgeBeside,
-): Promise<Judged[]> {
+): Promise<JudgedFit> {
   const { engine, evaluation } = session;
   const weights = "weights" in merged ? merged.weights : undefined;
   const judged: Judged[] = [];
@@ -69,7 +79,7 @@ export async function judgeFit(
     judged.push(learned);
     await folder.record(evaluationEvent(step, scoresOf(learned), record.values, gradientCosine));
   } catch (error) {
-    if (signal.aborted) return [];
+    if (signal.aborted) return { judged: [], gains: [] };
     throw error;
   }
   const seconds = (performance.now() - started) / 1000;
@@ -83,7 +93,8 @@ export async function judgeFit(
     ...(stopping === undefined ? {} : { stopping }),
     ...(collapsed.length === 0 ? {} : { collapsed }),
   };
-  await folder.writeSummary({ suite, ...where, seconds, ...ending, rows });
+  const gains = gainsOverAveraging(judged, judged.slice(-1));
+  await folder.writeSummary({ suite, ...where, seconds, ...ending, ...(gains.length === 0 ? {} : { gains }), rows });
   const notices = noticesOf(ending, config);
   for (const notice of notices) log(`notice: ${notice}`);
   const saved = config.save_model ? inputs.saved : undefined;
@@ -94,5 +105,5 @@ export async function judgeFit(
       writeMergedModel(`${folder.path}/model`, inputs, config, { record, path, weights }, rows),
     );
   }
-  return judged;
+  return { judged, gains };
 }

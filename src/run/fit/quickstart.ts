@@ -10,14 +10,14 @@ import type { TrainEvent } from "../../optimize/events.js";
 import { type ChangedExamples, EXAMPLES_FILE, examplesKind } from "../../report/changed-examples.js";
 import type { GainOverAveraging } from "../../report/learned-gain.js";
 import { writeQuickstartReport } from "../../report/quickstart-report.js";
-import { createBootstrap, pairedGain } from "../../report/statistics.js";
 import { AVERAGING, EXPERTS, type Summary } from "../../report/summary.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
 import { readJsonFileIfThere } from "../../runtime/json-file.js";
 import { requireResultsPlace } from "../../runtime/output-place.js";
 import { saidOnce } from "../../runtime/said-once.js";
 import { chooseMethod } from "../judge/choose-method.js";
-import { isScored, type Judged, judgeMethod } from "../judge/judge-models.js";
+import { gainsOverAveraging } from "../judge/gains.js";
+import { type Judged, judgeMethod } from "../judge/judge-models.js";
 import { type SessionOptions, withSession } from "../session/session.js";
 import { fit } from "./fit.js";
 
@@ -119,22 +119,4 @@ async function judgeBaselines(config: RunConfig, options: QuickstartOptions) {
     }
     return { judged, suite: inputs.suite.name, engine: engine.name, device: engine.device };
   });
-}
-
-/** Nothing for a suite without labels. */
-function gainsOverAveraging(baselines: readonly Judged[], learned: readonly Judged[]): GainOverAveraging[] {
-  const averaging = baselines.find(({ row }) => row.method === AVERAGING);
-  const bootstrap = createBootstrap();
-  return learned.flatMap((judged) => {
-    const [ours, theirs] = [judged, averaging].map(pointsTN);
-    if (ours === undefined || theirs === undefined) return [];
-    return [{ method: judged.row.method, ...pairedGain(ours, theirs, bootstrap) }];
-  });
-}
-
-/** Of each task 100 for every example that was right, else 0; undefined unless all have labels. */
-function pointsTN(judged: Judged | undefined): Float64Array[] | undefined {
-  const evaluations = [...(judged?.evaluations.values() ?? [])];
-  if (evaluations.length === 0 || !evaluations.every(isScored)) return undefined;
-  return evaluations.map(({ hits }) => Float64Array.from(hits, (hit) => 100 * hit));
 }

@@ -32,11 +32,24 @@ async function judge(config: RunConfig, method: EvaluatedMethod, options: Sessio
       ? chooseMethod(method.name, method.settings)
       : { ...method, record: await readCoefficients(method.path) };
   if (chosen.kind === "coefficients") requireOwnHeads(chosen.record, chosen.path);
+  if (chosen.kind !== "coefficients") {
+    const plain = withoutProcessing(config, options.log);
+    return withSession(plain, options, ({ inputs, evaluation }) => judgeMethod(plain, inputs, chosen, evaluation));
+  }
   return withSession(config, options, async ({ inputs, evaluation }) => {
-    if (chosen.kind !== "coefficients") return judgeMethod(config, inputs, chosen, evaluation);
     const coefficientsNK = tensorCoefficients(chosen.record, inputs, chosen.path);
     const names = inputs.judged.map((task) => task.name);
     const evaluations = await evaluateMerged(inputs, coefficientsNK, evaluation);
     return { row: rowOf("coefficients", names, evaluations), evaluations };
   });
+}
+
+/** A method has its own way with task vectors: a config's processing is for the coefficients that it learns, as in the table of a fit. */
+function withoutProcessing(config: RunConfig, log: (line: string) => void): RunConfig {
+  const { task_vectors } = config;
+  if (task_vectors.processing === "none") return config;
+  log(
+    `notice: methods take the task vectors as they are; task_vectors.processing=${task_vectors.processing} of the config is for learned coefficients`,
+  );
+  return { ...config, task_vectors: { ...task_vectors, processing: "none" } };
 }

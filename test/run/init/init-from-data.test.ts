@@ -96,8 +96,46 @@ it("stops and goes on, and ends with a suite that a fit merges", async () => {
     env,
   );
   expect(fitted.stdout).toMatch(/layer_wise_tsv_expert/);
+  expect(fitted.stdout).toMatch(
+    /over weight_averaging, in points \(95 % interval, paired by example\):\n.*\(.* to .*\)\n/,
+  );
+  expect(fitted.stdout).toMatch(/\n(learning paid: |learning did not pay: |no clear difference ).*\nrun: /);
   expect(fitted.code).toBe(0);
+
+  // The config's processing is for what it learns: a method is the same here and in the table of the fit.
+  const row = /^weight_averaging +([\d.]+)/m.exec(fitted.stdout)?.[1];
+  const judged = await runInProcess(root, "eval suite/config.yaml --method weight_averaging threads=1 device=cpu", env);
+  expect(judged.stdout).toMatch(new RegExp(`^weight_averaging +${row}`, "m"));
+  expect(judged.stderr).toMatch(/methods take the task vectors as they are; task_vectors\.processing=tsv/);
 }, 240_000);
+
+it("takes the runs of finetune as experts, with their heads, but not to be judged on what they have learned from", async () => {
+  const folder = join("suite", "runs", "finetune");
+  const again = await runInProcess(
+    root,
+    `init again --base texts/models/base --expert ${folder} --texts suite/texts --preset paper`,
+    env,
+  );
+  expect(again.stderr).not.toMatch(/warning: .*order/);
+  const suite = parse(await readFile(join(root, "again", "suite.yaml"), "utf8"));
+  expect(suite.tasks[1]).toMatchObject({
+    ...{ name: "vowels", expert: join(root, folder, "vowels", "model") },
+    head: join(root, folder, "vowels", "model", "heads", "vowels.safetensors"),
+  });
+
+  const tune = (name: string, more: string) =>
+    runInProcess(root, `finetune texts/models/base own/${name}.csv ${FINETUNE.join(" ")} ${more}`, env);
+  expect((await tune("vowels", "save_report=false")).code).toBe(0);
+  const experts = { vowels: "runs/finetune/vowels", thirds: `${folder}/thirds/model` };
+  await expect(init("leak", given({ finetune: undefined, experts }))).rejects.toThrow(
+    /texts vowels: .*own\/vowels\.csv: expected examples that the expert has not learned from/,
+  );
+  const status = join(root, "runs", "finetune", "vowels", "status.json");
+  await writeFile(status, (await readFile(status, "utf8")).replace("finished", "interrupted"));
+  await expect(init("leak", given({ finetune: undefined, experts }))).rejects.toThrow(
+    /vowels: .*expected a finished run, found one that is interrupted after step 6; .*finetune --resume/,
+  );
+}, 120_000);
 
 it("refuses other settings than an expert was trained with, too few data sets, and what belongs to experts", async () => {
   const others = given({ finetune: [...FINETUNE, "seed=3"] });
@@ -109,7 +147,7 @@ it("refuses other settings than an expert was trained with, too few data sets, a
   await expect(init("other", given({ texts: { vowels: "own/vowels.csv" } }))).rejects.toThrow(
     /labelled data of at least two tasks to make experts of, each once, found 1/,
   );
-  await expect(init("other", given({ dryRun: true }))).rejects.toThrow(/dryRun: expected with experts only/);
+  await expect(init("other", given({ dryRun: true }))).rejects.toThrow(/dryRun: expected experts too, found none/);
   await writeFile(join(root, "own", "plain.csv"), "text\na b\nc d\n");
   await expect(init("other", given({ texts: { vowels: "own/vowels.csv", plain: "own/plain.csv" } }))).rejects.toThrow(
     /texts plain: .*expected labels .*since there is no expert of plain yet/,
