@@ -87,12 +87,11 @@ export function settingsCell(settings: Readonly<Record<string, string>>): Cell {
   return { text: entries.map(([key, value]) => `${key}=${value}`).join(" "), html };
 }
 
-/** The share of a value in the range of all, so that bars differ where the values do. */
+/** The share of a value in the greatest of all, from 0 on, so that twice the bar is twice the value; from the least where that is below 0. */
 export function shareIn(values: readonly number[]): (value: number) => number {
   const finite = values.filter(Number.isFinite);
-  const [low, high] = [Math.min(...finite), Math.max(...finite)];
-  // The lowest has a bar too.
-  return (value) => (high > low ? 0.08 + (0.92 * (value - low)) / (high - low) : 1);
+  const [low, high] = [Math.min(0, ...finite), Math.max(0, ...finite)];
+  return (value) => (high > low ? (value - low) / (high - low) : 0);
 }
 
 /** Long names may break after what joins their words. */
