@@ -1,10 +1,6 @@
 /** report.html of a run, and its figures as SVG and PNG beside it. */
 
 import path from "node:path";
-import { HEADS_TITLES } from "../config/heads.js";
-import type { RunConfig } from "../config/schema.js";
-import { learnedHeads, learnedTitle, learnsCoefficients } from "../config/stages.js";
-import { objectiveTitles, readsLabels } from "../objective/catalog.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
 import { examplesSection } from "./changed-examples.js";
 import { changesOf } from "./evaluations.js";
@@ -17,7 +13,7 @@ import { gradientCosineFigure } from "./figures/gradient-cosine.js";
 import { heatMapFigure } from "./figures/heat-map.js";
 import { taskVectorsFigure } from "./figures/task-vectors.js";
 import { escapeHtml } from "./html.js";
-import { noticesOf } from "./notices.js";
+import { lead } from "./lead.js";
 import { cardList } from "./page/cards.js";
 import { configSection } from "./page/config-section.js";
 import { costTable, machineRows } from "./page/cost-section.js";
@@ -74,36 +70,6 @@ export async function writeRunReport(folder: string, log: (line: string) => void
   const target = path.join(folder, "report.html");
   await writeFileAtomic(target, page(head, sections, `adamerge; begun ${status.started}.`));
   return target;
-}
-
-/** What was learned; of anything but coefficients with what the figures of coefficients show. */
-function learnedOf(config: RunConfig): string {
-  const inStages = config.stages === null ? "" : ` in ${config.stages.length} stages`;
-  const ofHeads = [...new Set(learnedHeads(config))].map((heads) => ` and ${HEADS_TITLES[heads]}`).join("");
-  if (learnsCoefficients(config)) return `${config.granularity} coefficients${ofHeads}${inStages}`;
-  return `${learnedTitle(config)}${inStages} (figures show the coefficients nearest to them)`;
-}
-
-function lead({ config, status, summary, examples: given }: RunReport): string {
-  const { adapt_split, eval_split, adapt_limit, adapt_per_class } = config.data;
-  const examples = escapeHtml(given);
-  const labels = readsLabels(config) ? "with their labels" : "without their labels";
-  const [number, whole] = adapt_per_class === null ? [adapt_limit, "task"] : [adapt_per_class, "class"];
-  const most = number === null ? "" : `at most ${number} ${examples} per ${whole} of `;
-  const what =
-    `${learnedOf(config)}, ${objectiveTitles(config, (name) => name.replaceAll("_", " "))}, ${status.step} of ${config.steps} steps` +
-    `${summary === undefined ? "" : ` on ${summary.suite}`}${status.error === undefined ? "" : `: ${status.error}`}`;
-  const learned = `Learned on ${most}<code>${escapeHtml(adapt_split)}</code>, ${labels}`;
-  const adapted =
-    eval_split === null
-      ? `<p class="warning">${learned}. Nothing was judged: without labels there are entropies, and no accuracies.</p>`
-      : adapt_split === eval_split
-        ? `<p class="warning">Transductive: the coefficients were learned on ${most || `the ${examples} of `}<code>${escapeHtml(eval_split)}</code> that they are judged on, ${labels}${readsLabels(config) ? ": an upper bound" : ", as the paper does"}.</p>`
-        : `<p>${learned}, judged on <code>${escapeHtml(eval_split)}</code>.</p>`;
-  const notices = (summary === undefined ? [] : noticesOf(summary, config)).map(
-    (notice) => `\n<p class="warning">${escapeHtml(notice)}.</p>`,
-  );
-  return `<p class="lead">${escapeHtml(what)}</p>\n${adapted}${notices.join("")}`;
 }
 
 /** The figure of the changes with its numbers, folded. */

@@ -229,7 +229,9 @@ describe("what a person sees of texts", () => {
     expect(card).not.toMatch(/image/i);
     const report = (await text(runPath, "report.html")).replaceAll(/<svg.*?<\/svg>/gs, "");
     const [page = ""] = report.split('id="config"');
-    expect(page).toContain("Learned on at most 8 texts per task of <code>adapt</code>");
+    expect(page).toMatch(
+      /Learned from \d+ texts of the split <code>adapt<\/code> \(at most 8 texts per task\), without their labels; judged on \d+ texts of the split <code>test/,
+    );
     expect(page).toContain("order from the texts to the features");
     expect(page).toMatch(/texts per task and step.*texts per second, median/s);
     expect(page).not.toMatch(/images/i);
