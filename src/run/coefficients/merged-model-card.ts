@@ -1,5 +1,5 @@
 /** The model card of a merge of a suite: what its models, data sets, heads and rows come to, for report/model-card.ts. */
-import { dirname, join } from "node:path";
+import { basename, dirname, extname, join } from "node:path";
 import { parseConfig } from "../../checkpoint/config-text.js";
 import { parseUri } from "../../checkpoint/hub/reference.js";
 import type { RunConfig } from "../../config/schema.js";
@@ -41,7 +41,7 @@ export async function cardOf(
   return modelCard({
     ...{ name, config, kind, coefficients, rows, notices, version: packageVersion() },
     models: [
-      await cardModel(`${suite.name}/base`, named.base, suite.base),
+      await cardModel(localBaseName(suite), named.base, suite.base),
       ...(await Promise.all(
         tasks.map((task) => {
           const origin = named.tasks.find((one) => one.name === task.name)?.expert ?? task.expert;
@@ -54,6 +54,12 @@ export async function cardOf(
     headBytes: learnedHeadBytes(inputs.heads, config),
     ...(saved === undefined ? {} : { usage: usageOf(inputs, saved, folder) }),
   });
+}
+
+/** What a folder is called that says what is in it, as all-MiniLM-L6-v2 does; never where it lies. */
+export function localBaseName({ name, base }: Pick<Inputs["suite"], "name" | "base">): string {
+  const folder = basename(base, extname(base) === ".safetensors" ? extname(base) : "");
+  return /^(?:base|model|pretrained|checkpoint|pytorch_model|[0-9a-f]{12,})$/i.test(folder) ? `${name}/base` : folder;
 }
 
 async function cardModel(ownName: string, origin: string, path: string): Promise<CardModel> {

@@ -13,6 +13,7 @@ import { imageKind } from "../../../src/data/image/kind.js";
 import type { CardFacts } from "../../../src/report/card-facts.js";
 import { readCardFacts } from "../../../src/report/card-facts.js";
 import { type ModelCardInput, modelCard } from "../../../src/report/model-card.js";
+import { localBaseName } from "../../../src/run/coefficients/merged-model-card.js";
 import { fit } from "../../../src/run/fit/fit.js";
 import { predict } from "../../../src/run/predict/predict.js";
 import { ROOT, temporaryFolder } from "../../support/cli.js";
@@ -64,6 +65,15 @@ describe("of a fit", () => {
     expect(card).toContain(
       "Not stated for the merge, since its models differ: apache-2.0: `letters/base`, `letters/thirds`. No licence is named by `letters/vowels`.",
     );
+  });
+
+  it("calls a base by its folder's name where that says something", () => {
+    const of = (base: string) => localBaseName({ name: "own", base });
+    expect(of("/home/me/all-MiniLM-L6-v2")).toBe("all-MiniLM-L6-v2");
+    expect(of("/home/me/vit.safetensors")).toBe("vit");
+    for (const base of ["/home/me/base", "/cache/snapshots/8b3219a92973c328a8e22fadcfa821b5dc75636a"])
+      expect(of(base)).toBe("own/base");
+    expect(card).toContain("models fine-tuned from `letters/base`");
   });
 
   it("has lines of TypeScript that run as they stand and say what predict says", async () => {
