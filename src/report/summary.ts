@@ -7,7 +7,7 @@ import type { OutsideFamily } from "../model/families.js";
 import type { Collapse } from "../optimize/predicted-classes.js";
 import type { StoppingOutcome } from "../optimize/stopping.js";
 import type { JsonKind } from "../runtime/json-file.js";
-import { EXPERTS, number, resultRowSchema } from "../track/result-rows.js";
+import { EXPERTS, gainsSchema, number, resultRowSchema } from "../track/result-rows.js";
 import type { GainOverAveraging } from "./learned-gain.js";
 
 export { AVERAGING, EXPERTS } from "../track/result-rows.js";
@@ -67,9 +67,7 @@ export const summaryKind: JsonKind<Summary> = {
         }),
       )
       .exactOptional(),
-    gains: z
-      .array(z.object({ method: z.string(), points: z.number(), interval: z.tuple([z.number(), z.number()]) }))
-      .exactOptional(),
+    gains: gainsSchema.exactOptional(),
     rows: z.array(resultRowSchema),
   }),
   advice: "put the file back; `adamerge eval --coefficients RUN` measures again",

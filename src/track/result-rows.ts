@@ -1,4 +1,4 @@
-/** Rows of a run's summary.json, which trackers and reports both read: their form, and the names of those that others are read against. */
+/** Rows and gains of a run's summary.json, which trackers and reports both read: their form, and the names of rows that others are read against. */
 import { z } from "zod";
 
 /** The simplest merge, which gains are over. */
@@ -15,3 +15,8 @@ export const resultRowSchema = z.object({
   average: number,
   tasks: z.record(z.string(), number),
 });
+
+/** What learned models gain over averaging, in points, with the 95 % interval. */
+export const gainsSchema = z.array(
+  z.object({ method: z.string(), points: z.number(), interval: z.tuple([z.number(), z.number()]) }),
+);

@@ -39,6 +39,8 @@ const rows = [
   { method: "adamerging_layer_wise", average: 64, tasks: { a: 60, b: 68 } },
 ];
 
+const gains = [{ method: "adamerging_layer_wise", points: 4, interval: [-1.26, 9.5] }];
+
 /** A run that has ended, as a fit leaves it. */
 async function run(
   changes: {
@@ -61,7 +63,7 @@ async function run(
   const where = { engine: "onnx", device: "cpu", examples: "images", node: "20", os: "linux", cpu: "x", versions: {} };
   await write("environment.json", { ...where, ...git, data: ["a", "b"].map(data) });
   if (state === "finished")
-    await write("summary.json", { suite: "s", engine: "onnx", device: "cpu", seconds: 3, rows });
+    await write("summary.json", { suite: "s", engine: "onnx", device: "cpu", seconds: 3, gains, rows });
   if (model !== undefined) {
     await mkdir(path.join(folder, "model", "heads"), { recursive: true });
     await write("model/config.json", model);
@@ -122,7 +124,7 @@ describe("a run's page", () => {
     const note = theRun().tags.get(NOTE) ?? "";
     const [first, , ...table] = note.split("\n");
     expect(first).toBe(
-      "**64.00 %** average accuracy of one model for the 2 tasks of s, **4.00 points above** weight averaging.",
+      "**64.00 %** average accuracy of one model for the 2 tasks of s, **4.00 points above** weight averaging (95 % interval of the difference: -1.3 to +9.5, paired by example).",
     );
     expect(table.slice(0, 4).map((line) => line.replaceAll("&emsp;", ""))).toEqual([
       "| | pretrained | weight_averaging | individual | adamerging_layer_wise |".replace("| |", "|  |"),

@@ -48,8 +48,16 @@ function headline(results: Results, learned: ResultsRow): string {
   const compared =
     gain === undefined
       ? ""
-      : `, **${Math.abs(gain).toFixed(2)} points ${gain < 0 ? "below" : "above"}** weight averaging`;
+      : `, **${Math.abs(gain).toFixed(2)} points ${gain < 0 ? "below" : "above"}** weight averaging${intervalText(results)}`;
   return `**${learned.average.toFixed(2)} %** average accuracy of ${what}${compared}.`;
+}
+
+/** Runs of earlier versions have none. */
+function intervalText({ gains = [] }: Results): string {
+  const [gain] = gains;
+  if (gain === undefined) return "";
+  const [low, high] = gain.interval.map((points) => `${points < 0 ? "" : "+"}${points.toFixed(1)}`);
+  return ` (95 % interval of the difference: ${low} to ${high}, paired by example)`;
 }
 
 /** Tasks down, methods across, the average first; of accuracies the best is bold. */

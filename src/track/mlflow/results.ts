@@ -6,12 +6,17 @@
 import path from "node:path";
 import { z } from "zod";
 import { readJsonFileIfThere } from "../../runtime/json-file.js";
-import { AVERAGING, EXPERTS, resultRowSchema } from "../result-rows.js";
+import { AVERAGING, EXPERTS, gainsSchema, resultRowSchema } from "../result-rows.js";
 import type { MlflowMetric } from "./client.js";
 import { metricName } from "./run-data.js";
 import type { PointPlace } from "./told-run.js";
 
-const resultsSchema = z.object({ suite: z.string(), seconds: z.number(), rows: z.array(resultRowSchema) });
+const resultsSchema = z.object({
+  suite: z.string(),
+  seconds: z.number(),
+  gains: gainsSchema.exactOptional(),
+  rows: z.array(resultRowSchema),
+});
 
 /** The part of summary.json that servers are told of. */
 export type Results = z.output<typeof resultsSchema>;
