@@ -83,7 +83,7 @@ export type { DoctorCheck, DoctorReport, ResultRow, Summary } from "./report/sum
 export type { WrittenClassifier } from "./run/export-classifier/classifier.js";
 export type { ExportedOnnx } from "./run/export-onnx/export-onnx.js";
 export type { FinetunePlan } from "./run/finetune/finetune.js";
-export type { FinetuneAccuracies, FinetuneResult } from "./run/finetune/train-run.js";
+export type { FinetuneAccuracies, FinetuneResult } from "./run/finetune/finish-run.js";
 export type { FitPlan, PlannedStage } from "./run/fit/plan-fit.js";
 export type { InitFindings } from "./run/init/init-suite.js";
 export type { MergeResult } from "./run/merge-models/merge-models.js";

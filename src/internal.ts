@@ -29,6 +29,8 @@ export type { TrainEvent } from "./optimize/events.js";
 export { fineTune } from "./optimize/fine-tune/fine-tune.js";
 export type {
   AdamWOptions,
+  DrawnExamples,
+  FineTuneAnchors,
   FineTuned,
   FineTuneEvent,
   FineTuneTask,

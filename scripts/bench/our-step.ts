@@ -102,7 +102,12 @@ async function open(): Promise<Opened> {
   const size = mergeableTensors(bundle).length * bundle.tasks.length;
   coefficients = new Float64Array(size).fill(START);
   adam = initAdam(size);
-  return { bundle, heads, examples, inputs, program, step: microBatched(pass, heads.length, passes), passes };
+  const step = microBatched(
+    pass,
+    heads.map(() => examplesPerTask),
+    passes,
+  );
+  return { bundle, heads, examples, inputs, program, step, passes };
 }
 
 async function runStep({ step, inputs }: Opened): Promise<Float32Array> {

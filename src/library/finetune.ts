@@ -7,7 +7,7 @@ import {
   resumeFinetune as resume,
   finetune as run,
 } from "../run/finetune/finetune.js";
-import type { FinetuneResult } from "../run/finetune/train-run.js";
+import type { FinetuneResult } from "../run/finetune/finish-run.js";
 import { type Overrides, overrideTexts } from "./load-config.js";
 import { resolveWork, type Work, type WorkOptions } from "./work-options.js";
 

@@ -13,6 +13,11 @@ import { meanCrossEntropy } from "../objective/cross-entropy.js";
 import { type LoraShape, loraSpecs, loraWeights } from "./lora-weights.js";
 import { givenWeights, gradientName, weightName, weightSpecs } from "./step-program.js";
 
+/** Name of the input that holds the labels of all examples but anchors. */
+export const FINE_TUNE_LABELS = "labels";
+/** Name of the input that holds the features which the anchors had. */
+export const FINE_TUNE_ANCHORS = "anchors";
+
 export interface FineTuneOptions {
   readonly model: Model;
   /** Label sets with their number of classes and images per step; their losses are averaged by images. */
@@ -71,9 +76,9 @@ export function fineTuneProgram(options: FineTuneOptions): Program {
       ...(options.trained === undefined ? [...weights, ...heads, ...lora] : []),
       ...model.inputs(images + anchors.images, options.length),
       ...(options.kept ?? []),
-      ["labels", { shape: [images], dtype: "int32" }],
+      [FINE_TUNE_LABELS, { shape: [images], dtype: "int32" }],
       ...(anchors.images > 0
-        ? [["anchors", { shape: [anchors.images, model.featureSize], dtype: "float32" }] as const]
+        ? [[FINE_TUNE_ANCHORS, { shape: [anchors.images, model.featureSize], dtype: "float32" }] as const]
         : []),
     ]),
     build: (tensors) => {
@@ -114,14 +119,14 @@ function taskLosses(
   let first = 0;
   const losses = tasks.map(({ name, images, head }) => {
     const own = tf.slice(features, [first, 0], [images, model.featureSize]);
-    const labels = tf.slice(get("labels"), [first], [images]);
+    const labels = tf.slice(get(FINE_TUNE_LABELS), [first], [images]);
     first += images;
     const logits = applyHead({ task: name, logitScale, ...head }, own, get);
     return meanCrossEntropy(logits, labels, labelSmoothing);
   });
   if (anchors !== undefined && anchors.images > 0) {
     const kept = tf.slice(features, [first, 0], [anchors.images, model.featureSize]);
-    losses.push(tf.mean(tf.sum(tf.squaredDifference(kept, get("anchors")), -1)));
+    losses.push(tf.mean(tf.sum(tf.squaredDifference(kept, get(FINE_TUNE_ANCHORS)), -1)));
   }
   return tf.stack(losses);
 }

@@ -80,11 +80,12 @@ async function runProbe(
   const parts: string[] = [];
   const { heads, model, examplesPerTask } = options;
   const wanted = new Map([...inputs].filter(([name]) => !isStepTargets(name)));
+  const examples = heads.map(() => examplesPerTask * passes);
   const length = lengthOf(model, heads.length * examplesPerTask * passes, wanted);
   const probe = await engine.compile(probeProgram({ ...options, length }, parts, isGiven));
   try {
     await probe.bind(sources);
-    return { parts, outputs: await microBatched(probe, heads.length, passes).run(wanted) };
+    return { parts, outputs: await microBatched(probe, examples, passes).run(wanted) };
   } finally {
     await probe.close();
   }

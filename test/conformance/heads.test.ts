@@ -240,7 +240,11 @@ describe("gradients of heads", () => {
   it.each(["trained", "surgery"] as const)("%s: are the same in passes, and eagerly", async (mode) => {
     const heads = moved(mode === "surgery" ? adapted() : problem.heads);
     const whole = await (await slopes(await compiled(mode, heads), mode, heads, false))(heads);
-    const pass = microBatched(await compiled(mode, heads, IMAGES_PER_TASK / 2), heads.length, 2);
+    const pass = microBatched(
+      await compiled(mode, heads, IMAGES_PER_TASK / 2),
+      heads.map(() => IMAGES_PER_TASK),
+      2,
+    );
     const split = await (await slopes(pass, mode, heads, false))(heads);
     expect(relativeError(split.gradient, whole.gradient)).toBeLessThan(1e-5);
     const tfjs = await compiled(mode, heads, undefined, await createTfjsEngine("cpu"));

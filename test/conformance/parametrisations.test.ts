@@ -197,8 +197,14 @@ describe("G = dL/dW", () => {
   it("in passes is the whole step's", async () => {
     const { weights, merged } = await merge();
     const whole = await runWeightStep(await weightStep(onnx), merged, inputs, weights.arrays());
-    const pass = microBatched(await weightStep(onnx, 3), problem.heads.length, 2);
-    const split = await runWeightStep(pass, merged, inputs, weights.arrays());
+    const pass = microBatched(
+      await weightStep(onnx, 3),
+      problem.heads.map(() => IMAGES_PER_TASK),
+      2,
+    );
+    const into = weights.arrays();
+    const split = await runWeightStep(pass, merged, inputs, into);
+    for (const [name, array] of into) expect(split.gradients.get(name), name).toBe(array);
     expect(relativeError(split.lossesT, whole.lossesT)).toBeLessThan(1e-6);
     for (const [name, gradientS] of whole.gradients)
       if (!name.endsWith("k_proj.bias"))

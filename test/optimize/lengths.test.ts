@@ -63,7 +63,11 @@ async function compiledStep(engine: Engine, model: Model = problem.model, passes
     stepProgram({ ...options, length, loss }),
   );
   await step.bind(stepSources(options));
-  return microBatched(step, heads.length, passes);
+  return microBatched(
+    step,
+    heads.map(() => EXAMPLES),
+    passes,
+  );
 }
 
 const place = (step: number, lengths: readonly number[] = LENGTHS) => ({

@@ -57,7 +57,7 @@ it("hands every pass its part of every task's images and of every target", async
         return new Map([["loss", Float32Array.of(seen.length)]]);
       },
     },
-    2,
+    [4, 4],
     2,
   );
   const outputs = await whole.run(

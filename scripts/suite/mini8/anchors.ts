@@ -3,18 +3,9 @@
  * arXiv:1606.09282). A large model fine-tuned gently keeps its zero-shot accuracy elsewhere by itself (Ilharco et al. 2023,
  * figure 1 of arXiv:2212.04089, "control tasks"); a tower of a million weights forgets, unless it is held. A images, E features.
  */
-import { type ClipVisionConfig, createRng, type Engine } from "../../../dist/internal.js";
+import { type ClipVisionConfig, createRng, type Engine, type FineTuneAnchors } from "../../../dist/internal.js";
 import { drawImages, towerFeatures } from "./prototypes.js";
 import { readRawPixels } from "./raw-pixels.js";
-
-export interface Anchors {
-  /** Images per step. */
-  readonly images: number;
-  /** Weight of their squared feature distance beside the cross-entropy. */
-  readonly weight: number;
-  /** Anchors of a step: `images` uint8 [A, H, W, C] and the base's `features` [A, E]; a pure function of seed and step. */
-  at(step: number): { readonly images: Uint8Array; readonly features: Float32Array };
-}
 
 export interface AnchorOptions {
   readonly pixelsDir: string;
@@ -31,7 +22,7 @@ export async function makeAnchors(
   config: ClipVisionConfig,
   base: ReadonlyMap<string, Float32Array>,
   { pixelsDir, sources, perSource, images, weight, seed }: AnchorOptions,
-): Promise<Anchors> {
+): Promise<FineTuneAnchors> {
   const size = config.imageSize ** 2 * config.channels;
   const width = config.projectionSize;
   const pool: { image: Uint8Array; feature: Float32Array }[] = [];
@@ -45,9 +36,9 @@ export async function makeAnchors(
       });
   }
   return {
-    images,
+    examplesPerStep: images,
     weight,
-    at(step) {
+    at: (step) => {
       const rng = createRng(seed, "anchors", step);
       const batch = { images: new Uint8Array(images * size), features: new Float32Array(images * width) };
       for (let index = 0; index < images; index++) {
@@ -56,7 +47,7 @@ export async function makeAnchors(
         batch.images.set(drawn.image, index * size);
         batch.features.set(drawn.feature, index * width);
       }
-      return batch;
+      return { examples: new Map([["images", batch.images]]), features: batch.features };
     },
   };
 }

@@ -5,16 +5,23 @@
 import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createRng, type Engine, openCheckpoint, writeSafetensors } from "../../../dist/internal.js";
+import {
+  createRng,
+  type Engine,
+  type FineTuneAnchors,
+  openCheckpoint,
+  removeFineTuneState,
+  writeSafetensors,
+} from "../../../dist/internal.js";
 import { writeFileAtomic } from "../../../src/runtime/atomic-file.js";
 import type { SuiteRecord } from "../suite-record.js";
-import { type Anchors, makeAnchors } from "./anchors.js";
+import { makeAnchors } from "./anchors.js";
 import { chooseLogitScale, entropyShare } from "./logit-scale.js";
 import { classPrototypes, drawImages, towerFeatures } from "./prototypes.js";
 import { type RawPixels, readRawPixels } from "./raw-pixels.js";
 import { EXPERTS, isMirrored, MULTITASK, PRETRAINING, PROTOTYPE_IMAGES, SEED } from "./suite-plan.js";
 import { initialWeights, loadTower, saveTower, type Tower } from "./towers.js";
-import { fineTune, type TrainHead, type TrainSettings, type TrainTask } from "./train.js";
+import { type TrainHead, type TrainSettings, type TrainTask, trainTower } from "./train.js";
 
 export interface Workshop {
   readonly engine: Engine;
@@ -43,7 +50,7 @@ interface PartPlan {
     Partial<Readonly<Record<"task" | "seed" | "images" | "randomLabels" | "anchors", unknown>>>;
   readonly start: () => Promise<Map<string, Float32Array>>;
   readonly tasks: () => Promise<TrainTask[]>;
-  readonly anchors?: () => Promise<Anchors>;
+  readonly anchors?: () => Promise<FineTuneAnchors>;
   readonly logitScale: number;
   readonly trainHeads: boolean;
   readonly seed: number;
@@ -54,7 +61,9 @@ async function trainPart(workshop: Workshop, plan: PartPlan): Promise<void> {
   const { tower, record, log, engine } = workshop;
   if (record.has(name, join(plan.directory, "model.safetensors"), plan.settings)) return log(`${name}: kept`);
   const { steps, learningRate, warmupSteps, labelSmoothing } = plan.settings;
-  const { weights, seconds, loss } = await fineTune({
+  const statePath = join(workshop.stateDir, `${name.replaceAll("/", "-")}.safetensors`);
+  await mkdir(workshop.stateDir, { recursive: true });
+  const { tensors, seconds, loss } = await trainTower({
     name,
     engine,
     config: tower.config,
@@ -65,11 +74,11 @@ async function trainPart(workshop: Workshop, plan: PartPlan): Promise<void> {
     trainHeads: plan.trainHeads,
     seed: plan.seed,
     ...(plan.anchors === undefined ? {} : { anchors: await plan.anchors() }),
-    statePath: join(workshop.stateDir, `${name.replaceAll("/", "-")}.state`),
-    log,
+    ...{ statePath, log },
   });
-  await saveTower(plan.directory, tower, weights);
+  await saveTower(plan.directory, tower, tensors);
   await record.add(name, join(plan.directory, "model.safetensors"), { settings: plan.settings, seconds, loss });
+  await removeFineTuneState(statePath);
 }
 
 const baseDir = (workshop: Workshop): string => join(workshop.directory, "base");

@@ -1,8 +1,9 @@
 /**
- * The batches of training: random images of every task, each shifted by a few pixels, and mirrored where that keeps the class. Batch k is a pure function of
- * (seed, name of the training, task, k), so that an interrupted training goes on with the same images. B images of all tasks.
+ * The batches of training: random images of a task, each shifted by a few pixels, and mirrored where that keeps the
+ * class. Batch k is a pure function of (seed, name of the training, task, k), so that an interrupted training goes on
+ * with the same images. B images.
  */
-import { createRng, permutation } from "../../../dist/internal.js";
+import { createRng, type DrawnExamples, permutation } from "../../../dist/internal.js";
 import type { RawPixels } from "./raw-pixels.js";
 
 /** Largest random shift of an image, in pixels. */
@@ -19,47 +20,40 @@ export interface BatchSource {
 }
 
 export interface TrainingBatches {
-  /** Batch `step`, counted from 1: `images` uint8 [B, H, W, C], `labels` [B]. */
-  at(step: number): { readonly images: Uint8Array; readonly labels: Int32Array };
+  /** Batch `step`, counted from 1: `images` uint8 [B, H, W, C], and their labels. */
+  at(step: number): DrawnExamples;
 }
 
-/** Batches of square images of `side` pixels; each source runs through epochs of its own. */
+/** Batches of square images of `side` pixels; the source runs through epochs. */
 export function trainingBatches(
-  name: string,
-  sources: readonly BatchSource[],
+  training: string,
+  { name, pixels, images: count, mirror: isMirrored = false }: BatchSource,
   seed: number,
   side: number,
 ): TrainingBatches {
   const size = side * side * CHANNELS;
-  const total = sources.reduce((sum, { images }) => sum + images, 0);
-  const orders = new Map<string, { epoch: number; order: Uint32Array }>();
-  const epochOrder = (source: BatchSource, epoch: number): Uint32Array => {
-    const kept = orders.get(source.name);
-    if (kept?.epoch === epoch) return kept.order;
-    const order = permutation(source.pixels.count, createRng(seed, name, source.name, "order", epoch));
-    orders.set(source.name, { epoch, order });
-    return order;
+  const perEpoch = Math.max(1, Math.floor(pixels.count / count));
+  let kept: { epoch: number; order: Uint32Array } | undefined;
+  const epochOrder = (epoch: number): Uint32Array => {
+    if (kept?.epoch !== epoch)
+      kept = { epoch, order: permutation(pixels.count, createRng(seed, training, name, "order", epoch)) };
+    return kept.order;
   };
-  const at = (step: number) => {
-    const images = new Uint8Array(total * size);
-    const labels = new Int32Array(total);
-    let position = 0;
-    for (const source of sources) {
-      const { pixels } = source;
-      const perEpoch = Math.max(1, Math.floor(pixels.count / source.images));
-      const order = epochOrder(source, Math.floor((step - 1) / perEpoch));
-      const first = ((step - 1) % perEpoch) * source.images;
-      const rng = createRng(seed, name, source.name, "shift", step);
-      for (let index = 0; index < source.images; index++, position++) {
-        const row = order[(first + index) % pixels.count] ?? 0;
-        const shift = { x: rng.nextInt(2 * MAX_SHIFT + 1) - MAX_SHIFT, y: rng.nextInt(2 * MAX_SHIFT + 1) - MAX_SHIFT };
-        const target = images.subarray(position * size, (position + 1) * size);
-        shiftInto(target, pixels.images.subarray(row * size, (row + 1) * size), side, shift);
-        if (source.mirror === true && rng.nextInt(2) === 1) mirror(target, side);
-        labels[position] = pixels.labels[row] ?? 0;
-      }
+  const at = (step: number): DrawnExamples => {
+    const images = new Uint8Array(count * size);
+    const labels = new Int32Array(count);
+    const order = epochOrder(Math.floor((step - 1) / perEpoch));
+    const first = ((step - 1) % perEpoch) * count;
+    const rng = createRng(seed, training, name, "shift", step);
+    for (let index = 0; index < count; index++) {
+      const row = order[(first + index) % pixels.count] ?? 0;
+      const shift = { x: rng.nextInt(2 * MAX_SHIFT + 1) - MAX_SHIFT, y: rng.nextInt(2 * MAX_SHIFT + 1) - MAX_SHIFT };
+      const target = images.subarray(index * size, (index + 1) * size);
+      shiftInto(target, pixels.images.subarray(row * size, (row + 1) * size), side, shift);
+      if (isMirrored && rng.nextInt(2) === 1) mirror(target, side);
+      labels[index] = pixels.labels[row] ?? 0;
     }
-    return { images, labels };
+    return { examples: new Map([["images", images]]), labels };
   };
   return { at };
 }

@@ -19,39 +19,43 @@ const HALF = 2 ** 16;
 export interface Dropout {
   /** Of the inputs of a pass whose examples are padded to `length`, by the names of `keptInput`. */
   specs(length: number | undefined): ReadonlyMap<string, TensorSpec>;
-  /** 1 for what is kept in a pass of step `step` (from 1), else 0, by the same names. */
-  kept(step: number, pass: number, length: number | undefined): ReadonlyMap<string, Uint8Array>;
+  /** 1 for what is kept in step `step` (from 1) of the whole batch, else 0, by the same names. */
+  kept(step: number, length: number | undefined): ReadonlyMap<string, Uint8Array>;
 }
 
 /** Undefined where nothing is left out. */
 export function createDropout(
-  { model, tasks, seed, passes = 1 }: Pick<FineTuning, "model" | "tasks" | "seed" | "passes">,
+  { model, tasks, anchors, seed, passes = 1 }: Pick<FineTuning, "model" | "tasks" | "anchors" | "seed" | "passes">,
   { targets, dropout = 0 }: LoraShape,
 ): Dropout | undefined {
   if (dropout === 0) return undefined;
   const least = Math.round(dropout * HALF);
-  const parts = tasks.map(({ name, examplesPerStep }) => ({ task: name, size: examplesPerStep / passes }));
-  const examples = parts.reduce((sum, { size }) => sum + size, 0);
+  const parts = [
+    ...tasks.map(({ name, examplesPerStep }) => ({ task: name, count: examplesPerStep })),
+    // No task is called nothing.
+    ...(anchors === undefined ? [] : [{ task: "", count: anchors.examplesPerStep }]),
+  ];
+  const examples = parts.reduce((sum, { count }) => sum + count, 0);
   const shapes = new Map<number | undefined, ReadonlyMap<string, readonly number[]>>();
-  /** Of targets that the features use, by matrix. */
+  /** In a pass: of targets that the features use, by matrix. */
   const shapesAt = (length: number | undefined): ReadonlyMap<string, readonly number[]> => {
     const known = shapes.get(length);
     if (known !== undefined) return known;
-    const found = new Map([...layerInputs(model, examples, length)].filter(([name]) => targets.has(name)));
+    const found = new Map([...layerInputs(model, examples / passes, length)].filter(([name]) => targets.has(name)));
     shapes.set(length, found);
     return found;
   };
   return {
     specs: (length) =>
       new Map([...shapesAt(length)].map(([name, shape]) => [keptInput(name), { shape, dtype: "uint8" }])),
-    kept: (step, pass, length) =>
+    kept: (step, length) =>
       new Map(
         [...shapesAt(length)].map(([name, shape]): [string, Uint8Array] => {
-          const size = sizeOf(shape) / examples;
-          const values = new Uint8Array(sizeOf(shape));
+          const size = sizeOf(shape) / (examples / passes);
+          const values = new Uint8Array(size * examples);
           let from = 0;
-          for (const { task, size: count } of parts)
-            for (let place = pass * count; place < (pass + 1) * count; place++, from += size)
+          for (const { task, count } of parts)
+            for (let place = 0; place < count; place++, from += size)
               fillKept(values.subarray(from, from + size), least, ["lora dropout", seed, name, step, task, place]);
           return [keptInput(name), values];
         }),

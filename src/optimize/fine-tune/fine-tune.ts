@@ -7,7 +7,8 @@ import { setImmediate } from "node:timers/promises";
 import type { Executable } from "../../engine/program.js";
 import { assert, ConfigError, DataError, NumericError } from "../../errors.js";
 import { compileByLength } from "../by-length.js";
-import { fineTuneProgram } from "../fine-tune-program.js";
+import { FINE_TUNE_ANCHORS, FINE_TUNE_LABELS, fineTuneProgram } from "../fine-tune-program.js";
+import { microBatched } from "../micro-batches.js";
 import { learningRateAt } from "../schedule.js";
 import { gradientName } from "../step-program.js";
 import { clipFactor, createAdamW } from "./adamw.js";
@@ -28,8 +29,8 @@ import { type Progress, resumeState, settingsOf, writeState } from "./state.js";
 const LOSS_KEPT = 0.98;
 
 /**
- * Trains to the last step of the schedule: AdamW on the cross-entropy of each task under its head, the gradient clipped
- * by its norm. Yields events and returns what was learned, whether it finished or was aborted; whoever has saved that
+ * Trains to the last step of the schedule: AdamW on the cross-entropy of each task under its head, and on the distance of
+ * the anchors from their features, the gradient clipped by its norm. Yields events and returns what was learned, whether it finished or was aborted; whoever has saved that
  * removes the state's file (`removeFineTuneState`).
  *
  * Batches are a pure function of (seed, task, step); texts are padded to the longest of their batch, in the least of
@@ -97,7 +98,8 @@ export async function* fineTune(given: FineTuning): AsyncGenerator<FineTuneEvent
       };
       yield {
         type: "step",
-        ...{ step, loss, taskLosses: [...losses], learningRate, gradientNorm, seconds },
+        ...{ step, loss, learningRate, gradientNorm, seconds },
+        taskLosses: [...losses.subarray(0, options.tasks.length)],
         ...(batch.length === undefined ? {} : { length: batch.length }),
         weights: () => learnedWeights(options, parameters),
       };
@@ -120,9 +122,11 @@ async function compile(
   { names, sources, lora }: Parameters,
   dropout: Dropout | undefined,
 ): Promise<Executable> {
-  const { engine, model, tasks, trainHeads, labelSmoothing = 0, passes = 1 } = options;
-  const examples = tasks.reduce((sum, { examplesPerStep }) => sum + examplesPerStep, 0) / passes;
-  const executable = await compileByLength(engine, model, examples, (length) =>
+  const { engine, model, tasks, anchors, trainHeads, labelSmoothing = 0, passes = 1 } = options;
+  const labelled = tasks.map(({ examplesPerStep }) => examplesPerStep);
+  const held = anchors === undefined ? [] : [anchors.examplesPerStep];
+  const size = [...labelled, ...held].reduce((sum, count) => sum + count, 0);
+  const executable = await compileByLength(engine, model, size / passes, (length) =>
     fineTuneProgram({
       ...{ model, trainHeads, labelSmoothing, length, trained: names, lora, kept: dropout?.specs(length) },
       // Every head has its own.
@@ -132,13 +136,20 @@ async function compile(
         classes: head.classes,
         images: examplesPerStep / passes,
       })),
+      ...(anchors === undefined
+        ? {}
+        : { anchors: { images: anchors.examplesPerStep / passes, weight: anchors.weight } }),
     }),
   );
   await executable.bind(sources);
-  return executable;
+  const ofSome = new Map([
+    [FINE_TUNE_LABELS, labelled],
+    [FINE_TUNE_ANCHORS, held],
+  ]);
+  return microBatched(executable, [...labelled, ...held], passes, ofSome);
 }
 
-/** Losses [T] and, in the parameters, their gradient; meanwhile `other` is done. */
+/** Losses [T], of anchors behind them, and in the parameters their gradient; meanwhile `other` is done. */
 async function computeStep<T>(
   executable: Executable,
   { trained }: Parameters,
@@ -147,56 +158,25 @@ async function computeStep<T>(
 ): Promise<[Float32Array, T]> {
   await executable.bind(new Map(trained.map(({ input, values }) => [input, { kind: "memory", values }])));
   const into = new Map(trained.map(({ input, gradient }) => [gradientName(input), gradient]));
-  const [losses, done] = await Promise.all([runPasses(executable, trained, inputs, into), other()]);
+  const [outputs, done] = await Promise.all([executable.run(inputs, into), other()]);
+  const losses = outputs.get("losses");
+  assert(losses !== undefined, "the compiled step lacks its losses");
   return [losses, done];
-}
-
-/** Losses [T] as means over the passes, and so the gradients. */
-async function runPasses(
-  executable: Executable,
-  trained: readonly Parameter[],
-  inputs: FineTuneBatch["inputs"],
-  into: ReadonlyMap<string, Parameter["gradient"]>,
-): Promise<Float32Array> {
-  const lossesOf = async (part: FineTuneBatch["inputs"][number]): Promise<Float32Array> => {
-    const losses = (await executable.run(part, into)).get("losses");
-    assert(losses !== undefined, "the compiled step lacks its losses");
-    return losses;
-  };
-  const [first, ...others] = inputs;
-  assert(first !== undefined, "a batch without examples");
-  const losses = await lossesOf(first);
-  if (others.length === 0) return losses;
-  const sums = trained.map(({ gradient }) => Float32Array.from(gradient));
-  const lossSums = Float64Array.from(losses);
-  for (const part of others) {
-    for (const [task, loss] of (await lossesOf(part)).entries()) lossSums[task] = (lossSums[task] ?? 0) + loss;
-    for (const [at, { gradient }] of trained.entries()) addInto(sums[at], gradient);
-  }
-  for (const [at, { gradient }] of trained.entries()) {
-    const sum = sums[at] ?? gradient;
-    for (let index = 0; index < gradient.length; index++) gradient[index] = (sum[index] ?? 0) / inputs.length;
-  }
-  return Float32Array.from(lossSums, (sum) => sum / inputs.length);
-}
-
-function addInto(sum: Float32Array | undefined, values: Float32Array): void {
-  if (sum === undefined) return;
-  for (let index = 0; index < sum.length; index++) sum[index] = (sum[index] ?? 0) + (values[index] ?? 0);
 }
 
 /**
  * Throws for what would be silently wrong: labels without a row in the head, heads of another width, nothing to train.
  */
-function checkTasks({ model, tasks, schedule, passes = 1 }: FineTuning, { trained }: Parameters): void {
+function checkTasks({ model, tasks, anchors, schedule }: FineTuning, { trained }: Parameters): void {
   if (tasks.length === 0 || trained.length === 0)
     throw new ConfigError(
       `fine-tuning: expected something to train and to train on, found ${trained.length} trained tensors and ${tasks.length} tasks; freeze less, or name a task`,
     );
   assert(new Set(tasks.map(({ name }) => name)).size === tasks.length, "two tasks of one name");
+  assert(anchors === undefined || model.lengths === undefined, "anchors have no length");
   assert(Number.isInteger(schedule.steps) && schedule.steps > 0, `${schedule.steps} steps`);
-  for (const { name, store, head, examplesPerStep } of tasks) {
-    assert(examplesPerStep % passes === 0, `${examplesPerStep} examples in ${passes} passes`);
+  for (const { name, store, head, batchAt } of tasks) {
+    assert(batchAt === undefined || model.lengths === undefined, `drawn examples of task ${name} have no length`);
     assert(head.task === name && head.featureSize === model.featureSize, `the head of task ${name} is another's`);
     const bad = store.labels.findIndex((label) => label < 0 || label >= head.classes);
     if (bad >= 0)
@@ -206,12 +186,13 @@ function checkTasks({ model, tasks, schedule, passes = 1 }: FineTuning, { traine
   }
 }
 
-/** The loss over all examples. */
+/** The loss over all examples of the tasks. */
 function checkedLoss({ tasks, state }: FineTuning, step: number, losses: Float32Array, keptStep: number): number {
   const bad = losses.findIndex((loss) => !Number.isFinite(loss));
+  const whose = tasks[bad] === undefined ? "the anchors" : `task ${tasks[bad].name}`;
   if (bad >= 0)
     throw new NumericError(
-      `step ${step}: the loss of task ${tasks[bad]?.name} is ${losses[bad]}. ${keptWords(state === undefined ? undefined : keptStep)}`,
+      `step ${step}: the loss of ${whose} is ${losses[bad]}. ${keptWords(state === undefined ? undefined : keptStep)}`,
     );
   const examples = tasks.reduce((sum, { examplesPerStep }) => sum + examplesPerStep, 0);
   return tasks.reduce((sum, task, index) => sum + (losses[index] ?? 0) * (task.examplesPerStep / examples), 0);

@@ -3,7 +3,7 @@
  * of transformers' Trainer where it has one (TrainingArguments of transformers 5), so that the same settings mean the
  * same training.
  */
-import type { LabelledExamples } from "../../data/examples.js";
+import type { ExampleValues, LabelledExamples } from "../../data/examples.js";
 import type { Engine } from "../../engine/program.js";
 import type { Model, NamedShape } from "../../model/family.js";
 import type { Head } from "../../model/heads.js";
@@ -19,6 +19,39 @@ export interface FineTuneTask {
   readonly examplesPerStep: number;
   /** Where it starts, where heads are trained; the scale of its logits stays. `task` is the name above. */
   readonly head: Head;
+  /**
+   * What a step (from 1) is given of the task in place of the next examples of the store: these with random changes,
+   * say. A pure function, of which a state's file knows nothing. For models whose examples have one size.
+   */
+  readonly batchAt?: (step: number) => DrawnExamples;
+}
+
+/** Examples of one task in a step. */
+export interface DrawnExamples {
+  /** Inputs of the model for `examplesPerStep` examples, by name. */
+  readonly examples: ReadonlyMap<string, ExampleValues>;
+  /** Of each, a row of the task's head. */
+  readonly labels: Int32Array;
+}
+
+/**
+ * Examples whose features shall stay what they are while others are learned: feature distillation, Li and Hoiem 2016,
+ * arXiv:1606.09282. Their loss is the squared distance of the features, averaged over the examples. A examples, E
+ * features.
+ */
+export interface FineTuneAnchors {
+  /** A: of every batch. */
+  readonly examplesPerStep: number;
+  /** Of their loss beside the mean loss of the tasks' examples. */
+  readonly weight: number;
+  /**
+   * Those of a step (from 1) and their `features` [A, E] at the start. A pure function, of which a state's file knows
+   * nothing. For models whose examples have one size.
+   */
+  readonly at: (step: number) => {
+    readonly examples: ReadonlyMap<string, ExampleValues>;
+    readonly features: Float32Array;
+  };
 }
 
 /** AdamW: Loshchilov and Hutter 2019, algorithm 2, as torch.optim.AdamW. */
@@ -79,6 +112,8 @@ export interface FineTuning {
   /** Whether the heads are trained as well. */
   readonly trainHeads: boolean;
   readonly tasks: readonly FineTuneTask[];
+  /** None by default. */
+  readonly anchors?: FineTuneAnchors;
   /**
    * Draws the batches, with the name of the task and the number of the step, and of LoRA the factors that it begins with
    * and what its dropout leaves out: nothing else is drawn.
@@ -93,7 +128,7 @@ export interface FineTuning {
   readonly adamw?: Partial<AdamWOptions>;
   /**
    * Equal parts of every batch, computed one after the other so that a step takes less memory; 1 by default. Each
-   * task's examples must divide into them. Another number is another rounding.
+   * task's examples must divide into them, and so must the anchors. Another number is another rounding.
    */
   readonly passes?: number;
   /** In [0, 1), as torch's CrossEntropyLoss; 0 by default. */
@@ -134,7 +169,7 @@ export interface FineTuneStepEvent {
   readonly type: "step";
   /** From 1. */
   readonly step: number;
-  /** In nats, mean over the examples of the batch, before the update. */
+  /** In nats, mean over the tasks' examples of the batch, before the update. */
   readonly loss: number;
   /** Mean over the examples of each task, in their order. */
   readonly taskLosses: readonly number[];

@@ -65,8 +65,9 @@ export function settingsOf(options: FineTuning, adamw: AdamWOptions, { trained, 
     "label smoothing": options.labelSmoothing ?? 0,
     "limit of the gradient's norm": String(options.clipNorm),
     seed: options.seed,
+    // What not every training has only where there is some, so that states from before it was known stay good.
+    ...(options.anchors === undefined ? {} : { anchors: [options.anchors.examplesPerStep, options.anchors.weight] }),
     ...((options.passes ?? 1) === 1 ? {} : { "passes of a step": options.passes }),
-    // Only where there is some, so that states from before there was LoRA stay good.
     ...(options.lora === undefined ? {} : { LoRA: [options.lora.rank, options.lora.alpha] }),
     ...((options.lora?.dropout ?? 0) === 0 ? {} : { "dropout of LoRA": options.lora?.dropout }),
   };

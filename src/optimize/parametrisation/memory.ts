@@ -1,6 +1,7 @@
 /** What a parametrisation holds in memory besides a step of scalar coefficients: counted from shapes, before anything is opened. */
 import type { TensorSpec } from "../../engine/program.js";
 import { sizeOf } from "../../engine/program.js";
+import { SUMMED_GRADIENT_BYTES } from "../micro-batches.js";
 import type { Parametrisation } from "./parametrisation.js";
 import { MOST_FLOAT64_PARAMETERS } from "./parametrised-weights.js";
 
@@ -8,8 +9,6 @@ const FLOAT32_BYTES = 4;
 const FLOAT64_BYTES = 8;
 /** Merged weights here; gradients here and in the engine. The engine's weights are part of every step. */
 const WEIGHT_COPIES = 3;
-/** Gradients of several passes, summed in float64 and rounded. */
-const SUMMED_BYTES = FLOAT64_BYTES + FLOAT32_BYTES;
 /** Parameters and Adam's two moments. */
 const STATE_ARRAYS = 3;
 
@@ -45,7 +44,7 @@ export function parametrisationBytes(
   if (parameters === 0) return 2 * FLOAT32_BYTES * weights + largest;
   const bytesEach = parameters > MOST_FLOAT64_PARAMETERS ? FLOAT32_BYTES : FLOAT64_BYTES;
   const copies = WEIGHT_COPIES + (isLater ? 1 : 0);
-  const perWeight = copies * FLOAT32_BYTES + (isSplit ? SUMMED_BYTES : 0);
+  const perWeight = copies * FLOAT32_BYTES + (isSplit ? SUMMED_GRADIENT_BYTES : 0);
   const arrays = STATE_ARRAYS + (keepsBest ? 1 : 0);
   return perWeight * weights + arrays * bytesEach * parameters + FLOAT32_BYTES * kept + largest;
 }

@@ -6,6 +6,7 @@ import { assert } from "../../errors.js";
 import { FINE_TUNED_WIDTH, type Model, type ModelFamily, type NamedShape, USUAL_RATES } from "../../model/family.js";
 import { keptPerExample } from "../../optimize/fine-tune/dropout.js";
 import type { LoraOptions } from "../../optimize/fine-tune/lora.js";
+import { SUMMED_GRADIENT_BYTES } from "../../optimize/micro-batches.js";
 import type { ScheduleOptions } from "../../optimize/schedule.js";
 import { microBatches } from "../../optimize/step-memory.js";
 
@@ -76,11 +77,13 @@ function passesOf(
   const kept = (length?: number) => keptPerExample({ model, freeze, ...(lora === undefined ? {} : { lora }) }, length);
   const valuesPerExample = (length?: number) => model.valuesPerExample(length) + (KEPT_BYTES / 4) * kept(length);
   const longest = max_length === null ? undefined : model.lengths && paddedLength(model.lengths, max_length);
-  return microBatches(memory_gb * 1e9, batch_size, {
-    ...{ model: { ...model, valuesPerExample }, tasks: 1, adaptedTasks: 1, isHalf: false, longest },
-    besidesBytes: TRAINED_BYTES * trained + WEIGHT_BYTES * values,
-    instead: "cut texts or take a smaller model",
-  });
+  const passesBeside = (besidesBytes: number): number =>
+    microBatches(memory_gb * 1e9, batch_size, {
+      ...{ model: { ...model, valuesPerExample }, tasks: 1, adaptedTasks: 1, isHalf: false, longest },
+      ...{ besidesBytes, instead: "cut texts or take a smaller model" },
+    });
+  const besidesBytes = TRAINED_BYTES * trained + WEIGHT_BYTES * values;
+  return passesBeside(besidesBytes) === 1 ? 1 : passesBeside(besidesBytes + SUMMED_GRADIENT_BYTES * trained);
 }
 
 /** The family's rate, for the width of this model. */

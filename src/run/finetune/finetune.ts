@@ -14,7 +14,9 @@ import { requireApart } from "../../runtime/output-place.js";
 import { readFinetuneRun } from "../../track/read-run.js";
 import { reopenNotedRun } from "../../track/reopen-run.js";
 import { createRunFolder, folderOf, requireRunPlace } from "../../track/run-folder.js";
-import { type FinetuneResult, HEAD_FILE, STATE_FILE, trainIn } from "./train-run.js";
+import type { FinetuneResult } from "./finish-run.js";
+import { STATE_FILE } from "./noted-steps.js";
+import { HEAD_FILE, trainIn } from "./train-run.js";
 import { type FinetuneOptions, firstHead, taskOf, tuningOf, withTraining } from "./training.js";
 
 /** What a fine-tuning would be. */

@@ -52,7 +52,8 @@ export async function compileStep(
     });
   const step = await compileByLength(engine, model, heads.length * options.examplesPerTask, program);
   await step.bind(isScalar ? stepSources(options) : weightStepSources(options));
-  return microBatched(step, heads.length, passes);
+  const examples = heads.map(() => options.examplesPerTask * passes);
+  return microBatched(step, examples, passes);
 }
 
 /** What a step is given besides its examples. */
