@@ -203,7 +203,9 @@ describe("of models whose modules transformers 5 calls otherwise than their file
     for (const name of changed)
       expect(relativeError(await expert.readFloat32(name), await model.readFloat32(name)), name).toBeLessThan(1e-6);
     const adapter = await readAdapterOf(place, base, layoutOf(base.config));
-    expect(new Set([...(adapter?.factors.keys() ?? []), ...(adapter?.replaced.keys() ?? [])])).toEqual(new Set(changed));
+    expect(new Set([...(adapter?.factors.keys() ?? []), ...(adapter?.replaced.keys() ?? [])])).toEqual(
+      new Set(changed),
+    );
   });
 
   it("DINOv2: likewise, but with SwiGLU, whose matrix is two modules there, keeps the names of files", async () => {
