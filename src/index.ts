@@ -30,6 +30,7 @@ export { type InitOptions, init } from "./library/init.js";
 export { type DescribedTensor, type Inspection, inspect } from "./library/inspect.js";
 export { type ConfigSource, type LoadConfigOptions, loadConfig, type Overrides } from "./library/load-config.js";
 export { type MergeOptions, merge } from "./library/merge.js";
+export { type MergeToAdapterOptions, mergeModelsToAdapter, mergeToAdapter } from "./library/merge-adapter.js";
 export { type MergeModelsOptions, mergeModels } from "./library/merge-models.js";
 export { type FindMergeSourceOptions, findMergeSource, type MergeSource } from "./library/merge-source.js";
 export { type MergeByDefinition, type MergeByMethod, mergeTensors } from "./library/merge-tensors.js";
@@ -67,6 +68,7 @@ export type {
   WorkEvent,
   WorkOptions,
 } from "./library/work-options.js";
+export type { SummedAdapter, SummedMatrix } from "./merge/summed-adapter.js";
 export type { TruncatedAdapter, TruncatedTensor } from "./merge/truncated-adapter.js";
 export type {
   CheckpointEvent,
@@ -112,6 +114,7 @@ export {
   piecesOf,
   remember,
   type SourceTensor,
+  type WeightsOf,
 } from "./merge/methods/method.js";
 export type { DivergenceKind } from "./objective/divergence.js";
 export { addObjective, type ObjectiveOptions, type OutsideObjective } from "./objective/objectives.js";

@@ -1,12 +1,9 @@
 /** `adamerge extract-lora`: a model as a LoRA adapter of its base, with what each matrix misses. */
 import { ConfigError } from "../errors.js";
 import { EXIT_OK } from "./exit-codes.js";
-import { printJson, tableText, workOptions } from "./io.js";
+import { printJson, workOptions } from "./io.js";
+import { missedTable, percent } from "./missed-table.js";
 import { defineVerb, jsonOption, quietOption, requireWhole } from "./verb.js";
-
-/** Rows of the table: the matrices that miss most. */
-const SHOWN = 10;
-const PERCENT_DIGITS = 2;
 
 export const extractLoraVerb = defineVerb({
   name: "extract-lora",
@@ -44,14 +41,10 @@ export const extractLoraVerb = defineVerb({
       ...options,
       dtype: dtype === "float16" ? "float16" : "float32",
     });
-    const percent = (share: number) => (100 * share).toFixed(PERCENT_DIGITS);
     if (json) printJson(io, { output, error, truncated, whole });
     else if (quiet) io.stdout.write(`${percent(error)}\n`);
     else {
-      const worst = truncated.toSorted((a, b) => b.error - a.error).slice(0, SHOWN);
-      const rows = worst.map((one) => [one.name, String(one.rank), one.norm.toPrecision(3), percent(one.error)]);
-      if (rows.length > 0)
-        io.stdout.write(`${tableText([["matrix", "rank", "norm of change", "missed %"], ...rows], io)}\n`);
+      if (truncated.length > 0) io.stdout.write(`${missedTable(truncated, io)}\n`);
       io.stdout.write(
         `${truncated.length} matrices, ${whole.length} other tensors in full; ${percent(error)} % of the change's norm is missed\n`,
       );

@@ -10,7 +10,8 @@ type Called =
   | ("findMergeSource" | "fit" | "init" | "inspect" | "loadConfig" | "loadedExtensions" | "loadExtension" | "merge")
   | ("mergeModels" | "methods" | "openPredictor" | "planFit" | "planLines" | "pull" | "quickstart" | "report")
   | ("reproduce" | "resume" | "sweep" | "sweepTrial" | "sync" | "compareRuns" | "exportClassifier")
-  | ("push" | "extractLora" | "finetune" | "resumeFinetune" | "planFinetune");
+  | ("push" | "extractLora" | "finetune" | "resumeFinetune" | "planFinetune" | "mergeToAdapter")
+  | "mergeModelsToAdapter";
 
 /** As programs import them, but for the waiting. Tests give their own. */
 export type Library = {
@@ -41,6 +42,9 @@ export const library: Library = {
   loadExtension: async (...given) => (await import("../library/extend.js")).loadExtension(...given),
   merge: async (...given) => (await import("../library/merge.js")).merge(...given),
   mergeModels: async (...given) => (await import("../library/merge-models.js")).mergeModels(...given),
+  mergeModelsToAdapter: async (...given) =>
+    (await import("../library/merge-adapter.js")).mergeModelsToAdapter(...given),
+  mergeToAdapter: async (...given) => (await import("../library/merge-adapter.js")).mergeToAdapter(...given),
   methods: async () => (await import("../library/methods.js")).methods(),
   openPredictor: async (...given) => (await import("../library/predict.js")).openPredictor(...given),
   planFinetune: async (...given) => (await import("../library/finetune.js")).planFinetune(...given),

@@ -39,17 +39,17 @@ const method = z.strictObject({
 
 const taskVectors = z.strictObject({
   processing: z
-    .enum(["none", "ties", "consensus", "tsv", "iso_cts", "svc", "pcb"])
+    .enum(["none", "ties", "consensus", "tsv", "iso_cts", "svc", "pcb", "knots"])
     .default("none")
     .describe(
-      "Before learning: none; ties: AdaMerging++; consensus; or the parts of a method: tsv, iso_cts, svc, pcb (start at 1)",
+      "Before learning: none; ties: AdaMerging++; consensus; or the parts of a method: tsv, iso_cts, svc, pcb, knots (start at 1)",
     ),
   density: z
     .number()
     .gt(0)
     .max(1)
     .default(0.2)
-    .describe("Share of each task vector that ties keeps, or that wins with pcb, 0 < density <= 1"),
+    .describe("Share of each task vector that ties or knots keeps, or that wins with pcb, 0 < density <= 1"),
   dtype: z
     .enum(["float32", "float16"])
     .default("float32")

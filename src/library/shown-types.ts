@@ -1,7 +1,14 @@
 /** Types that stand in those of the library's functions, so that programs can name them and the API pages show them. */
 export type { StoredCheckpoint } from "../checkpoint/checkpoint.js";
 export type { HubSettings } from "../checkpoint/hub/settings.js";
-export type { DerivedTensor, OtherName, Spelling, TiedTensor, TowerNames } from "../checkpoint/layout/tensor-layout.js";
+export type {
+  DerivedTensor,
+  ModuleNames,
+  OtherName,
+  Spelling,
+  TiedTensor,
+  TowerNames,
+} from "../checkpoint/layout/tensor-layout.js";
 export type { StoredTensor } from "../checkpoint/stored-tensor.js";
 export type { LabelMeaning } from "../data/classes.js";
 export type { ChosenCorruption } from "../data/corruption.js";

@@ -4,6 +4,7 @@
  */
 import type { TaskVectorProcessing } from "../checkpoint/task-vectors.js";
 import type { RunConfig } from "../config/schema.js";
+import { alignedTaskVectors, elected, knotsElection } from "./aligned-task-vectors.js";
 import { calibratedParts } from "./calibrated-parts.js";
 import { isotropicParts } from "./isotropic-subspaces.js";
 import { consensusMask } from "./methods/consensus.js";
@@ -60,6 +61,12 @@ export const taskVectorProcessings = {
     paper: "https://arxiv.org/abs/2410.02396",
     make: ({ density }) => pcbProcessing(density),
   },
+  knots: {
+    suffix: "knots",
+    title: ({ density }) => `in one basis for each matrix and trimmed there by TIES, density ${density}, as in KnOTS`,
+    paper: "https://arxiv.org/abs/2410.19735",
+    make: ({ density }) => knotsProcessing(density),
+  },
 } satisfies Record<ProcessingName, ProcessingEntry>;
 
 /** The processing of a config; undefined where task vectors stay as they are. */
@@ -94,6 +101,28 @@ function partsProcessing(
       }
       const parts = partsOf(taskVectors, shape[1] ?? 1);
       for (const [task, tauN] of taskVectors.entries()) tauN.set(parts[task] ?? []);
+    },
+  };
+}
+
+/** The parts whose sum is that of KnOTS with TIES and a mean, at scale 1. */
+function knotsProcessing(density: number): TaskVectorProcessing {
+  return {
+    id: `knots:density=${density}`,
+    prepare: async (stream) => {
+      const aligned = async function* () {
+        for await (const { taskVectors, shape } of stream())
+          yield { taskVectors: alignedTaskVectors(taskVectors, shape).alignedKDC };
+      };
+      const found = await knotsElection(aligned, density);
+      return (_name, taskVectors, shape) => {
+        const { alignedKDC, restore } = alignedTaskVectors(taskVectors, shape);
+        const counts = elected(alignedKDC, found);
+        for (const [task, own] of alignedKDC.entries()) {
+          const part = Float64Array.from(own, (value, index) => value / Math.max(1, counts[index] ?? 0));
+          taskVectors[task]?.set(restore(part));
+        }
+      };
     },
   };
 }

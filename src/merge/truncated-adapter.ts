@@ -12,6 +12,7 @@ import { anyLayout } from "../checkpoint/layout/common-names.js";
 import { isDerived } from "../checkpoint/layout/tensor-layout.js";
 import { requireFinite, subtractInto, tensorPlace } from "../checkpoint/task-vectors.js";
 import { CheckpointError } from "../errors.js";
+import { layoutOf } from "../model/families.js";
 import { quote } from "../runtime/printable.js";
 import { transposed } from "./kernels/products.js";
 import { factorsError, type LowRankFactors, singularParts } from "./low-rank-approximation.js";
@@ -93,7 +94,7 @@ export async function saveTruncatedAdapter(
     throw new CheckpointError(
       `${model.path}: expected tensors that differ from ${base.path}, found none. Check the paths.`,
     );
-  const plan = planAdapter(base, new Set(norms.keys()), rank);
+  const plan = planAdapter(base, new Set(norms.keys()), rank, { modules: layoutOf(base.config).modules });
   const truncated: TruncatedTensor[] = [];
   const factors = async (planned: PlannedFactors): Promise<LowRankFactors> => {
     signal?.throwIfAborted();
@@ -121,8 +122,8 @@ function requireSameTensors(base: Pick<Checkpoint, "path" | "tensors">, model: C
   }
 }
 
-/** As they will be read. */
-function asStored({ a, b }: LowRankFactors, dtype: TruncatedAdapterOptions["dtype"]): LowRankFactors {
+/** Factors as they will be read. */
+export function asStored({ a, b }: LowRankFactors, dtype: TruncatedAdapterOptions["dtype"]): LowRankFactors {
   const rounded = (values: Float32Array): Float32Array =>
     dtype === "F32" ? values : decodeFloat16(encodeFloat16(values));
   return { a: rounded(a), b: rounded(b) };

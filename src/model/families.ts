@@ -1,5 +1,7 @@
 /** The registry of model families: those that come with the package, a folder and a line here each, and those that a program or a person's own module adds. */
 
+import { anyLayout } from "../checkpoint/layout/common-names.js";
+import type { TensorLayout } from "../checkpoint/layout/tensor-layout.js";
 import { CheckpointError, ConfigError } from "../errors.js";
 import { noteExtension } from "../runtime/extensions.js";
 import { nearest } from "../runtime/nearest.js";
@@ -52,6 +54,12 @@ export function addOutsideFamily(found: unknown, where: string): void {
   }
   const { module: file } = noteExtension("family", family.name);
   outside.push({ family, source: { name: family.name, ...file } });
+}
+
+/** What is known of the names of a model's tensors: its family's, or what all models have in common. */
+export function layoutOf(config: unknown): TensorLayout {
+  const type = typeof config === "object" && config !== null && "model_type" in config ? config.model_type : undefined;
+  return allFamilies().find(({ modelTypes }) => modelTypes.some((known) => known === type))?.layout ?? anyLayout;
 }
 
 function allFamilies(): readonly ModelFamily[] {

@@ -1,7 +1,7 @@
 /** The models of a suite, whatever their files: the tensors of their family by canonical names, also from the layouts of other code. */
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { applyAdapter, readAdapter } from "../checkpoint/adapter/adapter.js";
+import { type Adapter, applyAdapter, readAdapter, requireFit } from "../checkpoint/adapter/adapter.js";
 import { type Checkpoint, openCheckpoint, readConfig, type StoredCheckpoint } from "../checkpoint/checkpoint.js";
 import { inCanonicalNames } from "../checkpoint/layout/other-naming.js";
 import type { TowerLayout } from "../checkpoint/layout/tensor-layout.js";
@@ -26,6 +26,21 @@ export async function openExpert(path: string, base: Checkpoint): Promise<Checkp
   const adapter = await readAdapterOf(path, layout);
   if (adapter === undefined) return inCanonicalNames(await openPlain(path), layout);
   return applyAdapter(adapter, base, layout);
+}
+
+/**
+ * An adapter of the base by the names that the base's files have, as `openExpert` reads it; undefined for a model. Throws
+ * CheckpointError for one that is not read or does not fit.
+ */
+export async function openAdapter(path: string, base: Checkpoint): Promise<Adapter | undefined> {
+  const { layout } = familyOf(base.config, base.path);
+  const { names } = towerTensors(layout, base.tensors.keys(), base.path);
+  const adapter = await readAdapter(path, (name) => {
+    const canonical = towerName(layout, name);
+    return canonical === undefined ? undefined : (names.get(canonical) ?? canonical);
+  });
+  for (const name of adapter?.factors.keys() ?? []) if (adapter !== undefined) requireFit(adapter, name, name, base);
+  return adapter;
 }
 
 /** An expert by itself. */

@@ -10,6 +10,7 @@ import { readSafetensorsHeader } from "../../src/checkpoint/safetensors.js";
 export const CONFORMANCE = import.meta.dirname;
 
 export interface FixtureArrays {
+  has(name: string): boolean;
   shape(name: string): readonly number[];
   /** F64 or F32 values, row-major, as float64. */
   floats(name: string): Float64Array;
@@ -35,6 +36,7 @@ export async function readFixture(path: string): Promise<FixtureArrays> {
     return { dtype, bytes: Uint8Array.from(file.subarray(byteOffset, byteOffset + byteLength)) };
   };
   return {
+    has: (name) => tensors.has(name),
     shape: (name) => entryOf(name).shape,
     floats: (name) => {
       const { dtype, bytes } = data(name, "F64", "F32");

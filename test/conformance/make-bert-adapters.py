@@ -1,7 +1,8 @@
 """Makes bert-adapters/: adapters of text-encoders/bert/ with everything that peft saves beside factors, with the
 weights of its merge_and_unload: all biases, LayerNorms and tables of embeddings trained whole, factors of
-embeddings. `python make-bert-adapters.py ours`: merged.safetensors of our own adapter in bert-adapters/ours/, which
-bert-adapters.test.ts writes with UPDATE_ADAPTERS=1."""
+embeddings. `python make-bert-adapters.py ours`: merged.safetensors of our own adapters in bert-adapters/ours/ and
+bert-adapters/summed/, which bert-adapters.test.ts and summed-adapter.test.ts write with UPDATE_ADAPTERS=1, and the
+features that peft computes with the second (mean over the tokens at length 1)."""
 
 import json
 import sys
@@ -9,6 +10,7 @@ import warnings
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.numpy import load_file
 from safetensors.torch import save_file
 from transformers import BertModel
 
@@ -45,6 +47,18 @@ def save_merged(out):
     print(f"{out.name}: {len(changed)} of {len(before)} tensors changed")
 
 
+def save_features(out):
+    """By peft's layers, without merging, of the texts of text-encoders/bert."""
+    given = load_file(BASE / "fixture.safetensors")
+    ids, mask = torch.from_numpy(given["input_ids"]).long(), torch.from_numpy(given["attention_mask"]).long()
+    model = PeftModel.from_pretrained(base(), out).eval()
+    with torch.no_grad():
+        hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state
+    weights = mask.unsqueeze(-1).float()
+    features = torch.nn.functional.normalize((hidden * weights).sum(1) / weights.sum(1), dim=-1)
+    save_file({"features": features.contiguous()}, out / "features.safetensors")
+
+
 def make():
     for name, settings in ADAPTERS.items():
         out = FOLDER / "bert-adapters" / name
@@ -67,6 +81,8 @@ def make():
 torch.manual_seed(0)
 torch.set_num_threads(1)
 if sys.argv[1:] == ["ours"]:
-    save_merged(FOLDER / "bert-adapters" / "ours")
+    for name in ("ours", "summed"):
+        save_merged(FOLDER / "bert-adapters" / name)
+    save_features(FOLDER / "bert-adapters" / "summed")
 else:
     make()

@@ -9,14 +9,15 @@ gradient clipped by its norm. Each runs in float64, which is stored, and in floa
 lora-text.safetensors and lora-image.safetensors: the same trainings as LoRA by peft's own layers; factors begin as the
 project's seed says. dropout-text.safetensors and dropout-image.safetensors: those with dropout, whose masks are drawn as
 the project draws them (src/optimize/fine-tune/dropout.ts) and put in place of torch's; `python make-fine-tune.py
-dropout` makes these two alone. `python make-fine-tune.py adapter`: features that peft computes with the adapter in lora-adapter/,
-which fine-tune-lora.test.ts writes with UPDATE_ADAPTERS=1.
+dropout` makes these two alone. `python make-fine-tune.py adapter`: features that peft computes with the adapters in lora-adapter/ and
+lora-image-adapter/, and labels, which fine-tune.test.ts writes with UPDATE_ADAPTERS=1.
 """
 
 import fnmatch
 import math
 import sys
 import tempfile
+import warnings
 from itertools import islice
 from pathlib import Path
 
@@ -234,17 +235,39 @@ def save_run(name, run64, run32, data):
     save_arrays(FOLDER / f"fine-tune/{name}.safetensors", **data, losses=losses, norms=norms, **after)
 
 
+def adapted(model, folder):
+    """As a reader gets it: what is missing or not found in the model is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        found = PeftModel.from_pretrained(model, FOLDER / "fine-tune" / folder)
+    stored = load_file(FOLDER / "fine-tune" / folder / "adapter_model.safetensors")
+    known = {name.replace(".default", "") for name in found.state_dict()}
+    assert stored.keys() <= known, stored.keys() - known
+    return found
+
+
 def adapter_features():
-    """Of all texts by our adapter, in float32."""
+    """By our adapters: of all texts in float32, of all images in float64, and the labels under their heads."""
     data = load_file(FOLDER / "fine-tune/text.safetensors")
-    base = BertModel.from_pretrained(FOLDER / "text-step/base", add_pooling_layer=False).eval()
-    model = PeftModel.from_pretrained(base, FOLDER / "fine-tune/lora-adapter")
+    model = adapted(BertModel.from_pretrained(FOLDER / "text-step/base", add_pooling_layer=False).eval(), "lora-adapter")
     mask = torch.arange(LONGEST)[None] < torch.from_numpy(data["lengths"])[:, None]
     with torch.no_grad():
         hidden = model(input_ids=torch.from_numpy(data["input_ids"]).long(), attention_mask=mask.long()).last_hidden_state
         weights = mask.unsqueeze(-1).float()
         features = F.normalize((hidden * weights).sum(1) / weights.sum(1), dim=-1)
-    save_arrays(FOLDER / "fine-tune/lora-features.safetensors", features=features)
+    labels = (features @ torch.from_numpy(data["head"]).T).argmax(1)
+    save_arrays(FOLDER / "fine-tune/lora-features.safetensors", features=features, labels=labels.int())
+    data, learned = (load_file(FOLDER / f"fine-tune/{name}.safetensors") for name in ("image", "lora-image"))
+    model = adapted(ViTModel.from_pretrained(FOLDER / "image-encoders/vit", add_pooling_layer=False).eval(), "lora-image-adapter").double()
+    arrays = {}
+    for task in IMAGE_TASKS:
+        x = (torch.from_numpy(data[f"{task}.pixels"]).double() / 255 - 0.5) / 0.5
+        with torch.no_grad():
+            features = model(pixel_values=x.permute(0, 3, 1, 2)).last_hidden_state[:, 0]
+        weight, bias = (torch.from_numpy(learned[f"after/head/{task}/{name}"]).double() for name in ("weight", "bias"))
+        arrays[f"{task}.features"] = features
+        arrays[f"{task}.labels"] = (IMAGE_SCALE * features @ weight.T + bias).argmax(1).int()
+    save_arrays(FOLDER / "fine-tune/lora-image-features.safetensors", **arrays)
 
 
 def main():

@@ -243,6 +243,35 @@ def svc(base, taus, scale, floor):
     return out
 
 
+# KnOTS with TIES (arXiv 2410.19735, official code: SVDMerger, ties_merging; top-k over the whole model)
+def knots(base, taus, density, aggregation, scale):
+    bases, parts = [], []
+    for _, span, shape in spans():
+        own = taus[:, span]
+        if len(shape) != 2:
+            bases.append(None)
+            parts.append(own)
+            continue
+        u, s, v = torch.linalg.svd(torch.cat([tau.reshape(shape) for tau in own], 1), full_matrices=False)
+        kept = s > 1e-5
+        bases.append(u[:, kept])
+        parts.append(torch.stack([(torch.diag(s[kept]) @ vk).flatten() for vk in v[kept].split(shape[1], 1)]))
+    aligned = torch.cat(parts, 1)
+    count = aligned.shape[1]
+    least = aligned.abs().kthvalue(count - int(count * density), 1, keepdim=True).values
+    aligned = torch.where(aligned.abs() >= least, aligned, 0)
+    sign = torch.sign(aligned.sum(0))
+    sign[sign == 0] = torch.sign(sign.sum())
+    agreed = torch.where(torch.where(sign > 0, aligned > 0, aligned < 0), aligned, 0)
+    merged = agreed.sum(0) / ((agreed != 0).sum(0).clamp(min=1) if aggregation == "mean" else 1)
+    out, start = base.clone(), 0
+    for (_, span, shape), u, part in zip(spans(), bases, parts):
+        own = merged[start : start + part.shape[1]]
+        start += part.shape[1]
+        out[span] += scale * (own if u is None else (u @ own.reshape(-1, shape[1])).flatten())
+    return out
+
+
 # CART (arXiv 2412.12153)
 def cart(base, taus, ratio, scale):
     experts = base + taus
@@ -295,6 +324,8 @@ CASES = [
     ("svc", svc, {"scale": 0.7, "floor": 1.5}),
     ("cart", cart, {"ratio": 0.2, "scale": 1.5}),
     ("cart", cart, {"ratio": 0.5, "scale": 1}),
+    ("knots", knots, {"density": 0.2, "aggregation": "mean", "scale": 0.6}),
+    ("knots", knots, {"density": 0.5, "aggregation": "sum", "scale": 1}),
 ]
 
 

@@ -72,6 +72,7 @@ const WHOLE: Readonly<Record<string, object>> = {
   fw_hard: { scale: 1 },
   tsv_m: { scale: 1 },
   svc: { scale: 1 },
+  knots: { density: 1, scale: 1 },
   cart: {},
   wudi: {},
   tall_mask: {},

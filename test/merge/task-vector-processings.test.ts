@@ -51,6 +51,7 @@ describe("processings of task vectors", () => {
     ["iso_cts", "iso_cts", { scale: 1 }],
     ["svc", "svc", { scale: 1 }],
     ["pcb", "pcb", { ratio: 0.2, scale: 1 }],
+    ["knots", "knots", { scale: 1 }],
   ] as const)("%s adds up to the merged model of %s", async (name, method, parameters) => {
     const merged = await mergeAll(method, parameters, {
       source: memorySource(TENSORS, base, taus),

@@ -7,8 +7,10 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { readAdapterOf } from "../../src/checkpoint/adapter/adapted-tensors.js";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.js";
 import { writeSafetensors } from "../../src/checkpoint/safetensors-writer.js";
+import { layoutOf } from "../../src/model/families.js";
 import { openBase, openExpert } from "../../src/model/open-models.js";
 import { CONFORMANCE } from "../conformance/fixture.js";
 import { relativeError } from "../support/random.js";
@@ -182,5 +184,41 @@ describe("of GPT-2, which keeps its weights [inputs, outputs]", () => {
     // The fixture says that they are two.
     const { config } = await written(folder, base, isChanged);
     expect(config.modules_to_save).toEqual(["transformer.wte"]);
+  });
+});
+
+describe("of models whose modules transformers 5 calls otherwise than their files", () => {
+  const encoder = (name: string): string => join(CONFORMANCE, "image-encoders", name);
+
+  it("ViT: has the names of the modules, and is read as expert and in merge files", async () => {
+    const base = await openCheckpoint(encoder("vit"));
+    const isChanged = (name: string): boolean => name.startsWith("encoder.layer.0.");
+    const { place, config, model } = await written(folder, base, isChanged, { rank: 40 });
+    const own = ["attention.k_proj", "attention.o_proj", "attention.q_proj", "attention.v_proj", "mlp.fc1", "mlp.fc2"];
+    expect(config.target_modules).toEqual(own.map((name) => `layers.0.${name}`));
+    expect(config.modules_to_save).toEqual(["layers.0.layernorm_after", "layers.0.layernorm_before"]);
+    const expert = await openExpert(place, await openBase(encoder("vit")));
+    const changed = [...base.tensors.keys()].filter(isChanged);
+    expect(new Set(expert.tensors.keys())).toEqual(new Set(changed));
+    for (const name of changed)
+      expect(relativeError(await expert.readFloat32(name), await model.readFloat32(name)), name).toBeLessThan(1e-6);
+    const adapter = await readAdapterOf(place, base, layoutOf(base.config));
+    expect(new Set([...(adapter?.factors.keys() ?? []), ...(adapter?.replaced.keys() ?? [])])).toEqual(
+      new Set(changed),
+    );
+  });
+
+  it("DINOv2: likewise, but with SwiGLU, whose matrix is two modules there, keeps the names of files", async () => {
+    for (const [name, query] of [
+      ["dinov2", "encoder.layer.1.attention.q_proj"],
+      ["dinov2-swiglu", "encoder.layer.1.attention.attention.query"],
+    ] as const) {
+      const base = await openCheckpoint(encoder(name));
+      const { config, place, model } = await written(folder, base, (tensor) => /layer\.1\..*weight/.test(tensor));
+      expect(config.target_modules, name).toContain(query);
+      expect(config.target_modules.length, name).toBe(6);
+      expect((await openExpert(place, await openBase(encoder(name)))).tensors.size).toBeGreaterThan(5);
+      expect(model.tensors.size).toBe(base.tensors.size);
+    }
   });
 });

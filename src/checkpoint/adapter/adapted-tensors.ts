@@ -14,6 +14,7 @@ import { locationOf, openElementReader } from "../element-reader.js";
 import { isFloat8 } from "../float8.js";
 import { anyLayout } from "../layout/common-names.js";
 import { respelled, unwrappedNames, withoutWrappers } from "../layout/plain-names.js";
+import type { TensorLayout } from "../layout/tensor-layout.js";
 import { readModelFile } from "../model-files.js";
 import { writeSafetensorsStream } from "../safetensors-writer.js";
 import type { StoredTensor } from "../stored-tensor.js";
@@ -27,13 +28,17 @@ const PIECE_ELEMENTS = 4_000_000;
 /**
  * The adapter at `path` for a base of any architecture, its tensors by the base's names: the same but for wrappers and spelling, or the only one
  * that ends in it (models are saved with and without the prefixes of what they are part of). Undefined if no adapter is there. Throws CheckpointError for one that is not
- * read, or does not fit the base.
+ * read, or does not fit the base. `layout`: how names of its architecture may be spelled.
  */
-export async function readAdapterOf(path: string, base: StoredCheckpoint): Promise<Adapter | undefined> {
+export async function readAdapterOf(
+  path: string,
+  base: StoredCheckpoint,
+  layout: Pick<TensorLayout, "spellings"> = anyLayout,
+): Promise<Adapter | undefined> {
   const known = new Map(
-    [...unwrappedNames(base.tensors.keys(), base.path)].map(([plain, name]) => [respelled(anyLayout, plain), name]),
+    [...unwrappedNames(base.tensors.keys(), base.path)].map(([plain, name]) => [respelled(layout, plain), name]),
   );
-  const adapter = await readAdapter(path, (name) => nameInBase(name, known, base, path));
+  const adapter = await readAdapter(path, (name) => nameInBase(name, known, base, { path, layout }));
   if (adapter === undefined) return undefined;
   for (const name of adapter.factors.keys()) {
     const inBase = base.tensors.get(name);
@@ -54,8 +59,13 @@ export async function readAdapterOf(path: string, base: StoredCheckpoint): Promi
 }
 
 /** `known`: the base's names by those without wrappers, in one spelling. */
-function nameInBase(name: string, known: ReadonlyMap<string, string>, base: StoredCheckpoint, path: string): string {
-  const plain = respelled(anyLayout, withoutWrappers(name));
+function nameInBase(
+  name: string,
+  known: ReadonlyMap<string, string>,
+  base: StoredCheckpoint,
+  { path, layout }: { readonly path: string; readonly layout: Pick<TensorLayout, "spellings"> },
+): string {
+  const plain = respelled(layout, withoutWrappers(name));
   const same = known.get(plain);
   if (same !== undefined) return same;
   const longer = [...known.keys()].filter((other) => other.endsWith(`.${plain}`));

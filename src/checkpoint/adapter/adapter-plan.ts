@@ -10,7 +10,7 @@ import type { Checkpoint } from "../checkpoint.js";
 import { isFloatDtype, READ_DTYPES } from "../decode-floats.js";
 import { anyLayout } from "../layout/common-names.js";
 import { respelled, unwrappedNames } from "../layout/plain-names.js";
-import { isDerived } from "../layout/tensor-layout.js";
+import { isDerived, type ModuleNames } from "../layout/tensor-layout.js";
 import { saysTied, tieOf } from "../layout/ties.js";
 import { architecturesOf } from "../saved-config.js";
 import { keepsInputsFirst } from "./orientation.js";
@@ -58,15 +58,35 @@ const SHARED = /(?:^|\.)(?:shared|(?:en|de)coder\.embed_tokens)\.weight$/;
 /** peft reads some lists as regular expressions, in which no other character stands for itself. */
 const PLAIN_MODULE = /^[\w.-]+$/;
 
+/** What a plan may be asked besides the tensors that changed, by the base's names. */
+export interface AdapterPlanOptions {
+  /** Of matrices that do not have the common rank. */
+  readonly ranks?: ReadonlyMap<string, number> | undefined;
+  /** Changed matrices that are stored whole, as their modules are. */
+  readonly inFull?: ReadonlySet<string> | undefined;
+  /** What transformers calls the base's modules; default: as its tensors. */
+  readonly modules?: ModuleNames | undefined;
+}
+
 /**
  * Plans an adapter of the base's tensors in `changed`; ranks above what a matrix can have are cut to that. Throws
  * CheckpointError for tensors that an adapter cannot change, and where no matrix changed, which peft does not load.
  */
-export function planAdapter(base: Base, changed: ReadonlySet<string>, rank: number): AdapterPlan {
+export function planAdapter(
+  base: Base,
+  changed: ReadonlySet<string>,
+  rank: number,
+  { ranks = new Map(), inFull = new Set(), modules }: AdapterPlanOptions = {},
+): AdapterPlan {
   if (!Number.isSafeInteger(rank) || rank < 1)
     throw new CheckpointError(`rank of an adapter: expected a whole number from 1, found ${rank}. Choose another.`);
+  const isDivided = [...changed].some((name) => modules?.divided?.test(name) === true);
+  const inModel = (name: string): string => (isDivided || modules === undefined ? name : respelled(modules, name));
   const plain = new Map(
-    [...unwrappedNames(base.tensors.keys(), base.path)].map(([name, stored]) => [respelled(anyLayout, name), stored]),
+    [...unwrappedNames(base.tensors.keys(), base.path)].map(([name, stored]) => [
+      inModel(respelled(anyLayout, name)),
+      stored,
+    ]),
   );
   const tensors = new Map([...plain].map(([name, stored]) => [name, base.tensors.get(stored)]));
   const isChanged = (name: string): boolean => changed.has(plain.get(name) ?? "");
@@ -77,7 +97,10 @@ export function planAdapter(base: Base, changed: ReadonlySet<string>, rank: numb
     requireUntied(base, name, shapes);
   }
   const isMatrix = (name: string): boolean =>
-    shapes.get(name)?.shape.length === 2 && /[^.]\.weight$/.test(name) && !TABLE.test(name);
+    shapes.get(name)?.shape.length === 2 &&
+    /[^.]\.weight$/.test(name) &&
+    !TABLE.test(name) &&
+    !inFull.has(plain.get(name) ?? "");
   const isBias = (name: string): boolean => /[^.]\.bias$/.test(name);
   const modulesToSave = savedModules(
     own.filter((name) => !isMatrix(name) && !isBias(name)).map((name) => ownerOf(name, base)),
@@ -92,12 +115,13 @@ export function planAdapter(base: Base, changed: ReadonlySet<string>, rank: numb
       const isTransposed = keepsInputsFirst(name, shapes);
       const [outputs, inputs] = isTransposed ? [columns, rows] : [rows, columns];
       const module = requirePlain(name.slice(0, -".weight".length), base.path);
+      const stored = plain.get(name) ?? name;
       return {
-        name: plain.get(name) ?? name,
+        name: stored,
         module,
         outputs,
         inputs,
-        rank: Math.min(rank, rows, columns),
+        rank: Math.min(ranks.get(stored) ?? rank, rows, columns),
         isTransposed,
       };
     });

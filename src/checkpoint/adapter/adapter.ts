@@ -73,17 +73,9 @@ export function applyAdapter(adapter: Adapter, base: Checkpoint, layout: TowerLa
   }
   const hashes = new Map<string, string>();
   const read = async (name: string): Promise<Float32Array> => {
-    const whole = replaced.get(name);
-    if (whole !== undefined) return readStoredFloat32(whole);
-    const pair = factors.get(name);
-    if (pair === undefined)
-      throw new CheckpointError(`${path}: expected a tensor ${quote(name)}, found ${tensors.size} others.`);
-    const inBase = baseNames.get(name) ?? name;
-    const own = below.get(name);
-    const weightOI = own === undefined ? await base.readFloat32(inBase) : await readStoredFloat32(own);
-    const change = await readLowRankChange(pair, isTransposed(pair, inBase, base.tensors, config.isFanIn));
-    change.addTo(weightOI, 0, change.rows, scalingOf(config, pair));
-    return weightOI;
+    const found = await readAdapted(adapter, name, base, baseNames.get(name) ?? name);
+    if (found !== undefined) return found;
+    throw new CheckpointError(`${path}: expected a tensor ${quote(name)}, found ${tensors.size} others.`);
   };
   const hash = async (name: string): Promise<string> => {
     const whole = replaced.get(name);
@@ -110,6 +102,27 @@ export function applyAdapter(adapter: Adapter, base: Checkpoint, layout: TowerLa
       return names.map((name) => hashes.get(name) ?? "");
     },
   };
+}
+
+/**
+ * The tensor that an adapter has under `name`, which the base calls `nameInBase`, as it is with the adapter; undefined
+ * for one that it does not change. Its factors fit (`requireFit`).
+ */
+export async function readAdapted(
+  { config, factors, replaced, below }: Adapter,
+  name: string,
+  base: Pick<Checkpoint, "tensors" | "readFloat32">,
+  nameInBase: string,
+): Promise<Float32Array | undefined> {
+  const whole = replaced.get(name);
+  if (whole !== undefined) return readStoredFloat32(whole);
+  const pair = factors.get(name);
+  if (pair === undefined) return undefined;
+  const own = below.get(name);
+  const weightOI = own === undefined ? await base.readFloat32(nameInBase) : await readStoredFloat32(own);
+  const change = await readLowRankChange(pair, isTransposed(pair, nameInBase, base.tensors, config.isFanIn));
+  change.addTo(weightOI, 0, change.rows, scalingOf(config, pair));
+  return weightOI;
 }
 
 /** What the product of a pair of factors is multiplied with. */

@@ -76,6 +76,15 @@ export interface TensorLayout {
   /** Undefined: names are compared as they are. */
   readonly tower?: TowerNames;
   readonly otherNamings: readonly OtherNaming[];
+  /** Where transformers calls its modules otherwise than files; undefined: as files do. */
+  readonly modules?: ModuleNames;
+}
+
+/** From the names of files to those of transformers' modules, which adapters have. */
+export interface ModuleNames {
+  readonly spellings: readonly Spelling[];
+  /** Tensors of files that are several modules there, so that an adapter of them keeps the names of files. */
+  readonly divided?: RegExp;
 }
 
 /** The layout of a family whose tensors are known one by one. */

@@ -29,6 +29,7 @@ const shape = {
   perTask: absent,
   needsImages: absent,
   extraBytes: callable.optional(),
+  weights: callable.optional(),
   prepare: callable,
 } satisfies Record<keyof MergeMethod, z.ZodType>;
 

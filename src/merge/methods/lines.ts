@@ -25,19 +25,37 @@ export const lines = defineMethod({
     beta: z.number().default(0.5).describe("Added by the last block"),
   }),
   unit: "element",
+  weights: ({ tasks, tensors }, { merge, alpha, beta }) => {
+    if (merge !== "sum") return undefined;
+    // The norm of the sum over itself, over the tasks.
+    const scaleOf = scales(tensors, alpha ?? 1 / tasks.length, beta);
+    return (tensor) => tasks.map(() => scaleOf(tensor));
+  },
   prepare: async (context, { merge, alpha, beta }) => {
     const change = await mergedChange(context, merge);
     const first = alpha ?? (await remember(context, "lines alpha", () => defaultAlpha(context, change), { merge }));
-    const lastOf = lastBlocks(context.source.tensors.map(({ name }) => name));
+    const scaleOf = scales(
+      context.source.tensors.map(({ name }) => name),
+      first,
+      beta,
+    );
     return async (piece) => {
-      const place = blockPlace(piece.tensor.name);
-      const last = Math.max(1, lastOf.get(place?.stack ?? "") ?? 1);
-      const scale = place === undefined ? first : first + (beta * place.block) / last;
+      const scale = scaleOf(piece.tensor.name);
       const changeN = await change(piece);
       return addToBase(piece, (element) => scale * (changeN[element] ?? 0));
     };
   },
 });
+
+/** By tensor. */
+function scales(tensors: readonly string[], alpha: number, beta: number): (tensor: string) => number {
+  const lastOf = lastBlocks(tensors);
+  return (tensor) => {
+    const place = blockPlace(tensor);
+    const last = Math.max(1, lastOf.get(place?.stack ?? "") ?? 1);
+    return place === undefined ? alpha : alpha + (beta * place.block) / last;
+  };
+}
 
 type Change = (piece: Parameters<Awaited<ReturnType<typeof prepareTies>>>[0]) => Promise<Float64Array>;
 

@@ -87,6 +87,12 @@ export interface MergeContext {
 /** How much of a tensor a method must see at once: any run of elements, or all of it. */
 export type MergeUnit = "element" | "tensor";
 
+/**
+ * The weights of the task vectors [K], tensor by tensor, where a method's model is theta0 + sum_t w_t tau_t whatever
+ * they hold.
+ */
+export type WeightsOf = (tensor: string) => readonly number[];
+
 /** What `defineMethod` takes: a method's name, its settings as a schema, and what makes the function that merges a piece. */
 export interface MethodSpec<Parameters extends z.ZodObject> {
   /** As in configs. */
@@ -101,19 +107,36 @@ export interface MethodSpec<Parameters extends z.ZodObject> {
   readonly needsImages?: true;
   /** What is stored beside one model of `elements` merged elements, so that each of the tasks has its own; 0 if not given. */
   readonly extraBytes?: (elements: number, tasks: number) => number;
+  /**
+   * For methods that only weigh task vectors, by which a merge of adapters is one adapter; undefined with settings by
+   * which they do more.
+   */
+  readonly weights?: (
+    model: { readonly tasks: readonly string[]; readonly tensors: readonly string[] },
+    parameters: z.output<Parameters>,
+  ) => WeightsOf | undefined;
   readonly prepare: (context: MergeContext, parameters: z.output<Parameters>) => Promise<MergePiece>;
 }
 
 /** A method as the registry holds it; `prepare` takes what the parameters' schema has made of a config. */
-export interface MergeMethod extends Omit<MethodSpec<z.ZodObject>, "prepare"> {
+export interface MergeMethod extends Omit<MethodSpec<z.ZodObject>, "prepare" | "weights"> {
+  /** Throws ZodError for wrong parameters, ConfigError for those that do not fit the model. */
+  readonly weights?: (
+    model: { readonly tasks: readonly string[]; readonly tensors: readonly string[] },
+    parameters: unknown,
+  ) => WeightsOf | undefined;
   /** Looks at the model as often as it needs, and returns the function that merges a piece. Throws ZodError for wrong parameters. */
   readonly prepare: (context: MergeContext, parameters: unknown) => Promise<MergePiece>;
 }
 
 /** Keeps the types of a method's parameters inside its file. */
 export function defineMethod<Parameters extends z.ZodObject>(spec: MethodSpec<Parameters>): MergeMethod {
+  const { weights, ...rest } = spec;
   return {
-    ...spec,
+    ...rest,
+    ...(weights === undefined
+      ? {}
+      : { weights: (model, parameters) => weights(model, spec.parameters.parse(parameters)) }),
     prepare: (context, parameters) => spec.prepare(context, spec.parameters.parse(parameters)),
   };
 }

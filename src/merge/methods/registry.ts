@@ -9,6 +9,7 @@ import { dareLinear, dareTies } from "./dare.js";
 import { emr } from "./emr.js";
 import { fisher } from "./fisher.js";
 import { fwHard } from "./frank-wolfe.js";
+import { knots } from "./knots.js";
 import { linear, taskArithmetic, weightAveraging } from "./linear.js";
 import { lines } from "./lines.js";
 import type { MergeMethod } from "./method.js";
@@ -42,6 +43,7 @@ const methods = new Map<string, MergeMethod>(
     isoC,
     isoCts,
     svc,
+    knots,
     cart,
     tallMask,
     emr,

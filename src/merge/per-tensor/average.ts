@@ -15,14 +15,23 @@ export const linear = defineTensorMethod({
   base: "unused",
   perModel: z.strictObject({ weight: z.number().describe("Share of the model") }),
   shared: z.strictObject({ normalize: z.boolean().default(true).describe("Divide by the sum of the weights") }),
-  prepare: ({ name, kernels }, perModelM, { normalize }) => {
-    const total = perModelM.reduce((sum, { weight }) => sum + weight, 0);
-    if (normalize && total === 0)
-      throw new ConfigError(`tensor ${name}: expected weights with a sum other than 0 to normalize by, found 0`);
-    const sum = kernels.weightedSum(perModelM.map(({ weight }) => (normalize ? weight / total : weight)));
+  weights: (tensor, perModelM, shared) => ({ base: 0, modelsM: averageWeights(tensor, perModelM, shared) }),
+  prepare: (tensor, perModelM, shared) => {
+    const sum = tensor.kernels.weightedSum(averageWeights(tensor, perModelM, shared));
     return ({ modelsMN }) => overFirst(sum, modelsMN);
   },
 });
+
+function averageWeights(
+  { name }: { readonly name: string },
+  perModelM: readonly { readonly weight: number }[],
+  { normalize }: { readonly normalize: boolean },
+): number[] {
+  const total = perModelM.reduce((sum, { weight }) => sum + weight, 0);
+  if (normalize && total === 0)
+    throw new ConfigError(`tensor ${name}: expected weights with a sum other than 0 to normalize by, found 0`);
+  return perModelM.map(({ weight }) => (normalize ? weight / total : weight));
+}
 
 /** The sum in the place of the first model. */
 function overFirst(sum: WeightedSum, modelsMN: readonly Float32Array[]): Float32Array {

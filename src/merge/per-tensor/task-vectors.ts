@@ -8,7 +8,13 @@ import { createRng } from "../../runtime/rng.js";
 import type { Kernels } from "../kernels/kernels.js";
 import { trimToLargest } from "./kept-elements.js";
 import { keepAtRandom } from "./random-elements.js";
-import { defineTensorMethod, type MergeTensorPiece, type TensorPiece, type TensorToMerge } from "./tensor-method.js";
+import {
+  defineTensorMethod,
+  type MergeTensorPiece,
+  type ModelWeights,
+  type TensorPiece,
+  type TensorToMerge,
+} from "./tensor-method.js";
 
 /** Settings of all these methods, so that a file needs no other keys when its method changes; a method that drops nothing keeps all. */
 const perModel = z.strictObject({
@@ -51,10 +57,15 @@ function summed(kernels: Kernels, mix: Mix): MergeTensorPiece {
   };
 }
 
-/** The same from the models' values, without taking the base away from each of them first. */
+/** What the models' values are multiplied with for the same sum, without taking the base away from each of them first. */
+function modelWeights(mix: Mix): ModelWeights {
+  const modelsM = summands(mix);
+  return { base: 1 - modelsM.reduce((total, own) => total + own, 0), modelsM };
+}
+
 function summedModels(kernels: Kernels, mix: Mix): MergeTensorPiece {
-  const scaledM = summands(mix);
-  const sum = kernels.weightedSum([1 - scaledM.reduce((total, own) => total + own, 0), ...scaledM]);
+  const { base, modelsM } = modelWeights(mix);
+  const sum = kernels.weightedSum([base, ...modelsM]);
   return ({ baseN = new Float32Array(), modelsMN }) => {
     sum([baseN, ...modelsMN], baseN);
     return baseN;
@@ -124,6 +135,14 @@ interface Variant {
   readonly rescale: boolean;
 }
 
+function weightsOf(
+  _tensor: { readonly name: string },
+  perModelM: readonly z.output<typeof perModel>[],
+  shared: z.output<ReturnType<typeof sharedOf>>,
+): ModelWeights {
+  return modelWeights({ ...shared, weightsM: perModelM.map(({ weight }) => weight), factorsM: [] });
+}
+
 function variant({ name, title, paper, sparsify, mix, normalize, rescale }: Variant) {
   return defineTensorMethod({
     name,
@@ -133,6 +152,7 @@ function variant({ name, title, paper, sparsify, mix, normalize, rescale }: Vari
     base: "required",
     perModel,
     shared: sharedOf(normalize, rescale),
+    ...(sparsify === undefined ? { weights: weightsOf } : {}),
     prepare: (tensor, perModelM, shared) => {
       const weightsM = perModelM.map(({ weight }) => weight);
       const densitiesM = perModelM.map(({ density }) => density);

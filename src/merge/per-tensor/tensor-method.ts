@@ -27,6 +27,12 @@ export interface TensorToMerge {
 /** The merged values [N] of a piece, float32; it may reuse the piece's arrays. Called for every piece once, in order. */
 export type MergeTensorPiece = (piece: TensorPiece) => Float32Array;
 
+/** Of a tensor: its merged value is that of a weighted sum. */
+export interface ModelWeights {
+  readonly base: number;
+  readonly modelsM: readonly number[];
+}
+
 interface TensorMethodSpec<PerModel extends z.ZodObject, Shared extends z.ZodObject> {
   /** As under `merge_method`. */
   readonly name: string;
@@ -40,6 +46,15 @@ interface TensorMethodSpec<PerModel extends z.ZodObject, Shared extends z.ZodObj
   readonly count?: number;
   readonly perModel: PerModel;
   readonly shared: Shared;
+  /**
+   * For methods that only weigh models: what the base and each model [M] are multiplied with in one tensor, whatever
+   * they hold. By it a merge of adapters is one adapter.
+   */
+  readonly weights?: (
+    tensor: { readonly name: string },
+    perModelM: readonly z.output<PerModel>[],
+    shared: z.output<Shared>,
+  ) => ModelWeights;
   /** Looks at the tensor as often as it needs, and returns the function that merges a piece of it. */
   readonly prepare: (
     tensor: TensorToMerge,
@@ -49,7 +64,13 @@ interface TensorMethodSpec<PerModel extends z.ZodObject, Shared extends z.ZodObj
 }
 
 /** A method as the registry holds it: settings are checked by its schemas when a tensor is prepared. */
-export interface TensorMethod extends Omit<TensorMethodSpec<z.ZodObject, z.ZodObject>, "prepare"> {
+export interface TensorMethod extends Omit<TensorMethodSpec<z.ZodObject, z.ZodObject>, "prepare" | "weights"> {
+  /** Throws ZodError for wrong settings. */
+  readonly weights?: (
+    tensor: { readonly name: string },
+    perModelM: readonly unknown[],
+    shared: unknown,
+  ) => ModelWeights;
   /** Throws ZodError for wrong settings. */
   readonly prepare: (tensor: TensorToMerge, perModelM: readonly unknown[], shared: unknown) => MergeTensorPiece;
 }
@@ -58,13 +79,14 @@ export interface TensorMethod extends Omit<TensorMethodSpec<z.ZodObject, z.ZodOb
 export function defineTensorMethod<PerModel extends z.ZodObject, Shared extends z.ZodObject>(
   spec: TensorMethodSpec<PerModel, Shared>,
 ): TensorMethod {
+  const { weights, ...rest } = spec;
+  const parsed = (perModelM: readonly unknown[], shared: unknown) =>
+    [perModelM.map((settings) => spec.perModel.parse(settings)), spec.shared.parse(shared)] as const;
   return {
-    ...spec,
-    prepare: (tensor, perModelM, shared) =>
-      spec.prepare(
-        tensor,
-        perModelM.map((settings) => spec.perModel.parse(settings)),
-        spec.shared.parse(shared),
-      ),
+    ...rest,
+    ...(weights === undefined
+      ? {}
+      : { weights: (tensor, perModelM, shared) => weights(tensor, ...parsed(perModelM, shared)) }),
+    prepare: (tensor, perModelM, shared) => spec.prepare(tensor, ...parsed(perModelM, shared)),
   };
 }

@@ -5,7 +5,7 @@
  * on top. Source: transformers, models/vit and dinov2, conversion_mapping.py of version 5.
  */
 import { commonNames } from "../../checkpoint/layout/common-names.js";
-import type { Spelling, TowerLayout } from "../../checkpoint/layout/tensor-layout.js";
+import type { ModuleNames, Spelling, TowerLayout } from "../../checkpoint/layout/tensor-layout.js";
 import type { BlockForm, BlockNames } from "../transformer-block.js";
 import type { VitConfig, VitType } from "./config.js";
 
@@ -70,6 +70,23 @@ const vitSpellings: readonly Spelling[] = [
   inBlock("mlp.fc1", vitNames.inner),
   inBlock("mlp.fc2", vitNames.outer),
 ];
+/** The other way round. */
+const attentionModules: readonly Spelling[] = [
+  inBlock(attention.query, "attention.q_proj"),
+  inBlock(attention.key, "attention.k_proj"),
+  inBlock(attention.value, "attention.v_proj"),
+  inBlock(attention.output, "attention.o_proj"),
+];
+const vitModules: ModuleNames = {
+  spellings: [
+    ...attentionModules,
+    inBlock(vitNames.inner, "mlp.fc1"),
+    inBlock(vitNames.outer, "mlp.fc2"),
+    { from: /(^|\.)encoder\.layer\.(\d+)\./, to: "$1layers.$2." },
+  ],
+};
+/** Of SwiGLU the inner matrix is two modules. */
+const dinov2Modules: ModuleNames = { spellings: attentionModules, divided: /\.mlp\.weights_in\./ };
 const dinov2Spellings: readonly Spelling[] = [...attentionSpellings, inBlock("mlp.down_proj", "mlp.weights_out")];
 
 const titles: Readonly<Record<VitType, string>> = {
@@ -84,12 +101,13 @@ const titles: Readonly<Record<VitType, string>> = {
  * part of the model only where features are read from it.
  */
 export function vitLayout(type: VitType, readsPooler = false): TowerLayout {
-  const own = type === "vit" || type === "deit" ? vitSpellings : dinov2Spellings;
+  const isPlain = type === "vit" || type === "deit";
   const heads = "classifier|cls_classifier|distillation_classifier|decoder";
   return {
     title: titles[type],
     ...commonNames,
-    spellings: [...commonNames.spellings, ...own],
+    spellings: [...commonNames.spellings, ...(isPlain ? vitSpellings : dinov2Spellings)],
+    modules: isPlain ? vitModules : dinov2Modules,
     tower: {
       prefix: "",
       parts: [`${EMBEDDINGS}.`, "encoder.", `${LAST_NORM}.`, "pooler."],

@@ -35,7 +35,7 @@ export async function saveLoraAdapter(
       return [names.get(name) ?? name, own];
     }),
   );
-  const plan = planAdapter(base, new Set(byStored.keys()), rank);
+  const plan = planAdapter(base, new Set(byStored.keys()), rank, { modules: model.layout.modules });
   assert(plan.whole.length === 0 && plan.factors.length === factors.size, "factors of what is no matrix of a layer");
   await writeAdapter(directory, {
     ...{ ...rest, plan, alpha },

@@ -15,7 +15,7 @@ export interface MergePlaceOptions {
 
 /** Throws ConfigError when the result may not go to `output`, or its unfinished part not beside it. Nothing is read but names. */
 export async function requireMergePlace(file: MergeFile, output: string, options: MergePlaceOptions): Promise<void> {
-  const inputs = [...inputsOf(file), ...cacheInputs(options)];
+  const inputs = mergeInputs(file, options);
   const recognise = formerCheckpoint;
   const shown = `--output ${output}`;
   await requireApart(output, shown, inputs);
@@ -25,7 +25,11 @@ export async function requireMergePlace(file: MergeFile, output: string, options
   await requireFolderPlace(output, { shown, inputs: [], overwrite: options.overwrite, recognise });
 }
 
-function inputsOf({ path, models, base, tokenizer }: MergeFile): Input[] {
+/** All that a merge by the file reads. */
+export function mergeInputs(
+  { path, models, base, tokenizer }: MergeFile,
+  caches: Pick<MergePlaceOptions, "hub" | "cacheDir">,
+): Input[] {
   const named = [...models, ...(base === undefined ? [] : [base])];
   return [
     { path, what: "the merge file" },
@@ -34,5 +38,6 @@ function inputsOf({ path, models, base, tokenizer }: MergeFile): Input[] {
       ...(adapter === undefined ? [] : [{ path: adapter.path, what: `the adapter of ${name}` }]),
     ]),
     ...(tokenizer === undefined ? [] : [{ path: tokenizer.place.path, what: "the tokenizer's source" }]),
+    ...cacheInputs(caches),
   ];
 }

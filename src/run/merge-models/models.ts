@@ -15,6 +15,7 @@ import { refuseQuantised } from "../../checkpoint/quantised.js";
 import type { MergeFile, MergeFileModel, MergeFilePlace } from "../../config/merge-file.js";
 import { locateOnHub } from "../../data/suite-paths.js";
 import { CheckpointError } from "../../errors.js";
+import { layoutOf } from "../../model/families.js";
 
 export interface MergeModel {
   readonly name: string;
@@ -67,7 +68,7 @@ async function openPlain(path: string): Promise<StoredCheckpoint> {
 }
 
 async function withAdapter(name: string, checkpoint: StoredCheckpoint, path: string): Promise<MergeModel> {
-  const adapter = await readAdapterOf(path, checkpoint);
+  const adapter = await readAdapterOf(path, checkpoint, layoutOf(checkpoint.config));
   if (adapter !== undefined) return { name, checkpoint, adapter };
   throw new CheckpointError(
     `${path}: expected the folder of a LoRA adapter (behind the plus of model ${name}), found none. Check the path.`,

@@ -7,7 +7,11 @@ import type { Inputs } from "../session/inputs.js";
  * One coefficient per tensor and task [N, K] from a file, matched by names: groups through its `groupOf`, or through the
  * config's own grouping when the file has none. Throws CheckpointError naming the task or group that does not fit.
  */
-export function tensorCoefficients(record: CoefficientsRecord, inputs: Inputs, path: string): Float32Array {
+export function tensorCoefficients(
+  record: CoefficientsRecord,
+  inputs: Pick<Inputs, "bundle" | "grouping">,
+  path: string,
+): Float32Array {
   requireCoefficients(record, path);
   const { tasks } = inputs.bundle;
   const { tensors, groups, groupOf } = inputs.grouping;
