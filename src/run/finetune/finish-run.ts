@@ -60,6 +60,7 @@ export async function finishRun(
   const test = await on("test", data.test, data.sources.test);
   const percent = (judged: JudgedPart | undefined) => judged?.evaluation.accuracyPercent;
   const accuracies = { before, held: percent(held), test: percent(test) };
+  for (const notice of lossNotices(accuracies, config.eval.keep)) options.log(`notice: ${notice}`);
   const saved = await saveFinetuned(chosen, {
     ...{ ...base, runPath: run.path, config, classes: data.classes, log: options.log },
     saved: await planSaving(config.base, base.model),
@@ -70,6 +71,15 @@ export async function finishRun(
   const { runPath: _, saved: folders, classes, ...summary } = result;
   await run.writeSummary({ ...summary, classes, folders: Object.keys(folders ?? {}) });
   return { result, judged: held ?? test };
+}
+
+/** What is said of an expert that is worse than what it began as: a merge can gain nothing from it. */
+export function lossNotices({ before, held }: FinetuneAccuracies, keep: "best" | "last"): readonly string[] {
+  if (before === undefined || held === undefined || held >= before) return [];
+  const cause = keep === "best" ? "no step was better" : "eval.keep=best saves the best weights on the way instead";
+  return [
+    `the training made it worse: ${before.toFixed(1)} % of what is held out were right before, ${held.toFixed(1)} % are now; ${cause}, a lower optimizer.learning_rate or more examples may help`,
+  ];
 }
 
 function accuracyRows({ before, held, test }: FinetuneAccuracies): string[][] {

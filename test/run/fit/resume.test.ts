@@ -122,7 +122,7 @@ describe("resume", () => {
 
   it("a finished run has nothing left to do", async () => {
     const { finished } = await stoppedRun(join(folder, "runs", "mini8", "whole"));
-    expect(finished?.map(({ method }) => method)).toContain("adamerging_layer_wise");
+    expect(finished?.rows.map(({ method }) => method)).toContain("adamerging_layer_wise");
   });
 
   it.each(["rows_columns"])("after a stop with %s too", async (parametrisation) => {
