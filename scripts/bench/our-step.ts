@@ -43,7 +43,8 @@ const START = 0.3;
 const [shapeName = "", bundlePath = "", inputsPath = "", device = "cpu", memoryGb = "0"] = process.argv.slice(2);
 const { model, length } = towerOf(shapeName as TowerName);
 const threads = 0;
-const { engine } = await createEngine({ engine: "onnx", device: device as "cpu", threads });
+const name = device === "tensorflow" ? "tfjs" : "onnx";
+const { engine } = await createEngine({ engine: name, device: device as "cpu", threads });
 
 interface Opened {
   readonly bundle: Bundle;
@@ -60,6 +61,8 @@ interface Opened {
 let opened: Opened | undefined;
 let coefficients: Float64Array = new Float64Array();
 let adam = initAdam(0);
+/** Of the coefficients that all devices start from. */
+let firstGradient: Float32Array | undefined;
 let classifier: Executable | undefined;
 
 async function open(): Promise<Opened> {
@@ -115,6 +118,7 @@ async function runStep({ step, inputs }: Opened): Promise<Float32Array> {
     new Map<string, TensorValues>([["coefficients", Float32Array.from(coefficients)], ...inputs]),
   );
   const gradient = outputs.get(STEP_OUTPUT_GRADIENT) ?? new Float32Array();
+  firstGradient ??= gradient.slice();
   const updated = stepAdam(adam, coefficients, gradient, 1e-3, ADAM);
   [coefficients, adam] = [updated.parameters, updated.state];
   return outputs.get(STEP_OUTPUT_LOSSES) ?? new Float32Array();
@@ -231,7 +235,9 @@ await serve(async (request) => {
     const losses = await runStep(opened);
     const secondsToFirstStep = performance.now() / 1000;
     const { products } = traceProgram(opened.program);
-    return { secondsToFirstStep, passes: opened.passes, loss: losses.reduce((sum, loss) => sum + loss, 0), products };
+    const loss = losses.reduce((sum, each) => sum + each, 0);
+    const gradient = Buffer.from(firstGradient?.buffer ?? new ArrayBuffer()).toString("base64");
+    return { secondsToFirstStep, passes: opened.passes, loss, gradient, products };
   }
   if (request.kind === "gemm")
     return { ms: await gemm(Number(request.rows), Number(request.inner), Number(request.columns), count) };

@@ -10,6 +10,8 @@ import { createInterface } from "node:readline";
 const SAMPLE_MS = 20;
 
 export interface Peer {
+  /** Of the process. */
+  readonly pid: number;
   /** Sends a request and waits for its answer. Throws when the process answers with `error` or ends. */
   ask(request: Readonly<Record<string, unknown>>): Promise<Readonly<Record<string, unknown>>>;
   /** Largest anonymous memory so far: what cannot be shared with other processes or dropped by the kernel. */
@@ -27,6 +29,7 @@ export function startPeer(name: string, command: string, args: readonly string[]
     peak = Math.max(peak, anonymousBytes(child));
   }, SAMPLE_MS);
   return {
+    pid: child.pid ?? 0,
     ask: async (request) => {
       child.stdin.write(`${JSON.stringify(request)}\n`);
       const { value, done } = await answers.next();
