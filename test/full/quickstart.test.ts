@@ -11,6 +11,7 @@ const METHODS = [
   "individual",
   "weight_averaging",
   "task_arithmetic",
+  "tsv_m",
   "adamerging_task_wise",
   "adamerging_layer_wise",
   "layer_wise_tsv_expert",
@@ -41,11 +42,11 @@ it("adamerge quickstart", async () => {
   expect(average("pretrained")).toBeLessThan(60);
   expect(average("individual")).toBeGreaterThan(85);
   // The field's order, at settings chosen on val.
-  const order = ["weight_averaging", "task_arithmetic", "adamerging_layer_wise", "layer_wise_tsv_expert", "individual"];
+  const order = ["weight_averaging", "task_arithmetic", "adamerging_layer_wise", "tsv_m", "individual"];
   expect(order.toSorted((a, b) => average(a) - average(b))).toEqual(order);
   expect(stdout).toMatch(/layer_wise_tsv_expert {2}\+\d+\.\d {2}\(\+/);
   expect(stdout).toMatch(/ {2}gained {2}\w+: ".+"/);
-  for (const method of METHODS.slice(4)) {
+  for (const method of METHODS.slice(5)) {
     const folder = join(cwd, "runs", "quickstart", method);
     const { tasks, groups, values } = JSON.parse(await readFile(join(folder, "coefficients.json"), "utf8"));
     expect(values.length).toBe(tasks.length);

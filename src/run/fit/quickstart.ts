@@ -45,7 +45,7 @@ export interface QuickstartResult {
   readonly reportPath: string;
 }
 
-const BASELINES = ["pretrained", EXPERTS, AVERAGING, "task_arithmetic"] as const;
+const BASELINES = ["pretrained", EXPERTS, AVERAGING, "task_arithmetic", "tsv_m"] as const;
 
 /** Run name -> what it changes in the config: overrides, or a preset whose way of learning it takes. */
 const FITS: ReadonlyMap<string, { readonly overrides: readonly string[] } | { readonly preset: string }> = new Map([

@@ -24,7 +24,7 @@ it("judges every model once, and says what learning brought", async () => {
   });
   const { summary, gains, changed, runPath } = result;
   const learned = ["adamerging_task_wise", "adamerging_layer_wise", "layer_wise_tsv_expert"];
-  const methods = ["pretrained", "individual", "weight_averaging", "task_arithmetic", ...learned];
+  const methods = ["pretrained", "individual", "weight_averaging", "task_arithmetic", "tsv_m", ...learned];
   expect(summary.rows.map(({ method }) => method)).toEqual(methods);
   expect(gains.map(({ method }) => method)).toEqual(learned);
   const averageOf = (method: string) => summary.rows.find((row) => row.method === method)?.average ?? Number.NaN;
