@@ -2,6 +2,7 @@
 import yargs from "yargs";
 import { buildsCommand } from "./builds.js";
 import { bundleCommand } from "./bundle.js";
+import { finetuneCommand } from "./finetune.js";
 import { fitCommand } from "./fit.js";
 import { memoryCommand } from "./memory.js";
 import { mergeCommand } from "./merge.js";
@@ -14,6 +15,7 @@ await yargs(process.argv.slice(2))
     "$0 <what> [options]\n\nMeasures adamerge beside a peer in the same run; ratios and medians, since machines are noisy.",
   )
   .command(stepCommand)
+  .command(finetuneCommand)
   .command(fitCommand)
   .command(memoryCommand)
   .command(mergeCommand)

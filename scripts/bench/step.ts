@@ -100,7 +100,7 @@ function startOurs({ model, device }: StepArguments, { bundlePath, inputsPath }:
 
 function startTorch(options: StepArguments, { bundlePath, inputsPath }: Problem): Peer {
   const script = join(import.meta.dirname, "..", "compare", "step-torch.py");
-  return startPeer("PyTorch", findTorch(options.python), [
+  return startPeer("PyTorch", findTorch(options.python, { what: "step", beside: ["numpy", "safetensors"] }), [
     script,
     ...["--shape", JSON.stringify(towerOf(options.model).shape), "--bundle", bundlePath, "--inputs", inputsPath],
     ...["--style", options.style, "--device", options.torchDevice, "--threads", String(availableParallelism())],

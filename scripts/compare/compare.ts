@@ -15,6 +15,7 @@ import { textEncoderCommand } from "./text-encoder.js";
 import { textFitCommand } from "./text-fit.js";
 import { textSuiteCommand } from "./text-suite.js";
 import { tokenizersCommand } from "./tokenizers.js";
+import { trainerCommand } from "./trainer.js";
 
 await yargs(process.argv.slice(2))
   .scriptName("npm run compare --")
@@ -36,6 +37,7 @@ await yargs(process.argv.slice(2))
   .command(textFitCommand)
   .command(textSuiteCommand)
   .command(tokenizersCommand)
+  .command(trainerCommand)
   .demandCommand(1, "Name what to compare with.")
   .strict()
   .help()
