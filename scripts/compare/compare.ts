@@ -4,6 +4,7 @@ import { adapterCommand } from "./adapter.js";
 import { cardsCommand } from "./cards.js";
 import { classifiersCommand } from "./classifiers.js";
 import { clipCommand } from "./clip.js";
+import { extractLoraCommand } from "./extract-lora.js";
 import { fineTuneCommand } from "./fine-tune.js";
 import { fusionbenchCommand } from "./fusionbench.js";
 import { imageEncoderCommand } from "./image-encoder.js";
@@ -26,6 +27,7 @@ await yargs(process.argv.slice(2))
   .command(cardsCommand)
   .command(classifiersCommand)
   .command(clipCommand)
+  .command(extractLoraCommand)
   .command(fineTuneCommand)
   .command(fusionbenchCommand)
   .command(imageEncoderCommand)
