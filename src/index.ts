@@ -101,6 +101,7 @@ export type { PredictionsRecord } from "./track/run-folder.js";
 
 export { z } from "zod";
 export type { ExampleKind, KindName } from "./data/kind.js";
+export type { ColumnNaming, ColumnOption } from "./data/readers/columns.js";
 export { type Dataset, type DatasetReader, type ReadRequest, readerParameters } from "./data/readers/dataset-reader.js";
 export { addMethod, addReader, loadExtension, loadedExtensions } from "./library/extend.js";
 export {

@@ -149,7 +149,8 @@ function adapterFound(path: string, sign: string): CheckpointError {
 
 function noModel(path: string, names: ReadonlySet<string>): CheckpointError {
   const other = [...names].filter((name) => /\.(safetensors|bin|pt|pth|ckpt)$/.test(name)).slice(0, 3);
-  const found = other.length > 0 ? other.join(", ") : `${names.size} other entries`;
+  const entries = names.size === 1 ? "1 other entry" : `${names.size} other entries`;
+  const found = other.length > 0 ? other.join(", ") : `no model in it (${entries})`;
   const action = other.length > 0 ? "Give the path of the file you mean" : "Check the path";
   return new CheckpointError(
     `${path}: expected ${MODEL_NAME}, ${PYTORCH_NAME} or the index of their shards in this folder, found ${found}. ${action}.`,

@@ -80,7 +80,7 @@ export async function runCli(args: readonly string[], outer: CliIo): Promise<num
   const debug = args.includes("--debug");
   try {
     const columns = Math.min(HELP_COLUMNS, tableSpace(io).columns ?? HELP_COLUMNS);
-    const parsed = parse(args, await packageVersion(io), columns);
+    const parsed = parse(args, { version: await packageVersion(io), columns, settings: await settingsIn(args) });
     if (typeof parsed === "string") {
       io.stdout.write(`${parsed}\n`);
       return EXIT_OK;
@@ -93,8 +93,15 @@ export async function runCli(args: readonly string[], outer: CliIo): Promise<num
   }
 }
 
+interface ParseOptions {
+  readonly version: string;
+  readonly columns: number;
+  /** Of flags that are settings: what these are called. */
+  readonly settings: ReadonlyMap<string, string>;
+}
+
 /** What the command line asks for: a verb's work, or a text to print (help, version). @throws ConfigError */
-function parse(args: readonly string[], version: string, columns: number): Run | string {
+function parse(args: readonly string[], { version, columns, settings }: ParseOptions): Run | string {
   let run: Run | undefined;
   let text = "";
   let families: readonly string[] = [];
@@ -133,7 +140,7 @@ function parse(args: readonly string[], version: string, columns: number): Run |
     .exitProcess(false)
     .demandCommand(1, "expected a verb, found none; `adamerge --help` lists them")
     .fail((message, error) => {
-      throw error ?? new ConfigError(explainUsage(message, args));
+      throw error ?? new ConfigError(explainUsage(message, args, settings));
     })
     .epilogue(
       "Exit codes: 0 ok, 1 bug, 2 usage, config or output, 3 bad input file, 4 numeric, 5 tracker, 130 interrupted, " +
@@ -149,7 +156,7 @@ function parse(args: readonly string[], version: string, columns: number): Run |
   });
   parser.completion(COMPLETION.name, COMPLETION.describe);
   parser.example([
-    ["adamerge quickstart", "See it work, in two or three minutes"],
+    ["adamerge quickstart", "See it work, in about three minutes"],
     ["adamerge fit mini8 steps=100", "Fit, with one setting changed"],
   ]);
   parser.parse([...args], {}, (_error: unknown, _parsed: unknown, output: string) => {
@@ -164,18 +171,37 @@ function parse(args: readonly string[], version: string, columns: number): Run |
   };
 }
 
-/** yargs's message in our words: what was expected, what was found, the nearest known word. */
-function explainUsage(message: string, args: readonly string[]): string {
+function verbOf(args: readonly string[]): { readonly verb: Verb | undefined; readonly words: readonly string[] } {
   const words = args.filter((word) => !word.startsWith("-"));
   const [first = "", second = ""] = words;
-  const verb = verbs.find(({ name }) => name === first || name === `${first} ${second}`);
+  return { verb: verbs.find(({ name }) => name === first || name === `${first} ${second}`), words };
+}
+
+const flagName = (arg: string): string => arg.replace(/^-+/, "").split("=")[0] ?? "";
+
+/** Settings that are written as flags, by the flag. Looked up only where a flag is not the verb's own. */
+async function settingsIn(args: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const { verb } = verbOf(args);
+  const of = verb?.settings;
+  const known = new Set([...(verb?.flags ?? []), ...globalFlags]);
+  const unknown = args.filter((arg) => arg.startsWith("--")).map(flagName);
+  if (of === undefined || unknown.every((name) => known.has(name))) return new Map();
+  const { settingCalled } = await import("../library/setting-names.js");
+  const found = unknown.filter((name) => !known.has(name)).map((name) => [name, settingCalled(name, of)] as const);
+  return new Map(found.flatMap(([name, key]) => (key === undefined ? [] : [[name, key]])));
+}
+
+/** yargs's message in our words: what was expected, what was found, the nearest known word. */
+function explainUsage(message: string, args: readonly string[], settings: ReadonlyMap<string, string>): string {
+  const { verb, words } = verbOf(args);
+  const [first = "", second = ""] = words;
   if (verb === undefined) return words.length === 0 ? message : unknownVerb(first, second);
   const help = `\`adamerge ${verb.name} --help\` explains`;
   if (message.startsWith("Not enough non-option arguments"))
     return `${verb.name}: expected \`adamerge ${verb.name} ${verb.usage}\`, found too few arguments; ${help}`;
   const unknown = /^Unknown (?:argument|command)s?: (.*)$/.exec(message)?.[1]?.split(", ");
   if (unknown === undefined) return `${verb.name}: ${message}; ${help}`;
-  return unknown.map((word) => unknownWord(word, verb, args)).join("\n");
+  return unknown.map((word) => unknownWord(word, verb, { args, settings })).join("\n");
 }
 
 function unknownVerb(first: string, second: string): string {
@@ -188,11 +214,23 @@ function unknownVerb(first: string, second: string): string {
   return `unknown verb \`${wanted}\`; ${guess === undefined ? `known: ${names.join(", ")}` : `did you mean \`adamerge ${guess}\`?`}`;
 }
 
-function unknownWord(word: string, verb: Verb, args: readonly string[]): string {
-  const isFlag = args.some((arg) => arg.startsWith("-") && arg.replace(/^-+/, "").split("=")[0] === word);
-  if (!isFlag) return `${verb.name}: unexpected argument \`${word}\``;
+function unknownWord(
+  word: string,
+  verb: Verb,
+  { args, settings }: { readonly args: readonly string[]; readonly settings: ReadonlyMap<string, string> },
+): string {
+  const at = args.findIndex((arg) => arg.startsWith("-") && flagName(arg) === word);
+  const flag = args[at];
+  if (flag === undefined) return `${verb.name}: unexpected argument \`${word}\``;
+  const setting = settings.get(word);
+  if (setting !== undefined) {
+    const next = args[at + 1] ?? "...";
+    const value = flag.includes("=") ? flag.slice(flag.indexOf("=") + 1) : next.startsWith("-") ? "..." : next;
+    return `unknown flag \`--${word}\`; settings are written without dashes: \`${setting}=${value}\``;
+  }
   const known = [...verb.flags, ...globalFlags];
-  const guess = nearest(word, known);
+  // A single letter is near to too much: `-o` is not meant as `--overwrite`.
+  const guess = word.length === 1 ? undefined : nearest(word, known);
   const hint =
     guess === undefined ? `known: ${known.map((name) => `--${name}`).join(", ")}` : `did you mean \`--${guess}\`?`;
   return `unknown flag \`${word.length === 1 ? "-" : "--"}${word}\`; ${hint}`;

@@ -8,6 +8,9 @@ import { requireWhole } from "./verb.js";
 
 interface EvalModelFlags extends Pick<EvaluateModelOptions, "suite" | "split" | "device" | "threads" | "predictions"> {
   readonly data: readonly string[] | undefined;
+  readonly column: string | undefined;
+  readonly "pair-column": string | undefined;
+  readonly "label-column": string | undefined;
   readonly overwrite: boolean;
   readonly quiet: boolean;
   readonly json: boolean;
@@ -16,7 +19,8 @@ interface EvalModelFlags extends Pick<EvaluateModelOptions, "suite" | "split" | 
 export async function evaluateSaved(folder: string, flags: EvalModelFlags, io: CliIo): Promise<number> {
   const { data, suite, split, device, threads, predictions, overwrite, quiet, json } = flags;
   if (threads !== undefined) requireWhole("threads", threads, 0);
-  const given = { data, suite, split, device, threads, predictions };
+  const columns = { column: flags.column, pairColumn: flags["pair-column"], labelColumn: flags["label-column"] };
+  const given = { data, suite, split, device, threads, predictions, ...columns };
   const { row } = await io.library.evaluateModel(folder, { ...workOptions(io, { quiet, overwrite }), ...given });
   printRow(row, { json, quiet }, io);
   return EXIT_OK;
@@ -25,13 +29,15 @@ export async function evaluateSaved(folder: string, flags: EvalModelFlags, io: C
 /** Throws ConfigError where a config is given with what belongs to a saved model. */
 export function refuseModelFlags(
   config: string,
-  { data, suite, split, device, threads }: Pick<EvalModelFlags, "data" | "suite" | "split" | "device" | "threads">,
+  flags: Omit<EvalModelFlags, "predictions" | "overwrite" | "quiet" | "json">,
 ): void {
-  const given = Object.entries({ data, suite, split, device, threads });
+  const { data, suite, split, device, threads, column, "pair-column": pair, "label-column": label } = flags;
+  const columns = { column, "pair-column": pair, "label-column": label };
+  const given = Object.entries({ data, suite, split, device, threads, ...columns });
   const [found] = given.flatMap(([flag, value]) => (value === undefined ? [] : [flag]));
   if (found === undefined) return;
   throw new ConfigError(
-    `--${found}: expected the folder of a saved model with it, found ${config}, which is none; a config says it itself (suite=, data.eval_split=, device=, threads=)`,
+    `--${found}: expected the folder of a saved model with it, found ${config}, which is none; a config says it itself (suite=, data.eval_split=, device=, threads=; its suite names columns)`,
   );
 }
 

@@ -19,6 +19,8 @@ import {
   threadsOption,
 } from "./verb.js";
 
+const columnOption = { type: "string", requiresArg: true } as const;
+
 export const evalVerb = defineVerb({
   name: "eval",
   group: "learn",
@@ -38,6 +40,9 @@ export const evalVerb = defineVerb({
       array: true,
       requiresArg: true,
     },
+    column: { ...columnOption, describe: "With --data: column of the images' paths or of the texts in tables" },
+    "pair-column": { ...columnOption, describe: "With --data: column of the other text of pairs" },
+    "label-column": { ...columnOption, describe: "With --data: column of the labels" },
     suite: { describe: "Of a saved model: a suite, for all its tasks", type: "string", requiresArg: true },
     split: { describe: "With --data or --suite: the split that is judged; test", type: "string", requiresArg: true },
     // Without defaults: a config has its own (device=, threads=).

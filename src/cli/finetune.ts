@@ -33,6 +33,7 @@ export const finetuneVerb = defineVerb({
     quiet: quietOption,
     json: jsonOption,
   },
+  settings: "finetune",
   examples: [
     ["finetune encoder reviews.csv", "All weights and a linear head, three epochs"],
     ["finetune encoder photos/ lora.rank=8 epochs=5", "LoRA, on a folder per class"],

@@ -65,14 +65,18 @@ export const predictVerb = defineVerb({
     try {
       const printed = predictionText(format, predictor.classes, io.stdout.columns);
       // Not before the first row: what cannot be begun has no heading either.
-      let heading = printed.heading;
+      let pending = printed.heading;
       const read = { top, column: args.column, pairColumn: args["pair-column"], byLines: args.lines, cwd: io.cwd };
       let [count, unread, first] = [0, 0, ""];
       for await (const row of predictor.predict({ files, texts }, read)) {
-        io.stdout.write(heading + printed.row(row));
-        heading = "";
-        await io.drained?.();
         count += 1;
+        pending += printed.row(row);
+        // A single example that cannot be read is said below, and needs no table.
+        if (count > 1 || format !== "table" || !("error" in row)) {
+          io.stdout.write(pending);
+          pending = "";
+        }
+        await io.drained?.();
         if (!("error" in row)) continue;
         unread += 1;
         first ||= `${row.source}: ${row.error}`;

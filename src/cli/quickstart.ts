@@ -10,7 +10,7 @@ export const quickstartVerb = defineVerb({
   name: "quickstart",
   group: "start",
   usage: "",
-  describe: "Merge the models that ship with the package and compare methods (two to three minutes)",
+  describe: "Merge the models that ship with the package and compare methods (about three minutes)",
   positionals: {},
   options: {
     suite: {
@@ -40,7 +40,8 @@ export const quickstartVerb = defineVerb({
         ...(changed === undefined ? [] : changedLines(changed)),
       ];
       io.stdout.write(`${lines.join("\n")}\n`);
-      io.stdout.write(`suite ${name}, engine ${engine} on ${device}, ${seconds.toFixed(1)} s; ${reportPath}\n`);
+      io.stdout.write(`suite ${name}, engine ${engine} on ${device}, ${seconds.toFixed(1)} s\n`);
+      io.stdout.write(`open first: ${reportPath} (it leads to the reports of the fits)\n`);
     }
     return io.signal.aborted ? EXIT_INTERRUPTED : EXIT_OK;
   },

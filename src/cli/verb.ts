@@ -1,6 +1,7 @@
 /** The shape of a verb: what yargs needs to parse it and help with it, and what it does. One file per verb. */
 import type { Argv, InferredOptionTypes, Options, PositionalOptions } from "yargs";
 import { ConfigError } from "../errors.js";
+import type { SettingsOf } from "../library/setting-names.js";
 import type { VerbGroup } from "./help.js";
 import type { CliIo } from "./io.js";
 
@@ -14,6 +15,8 @@ export interface Verb {
   readonly group: VerbGroup;
   /** Names of its flags, for the nearest one to an unknown flag. */
   readonly flags: readonly string[];
+  /** Which settings it takes as `key=value`; undefined: none. */
+  readonly settings: SettingsOf | undefined;
   /** Registers the verb with yargs; parsing selects it and `select` gets what it will do. */
   register(parser: Argv, select: (run: (io: CliIo) => Promise<number>) => void): Argv;
 }
@@ -26,6 +29,8 @@ interface VerbDefinition<P extends Record<string, PositionalOptions>, O extends 
   readonly group: VerbGroup;
   readonly positionals: P;
   readonly options: O;
+  /** Which settings it takes as `key=value`; those of a config if absent, where it has overrides. */
+  readonly settings?: SettingsOf;
   /** Command line (without the program's name) and what it does; two are enough. */
   readonly examples: readonly (readonly [string, string])[];
   /** Does the work and returns the exit code. */
@@ -37,12 +42,14 @@ export function defineVerb<const P extends Record<string, PositionalOptions>, co
   definition: VerbDefinition<P, O>,
 ): Verb {
   const { name, usage, describe, group, positionals, options, examples, run } = definition;
+  const settings = definition.settings ?? ("overrides" in positionals ? "config" : undefined);
   return {
     name,
     usage,
     describe,
     group,
     flags: Object.keys(options),
+    settings,
     register: (parser, select) =>
       parser.command(
         `${name.split(" ").at(-1)} ${usage}`.trim(),

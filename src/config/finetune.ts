@@ -16,6 +16,7 @@ const positiveInt = z.int().min(1);
 const count = z.int().min(0);
 const share = z.number().min(0).lt(1);
 const place = z.string().min(1, "a path, not an empty text");
+const column = z.string().min(1, "the name of a column, not an empty text").nullable().default(null);
 
 const head = z.strictObject({
   kind: z
@@ -127,6 +128,10 @@ export const finetuneSchema = z
   .strictObject({
     base: place.describe("The pretrained model: its folder, or org/name on the hub"),
     data: place.describe("Labelled images or texts: a folder in any layout that is read, or a table"),
+    text_column: column.describe("Column of the texts in tables, the first of pairs; null: found by its name"),
+    pair_column: column.describe("Column of the other texts of pairs; null: found by its name"),
+    image_column: column.describe("Column of the images in tables, or of their paths; null: found by its name"),
+    label_column: column.describe("Column of the labels in tables; null: found by its name"),
     task: folderName.nullable().default(null).describe("Name of the task, and of its head; null: that of the data"),
     epochs: z.number().gt(0).default(3).describe("Passes over the training examples"),
     steps: positiveInt.nullable().default(null).describe("Steps instead of epochs"),
@@ -200,6 +205,14 @@ export type FinetuneConfig = z.output<typeof finetuneSchema>;
 /** The JSON Schema (draft 2020-12) of the settings, for pages about them. */
 export function finetuneJsonSchema(): z.core.JSONSchema.JSONSchema {
   return z.toJSONSchema(finetuneSchema, { io: "input" });
+}
+
+/** The settings that name columns, called as in suite.yaml. */
+export const COLUMN_SETTINGS = ["text_column", "pair_column", "image_column", "label_column"] as const;
+
+/** The columns that the settings name, by the name of the setting: parameters of a reader of data. */
+export function namedColumns(config: Pick<FinetuneConfig, (typeof COLUMN_SETTINGS)[number]>): Record<string, string> {
+  return Object.fromEntries(COLUMN_SETTINGS.flatMap((key) => (config[key] === null ? [] : [[key, config[key]]])));
 }
 
 /** Every key in the order of the schema. */

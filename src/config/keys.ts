@@ -58,8 +58,9 @@ export function unknownKeyText(path: string, keys: ReadonlyMap<string, ConfigKey
   const siblings = [...keys.keys()].filter((key) => key.startsWith(parent) && !key.slice(cut).includes("."));
   const guess = nearest(name, siblings) ?? nearest(path, keys.keys()) ?? nearest(name, keys.keys());
   if (guess !== undefined) return `unknown key \`${path}\`; did you mean \`${guess}\`?`;
-  const known = siblings.map((key) => key.slice(cut)).join(", ");
-  if (known === "" && keys === configKeys)
-    return `unknown key \`${path}\`; \`adamerge config show CONFIG\` lists all keys`;
-  return `unknown key \`${path}\`; known here: ${known}`;
+  if (siblings.length > 0)
+    return `unknown key \`${path}\`; known here: ${siblings.map((key) => key.slice(cut)).join(", ")}`;
+  if (keys === configKeys) return `unknown key \`${path}\`; \`adamerge config show CONFIG\` lists all keys`;
+  const all = [...keys.values()].filter(({ isSection }) => !isSection).map((key) => key.path);
+  return `unknown key \`${path}\`; known: ${all.join(", ")}`;
 }

@@ -12,6 +12,7 @@ import type { ExampleKind, KindName } from "./kind.js";
 import { kindOf } from "./kinds.js";
 import { checkedReader } from "./readers/checked-reader.js";
 import { classFolderReader } from "./readers/class-folders.js";
+import { type ColumnNaming, namedInSuite } from "./readers/columns.js";
 import type { Dataset, DatasetReader } from "./readers/dataset-reader.js";
 import { isExampleName } from "./readers/example-file.js";
 import { listEntries } from "./readers/file-names.js";
@@ -99,6 +100,8 @@ export interface OpenDatasetOptions {
   readonly where: string;
   /** Parameters of the reader, as in its schema. */
   readonly parameters?: unknown;
+  /** How the parameters that are columns are said, for messages; as in suite.yaml if absent. */
+  readonly naming?: ColumnNaming | undefined;
   /** Whether images are turned as their EXIF orientation says; they are if absent. */
   readonly exifOrientation?: ExifOrientation | undefined;
   /** Is told what was passed over or assumed. */
@@ -110,7 +113,7 @@ export interface OpenDatasetOptions {
  * is missing, no reader recognises it, the split is absent, empty or of another size, or labels do not fit `classes`.
  */
 export async function openDataset(options: OpenDatasetOptions): Promise<Dataset> {
-  const { path, split, classes, where, part } = options;
+  const { path, split, classes, where, part, naming = namedInSuite } = options;
   const kind = kindOf(options.kind);
   // A split becomes part of a path; it must stay inside the data set.
   if (!/^[\w][\w.-]*$/.test(split))
@@ -127,7 +130,7 @@ export async function openDataset(options: OpenDatasetOptions): Promise<Dataset>
   }
   for (const reader of readers()) {
     if (!(await reader.detect(path, split, kind))) continue;
-    const request = { path, split, where, kind, parameters: options.parameters, classes };
+    const request = { path, split, where, kind, parameters: options.parameters, classes, naming };
     const whole = await reader.open(request);
     checkSize(whole, kind, options);
     const dataset = { ...(part === undefined ? whole : await takePart(whole, part, where)), ...turning(options) };

@@ -11,6 +11,12 @@ import { resolveWork, type Work, type WorkOptions } from "./work-options.js";
 export interface EvaluateModelOptions extends WorkOptions, PredictionsOption {
   /** Labelled images or texts for the heads of these tasks: folders or tables by task, or `TASK=FOLDER` as on the command line. */
   readonly data?: Readonly<Record<string, string>> | readonly string[] | undefined;
+  /** Columns of these tables: of the images' paths or of the texts; found by its name if absent. */
+  readonly column?: string | undefined;
+  /** Of the other texts of pairs. */
+  readonly pairColumn?: string | undefined;
+  /** Of the labels. */
+  readonly labelColumn?: string | undefined;
   /** Instead: a suite (its folder or suite.yaml), for all its tasks. */
   readonly suite?: string | undefined;
   /** The split that is judged; default: test, or what is like it. */
@@ -40,8 +46,12 @@ export async function evaluateModel(folder: string, options: EvaluateModelOption
     ...[...(data ?? [])].map(([task, own]) => ({ path: own, what: `the examples of ${task}` })),
     ...(suite === undefined ? [] : [{ path: suite, what: "the suite" }]),
   ]);
-  const { split, device, threads } = options;
-  const result = await run(model, { data, suite, split }, { ...work, device, threads });
+  const { split, device, threads, column, pairColumn, labelColumn } = options;
+  const result = await run(
+    model,
+    { data, suite, split, column, pairColumn, labelColumn },
+    { ...work, device, threads },
+  );
   await file?.write(result.predictions);
   return result;
 }

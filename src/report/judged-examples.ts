@@ -1,5 +1,6 @@
 /** How a fine-tuned model took each example that was held out, as its run's folder keeps it and its report shows it. C classes. */
 import { z } from "zod";
+import { printableList } from "../runtime/printable.js";
 import { matrixForms } from "./figures/matrix.js";
 import { escapeHtml } from "./html.js";
 import { type Column, dataTable, numberCell } from "./page/data-table.js";
@@ -29,6 +30,8 @@ export const judgedKind = {
   advice: "put the file back, or delete it to do without",
 } as const;
 
+/** Classes that a sentence names. */
+const MOST_NAMED = 5;
 /** More classes than a figure of their pairs can name. */
 const MOST_CONFUSED = 30;
 
@@ -69,6 +72,18 @@ function classRows(judged: JudgedExamples): ClassRow[] {
   });
 }
 
+/** Of those of which there is no example. */
+export function classesWithout(labels: Iterable<number>, classes: readonly string[]): readonly string[] {
+  const present = new Set(labels);
+  return classes.filter((_, label) => !present.has(label));
+}
+
+/** What accuracies on a part do not say, in a sentence without its end. `part`: "held out", "in the test part". */
+export function notHeldOut(names: readonly string[], many: string, part: string): string {
+  const ofThem = names.length === 1 ? "a class" : `${names.length} classes`;
+  return `no ${many} of ${ofThem} are ${part}, so that accuracies there say nothing of ${names.length === 1 ? "it" : "them"}: ${printableList(names, MOST_NAMED)}`;
+}
+
 /** A class each row: how many of its examples are found, and how many that are called it are of it. */
 export function classesSection(judged: JudgedExamples | undefined, many: string): Section[] {
   if (judged === undefined) return [];
@@ -94,9 +109,15 @@ export function classesSection(judged: JudgedExamples | undefined, many: string)
     },
   ];
   const lead = `<p>The ${judged.labels.length} ${many} of the ${escapeHtml(judged.part)} part, as the saved model sees them.</p>`;
+  const absent = classesWithout(judged.labels, judged.classes);
+  const part = judged.part === "held-out" ? "held out" : `in the ${judged.part} part`;
+  const notice =
+    absent.length === 0 ? "" : `\n<p class="warning">${escapeHtml(capital(notHeldOut(absent, many, part)))}.</p>`;
   const table = dataTable({ label: "Classes", rows: classRows(judged), columns });
-  return [{ id: "classes", title: "Classes", body: `${lead}\n${table}` }];
+  return [{ id: "classes", title: "Classes", body: `${lead}${notice}\n${table}` }];
 }
+
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** Which classes are taken for which; none where there are too many to name, or all is right. */
 export function confusionFigure(judged: JudgedExamples | undefined): Figure | undefined {

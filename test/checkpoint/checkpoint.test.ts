@@ -194,7 +194,7 @@ describe("what is no checkpoint", () => {
       "vae.safetensors",
       /expected model.safetensors, pytorch_model.bin or the index .* found vae.safetensors. Give the path/,
     ],
-    ["something else", "notes.txt", /found 1 other entries. Check the path/],
+    ["something else", "notes.txt", /found no model in it \(1 other entry\). Check the path/],
   ])("%s in a folder is named", async (_, name, message) => {
     await writeFile(join(folder, name), "x");
     await expect(openCheckpoint(folder)).rejects.toThrow(message);

@@ -332,7 +332,7 @@ test("configs and merge files that ship, by name from any folder", async () => {
 test("quickstart and doctor", async () => {
   const { stdout, calls } = await run("quickstart");
   expect(stdout).toContain("learned   +1.3  (-0.5 to +3.0)");
-  expect(stdout).toContain("suite mini8, engine onnx on cpu, 1.0 s; /runs/quickstart/report.html");
+  expect(stdout).toContain("suite mini8, engine onnx on cpu, 1.0 s\nopen first: /runs/quickstart/report.html (");
   expect(calls[0]?.args[0]).toMatchObject({ suite: "text8", output: path.join(cwd, "runs"), cwd });
   expect((await run("quickstart --suite mini8")).calls[0]?.args[0]).toMatchObject({ suite: "mini8" });
   expect(await run("doctor")).toMatchObject({ code: 1, stdout: "fail  onnx  no\n            -> install it\n" });
@@ -395,6 +395,14 @@ test.each([
   ["config", 2, "config: expected `adamerge config show`, found no second word"],
   ["config shwo c.yaml", 2, "unknown verb `config shwo`; did you mean `adamerge config show`?"],
   ["fit c.yaml --overwrit", 2, "unknown flag `--overwrit`; did you mean `--overwrite`?"],
+  ["fit c.yaml -o runs", 2, "unknown flag `-o`; known: --"],
+  ["fit c.yaml --steps 5", 2, "unknown flag `--steps`; settings are written without dashes: `steps=5`"],
+  ["finetune base data --epochs 5", 2, "unknown flag `--epochs`; settings are written without dashes: `epochs=5`"],
+  [
+    "finetune base data --learning-rate=1e-3 --rank",
+    2,
+    "unknown flag `--learning-rate`; settings are written without dashes: `optimizer.learning_rate=1e-3`\nunknown flag `--rank`; settings are written without dashes: `lora.rank=...`",
+  ],
   ["doctor extra", 2, "doctor: unexpected argument `extra`"],
   ["fit c.yaml stesp=3", 2, "override stesp=3: unknown key `stesp`; did you mean `steps`?"],
   ["fit d.yaml", 2, "d.yaml: cannot read the config: no such file; there are: c.yaml"],

@@ -93,7 +93,10 @@ describe("CSV files", () => {
     [
       "names",
       '"File Name","CATEGORY","n"\ncat/0.png,cat,1\ndog/1.png,"dog, big",2\n',
-      ["the images are those of column File Name; dataset", "the labels are those of column CATEGORY; dataset"],
+      [
+        "the images are those of column File Name; to take another, set dataset.image_column",
+        "the labels are those of column CATEGORY; to take another, set dataset.label_column",
+      ],
     ],
   ])("with %s are read, and it is said", async (name, text, notices) => {
     csv(name, text);
@@ -110,14 +113,16 @@ describe("CSV files", () => {
   it("say which columns there are", async () => {
     csv("neither", "image_id,breed\n0,cat\n");
     await expect(open("neither")).rejects.toThrow(
-      "train.csv:1: expected a column path, found image_id, breed; name it with dataset.image_column",
+      "train.csv:1: expected a column path, found image_id, breed; set dataset.image_column in suite.yaml",
     );
     csv("both", "file,image,class,target\na,b,c,d\n");
     await expect(open("both")).rejects.toThrow(
       "found file, image, class, target, of which file and image could be meant",
     );
     csv("labl", "path,labl\ncat/0.png,cat\n");
-    expect((await open("labl")).unlabelled).toContain("found columns path, labl; is it labl? Say so with");
+    expect((await open("labl")).unlabelled).toContain(
+      "found columns path, labl; is it labl? Then set dataset.label_column in suite.yaml",
+    );
   });
 
   it("with nothing in the column of labels are unlabelled; rows without a split are counted", async () => {

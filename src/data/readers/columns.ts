@@ -9,8 +9,22 @@ import type { ExampleKind } from "../kind.js";
 
 const LABEL_NAMES =
   "label labels class classes classname classlabel labelname category categories target targets".split(" ");
+/** What a table of ours calls them, by the setting that names another: what a person may call a column instead. */
+const USUAL_NAMES = { image_column: "path", text_column: "text", pair_column: "text_pair", label_column: "label" };
 /** Columns before the rest is only counted. */
 const MOST_SHOWN = 20;
+
+/** The settings that name columns, as suite.yaml calls them. */
+export type ColumnOption = keyof typeof USUAL_NAMES;
+
+/** What a person does to name a column, as a request: it depends on where the data was given. */
+export type ColumnNaming = (option: ColumnOption) => string;
+
+/** Of data that a suite describes. */
+export const namedInSuite: ColumnNaming = (option) => `set dataset.${option} in suite.yaml`;
+
+/** Of data that is given where nothing names columns. */
+export const namedInTable: ColumnNaming = (option) => `call it ${USUAL_NAMES[option]} in the table`;
 
 export interface ColumnChoice {
   /** Undefined: none, or it is not clear which. */
@@ -26,10 +40,11 @@ export interface ExampleColumns extends ColumnChoice {
   readonly pair?: string;
 }
 
-/** Columns that suite.yaml names. */
+/** Columns that were named, and how others are. */
 export interface AskedColumns {
   readonly column?: string | undefined;
   readonly pair?: string | undefined;
+  readonly naming: ColumnNaming;
 }
 
 /** The column of the examples among `columns`: the one of these usual names, a pair of columns that belong together, or one of a near name. */
@@ -37,7 +52,7 @@ export function chooseExamples(
   columns: readonly string[],
   kind: ExampleKind,
   usual: readonly string[],
-  asked: AskedColumns = {},
+  asked: AskedColumns,
 ): ExampleColumns {
   const withPair = asked.pair === undefined ? {} : { pair: asked.pair };
   if (asked.column !== undefined)
@@ -50,60 +65,67 @@ export function chooseExamples(
   const certain = own === strongest ? pairs.filter((pair) => pair.includes(own ?? "")) : pairs;
   const [pair] = certain;
   const { option, pairOption } = kind.columns;
+  const { naming } = asked;
   if (pair !== undefined && certain.length === 1) {
     const [column, other] = pair;
-    const notice = `the ${kind.many} are pairs, of columns ${shown(column)} and ${shown(other)}; dataset.${option} names one alone`;
+    const notice = `the ${kind.many} are pairs, of columns ${shown(column)} and ${shown(other)}; to take one alone, ${naming(option)}`;
     return { column, pair: other, notice, found: "" };
   }
   if (certain.length > 1) {
     const named = certain.map((names) => names.map(shown).join(" and ")).join(", or ");
     return {
       column: undefined,
-      found: `${shownColumns(columns)}, of which several could be the pair (${named}): say which with dataset.${option} and dataset.${pairOption}`,
+      found: `${shownColumns(columns)}, of which several could be the pair (${named}): for each of the two, ${naming(option)}${pairOption === undefined ? "" : ` and ${naming(pairOption)}`}`,
     };
   }
   if (own !== undefined) return { column: own, found: "", ...withPair };
-  return { ...nearColumn(columns, examplesOf(kind), asked.pair), ...withPair };
+  return { ...nearExamples(columns, kind, naming, asked.pair), ...withPair };
 }
 
 /** The column of the labels that is not called as usual. */
-export function nearLabels(columns: readonly string[], kind: ExampleKind, taken?: string): ColumnChoice {
+export function nearLabels(
+  columns: readonly string[],
+  kind: ExampleKind,
+  naming: ColumnNaming,
+  taken?: string,
+): ColumnChoice {
   const names = [...LABEL_NAMES, ...kind.columns.nearLabels];
-  return nearColumn(columns, { role: "label", names, option: "dataset.label_column" }, taken);
+  return nearColumn(columns, { role: "label", names, how: naming("label_column") }, taken);
 }
 
 /** The column of the examples that is not called as usual. */
-export function nearExamples(columns: readonly string[], kind: ExampleKind): ColumnChoice {
-  return nearColumn(columns, examplesOf(kind));
+export function nearExamples(
+  columns: readonly string[],
+  { one, columns: { near, option } }: ExampleKind,
+  naming: ColumnNaming,
+  taken?: string,
+): ColumnChoice {
+  return nearColumn(columns, { role: one, names: near, how: naming(option) }, taken);
 }
 
 interface Role {
   readonly role: string;
   readonly names: readonly string[];
-  /** The key that names a column in suite.yaml. */
-  readonly option: string;
-}
-
-function examplesOf({ one, columns }: ExampleKind): Role {
-  return { role: one, names: columns.near, option: `dataset.${columns.option}` };
+  /** What names a column. */
+  readonly how: string;
 }
 
 /** `taken` has another role. */
-function nearColumn(columns: readonly string[], { role, names, option }: Role, taken?: string): ColumnChoice {
+function nearColumn(columns: readonly string[], { role, names, how }: Role, taken?: string): ColumnChoice {
   const near = columns.filter((name) => name !== taken && names.includes(simplified(name)));
   const found = shownColumns(columns);
   const [only] = near;
   if (only !== undefined && near.length === 1)
-    return { column: only, notice: `the ${role}s are those of column ${shown(only)}; ${option} names another`, found };
+    return { column: only, notice: `the ${role}s are those of column ${shown(only)}; to take another, ${how}`, found };
   if (near.length > 1)
     return {
       column: undefined,
-      found: `${found}, of which ${near.map(shown).join(" and ")} could be meant: say which with ${option}`,
+      found: `${found}, of which ${near.map(shown).join(" and ")} could be meant: for the one that is, ${how}`,
     };
   const close = nearest(role, columns);
   return {
     column: undefined,
-    found: close === undefined ? found : `${found}; is it ${shown(close)}? Say so with ${option}`,
+    found: close === undefined ? found : `${found}; is it ${shown(close)}? Then ${how}`,
   };
 }
 

@@ -7,6 +7,7 @@ import { explainIssue } from "../../config/issues.js";
 import { ConfigError } from "../../errors.js";
 import type { ExifOrientation } from "../image/decode-image.js";
 import type { ExampleKind, KindName } from "../kind.js";
+import type { ColumnNaming } from "./columns.js";
 
 /** One split of a data set, opened: its labels, and its examples one by one. */
 export interface Dataset {
@@ -51,6 +52,8 @@ export interface ReadRequest {
   readonly parameters: unknown;
   /** The caller's classes; without them class numbers are to have names, wherever they are. */
   readonly classes: readonly string[] | undefined;
+  /** What a person does to name a column, for messages: `set dataset.label_column in suite.yaml`. */
+  readonly naming: ColumnNaming;
 }
 
 /** One entry of the registry in `dataset.ts`. */

@@ -76,29 +76,50 @@ async function* examplesAt(given: GivenPath, kind: ExampleKind, options: GivenOp
     const reason = error instanceof Error ? error.message : String(error);
     throw new DataError(`${shown}: expected ${kind.many} there, found that it cannot be opened (${reason})`);
   });
+  // A path seldom has blanks, a text nearly always.
+  const asText =
+    kind.columns.inManifests === "texts" && /\s/.test(shown) ? ", or give a text itself behind --text" : "";
   if (found === undefined)
     throw new DataError(
-      `${shown}: expected a file or folder of ${kind.many}, found nothing there${await namesLike(path)}; check the path`,
+      `${shown}: expected a file or folder of ${kind.many}, found nothing there${await namesLike(path)}; check the path${asText}`,
     );
   if (found.isDirectory()) yield* examplesInFolder(given, kind, options);
   else if (endsWith(path, TABLE_EXTENSIONS)) yield* examplesInTable(given, kind, options);
   else if (endsWith(path, PARQUET)) yield* examplesInParquet(given, kind, options);
   else if (options.byLines === true) yield* linesOf(given, kind);
-  else yield exampleFile(given, kind);
+  else yield exampleFile(given, kind, options.notice);
 }
 
 function endsWith(path: string, extensions: readonly string[]): boolean {
   return extensions.some((extension) => path.toLowerCase().endsWith(`.${extension}`));
 }
 
-function exampleFile({ shown, path }: GivenPath, kind: ExampleKind): GivenExample {
+/** `notice`: of a file that somebody names by itself, which may have been meant as a list. */
+function exampleFile(
+  { shown, path }: GivenPath,
+  kind: ExampleKind,
+  notice: (text: string) => void = () => {},
+): GivenExample {
   const read = () =>
     readExampleFile(path, kind).catch((error: unknown) => {
       // It was given under this name, not under the absolute one.
       const isOwn = error instanceof DataError && error.message.startsWith(path);
       throw isOwn ? new DataError(shown + error.message.slice(path.length)) : error;
     });
-  return { source: shown, encoded: async () => kind.files.fromBytes(await read(), shown) };
+  const encoded = async () => {
+    const bytes = kind.files.fromBytes(await read(), shown);
+    const lines = kind.columns.inManifests === "texts" ? filledLines(bytes) : 1;
+    if (lines > 1) notice(`${shown}: its ${lines} lines are taken as one text; with --lines each is a text of its own`);
+    return bytes;
+  };
+  return { source: shown, encoded };
+}
+
+function filledLines(text: Uint8Array): number {
+  return Buffer.from(text)
+    .toString("utf8")
+    .split("\n")
+    .filter((line) => line.trim() !== "").length;
 }
 
 /** Links to files are followed, links to folders are not: one of them may lead back. */

@@ -5,7 +5,7 @@
 import { dirname, resolve } from "node:path";
 import { DataError } from "../../errors.js";
 import type { ExampleKind } from "../kind.js";
-import { chooseExamples } from "./columns.js";
+import { type ColumnNaming, chooseExamples } from "./columns.js";
 import { readExampleFile } from "./example-file.js";
 import { presentFile } from "./file-names.js";
 import type { GivenExample, GivenPath } from "./given-examples.js";
@@ -22,16 +22,7 @@ export interface GivenColumns {
   readonly notice: (text: string) => void;
 }
 
-/** What messages of data sets call the settings that name columns, and what they are called here. */
-const FLAGS = [
-  ["dataset.pair_column", "--pair-column"],
-  ["dataset.text_column", "--column"],
-  ["dataset.image_column", "--column"],
-  ["its name as text_column", "its name with --column"],
-  ["its name as image_column", "its name with --column"],
-] as const;
-
-const inFlags = (text: string): string => FLAGS.reduce((said, [key, flag]) => said.replaceAll(key, flag), text);
+const naming: ColumnNaming = (option) => `give ${option === "pair_column" ? "--pair-column" : "--column"} NAME`;
 
 /**
  * Texts in its rows, or the paths of files relative to the table. Throws DataError for a table without such a column,
@@ -47,16 +38,18 @@ export async function* examplesInTable(
   const table = await openTable(path, kind.many, maxRowLength);
   if (table.columns.length === 0)
     throw new DataError(`${shown}: expected a table of ${kind.many}, found an empty file`);
-  const chosen = chooseExamples(table.columns, kind, usualInManifests, { column: asked, pair: pairColumn });
+  const chosen = chooseExamples(table.columns, kind, usualInManifests, { column: asked, pair: pairColumn, naming });
   const { column, pair } = chosen;
   if (column === undefined)
     throw new DataError(
-      `${shown}: expected a column ${asked ?? usualInManifests[0]}, found ${inFlags(chosen.found)}; name it with --column`,
+      `${shown}: expected a column ${asked ?? usualInManifests[0]}, found ${chosen.found}; ${naming(kind.columns.option)}`,
     );
   if (pair !== undefined && !table.columns.includes(pair))
-    throw new DataError(`${shown}: expected a column ${pair} (--pair-column), found ${table.columns.join(", ")}`);
+    throw new DataError(
+      `${shown}: expected a column ${pair}, found ${table.columns.join(", ")}; ${naming("pair_column")}`,
+    );
   for (const said of table.notices) notice(said);
-  if (chosen.notice !== undefined) notice(`${shown}: ${inFlags(chosen.notice)}`);
+  if (chosen.notice !== undefined) notice(`${shown}: ${chosen.notice}`);
   for await (const { values, line } of table.rows) {
     const source = `${shown}:${line}`;
     const textIn = (of: string) => async () => Buffer.from(textValue(values.get(of), of, source), "utf8");
@@ -87,10 +80,10 @@ export async function* examplesInParquet(
   { column: asked, pairColumn, notice }: GivenColumns,
 ): AsyncGenerator<GivenExample> {
   const shard = await openShard(path);
-  const chosen = columnsOf(shard, kind, { column: asked, pair: pairColumn });
+  const chosen = chooseColumns(shard, kind, { column: asked, pair: pairColumn, naming });
   const { column, pair } = chosen;
   requireColumns(shard, pair === undefined ? [column] : [column, pair]);
-  if (chosen.notice !== undefined) notice(`${shown}: ${inFlags(chosen.notice)}`);
+  if (chosen.notice !== undefined) notice(`${shown}: ${chosen.notice}`);
   const asBytes = kind.columns.holding === "texts";
   let start = 0;
   for (const { num_rows } of shard.metadata.row_groups) {
@@ -108,13 +101,5 @@ export async function* examplesInParquet(
       };
     }
     start = end;
-  }
-}
-
-function columnsOf(...args: Parameters<typeof chooseColumns>): ReturnType<typeof chooseColumns> {
-  try {
-    return chooseColumns(...args);
-  } catch (error) {
-    throw error instanceof DataError ? new DataError(inFlags(error.message)) : error;
   }
 }

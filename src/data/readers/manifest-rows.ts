@@ -4,7 +4,7 @@ import { DataError } from "../../errors.js";
 import { quote } from "../../runtime/printable.js";
 import type { ExampleKind } from "../kind.js";
 import { type TextStore, textStore } from "../text/text-store.js";
-import { chooseExamples, isSameName, nearLabels, shownColumns } from "./columns.js";
+import { type ColumnNaming, chooseExamples, isSameName, nearLabels, shownColumns } from "./columns.js";
 import { emptyTexts } from "./passed-over.js";
 import { openTable, type TableRow } from "./table-rows.js";
 
@@ -23,6 +23,7 @@ export interface Reading {
   readonly example: string | undefined;
   readonly pair: string | undefined;
   readonly label: string | undefined;
+  readonly naming: ColumnNaming;
 }
 
 export interface ManifestColumns {
@@ -207,23 +208,23 @@ function labelText(value: unknown, place: string): string {
 }
 
 function manifestColumns(columns: readonly string[], manifest: string, reading: Reading): ManifestColumns {
-  const { kind, where, label: askedLabel } = reading;
+  const { kind, where, label: askedLabel, naming } = reading;
   const { option, pairOption, usualInManifests } = kind.columns;
-  const asked = { column: reading.example, pair: reading.pair };
+  const asked = { column: reading.example, pair: reading.pair, naming };
   const example = chooseExamples(columns, kind, usualInManifests, asked);
   if (example.column === undefined)
     throw new DataError(
-      `${where}: ${manifest}:1: expected a column ${reading.example ?? usualInManifests[0]}, found ${example.found}; name it with dataset.${option}`,
+      `${where}: ${manifest}:1: expected a column ${reading.example ?? usualInManifests[0]}, found ${example.found}; ${naming(option)}`,
     );
   if (example.pair !== undefined && !columns.includes(example.pair))
     throw new DataError(
-      `${where}: ${manifest}:1: expected a column ${example.pair} (dataset.${pairOption}), found ${shownColumns(columns)}`,
+      `${where}: ${manifest}:1: expected a column ${example.pair}, found ${shownColumns(columns)}${pairOption === undefined ? "" : `; ${naming(pairOption)}`}`,
     );
   const usualLabel = askedLabel ?? LABEL_COLUMN;
   const label = columns.includes(usualLabel)
     ? { column: usualLabel, found: "" }
     : askedLabel === undefined
-      ? nearLabels(columns, kind, example.column)
+      ? nearLabels(columns, kind, naming, example.column)
       : { column: undefined, found: `${shownColumns(columns)}, none called ${askedLabel}` };
   const split = basename(manifest).startsWith(`${COMMON_STEM}.`) ? splitColumn(columns) : undefined;
   const said = [example, label].flatMap((choice) => ("notice" in choice && choice.notice ? [choice.notice] : []));

@@ -48,7 +48,7 @@ function parametersOf(kind: ExampleKind) {
 }
 
 async function openManifest(request: ReadRequest): Promise<Dataset> {
-  const { path, split, where, kind } = request;
+  const { path, split, where, kind, naming } = request;
   const parameters = readerParameters(parametersOf(kind), request);
   const { option, pairOption } = kind.columns;
   const files = await findManifests(path, split, kind, parameters.config);
@@ -62,6 +62,7 @@ async function openManifest(request: ReadRequest): Promise<Dataset> {
     example: parameters[option],
     pair: pairOption === undefined ? undefined : parameters[pairOption],
     label: parameters.label_column,
+    naming,
   });
   const [manifest = ""] = manifests;
   if (found.lines.length === 0) {

@@ -9,7 +9,9 @@ import { leftOut } from "../../config/shipped-files.js";
 import { DataError } from "../../errors.js";
 import type { ExampleKind } from "../kind.js";
 import {
+  type AskedColumns,
   type ColumnChoice,
+  type ColumnNaming,
   chooseExamples,
   type ExampleColumns,
   nearExamples,
@@ -59,7 +61,7 @@ interface RowGroup {
 }
 
 async function openParquet(request: ReadRequest): Promise<Dataset> {
-  const { path, split, where, kind } = request;
+  const { path, split, where, kind, naming } = request;
   const parameters = readerParameters(parametersOf(kind), request);
   const { files, splits, configs } = await findSplitFiles(path, split, {
     extensions: PARQUET,
@@ -83,9 +85,13 @@ async function openParquet(request: ReadRequest): Promise<Dataset> {
       `${where}: ${files.join(", ")}: expected at least 1 row, found an empty split; download it again`,
     );
   const { option, pairOption } = kind.columns;
-  const asked = { column: parameters[option], pair: pairOption === undefined ? undefined : parameters[pairOption] };
+  const asked = {
+    column: parameters[option],
+    pair: pairOption === undefined ? undefined : parameters[pairOption],
+    naming,
+  };
   const examples = chooseColumns(first, kind, asked);
-  const label = chooseLabelColumn(first, kind, examples.column, parameters.label_column);
+  const label = chooseLabelColumn(first, kind, { example: examples.column, label: parameters.label_column, naming });
   const { column, pair } = examples;
   const labelColumn = label.column;
   for (const shard of shards)
@@ -136,7 +142,7 @@ async function openParquet(request: ReadRequest): Promise<Dataset> {
 export function chooseColumns(
   shard: Shard,
   kind: ExampleKind,
-  asked: { readonly column: string | undefined; readonly pair: string | undefined },
+  asked: AskedColumns,
 ): ExampleColumns & { readonly column: string } {
   const { usualInParquet: usual, feature, holding, option } = kind.columns;
   if (asked.column !== undefined)
@@ -148,21 +154,24 @@ export function chooseColumns(
     if (feature === undefined) return chooseExamples(able, kind, usual, asked);
     const typed = [...shard.features].filter(([, { _type }]) => _type === feature).map(([name]) => name);
     const known = usual.find((name) => shard.columns.includes(name)) ?? (typed.length === 1 ? typed[0] : undefined);
-    return known === undefined ? nearExamples(able, kind) : { column: known, found: "" };
+    return known === undefined ? nearExamples(able, kind, asked.naming) : { column: known, found: "" };
   };
   const chosen = choose();
   if (chosen.column !== undefined) return { ...chosen, column: chosen.column };
   const found = feature === undefined && able.length > 0 ? chosen.found : shownColumns(shard.columns);
   throw new DataError(
-    `${shard.path}: expected a column of ${kind.many} named ${likeliest}, found ${found}; give its name as ${option}`,
+    `${shard.path}: expected a column of ${kind.many} named ${likeliest}, found ${found}; ${asked.naming(option)}`,
   );
 }
 
 function chooseLabelColumn(
   shard: Shard,
   kind: ExampleKind,
-  exampleColumn: string,
-  asked: string | undefined,
+  {
+    example,
+    label: asked,
+    naming,
+  }: { readonly example: string; readonly label: string | undefined; readonly naming: ColumnNaming },
 ): ColumnChoice {
   if (asked !== undefined || shard.columns.includes("label")) return { column: asked ?? "label", found: "" };
   const typed = [...shard.features].filter(([, feature]) => feature._type === "ClassLabel").map(([name]) => name);
@@ -170,8 +179,11 @@ function chooseLabelColumn(
   if (only !== undefined && typed.length === 1) return { column: only, found: "" };
   const found = shownColumns(shard.columns);
   if (typed.length > 1)
-    return { column: undefined, found: `${found}: say with dataset.label_column which of ${shownColumns(typed)}` };
-  return nearLabels(shard.columns, kind, exampleColumn);
+    return {
+      column: undefined,
+      found: `${found}, of which ${shownColumns(typed)} could be meant: for the one that is, ${naming("label_column")}`,
+    };
+  return nearLabels(shard.columns, kind, naming, example);
 }
 
 /** Throws DataError for a file that lacks one of them. */

@@ -80,7 +80,7 @@ export const textKind: ExampleKind = {
     if (typeof value === "string") return new TextEncoder().encode(value);
     const found = value == null ? "none (null)" : `a ${typeof value}`;
     throw new DataError(
-      `${where}: expected a text, found ${found}; ${value == null ? "remove the row, or give it an empty text" : "name the column of the texts with dataset.text_column"}`,
+      `${where}: expected a text, found ${found}; ${value == null ? "remove the row, or give it an empty text" : "name the column of the texts (text_column)"}`,
     );
   },
   content: async (encoded) => [normalizedText(encoded)],

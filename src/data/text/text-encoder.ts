@@ -81,7 +81,10 @@ async function loadTokens(
   const name = `${dataset.name}, split ${dataset.split}`;
   if (size < 1) throw new DataError(`${name}: expected at least 1 text, found a limit of ${limit}`);
   if (corruption !== undefined) chosenCorruption(textCorruptions, corruption, "texts");
-  const most = Math.min(model.lengths.at(-1) ?? 0, maxLength ?? Number.POSITIVE_INFINITY);
+  const longest = model.lengths.at(-1) ?? 0;
+  const most = Math.min(longest, maxLength ?? longest);
+  if (maxLength !== undefined && maxLength > longest)
+    options.notice?.(`max_length ${maxLength} is more than the model's folder says it takes: ${longest} tokens count`);
   const format: TokenFormat = {
     count: size,
     idBytes: idBytesOf(model.vocabularySize),

@@ -9,7 +9,7 @@ import type { FeatureChoice, ModelFamily } from "../family.js";
 import { longestText } from "./config.js";
 import { openEncoder } from "./open-encoder.js";
 import { textPython } from "./python.js";
-import { readSentenceModules } from "./sentence-modules.js";
+import { readSentenceFeatures, sentenceLimit } from "./sentence-modules.js";
 import { bert, distilbert, roberta, type TextFamily, textModelOf } from "./text-families.js";
 
 /** Of a model that says nothing. */
@@ -39,10 +39,11 @@ function modelFamily(family: TextFamily): ModelFamily {
     open: async ({ config: json, folder }, asked) => {
       const where = join(folder, CONFIG);
       const config = parse(json, where);
-      const sentence = asked === undefined ? await readSentenceModules(folder) : undefined;
-      const limits = [longestText(config), sentence?.longest, await tokenizerLimit(folder)];
+      const own = asked === undefined ? await readSentenceFeatures(folder) : undefined;
+      // Where texts are cut does not depend on what of the output is read: a folder is cut alike by all who open it.
+      const limits = [longestText(config), await sentenceLimit(folder), await tokenizerLimit(folder)];
       const longest = Math.min(...limits.filter((limit) => limit !== undefined));
-      const model = textModelOf(family, config, asked ?? sentence?.features ?? USUAL, where, longest);
+      const model = textModelOf(family, config, asked ?? own ?? USUAL, where, longest);
       const { vocabularySize } = config;
       return { model, encoder: await openEncoder({ folder, vocabularySize, longest, model }) };
     },

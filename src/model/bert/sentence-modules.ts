@@ -12,12 +12,6 @@ import { quote } from "../../runtime/printable.js";
 import { readText, readTextIfThere } from "../../runtime/regular-file.js";
 import { TEXT_POOLINGS, type TextFeatures, type TextPooling } from "./pooling.js";
 
-export interface SentenceModules {
-  readonly features: TextFeatures;
-  /** Where texts are cut, its ends included, where a file says so. */
-  readonly longest?: number;
-}
-
 const MODULES = "modules.json";
 const PROMPTS = "config_sentence_transformers.json";
 /** Named after the model's type. */
@@ -34,8 +28,8 @@ const OLD_MODES: ReadonlyMap<string, string> = new Map([
   ["pooling_mode_weightedmean_tokens", "weightedmean"],
   ["pooling_mode_lasttoken", "lasttoken"],
 ]);
+const lengthSchema = z.object({ max_seq_length: z.int().min(2).nullish() });
 const transformerSchema = z.object({
-  max_seq_length: z.int().min(2).nullish(),
   do_lower_case: z
     .literal(false, "expected false, found true: texts are given to the tokenizer as they are; let the tokenizer do it")
     .nullish(),
@@ -47,7 +41,7 @@ const promptsSchema = z.object({
 });
 
 /** Undefined where the folder is no sentence encoder's. Throws CheckpointError for modules that are not computed here. */
-export async function readSentenceModules(folder: string): Promise<SentenceModules | undefined> {
+export async function readSentenceFeatures(folder: string): Promise<TextFeatures | undefined> {
   const file = join(folder, MODULES);
   const text = await readTextIfThere(file, "the modules of a sentence encoder", MAX_CONFIG_BYTES);
   if (text === undefined) return undefined;
@@ -64,12 +58,19 @@ export async function readSentenceModules(folder: string): Promise<SentenceModul
       `${file}: expected the Transformer in the folder itself (path ""), found ${quote(transformer.path)}. Save the model anew with sentence-transformers.`,
     );
   const poolingFile = join(folder, inFolder(pooling.path, file), "config.json");
-  const longest = await readLongest(folder);
+  const own = await readTransformer(folder);
+  if (own !== undefined) valid(transformerSchema, own.json, own.file);
   await checkPrompts(folder);
-  return {
-    features: { pooling: await readPooling(poolingFile), normalized: normalize !== undefined },
-    ...(longest === undefined ? {} : { longest }),
-  };
+  return { pooling: await readPooling(poolingFile), normalized: normalize !== undefined };
+}
+
+/**
+ * Tokens where the texts of a sentence encoder are cut, its ends included, whatever of it is read; undefined where no
+ * file says it. Throws CheckpointError for a file that says something else.
+ */
+export async function sentenceLimit(folder: string): Promise<number | undefined> {
+  const own = await readTransformer(folder);
+  return own === undefined ? undefined : (valid(lengthSchema, own.json, own.file).max_seq_length ?? undefined);
 }
 
 /** A folder directly in the model's: the path is from a file that anybody may have written. */
@@ -92,12 +93,12 @@ async function readPooling(file: string): Promise<TextPooling> {
   );
 }
 
-async function readLongest(folder: string): Promise<number | undefined> {
+async function readTransformer(folder: string): Promise<{ file: string; json: unknown } | undefined> {
   const name = (await readdir(folder)).toSorted().find((entry) => TRANSFORMER_CONFIG.test(entry));
   if (name === undefined) return undefined;
   const file = join(folder, name);
   const text = await readText(file, "the settings of a sentence encoder", MAX_CONFIG_BYTES);
-  return valid(transformerSchema, parseConfig(text, file), file).max_seq_length ?? undefined;
+  return { file, json: parseConfig(text, file) };
 }
 
 async function checkPrompts(folder: string): Promise<void> {

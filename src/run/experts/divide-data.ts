@@ -8,6 +8,7 @@ import { classNames } from "../../data/classes.js";
 import { openDataset } from "../../data/dataset.js";
 import type { KindName } from "../../data/kind.js";
 import { kindOf } from "../../data/kinds.js";
+import type { ColumnNaming } from "../../data/readers/columns.js";
 import { keptTogether } from "../../data/repeated-examples.js";
 import { ConfigError, DataError } from "../../errors.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
@@ -25,6 +26,7 @@ const SHARES: Shares<"train" | "adapt" | "val" | "test"> = [
   ["adapt", 0.2],
   ["val", 0.1],
 ];
+const naming: ColumnNaming = (option) => `add --finetune ${option}=NAME`;
 /** Twice what a division of texts may have. */
 const MAX_MANIFEST_BYTES = 400_000_000;
 
@@ -32,6 +34,8 @@ export interface DivideDataOptions {
   /** Of the suite. */
   readonly directory: string;
   readonly kind: KindName;
+  /** Columns of its tables that are called otherwise, by the settings of a fine-tuning. */
+  readonly columns: Readonly<Record<string, string>>;
   /** Replaces a division that is there and is another. */
   readonly force: boolean;
   readonly signal: AbortSignal;
@@ -43,16 +47,24 @@ export interface DivideDataOptions {
  * ConfigError where another division was written before.
  */
 export async function divideData({ name, path, flag }: GivenExamples, options: DivideDataOptions): Promise<string> {
-  const { directory, kind, force, signal, log } = options;
+  const { directory, kind, columns: named, force, signal, log } = options;
   const where = `${flag} ${name}`;
   const { many, columns } = kindOf(kind);
   const { place, own } = await datasetPlace(path, kind, where);
-  if (own.length > 1) return place;
-  const dataset = await openDataset({ kind, path: place, split: own[0] ?? WHOLE, where });
+  if (own.length > 1) {
+    const [setting] = Object.keys(named);
+    if (setting === undefined) return place;
+    throw new ConfigError(
+      `${where}: ${path}: expected a single table with --finetune ${setting}=, found splits of its own (${own.join(", ")}), which the suite reads too; call its columns ${columns.usualInManifests[0]} and label`,
+    );
+  }
+  const dataset = await openDataset({
+    ...{ kind, path: place, split: own[0] ?? WHOLE, where, parameters: named, naming },
+  });
   const { labels, files } = dataset;
   if (labels === undefined)
     throw new DataError(
-      `${where}: ${path}: expected labels (a folder per class, or a column label), since there is no expert of ${name} yet, found none; add them, or give the expert with --expert ${name}=PATH`,
+      `${where}: ${path}: expected labels (a folder per class, or a column label), since there is no expert of ${name} yet, found none; ${naming("label_column")} where their column is called otherwise, or give the expert with --expert ${name}=PATH`,
     );
   if (files === undefined && columns.inManifests === "paths")
     throw new DataError(
@@ -60,7 +72,8 @@ export async function divideData({ name, path, flag }: GivenExamples, options: D
     );
   const { firsts, notices } = await keptTogether(dataset, path, signal);
   const rows = await divide(dataset, { name, where, classes: classNames(dataset, where), shares: SHARES, firsts });
-  for (const text of [...notices, ...thinClassNotices(path, rows, SHARES)]) log(`notice: ${text}`);
+  for (const text of [...(dataset.notices ?? []), ...notices, ...thinClassNotices(path, rows, SHARES)])
+    log(`notice: ${text}`);
   const folder = join(directory, manifestFolder(name, kind));
   const text = manifestText(kind, rows, (example) => shownPath(example, directory, folder));
   await keep(join(folder, MANIFEST_FILE), text, force);

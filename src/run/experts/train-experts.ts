@@ -3,7 +3,7 @@
  * kept where it is finished with the same settings, and resumed where it was stopped.
  */
 import { join } from "node:path";
-import { type FinetuneConfig, formatFinetune } from "../../config/finetune.js";
+import { COLUMN_SETTINGS, type FinetuneConfig, formatFinetune, namedColumns } from "../../config/finetune.js";
 import { ConfigError } from "../../errors.js";
 import { openBase } from "../../model/open-models.js";
 import { isThere } from "../../runtime/is-there.js";
@@ -58,12 +58,16 @@ export async function trainExperts(
   requireKind({ base, experts: [], examples }, kind);
   // All of them before the first training, which may take long.
   const divided: GivenExamples[] = [];
-  for (const given of examples)
-    divided.push({ ...given, path: await divideData(given, { directory, kind, force, signal, log }) });
+  for (const given of examples) {
+    const columns = namedColumns(settings(base, given.path));
+    divided.push({ ...given, path: await divideData(given, { directory, kind, columns, force, signal, log }) });
+  }
   const experts: Named[] = [];
   const heads: Named[] = [];
   for (const { name, path } of divided) {
-    const config = { ...settings(base, path), task: name, name, output: join(directory, "runs") };
+    const usual = Object.fromEntries(COLUMN_SETTINGS.map((key) => [key, null]));
+    // What was divided is a table of ours, whose columns are called as usual.
+    const config = { ...settings(base, path), ...usual, task: name, name, output: join(directory, "runs") };
     const run = join(directory, "runs", "finetune", name);
     log(`expert ${name}:`);
     await makeExpert(run, config, options);

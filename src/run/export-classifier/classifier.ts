@@ -56,7 +56,7 @@ const REPLACING: Replacing = { recognise: formerCheckpoint };
 const NOT_ITS_OWN =
   /^(?:heads\/|\d+_[A-Z]|modules\.json$|config_sentence_transformers\.json$|sentence_[\w-]+_config\.json$)/;
 const INSTEAD =
-  "Label with `adamerge predict`, with the Python lines of the model's README.md, or export to ONNX (`adamerge export MODEL -o FILE.onnx`)";
+  "Nothing is lost: label with `adamerge predict`, with the Python lines of the model's README.md, or export to ONNX (`adamerge export MODEL -o FILE.onnx`)";
 
 /**
  * Writes the model in `place` (its folder, or that of its run) to `output`. Throws CheckpointError for a model without
@@ -114,8 +114,8 @@ export async function writeClassifier(
 
 /** The class that computes what the model and its head do. Throws CheckpointError where there is none. */
 function layoutOf({ folder, family, model }: SavedClassifier, modelType: unknown, head: Head): SavedLayout {
-  const refuse = (what: string): never => {
-    throw new CheckpointError(`${folder}: ${what}. ${INSTEAD}.`);
+  const refuse = (what: string, more = ""): never => {
+    throw new CheckpointError(`${folder}: no folder for transformers' pipeline: ${what}. ${INSTEAD}.${more}`);
   };
   const features = model.featureChoice;
   const known = family.classifiers.filter(isSaved).filter(({ saved }) => saved.modelType === modelType);
@@ -127,14 +127,11 @@ function layoutOf({ folder, family, model }: SavedClassifier, modelType: unknown
       `expected a model that transformers has a classifier for, found a ${family.title}, which has none that reads its features${other.length > 0 ? ` (${other.join(", ")}${own})` : own}`,
     );
   }
-  if (features.normalized)
-    return refuse(
-      `expected features of any length, found such that are brought to length 1 (${shownFeatures(features)}): ${layout.architecture} reads ${shownFeatures(layout.features)}, and no weight can normalise`,
-    );
   const fitting = known.find((one) => isSameFeatures(one.features, features));
   if (fitting === undefined)
     return refuse(
-      `expected the features that ${layout.architecture} reads (${shownFeatures(layout.features)}), found others (${shownFeatures(features)})`,
+      `its class for this architecture (${layout.architecture}) reads other features (${shownFeatures(layout.features)}) than this model has (${shownFeatures(features)})`,
+      settingsText(layout),
     );
   const wanted = fitting.hidden?.activation;
   const found = head.hidden?.activation;
@@ -149,6 +146,12 @@ function layoutOf({ folder, family, model }: SavedClassifier, modelType: unknown
   // transformers takes a single logit for a yes or no.
   if (head.classes < 2) return refuse(`expected at least two classes, found ${head.classes} (${head.task})`);
   return fitting;
+}
+
+/** A fine-tuning has heads without a hidden layer alone: of other classes it makes none. */
+function settingsText({ features: { pooling, normalized }, hidden }: SavedLayout): string {
+  if (hidden !== undefined) return "";
+  return ` \`adamerge finetune BASE DATA features.pooling=${pooling} features.normalize=${normalized}\` trains a model that has one.`;
 }
 
 const isSaved = (layout: ClassifierLayout): layout is SavedLayout => layout.saved !== undefined;

@@ -112,7 +112,7 @@ async function saveClassifier(
     return { classifier };
   } catch (error) {
     if (!(error instanceof CheckpointError)) throw error;
-    log(`notice: no classifier of transformers: ${error.message}`);
+    log(`notice: ${error.message.replace(`${model}: `, "")}`);
     return {};
   }
 }

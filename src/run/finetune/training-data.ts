@@ -2,15 +2,17 @@
  * The labelled examples of a fine-tuning: what is trained on, what is held out, and what is judged at the end. Splits
  * that the data has are kept; without a validation split a share of the training split is held out, class by class.
  */
-import type { FinetuneConfig } from "../../config/finetune.js";
+import { type FinetuneConfig, namedColumns } from "../../config/finetune.js";
 import { alignClasses, classNames } from "../../data/classes.js";
 import { type Dataset, openDataset } from "../../data/dataset.js";
 import { dividedExamples } from "../../data/divide.js";
 import type { EncodeOptions, Encoder } from "../../data/encoder.js";
 import { isLabelled, type LabelledExamples, selectExamples } from "../../data/examples.js";
 import { kindOf } from "../../data/kinds.js";
+import type { ColumnNaming } from "../../data/readers/columns.js";
 import { keptTogether } from "../../data/repeated-examples.js";
 import { DataError } from "../../errors.js";
+import { classesWithout, notHeldOut } from "../../report/judged-examples.js";
 import { nearest } from "../../runtime/nearest.js";
 import { WHOLE } from "../init/example-sources.js";
 import { datasetPlace } from "../init/split-of-file.js";
@@ -54,16 +56,19 @@ export interface TrainingDataOptions extends Pick<EncodeOptions, "cacheDir" | "s
  * the training examples, and whatever reading it throws.
  */
 export async function openTrainingData(
-  { data, max_length, seed, eval: { split: wanted, share } }: FinetuneConfig,
+  config: FinetuneConfig,
   encoder: Encoder,
   { cacheDir, signal, log }: TrainingDataOptions,
 ): Promise<TrainingData> {
   const { kind } = encoder;
+  const { data, max_length, seed } = config;
+  const { split: wanted, share } = config.eval;
+  const parameters = namedColumns(config);
   const { place, own } = await datasetPlace(data, kind, WHERE);
   const splits = chooseSplits(data, own, wanted);
   const notices = new Set<string>();
   const notice = (text: string) => notices.add(text);
-  const open = (split: string) => openDataset({ kind, path: place, split, where: WHERE, notice });
+  const open = (split: string) => openDataset({ kind, path: place, split, where: WHERE, parameters, naming, notice });
   const train = requireLabelled(await open(splits.train), data);
   const classes = classesOf(train);
   const withClasses = alignClasses(train, classes, WHERE);
@@ -84,6 +89,8 @@ export async function openTrainingData(
         ? { train: all, held: undefined, source: undefined }
         : { train: all, held: await encode(ownHeld), source: { dataset: ownHeld } };
   const tested = test === undefined ? undefined : await encode(test);
+  const absent = divided.held === undefined ? [] : classesWithout(divided.held.labels, classes);
+  if (absent.length > 0) notice(`${data}: ${notHeldOut(absent, kindOf(kind).many, "held out")}`);
   for (const text of notices) log(`notice: ${text}`);
   return {
     ...{ classes, ...divided, test: tested },
@@ -94,6 +101,7 @@ export async function openTrainingData(
 }
 
 const WHERE = "data";
+const naming: ColumnNaming = (option) => `add ${option}=NAME`;
 
 interface ChosenSplits {
   readonly train: string;
@@ -131,7 +139,7 @@ function requireLabelled(dataset: Dataset, path: string): Dataset {
 
 function unlabelled({ split, unlabelled: why }: Dataset, path: string): DataError {
   return new DataError(
-    `${WHERE}: ${path}: expected labels in ${split === WHOLE ? "it" : `split ${split}`} (a folder per class, or a column label), found none${why === undefined ? "" : ` (${why})`}; add them: fine-tuning learns from nothing else`,
+    `${WHERE}: ${path}: expected labels in ${split === WHOLE ? "it" : `split ${split}`} (a folder per class, or a column label), found none${why === undefined ? "" : ` (${why})`}; ${naming("label_column")} where their column is called otherwise: fine-tuning learns from labels alone`,
   );
 }
 
@@ -143,14 +151,13 @@ function classesOf(dataset: Dataset): readonly string[] {
   const { many } = kindOf(kind);
   const shown = names.filter((_, label) => present.has(label)).join(", ");
   throw new DataError(
-    `${WHERE}: expected ${many} of at least 2 classes, found ${size} of one (${shown}); is this the folder above the class folders, and is the column of labels the right one?`,
+    `${WHERE}: expected ${many} of at least 2 classes, found one class alone (${shown}) in ${size} ${many}; is this the folder above the class folders, and is the column of labels the right one (label_column=NAME names another)?`,
   );
 }
 
 /** A head's row without an example would learn nothing. */
 function requireEveryClass({ labels, kind, split }: Dataset, classes: readonly string[]): void {
-  const present = new Set(labels);
-  const empty = classes.filter((_, label) => !present.has(label));
+  const empty = classesWithout(labels ?? [], classes);
   if (empty.length === 0) return;
   throw new DataError(
     `${WHERE}: split ${split}: expected ${kindOf(kind).some} of each of its ${classes.length} classes, found none of ${listed(empty)}; add some, or leave these classes out`,

@@ -6,6 +6,7 @@ import { alignClasses, classNames } from "../../data/classes.js";
 import { openDataset } from "../../data/dataset.js";
 import type { KindName } from "../../data/kind.js";
 import { kindOf } from "../../data/kinds.js";
+import { type ColumnNaming, namedInSuite, namedInTable } from "../../data/readers/columns.js";
 import type { Dataset } from "../../data/readers/dataset-reader.js";
 import { keptTogether } from "../../data/repeated-examples.js";
 import { DataError } from "../../errors.js";
@@ -52,6 +53,8 @@ export interface ExampleSource {
 export const TEST_NAMES = ["test", "testing", "validation", "valid", "val", "dev"];
 const ADAPT_NAMES = ["adapt", "train", "training"];
 const VAL_NAMES = ["val", "valid", "validation", "dev"];
+/** A data set that stays where it is has its columns named in the suite; what is divided is written anew. */
+const inSuiteOrTable: ColumnNaming = (option) => `${namedInTable(option)}, or ${namedInSuite(option)}`;
 /** Any name does for a folder without splits. */
 export const WHOLE = "all";
 
@@ -101,7 +104,7 @@ async function ofOwnSplits(
   const notices = new Set<string>();
   const notice = (text: string) => notices.add(text);
   for (const split of new Set([likeOf.train ?? likeOf.test, likeOf.val ?? likeOf.test, likeOf.test]))
-    plain.set(split, await openDataset({ kind, path: dataset, split, where, notice }));
+    plain.set(split, await openDataset({ kind, path: dataset, split, where, notice, naming: inSuiteOrTable }));
   const opened = withCommonClasses(plain, where);
   const isLabelled = (split: string | undefined) => split !== undefined && opened.get(split)?.labels !== undefined;
   const splits = runSplits(likeOf, isLabelled, needsHead);
@@ -187,7 +190,7 @@ function headOf(
 async function ofCollection(place: Place, split: string | undefined): Promise<ExampleSource> {
   const { name, kind, dataset, where, needsHead, signal } = place;
   const { many, columns } = kindOf(kind);
-  const opened = await openDataset({ kind, path: dataset, split: split ?? WHOLE, where });
+  const opened = await openDataset({ kind, path: dataset, split: split ?? WHOLE, where, naming: namedInTable });
   const splits = (runs: readonly RunSplit[]) =>
     split === undefined ? undefined : new Map(runs.map((run): [RunSplit, string] => [run, split]));
   const base = { name, kind, dataset, manifest: undefined, notices: opened.notices ?? [], unlabelled: [] };

@@ -3,6 +3,7 @@ import type { Hub } from "../../checkpoint/hub/request.js";
 import { type Dataset, openDataset } from "../../data/dataset.js";
 import { isLabelled, type LabelledExamples } from "../../data/examples.js";
 import { kindOf } from "../../data/kinds.js";
+import { type ColumnNaming, namedInSuite } from "../../data/readers/columns.js";
 import { openSuite } from "../../data/suite.js";
 import { createEngine, type DeviceName, type EngineName } from "../../engine/create-engine.js";
 import { ConfigError, DataError } from "../../errors.js";
@@ -20,6 +21,13 @@ import { openSavedClassifier, type SavedClassifier } from "./saved-classifier.js
 
 /** As runs have it if nothing else is said. */
 const BATCH = 128;
+const FLAGS = {
+  text_column: "column",
+  image_column: "column",
+  pair_column: "pair-column",
+  label_column: "label-column",
+};
+const naming: ColumnNaming = (option) => `give --${FLAGS[option]} NAME`;
 /** What the row of the table is called. */
 const ROW = "model";
 
@@ -29,6 +37,10 @@ export interface LabelledInputs {
   readonly data?: ReadonlyMap<string, string> | undefined;
   /** Absolute path of a suite, whose tasks have data sets. */
   readonly suite?: string | undefined;
+  /** Columns of these tables: of the examples (or their paths), the other texts of pairs, the labels. By their names if absent. */
+  readonly column?: string | undefined;
+  readonly pairColumn?: string | undefined;
+  readonly labelColumn?: string | undefined;
   /** Which split is judged; test, or what is like it, if absent. */
   readonly split?: string | undefined;
 }
@@ -64,7 +76,7 @@ export async function evaluateModel(
   const stores = new Map<string, LabelledExamples>();
   for (const [task, dataset] of datasets) {
     const store = await encoder.open(dataset, { cacheDir, maxLength, signal, notice });
-    stores.set(task, requireLabelled(store, task));
+    stores.set(task, requireLabelled(store, task, given.data?.has(task) ? naming : namedInSuite));
   }
   const { engine, reason } = await createEngine({ engine: name, device, threads });
   options.detail?.(`engine: ${reason}`);
@@ -89,11 +101,11 @@ export async function evaluateModel(
   }
 }
 
-function requireLabelled(store: Parameters<typeof isLabelled>[0], task: string): LabelledExamples {
+function requireLabelled(store: Parameters<typeof isLabelled>[0], task: string, named: ColumnNaming): LabelledExamples {
   if (isLabelled(store)) return store;
   const why = store.unlabelled === undefined ? "" : ` (${store.unlabelled})`;
   throw new DataError(
-    `task ${task}: ${store.name}: expected labels (a folder for each class, or a column label), found none${why}; \`adamerge predict\` needs none`,
+    `task ${task}: ${store.name}: expected labels (a folder for each class, or a column label), found none${why}; ${named("label_column")} where their column is called otherwise; \`adamerge predict\` needs none`,
   );
 }
 
@@ -101,11 +113,12 @@ type OpenOptions = Pick<EvaluateModelOptions, "hub"> & { readonly notice: (text:
 
 async function openLabelled(
   saved: SavedClassifier,
-  { data, suite, split }: LabelledInputs,
+  given: LabelledInputs,
   options: OpenOptions,
 ): Promise<ReadonlyMap<string, Dataset>> {
+  const { data, suite, split } = given;
   const datasets = new Map<string, Dataset>();
-  for (const [task, path] of data ?? []) datasets.set(task, await openOwn(saved, task, path, split, options));
+  for (const [task, path] of data ?? []) datasets.set(task, await openOwn(saved, task, path, given, options));
   if (suite !== undefined)
     for (const [task, dataset] of await openOfSuite(saved, suite, split, options)) datasets.set(task, dataset);
   if (datasets.size > 0) return datasets;
@@ -119,7 +132,7 @@ async function openOwn(
   { encoder, classes }: SavedClassifier,
   task: string,
   path: string,
-  wanted: string | undefined,
+  { split: wanted, column, pairColumn, labelColumn }: LabelledInputs,
   { notice }: OpenOptions,
 ): Promise<Dataset> {
   const { kind } = encoder;
@@ -129,7 +142,9 @@ async function openOwn(
   const split = wanted ?? (own.length > 1 ? like[0] : (own[0] ?? WHOLE));
   if (split === undefined)
     throw new DataError(`${where}: ${path}: expected a split test, found ${own.join(", ")}; say which with --split`);
-  return openDataset({ kind, path: place, split, where, classes: classes.get(task), notice });
+  const asked = { [kindOf(kind).columns.option]: column, pair_column: pairColumn, label_column: labelColumn };
+  const parameters = Object.fromEntries(Object.entries(asked).filter(([, name]) => name !== undefined));
+  return openDataset({ kind, path: place, split, where, parameters, naming, classes: classes.get(task), notice });
 }
 
 async function openOfSuite(

@@ -72,7 +72,7 @@ export async function openSavedEncoder(place: string, tasks?: readonly string[])
   requireTensors(base, model);
   return {
     ...{ folder, family, config: base.config, checkpoint: base, model, encoder, headFiles, classifier },
-    maxLength: commonLength(files, folder),
+    maxLength: commonLength(files, folder, model.lengths?.at(-1)),
     weights: () => modelWeights(base, base, model),
     weight: weightReader(base, base, model),
   };
@@ -104,7 +104,7 @@ function chooseHeads(known: readonly string[], wanted: readonly string[] | undef
     if (known.includes(task)) continue;
     const close = nearest(task, known);
     throw new ConfigError(
-      `--task ${task}: ${folder} has no head ${quote(task)}${close === undefined ? "" : `; did you mean ${close}?`} It has ${known.join(", ")}`,
+      `--task ${task}: ${folder} has no head ${quote(task)}${close === undefined ? "." : `; did you mean ${close}?`} It has ${known.join(", ")}`,
     );
   }
   return [...new Set(wanted)];
@@ -126,10 +126,11 @@ function commonFeatures(files: readonly HeadFile[], { poolings, title }: ModelFa
   );
 }
 
-/** Where texts are cut; undefined where no head says it. */
-function commonLength(files: readonly HeadFile[], folder: string): number | undefined {
+/** Where texts are cut, within what the model takes; undefined where no head says it. */
+function commonLength(files: readonly HeadFile[], folder: string, longest = Infinity): number | undefined {
   const lengths = new Set(files.map(({ maxLength }) => maxLength));
-  if (lengths.size <= 1) return files[0]?.maxLength;
+  const [only] = lengths;
+  if (lengths.size <= 1) return only === undefined ? undefined : Math.min(only, longest);
   throw new CheckpointError(
     `${join(folder, HEADS_FOLDER)}: expected heads for texts that are cut alike, found max_length ${[...lengths].map((length) => length ?? "none").join(" and ")}; choose heads that belong together with --task`,
   );

@@ -245,7 +245,7 @@ export function chosenTasks(
     const known = suite.tasks.map((candidate) => candidate.name);
     const close = nearest(name, known);
     throw new ConfigError(
-      `${key}: the suite ${suite.name} has no task ${name}${close === undefined ? "" : `; did you mean ${close}?`} It has ${known.join(", ")}`,
+      `${key}: the suite ${suite.name} has no task ${name}${close === undefined ? "." : `; did you mean ${close}?`} It has ${known.join(", ")}`,
     );
   });
 }

@@ -99,9 +99,11 @@ describe("columns", () => {
     expect(Buffer.from(await found.encoded(2)).toString("hex")).toBe(imageOf(2));
     expect(found.notices).toHaveLength(2);
     expect(found.notices?.[0]).toContain(
-      `the images are those of column ${column === " image" ? '" image"' : column}; dataset.image_column`,
+      `the images are those of column ${column === " image" ? '" image"' : column}; to take another, set dataset.image_column in suite.yaml`,
     );
-    expect(found.notices?.[1]).toContain("the labels are those of column Class; dataset.label_column");
+    expect(found.notices?.[1]).toContain(
+      "the labels are those of column Class; to take another, set dataset.label_column in suite.yaml",
+    );
   });
 
   it("of which several could be the labels are none, and named", async () => {

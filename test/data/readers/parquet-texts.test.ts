@@ -38,7 +38,7 @@ describe("texts in parquet", () => {
     const set = await open(path);
     expect([await all(set.encoded), await all(set.second)]).toEqual([TEXTS, TEXTS.toReversed()]);
     expect(set.notices?.[0]).toContain(
-      "the texts are pairs, of columns premise and hypothesis; dataset.text_column names one",
+      "the texts are pairs, of columns premise and hypothesis; to take one alone, set dataset.text_column in suite.yaml",
     );
     const one = await open(path, { parameters: { text_column: "hypothesis" } });
     expect([await all(one.encoded), one.second]).toEqual([TEXTS.toReversed(), undefined]);
@@ -53,7 +53,7 @@ describe("texts in parquet", () => {
   it("are not taken for lists of words, numbers or images", async () => {
     expect(await all((await open(put("tokens beside"))).encoded)).toEqual(TEXTS);
     await expect(open(put("numbers"))).rejects.toThrow(
-      "expected a column of texts named text, found text, label; give its name as text_column",
+      "expected a column of texts named text, found text, label; set dataset.text_column in suite.yaml",
     );
     const numbers = await open(put("numbers"), { parameters: { text_column: "text" } });
     await expect(numbers.encoded(0)).rejects.toThrow("row 0, column text: expected a text, found a bigint");

@@ -110,10 +110,13 @@ describe("tables of texts", () => {
     ["question,label", ["question", "none", "label"]],
     [
       "premise,hypothesis,text1,text2,label",
-      "of which several could be the pair (text1 and text2, or premise and hypothesis): say which with dataset.text_column and dataset.pair_column",
+      "of which several could be the pair (text1 and text2, or premise and hypothesis): for each of the two, set dataset.text_column in suite.yaml and set dataset.pair_column in suite.yaml",
     ],
-    ["message,comment,label", "of which message and comment could be meant: say which with dataset.text_column"],
-    ["x,y,label", ":1: expected a column text, found x, y, label; name it with dataset.text_column"],
+    [
+      "message,comment,label",
+      "of which message and comment could be meant: for the one that is, set dataset.text_column in suite.yaml",
+    ],
+    ["x,y,label", ":1: expected a column text, found x, y, label; set dataset.text_column in suite.yaml"],
   ])("with columns %s", async (header, expected) => {
     const path = put({ "test.csv": `${header}\n${header}\n` });
     if (typeof expected === "string") {
@@ -135,7 +138,7 @@ describe("tables of texts", () => {
     expect(await secondsOf(await named({ text_column: "premise", pair_column: "why" }))).toEqual(["c"]);
     await expect(named({ text_column: "wy" })).rejects.toThrow(":1: expected a column wy, found premise, hypothesis");
     await expect(named({ text_column: "why", pair_column: "no" })).rejects.toThrow(
-      ":1: expected a column no (dataset.pair_column), found premise",
+      ":1: expected a column no, found premise, hypothesis, why, label; set dataset.pair_column in suite.yaml",
     );
     await expect(named({ image_column: "why" })).rejects.toThrow("unknown key `image_column`");
   });

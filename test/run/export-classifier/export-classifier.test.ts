@@ -217,14 +217,14 @@ describe("refused, with what to do instead", () => {
       "text-encoders/bert-classifier",
       { pooling: "mean", normalized: true },
       (size) => head("t", 2, size, 1),
-      /found such that are brought to length 1 \(mean, length 1\): BertForSequenceClassification reads pooler, .*adamerge predict.*FILE\.onnx/,
+      /no folder for transformers' pipeline: its class for this architecture \(BertForSequenceClassification\) reads other features \(pooler, of any length\) than this model has \(mean, length 1\)\. Nothing is lost: .*adamerge predict.*FILE\.onnx`\)\. .*finetune BASE DATA features\.pooling=pooler features\.normalize=false` trains a model that has one\.$/,
     ],
     [
       "another pooling",
       "image-encoders/vit-classifier",
       { pooling: "mean", normalized: false },
       (size) => head("t", 2, size, 1),
-      /expected the features that ViTForImageClassification reads \(cls, of any length\), found others \(mean/,
+      /\(ViTForImageClassification\) reads other features \(cls, of any length\) than this model has \(mean, of any length\).*features\.pooling=cls features\.normalize=false` trains a model that has one\.$/,
     ],
     [
       "a head without the class's hidden layer",

@@ -271,7 +271,7 @@ describe("bad input", () => {
       /DataError.*expected labels in split train/,
     );
     expect(await refused("one", { "train.csv": "text,label\na b,x\nc d,x\n" })).toMatch(
-      /at least 2 classes, found 2 of one \(x\)/,
+      /at least 2 classes, found one class alone \(x\) in 2 texts/,
     );
     const train = "text,label\na b,x\nc d,y\n";
     expect(await refused("more", { "train.csv": train, "test.csv": "text,label\ne f,x\ng h,z\n" })).toMatch(
@@ -280,6 +280,28 @@ describe("bad input", () => {
     expect(
       await refused("numbers", { "train.csv": "text,label\na,0\nb,2\n", "test.csv": "text,label\na,0\n" }),
     ).toMatch(/expected some texts of each of its 3 classes, found none of 1|some/);
+  });
+
+  it("whose columns are called otherwise, until they are named", async () => {
+    const file = { "train.csv": "description,section\na b,x\nc d,y\ne f,x\ng h,y\n" };
+    expect(await refused("called", file)).toMatch(
+      /expected labels in split train .* found columns description, section\); add label_column=NAME/,
+    );
+    const folder = join(root, "bad", "called");
+    const named = settings({ text_column: "description", label_column: "section", "eval.share": 0 });
+    expect(await planFinetune(texts("models", "base"), folder, named)).toMatchObject({
+      ...{ classes: ["x", "y"], examples: { train: 4 } },
+    });
+    await expect(planFinetune(texts("models", "base"), folder, settings({ text_column: "nosuch" }))).rejects.toThrow(
+      /expected a column nosuch, found description, section; add text_column=NAME/,
+    );
+    await writeFile(join(folder, "train.csv"), "text,Category\na b,x\nc d,y\ne f,x\ng h,y\n");
+    const said: string[] = [];
+    const near = { ...settings({ "eval.share": 0 }), log: (line: string) => said.push(line) };
+    await planFinetune(texts("models", "base"), folder, near);
+    expect(said.join("\n")).toContain(
+      "the labels are those of column Category; to take another, add label_column=NAME",
+    );
   });
 
   it("a memory in which no example fits; in one that holds some, a step is computed in parts", async () => {
@@ -301,6 +323,12 @@ describe("bad input", () => {
   });
 
   it("settings that do not fit, at once", async () => {
+    // What a person says who has read of suite.yaml, and a section that is not there.
+    const data = { "train.csv": "text,label\na,x\nb,y\n" };
+    expect(await refused("dataset", data, { "dataset.label_column": "x" })).toContain("did you mean `label_column`?");
+    expect(await refused("section", data, { "nosuch.thing": 1 })).toMatch(
+      /unknown key `nosuch\.thing`; known: base, data, text_column, .*, optimizer\.learning_rate, /,
+    );
     const more = { "optimizer.learning_rat": 1, "lora.alpha": 3 };
     expect(await refused("settings", { "train.csv": "text,label\na,x\nb,y\n" }, more)).toMatch(
       /unknown key `optimizer\.learning_rat`; did you mean `optimizer\.learning_rate`\?[\s\S]*lora\.rank: expected a rank from 1/,

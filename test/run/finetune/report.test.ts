@@ -1,5 +1,5 @@
 /** What a fine-tuning tells of itself: its page, an MLflow server, a program's tracker. */
-import { cp, readdir, readFile, rm } from "node:fs/promises";
+import { cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { finetune, resumeFinetune } from "../../../src/library/finetune.js";
@@ -83,6 +83,18 @@ describe("the page", () => {
       ["held out", 9],
     ]);
   });
+});
+
+it("names the classes of which nothing is held out, in the log and on the page", async () => {
+  const [base] = texts();
+  const file = join(root, "rare.csv");
+  const rows = "abcdefghijkl".split("").map((letter, at) => `${letter},${at % 2 === 0 ? "even" : "odd"}\n`);
+  await writeFile(file, `text,label\n${rows.join("")}z,rare <one>\n`);
+  const said: string[] = [];
+  const { runPath } = await finetune(base, file, { ...work({ log: (line) => said.push(line) }), settings: SMALL });
+  const notice = "texts of a class are held out, so that accuracies there say nothing of it: rare";
+  expect(said.filter((line) => line.includes(`no ${notice} <one>`))).toHaveLength(1);
+  expect((await pageOf(runPath)).split(`<p class="warning">No ${notice} &lt;one&gt;.</p>`)).toHaveLength(2);
 });
 
 describe("a server", () => {

@@ -79,7 +79,7 @@ describe("one collection of texts", () => {
       "mood: one collection, divided by chance class by class (head 30 %, test 30 %, adapt 30 %, val 10 %)",
     );
     expect(source.notices.map((text) => text.replace(/.*reviews.csv: /, ""))).toEqual([
-      "the labels are those of column sentiment; dataset.label_column names another",
+      "the labels are those of column sentiment; to take another, call it label in the table",
     ]);
     const parts = await Promise.all(SPLITS.map(async (split) => (await written(source, split)).rows));
     expect(parts.flat().toSorted()).toEqual(FORTY.toSorted());
@@ -169,6 +169,14 @@ describe("texts with splits, without labels, and wrong ones", () => {
       ["d", "1"],
       ["e", "0"],
     ]);
+  });
+
+  it("say where their columns are named: in the suite, which reads them where they are", async () => {
+    for (const split of ["train", "test"]) writeAt(root, `near/${split}.csv`, "text,Category\na b,x\nc d,y\n");
+    const { notices } = await look("near");
+    expect(notices.map((text) => text.replace(/.*\.csv: /, ""))).toContain(
+      "the labels are those of column Category; to take another, call it label in the table, or set dataset.label_column in suite.yaml",
+    );
   });
 
   it("without labels are all learned from", async () => {

@@ -140,6 +140,12 @@ describe("images", () => {
     await expect(evaluateModel(folder, { data: bare }, options)).rejects.toThrow(
       /task pair: .*: expected labels \(a folder for each class, or a column label\), found none/,
     );
+    await expect(evaluateModel(folder, { data: bare, labelColumn: "kind" }, options)).rejects.toThrow("unknown key");
+    const table = join(images, "table.csv");
+    await writeFile(table, "photo,kind,label\nimages/pair/test/no/00.png,no,x\n");
+    const columns = { column: "photo", labelColumn: "kind" };
+    const named = await evaluateModel(folder, { data: new Map([["pair", table]]), ...columns }, options);
+    expect(named.predictions.methods.model?.pair).toHaveLength(1);
     const other = new Map([["colours", join(images, "images", "pair")]]);
     await expect(evaluateModel(folder, { data: other }, options)).rejects.toThrow(/expected the head's 3 classes/);
   });
@@ -189,6 +195,24 @@ describe("texts", () => {
     const rows = labelsOf(await rowsOf(texts, { texts: many }), "thirds");
     const expected = judged.texts.thirds ?? [];
     expect(rows).toEqual(many.map((_, index) => `class ${expected[(5 * index) % own.length]}`));
+  });
+
+  it("are told what a text behind the model, and a file of many, were meant as", async () => {
+    const said: string[] = [];
+    const notice = (line: string) => said.push(line);
+    const given = { files: ["a text itself", "nosuch.txt", "many.txt"] };
+    await writeFile(join(texts, "many.txt"), "a b\n\nc d\n");
+    const rows: PredictionRow[] = [];
+    for await (const row of predict(join(texts, "merged"), given, { ...ENGINE, cwd: texts, notice })) rows.push(row);
+    const errors = rows.map((row) => ("error" in row ? row.error : ""));
+    expect(errors[0]).toMatch(/found nothing there.*; check the path, or give a text itself behind --text$/);
+    expect(errors[1]).toMatch(/check the path$/);
+    expect(new Set(said)).toEqual(
+      new Set(["many.txt: its 2 lines are taken as one text; with --lines each is a text of its own"]),
+    );
+    const { code, stdout, stderr } = await runInProcess(texts, "predict merged nosuch.txt --device cpu", {});
+    expect([code, stdout]).toEqual([3, ""]);
+    expect(stderr).toMatch(/^adamerge: 1 of 1 text could not be read; it is nosuch\.txt: expected a file/m);
   });
 
   it("are printed by the command line, which says with its code that one could not be read", async () => {
