@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type Checkpoint, openCheckpoint } from "../../dist/checkpoint/checkpoint.js";
 import type { ExampleValues } from "../../dist/data/examples.js";
 import type { Engine } from "../../dist/engine/program.js";
-import { readSentenceModules } from "../../dist/model/bert/sentence-modules.js";
+import { readSentenceFeatures, sentenceLimit } from "../../dist/model/bert/sentence-modules.js";
 import { bert, distilbert, roberta, textModelOf } from "../../dist/model/bert/text-families.js";
 import type { FeatureChoice, Model } from "../../dist/model/family.js";
 import { exampleFeatures } from "../../dist/run/heads/example-features.js";
@@ -17,9 +17,9 @@ export async function openTextModel(folder: string, usual: FeatureChoice, longes
     typeof checkpoint.config === "object" && checkpoint.config !== null && Reflect.get(checkpoint.config, "model_type");
   const family = [bert, roberta, distilbert].find(({ modelTypes }) => modelTypes.some((name) => name === type));
   if (family === undefined) throw new Error(`${where}: no family of texts has the model_type ${String(type)}`);
-  const sentence = await readSentenceModules(folder);
+  const features = (await readSentenceFeatures(folder)) ?? usual;
   const config = family.parse(checkpoint.config, where);
-  const model = textModelOf(family, config, sentence?.features ?? usual, where, longest ?? sentence?.longest);
+  const model = textModelOf(family, config, features, where, longest ?? (await sentenceLimit(folder)));
   return { checkpoint, model };
 }
 
