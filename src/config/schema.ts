@@ -42,7 +42,7 @@ const taskVectors = z.strictObject({
     .enum(["none", "ties", "consensus", "tsv", "iso_cts", "svc", "pcb", "knots"])
     .default("none")
     .describe(
-      "Before learning: none; ties: AdaMerging++; consensus; or the parts of a method: tsv, iso_cts, svc, pcb, knots (start at 1)",
+      "Before learning: none; ties: AdaMerging++; consensus; or a method's parts: tsv, iso_cts, svc, pcb, knots (start at 1)",
     ),
   density: z
     .number()

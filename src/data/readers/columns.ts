@@ -10,12 +10,17 @@ import type { ExampleKind } from "../kind.js";
 const LABEL_NAMES =
   "label labels class classes classname classlabel labelname category categories target targets".split(" ");
 /** What a table of ours calls them, by the setting that names another: what a person may call a column instead. */
-const USUAL_NAMES = { image_column: "path", text_column: "text", pair_column: "text_pair", label_column: "label" };
+const USUAL_NAMES: Readonly<Record<ColumnOption, string>> = {
+  image_column: "path",
+  text_column: "text",
+  pair_column: "text_pair",
+  label_column: "label",
+};
 /** Columns before the rest is only counted. */
 const MOST_SHOWN = 20;
 
 /** The settings that name columns, as suite.yaml calls them. */
-export type ColumnOption = keyof typeof USUAL_NAMES;
+export type ColumnOption = "image_column" | "text_column" | "pair_column" | "label_column";
 
 /** What a person does to name a column, as a request: it depends on where the data was given. */
 export type ColumnNaming = (option: ColumnOption) => string;

@@ -56,7 +56,7 @@ export async function cardOf(
   });
 }
 
-/** What a folder is called that says what is in it, as all-MiniLM-L6-v2 does; never where it lies. */
+/** The name of its folder, where that says what is in it; never where it lies. */
 export function localBaseName({ name, base }: Pick<Inputs["suite"], "name" | "base">): string {
   const folder = basename(base, extname(base) === ".safetensors" ? extname(base) : "");
   return /^(?:base|model|pretrained|checkpoint|pytorch_model|[0-9a-f]{12,})$/i.test(folder) ? `${name}/base` : folder;
