@@ -2,7 +2,8 @@
 import type { CoefficientsRecord, DescribedTensor } from "../index.js";
 import { alignedText } from "../report/table.js";
 import { EXIT_OK } from "./exit-codes.js";
-import { type CliIo, printJson, tableText } from "./io.js";
+import { withFittedNames } from "./fitted-names.js";
+import { type CliIo, printJson, tableSpace, tableText } from "./io.js";
 import { defineVerb, jsonOption } from "./verb.js";
 
 const DECIMALS = 4;
@@ -59,5 +60,6 @@ function showTensors(tensors: readonly DescribedTensor[], files: number, io: Cli
   const elements = tensors.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
   const bytes = tensors.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const total = `${tensors.length} tensors, ${elements} elements, ${(bytes / 1e6).toFixed(1)} MB in ${files} file(s)`;
-  io.stdout.write(`${alignedText([["tensor", "dtype", "shape", "bytes"], ...cells])}\n\n${total}\n`);
+  const table = withFittedNames([["tensor", "dtype", "shape", "bytes"], ...cells], tableSpace(io).columns);
+  io.stdout.write(`${alignedText(table)}\n\n${total}\n`);
 }
