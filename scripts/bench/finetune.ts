@@ -11,6 +11,7 @@ import { commitOf } from "./commit.js";
 import { type Peer, startPeer } from "./peer.js";
 import { median, round } from "./statistics.js";
 import { findTorch, torchVersions } from "./torch-environment.js";
+import { takeTurns } from "./turns.js";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 /** Of both sides' LoRA. */
@@ -125,15 +126,7 @@ async function measureOne(
     const torch = python === undefined ? undefined : startTorch(python, { file, base: baseDir, threads });
     if (torch !== undefined) peers.push(torch);
     const openedTorch = await torch?.ask({ kind: "open" });
-    const times = { ours: [] as number[], torch: [] as number[], ratios: [] as number[] };
-    for (let turn = 0; turn < rounds; turn++) {
-      const our = await msOf(ours, steps);
-      times.ours.push(...our);
-      if (torch === undefined) continue;
-      const their = await msOf(torch, steps);
-      times.torch.push(...their);
-      times.ratios.push(median(their) / median(our));
-    }
+    const times = await takeTurns(ours, torch, rounds, steps);
     return {
       ...{ kind, way, model: base, data },
       trained_parameters: { ours: opened.trained, torch: openedTorch?.trained },
@@ -159,10 +152,6 @@ function startTorch(
 ): Peer {
   const script = join(import.meta.dirname, "..", "compare", "finetune-torch.py");
   return startPeer("PyTorch", python, [script, "--file", file, "--base", base, "--threads", String(threads)]);
-}
-
-async function msOf(peer: Peer, count: number): Promise<number[]> {
-  return (await peer.ask({ kind: "step", count })).ms as number[];
 }
 
 function mebibytes(peer: Peer): number {

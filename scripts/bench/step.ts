@@ -12,6 +12,7 @@ import { median, round } from "./statistics.js";
 import { makeProblem, type Problem } from "./synthetic-problem.js";
 import { findTorch } from "./torch-environment.js";
 import { TOWER_NAMES, type TowerName, towerOf } from "./towers.js";
+import { msOf, takeTurns } from "./turns.js";
 
 interface StepArguments {
   readonly model: TowerName;
@@ -115,14 +116,7 @@ async function alternate(options: Sized, ours: Peer, torch: Peer): Promise<Recor
   const products = openedOurs.products as Product[];
   const trial = await msOf(ours, { kind: "step", count: 1 });
   const count = options.steps ?? Math.max(1, Math.round(2000 / median(trial)));
-  const times = { ours: [] as number[], torch: [] as number[], ratios: [] as number[] };
-  for (let round = 0; round < options.rounds; round++) {
-    const our = await msOf(ours, { kind: "step", count });
-    const their = await msOf(torch, { kind: "step", count });
-    times.ours.push(...our);
-    times.torch.push(...their);
-    times.ratios.push(median(their) / median(our));
-  }
+  const times = await takeTurns(ours, torch, options.rounds, count);
   const stepPeaks = { ours: ours.peakAnonymousBytes(), torch: torch.peakAnonymousBytes() };
   const evaluation = { ours: [] as number[], torch: [] as number[] };
   for (let round = 0; round < options.rounds; round++) {
@@ -202,10 +196,6 @@ async function gemmLimit(products: readonly Product[], ours: Peer, torch: Peer) 
 
 function flopsOf({ batch, rows, inner, columns }: Product): number {
   return 2 * batch * rows * inner * columns;
-}
-
-async function msOf(peer: Peer, request: Readonly<Record<string, unknown>>): Promise<number[]> {
-  return (await peer.ask(request)).ms as number[];
 }
 
 function mebibytes(bytes: number): number {

@@ -5,6 +5,7 @@ import { type Peer, startPeer } from "../bench/peer.js";
 import { median, round } from "../bench/statistics.js";
 import { makeProblem, type Problem } from "../bench/synthetic-problem.js";
 import { type TowerName, towerOf } from "../bench/towers.js";
+import { msOf, takeTurns } from "../bench/turns.js";
 import { deviceMibOf } from "./card.js";
 import type { Torch } from "./torch-on.js";
 
@@ -66,24 +67,16 @@ async function measured(
   try {
     const gradient = floats((await ours.ask({ kind: "open" })).gradient);
     await theirs?.ask({ kind: "open" });
-    const trial = median(await msOf(ours, 1));
+    const trial = median(await msOf(ours, { kind: "step", count: 1 }));
     const count = Math.max(1, Math.round(TURN_MS / trial));
-    const times = { ours: [] as number[], theirs: [] as number[], ratios: [] as number[] };
-    for (let turn = 0; turn < rounds; turn++) {
-      const our = await msOf(ours, count);
-      times.ours.push(...our);
-      if (theirs === undefined) continue;
-      const their = await msOf(theirs, count);
-      times.theirs.push(...their);
-      times.ratios.push(median(their) / median(our));
-    }
+    const times = await takeTurns(ours, theirs, rounds, count);
     const deviceMib = deviceMibOf(ours.pid);
     return {
       stepMs: round(median(times.ours), 2),
       ...(reference === undefined ? {} : comparison(gradient, reference)),
       ...(theirs === undefined
         ? {}
-        : { torchMs: round(median(times.theirs), 2), ratio: round(median(times.ratios), 3) }),
+        : { torchMs: round(median(times.torch), 2), ratio: round(median(times.ratios), 3) }),
       ...(deviceMib === undefined ? {} : { deviceMib }),
     };
   } finally {
@@ -112,10 +105,6 @@ function startTorch(python: string, device: Torch["device"], model: TowerName, p
     ...["--bundle", problem.bundlePath, "--inputs", problem.inputsPath],
     ...["--style", "fused", "--device", device, "--threads", String(availableParallelism())],
   ]);
-}
-
-async function msOf(peer: Peer, count: number): Promise<number[]> {
-  return (await peer.ask({ kind: "step", count })).ms as number[];
 }
 
 /** As the peer sends them: little-endian float32 in base64. */

@@ -1,8 +1,6 @@
 /** Names of tensors in a terminal that is narrower than their table. */
-import { type Cells, columnWidths } from "../report/table.js";
+import { type Cells, columnWidths, GAP } from "../report/table.js";
 
-/** Between two columns, as `alignedText` has them. */
-const GAP = 2;
 /** However narrow the terminal is. */
 const LEAST_CHARACTERS = 12;
 const CUT = "...";

@@ -132,7 +132,7 @@ function showAdapter(
   if (json) printJson(io, { output, rank, error, matrices, whole });
   else io.stdout.write(`${output}\n`);
   if (quiet || json) return EXIT_OK;
-  const cut = matrices.filter((one) => one.rank < one.rankOfExperts).toSorted((a, b) => b.error - a.error);
+  const cut = matrices.filter((one) => one.rank < one.rankOfExperts);
   if (cut.length > 0)
     io.stderr.write(
       `${missedTable(

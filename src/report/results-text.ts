@@ -5,16 +5,13 @@
 import pc from "picocolors";
 import { shownLine } from "../runtime/printable.js";
 import { AVERAGING, isEntropy, isReference, type ResultRow, rowOf, shareOfExperts } from "./summary.js";
-import { alignedText, type Cells, columnWidths, resultCells } from "./table.js";
+import { alignedText, type Cells, columnWidths, GAP, resultCells } from "./table.js";
 
 export interface TableSpace {
   /** Of the terminal; no limit elsewhere, where lines do not wrap. */
   readonly columns?: number | undefined;
   readonly color?: boolean | undefined;
 }
-
-/** Between two columns, as `alignedText` has them. */
-const GAP = 2;
 
 /** The table without a newline at the end. Numbers as in the tables of reports. */
 export function resultsText(rows: readonly ResultRow[], space: TableSpace = {}): string {

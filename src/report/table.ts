@@ -6,6 +6,8 @@ import { isEntropy, type ResultRow } from "./summary.js";
 /** Cells of a table, the first row its heading. Columns after the first are numbers and stand right-aligned. */
 export type Cells = readonly (readonly string[])[];
 
+/** Between two columns of `alignedText`, in characters. */
+export const GAP = 2;
 const DECIMALS = 2;
 /** Of entropies in nats. */
 const ENTROPY_DECIMALS = 3;
@@ -40,10 +42,10 @@ export function alignedText(given: Cells): string {
         const cell = row[column] ?? "";
         return column === 0 ? cell.padEnd(width) : cell.padStart(width);
       })
-      .join("  ")
+      .join(" ".repeat(GAP))
       .trimEnd();
   const [heading = [], ...body] = cells;
-  return [line(heading), widths.map((width) => "-".repeat(width)).join("  "), ...body.map(line)].join("\n");
+  return [line(heading), widths.map((width) => "-".repeat(width)).join(" ".repeat(GAP)), ...body.map(line)].join("\n");
 }
 
 /** Cells as a Markdown table. */

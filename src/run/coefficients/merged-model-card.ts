@@ -1,5 +1,5 @@
 /** The model card of a merge of a suite: what its models, data sets, heads and rows come to, for report/model-card.ts. */
-import { basename, dirname, extname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { parseConfig } from "../../checkpoint/config-text.js";
 import { parseUri } from "../../checkpoint/hub/reference.js";
 import type { RunConfig } from "../../config/schema.js";
@@ -58,7 +58,7 @@ export async function cardOf(
 
 /** The name of its folder, where that says what is in it; never where it lies. */
 export function localBaseName({ name, base }: Pick<Inputs["suite"], "name" | "base">): string {
-  const folder = basename(base, extname(base) === ".safetensors" ? extname(base) : "");
+  const folder = basename(base, ".safetensors");
   return /^(?:base|model|pretrained|checkpoint|pytorch_model|[0-9a-f]{12,})$/i.test(folder) ? `${name}/base` : folder;
 }
 
