@@ -7,6 +7,10 @@ import { bytesText, duration } from "./terminal.js";
 export const BYTES = "bytes";
 
 const BAR_COLUMNS = 22;
+const LEAST_BAR_COLUMNS = 8;
+const LEAST_NAME_COLUMNS = 16;
+const GAP = "  ";
+const ELLIPSIS = "...";
 /** Before that the time left would jump about. */
 const KNOWN_AFTER_SECONDS = 1;
 
@@ -49,11 +53,17 @@ export function createPieces(clock: () => number): Pieces {
       const piece = first();
       if (piece === undefined) return "";
       const { what, facts, share } = factsOf(piece, clock());
-      const others = pieces.size > 1 ? ` and ${pieces.size - 1} more` : "";
-      const bar = share === undefined ? [] : [`[${barOf(share)}]`];
-      const whole = [`${what}${others}`, ...bar, ...facts].join("  ");
-      // The bar is what one can do without.
-      return (whole.length <= columns ? whole : [what, ...facts].join("  ")).slice(0, columns);
+      const told = facts.join(GAP);
+      // Where it is narrow the bar gives way first, then the name; the bar goes where the name would be cut to nothing.
+      const room = columns - told.length - GAP.length;
+      const withOthers = `${what}${pieces.size > 1 ? ` and ${pieces.size - 1} more` : ""}`;
+      const name = withOthers.length <= room ? withOthers : what;
+      const bar =
+        share === undefined || room < LEAST_NAME_COLUMNS + framed(LEAST_BAR_COLUMNS)
+          ? ""
+          : barOf(share, Math.min(BAR_COLUMNS, Math.max(LEAST_BAR_COLUMNS, room - name.length - framed(0))));
+      const shown = shortened(name, Math.max(room - bar.length, LEAST_NAME_COLUMNS));
+      return `${shown}${bar}${GAP}${told}`.slice(0, columns);
     },
     words: (leastMs) => {
       const piece = first();
@@ -85,7 +95,19 @@ function factsOf({ what, done, total, unit, beganMs, before }: Piece, now: numbe
   return { what: shownLine(what), facts, share };
 }
 
-function barOf(share: number): string {
-  const full = Math.floor(share * BAR_COLUMNS);
-  return `${"=".repeat(full)}${">".repeat(full < BAR_COLUMNS ? 1 : 0)}`.padEnd(BAR_COLUMNS);
+/** Columns of a bar with what stands around it. */
+function framed(columns: number): number {
+  return columns + GAP.length + "[]".length;
+}
+
+function barOf(share: number, columns: number): string {
+  const full = Math.floor(share * columns);
+  return `${GAP}[${`${"=".repeat(full)}${">".repeat(full < columns ? 1 : 0)}`.padEnd(columns)}]`;
+}
+
+/** Cut in its middle: paths and names differ at their ends. */
+function shortened(name: string, columns: number): string {
+  if (name.length <= columns) return name;
+  const kept = columns - ELLIPSIS.length;
+  return `${name.slice(0, Math.ceil(kept / 2))}${ELLIPSIS}${name.slice(name.length - Math.floor(kept / 2))}`;
 }

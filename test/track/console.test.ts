@@ -126,6 +126,17 @@ describe("a piece of work", () => {
     ]);
   });
 
+  test("with a long name keeps a bar and all figures in 80 columns", () => {
+    const { at, text } = shown(80);
+    const what = "reading experiments/of-last-year/checkpoints/the-expert-on-medical-abstracts-final";
+    at(0, { what, done: 0, total: 400, unit: "tensors" });
+    at(2000, { what, done: 100, total: 400, unit: "tensors" });
+    at(9000, { what, done: 400, total: 400 });
+    expect(text().split("\n")[1]).toBe(
+      "[reading experi...bstracts-final  [==>     ]  25 %  100 of 400 tensors  6 s left]",
+    );
+  });
+
   test("has no bar where there is no room, says how many others go on, and counts bytes as such", () => {
     const { at, text } = shown(50);
     at(0, { ...judging, done: 0 });
