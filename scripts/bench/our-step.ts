@@ -160,8 +160,12 @@ async function gemm(rows: number, inner: number, columns: number, count: number)
   return times.slice(1);
 }
 
-/** Milliseconds per operator (`detailed`: and shapes of its inputs) of one step, by ONNX Runtime's own profiler in a session of its own. */
+/**
+ * Milliseconds per operator (`detailed`: and shapes of its inputs) of one step, by ONNX Runtime's own profiler in a session of its own; nothing for an
+ * engine that runs operations one by one.
+ */
 async function profile({ program, bundle, heads, inputs }: Opened, detailed: boolean): Promise<Record<string, number>> {
+  if (engine.name !== "onnx") return {};
   const folder = await mkdtemp(join(tmpdir(), "adamerge-profile-"));
   const { onnx } = traceProgram(program, LACKS[device as keyof typeof LACKS]);
   const session = await ort.InferenceSession.create(onnx, {

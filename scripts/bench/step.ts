@@ -58,7 +58,7 @@ export const stepCommand: CommandModule<object, StepArguments> = {
         default: "fused" as const,
         describe: "PyTorch: one forward for all tasks, or one for each as the official code",
       })
-      .option("device", { type: "string", default: "cpu", describe: "Our device: cpu, webgpu or cuda" })
+      .option("device", { type: "string", default: "cpu", describe: "Our device: cpu, webgpu, cuda or tensorflow" })
       .option("torch-device", { type: "string", default: "cpu", describe: "PyTorch's device: cpu or cuda" })
       .option("python", {
         type: "string",
@@ -177,18 +177,18 @@ function shownOptions(options: Sized): Record<string, unknown> {
   return { model, weights, tokens: towerOf(model).length, batch, tasks, classes, rounds, style, device, torchDevice };
 }
 
-/** The best GFLOP/s that either library reaches on the step's own three largest matrix products. */
+/** The best GFLOP/s that either side's library reaches on the step's own three largest matrix products. */
 async function gemmLimit(products: readonly Product[], ours: Peer, torch: Peer) {
   const shapes = new Map<string, Product>();
   for (const product of products)
     if (product.batch === 1) shapes.set(`${product.rows}x${product.inner}x${product.columns}`, product);
   const largest = [...shapes].sort(([, a], [, b]) => flopsOf(b) - flopsOf(a)).slice(0, 3);
-  const byShape: Record<string, { onnxruntime: number; torch: number }> = {};
+  const byShape: Record<string, { ours: number; torch: number }> = {};
   for (const [name, product] of largest) {
     const count = Math.max(5, Math.round(2e11 / flopsOf(product)));
     const speed = async (peer: Peer): Promise<number> =>
       round(flopsOf(product) / 1e6 / Math.min(...(await msOf(peer, { kind: "gemm", ...product, count }))));
-    byShape[name] = { onnxruntime: await speed(ours), torch: await speed(torch) };
+    byShape[name] = { ours: await speed(ours), torch: await speed(torch) };
   }
   const best = Math.max(...Object.values(byShape).flatMap((speeds) => Object.values(speeds)));
   return { best, byShape };
