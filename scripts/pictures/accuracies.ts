@@ -25,7 +25,7 @@ const TICKS = [40, 60, 80, 100];
 export function accuracyPicture(panels: readonly Panel[]): string {
   const panelWidth = (WIDTH - LABELS - GAP) / panels.length - GAP / 2;
   const rows = Math.max(...panels.map((panel) => panel.rows.length));
-  const height = TOP + rows * ROW + 36;
+  const height = TOP + rows * ROW + 62;
   const parts = panels.flatMap((panel, index) => {
     const left = LABELS + index * (panelWidth + GAP);
     const xOf = (percent: number): number => left + ((percent - FROM) / (TO - FROM)) * panelWidth;
@@ -53,9 +53,20 @@ export function accuracyPicture(panels: readonly Panel[]): string {
       }),
     ];
   });
+  const legend = text(
+    LABELS,
+    height - 12,
+    "Dots: average accuracy. Blue: learned, with the 95 % interval of the difference to weight averaging, paired by example.",
+    "soft",
+  );
   const said = panels.map(
     ({ title, rows: own }) =>
       `${title}: ${own.map(({ method, average }) => `${method} ${average.toFixed(1)}`).join(", ")}`,
   );
-  return svgOf({ width: WIDTH, height, title: `Average accuracy in percent. ${said.join(". ")}`, parts });
+  return svgOf({
+    width: WIDTH,
+    height,
+    title: `Average accuracy in percent. ${said.join(". ")}`,
+    parts: [...parts, legend],
+  });
 }

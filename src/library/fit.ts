@@ -1,7 +1,7 @@
 /** `fit`, `resume` and `planFit` for programs: what `adamerge fit` does, with the same results. How a fit goes is in run/fit/fit.ts. */
 import path from "node:path";
 import type { RunConfig } from "../config/schema.js";
-import type { GainOverAveraging } from "../report/learned-gain.js";
+import type { LearnedGain } from "../report/learned-gain.js";
 import type { ResultRow } from "../report/summary.js";
 import { fit as runFit } from "../run/fit/fit.js";
 import { stoppedRun } from "../run/fit/fit-folder.js";
@@ -18,16 +18,16 @@ export interface FitResult {
   readonly runPath: string;
   /** "interrupted" after an abort: `resume(runPath)` takes up where it stopped. */
   readonly reason: "finished" | "interrupted";
-  /** Pretrained model, weight averaging and the learned model; none when interrupted. */
+  /** Pretrained model, weight averaging, experts, the model before the first step (`start`) and the learned model; none when interrupted. */
   readonly rows: readonly ResultRow[];
-  /** What the learned model gains over weight averaging in points, paired by example, with its 95 % interval; none without labels. */
-  readonly gains: readonly GainOverAveraging[];
+  /** What the learned model gains over weight averaging and over the row `start` in points, paired by example, with its 95 % interval; none without labels. */
+  readonly gains: readonly LearnedGain[];
   /** Those of the last step. */
   readonly coefficients: CoefficientsRecord;
 }
 
 export interface FitOptions extends WorkOptions {
-  /** Whether the rows also have the pretrained model and weight averaging; default: true. */
+  /** Whether the rows also have the models that the learned one is read against; default: true. */
   readonly baselines?: boolean | undefined;
 }
 

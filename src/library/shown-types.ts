@@ -38,7 +38,7 @@ export type { SavedRest } from "../model/saved-rest.js";
 export type { TextEmbedder, TextFeatureOptions } from "../model/text-embedder.js";
 export type { AdamState } from "../optimize/adam.js";
 export type { TrainState } from "../optimize/train.js";
-export type { GainOverAveraging } from "../report/learned-gain.js";
+export type { LearnedGain } from "../report/learned-gain.js";
 export type { StoredType } from "../run/export-onnx/served-program.js";
 export type { SavedFinetuned } from "../run/finetune/save-finetuned.js";
 export type { FitNeeds } from "../run/fit/fit-needs.js";

@@ -1,31 +1,47 @@
-/** What learning brought over weight averaging, in lines for a terminal: paired differences, and a few examples gained and lost. */
+/** What learning brought over models that learned nothing, in lines for a terminal: paired differences, and a few examples gained and lost. */
 import { shownLine } from "../runtime/printable.js";
+import { AVERAGING, START } from "../track/result-rows.js";
 import { type ChangedExamples, evenly, type ShownExample } from "./changed-examples.js";
 import type { PairedGain } from "./statistics.js";
 
-/** A learned model over weight averaging, on the same examples. */
-export interface GainOverAveraging extends PairedGain {
+/** A learned model over another, on the same examples. */
+export interface LearnedGain extends PairedGain {
   /** Its row of the table. */
   readonly method: string;
+  /** The other's row: weight averaging, where the fit started, or the best of those that learned nothing. */
+  readonly over: string;
 }
 
-/** Nothing for no gains. */
-export function gainLines(gains: readonly GainOverAveraging[]): string[] {
-  if (gains.length === 0) return [];
+/** What stands beside the name of a row that models are compared with. */
+const REFERENCES: ReadonlyMap<string, string> = new Map([
+  [AVERAGING, ""],
+  [START, ", the model before the first step"],
+]);
+const BEST_WITHOUT_LEARNING = ", the best here that learns nothing";
+
+/** A block for each model that they are over; nothing for no gains. */
+export function gainLines(gains: readonly LearnedGain[]): string[] {
   const width = Math.max(...gains.map(({ method }) => method.length));
-  const lines = gains.map(({ method, points, interval: [low, high] }) => {
-    const interval = `${signed(low)} to ${signed(high)}`;
-    return `  ${method.padEnd(width)}  ${signed(points).padStart(5)}  (${interval})`;
+  const blocks = [...new Set(gains.map(({ over }) => over))].map((over, index) => {
+    const lines = gains
+      .filter((gain) => gain.over === over)
+      .map(({ method, points, interval: [low, high] }) => {
+        const interval = `${signed(low)} to ${signed(high)}`;
+        return `  ${method.padEnd(width)}  ${signed(points).padStart(5)}  (${interval})`;
+      });
+    const unit = index === 0 ? ", in points (95 % interval, paired by example)" : "";
+    return [`over ${over}${REFERENCES.get(over) ?? BEST_WITHOUT_LEARNING}${unit}:`, ...lines];
   });
-  return ["", "over weight_averaging, in points (95 % interval, paired by example):", ...lines];
+  return gains.length === 0 ? [] : ["", ...blocks.flat()];
 }
 
-/** Whether learning paid, in a sentence: by the interval, which may hold 0. */
-export function verdictLine({ interval: [low, high] }: GainOverAveraging): string {
-  if (low > 0) return "learning paid: the model is better than the plain mean of the experts";
+/** Whether learning paid, in a sentence: by the interval, which may hold 0, and over where it started. */
+export function verdictLine({ over, interval: [low, high] }: LearnedGain): string {
+  const other = over === START ? "its start" : "the plain mean of the experts";
+  if (low > 0) return `${over === START ? "learning paid: " : ""}the model is better than ${other}`;
   if (high < 0)
-    return "learning did not pay: the model is worse than the plain mean of the experts (docs/troubleshooting.md says what helps)";
-  return "no clear difference between the model and the plain mean of the experts on these examples";
+    return `${over === START ? "learning did not pay: " : ""}the model is worse than ${other} (docs/troubleshooting.md says what helps)`;
+  return `no clear difference between the model and ${other} on these examples`;
 }
 
 /** Examples of each kind that are shown. */

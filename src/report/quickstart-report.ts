@@ -7,19 +7,19 @@ import { figureSections } from "./figure-files.js";
 import { tasksFigure } from "./figures/experiment.js";
 import { averageBars, gainsFigure } from "./figures/methods.js";
 import { escapeHtml } from "./html.js";
-import type { GainOverAveraging } from "./learned-gain.js";
+import type { LearnedGain } from "./learned-gain.js";
 import { type Card, cardList } from "./page/cards.js";
 import { duration, fixed } from "./page/numbers.js";
 import { page } from "./page/page.js";
 import { resultsHint, resultsTable } from "./page/results-table.js";
 import { rowCards } from "./run-cards.js";
 import { readRunReport } from "./run-report.js";
-import { isEntropy, type Summary } from "./summary.js";
+import { AVERAGING, isEntropy, type Summary } from "./summary.js";
 import { alongFigure, labelled } from "./write-comparison.js";
 
 export interface QuickstartReport {
   readonly summary: Summary;
-  readonly gains: readonly GainOverAveraging[];
+  readonly gains: readonly LearnedGain[];
   /** What the last fit gained and lost. */
   readonly changed: ChangedExamples | undefined;
   /** Folders of the fits, named as their rows; the last one has a report of its own. */
@@ -35,7 +35,12 @@ export async function writeQuickstartReport(directory: string, report: Quickstar
   const examples = runs[0]?.report.examples ?? "examples";
   const figures = isEntropy(rows)
     ? []
-    : [averageBars(rows, learned), gainsFigure(gains), alongFigure(runs), tasksFigure(labelled(rows), "method")];
+    : [
+        averageBars(rows, learned),
+        gainsFigure(gains.filter(({ over }) => over === AVERAGING)),
+        alongFigure(runs),
+        tasksFigure(labelled(rows), "method"),
+      ];
   const table = resultsTable({ heading: "method", rows, own: learned, extra: runColumns(runs) });
   const sections = [
     ...(await figureSections(directory, figures)),

@@ -64,7 +64,7 @@ function withSummaryFirst(rows: readonly ResultRow[]): Cells {
     ...cells.slice(1, -1),
   ];
   return [
-    arranged(heading, "- averaging", "of experts"),
+    arranged(heading, "vs averaging", "of experts"),
     ...body.map((cells, index) => {
       const row = rows[index];
       if (row === undefined) return arranged(cells, "", "");

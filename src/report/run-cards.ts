@@ -1,11 +1,11 @@
 /** The headline numbers of a run. */
 import { readsLabels } from "../objective/catalog.js";
 import { changesOf, evaluationsOf } from "./evaluations.js";
-import type { GainOverAveraging } from "./learned-gain.js";
+import type { LearnedGain } from "./learned-gain.js";
 import { type Card, toneOf } from "./page/cards.js";
 import { duration, fixed, grouped, NONE, signed } from "./page/numbers.js";
 import type { RunReport } from "./run-report.js";
-import { AVERAGING, EXPERTS, isEntropy, type ResultRow, rowOf, shareOfExperts, worstTask } from "./summary.js";
+import { AVERAGING, EXPERTS, isEntropy, type ResultRow, rowOf, START, shareOfExperts, worstTask } from "./summary.js";
 
 /** Cards of the learned model; of a run that goes on, what is known. */
 export function runCards(report: RunReport): Card[] {
@@ -29,12 +29,36 @@ function scoreCards(report: RunReport, own: ResultRow, rows: readonly ResultRow[
       tip: `Mean over the tasks of the accuracy on the judged ${examples}`,
       isMain: true,
     },
-    ...rowCards(own, rows, report.summary?.gains?.[0]),
+    ...startCards(own, rows, report.summary?.gains),
+    ...rowCards(own, rows, gainOver(AVERAGING, report.summary?.gains)),
   ];
 }
 
+const gainOver = (row: string, gains: readonly LearnedGain[] = []): LearnedGain | undefined =>
+  gains.find(({ over }) => over === row);
+
+/** What the steps brought, apart from what the start has over averaging. */
+function startCards(own: ResultRow, rows: readonly ResultRow[], gains?: readonly LearnedGain[]): Card[] {
+  const start = rowOf(rows, START);
+  if (start === undefined) return [];
+  const gain = own.average - start.average;
+  return [
+    {
+      label: "to its start",
+      value: signed(gain),
+      note: `points${intervalNote(gainOver(START, gains))}; before the first step ${fixed(start.average, 1)} %`,
+      tip: "The average less that of the merge with every coefficient at its initial value: what learning itself brought",
+      tone: toneOf(gain),
+    },
+  ];
+}
+
+function intervalNote(paired: LearnedGain | undefined): string {
+  return paired === undefined ? "" : ` (95 %: ${signed(paired.interval[0])} to ${signed(paired.interval[1])})`;
+}
+
 /** Of one model among others: the difference to averaging, the share of the experts, the worst task. */
-export function rowCards(own: ResultRow, rows: readonly ResultRow[], paired?: GainOverAveraging): Card[] {
+export function rowCards(own: ResultRow, rows: readonly ResultRow[], paired?: LearnedGain): Card[] {
   const averaging = rowOf(rows, AVERAGING);
   const experts = rowOf(rows, EXPERTS);
   const gain = averaging === undefined ? undefined : own.average - averaging.average;
@@ -45,7 +69,7 @@ export function rowCards(own: ResultRow, rows: readonly ResultRow[], paired?: Ga
     cards.push({
       label: "to weight averaging",
       value: signed(gain),
-      note: `points${paired === undefined ? "" : ` (95 %: ${signed(paired.interval[0])} to ${signed(paired.interval[1])})`}; averaging has ${fixed(averaging.average, 1)} %`,
+      note: `points${intervalNote(paired)}; averaging has ${fixed(averaging.average, 1)} %`,
       tip: "The average less that of the plain mean of the experts' weights",
       tone: toneOf(gain),
     });

@@ -8,9 +8,9 @@ import type { Collapse } from "../optimize/predicted-classes.js";
 import type { StoppingOutcome } from "../optimize/stopping.js";
 import type { JsonKind } from "../runtime/json-file.js";
 import { EXPERTS, gainsSchema, number, resultRowSchema } from "../track/result-rows.js";
-import type { GainOverAveraging } from "./learned-gain.js";
+import type { LearnedGain } from "./learned-gain.js";
 
-export { AVERAGING, EXPERTS } from "../track/result-rows.js";
+export { AVERAGING, EXPERTS, START } from "../track/result-rows.js";
 
 /** Accuracies of one merged (or single) model, or entropies. */
 export interface ResultRow {
@@ -38,8 +38,8 @@ export interface Summary {
   readonly stopping?: StoppingOutcome;
   /** Tasks whose predictions by the learned model fall into few classes; none: absent. */
   readonly collapsed?: readonly Collapse[];
-  /** What the learned model gains over weight averaging; absent without labels, and in runs of earlier versions. */
-  readonly gains?: readonly GainOverAveraging[];
+  /** What the learned model gains over weight averaging and over where it started; absent without labels, and in runs of earlier versions. */
+  readonly gains?: readonly LearnedGain[];
   readonly rows: readonly ResultRow[];
 }
 

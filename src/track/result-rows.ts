@@ -3,6 +3,8 @@ import { z } from "zod";
 
 /** The simplest merge, which gains are over. */
 export const AVERAGING = "weight_averaging";
+/** The model of a fit before its first step. */
+export const START = "start";
 /** Each expert on its own task. */
 export const EXPERTS = "individual";
 
@@ -16,7 +18,12 @@ export const resultRowSchema = z.object({
   tasks: z.record(z.string(), number),
 });
 
-/** What learned models gain over averaging, in points, with the 95 % interval. */
+/** What learned models gain over others, in points, with the 95 % interval. Runs of earlier versions have those over averaging alone, and do not say so. */
 export const gainsSchema = z.array(
-  z.object({ method: z.string(), points: z.number(), interval: z.tuple([z.number(), z.number()]) }),
+  z.object({
+    method: z.string(),
+    over: z.string().default(AVERAGING),
+    points: z.number(),
+    interval: z.tuple([z.number(), z.number()]),
+  }),
 );

@@ -77,7 +77,7 @@ interface Call {
 const learned = { granularity: "task-wise", tasks: ["a"], groups: ["all"], values: [[0.5]], groupOf: {} };
 const fitted: FitResult = {
   ...{ runPath: "/runs/c/default", rows: [row], reason: "finished", coefficients: learned },
-  gains: [{ method: row.method, points: -1.4, interval: [-2.5, -0.3] }],
+  gains: [{ method: row.method, over: "weight_averaging", points: -1.4, interval: [-2.5, -0.3] }],
 };
 
 /** Runs a command line against a library whose long verbs only note their calls. */
@@ -115,7 +115,7 @@ async function run(
     compareRuns: note("compareRuns", "/runs/c/comparison.html"),
     quickstart: note("quickstart", {
       summary: { suite: "mini8", engine: "onnx", device: "cpu", seconds: 1, rows: [row] },
-      gains: [{ method: "learned", points: 1.25, interval: [-0.5, 3] as const }],
+      gains: [{ method: "learned", over: "weight_averaging", points: 1.25, interval: [-0.5, 3] as const }],
       changed: undefined,
       runPath: "/runs/quickstart/learned",
       reportPath: "/runs/quickstart/report.html",
@@ -148,7 +148,7 @@ test("fit resolves the config, passes the options on and prints the table", asyn
   expect(stdout).toBe(
     "method      average      a      b\n----------  -------  -----  -----\nadamerging    60.00  50.00  70.00\n\n" +
       "over weight_averaging, in points (95 % interval, paired by example):\n  adamerging   -1.4  (-2.5 to -0.3)\n" +
-      "learning did not pay: the model is worse than the plain mean of the experts (docs/troubleshooting.md says what helps)\n" +
+      "the model is worse than the plain mean of the experts (docs/troubleshooting.md says what helps)\n" +
       "run: /runs/c/default\n",
   );
   expect(calls).toMatchObject([

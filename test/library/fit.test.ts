@@ -46,7 +46,7 @@ describe("fit", () => {
     expect(whole.reason).toBe("finished");
     expect(whole.runPath).toBe(join(folder, "runs", "config", "whole"));
     expect(whole.rows.map(({ method }) => method)).toEqual([
-      ...["pretrained", "weight_averaging", "individual", "adamerging_layer_wise"],
+      ...["pretrained", "weight_averaging", "individual", "start", "adamerging_layer_wise"],
     ]);
     expect(whole.coefficients.tasks).toEqual(TASKS);
     expect(await readCoefficients("runs/config/whole", { cwd: folder })).toEqual(whole.coefficients);

@@ -96,7 +96,9 @@ it("a quickstart's report has all methods, and says what the best has over avera
     tasks: Object.fromEntries(TASKS.map((task) => [task, average])),
   }));
   const summary = { suite: "s", engine: "onnx", device: "cpu", seconds: 150, rows };
-  const gains = [{ method: "two", points: 10, interval: [8, 12] as const }];
+  const gains = ["weight_averaging", "one"].map((over) => ({
+    ...{ method: "two", over, points: 10, interval: [8, 12] as const },
+  }));
   const directory = join(root, "quickstart");
   const target = await writeQuickstartReport(directory, { summary, gains, changed: undefined, fits });
   const html = await readFile(target, "utf8");

@@ -19,7 +19,7 @@ const ROWS = [
 describe("a table of results", () => {
   it("has the average, its difference to averaging and the share of the experts first", () => {
     const lines = resultsText(ROWS, {}).split("\n");
-    expect(lines[0]).toMatch(/^method +average +- averaging +of experts +languages/);
+    expect(lines[0]).toMatch(/^method +average +vs averaging +of experts +languages/);
     expect(lines[2]).toMatch(/^pretrained +50\.13 +-13\.00 +56\.1 % +40\.00/);
     expect(lines[4]).toMatch(/^weight_averaging +63\.13 +70\.5 % +54\.00/);
     expect(lines[5]).toMatch(/^layer_wise_tsv_expert +85\.00 +\+21\.88 +94\.8 %/);
@@ -29,7 +29,7 @@ describe("a table of results", () => {
   it.each([20, 40, 60, 80, 100, 120, 200])("fits into %i columns, with every number", (columns) => {
     const text = resultsText(ROWS, { columns });
     // One column beside the method is the least there is.
-    const least = "layer_wise_tsv_expert".length + 2 + "- averaging".length;
+    const least = "layer_wise_tsv_expert".length + 2 + "vs averaging".length;
     for (const line of text.split("\n")) expect(line.length).toBeLessThanOrEqual(Math.max(columns, least));
     for (const task of TASKS) expect(text.match(new RegExp(`\\b${task}\\b`, "g"))).toHaveLength(1);
     expect(text.match(/\d+\.\d\d/g)).toHaveLength(resultsText(ROWS, {}).match(/\d+\.\d\d/g)?.length ?? 0);

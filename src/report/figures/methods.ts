@@ -1,5 +1,5 @@
 /** Figures of a few models: their averages as bars, and what the learned ones have over weight averaging. */
-import type { GainOverAveraging } from "../learned-gain.js";
+import type { LearnedGain } from "../learned-gain.js";
 import type { Figure } from "../plot.js";
 import { isReference, type ResultRow } from "../summary.js";
 import { bothSizes } from "./figure-size.js";
@@ -52,7 +52,7 @@ export function averageBars(rows: readonly ResultRow[], learned: ReadonlySet<str
 }
 
 /** A dot with its interval for every learned model, and a line at weight averaging. */
-export function gainsFigure(gains: readonly GainOverAveraging[]): Figure | undefined {
+export function gainsFigure(gains: readonly LearnedGain[]): Figure | undefined {
   if (gains.length === 0) return undefined;
   const values = gains.map(({ method, points, interval: [low, high] }) => ({ method, points, low, high }));
   const y = namesAxis("method", LABELS);

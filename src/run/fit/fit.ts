@@ -5,7 +5,7 @@
  */
 import type { RunConfig } from "../../config/schema.js";
 import type { TrainEvent } from "../../optimize/events.js";
-import type { GainOverAveraging } from "../../report/learned-gain.js";
+import type { LearnedGain } from "../../report/learned-gain.js";
 import type { ResultRow } from "../../report/summary.js";
 import { gitCheckout } from "../../runtime/git-checkout.js";
 import { asPiece } from "../../runtime/progress.js";
@@ -30,7 +30,7 @@ export interface FitOptions extends SessionOptions {
   readonly overwrite: boolean;
   /** The folder of a stopped run to go on with; `config` is its own. */
   readonly resume?: string;
-  /** Models that were judged before on the same examples, shown before the learned one; default: pretrained and weight averaging are judged. */
+  /** Models that were judged before on the same examples, shown before the learned one; default: base, averaging, experts and start are judged. */
   readonly compared?: readonly Judged[];
   readonly onEvent: (event: TrainEvent) => void;
   /** Evaluations on another split besides. */
@@ -43,12 +43,12 @@ export interface FitOptions extends SessionOptions {
 
 export interface FitResult {
   readonly runPath: string;
-  /** Pretrained, averaging and the learned model; empty when interrupted. */
+  /** What the learned model is read against, and the learned model; empty when interrupted. */
   readonly table: readonly ResultRow[];
   /** The same models with their evaluations. */
   readonly judged: readonly Judged[];
-  /** What the learned model gains over averaging; none without labels. */
-  readonly gains: readonly GainOverAveraging[];
+  /** What the learned model gains over averaging and over where it started; none without labels. */
+  readonly gains: readonly LearnedGain[];
   /** The last coefficients, constrained, [K][L]. */
   readonly coefficients: readonly (readonly number[])[];
   /** Different examples that the objective can have seen. */

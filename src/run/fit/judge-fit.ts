@@ -5,15 +5,16 @@ import { mergedTensors } from "../../merge/merged-weights.js";
 import type { Head } from "../../model/heads.js";
 import { evaluationEvent } from "../../optimize/events.js";
 import type { StoppingOutcome } from "../../optimize/stopping.js";
-import type { GainOverAveraging } from "../../report/learned-gain.js";
+import type { LearnedGain } from "../../report/learned-gain.js";
 import { noticesOf } from "../../report/notices.js";
+import { AVERAGING, START } from "../../report/summary.js";
 import { asPiece } from "../../runtime/progress.js";
 import type { CoefficientsRecord } from "../../track/coefficients-file.js";
 import type { RunFolder } from "../../track/run-folder.js";
 import { writeMergedModel } from "../coefficients/merge-to-directory.js";
 import { cardOf } from "../coefficients/merged-model-card.js";
 import { collect } from "../judge/evaluate-weights.js";
-import { gainsOverAveraging } from "../judge/gains.js";
+import { gainsOver } from "../judge/gains.js";
 import { judgeComparisons } from "../judge/judge-comparisons.js";
 import { type Judged, judgeLearned, judgeWeights, scoresOf } from "../judge/judge-models.js";
 import { predictionsRecord } from "../judge/predictions-record.js";
@@ -43,8 +44,8 @@ export interface Learned {
 export interface JudgedFit {
   /** What the learned model is read against, and the learned model last. */
   readonly judged: readonly Judged[];
-  /** Of the learned model; none without labels. */
-  readonly gains: readonly GainOverAveraging[];
+  /** Of the learned model over averaging and over its start; none without labels. */
+  readonly gains: readonly LearnedGain[];
 }
 
 /**
@@ -93,7 +94,7 @@ export async function judgeFit(
     ...(stopping === undefined ? {} : { stopping }),
     ...(collapsed.length === 0 ? {} : { collapsed }),
   };
-  const gains = gainsOverAveraging(judged, judged.slice(-1));
+  const gains = [AVERAGING, START].flatMap((over) => gainsOver(over, judged, judged.slice(-1)));
   await folder.writeSummary({ suite, ...where, seconds, ...ending, ...(gains.length === 0 ? {} : { gains }), rows });
   const notices = noticesOf(ending, config);
   for (const notice of notices) log(`notice: ${notice}`);

@@ -8,7 +8,7 @@ import { loadRunConfig } from "../../config/load.js";
 import type { RunConfig } from "../../config/schema.js";
 import type { TrainEvent } from "../../optimize/events.js";
 import { type ChangedExamples, EXAMPLES_FILE, examplesKind } from "../../report/changed-examples.js";
-import type { GainOverAveraging } from "../../report/learned-gain.js";
+import type { LearnedGain } from "../../report/learned-gain.js";
 import { writeQuickstartReport } from "../../report/quickstart-report.js";
 import { AVERAGING, EXPERTS, type Summary } from "../../report/summary.js";
 import { writeFileAtomic } from "../../runtime/atomic-file.js";
@@ -16,7 +16,7 @@ import { readJsonFileIfThere } from "../../runtime/json-file.js";
 import { requireResultsPlace } from "../../runtime/output-place.js";
 import { saidOnce } from "../../runtime/said-once.js";
 import { chooseMethod } from "../judge/choose-method.js";
-import { gainsOverAveraging } from "../judge/gains.js";
+import { bestMerged, gainsOver } from "../judge/gains.js";
 import { type Judged, judgeMethod } from "../judge/judge-models.js";
 import { type SessionOptions, withSession } from "../session/session.js";
 import { fit } from "./fit.js";
@@ -36,7 +36,7 @@ export interface QuickstartOptions extends SessionOptions {
 /** The comparison that `quickstart` makes: a table, what learning gained, and the examples that changed. */
 export interface QuickstartResult {
   readonly summary: Summary;
-  readonly gains: readonly GainOverAveraging[];
+  readonly gains: readonly LearnedGain[];
   /** What the last fit gained and lost against weight averaging. */
   readonly changed: ChangedExamples | undefined;
   /** Folder of the last fit, with its report and merged model. */
@@ -100,7 +100,12 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
     fits.push(runPath);
   }
   const rows = [...judged, ...learned].map(({ row }) => row);
-  const gains = gainsOverAveraging(judged, learned);
+  // The last fit is the one that is to be the best.
+  const best = bestMerged(judged) ?? AVERAGING;
+  const gains = [
+    ...gainsOver(AVERAGING, judged, learned),
+    ...(best === AVERAGING ? [] : gainsOver(best, judged, learned.slice(-1))),
+  ];
   const changed = await readJsonFileIfThere(join(runPath, EXAMPLES_FILE), examplesKind);
   const summary: Summary = { ...where, seconds: (performance.now() - started) / 1000, rows };
   await writeFileAtomic(join(directory, "summary.json"), `${JSON.stringify({ ...summary, gains }, undefined, 2)}\n`);

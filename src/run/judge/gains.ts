@@ -1,18 +1,27 @@
-/** What models that learned gain over the mean of the experts: paired by example, with an interval. */
-import type { GainOverAveraging } from "../../report/learned-gain.js";
+/** What models that learned gain over those that did not: paired by example, with an interval. */
+import type { LearnedGain } from "../../report/learned-gain.js";
 import { createBootstrap, pairedGain } from "../../report/statistics.js";
-import { AVERAGING } from "../../report/summary.js";
+import { isReference } from "../../report/summary.js";
 import { isScored, type Judged } from "./judge-models.js";
 
-/** Of each learned model in points; none for a suite without labels, or where averaging was not judged on the same tasks. */
-export function gainsOverAveraging(compared: readonly Judged[], learned: readonly Judged[]): GainOverAveraging[] {
-  const averaging = compared.find(({ row }) => row.method === AVERAGING);
+/** Of each learned model over the row `over`, in points; none for a suite without labels, or where `over` was not judged on the same tasks. */
+export function gainsOver(over: string, compared: readonly Judged[], learned: readonly Judged[]): LearnedGain[] {
+  const other = compared.find(({ row }) => row.method === over);
   const bootstrap = createBootstrap();
   return learned.flatMap((judged) => {
-    const [ours, theirs] = [judged, averaging].map(pointsTN);
+    const [ours, theirs] = [judged, other].map(pointsTN);
     if (ours === undefined || theirs === undefined || ours.length !== theirs.length) return [];
-    return [{ method: judged.row.method, ...pairedGain(ours, theirs, bootstrap) }];
+    return [{ method: judged.row.method, over, ...pairedGain(ours, theirs, bootstrap) }];
   });
+}
+
+/** The row of the merged model with the highest average among some that learned nothing. Chosen on what is judged, which favours it. */
+export function bestMerged(compared: readonly Judged[]): string | undefined {
+  const merged = compared.filter(({ row }) => !isReference(row.method));
+  return merged.reduce<Judged | undefined>(
+    (best, each) => (best === undefined || each.row.average > best.row.average ? each : best),
+    undefined,
+  )?.row.method;
 }
 
 /** Of each task 100 for every example that was right, else 0; undefined unless all have labels. */

@@ -1,18 +1,39 @@
 /** The models that a fit is read against. */
 import type { RunConfig } from "../../config/schema.js";
-import { unchangedTensors } from "../../merge/merged-weights.js";
-import { AVERAGING, EXPERTS } from "../../report/summary.js";
+import { stageConfigs } from "../../config/stages.js";
+import { constrain, toTensorCoefficients, uniformCoefficients } from "../../merge/coefficients.js";
+import { mergedTensors, unchangedTensors } from "../../merge/merged-weights.js";
+import { AVERAGING, EXPERTS, START } from "../../report/summary.js";
+import { constraintOf } from "../records/records.js";
 import type { EvaluateOptions } from "../session/evaluate-options.js";
 import type { Inputs } from "../session/inputs.js";
 import { chooseMethod } from "./choose-method.js";
-import { type Evaluations, evaluateEach, evaluateOne } from "./evaluate-weights.js";
+import { collect, type Evaluations, evaluateEach, evaluateOne } from "./evaluate-weights.js";
 import { expertWeights, type Judged, judgeMethod, mergedAmong, rowOf } from "./judge-models.js";
 
 /**
- * What a fit is read against: the base, the mean of the experts, and each expert on its own task. Where a processing has changed the task vectors, the
- * experts are read from their files.
+ * What a fit is read against: the base, the mean of the experts, each expert on its own task, and the model that the fit starts from. Where a processing
+ * has changed the task vectors, the experts are read from their files.
  */
 export async function judgeComparisons(config: RunConfig, inputs: Inputs, options: EvaluateOptions): Promise<Judged[]> {
+  const names = inputs.judged.map((task) => task.name);
+  const references = await judgeReferences(config, inputs, options);
+  const start = () => collect(mergedTensors(inputs.bundle, startCoefficients(config, inputs)));
+  const evaluations = await evaluateOne(START, names, start, options);
+  return [...references, { row: rowOf(START, names, evaluations), evaluations }];
+}
+
+/** Every coefficient [N, K] as a fit begins. */
+function startCoefficients(config: RunConfig, { grouping, tasks }: Inputs): Float32Array {
+  const [first = config] = stageConfigs(config);
+  const initial = tasks.map(() => first.coefficients.initial);
+  const values = uniformCoefficients(initial, grouping.groups.length);
+  const { parametrisation } = first;
+  const constrained = parametrisation === "scalar" ? constrain(values, tasks.length, constraintOf(first)) : values;
+  return toTensorCoefficients(constrained, grouping, tasks.length);
+}
+
+async function judgeReferences(config: RunConfig, inputs: Inputs, options: EvaluateOptions): Promise<Judged[]> {
   const judge = (name: string) => judgeMethod(config, inputs, chooseMethod(name), options);
   const names = inputs.judged.map((task) => task.name);
   const own = mergedAmong(inputs, names);

@@ -2,7 +2,7 @@
 import type { RunConfig } from "../../config/schema.js";
 import { stageConfigs, stageTitle } from "../../config/stages.js";
 import { shownLine } from "../../runtime/printable.js";
-import { AVERAGING } from "../result-rows.js";
+import { AVERAGING, START } from "../result-rows.js";
 import { examplesOf, type RunStatus } from "../run-folder.js";
 import { learnedOf, type Results, type ResultsRow } from "./results.js";
 
@@ -54,10 +54,15 @@ function headline(results: Results, learned: ResultsRow): string {
 
 /** Runs of earlier versions have none. */
 function intervalText({ gains = [] }: Results): string {
-  const [gain] = gains;
-  if (gain === undefined) return "";
-  const [low, high] = gain.interval.map((points) => `${points < 0 ? "" : "+"}${points.toFixed(1)}`);
-  return ` (95 % interval of the difference: ${low} to ${high}, paired by example)`;
+  const signed = (points: number): string => `${points < 0 ? "" : "+"}${points.toFixed(1)}`;
+  const interval = (over: string): string | undefined => {
+    const gain = gains.find((each) => each.over === over);
+    return gain && `${signed(gain.interval[0])} to ${signed(gain.interval[1])}`;
+  };
+  const [averaging, start] = [AVERAGING, START].map(interval);
+  if (averaging === undefined) return "";
+  const overStart = start === undefined ? "" : `; over the model it started from: ${start}`;
+  return ` (95 % interval of the difference: ${averaging}, paired by example${overStart})`;
 }
 
 /** Tasks down, methods across, the average first; of accuracies the best is bold. */

@@ -6,7 +6,7 @@
 import path from "node:path";
 import { z } from "zod";
 import { readJsonFileIfThere } from "../../runtime/json-file.js";
-import { AVERAGING, EXPERTS, gainsSchema, resultRowSchema } from "../result-rows.js";
+import { AVERAGING, EXPERTS, gainsSchema, resultRowSchema, START } from "../result-rows.js";
 import type { MlflowMetric } from "./client.js";
 import { metricName } from "./run-data.js";
 import type { PointPlace } from "./told-run.js";
@@ -58,6 +58,7 @@ export function comparisonMetrics(results: Results, at: PointPlace): MlflowMetri
   };
   return [
     ...compared("gain/acc", AVERAGING, (own, other) => own - other),
+    ...compared("gain/start", START, (own, other) => own - other),
     ...compared("kept/acc", EXPERTS, (own, other) => (100 * own) / other),
   ];
 }
