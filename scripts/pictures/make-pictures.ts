@@ -13,7 +13,7 @@ const PICTURES = join(import.meta.dirname, "..", "..", "docs", "pictures");
 
 const summarySchema = z.object({
   rows: z.array(z.object({ method: z.string(), average: z.number() })),
-  gains: z.array(z.object({ method: z.string(), interval: z.tuple([z.number(), z.number()]) })),
+  gains: z.array(z.object({ method: z.string(), over: z.string(), interval: z.tuple([z.number(), z.number()]) })),
 });
 const coefficientsSchema = z.object({
   tasks: z.array(z.string()),
@@ -24,7 +24,8 @@ const coefficientsSchema = z.object({
 async function panelOf(runs: string, title: string): Promise<Panel> {
   const text = await readFile(join(runs, "quickstart", "summary.json"), "utf8");
   const { rows, gains } = summarySchema.parse(JSON.parse(text));
-  const intervals = new Map(gains.map(({ method, interval }) => [method, interval]));
+  const overAveraging = gains.filter(({ over }) => over === "weight_averaging");
+  const intervals = new Map(overAveraging.map(({ method, interval }) => [method, interval]));
   return {
     title,
     rows: rows.map(({ method, average }) => {

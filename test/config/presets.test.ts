@@ -43,6 +43,50 @@ test("adamerge is the last row of the table that it is taken from", async () => 
   expect(table).toMatchObject(settings);
 });
 
+test("presets of AdaMerging's successors are as their code has them", async () => {
+  const settings = async (name: string) =>
+    (await loadRunConfig(`presets/${name}.yaml`, ["suite=s", "experiment=paper"], options)).config;
+  const [paper, fusionbench] = [await settings("paper"), await settings("fusionbench")];
+  expect(await settings("symerge")).toEqual({
+    ...paper,
+    heads: "trained",
+    heads_learning_rate: 1e-2,
+    objective: { ...paper.objective, name: "pseudo_label" },
+    optimizer: { ...paper.optimizer, learning_rate: 1e-2 },
+    data: { ...paper.data, batch_size: 32, batches_per_task: 1 },
+    steps: 500,
+  });
+  expect(await settings("adarank")).toEqual({
+    ...paper,
+    share_qkv: false,
+    parametrisation: "masks",
+    parametrisation_ratio: 1,
+    coefficients: { ...paper.coefficients, constraint: "none" },
+    data: { ...paper.data, batches_per_task: 1 },
+    steps: 10_000,
+  });
+  expect(await settings("samerging")).toEqual({
+    ...fusionbench,
+    coefficients: { ...fusionbench.coefficients, initial: 0 },
+    objective: { ...fusionbench.objective, name: "expert_divergence", temperature: 2 },
+    optimizer: { ...fusionbench.optimizer, weight_decay: 5e-4, sam: { rho: 0.07, adaptive: true } },
+    data: { ...fusionbench.data, adapt_limit: 1600 },
+    steps: 1000,
+  });
+  expect(await settings("surgery")).toEqual({
+    ...paper,
+    stages: [
+      { steps: 500 },
+      {
+        ...{ parametrisation: "none", heads: "surgery", steps: 500, learning_rate: 1e-3 },
+        objective: { name: "feature_l1" },
+      },
+    ],
+    heads_rank: 16,
+    steps: 1000,
+  });
+});
+
 test("every shipped config loads", async () => {
   for (const file of (await readdir(configs)).filter((name) => name.endsWith(".yaml"))) {
     const { config } = await loadRunConfig(file, [], options);

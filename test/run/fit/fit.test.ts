@@ -107,8 +107,12 @@ describe("fit", () => {
       "pretrained",
       "weight_averaging",
       "individual",
+      "start",
       "adamerging_layer_wise",
     ]);
+    const before = events.find((event) => event.type === "evaluation");
+    expect(Object.values(first.table[3]?.tasks ?? {})).toEqual(before?.labelled?.accuracyPercent);
+    expect(first.gains.map(({ over }) => over)).toEqual(["weight_averaging", "start"]);
     const json = async (name: string) => JSON.parse(await readFile(join(first.runPath, name), "utf8"));
     expect(await json("status.json")).toMatchObject({ state: "finished", step: 4 });
     expect(await json("summary.json")).toMatchObject({ suite: "mini8", engine: "onnx", rows: first.table });
