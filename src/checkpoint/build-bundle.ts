@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { assert, CheckpointError } from "../errors.js";
 import { quote } from "../runtime/printable.js";
-import { BUNDLE_FORMAT, BUNDLE_VERSION, type Bundle, openBundle, type TaskVectorDtype } from "./bundle.js";
+import { BUNDLE_FORMAT, BUNDLE_VERSION, type Bundle, openBundle } from "./bundle.js";
 import { type BuildBundleOptions, fingerprintOf, type InputTensor, matchTensors } from "./bundle-inputs.js";
 import type { Checkpoint } from "./checkpoint.js";
 import { divideByScales, taskVectorScales } from "./half-task-vectors.js";
@@ -33,8 +33,7 @@ export async function buildBundle(options: BuildBundleOptions): Promise<Bundle> 
 
   const process = await processing?.prepare(() => streamTaskVectors(options, inputs));
   const byName = new Map(inputs.map((input) => [input.name, input]));
-  const dtype = options.dtype ?? "F32";
-  const specs = inputs.flatMap((input) => specsOf(input, experts.length, dtype));
+  const specs = inputs.flatMap((input) => specsOf(input, experts.length, options));
   let done = 0;
   const data = async (entry: string): Promise<Float32Array> => {
     const [kind = "", name = ""] = splitEntryName(entry);
@@ -49,6 +48,7 @@ export async function buildBundle(options: BuildBundleOptions): Promise<Bundle> 
     version: BUNDLE_VERSION,
     fingerprint,
     processing: processing?.id ?? "none",
+    ...(options.origin === "average" ? { origin: options.origin } : {}),
     tasks: JSON.stringify(experts.map(({ task }) => task)),
     tensors: JSON.stringify(inputs.map(({ name }) => name)),
   };
@@ -68,11 +68,17 @@ async function openExisting(path: string): Promise<Bundle | undefined> {
   }
 }
 
-function specsOf({ name, shape, expertNames }: InputTensor, tasks: number, dtype: TaskVectorDtype): WriteSpec[] {
+function specsOf(
+  { name, shape, expertNames }: InputTensor,
+  tasks: number,
+  { dtype = "F32", origin }: Pick<BuildBundleOptions, "dtype" | "origin">,
+): WriteSpec[] {
   const base = { name: `base/${name}`, dtype: "F32", shape };
   if (expertNames.length === 0) return [base];
   const vectors = { name: `task_vectors/${name}`, dtype, shape: [tasks, ...shape] };
-  return dtype === "F32" ? [base, vectors] : [base, vectors, { name: `scales/${name}`, dtype: "F32", shape: [tasks] }];
+  const scales = { name: `scales/${name}`, dtype: "F32", shape: [tasks] };
+  const pretrained = { name: `pretrained/${name}`, dtype: "F32", shape };
+  return [base, vectors, ...(dtype === "F32" ? [] : [scales]), ...(origin === "average" ? [pretrained] : [])];
 }
 
 /** Scales come before the vectors in the file, so the vectors are read twice: once for their largest value. */
@@ -82,7 +88,8 @@ async function entryValues(
   input: InputTensor,
   process?: ProcessTaskVectors,
 ): Promise<Float32Array> {
-  if (kind === "base") return readBaseInput(options, input);
+  if (kind === "pretrained") return readBaseInput(options, input);
+  if (kind === "base") return originOf(options, input);
   const tauKN = await readTau(options, input, process);
   if (options.dtype !== "F16") return tauKN;
   const scalesK = taskVectorScales(tauKN, options.experts.length, `tensor ${quote(input.name)}`);
@@ -98,6 +105,27 @@ async function readBaseInput({ base }: BuildBundleOptions, { baseName }: InputTe
   return readFinite(base, baseName);
 }
 
+/** One expert's values; the base's where it lacks the tensor. */
+async function readExpertInput(options: BuildBundleOptions, input: InputTensor, k: number): Promise<Float32Array> {
+  const [expert, name] = [options.experts[k], input.expertNames[k]];
+  return expert === undefined || name === undefined
+    ? readBaseInput(options, input)
+    : readFinite(expert.checkpoint, name);
+}
+
+/** What the task vectors of one tensor are counted from; the mean is summed in float64 and rounded once. */
+async function originOf(options: BuildBundleOptions, input: InputTensor): Promise<Float32Array> {
+  const { experts, origin } = options;
+  if (origin !== "average" || input.expertNames.length === 0) return readBaseInput(options, input);
+  let sumN = new Float64Array();
+  for (const k of experts.keys()) {
+    const expertN = await readExpertInput(options, input, k);
+    if (k === 0) sumN = Float64Array.from(expertN);
+    else for (let i = 0; i < sumN.length; i++) sumN[i] = (sumN[i] ?? 0) + (expertN[i] ?? 0);
+  }
+  return Float32Array.from(sumN, (value) => value / experts.length);
+}
+
 async function readFinite(checkpoint: Checkpoint, name: string): Promise<Float32Array> {
   const values = await checkpoint.readFloat32(name);
   requireFinite(values, tensorPlace(checkpoint.tensors.get(name)?.file.path ?? checkpoint.path, name));
@@ -110,16 +138,16 @@ async function readTau(
   input: InputTensor,
   process?: ProcessTaskVectors,
 ): Promise<Float32Array> {
-  const baseN = await readBaseInput(options, input);
-  const size = baseN.length;
+  const originN = await originOf(options, input);
+  const size = originN.length;
   const tauKN = new Float32Array(options.experts.length * size);
   const rows = options.experts.map((_, k) => tauKN.subarray(k * size, (k + 1) * size));
   for (const [k, { checkpoint }] of options.experts.entries()) {
-    const expertName = input.expertNames[k];
-    // As the base: zeros, which the array has.
-    if (expertName === undefined) continue;
-    const expertN = await readFinite(checkpoint, expertName);
-    subtractInto(rows[k] ?? tauKN, expertN, baseN, tensorPlace(checkpoint.path, expertName));
+    // An expert without the tensor counts as having the base's: zeros, which the array has, or the base's way from the mean.
+    if (input.expertNames[k] === undefined && options.origin !== "average") continue;
+    const place = tensorPlace(checkpoint.path, input.expertNames[k] ?? input.baseName);
+    const minus = options.origin === "average" ? "the mean of the experts" : "the base";
+    subtractInto(rows[k] ?? tauKN, await readExpertInput(options, input, k), originN, `${place}, minus ${minus}`);
   }
   if (process !== undefined) {
     process(input.name, rows, input.shape);

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { CheckpointError } from "../errors.js";
 import { quote } from "../runtime/printable.js";
-import { BUNDLE_FORMAT, BUNDLE_VERSION, type TaskVectorDtype } from "./bundle.js";
+import { BUNDLE_FORMAT, BUNDLE_VERSION, type TaskVectorDtype, type TaskVectorOrigin } from "./bundle.js";
 import type { Checkpoint } from "./checkpoint.js";
 import type { TowerLayout } from "./layout/tensor-layout.js";
 import { towerTensors } from "./layout/tower-names.js";
@@ -26,6 +26,8 @@ export interface BuildBundleOptions {
   readonly layout: TowerLayout;
   readonly cacheDir: string;
   readonly processing?: TaskVectorProcessing | undefined;
+  /** What task vectors are counted from, before any processing; default: `pretrained`. */
+  readonly origin?: TaskVectorOrigin | undefined;
   /** How task vectors are stored; the base is F32 always. */
   readonly dtype?: TaskVectorDtype | undefined;
   readonly onProgress?: ((progress: BundleProgress) => void) | undefined;
@@ -72,12 +74,13 @@ function requireTensor(
   );
 }
 
-/** Hex sha256 over what a bundle is made of: tasks, names, shapes and contents in order, the processing and the stored type. */
+/** Hex sha256 over what a bundle is made of: tasks, names, shapes and contents in order, the origin, the processing and the stored type. */
 export async function fingerprintOf(options: BuildBundleOptions, inputs: readonly InputTensor[]): Promise<string> {
   const { base, experts, processing, onProgress } = options;
   const hash = createHash("sha256");
   const add = (value: unknown) => hash.update(`${JSON.stringify(value)}\n`);
-  const stored = options.dtype === "F16" ? ["F16"] : [];
+  // Only what is not the default, so that bundles keep the names that they had before there was a choice.
+  const stored = [...(options.dtype === "F16" ? ["F16"] : []), ...(options.origin === "average" ? ["average"] : [])];
   add([BUNDLE_FORMAT, BUNDLE_VERSION, processing?.id ?? "none", experts.map(({ task }) => task), ...stored]);
   const merged = inputs.filter(({ expertNames }) => expertNames.length > 0);
   const baseHashes = await base.tensorSha256s(inputs.map(({ baseName }) => baseName));

@@ -1,8 +1,10 @@
 /**
  * A bundle: the base and all task vectors of one experiment in one safetensors file, packed for mapping. Entries
  * `base/<name>` F32 [shape] and `task_vectors/<name>` F32 or F16 [K, ...shape]; tensors that no expert has are in the base
- * alone. With F16 the vectors are divided by `scales/<name>` F32 [K], see half-task-vectors.ts. The file's name is the
- * fingerprint of what went into it, so a bundle is built once and never changed. K tasks, N elements of one tensor.
+ * alone. With F16 the vectors are divided by `scales/<name>` F32 [K], see half-task-vectors.ts. Where task vectors are
+ * counted from the experts' mean, that is `base/<name>`, and `pretrained/<name>` F32 [shape] what the base has. The file's
+ * name is the fingerprint of what went into it, so a bundle is built once and never changed. K tasks, N elements of one
+ * tensor.
  */
 import { CheckpointError } from "../errors.js";
 import { quote } from "../runtime/printable.js";
@@ -23,6 +25,8 @@ const F32_BYTES = 4;
 const F16_BYTES = 2;
 
 export type TaskVectorDtype = "F32" | "F16";
+/** What task vectors are counted from: the base's values, or the mean of the experts'. */
+export type TaskVectorOrigin = "pretrained" | "average";
 
 /** Bytes of one tensor in a file, as an engine maps them. */
 export interface FileSource {
@@ -35,8 +39,10 @@ export interface FileSource {
 export interface BundleTensor {
   readonly name: string;
   readonly shape: readonly number[];
-  /** float32 [shape]. */
+  /** float32 [shape]: what task vectors are added to. */
   readonly base: FileSource;
+  /** float32 [shape]: the base's own values, where `base` is the mean of the experts'. */
+  readonly pretrained?: FileSource;
   /** float32 or, with `scales`, float16 [K, ...shape], tasks in the bundle's order; absent if the tensor is taken from the base. */
   readonly taskVectors?: FileSource;
   /** float32 [K]: what the stored task vectors are multiplied with. */
@@ -67,9 +73,15 @@ export async function openBundle(path: string): Promise<Bundle> {
   return { path, fingerprint: metadata.get("fingerprint") ?? "", tasks, tensors };
 }
 
-/** The base's values of one tensor, float32 [shape], as a copy. */
+/** What the task vectors of one tensor are added to, float32 [shape], as a copy. */
 export async function readBase(_bundle: Bundle, { base }: BundleTensor): Promise<Float32Array> {
   return readFloat32Range(base.path, base.byteOffset, base.byteLength);
+}
+
+/** The base's own values of one tensor, float32 [shape], as a copy. */
+export async function readPretrained(_bundle: Bundle, { base, pretrained }: BundleTensor): Promise<Float32Array> {
+  const { path, byteOffset, byteLength } = pretrained ?? base;
+  return readFloat32Range(path, byteOffset, byteLength);
 }
 
 /** The task vectors of one tensor, float32 [K, ...shape], as a copy. Throws CheckpointError if it has none. */
@@ -127,11 +139,13 @@ function bundleTensor(file: SafetensorsFile, name: string, tasks: number): Bundl
   const tau = file.tensors.get(`task_vectors/${name}`);
   const shape = base?.shape ?? [];
   const scales = file.tensors.get(`scales/${name}`);
+  const pretrained = file.tensors.get(`pretrained/${name}`);
   const isStored =
     tau === undefined ||
     ((scales === undefined ? tau.dtype === "F32" : tau.dtype === "F16" && sameShape(scales.shape, [tasks])) &&
       sameShape(tau.shape, [tasks, ...shape]));
-  const sound = base?.dtype === "F32" && isStored;
+  const isWhole = pretrained === undefined || (pretrained.dtype === "F32" && sameShape(pretrained.shape, shape));
+  const sound = base?.dtype === "F32" && isStored && isWhole;
   if (base === undefined || !sound) {
     throw new CheckpointError(
       `${file.path}: expected base and task vectors of ${quote(name)} for ${tasks} tasks, found others. Delete it; it is built again from the checkpoints.`,
@@ -147,6 +161,7 @@ function bundleTensor(file: SafetensorsFile, name: string, tasks: number): Bundl
     name,
     shape,
     base: source(base),
+    ...(pretrained === undefined ? {} : { pretrained: source(pretrained) }),
     ...(tau === undefined ? {} : { taskVectors: source(tau) }),
     ...(scales === undefined ? {} : { scales: source(scales) }),
   };

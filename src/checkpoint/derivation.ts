@@ -5,7 +5,7 @@
  */
 
 import { quote } from "../runtime/printable.js";
-import { type Bundle, type BundleTensor, taskVectorRange } from "./bundle.js";
+import { type Bundle, type BundleTensor, type FileSource, taskVectorRange } from "./bundle.js";
 import { type ReadRange, withRanges } from "./safetensors.js";
 
 /** Above this share of the base's norm an expert is named. */
@@ -75,11 +75,29 @@ function ratioOf(sizes: readonly Sizes[], k: number): number {
 async function sizesOf(bundle: Bundle, tensor: BundleTensor, read: ReadRange): Promise<Sizes> {
   const size = tensor.shape.reduce((product, dim) => product * dim, 1);
   const to = Math.min(size, SAMPLE_ELEMENTS);
+  const first = async ({ byteOffset }: FileSource) => new Float32Array((await read(byteOffset, to * F32_BYTES)).buffer);
+  const originN = await first(tensor.base);
+  const baseN = tensor.pretrained === undefined ? originN : await first(tensor.pretrained);
   const tasksK = await Promise.all(
-    bundle.tasks.map(async (_, task) => sumOfSquares(await taskVectorRange(bundle, tensor, task, 0, to, read))),
+    bundle.tasks.map(async (_, task) => {
+      const tauN = await taskVectorRange(bundle, tensor, task, 0, to, read);
+      return sumOfSquares(baseN === originN ? tauN : fromBase(tauN, originN, baseN));
+    }),
   );
-  const base = sumOfSquares(new Float32Array((await read(tensor.base.byteOffset, to * F32_BYTES)).buffer));
-  return { name: tensor.name, base, tasksK };
+  return { name: tensor.name, base: sumOfSquares(baseN), tasksK };
+}
+
+/** Shares of an origin and of a task vector, float16 at worst, that may be rounding. */
+const ORIGIN_ROUNDING = 2 ** -22;
+const VECTOR_ROUNDING = 2 ** -10;
+
+/** Task vectors counted from the base instead of another origin; 0 where the difference is rounding. */
+function fromBase(tauN: Float32Array, originN: Float32Array, baseN: Float32Array): Float32Array {
+  return tauN.map((tau, i) => {
+    const [origin, base] = [originN[i] ?? 0, baseN[i] ?? 0];
+    const change = origin + tau - base;
+    return Math.abs(change) > ORIGIN_ROUNDING * Math.abs(origin) + VECTOR_ROUNDING * Math.abs(tau) ? change : 0;
+  });
 }
 
 function sumOfSquares(values: Float32Array): number {

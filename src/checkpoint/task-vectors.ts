@@ -1,5 +1,5 @@
 /**
- * Task vectors: expert minus base, in float32 after decoding, and the contract of what may process them before
+ * Task vectors: expert minus origin (the base, or the mean of the experts), in float32 after decoding, and the contract of what may process them before
  * they are bundled (TIES trimming, DARE, ...). The processings themselves are merge methods, in merge/.
  */
 import { CheckpointError } from "../errors.js";
@@ -23,12 +23,12 @@ export interface TaskVectorProcessing {
 }
 
 /**
- * Writes expert - base [N] into `tauN`. Throws CheckpointError that names `where` (file and tensor) and the index if a
+ * Writes expert - origin [N] into `tauN`. Throws CheckpointError that names `where` (file, tensor, what was subtracted) and the index if a
  * difference is not finite; the inputs must be finite themselves.
  */
-export function subtractInto(tauN: Float32Array, expertN: Float32Array, baseN: Float32Array, where: string): void {
-  for (let i = 0; i < tauN.length; i++) tauN[i] = (expertN[i] ?? 0) - (baseN[i] ?? 0);
-  requireFinite(tauN, `${where}, minus the base`);
+export function subtractInto(tauN: Float32Array, expertN: Float32Array, originN: Float32Array, where: string): void {
+  for (let i = 0; i < tauN.length; i++) tauN[i] = (expertN[i] ?? 0) - (originN[i] ?? 0);
+  requireFinite(tauN, where);
 }
 
 /** Throws CheckpointError with the first index of `values` that is NaN or infinite. */

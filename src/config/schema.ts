@@ -13,6 +13,7 @@ import { optimizer } from "./optimizer.js";
 import { parametrisationIssues, parametrisationKeys } from "./parametrisation.js";
 import { stageIssues, stages, totalSteps } from "./stages.js";
 import { stopping, stoppingIssues } from "./stopping.js";
+import { taskVectorIssues, taskVectors } from "./task-vectors.js";
 
 /** Largest seed: seeds are mixed as unsigned 32-bit numbers by the random generator. */
 export const MAX_SEED = 2 ** 32 - 1;
@@ -35,25 +36,6 @@ const path = z.string().min(1, "a path, not an empty text");
 
 const method = z.strictObject({
   name: z.enum(["adamerging"]).default("adamerging").describe("Merging method: adamerging"),
-});
-
-const taskVectors = z.strictObject({
-  processing: z
-    .enum(["none", "ties", "consensus", "tsv", "iso_cts", "svc", "pcb", "knots"])
-    .default("none")
-    .describe(
-      "Before learning: none; ties: AdaMerging++; consensus; or a method's parts: tsv, iso_cts, svc, pcb, knots (start at 1)",
-    ),
-  density: z
-    .number()
-    .gt(0)
-    .max(1)
-    .default(0.2)
-    .describe("Share of each task vector that ties or knots keeps, or that wins with pcb, 0 < density <= 1"),
-  dtype: z
-    .enum(["float32", "float16"])
-    .default("float32")
-    .describe("How they are stored and mapped: float16 takes half the memory and rounds them to 11 bits"),
 });
 
 const coefficients = z
@@ -186,7 +168,8 @@ export const runConfigSchema = z
       value.stages === null
         ? [...parametrisationIssues(value), ...headsIssues(value)]
         : stageIssues(value, value.stages);
-    for (const { path, message } of [...issues, ...stoppingIssues(value)]) issue([...path], message);
+    for (const { path, message } of [...issues, ...stoppingIssues(value), ...taskVectorIssues(value)])
+      issue([...path], message);
     for (const { path, message } of perClassIssues(value)) issue([...path], message);
     const once = (path: string[], names: readonly string[]): void => {
       for (const [index, name] of names.entries())

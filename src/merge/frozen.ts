@@ -39,14 +39,14 @@ export function matcherOf(
   return (name) => expressions.some((expression) => expression.test(name));
 }
 
-/** A bundle without the task vectors of some of its tensors. */
+/** A bundle without the task vectors of some of its tensors, which are the base's own. */
 export function frozenBundle(bundle: Bundle, isFrozen: (name: string) => boolean): Bundle {
   return {
     ...bundle,
     tensors: bundle.tensors.map((tensor) => {
       if (!isFrozen(tensor.name)) return tensor;
-      const { taskVectors: _, scales: __, ...baseOnly } = tensor;
-      return baseOnly;
+      const { taskVectors: _, scales: __, pretrained, ...baseOnly } = tensor;
+      return pretrained === undefined ? baseOnly : { ...baseOnly, base: pretrained };
     }),
   };
 }

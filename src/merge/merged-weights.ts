@@ -3,7 +3,7 @@
  * checkpoints. (As tfjs ops, for the gradient: optimize/step-program.ts.)
  * Source: AdaMerging, equation 3. K tasks, N tensors, S elements of one tensor.
  */
-import { type Bundle, type BundleTensor, readBase, readTaskVectors } from "../checkpoint/bundle.js";
+import { type Bundle, type BundleTensor, readBase, readPretrained, readTaskVectors } from "../checkpoint/bundle.js";
 
 /**
  * One merged tensor in plain arrays, summed in float64 and rounded once. `coefficientsNK` covers the tensors that
@@ -40,6 +40,16 @@ export async function* mergedTensors(
     const values = await readMergedTensor(bundle, tensor, coefficientsNK, row);
     if (tensor.taskVectors !== undefined) row += 1;
     yield { name: tensor.name, shape: tensor.shape, values };
+  }
+}
+
+/** Every tensor of the base itself, whatever task vectors are counted from, in bundle order. */
+export async function* pretrainedTensors(
+  bundle: Bundle,
+): AsyncGenerator<{ name: string; shape: readonly number[]; values: Float32Array }> {
+  for (const tensor of bundle.tensors) {
+    const { name, shape } = tensor;
+    yield { name, shape, values: await readPretrained(bundle, tensor) };
   }
 }
 

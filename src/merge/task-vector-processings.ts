@@ -11,6 +11,7 @@ import { consensusMask } from "./methods/consensus.js";
 import { competition, winningParts } from "./methods/pcb.js";
 import { orthogonalParts } from "./orthogonal-task-vectors.js";
 import { tiesProcessing } from "./task-vector-processing.js";
+import { truncatedTaskVector } from "./truncated-task-vectors.js";
 
 export interface ProcessingEntry {
   /** Ends the name of a method in tables: adamerging_layer_wise_pp. */
@@ -66,6 +67,12 @@ export const taskVectorProcessings = {
     title: ({ density }) => `in one basis for each matrix and trimmed there by TIES, density ${density}, as in KnOTS`,
     paper: "https://arxiv.org/abs/2410.19735",
     make: ({ density }) => knotsProcessing(density),
+  },
+  cart: {
+    suffix: "cart",
+    title: ({ density }) => `cut to a share of ${density} of each matrix's singular directions, as in CART`,
+    paper: "https://arxiv.org/abs/2412.12153",
+    make: ({ density }) => truncation(density),
   },
 } satisfies Record<ProcessingName, ProcessingEntry>;
 
@@ -123,6 +130,20 @@ function knotsProcessing(density: number): TaskVectorProcessing {
           taskVectors[task]?.set(restore(part));
         }
       };
+    },
+  };
+}
+
+/**
+ * Of task vectors from the experts' mean, the parts whose sum is CART's at scale 1. What is no matrix stays as it is: its
+ * parts add up to 0, as in the method, as long as all have one coefficient, and coefficients can be learned for it.
+ */
+function truncation(ratio: number): TaskVectorProcessing {
+  return {
+    id: `cart:ratio=${ratio}`,
+    prepare: async () => (_name, taskVectors, shape) => {
+      if (shape.length !== 2) return;
+      for (const tauRC of taskVectors) tauRC.set(truncatedTaskVector(tauRC, shape[1] ?? 1, ratio));
     },
   };
 }

@@ -79,7 +79,7 @@ export async function saveTruncatedAdapter(
   const changeOf = async (name: string): Promise<Float32Array> => {
     const [after, before] = [await read(name), await base.readFloat32(name)];
     const change = new Float32Array(after.length);
-    subtractInto(change, after, before, tensorPlace(model.path, name));
+    subtractInto(change, after, before, `${tensorPlace(model.path, name)}, minus the base`);
     return change;
   };
   const norms = new Map<string, number>();

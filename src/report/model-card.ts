@@ -165,11 +165,12 @@ function headsText({ config, headBytes = 0, coefficients }: ModelCardInput): str
 function stageText(config: RunConfig, isLater = false): string {
   const processing = processingOf(config.task_vectors);
   const processed = processing === undefined ? "" : ` (${processing.title(config.task_vectors)})`;
+  const origin = config.task_vectors.origin === "average" ? "mean of the experts" : "base";
   const { heads } = config;
   if (config.parametrisation === "none" && heads !== "frozen") {
     const weights = isLater
       ? "the weights of the former stage"
-      : `base + ${config.coefficients.initial} x sum of the task vectors${processed}`;
+      : `${origin} + ${config.coefficients.initial} x sum of the task vectors${processed}`;
     const own = config.heads_learning_rate;
     return `The ${HEADS_TITLES[heads]} (\`heads: ${heads}\`) ${fittedText(config, own)} The weights stay ${weights}.`;
   }
@@ -178,7 +179,7 @@ function stageText(config: RunConfig, isLater = false): string {
     const start = isLater
       ? "change the weights of the former stage"
       : `start as the sum of the task vectors times ${config.coefficients.initial}`;
-    return `The ${PARAMETRISATION_TITLES[config.parametrisation]} (\`parametrisation: ${config.parametrisation}\`) of base and task vectors${processed}, which ${start}, ${fitted}`;
+    return `The ${PARAMETRISATION_TITLES[config.parametrisation]} (\`parametrisation: ${config.parametrisation}\`) of ${origin} and task vectors${processed}, which ${start}, ${fitted}`;
   }
   const range =
     config.coefficients.constraint === "clamp"
@@ -187,7 +188,7 @@ function stageText(config: RunConfig, isLater = false): string {
         ? "positive, summing to 1 over the tasks"
         : "unconstrained";
   return (
-    `${PAPER}: base + sum over tasks of coefficient x task vector${processed}, ${config.granularity} ` +
+    `${PAPER}: ${origin} + sum over tasks of coefficient x task vector${processed}, ${config.granularity} ` +
     `coefficients, ${range}. They start ${isLater ? "at those of the former stage" : `at ${config.coefficients.initial}`} and ${fitted}`
   );
 }

@@ -3,7 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { buildBundle } from "../../src/checkpoint/build-bundle.js";
-import { openBundle, readBase, readTaskVectorRange, readTaskVectors } from "../../src/checkpoint/bundle.js";
+import {
+  openBundle,
+  readBase,
+  readPretrained,
+  readTaskVectorRange,
+  readTaskVectors,
+} from "../../src/checkpoint/bundle.js";
 import type { BuildBundleOptions } from "../../src/checkpoint/bundle-inputs.js";
 import { type Checkpoint, openCheckpoint, saveCheckpoint } from "../../src/checkpoint/checkpoint.js";
 import { derivationWarnings } from "../../src/checkpoint/derivation.js";
@@ -11,6 +17,7 @@ import { encodeFloat16 } from "../../src/checkpoint/float16.js";
 import { divideByScales, taskVectorScales, widenTaskVector } from "../../src/checkpoint/half-task-vectors.js";
 import { towerName, towerTensors } from "../../src/checkpoint/layout/tower-names.js";
 import { compareCheckpoints, failOnProblems } from "../../src/checkpoint/preflight.js";
+import { withFrozen } from "../../src/merge/frozen.js";
 import { clipVisionLayout } from "../../src/model/clip/layout.js";
 import { randomArray } from "../support/random.js";
 
@@ -125,9 +132,45 @@ describe("buildBundle", () => {
     expect([...taskVectorScales(new Float32Array(4), 2, "t")]).toEqual([1, 1]);
   });
 
-  it.each(["F32", "F16"] as const)(
-    "tells experts and matrices of another model from fine-tuned ones (%s)",
-    async (dtype) => {
+  it.each(["F32", "F16"] as const)("counts task vectors from the mean of the experts (%s)", async (dtype) => {
+    const inputs = await options({ dtype, origin: "average" });
+    const bundle = await buildBundle(inputs);
+    expect(await openBundle(bundle.path)).toEqual(bundle);
+    const [weight, bias, projection] = bundle.tensors;
+    if (weight === undefined || bias === undefined || projection === undefined) expect.fail("three tensors");
+    expect([...(await readBase(bundle, weight))]).toEqual([1.25, 1, 3, 4.5]);
+    expect([...(await readPretrained(bundle, weight))]).toEqual([1, 2, 3, 4]);
+    expect([...(await readTaskVectors(bundle, weight))]).toEqual([0.25, 1, 0, 0.5, -0.25, -1, 0, -0.5]);
+    expect([...(await readTaskVectors(bundle, bias))]).toEqual([-0.125, 0.5, 0.125, -0.5]);
+    // No expert has it: there is nothing to average.
+    expect(projection.pretrained).toBeUndefined();
+    expect([...(await readBase(bundle, projection))]).toEqual([7, 8]);
+    const [frozen] = withFrozen(bundle, ["*patch_embedding*"]).tensors;
+    expect([...(await readBase(bundle, frozen ?? weight))]).toEqual([1, 2, 3, 4]);
+    expect(frozen?.taskVectors).toBeUndefined();
+  });
+
+  it("an expert that lacks a tensor has the base's in the mean too", async () => {
+    const adapter = { ...(await store("adapter", { [WEIGHT]: SECOND[WEIGHT] ?? expect.fail() })), isPartial: true };
+    const inputs = await options({ origin: "average" });
+    const [first] = inputs.experts;
+    const experts = [first ?? expect.fail(), { task: "second", checkpoint: adapter }];
+    const bundle = await buildBundle({ ...inputs, experts });
+    const [, bias] = bundle.tensors;
+    if (bias === undefined) expect.fail("two tensors");
+    expect([...(await readBase(bundle, bias))]).toEqual([0.375, -0.25]);
+    expect([...(await readTaskVectors(bundle, bias))]).toEqual([-0.125, 0.25, 0.125, -0.25]);
+    expect([...(await readPretrained(bundle, bias))]).toEqual([0.5, -0.5]);
+  });
+
+  it.each([
+    ["F32", "pretrained"],
+    ["F16", "pretrained"],
+    ["F32", "average"],
+    ["F16", "average"],
+  ] as const)(
+    "tells experts and matrices of another model from fine-tuned ones (%s, from %s)",
+    async (dtype, origin) => {
       const shape = [40, 40];
       const other = "vision_model.encoder.layers.0.self_attn.q_proj.weight";
       const values = (seed: number, size: number) => [...randomArray(1600, seed, -size, size)];
@@ -150,6 +193,7 @@ describe("buildBundle", () => {
         layout: clipVisionLayout,
         cacheDir: join(folder, "cache"),
         dtype,
+        origin,
       });
       // Independent vectors of one length are sqrt(2) apart.
       expect(await derivationWarnings(bundle)).toEqual([
@@ -181,8 +225,12 @@ describe("buildBundle", () => {
       ...inputs,
       processing: { id: "nothing", prepare: async () => () => undefined },
     });
-    expect(new Set([bundle, swapped, processed].map(({ fingerprint }) => fingerprint)).size).toBe(3);
-    expect((await readdir(join(folder, "cache", "bundles"))).length).toBe(3);
+    const centred = await buildBundle({ ...inputs, origin: "average" });
+    expect(new Set([bundle, swapped, processed, centred].map(({ fingerprint }) => fingerprint)).size).toBe(4);
+    expect((await readdir(join(folder, "cache", "bundles"))).length).toBe(4);
+    // As before there were origins: what is in people's caches is found.
+    expect(bundle.fingerprint).toBe("4dda98321e44f9c2c12bf3fd01dfca945b147484adc19810fff56213be7ce6b0");
+    expect(await buildBundle({ ...inputs, origin: "pretrained" })).toEqual(bundle);
   });
 
   it("applies a processing that saw the whole model", async () => {

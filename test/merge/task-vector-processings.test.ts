@@ -22,13 +22,14 @@ const taus = [normal(0.05), normal(0.05), normal(0.05)];
 type Name = keyof typeof taskVectorProcessings;
 
 /** The processed task vectors of the whole model, K of [SIZE]. */
-async function processed(name: Name): Promise<Float32Array[]> {
-  const config = parseRunConfig({ suite: "x", task_vectors: { processing: name } });
+async function processed(name: Name, vectors: readonly Float32Array[] = taus): Promise<Float32Array[]> {
+  const settings = { processing: name, origin: name === "cart" ? "average" : "pretrained" };
+  const config = parseRunConfig({ suite: "x", task_vectors: settings });
   const stream = async function* () {
     let from = 0;
     for (const { name: tensor, shape } of TENSORS) {
       const to = from + sizeOf(shape);
-      yield { name: tensor, shape, taskVectors: taus.map((tauN) => tauN.slice(from, to)) };
+      yield { name: tensor, shape, taskVectors: vectors.map((tauN) => tauN.slice(from, to)) };
       from = to;
     }
   };
@@ -63,6 +64,23 @@ describe("processings of task vectors", () => {
     expect(relativeError(sum, merged)).toBeLessThan(1e-7);
     // What belongs to one task is not the K-th part of the sum.
     expect(relativeError(own[0] ?? new Float32Array(), own[1] ?? new Float32Array())).toBeGreaterThan(0.5);
+  });
+
+  it("cart, of task vectors from the experts' mean, adds up to the merged model of cart", async () => {
+    const merged = await mergeAll(
+      "cart",
+      { ratio: 0.2, scale: 1 },
+      { source: memorySource(TENSORS, base, taus), seed: 0, pieceElements: SIZE },
+    );
+    const mean = base.map((value, i) => value + taus.reduce((sum, tauN) => sum + (tauN[i] ?? 0), 0) / taus.length);
+    const centred = taus.map((tauN) => tauN.map((tau, i) => (base[i] ?? 0) + tau - (mean[i] ?? 0)));
+    const own = await processed("cart", centred);
+    const sum = mean.map((value, i) => value + own.reduce((total, tauN) => total + (tauN[i] ?? 0), 0));
+    expect(relativeError(sum, merged)).toBeLessThan(2e-7);
+    // One direction of five is left of the first matrix, whole biases.
+    expect(relativeError(own[0] ?? new Float32Array(), centred[0] ?? new Float32Array())).toBeGreaterThan(0.3);
+    const bias = TENSORS.slice(0, 2).reduce((from, { shape }) => from + sizeOf(shape), 0);
+    expect([...(own[0]?.subarray(bias) ?? [])]).toEqual([...(centred[0]?.subarray(bias) ?? [0])]);
   });
 
   it("have names of their own in bundles and tables, and none is `none`", () => {

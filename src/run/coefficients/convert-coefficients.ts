@@ -4,7 +4,7 @@ import { parseUri, shownReference } from "../../checkpoint/hub/reference.js";
 import type { Hub } from "../../checkpoint/hub/request.js";
 import type { RunConfig } from "../../config/schema.js";
 import { openSuite } from "../../data/suite.js";
-import { CheckpointError } from "../../errors.js";
+import { CheckpointError, ConfigError } from "../../errors.js";
 import { familyOf } from "../../model/families.js";
 import type { LayerOrders, ModelFamily } from "../../model/family.js";
 import { openBase } from "../../model/open-models.js";
@@ -49,13 +49,15 @@ export interface ConvertCoefficientsOptions {
 
 /**
  * Reads a coefficients.json, a .npy array [T, L] or [T] (FusionBench), or the authors' list of rows, and writes another of these, or a mergekit file.
- * Arrays and lists are in the order of the config's tasks. Throws CheckpointError for a file that is none of them or does not fit the suite.
+ * Arrays and lists are in the order of the config's tasks. Throws CheckpointError for a file that is none of them or does not fit the suite, ConfigError
+ * for coefficients of task vectors that another tool does not have.
  */
 export async function convertCoefficients(
   config: RunConfig,
   options: ConvertCoefficientsOptions,
 ): Promise<CoefficientsRecord> {
   const { from, output, overwrite = false } = options;
+  requireKnownOrigin(config, options.to);
   await requireFilePlace(output, {
     shown: `--output ${output}`,
     inputs: [...(await suiteInputs(config, options)), { path: from, what: "the file of coefficients" }],
@@ -101,6 +103,14 @@ export async function convertCoefficients(
       return options.to satisfies never;
   }
   return record;
+}
+
+/** Throws ConfigError for coefficients that would mean something else to another tool. */
+function requireKnownOrigin({ task_vectors }: RunConfig, to: CoefficientForm): void {
+  if (task_vectors.origin === "pretrained" || to === "json") return;
+  throw new ConfigError(
+    `task_vectors.origin: expected pretrained to write coefficients as ${to}, found ${task_vectors.origin}: other tools add task vectors to the base. Use the \`model\` folder of the run`,
+  );
 }
 
 /** A path, or the repository as mergekit writes it. */

@@ -30,7 +30,7 @@ export interface FitNeeds {
   /** What the examples are, for people: "images", "texts". */
   readonly examples: string;
   readonly imagesPerStep: number;
-  /** Base and task vectors in the cache, which are mapped. */
+  /** Base and task vectors in the cache, of which what a step needs is mapped. */
   readonly bundleBytes: number;
   /** The merged model in the run folder; 0 where it is not saved. */
   readonly modelBytes: number;
@@ -53,6 +53,8 @@ export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheD
   const isMost = model.lengths !== undefined && longest === undefined;
   const examplesPerTask = config.data.batch_size * config.data.batches_per_task;
   const isHalf = config.task_vectors.dtype === "float16";
+  // The base itself is kept beside what task vectors are counted from.
+  const bases = config.task_vectors.origin === "average" ? 2 : 1;
   const budgetBytes = config.memory_gb * 1e9;
   // The stage that holds most has the least left for its step.
   const besidesBytes = Math.max(...stageConfigs(config).map((stage, index) => learningBytes(stage, models, index > 0)));
@@ -75,7 +77,7 @@ export async function fitNeeds(config: RunConfig, models: ComparedModels, cacheD
     passes,
     examples: kindOf(kind).many,
     imagesPerStep: examplesPerTask * tasks,
-    bundleBytes: elements * (F32_BYTES + tasks * (isHalf ? F16_BYTES : F32_BYTES)),
+    bundleBytes: elements * (bases * F32_BYTES + tasks * (isHalf ? F16_BYTES : F32_BYTES)),
     modelBytes: config.save_model ? elements * F32_BYTES : 0,
     freeCacheBytes: await freeBytes(cacheDir),
     freeOutputBytes: await freeBytes(config.output),

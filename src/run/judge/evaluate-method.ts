@@ -44,12 +44,18 @@ async function judge(config: RunConfig, method: EvaluatedMethod, options: Sessio
   });
 }
 
-/** A method has its own way with task vectors: a config's processing is for the coefficients that it learns, as in the table of a fit. */
+/** A method has its own way with task vectors: a config's processing and origin are for the coefficients that it learns, as in the table of a fit. */
 function withoutProcessing(config: RunConfig, log: (line: string) => void): RunConfig {
   const { task_vectors } = config;
-  if (task_vectors.processing === "none") return config;
+  const { origin, processing } = task_vectors;
+  const unused = [
+    ...(origin === "pretrained" ? [] : [`task_vectors.origin=${origin}`]),
+    ...(processing === "none" ? [] : [`task_vectors.processing=${processing}`]),
+  ];
+  if (unused.length === 0) return config;
+  const of = unused.length === 1 ? "is" : "are";
   log(
-    `notice: methods take the task vectors as they are; task_vectors.processing=${task_vectors.processing} of the config is for learned coefficients`,
+    `notice: methods take the task vectors as they are; ${unused.join(" and ")} of the config ${of} for learned coefficients`,
   );
-  return { ...config, task_vectors: { ...task_vectors, processing: "none" } };
+  return { ...config, task_vectors: { ...task_vectors, origin: "pretrained", processing: "none" } };
 }

@@ -12,8 +12,8 @@ import { collect, type Evaluations, evaluateEach, evaluateOne } from "./evaluate
 import { expertWeights, type Judged, judgeMethod, mergedAmong, rowOf } from "./judge-models.js";
 
 /**
- * What a fit is read against: the base, the mean of the experts, each expert on its own task, and the model that the fit starts from. Where a processing
- * has changed the task vectors, the experts are read from their files.
+ * What a fit is read against: the base, the mean of the experts, each expert on its own task, and the model that the fit starts from. Where task vectors
+ * are not the experts' changes of the base as they are, the experts are read from their files.
  */
 export async function judgeComparisons(config: RunConfig, inputs: Inputs, options: EvaluateOptions): Promise<Judged[]> {
   const names = inputs.judged.map((task) => task.name);
@@ -38,7 +38,7 @@ async function judgeReferences(config: RunConfig, inputs: Inputs, options: Evalu
   const names = inputs.judged.map((task) => task.name);
   const own = mergedAmong(inputs, names);
   const base = await judge("pretrained");
-  if (config.task_vectors.processing === "none")
+  if (config.task_vectors.processing === "none" && config.task_vectors.origin === "pretrained")
     return [base, await judge(AVERAGING), ...(own.length === 0 ? [] : [await judge(EXPERTS)])];
   const row = (method: string, evaluations: Evaluations) => ({ row: rowOf(method, names, evaluations), evaluations });
   const averaged = row(AVERAGING, await evaluateOne(AVERAGING, names, () => averageOfExperts(inputs), options));

@@ -9,7 +9,7 @@ import { multitaskOf } from "../../data/suite.js";
 import { assert } from "../../errors.js";
 import { toTensorCoefficients, uniformCoefficients } from "../../merge/coefficients.js";
 import { mergeBundle } from "../../merge/merge-bundle.js";
-import { mergedTensors } from "../../merge/merged-weights.js";
+import { mergedTensors, pretrainedTensors } from "../../merge/merged-weights.js";
 import { processingOf } from "../../merge/task-vector-processings.js";
 import { openExpert } from "../../model/open-models.js";
 import { fitName } from "../../objective/catalog.js";
@@ -90,7 +90,7 @@ async function evaluateReference(
   options: EvaluateOptions,
   names: readonly string[],
 ): Promise<Evaluations> {
-  const alone = (task: number | undefined) =>
+  const alone = (task: number) =>
     collect(
       mergedTensors(
         inputs.bundle,
@@ -99,7 +99,7 @@ async function evaluateReference(
     );
   switch (reference) {
     case "pretrained":
-      return evaluateOne(reference, names, () => alone(undefined), options);
+      return evaluateOne(reference, names, () => collect(pretrainedTensors(inputs.bundle)), options);
     case "individual":
       return evaluateEach(reference, mergedAmong(inputs, names), alone, options);
     case "multi_task":
@@ -188,10 +188,13 @@ export async function judgeWeights(
 /**
  * After granularity (or what else is learned, in each stage), processing and the last objective: `adamerging_layer_wise_pp`, or
  * `layer_wise_then_rows_tsv_expert` where it is not AdaMerging's entropy. Heads that are learned too are named: `layer_wise_heads_tsv_expert`.
+ * So is the origin of the task vectors, but for a processing that has no other: `layer_wise_from_average`.
  */
 export function learnedName(config: RunConfig): string {
   const processing = processingOf(config.task_vectors);
-  const suffix = processing === undefined ? "" : `_${processing.suffix}`;
+  const { origin, processing: chosen } = config.task_vectors;
+  const from = origin === "average" && chosen !== "cart" ? "_from_average" : "";
+  const suffix = `${from}${processing === undefined ? "" : `_${processing.suffix}`}`;
   const stages = stageConfigs(config);
   const learned = stages.map(({ granularity, parametrisation, heads }) => {
     const ofWeights = parametrisation === "scalar" ? granularity.replace("-", "_") : parametrisation;

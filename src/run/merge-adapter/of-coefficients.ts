@@ -28,7 +28,11 @@ export async function coefficientsToAdapter(
 ): Promise<SummedAdapter> {
   const inputs = [...(await suiteInputs(config, options)), ...(await coefficientsInputs(coefficientsPath))];
   await requireAdapterPlace(options, inputs);
-  const { processing } = config.task_vectors;
+  const { origin, processing } = config.task_vectors;
+  if (origin !== "pretrained")
+    throw new ConfigError(
+      `task_vectors.origin: expected pretrained to save the merge as an adapter, found ${origin}, from which coefficients do not weigh the adapters. ${OTHERWISE}`,
+    );
   if (processing !== "none")
     throw new ConfigError(
       `task_vectors.processing: expected none to save the merge as an adapter, found ${processing}, by which task vectors are no longer the adapters'. ${OTHERWISE}`,

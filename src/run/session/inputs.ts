@@ -75,6 +75,10 @@ export interface InputOptions {
 export async function loadInputs(config: RunConfig, options: InputOptions): Promise<Inputs> {
   const { cacheDir, log, hub, onCompared } = options;
   const { suite, named, tasks, judged } = await openSources(config, hub);
+  if (config.task_vectors.origin === "average" && tasks.length === 1)
+    throw new ConfigError(
+      `task_vectors.origin: expected pretrained to merge one task, found average: that is its expert, and its task vector 0. Set tasks= to several`,
+    );
   const base = await openBase(suite.base);
   // A base that is one file has its configs beside it.
   const folder = (await stat(suite.base)).isDirectory() ? suite.base : dirname(suite.base);
@@ -108,6 +112,7 @@ export async function loadInputs(config: RunConfig, options: InputOptions): Prom
     layout,
     cacheDir,
     ...(processing === undefined ? {} : { processing }),
+    origin: config.task_vectors.origin,
     dtype: config.task_vectors.dtype === "float16" ? "F16" : "F32",
     ...(options.onProgress === undefined ? {} : { onProgress: bundleProgress(options.onProgress) }),
   });
