@@ -6,6 +6,7 @@
  */
 
 export { reflectRows, rotateRows, updateAndMultiply } from "./eigen";
+export { addFactored, factorSlopes } from "./factors";
 export { areFinite, decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from "./halves";
 export { countLower, countUpper, keepLargest, keepRandom } from "./kept";
 export { addGram64, addProduct, addProduct64 } from "./products";

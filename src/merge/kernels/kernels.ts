@@ -67,6 +67,11 @@ export interface Kernels {
   /** One update of a tensor's piece in place, as torch.optim.AdamW makes it in float32. */
   adamW(piece: AdamWPiece, numbers: AdamWNumbers): void;
 
+  /** merged = base + sum over tasks of diag(a_t) tau_t diag(b_t), of matrices of rows of `stride` elements. */
+  addFactored(matrices: FactoredMatrices, mergedRC: Float32Array): void;
+  /** Of one task: rowSums = the sums of (g o tau) diag(b) over columns, and columnSums += those of diag(a) (g o tau) over rows. */
+  factorSlopes(matrices: FactorGradient, rowSumsR: Float64Array, columnSumsC: Float64Array): void;
+
   /** Sets to 0 the elements whose random 32-bit number is above `last`: number `index` of the sequence that begins at `start` for the first one. */
   keepRandom(valuesN: Float32Array, start: number, index: number, last: number): void;
 }
@@ -87,6 +92,22 @@ export interface AgreedOptions {
   readonly sharesM: readonly number[];
   readonly normalize: boolean;
   readonly lambda: number;
+}
+
+/** Rows of a matrix in K tasks' versions; C is a multiple of 4, with zeros behind a row's last column. */
+export interface FactoredMatrices {
+  readonly baseRC: Float32Array;
+  readonly tausKRC: Float32Array;
+  readonly aKR: Float64Array;
+  readonly bKC: Float64Array;
+}
+
+/** Likewise, of one task. */
+export interface FactorGradient {
+  readonly gradientRC: Float32Array;
+  readonly tauRC: Float32Array;
+  readonly aR: Float64Array;
+  readonly bC: Float64Array;
 }
 
 export interface AdamWPiece {
@@ -123,6 +144,7 @@ export function loadKernels(bytes: number): Kernels {
   const [rotateRows, reflectRows] = [kernel("rotateRows"), kernel("reflectRows")];
   const [countUpper, countLower] = [kernel("countUpper"), kernel("countLower")];
   const [adamW, squareSum] = [kernel("adamW"), kernel("squareSum")];
+  const [addFactored, factorSlopes] = [kernel("addFactored"), kernel("factorSlopes")];
   const [keepLargest, keepRandom] = [kernel("keepLargest"), kernel("keepRandom")];
   const copyOf = (numbers: readonly number[]): Float64Array => {
     const own = arrays.doubles(numbers.length);
@@ -183,6 +205,15 @@ export function loadKernels(bytes: number): Kernels {
     countUpper: (values, table) => void countUpper(at(values), values.length, at(table)),
     countLower: (values, upper, table) => void countLower(at(values), values.length, upper, at(table)),
     keepLargest: (values, border, equalOnes) => keepLargest(at(values), values.length, border, equalOnes),
+    addFactored: ({ baseRC, tausKRC, aKR, bKC }, merged) => {
+      const tasks = tausKRC.length / baseRC.length;
+      const [rows, stride] = [aKR.length / tasks, bKC.length / tasks];
+      addFactored(at(baseRC), at(tausKRC), at(aKR), at(bKC), tasks, rows, stride, at(merged));
+    },
+    factorSlopes: ({ gradientRC, tauRC, aR, bC }, rowSums, columnSums) => {
+      const sizes = [aR.length, bC.length] as const;
+      factorSlopes(at(gradientRC), at(tauRC), at(aR), at(bC), ...sizes, at(rowSums), at(columnSums));
+    },
     keepRandom: (values, start, index, last) => void keepRandom(at(values), values.length, start, index, last),
   };
 }

@@ -3,6 +3,7 @@
  * from 1. dL/da_t = rowsum(G o tau_t diag(b_t)), dL/db_t = colsum(diag(a_t) G o tau_t). A vector has one coefficient per task.
  * Source: none; a layer-wise coefficient (AdaMerging) taken apart by the axes of its matrix. K tasks, R rows, C columns.
  */
+import { factorLoops } from "./factor-loops.js";
 import { isMatrix, matrixSize, type Parametrisation, type TensorForm } from "./parametrisation.js";
 import { scalar } from "./scalar.js";
 
@@ -31,39 +32,19 @@ function matrixForm(shape: readonly number[], hasColumns: boolean): TensorForm {
     start: (_parts, initial, parameters) => {
       for (let at = 0; at < parameters.length; at++) parameters[at] = at % perTask < R ? initial : 1;
     },
-    merge: ({ baseS, tauKS }, parameters, mergedS) => {
-      const size = R * C;
-      const sums = new Float64Array(C);
-      for (let row = 0; row < R; row++) {
-        for (let column = 0; column < C; column++) sums[column] = baseS[row * C + column] ?? 0;
-        for (let first = 0, from = row * C; first < parameters.length; first += perTask, from += size) {
-          const a = parameters[first + row] ?? 0;
-          for (let column = 0; column < C; column++) {
-            const b = hasColumns ? (parameters[first + R + column] ?? 0) : 1;
-            sums[column] = (sums[column] ?? 0) + a * b * (tauKS[from + column] ?? 0);
-          }
-        }
-        mergedS.set(sums, row * C);
-      }
-    },
-    gradient: ({ tauKS }, parameters, gradientS, into) => {
-      const size = R * C;
-      into.fill(0);
-      for (let first = 0, ofTask = 0; first < parameters.length; first += perTask, ofTask += size)
-        for (let row = 0; row < R; row++) {
-          const a = parameters[first + row] ?? 0;
-          let sum = 0;
-          for (let column = 0; column < C; column++) {
-            const product = (gradientS[row * C + column] ?? 0) * (tauKS[ofTask + row * C + column] ?? 0);
-            if (!hasColumns) sum += product;
-            else {
-              const at = first + R + column;
-              sum += product * (parameters[at] ?? 0);
-              into[at] = (into[at] ?? 0) + a * product;
-            }
-          }
-          into[first + row] = sum;
-        }
-    },
+    merge: (parts, parameters, mergedS) =>
+      factorLoops(C, parameters.length / perTask).merge(
+        { parameters, rows: R, hasColumns },
+        parts.baseS,
+        parts.tauKS,
+        mergedS,
+      ),
+    gradient: (parts, parameters, gradientS, into) =>
+      factorLoops(C, parameters.length / perTask).gradient(
+        { parameters, rows: R, hasColumns },
+        gradientS,
+        parts.tauKS,
+        into,
+      ),
   };
 }
