@@ -1,7 +1,8 @@
-/** The closed form that RegMean solves for each linear layer. O outputs, I inputs. */
+/** The closed forms that RegMean and LOT solve for each linear layer. O outputs, I inputs, R directions. */
 import { NumericError } from "../errors.js";
 import { choleskyFactor, solveInPlace } from "./cholesky.js";
-import { productsWith } from "./kernels/products.js";
+import { productsWith, transposed } from "./kernels/products.js";
+import { symmetricEigen } from "./symmetric-eigen.js";
 
 /** Normal equations of one layer, added up over tasks. */
 export interface NormalEquations {
@@ -49,4 +50,41 @@ export function solveEquations({ gramII, productOI }: NormalEquations, where: st
     }
     if (ridge > 1) throw new NumericError(`${where}: the Gram matrix of its inputs cannot be inverted`);
   }
+}
+
+/**
+ * The change T [O, I] of weights W0 for which W0 + T is nearest to the tasks' layers in least squares, of least norm:
+ * (sum of W_t G_t - W0 sum of G) (sum of G)^+. Directions of the inputs with an eigenvalue of at most `tolerance` of the
+ * largest count as none, and W0 is left alone there. Throws NumericError naming `where` for equations that are not finite.
+ */
+export function leastChange(
+  { gramII, productOI }: NormalEquations,
+  weightOI: Float32Array,
+  tolerance: number,
+  where: string,
+): Float32Array {
+  const inputs = Math.sqrt(gramII.length);
+  const outputs = weightOI.length / inputs;
+  if (!gramII.every(Number.isFinite)) throw new NumericError(`${where}: the Gram matrix of its inputs is not finite`);
+  const rightOI = productOI.slice();
+  productsWith(
+    gramII,
+    outputs,
+    inputs,
+    "float64",
+  )(
+    weightOI.map((value) => -value),
+    rightOI,
+  );
+  const { values, leadingVectors } = symmetricEigen(gramII, inputs);
+  const found = values.filter((value) => value > tolerance * (values[0] ?? 0)).length;
+  const changeOI = new Float64Array(weightOI.length);
+  if (found === 0) return Float32Array.from(changeOI);
+  const vectorsRI = leadingVectors(found);
+  const alongOR = new Float64Array(outputs * found);
+  productsWith(transposed(vectorsRI, inputs), outputs, found, "float64")(rightOI, alongOR);
+  for (let index = 0; index < alongOR.length; index++)
+    alongOR[index] = (alongOR[index] ?? 0) / (values[index % found] ?? 0);
+  productsWith(vectorsRI, outputs, inputs, "float64")(alongOR, changeOI);
+  return Float32Array.from(changeOI);
 }

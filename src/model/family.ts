@@ -49,6 +49,11 @@ export interface ModelWatch {
   readonly part?: (prefix: string, values: Tensor) => void;
   /** Told what goes into each linear layer [..., I], by the name of its weight [O, I]. */
   readonly input?: (weight: string, x: Tensor) => void;
+  /**
+   * Told what each scale [D] multiplies element by element [..., D], by its name: the normalised values of a norm, the
+   * outputs that LayerScale scales. They are computed when asked for.
+   */
+  readonly scale?: (weight: string, x: () => Tensor) => void;
   /** Computes all tokens of the last block, though only one of them leaves it. */
   readonly wholeLastBlock?: boolean;
 }

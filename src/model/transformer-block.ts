@@ -6,7 +6,7 @@
  */
 import { type Activation, activate } from "../engine/ops/activation.js";
 import { attention } from "../engine/ops/attention.js";
-import { layerNorm } from "../engine/ops/layer-norm.js";
+import { layerNorm, normalised } from "../engine/ops/layer-norm.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
 import type { BlockHalf, ModelTensor, ModelWatch, NamedShape } from "./family.js";
@@ -77,6 +77,8 @@ export interface TowerLayers {
   readonly form: BlockForm;
   readonly weights: ModelWeights;
   readonly norm: (name: string, x: Tensor) => Tensor;
+  /** x times the vector of that name; x itself where there is none. */
+  readonly scaled: (name: string | undefined, x: Tensor) => Tensor;
   readonly dense: (name: string, x: Tensor, scale?: number) => Tensor;
   readonly observe: (part: string, values: Tensor) => void;
 }
@@ -162,7 +164,15 @@ export function towerLayers(
     config,
     form,
     weights,
-    norm: (name, x) => layerNorm(x, get(`${name}.weight`), get(`${name}.bias`), config.layerNormEpsilon),
+    norm: (name, x) => {
+      watch.scale?.(`${name}.weight`, () => normalised(x, config.layerNormEpsilon));
+      return layerNorm(x, get(`${name}.weight`), get(`${name}.bias`), config.layerNormEpsilon);
+    },
+    scaled: (name, x) => {
+      if (name === undefined) return x;
+      watch.scale?.(name, () => x);
+      return tf.mul(x, get(name));
+    },
     dense: (name, x, scale = 1) =>
       linearLayer(weights, { weight: `${name}.weight`, bias: `${name}.bias`, scale }, x, watch),
     observe: (part, values) => watch.part?.(part, values),
@@ -176,13 +186,13 @@ export function transformerBlock(
   hiddenBTD: Tensor,
   { going = (xBTD) => xBTD, mask }: BlockOptions = {},
 ): Tensor {
-  const { config, form, weights, norm, dense, observe } = layers;
+  const { config, form, norm, dense, observe } = layers;
   const { names, norms, isGated } = form;
   const at = (name: string): string => `${prefix}.${name}`;
   const before = (name: string, x: Tensor): Tensor => (norms === "before" ? norm(at(name), x) : x);
   const after = (name: string, x: Tensor): Tensor => (norms === "after" ? norm(at(name), x) : x);
   const scaled = (name: string | undefined, x: Tensor): Tensor =>
-    name === undefined ? x : tf.mul(x, weights.get(at(name)));
+    layers.scaled(name === undefined ? undefined : at(name), x);
   const givenBTD = before(names.norm1, hiddenBTD);
   const attended = scaled(names.scale1, selfAttention(layers, prefix, going(givenBTD), givenBTD, mask));
   const attendedBQD = after(names.norm1, tf.add(going(hiddenBTD), attended));

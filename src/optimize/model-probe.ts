@@ -1,5 +1,5 @@
 /**
- * What merging methods ask of models on unlabelled examples: Gram matrices of the linear layers' inputs, the diagonal of the Fisher
+ * What merging methods ask of models on unlabelled examples: Gram matrices of the linear layers' inputs, squares of what scales multiply, the diagonal of the Fisher
  * information, and the gradient of the entropy. Each is a compiled program (probe-programs.ts); sums over examples are float64. C classes, P passes.
  */
 import { exampleBatches } from "../data/batches.js";
@@ -13,7 +13,15 @@ import { headSources } from "../model/head-program.js";
 import type { Head } from "../model/heads.js";
 import { compileByLength } from "./by-length.js";
 import type { Classifier } from "./evaluate.js";
-import { CLASSES_PER_PASS, COUNTED, entropyProgram, fisherProgram, gramProgram, rowsOf } from "./probe-programs.js";
+import {
+  CLASSES_PER_PASS,
+  COUNTED,
+  entropyProgram,
+  fisherProgram,
+  gramProgram,
+  rowsOf,
+  squaresProgram,
+} from "./probe-programs.js";
 import { weightSources } from "./step-program.js";
 
 export interface ModelProbeOptions {
@@ -74,11 +82,7 @@ export function createModelProbe(engine: Engine, options: ModelProbeOptions): Mo
       const key = `grams ${batchSize} ${[...layers].join()}`;
       const executable = await compiled(key, batchSize, (length) => gramProgram({ model, batchSize, length }, layers));
       await executable.bind(new Map(weightSources(model, weights)));
-      const sums = await summed(executable, store, batchSize);
-      for (const layer of layers) {
-        const [gram, rows] = [sums.get(layer), sums.get(rowsOf(layer))?.[0]];
-        if (gram !== undefined && rows !== undefined) divide(gram, rows);
-      }
+      const sums = overRows(await summed(executable, store, batchSize), layers);
       // A layer that the features do not use has no inputs.
       return new Map(
         linear.flatMap(({ name, input }): [string, Float64Array][] => {
@@ -86,6 +90,19 @@ export function createModelProbe(engine: Engine, options: ModelProbeOptions): Mo
           return gram === undefined ? [] : [[name, gram]];
         }),
       );
+    },
+    squares: async (task, weights, examples, tensors) => {
+      const vectors = model.tensors.filter(({ name, shape }) => shape.length === 1 && tensors.includes(name));
+      if (vectors.length === 0) return new Map();
+      const store = await draw(task, examples);
+      const batchSize = batchOf(store);
+      const scales = new Set(vectors.map(({ name }) => name));
+      const key = `squares ${batchSize} ${[...scales].join()}`;
+      const program = (length?: number) => squaresProgram({ model, batchSize, length }, scales);
+      const executable = await compiled(key, batchSize, program);
+      await executable.bind(new Map(weightSources(model, weights)));
+      const sums = overRows(await summed(executable, store, batchSize), scales);
+      return new Map([...sums].filter(([name]) => scales.has(name)));
     },
     fisher: async (task, weights, examples, coverage) => {
       const head = options.heads[task];
@@ -133,6 +150,15 @@ export function createModelProbe(engine: Engine, options: ModelProbeOptions): Mo
       return sums;
     },
   };
+}
+
+/** The sums of these tensors as means over their rows, where those were counted. */
+function overRows(sums: Map<string, Float64Array>, names: Iterable<string>): Map<string, Float64Array> {
+  for (const name of names) {
+    const [sum, rows] = [sums.get(name), sums.get(rowsOf(name))?.[0]];
+    if (sum !== undefined && rows !== undefined) divide(sum, rows);
+  }
+  return sums;
 }
 
 function divide(values: Float64Array, by: number): void {

@@ -1,10 +1,11 @@
 /**
- * The programs of the model probe: Gram matrices, Fisher information, the gradient of the entropy. B examples, C classes, I inputs of a layer, M rows
+ * The programs of the model probe: Gram matrices, squares of what scales multiply, Fisher information, the gradient of the entropy. B examples, C classes, I inputs of a layer, M rows
  * of inputs: examples, or their tokens.
  */
 
 import { lookup } from "../engine/lookup.js";
 import { valueAndGradients } from "../engine/ops/gradients.js";
+import { columnSums } from "../engine/ops/linear.js";
 import type { Program, TensorSpec } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
@@ -53,16 +54,51 @@ export function gramProgram(batch: ProbedBatch, layers: ReadonlySet<string>): Pr
         wholeLastBlock: true,
         input: (weight, x) => {
           if (!layers.has(weight)) return;
-          const xMI = tf.reshape(x, [-1, x.shape.at(-1) ?? 1]);
-          const countedM1 = countedRows(batch, get, weight, xMI.shape[0] ?? 0);
-          const ownMI = countedM1 === undefined ? xMI : tf.mul(xMI, countedM1);
+          const { ownMI, rows } = rowsThatCount(batch, get, weight, x);
           outputs.set(weight, tf.matMul(ownMI, ownMI, true, false));
-          if (countedM1 !== undefined) outputs.set(rowsOf(weight), tf.sum(countedM1));
+          if (rows !== undefined) outputs.set(rowsOf(weight), rows);
         },
       });
       return outputs;
     },
   };
+}
+
+/** Sums of the squares [D] of what these scales multiply, over the rows that Gram matrices count. */
+export function squaresProgram(batch: ProbedBatch, scales: ReadonlySet<string>): Program {
+  const { model } = batch;
+  return {
+    name: "squares",
+    frozen: new Map(weightSpecs(model)),
+    inputs: batchInputs(batch),
+    build: (tensors) => {
+      const get = lookup(tensors);
+      const outputs = new Map<string, Tensor>();
+      model.features(givenWeights(get), get, {
+        wholeLastBlock: true,
+        scale: (weight, x) => {
+          if (!scales.has(weight)) return;
+          const { ownMI, rows } = rowsThatCount(batch, get, weight, x());
+          outputs.set(weight, columnSums(tf.square(ownMI)));
+          if (rows !== undefined) outputs.set(rowsOf(weight), rows);
+        },
+      });
+      return outputs;
+    },
+  };
+}
+
+/** Values [..., I] as rows [M, I], of which those that do not count are 0, and how many do; undefined where all do. */
+function rowsThatCount(
+  batch: ProbedBatch,
+  get: (name: string) => Tensor,
+  weight: string,
+  x: Tensor,
+): { readonly ownMI: Tensor; readonly rows: Tensor | undefined } {
+  const xMI = tf.reshape(x, [-1, x.shape.at(-1) ?? 1]);
+  const countedM1 = countedRows(batch, get, weight, xMI.shape[0] ?? 0);
+  if (countedM1 === undefined) return { ownMI: xMI, rows: undefined };
+  return { ownMI: tf.mul(xMI, countedM1), rows: tf.sum(countedM1) };
 }
 
 /** [M, 1]: 1 for rows that count, 0 for padding and for examples that do not; undefined where all do. */

@@ -59,16 +59,18 @@ def short(name):
     return name.removeprefix("vision_model.")
 
 
-def tower_features(weights, config, images, observe=lambda weight, x: None):
+def tower_features(weights, config, images, observe=lambda weight, x: None, observe_scale=lambda weight, x: None):
     """Named weights and normalised images [B,3,H,W] -> L2-normalised image embeddings [B,E].
 
-    `observe` is told the input [..., I] of every linear layer by the short name of its weight.
+    `observe` is told the input [..., I] of every linear layer by the short name of its weight, `observe_scale` the
+    normalised values [..., D] that every norm multiplies by its weight.
     """
     p = {short(name): value for name, value in weights.items()}
     D, heads, patch = config["hidden_size"], config["num_attention_heads"], config["patch_size"]
     B, head_width = images.shape[0], D // heads
 
     def norm(x, name):
+        observe_scale(f"{name}.weight", F.layer_norm(x, (D,), eps=LAYER_NORM_EPSILON))
         return F.layer_norm(x, (D,), p[f"{name}.weight"], p[f"{name}.bias"], LAYER_NORM_EPSILON)
 
     def linear(x, name):

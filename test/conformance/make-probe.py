@@ -1,11 +1,13 @@
-"""Makes probe/: RegMean, RegMean++, Fisher and hard Frank-Wolfe merging of the experts of step/, in float64, on the images of step/.
+"""Makes probe/: RegMean, RegMean++, LOT, Fisher and hard Frank-Wolfe merging of the experts of step/, in float64, on the images of step/.
 
-Run make-step.py first. Written from the papers (arXiv 2212.09849, 2508.03121, 2111.09832) and the conventions that
+Run make-step.py first. Written from the papers (arXiv 2212.09849, 2508.03121, 2505.23859, 2111.09832) and the conventions that
 src/merge/methods states: off-diagonals of the Gram matrices are multiplied with 0.9 here, the Fisher information is exact over the
 classes, each expert's is divided by its norm over the whole model, and its floor is 1e-6.
 
 Legend: B images, I inputs and O outputs of a linear layer, C classes.
 """
+
+import math
 
 import torch
 from safetensors.numpy import load_file
@@ -67,6 +69,34 @@ def regmean_pp(experts, config, images):
             if stage(name, layers) == now:
                 is_linear = short(name) in inputs[0]
                 merged[name] = regression(experts, inputs, name) if is_linear else mean_of(experts, name)
+    return merged
+
+
+def lot(base, experts, config, images, scale, tolerance):
+    """theta0 + scale T*: equation 9 of the paper for linear layers, equation 12 for scales of norms, means for the rest."""
+    inputs = [grams(expert, config, own) for expert, own in zip(experts, images)]
+    squares = []
+    for expert, own in zip(experts, images):
+        found = {}
+        tower_features(expert, config, own, observe_scale=lambda name, x: found.__setitem__(name, (x**2).flatten(0, -2).sum(0)))
+        squares.append(found)
+    merged, gaps = {}, []
+    for name in base:
+        changes = [expert[name] - base[name] for expert in experts]
+        if short(name) in inputs[0]:
+            total = sum(G[short(name)] for G in inputs)
+            values = torch.linalg.eigvalsh(total)
+            gaps += [(values / values.max() / tolerance).tolist()]
+            right = sum(G[short(name)] @ change.T for G, change in zip(inputs, changes))
+            change = (torch.linalg.pinv(total, rtol=tolerance, hermitian=True) @ right).T
+        elif short(name) in squares[0]:
+            change = sum(s[short(name)] * c for s, c in zip(squares, changes)) / sum(s[short(name)] for s in squares)
+        else:
+            change = sum(changes) / len(changes)
+        merged[name] = base[name] + scale * change
+    near = sorted((value for own in gaps for value in own), key=lambda value: abs(math.log(max(value, 1e-300))))
+    left_out = sum(value <= 1 for own in gaps for value in own)
+    print(f"lot: {left_out} directions left out; nearest to the tolerance: {near[0]:.3g} of it")
     return merged
 
 
@@ -141,6 +171,7 @@ def main():
     merged = {
         "regmean": regmean(experts, config, images),
         "regmean_pp": regmean_pp(experts, config, images),
+        "lot": lot(base, experts, config, images, scale=1.2, tolerance=1e-3),
         "fisher": fisher(experts, config, images, heads),
         "fw_hard": frank_wolfe(base, experts, config, images, heads, per_tensor=False),
         "fw_hard_tensor": frank_wolfe(base, experts, config, images, heads, per_tensor=True),

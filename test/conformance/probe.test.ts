@@ -12,6 +12,7 @@ import type { ModelProbe } from "../../src/merge/methods/method.js";
 import { mergeMethods } from "../../src/merge/methods/registry.js";
 import { createClassifier } from "../../src/optimize/evaluate.js";
 import { createModelProbe, likelyClasses } from "../../src/optimize/model-probe.js";
+import { relativeError } from "../support/random.js";
 import { CONFORMANCE, readFixture } from "./fixture.js";
 import { loadProblem, type Problem } from "./problem.js";
 
@@ -56,6 +57,7 @@ const EXAMPLES = { examples: 6 };
 describe.each([
   { name: "regmean", parameters: { ...EXAMPLES, off_diagonal: 0.9 } },
   { name: "regmean_pp", parameters: { ...EXAMPLES, off_diagonal: 0.9 } },
+  { name: "lot", parameters: { ...EXAMPLES, scale: 1.2, tolerance: 1e-3 } },
   { name: "fisher", parameters: { ...EXAMPLES, coverage: 1 } },
   { name: "fw_hard", parameters: { ...EXAMPLES, step_size: 0.9 } },
   { name: "fw_hard", entry: "fw_hard_tensor", parameters: { ...EXAMPLES, step_size: 0.9, granularity: "tensor" } },
@@ -79,6 +81,21 @@ describe.each([
       `method ${name}: expected unlabelled examples of every task, found none`,
     );
   });
+});
+
+it("LOT without its scale is RegMean without shrinking in every linear layer, and not in norms", async () => {
+  const [lot, regmean] = [
+    await merged("lot", { ...EXAMPLES, scale: 1, tolerance: 0 }),
+    await merged("regmean", { ...EXAMPLES, off_diagonal: 1 }),
+  ];
+  for (const { name, sharesInput, shape } of problem.model.tensors) {
+    const [own, other] = [lot.get(name) ?? [], regmean.get(name) ?? []];
+    const isSolved = sharesInput !== undefined && shape[1] === problem.config.hiddenSize;
+    // Six images are 18 pooled features: fewer than float32 Gram matrices determine the projection by.
+    if (isSolved && name !== problem.model.projection) expect(relativeError(own, other), name).toBeLessThan(1e-4);
+    if (/norm\w*\.weight$/.test(name)) expect(relativeError(own, other), name).toBeGreaterThan(1e-6);
+    if (name.endsWith(".bias")) expect(relativeError(own, other), name).toBeLessThan(1e-6);
+  }
 });
 
 it("likely classes: those with the largest p (1 - p) first, until they cover the share", () => {

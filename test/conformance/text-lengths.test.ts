@@ -58,6 +58,7 @@ async function lookedAt(whole: Model, weights: ReadonlyMap<string, Float32Array>
   return new Map<string, ReadonlyMap<string, ArrayLike<number>>>([
     ["logits", new Map([["logits", await classifier.taskLogits("t", store)]])],
     ["Gram matrices", await probe.grams(0, weights, TOKENS.length, names)],
+    ["squares", await probe.squares(0, weights, TOKENS.length, names)],
     ["Fisher information", await probe.fisher(0, weights, 2, 1)],
     ["gradient of the entropy", await probe.entropyGradient(0, weights, TOKENS.length)],
   ]);

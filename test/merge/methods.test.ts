@@ -38,6 +38,11 @@ const probe: ModelProbe = {
     }
     return grams;
   },
+  // As if the scale of the test's one vector were multiplied by numbers that hang on it.
+  squares: async (_task, weights) =>
+    new Map([
+      ["layers.0.fc.bias", Float64Array.from(weights.get("layers.0.fc.bias") ?? [], (value) => 1 + value * value)],
+    ]),
   fisher: async (_task, weights) =>
     new Map([...weights].map(([name, values]) => [name, Float64Array.from(values, (value) => value * value)])),
   // As if the entropy were half the squared distance from a point that no model is at.
@@ -69,6 +74,7 @@ const WHOLE: Readonly<Record<string, object>> = {
   fisher: {},
   regmean: {},
   regmean_pp: {},
+  lot: { scale: 1 },
   fw_hard: { scale: 1 },
   tsv_m: { scale: 1 },
   svc: { scale: 1 },
@@ -178,6 +184,7 @@ it.each([
   ["pcb", { ratio: 0.1 }, { ratio: 0.6 }],
   ["fisher", { examples: 2, coverage: 0.5 }, { examples: 4 }],
   ["regmean", { off_diagonal: 1 }, { off_diagonal: 0.5 }],
+  ["lot", { examples: 4 }, { tolerance: 0.5 }],
   ["fw_hard", { scale: 0.3 }, { scale: 1 }],
 ])("%s takes no finding that other settings gave", async (name, first, second) => {
   const source = memorySource(TENSORS, base, taus);

@@ -17,9 +17,14 @@ export function layerNorm(x: Tensor, scaleD: Tensor, biasD: Tensor, epsilon: num
 
 /** The same in plain ops, with tfjs's own gradient: the form that the fused one is checked against. */
 export function plainLayerNorm(x: Tensor, scaleD: Tensor, biasD: Tensor, epsilon: number): Tensor {
+  return tf.add(tf.mul(normalised(x, epsilon), scaleD), biasD);
+}
+
+/** What a norm multiplies by its scale: (x - mean) / sqrt(var + epsilon), [..., D]. */
+export function normalised(x: Tensor, epsilon: number): Tensor {
   const centred = tf.sub(x, tf.mean(x, -1, true));
   const variance = tf.mean(tf.square(centred), -1, true);
-  return tf.add(tf.mul(tf.mul(centred, tf.rsqrt(tf.add(variance, tf.scalar(epsilon)))), scaleD), biasD);
+  return tf.mul(centred, tf.rsqrt(tf.add(variance, tf.scalar(epsilon))));
 }
 
 /** One ONNX node forward; backward from its saved mean and inverse deviation. Traced programs only. */

@@ -1,10 +1,12 @@
 /**
- * CART (Choi et al. 2024, arXiv:2412.12153): task vectors are taken from the mean of the experts, not from the base, and of each matrix only the leading
- * singular directions are kept: theta = mean + scale * sum_t SVD_r(theta_t - mean), r = floor(ratio * min(R, C)). Other tensors are averaged: their
- * differences from the mean, which nothing is cut from, add up to 0 whatever the scale.
+ * CART (Choi et al. 2024, arXiv:2412.12153): task vectors are taken from the mean of the experts, not from the base, and
+ * of each matrix only the leading singular directions are kept: theta = mean + scale * sum_t SVD_r(theta_t - mean),
+ * r = floor(ratio * min(R, C)), one at least. Other tensors are averaged: their differences from the mean, of which
+ * nothing is cut, add up to 0 whatever the scale.
  *
- * The paper keeps 8 % of the directions and tunes the scale on labels, mostly between 1 and 2.8. AdaRank (ICLR 2026) starts from scales of 2.3, 2.8 and
- * 2.4 with ratios of 0.16, 0.32 and 0.32 for 8, 14 and 20 tasks. The default is the paper's ratio, and a scale of 1, which needs no labels.
+ * The paper keeps 8 % of the directions and tunes the scale on labels, mostly between 1 and 2.8. AdaRank (ICLR 2026)
+ * starts from scales of 2.3, 2.8 and 2.4 with ratios of 0.16, 0.32 and 0.32 for 8, 14 and 20 tasks. The defaults are the
+ * paper's ratio, and a scale of 1, which needs no labels.
  */
 import { z } from "zod";
 import { truncatedTaskVector } from "../truncated-task-vectors.js";

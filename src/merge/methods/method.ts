@@ -50,6 +50,16 @@ export interface ModelProbe {
     tensors: readonly string[],
   ): Promise<ReadonlyMap<string, Float64Array>>;
   /**
+   * The sums of x^2 [D] over the values x that each scale among `tensors` multiplies element by element: the normalised values of a norm, by the
+   * name of its weight, what LayerScale scales. Of the same rows as `grams`. Vectors that the model does not say this of are not among the results.
+   */
+  squares(
+    task: number,
+    weights: Weights,
+    examples: number,
+    tensors: readonly string[],
+  ): Promise<ReadonlyMap<string, Float64Array>>;
+  /**
    * The diagonal of the Fisher information of every tensor, for the model with these weights on `examples` images of the task: the mean over
    * images of the sum over classes of p (d log p / d theta)^2. Classes are left out once those before them, the largest
    * p (1 - p) first, make up the share `coverage` of the sum of p (1 - p).

@@ -12,6 +12,7 @@ import { fwHard } from "./frank-wolfe.js";
 import { knots } from "./knots.js";
 import { linear, taskArithmetic, weightAveraging } from "./linear.js";
 import { lines } from "./lines.js";
+import { lot } from "./lot.js";
 import type { MergeMethod } from "./method.js";
 import { pcb } from "./pcb.js";
 import { regmean, regmeanPp } from "./regmean.js";
@@ -34,6 +35,7 @@ const methods = new Map<string, MergeMethod>(
     fisher,
     regmean,
     regmeanPp,
+    lot,
     fwHard,
     pcb,
     lines,
