@@ -8,7 +8,7 @@ import { valueAndGradients } from "../engine/ops/gradients.js";
 import type { Program, TensorSpec } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
-import type { Model } from "../model/family.js";
+import type { Model, ModelWatch } from "../model/family.js";
 import { applyHead, headSpecs } from "../model/head-program.js";
 import type { Head } from "../model/heads.js";
 import { plainWeights } from "../model/model-weights.js";
@@ -30,7 +30,8 @@ export const COUNTED = "counted";
 /** The output that says of how many rows the Gram matrix of this layer is the sum, for models with lengths. */
 export const rowsOf = (layer: string): string => `rows/${layer}`;
 
-function batchInputs({ model, batchSize, length }: ProbedBatch): Map<string, TensorSpec> {
+/** Of the model, and `COUNTED` for those with lengths. */
+export function batchInputs({ model, batchSize, length }: ProbedBatch): Map<string, TensorSpec> {
   const inputs = new Map(model.inputs(batchSize, length));
   if (model.lengths !== undefined) inputs.set(COUNTED, { shape: [batchSize], dtype: "float32" });
   return inputs;
@@ -49,18 +50,28 @@ export function gramProgram(batch: ProbedBatch, layers: ReadonlySet<string>): Pr
     build: (tensors) => {
       const get = lookup(tensors);
       const outputs = new Map<string, Tensor>();
-      model.features(givenWeights(get), get, {
-        wholeLastBlock: true,
-        input: (weight, x) => {
-          if (!layers.has(weight)) return;
-          const xMI = tf.reshape(x, [-1, x.shape.at(-1) ?? 1]);
-          const countedM1 = countedRows(batch, get, weight, xMI.shape[0] ?? 0);
-          const ownMI = countedM1 === undefined ? xMI : tf.mul(xMI, countedM1);
-          outputs.set(weight, tf.matMul(ownMI, ownMI, true, false));
-          if (countedM1 !== undefined) outputs.set(rowsOf(weight), tf.sum(countedM1));
-        },
-      });
+      model.features(givenWeights(get), get, gramWatch(batch, get, layers, outputs));
       return outputs;
+    },
+  };
+}
+
+/** Sees to it that the forward pass puts the Gram matrices of these layers, and how many rows they are the sums of, into `outputs`. */
+export function gramWatch(
+  batch: ProbedBatch,
+  get: (name: string) => Tensor,
+  layers: ReadonlySet<string>,
+  outputs: Map<string, Tensor>,
+): ModelWatch {
+  return {
+    wholeLastBlock: true,
+    input: (weight, x) => {
+      if (!layers.has(weight)) return;
+      const xMI = tf.reshape(x, [-1, x.shape.at(-1) ?? 1]);
+      const countedM1 = countedRows(batch, get, weight, xMI.shape[0] ?? 0);
+      const ownMI = countedM1 === undefined ? xMI : tf.mul(xMI, countedM1);
+      outputs.set(weight, tf.matMul(ownMI, ownMI, true, false));
+      if (countedM1 !== undefined) outputs.set(rowsOf(weight), tf.sum(countedM1));
     },
   };
 }
