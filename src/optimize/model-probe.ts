@@ -13,9 +13,10 @@ import { headSources } from "../model/head-program.js";
 import type { Head } from "../model/heads.js";
 import { compileByLength } from "./by-length.js";
 import type { Classifier } from "./evaluate.js";
+import { CLASSES_PER_PASS, fisherProgram, fisherSums } from "./fisher-program.js";
 import { createPartwiseProbe } from "./partwise-probe.js";
 import { addTo, divide, gramsOf, linearLayers, probedBatches, probedBatchSize } from "./probe-batches.js";
-import { CLASSES_PER_PASS, entropyProgram, fisherProgram, gramProgram } from "./probe-programs.js";
+import { entropyProgram, gramProgram } from "./probe-programs.js";
 import { weightSources } from "./step-program.js";
 
 export interface ModelProbeOptions {
@@ -81,10 +82,10 @@ export function createModelProbe(engine: Engine, options: ModelProbeOptions): Mo
       const store = await draw(task, examples);
       await options.classifier.setWeights(weights);
       const probabilitiesNC = await options.classifier.probabilities(head.task, store);
-      const program = (length?: number) => fisherProgram({ model, length }, head);
-      const executable = await compiled(`fisher ${head.task}`, 1, program);
+      const sums = fisherSums(model);
+      // Not kept as others are: each task has its own, which is asked for once.
+      const executable = await compileByLength(engine, model, 1, (length) => fisherProgram({ model, length }, head));
       await executable.bind(new Map([...weightSources(model, weights), ...headSources([head])]));
-      const sums = new Map<string, Float64Array>();
       for (const { inputs: example, indices } of exampleBatches(store, 1, { lengths })) {
         const [index] = indices;
         assert(index !== undefined, "a batch without an example");
@@ -100,11 +101,12 @@ export function createModelProbe(engine: Engine, options: ModelProbeOptions): Mo
             sharesP[pass] = own[chosenClass] ?? 0;
           }
           const inputs = new Map<string, ExampleValues>([...example, ["classes", classesPC], ["shares", sharesP]]);
-          for (const [name, values] of await executable.run(inputs)) addTo(sums, name, values);
+          sums.add(await executable.run(inputs, sums.into));
         }
       }
-      for (const sum of sums.values()) divide(sum, store.size);
-      return sums;
+      await executable.close();
+      for (const sum of sums.byTensor.values()) divide(sum, store.size);
+      return sums.byTensor;
     },
     entropyGradient: async (task, weights, examples) => {
       const head = options.heads[task];

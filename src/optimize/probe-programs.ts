@@ -1,6 +1,6 @@
 /**
- * The programs of the model probe: Gram matrices, Fisher information, the gradient of the entropy. B examples, C classes, I inputs of a layer, M rows
- * of inputs: examples, or their tokens.
+ * Programs of the model probe: Gram matrices and the gradient of the entropy (Fisher information: fisher-program.ts). B examples, C classes, I inputs
+ * of a layer, M rows of inputs: examples, or their tokens.
  */
 
 import { lookup } from "../engine/lookup.js";
@@ -14,9 +14,6 @@ import type { Head } from "../model/heads.js";
 import { plainWeights } from "../model/model-weights.js";
 import { meanEntropy, weightedEntropy } from "../objective/entropy.js";
 import { givenWeights, weightName, weightSpecs } from "./step-program.js";
-
-/** Backward passes of one example in one run: what a run costs besides, such as handing over its results, is shared. */
-export const CLASSES_PER_PASS = 4;
 
 /** A probed batch: all of its examples count or, for models with lengths, those that the input `COUNTED` [B] has 1 for. */
 export interface ProbedBatch {
@@ -113,45 +110,6 @@ export function entropyProgram(batch: ProbedBatch, head: Head): Program {
         names.map((name) => get(weightName(name))),
       );
       return new Map(names.map((name, index): [string, Tensor] => [name, gradients[index] ?? tf.scalar(0)]));
-    },
-  };
-}
-
-/**
- * Inputs: those of the model for one example, `classes` [P, C] with 1 for one class of each pass and 0 for the others, `shares` [P]. Outputs by tensor: the sum over
- * passes of share (d log p(class) / d weight)^2.
- */
-export function fisherProgram({ model, length }: Omit<ProbedBatch, "batchSize">, head: Head): Program {
-  const names = model.tensors.map(({ name }) => name);
-  return {
-    name: `fisher of ${head.task}`,
-    frozen: new Map([...weightSpecs(model), ...headSpecs([head])]),
-    inputs: new Map<string, TensorSpec>([
-      ...model.inputs(1, length),
-      ["classes", { shape: [CLASSES_PER_PASS, head.classes], dtype: "float32" }],
-      ["shares", { shape: [CLASSES_PER_PASS], dtype: "float32" }],
-    ]),
-    build: (tensors) => {
-      const get = lookup(tensors);
-      const logProbability = (classC: Tensor, weights: readonly Tensor[]): Tensor => {
-        const logitsBC = logitsOf(model, head, names, weights, get);
-        return tf.sum(tf.mul(tf.logSoftmax(logitsBC), tf.reshape(classC, [1, head.classes])));
-      };
-      const own = names.map((name) => get(weightName(name)));
-      const shares = tf.unstack(get("shares"));
-      const passes = tf
-        .unstack(get("classes"))
-        .map((classC) => valueAndGradients((...weights) => logProbability(classC, weights), own).gradients);
-      return new Map(
-        names.map((name, index): [string, Tensor] => {
-          const terms = passes.map((gradients, pass) => {
-            const [gradient, share] = [gradients[index], shares[pass]];
-            assert(gradient !== undefined && share !== undefined, "a pass without a gradient");
-            return tf.mul(share, tf.square(gradient));
-          });
-          return [name, tf.addN(terms)];
-        }),
-      );
     },
   };
 }
