@@ -4,7 +4,7 @@
  * of a table that are asked for, one more than once where a word comes again, D width.
  */
 import { lookup } from "../engine/lookup.js";
-import { valueAndGradients } from "../engine/ops/gradients.js";
+import { gradientsOfEach } from "../engine/ops/gradients.js";
 import { type Program, type SharedFloats, sharedFloats, sizeOf, type TensorSpec } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
@@ -49,18 +49,13 @@ export function fisherProgram({ model, length }: Omit<ProbedBatch, "batchSize">,
         ...dense.map((name) => get(weightName(name))),
         ...asked.map(({ table, numbers }) => tf.gather(get(weightName(table)), numbers)),
       ];
-      // The gradient times the root of the share: its square is the share's, and no tensor is multiplied for it.
-      const rooted = (classC: Tensor, root: Tensor, values: readonly Tensor[]): Tensor => {
+      const logProbabilities = (...values: Tensor[]): Tensor[] => {
         const logitsBC = applyHead(head, model.features(weightsOf(dense, asked, values), get), get);
-        const logProbability = tf.sum(tf.mul(tf.logSoftmax(logitsBC), tf.reshape(classC, [1, head.classes])));
-        return tf.mul(root, logProbability);
+        const chosenPC = tf.mul(get("classes"), tf.logSoftmax(logitsBC));
+        // Times the root of the share: the square of the gradient is the share's, and no tensor is multiplied for it.
+        return tf.unstack(tf.mul(tf.sum(chosenPC, 1), tf.sqrt(get("shares"))));
       };
-      const roots = tf.unstack(tf.sqrt(get("shares")));
-      const passes = tf.unstack(get("classes")).map((classC, pass) => {
-        const root = roots[pass];
-        assert(root !== undefined, "a pass without a share");
-        return valueAndGradients((...values) => rooted(classC, root, values), own).gradients;
-      });
+      const passes = gradientsOfEach(logProbabilities, CLASSES_PER_PASS, own);
       const summed = (gradientOf: (gradients: readonly Tensor[]) => Tensor): Tensor =>
         tf.addN(passes.map((gradients) => tf.square(gradientOf(gradients))));
       const outputs = new Map(dense.map((name, at) => [name, summed((gradients) => present(gradients[at]))]));

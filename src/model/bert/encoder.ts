@@ -70,7 +70,7 @@ export function textEncoderParts(encoder: TextEncoder): Omit<ModelParts, "shape"
     },
     block: (index, weights, hiddenBTD, givenMask, watch = {}) => {
       const { maskBT, batch, tokens } = textMask(givenMask);
-      // Anew for each block: ONNX Runtime computes equal nodes once.
+      // Anew for each block: next to the block it is nothing.
       const mask = tf.mul(tf.sub(tf.scalar(1), tf.reshape(maskBT, [batch, 1, 1, tokens])), tf.scalar(UNSEEN));
       // Where features are of the first token, the others of the last block are keys and values and nothing else.
       const isLast = index === config.layers - 1 && readsFirstToken(features.pooling);
