@@ -1,5 +1,6 @@
 /** What learning brought over weight averaging, in lines for a terminal: paired differences, and a few examples gained and lost. */
 import { shownLine } from "../runtime/printable.js";
+import { signed } from "../runtime/signed.js";
 import { type ChangedExamples, evenly, type ShownExample } from "./changed-examples.js";
 import type { PairedGain } from "./statistics.js";
 
@@ -14,8 +15,8 @@ export function gainLines(gains: readonly GainOverAveraging[]): string[] {
   if (gains.length === 0) return [];
   const width = Math.max(...gains.map(({ method }) => method.length));
   const lines = gains.map(({ method, points, interval: [low, high] }) => {
-    const interval = `${signed(low)} to ${signed(high)}`;
-    return `  ${method.padEnd(width)}  ${signed(points).padStart(5)}  (${interval})`;
+    const interval = `${signed(low, 1)} to ${signed(high, 1)}`;
+    return `  ${method.padEnd(width)}  ${signed(points, 1).padStart(5)}  (${interval})`;
   });
   return ["", "over weight_averaging, in points (95 % interval, paired by example):", ...lines];
 }
@@ -59,5 +60,4 @@ function exampleLines(
 
 const cut = (text: string): string =>
   text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS - 3)}...` : text;
-const signed = (points: number): string => `${points < 0 ? "" : "+"}${points.toFixed(1)}`;
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);

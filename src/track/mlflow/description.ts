@@ -2,6 +2,7 @@
 import type { RunConfig } from "../../config/schema.js";
 import { stageConfigs, stageTitle } from "../../config/stages.js";
 import { shownLine } from "../../runtime/printable.js";
+import { signed } from "../../runtime/signed.js";
 import { AVERAGING } from "../result-rows.js";
 import { examplesOf, type RunStatus } from "../run-folder.js";
 import { learnedOf, type Results, type ResultsRow } from "./results.js";
@@ -56,7 +57,7 @@ function headline(results: Results, learned: ResultsRow): string {
 function intervalText({ gains = [] }: Results): string {
   const [gain] = gains;
   if (gain === undefined) return "";
-  const [low, high] = gain.interval.map((points) => `${points < 0 ? "" : "+"}${points.toFixed(1)}`);
+  const [low, high] = gain.interval.map((points) => signed(points, 1));
   return ` (95 % interval of the difference: ${low} to ${high}, paired by example)`;
 }
 
