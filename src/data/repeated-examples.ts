@@ -35,8 +35,15 @@ async function digestOfBytes(dataset: Dataset, index: number): Promise<string> {
   return hash.digest("base64");
 }
 
-/** The same by content, where bytes differ too: every image is decoded. Throws DataError for an example that cannot be read. */
-export async function firstsByContent(dataset: Dataset, signal?: AbortSignal): Promise<Int32Array> {
+/**
+ * The same by content, where bytes differ too: every image is decoded. `onContent` is told what was read, of examples with equal bytes that of the
+ * first alone. Throws DataError for an example that cannot be read.
+ */
+export async function firstsByContent(
+  dataset: Dataset,
+  signal?: AbortSignal,
+  onContent?: (index: number, parts: readonly (string | Uint8Array)[]) => void,
+): Promise<Int32Array> {
   const byBytes = await firstsByBytes(dataset, signal);
   const digests = new Array<string>(dataset.size);
   let next = 0;
@@ -46,7 +53,9 @@ export async function firstsByContent(dataset: Dataset, signal?: AbortSignal): P
       signal?.throwIfAborted();
       if (byBytes[index] !== index) continue;
       const hash = createHash("sha256");
-      for (const part of await contentOf(dataset, index)) hash.update(part);
+      const parts = await contentOf(dataset, index);
+      onContent?.(index, parts);
+      for (const part of parts) hash.update(part);
       digests[index] = hash.digest("base64");
     }
   };
@@ -81,15 +90,17 @@ const MOST_ALIKE = 0.1;
  * others. `place` begins the sentences. Throws DataError for an example that cannot be read.
  */
 export async function keptTogether(dataset: Dataset, place: string, signal?: AbortSignal): Promise<KeptTogether> {
-  const same = await firstsByContent(dataset, signal);
-  const notices = repeatNotices(place, same, dataset);
   const { nearFirsts, many } = kindOf(dataset.kind);
+  const read = new Map<number, string>();
+  const keep =
+    nearFirsts === undefined
+      ? undefined
+      : (index: number, parts: readonly (string | Uint8Array)[]) => void read.set(index, parts.join(" "));
+  const same = await firstsByContent(dataset, signal, keep);
+  const notices = repeatNotices(place, same, dataset);
   if (nearFirsts === undefined) return { firsts: same, notices };
-  const contents: string[] = [];
-  for (let index = 0; index < dataset.size; index++) {
-    signal?.throwIfAborted();
-    contents.push((await contentOf(dataset, index)).join(" "));
-  }
+  // What has the bytes of another has its content too.
+  const contents = Array.from(same, (first, index) => read.get(index) ?? read.get(first) ?? "");
   const near = nearFirsts(contents, same);
   if (near === undefined) {
     const skipped = `${place}: these are more ${many} than are searched for near duplicates: only equal ones stay in one split`;

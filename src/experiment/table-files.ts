@@ -5,6 +5,7 @@ import { markdownLine } from "../report/markdown.js";
 import { fittedText, type TableSpace } from "../report/results-text.js";
 import { alignedText, type Cells, markdownText } from "../report/table.js";
 import { writeFileAtomic } from "../runtime/atomic-file.js";
+import { signed } from "../runtime/signed.js";
 import { latexComment, latexText } from "./latex.js";
 import { type OrderAgreement, orderText } from "./method-order.js";
 import { examplesOf, type TableRow } from "./table-row.js";
@@ -35,8 +36,8 @@ export interface ExperimentTable {
 
 const points = (value: number | null | undefined): string =>
   value === null || value === undefined ? "-" : value.toFixed(1);
-const signed = (value: number | null | undefined): string =>
-  value === null || value === undefined ? "-" : `${value < 0 ? "" : "+"}${value.toFixed(1)}`;
+const difference = (value: number | null | undefined): string =>
+  value === null || value === undefined ? "-" : signed(value, 1);
 const range = ([low, high]: readonly [number, number]): string => `${low.toFixed(1)} to ${high.toFixed(1)}`;
 
 /** The columns that are the same in all forms: which row this is. */
@@ -84,7 +85,7 @@ export function tableCells({ rows }: ExperimentTable): Cells {
     whole(row.rank),
     ...others.flatMap((by) => {
       const theirs = row.reported.find((entry) => entry.by === by);
-      return [points(theirs?.average), signed(theirs?.difference)];
+      return [points(theirs?.average), difference(theirs?.difference)];
     }),
   ]);
   return [heading, ...body];

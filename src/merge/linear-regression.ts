@@ -46,7 +46,7 @@ export function solveEquations({ gramII, productOI }: NormalEquations, where: st
     if (factor !== undefined) {
       const solved = productOI.slice();
       solveInPlace(factor, solved);
-      return Float32Array.from(solved);
+      return new Float32Array(solved);
     }
     if (ridge > 1) throw new NumericError(`${where}: the Gram matrix of its inputs cannot be inverted`);
   }

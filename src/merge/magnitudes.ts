@@ -3,6 +3,7 @@
  * Sources: TIES-Merging (arXiv 2306.01708), step 1; official code of ties-merging @44e7891, ties_merging_utils.py: topk_values_mask.
  * K tasks, N elements of one piece, D elements of the whole model.
  */
+import { binOfRank } from "./bin-of-rank.js";
 
 /** Task vectors in any pieces, always in the same order. */
 export type TaskVectorStream = () => AsyncIterable<{ readonly taskVectors: readonly Float32Array[] }>;
@@ -31,14 +32,14 @@ export async function magnitudeThresholds(stream: TaskVectorStream, density: num
   const rank = elements - Math.floor(elements * density);
   // torch refuses kthvalue(0); keeping everything is what density 1 means.
   if (rank < 1) return high.map(() => 0);
-  const found = high.map((counts) => binOfRank(counts, rank));
+  const found = high.map((counts) => binOfRank(counts, rank - 1));
   const low = high.map(() => new Float64Array(LOW_BINS));
   for await (const { taskVectors } of stream()) {
     for (const [task, tauN] of taskVectors.entries()) countLow(low[task], tauN, found[task]?.bin ?? 0);
   }
-  return found.map(({ bin, rankInBin }, task) => {
+  return found.map(({ bin, before }, task) => {
     const counts = low[task] ?? new Float64Array(LOW_BINS);
-    return (bin << LOW_BITS) | binOfRank(counts, rankInBin).bin;
+    return (bin << LOW_BITS) | binOfRank(counts, before).bin;
   });
 }
 
@@ -61,17 +62,6 @@ function countLow(counts: Float64Array | undefined, tauN: Float32Array, highBin:
   }
 }
 
-/** The bin that holds the element of this rank (from 1), and its rank among the elements of the bin. */
-function binOfRank(counts: Float64Array, rank: number): { bin: number; rankInBin: number } {
-  let left = rank;
-  for (let bin = 0; bin < counts.length; bin++) {
-    const count = counts[bin] ?? 0;
-    if (left <= count) return { bin, rankInBin: left };
-    left -= count;
-  }
-  return { bin: counts.length - 1, rankInBin: left };
-}
-
 /** One element's place when those of a piece are sorted by magnitude, equal ones in the order of their indices. */
 export interface MagnitudeRank {
   /** Bit pattern of its magnitude; -1 for what is below all, Infinity for what is above all. */
@@ -87,11 +77,11 @@ export function magnitudesOfRanks(tauN: Float32Array, ...ranks: [number, number]
   const find = (rank: number): MagnitudeRank => {
     if (rank < 1) return { pattern: -1, among: 0 };
     if (rank > tauN.length) return { pattern: Number.POSITIVE_INFINITY, among: 0 };
-    const { bin, rankInBin } = binOfRank(high, rank);
+    const { bin, before } = binOfRank(high, rank - 1);
     const low = new Float64Array(LOW_BINS);
     countLow(low, tauN, bin);
-    const within = binOfRank(low, rankInBin);
-    return { pattern: (bin << LOW_BITS) | within.bin, among: within.rankInBin };
+    const within = binOfRank(low, before);
+    return { pattern: (bin << LOW_BITS) | within.bin, among: within.before + 1 };
   };
   return [find(ranks[0]), find(ranks[1])];
 }

@@ -3,6 +3,7 @@
  * values, the upper 16 bits of all are counted, then the lower 16 within the bins that the ranks fall in. For methods
  * whose thresholds are quantiles of a flattened task vector. D values in all.
  */
+import { binOfRank } from "./bin-of-rank.js";
 
 /** One run of float32 values for each lane (a task, say), in any pieces, the same values on every call. */
 export type LaneStream = () => AsyncIterable<readonly Float32Array[]>;
@@ -72,15 +73,4 @@ function countLow(bins: ReadonlyMap<number, Float64Array>, values: Float32Array)
     const counts = bins.get(key >>> HALF_BITS);
     if (counts !== undefined) counts[key & LOW_MASK] = (counts[key & LOW_MASK] ?? 0) + 1;
   }
-}
-
-/** The bin that holds the value of this rank (from 0), and its rank among the values of the bin. */
-function binOfRank(counts: Float64Array, rank: number): { bin: number; before: number } {
-  let left = rank;
-  for (let bin = 0; bin < counts.length; bin++) {
-    const inBin = counts[bin] ?? 0;
-    if (left < inBin) return { bin, before: left };
-    left -= inBin;
-  }
-  return { bin: counts.length - 1, before: left };
 }

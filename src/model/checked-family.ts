@@ -13,6 +13,7 @@ import {
   type FeatureChoice,
   type Model,
   type ModelFamily,
+  type ModelParts,
   type ModelTensor,
   POOLINGS,
 } from "./family.js";
@@ -79,6 +80,14 @@ const tensorShape = {
 
 const tensors = z.array(z.strictObject(tensorShape)).min(1, "expected at least one tensor");
 
+const partsShape = {
+  blocks: size,
+  shape: callable,
+  before: callable,
+  block: callable,
+  behind: callable,
+} satisfies Record<keyof ModelParts, z.ZodType>;
+
 const modelShape = {
   featureSize: size,
   layout,
@@ -88,6 +97,7 @@ const modelShape = {
   mask: text.optional(),
   inputs: callable,
   features: callable,
+  parts: z.strictObject(partsShape).optional(),
   served: z.strictObject({ inputs: callable, features: callable }).optional(),
   valuesPerExample: callable,
   facts: z.array(z.unknown()),
@@ -178,7 +188,7 @@ function requireInputs(model: Model, where: string): void {
 }
 
 function watchedModel(model: Model, at: string): Model {
-  const { served } = model;
+  const { served, parts } = model;
   const watchedFeatures =
     (own: Pick<Model, "features">, name: string): Model["features"] =>
     (weights, inputs, watch) => {
@@ -192,9 +202,20 @@ function watchedModel(model: Model, at: string): Model {
   return {
     ...model,
     features: watchedFeatures(model, `${at}.features`),
+    ...(parts === undefined ? {} : { parts: watchedParts(parts, `${at}.parts`) }),
     ...(served === undefined
       ? {}
       : { served: { ...served, features: watchedFeatures(served, `${at}.served.features`) } }),
+  };
+}
+
+function watchedParts(parts: ModelParts, at: string): ModelParts {
+  return {
+    blocks: parts.blocks,
+    shape: (...given) => watched(`${at}.shape`, () => parts.shape(...given)),
+    before: (...given) => watched(`${at}.before`, () => parts.before(...given)),
+    block: (...given) => watched(`${at}.block`, () => parts.block(...given)),
+    behind: (...given) => watched(`${at}.behind`, () => parts.behind(...given)),
   };
 }
 

@@ -23,6 +23,7 @@ export type {
   FeatureChoice,
   Model,
   ModelFamily,
+  ModelParts,
   ModelTensor,
   ModelWatch,
   NamedShape,
@@ -41,6 +42,7 @@ export {
   servedImages,
 } from "./patches.js";
 export { transformerValues } from "./step-values.js";
+export { throughParts } from "./through-parts.js";
 export {
   type BlockConfig,
   type BlockForm,

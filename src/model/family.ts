@@ -58,6 +58,28 @@ export interface ModelWatch {
   readonly wholeLastBlock?: boolean;
 }
 
+/**
+ * A forward pass in parts, for those who go through it block by block and keep what goes from part to part: `features` is one part after another.
+ * `hidden` is [B, T, D]; `mask` is the model's, where it has one.
+ */
+export interface ModelParts {
+  /** How many blocks there are, as `block` of the tensors counts them. */
+  readonly blocks: number;
+  /** Of what goes from part to part, for `count` examples of one of the lengths: [count, T, D]. */
+  readonly shape: (count: number, length?: number) => readonly number[];
+  /** What the first block is given. */
+  readonly before: (weights: ModelWeights, inputs: (name: string) => Tensor, watch?: ModelWatch) => Tensor;
+  readonly block: (
+    index: number,
+    weights: ModelWeights,
+    hidden: Tensor,
+    mask: Tensor | undefined,
+    watch?: ModelWatch,
+  ) => Tensor;
+  /** From what leaves the last block to features [B, E]. */
+  readonly behind: (weights: ModelWeights, hidden: Tensor, mask: Tensor | undefined, watch?: ModelWatch) => Tensor;
+}
+
 /** An encoder whose sizes are known: a function from its tensors and examples to features. */
 export interface Model {
   readonly featureSize: number;
@@ -81,6 +103,8 @@ export interface Model {
   readonly inputs: (count: number, length?: number) => ReadonlyMap<string, TensorSpec>;
   /** Features [B, E] of examples of any of the lengths. Inputs are looked up by name; they are float32 where they were uint8. */
   readonly features: (weights: ModelWeights, inputs: (name: string) => Tensor, watch?: ModelWatch) => Tensor;
+  /** The same features part by part. Absent where a family does not offer that: methods that go block by block take longer then. */
+  readonly parts?: ModelParts;
   /**
    * The same features from inputs as other programs have them: called as in transformers, and prepared as far as those do it themselves. Absent
    * where `inputs` are so already.

@@ -1,6 +1,6 @@
 /**
- * The programs of the model probe: Gram matrices, squares of what scales multiply, Fisher information, the gradient of the entropy. B examples, C classes, I inputs of a layer, M rows
- * of inputs: examples, or their tokens.
+ * Programs of the model probe: Gram matrices, squares of what scales multiply and the gradient of the entropy (Fisher information: fisher-program.ts). B
+ * examples, C classes, D elements of a scale, I inputs of a layer, M rows of inputs: examples, or their tokens.
  */
 
 import { lookup } from "../engine/lookup.js";
@@ -9,15 +9,12 @@ import { columnSums } from "../engine/ops/linear.js";
 import type { Program, TensorSpec } from "../engine/program.js";
 import { type Tensor, tf } from "../engine/tf.js";
 import { assert } from "../errors.js";
-import type { Model } from "../model/family.js";
+import type { Model, ModelWatch } from "../model/family.js";
 import { applyHead, headSpecs } from "../model/head-program.js";
 import type { Head } from "../model/heads.js";
 import { plainWeights } from "../model/model-weights.js";
 import { meanEntropy, weightedEntropy } from "../objective/entropy.js";
 import { givenWeights, weightName, weightSpecs } from "./step-program.js";
-
-/** Backward passes of one example in one run: what a run costs besides, such as handing over its results, is shared. */
-export const CLASSES_PER_PASS = 4;
 
 /** A probed batch: all of its examples count or, for models with lengths, those that the input `COUNTED` [B] has 1 for. */
 export interface ProbedBatch {
@@ -31,7 +28,8 @@ export const COUNTED = "counted";
 /** The output that says of how many rows the Gram matrix of this layer is the sum, for models with lengths. */
 export const rowsOf = (layer: string): string => `rows/${layer}`;
 
-function batchInputs({ model, batchSize, length }: ProbedBatch): Map<string, TensorSpec> {
+/** Of the model, and `COUNTED` for those with lengths. */
+export function batchInputs({ model, batchSize, length }: ProbedBatch): Map<string, TensorSpec> {
   const inputs = new Map(model.inputs(batchSize, length));
   if (model.lengths !== undefined) inputs.set(COUNTED, { shape: [batchSize], dtype: "float32" });
   return inputs;
@@ -50,15 +48,7 @@ export function gramProgram(batch: ProbedBatch, layers: ReadonlySet<string>): Pr
     build: (tensors) => {
       const get = lookup(tensors);
       const outputs = new Map<string, Tensor>();
-      model.features(givenWeights(get), get, {
-        wholeLastBlock: true,
-        input: (weight, x) => {
-          if (!layers.has(weight)) return;
-          const { ownMI, rows } = rowsThatCount(batch, get, weight, x);
-          outputs.set(weight, tf.matMul(ownMI, ownMI, true, false));
-          if (rows !== undefined) outputs.set(rowsOf(weight), rows);
-        },
-      });
+      model.features(givenWeights(get), get, gramWatch(batch, get, layers, outputs));
       return outputs;
     },
   };
@@ -84,6 +74,24 @@ export function squaresProgram(batch: ProbedBatch, scales: ReadonlySet<string>):
         },
       });
       return outputs;
+    },
+  };
+}
+
+/** Sees to it that the forward pass puts the Gram matrices of these layers, and how many rows they are the sums of, into `outputs`. */
+export function gramWatch(
+  batch: ProbedBatch,
+  get: (name: string) => Tensor,
+  layers: ReadonlySet<string>,
+  outputs: Map<string, Tensor>,
+): ModelWatch {
+  return {
+    wholeLastBlock: true,
+    input: (weight, x) => {
+      if (!layers.has(weight)) return;
+      const { ownMI, rows } = rowsThatCount(batch, get, weight, x);
+      outputs.set(weight, tf.matMul(ownMI, ownMI, true, false));
+      if (rows !== undefined) outputs.set(rowsOf(weight), rows);
     },
   };
 }
@@ -138,45 +146,6 @@ export function entropyProgram(batch: ProbedBatch, head: Head): Program {
         names.map((name) => get(weightName(name))),
       );
       return new Map(names.map((name, index): [string, Tensor] => [name, gradients[index] ?? tf.scalar(0)]));
-    },
-  };
-}
-
-/**
- * Inputs: those of the model for one example, `classes` [P, C] with 1 for one class of each pass and 0 for the others, `shares` [P]. Outputs by tensor: the sum over
- * passes of share (d log p(class) / d weight)^2.
- */
-export function fisherProgram({ model, length }: Omit<ProbedBatch, "batchSize">, head: Head): Program {
-  const names = model.tensors.map(({ name }) => name);
-  return {
-    name: `fisher of ${head.task}`,
-    frozen: new Map([...weightSpecs(model), ...headSpecs([head])]),
-    inputs: new Map<string, TensorSpec>([
-      ...model.inputs(1, length),
-      ["classes", { shape: [CLASSES_PER_PASS, head.classes], dtype: "float32" }],
-      ["shares", { shape: [CLASSES_PER_PASS], dtype: "float32" }],
-    ]),
-    build: (tensors) => {
-      const get = lookup(tensors);
-      const logProbability = (classC: Tensor, weights: readonly Tensor[]): Tensor => {
-        const logitsBC = logitsOf(model, head, names, weights, get);
-        return tf.sum(tf.mul(tf.logSoftmax(logitsBC), tf.reshape(classC, [1, head.classes])));
-      };
-      const own = names.map((name) => get(weightName(name)));
-      const shares = tf.unstack(get("shares"));
-      const passes = tf
-        .unstack(get("classes"))
-        .map((classC) => valueAndGradients((...weights) => logProbability(classC, weights), own).gradients);
-      return new Map(
-        names.map((name, index): [string, Tensor] => {
-          const terms = passes.map((gradients, pass) => {
-            const [gradient, share] = [gradients[index], shares[pass]];
-            assert(gradient !== undefined && share !== undefined, "a pass without a gradient");
-            return tf.mul(share, tf.square(gradient));
-          });
-          return [name, tf.addN(terms)];
-        }),
-      );
     },
   };
 }

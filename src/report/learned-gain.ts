@@ -1,5 +1,6 @@
 /** What learning brought over models that learned nothing, in lines for a terminal: paired differences, and a few examples gained and lost. */
 import { shownLine } from "../runtime/printable.js";
+import { signed } from "../runtime/signed.js";
 import { AVERAGING, START } from "../track/result-rows.js";
 import { type ChangedExamples, evenly, type ShownExample } from "./changed-examples.js";
 import type { PairedGain } from "./statistics.js";
@@ -26,8 +27,8 @@ export function gainLines(gains: readonly LearnedGain[]): string[] {
     const lines = gains
       .filter((gain) => gain.over === over)
       .map(({ method, points, interval: [low, high] }) => {
-        const interval = `${signed(low)} to ${signed(high)}`;
-        return `  ${method.padEnd(width)}  ${signed(points).padStart(5)}  (${interval})`;
+        const interval = `${signed(low, 1)} to ${signed(high, 1)}`;
+        return `  ${method.padEnd(width)}  ${signed(points, 1).padStart(5)}  (${interval})`;
       });
     const unit = index === 0 ? ", in points (95 % interval, paired by example)" : "";
     return [`over ${over}${REFERENCES.get(over) ?? BEST_WITHOUT_LEARNING}${unit}:`, ...lines];
@@ -75,5 +76,4 @@ function exampleLines(
 
 const cut = (text: string): string =>
   text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS - 3)}...` : text;
-const signed = (points: number): string => `${points < 0 ? "" : "+"}${points.toFixed(1)}`;
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);

@@ -4,6 +4,7 @@
  */
 import pc from "picocolors";
 import { shownLine } from "../runtime/printable.js";
+import { signed } from "../runtime/signed.js";
 import { AVERAGING, isEntropy, isReference, type ResultRow, rowOf, shareOfExperts } from "./summary.js";
 import { alignedText, type Cells, columnWidths, GAP, resultCells } from "./table.js";
 
@@ -69,14 +70,14 @@ function withSummaryFirst(rows: readonly ResultRow[]): Cells {
       const row = rows[index];
       if (row === undefined) return arranged(cells, "", "");
       const share = shareOfExperts(row, rows);
-      const difference = row === averaging ? "" : signed(row.average - (averaging?.average ?? Number.NaN));
+      const difference = row === averaging ? "" : pointsOver(row.average - (averaging?.average ?? Number.NaN));
       return arranged(cells, difference, share === undefined ? "-" : `${share.toFixed(1)} %`);
     }),
   ];
 }
 
-function signed(points: number): string {
-  return Number.isFinite(points) ? `${points < 0 ? "" : "+"}${points.toFixed(2)}` : "-";
+function pointsOver(points: number): string {
+  return Number.isFinite(points) ? signed(points, 2) : "-";
 }
 
 /** Column to the row (of the body) with its greatest number among merged models; none where they are alike or there is one alone. */

@@ -7,6 +7,7 @@ import { objectiveLabel } from "../objective/catalog.js";
 import type { EvaluationEvent, LookEvent, StartEvent, StepEvent, TrainEvent } from "../optimize/events.js";
 import { shownLine, shownText } from "../runtime/printable.js";
 import type { Progress } from "../runtime/progress.js";
+import { signed } from "../runtime/signed.js";
 import { createPieces } from "./pieces.js";
 import { type ConsoleStream, DEFAULT_COLUMNS, duration } from "./terminal.js";
 
@@ -175,5 +176,5 @@ function lookLine({ step, score, bestStep }: LookEvent): string {
 function differenceTo(before: number | undefined, now: number): string {
   if (before === undefined) return "";
   const points = now - before;
-  return `, ${points < 0 ? "" : "+"}${points.toFixed(2)} since the first`;
+  return `, ${signed(points, 2)} since the first`;
 }

@@ -243,6 +243,15 @@ describe("texts that nearly repeat others", () => {
     ]);
   });
 
+  it("are read once for their bytes and once for their words, equal ones for their bytes alone", async () => {
+    const dataset = await table("counted", [NEAR, NEAR, `${NEAR} today`, ...others]);
+    let reads = 0;
+    const counted = { ...dataset, encoded: (index: number) => dataset.encoded(index).finally(() => reads++) };
+    const { firsts } = await keptTogether(counted, "counted");
+    expect([...firsts].slice(0, 3)).toEqual([0, 0, 0]);
+    expect(reads).toBe(2 * dataset.size - 1);
+  });
+
   it("are not searched for in images", async () => {
     await put("pictures/train", [
       ["a.png", 1],

@@ -70,8 +70,35 @@ export interface ModelProbe {
     examples: number,
     coverage: number,
   ): Promise<ReadonlyMap<string, Float64Array>>;
+  /**
+   * Begins a pass of the tasks' examples, the first `examples` of each, through the model part by part. Absent for a model of which nobody knows
+   * the parts.
+   */
+  readonly partwise?: (examples: number) => PartwiseProbe;
   /** The gradient, with respect to every tensor, of the mean entropy of the model's predictions on `examples` images of the task. */
   entropyGradient(task: number, weights: Weights, examples: number): Promise<ReadonlyMap<string, Float64Array>>;
+}
+
+/** The tensors of one part of a model's forward pass. */
+export interface ProbedPart {
+  readonly tensors: readonly string[];
+  /** Those of them that are matrices of linear layers. */
+  readonly linear: readonly string[];
+}
+
+/**
+ * A pass of examples through a model whose weights are found part by part: what goes into the next part is kept, so that nothing is computed again
+ * from the first layer on.
+ */
+export interface PartwiseProbe {
+  /** What is before the blocks, each block, what is behind them. */
+  readonly parts: readonly ProbedPart[];
+  /** `ModelProbe.grams` for the linear layers of the part that is next, with these weights in it, and those of `advance` before it. */
+  grams(task: number, weights: Weights): Promise<ReadonlyMap<string, Float64Array>>;
+  /** The examples of all tasks go through the part that is next, with these weights in it. */
+  advance(weights: Weights): Promise<void>;
+  /** Releases what was kept. */
+  close(): Promise<void>;
 }
 
 /** Values of every tensor of a model, by name. */

@@ -11,7 +11,7 @@ import {
   defineMethod,
   type MergeContext,
   type MergePiece,
-  piecesOf,
+  type PartwiseProbe,
   remember,
   type SourceTensor,
   type Weights,
@@ -56,7 +56,39 @@ export const regmeanPp = defineMethod({
 });
 
 /** Block after block, the embeddings before the first and what comes after the last with it. Everything is merged in the end. */
-async function mergeBlocks(context: MergeContext, settings: Settings): Promise<Map<string, Float32Array>> {
+function mergeBlocks(context: MergeContext, settings: Settings): Promise<Map<string, Float32Array>> {
+  const pass = requireProbe(context, "regmean_pp").partwise?.(settings.examples);
+  return pass === undefined
+    ? mergeFromStart(context, settings)
+    : mergePartwise(context, settings, pass).finally(() => pass.close());
+}
+
+/** Each part of the model out of what the parts merged before it give it. */
+async function mergePartwise(
+  context: MergeContext,
+  settings: Settings,
+  pass: PartwiseProbe,
+): Promise<Map<string, Float32Array>> {
+  const { source } = context;
+  const byName = new Map(source.tensors.map((tensor) => [tensor.name, tensor]));
+  const unchanged = (await context.unchanged?.()) ?? new Map<string, Float32Array>();
+  const merged = new Map<string, Float32Array>();
+  for (const [index, { tensors, linear }] of pass.parts.entries()) {
+    const changed = tensors.flatMap((name) => byName.get(name) ?? []);
+    const layers = changed.filter(({ name }) => linear.includes(name));
+    const solved = await solveLayers(context, settings, layers, async (task) => {
+      const expert = new Map(unchanged);
+      for (const tensor of changed) expert.set(tensor.name, await source.readExpert(tensor, task));
+      return { expert, grams: await pass.grams(task, expert) };
+    });
+    await addMerged(context, changed, solved, merged);
+    if (index + 1 < pass.parts.length) await pass.advance(new Map([...unchanged, ...merged]));
+  }
+  return merged;
+}
+
+/** The same for a model whose parts nobody knows, from its first layer on for each block. */
+async function mergeFromStart(context: MergeContext, settings: Settings): Promise<Map<string, Float32Array>> {
   const blocks = context.source.tensors.map(({ name }) => blockIndex(name) ?? -1);
   const last = Math.max(0, ...blocks);
   const merged = new Map<string, Float32Array>();
@@ -69,29 +101,51 @@ async function mergeBlocks(context: MergeContext, settings: Settings): Promise<M
   for (let place = -1; place <= last + 1; place++) {
     const isHere = (tensor: SourceTensor): boolean => placeOf(tensor) === place;
     const layers = await mergeLayers(context, settings, "regmean_pp", isHere, merged);
-    for await (const piece of piecesOf(context, "tensor"))
-      if (isHere(piece.tensor)) merged.set(piece.tensor.name, layers.get(piece.tensor.name) ?? meanOfExperts(piece));
+    await addMerged(context, context.source.tensors.filter(isHere), layers, merged);
   }
   return merged;
+}
+
+/** Adds these tensors to `merged`: those that were solved, and the means of the others. */
+async function addMerged(
+  { source }: MergeContext,
+  tensors: readonly SourceTensor[],
+  solved: Weights,
+  merged: Map<string, Float32Array>,
+): Promise<void> {
+  for (const tensor of tensors)
+    merged.set(tensor.name, solved.get(tensor.name) ?? meanOfExperts(await source.read(tensor, 0, tensor.size)));
 }
 
 /** The linear layers among the tensors that `isMeant` picks, with inputs from experts whose tensors in `merged` are replaced. */
 async function mergeLayers(
   context: MergeContext,
-  { off_diagonal: offDiagonal, examples }: Settings,
+  settings: Settings,
   method: string,
   isMeant: (tensor: SourceTensor) => boolean,
   merged: Weights,
 ): Promise<Map<string, Float32Array>> {
   const probe = requireProbe(context, method);
   const matrices = context.source.tensors.filter((tensor) => tensor.shape.length === 2 && isMeant(tensor));
-  const equations = new Map<string, NormalEquations>();
-  if (matrices.length === 0) return new Map();
   const names = matrices.map(({ name }) => name);
-  for (const task of context.source.tasks.keys()) {
+  return solveLayers(context, settings, matrices, async (task) => {
     const expert = await expertWeights(context, task);
-    const grams = await probe.grams(task, new Map([...expert, ...merged]), examples, names);
-    for (const { name, shape } of matrices) {
+    return { expert, grams: await probe.grams(task, new Map([...expert, ...merged]), settings.examples, names) };
+  });
+}
+
+/** These layers, each from the tasks' own weights and the Gram matrices of its inputs; those without inputs are left out. */
+async function solveLayers(
+  { source }: MergeContext,
+  { off_diagonal: offDiagonal }: Settings,
+  layers: readonly SourceTensor[],
+  lookAt: (task: number) => Promise<{ readonly expert: Weights; readonly grams: ReadonlyMap<string, Float64Array> }>,
+): Promise<Map<string, Float32Array>> {
+  const equations = new Map<string, NormalEquations>();
+  if (layers.length === 0) return new Map();
+  for (const task of source.tasks.keys()) {
+    const { expert, grams } = await lookAt(task);
+    for (const { name, shape } of layers) {
       const gram = grams.get(name);
       const weightOI = expert.get(name);
       if (gram === undefined || weightOI === undefined) continue;

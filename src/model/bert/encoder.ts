@@ -6,7 +6,7 @@
  */
 import { type Tensor, tf } from "../../engine/tf.js";
 import { assert } from "../../errors.js";
-import type { ModelTensor, ModelWatch } from "../family.js";
+import type { ModelParts, ModelTensor } from "../family.js";
 import type { ModelWeights } from "../model-weights.js";
 import { blockTensors, normTensors, towerLayers, transformerBlock } from "../transformer-block.js";
 import type { TextEncoderConfig } from "./config.js";
@@ -56,29 +56,40 @@ export function textEncoderTensors({ config, names, features }: Omit<TextEncoder
   ];
 }
 
-/** Features [B, D]. Weights are looked up by canonical name. */
-export function textEncoderFeatures(
-  encoder: TextEncoder,
-  weights: ModelWeights,
-  inputs: (name: string) => Tensor,
-  watch: ModelWatch = {},
-): Tensor {
+/** The encoder in parts, to features [B, D]. Weights are looked up by canonical name. */
+export function textEncoderParts(encoder: TextEncoder): Omit<ModelParts, "shape"> {
   const { config, names, features } = encoder;
-  const maskBT = inputs(MASK);
-  const [batch, tokens] = maskBT.shape;
-  assert(batch !== undefined && tokens !== undefined, "a mask of something else than [B, T]");
-  const layers = towerLayers(config, weights, watch, names.form);
-  const embedded = embed(encoder, weights, inputs, tokens);
-  let hiddenBTD = layers.norm(names.embeddingsNorm, embedded);
-  layers.observe(names.embeddings, hiddenBTD);
-  const mask = tf.mul(tf.sub(tf.scalar(1), tf.reshape(maskBT, [batch, 1, 1, tokens])), tf.scalar(UNSEEN));
-  for (let index = 0; index < config.layers; index++) {
-    // Where features are of the first token, the others of the last block are keys and values and nothing else.
-    const isLast = index === config.layers - 1 && readsFirstToken(features.pooling);
-    const going = isLast && watch.wholeLastBlock !== true ? firstToken : undefined;
-    hiddenBTD = transformerBlock(layers, `${names.blocks}.${index}`, hiddenBTD, { going, mask });
-  }
-  return pooledFeatures(features, layers, names.pooler, hiddenBTD, maskBT);
+  return {
+    blocks: config.layers,
+    before: (weights, inputs, watch) => {
+      const layers = towerLayers(config, weights, watch, names.form);
+      const { tokens } = textMask(inputs(MASK));
+      const hiddenBTD = layers.norm(names.embeddingsNorm, embed(encoder, weights, inputs, tokens));
+      layers.observe(names.embeddings, hiddenBTD);
+      return hiddenBTD;
+    },
+    block: (index, weights, hiddenBTD, givenMask, watch = {}) => {
+      const { maskBT, batch, tokens } = textMask(givenMask);
+      // Anew for each block: next to the block it is nothing.
+      const mask = tf.mul(tf.sub(tf.scalar(1), tf.reshape(maskBT, [batch, 1, 1, tokens])), tf.scalar(UNSEEN));
+      // Where features are of the first token, the others of the last block are keys and values and nothing else.
+      const isLast = index === config.layers - 1 && readsFirstToken(features.pooling);
+      const going = isLast && watch.wholeLastBlock !== true ? firstToken : undefined;
+      const layers = towerLayers(config, weights, watch, names.form);
+      return transformerBlock(layers, `${names.blocks}.${index}`, hiddenBTD, { going, mask });
+    },
+    behind: (weights, hiddenBTD, mask, watch) => {
+      const layers = towerLayers(config, weights, watch, names.form);
+      return pooledFeatures(features, layers, names.pooler, hiddenBTD, textMask(mask).maskBT);
+    },
+  };
+}
+
+/** The mask, which texts always have, and its sizes. */
+function textMask(maskBT: Tensor | undefined) {
+  const [batch, tokens] = maskBT?.shape ?? [];
+  assert(maskBT !== undefined && batch !== undefined && tokens !== undefined, "a mask of something else than [B, T]");
+  return { maskBT, batch, tokens };
 }
 
 /** Words, positions and segments, summed: [B, T, D]. */

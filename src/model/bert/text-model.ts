@@ -3,8 +3,9 @@ import type { TowerLayout } from "../../checkpoint/layout/tensor-layout.js";
 import { usualLengths } from "../../data/lengths.js";
 import type { Model } from "../family.js";
 import { transformerValues } from "../step-values.js";
+import { throughParts } from "../through-parts.js";
 import { longestText } from "./config.js";
-import { MASK, SEGMENTS, type TextEncoder, TOKENS, textEncoderFeatures, textEncoderTensors } from "./encoder.js";
+import { MASK, SEGMENTS, type TextEncoder, TOKENS, textEncoderParts, textEncoderTensors } from "./encoder.js";
 
 /** `longest`: where texts are cut, its ends included; at the end of the positions if absent. */
 export function textModel(
@@ -14,6 +15,7 @@ export function textModel(
 ): Model {
   const { config, hasSegments, features } = encoder;
   const lengths = usualLengths(longest);
+  const parts = textEncoderParts(encoder);
   return {
     featureSize: config.hiddenSize,
     layout,
@@ -28,7 +30,8 @@ export function textModel(
         ...(hasSegments ? ([[SEGMENTS, { shape, dtype: "uint8" }]] as const) : []),
       ]);
     },
-    features: (weights, inputs, watch) => textEncoderFeatures(encoder, weights, inputs, watch),
+    features: (weights, inputs, watch) => throughParts(parts, weights, inputs, watch, MASK),
+    parts: { ...parts, shape: (count, length = longest) => [count, length, config.hiddenSize] },
     valuesPerExample: (length = longest) => transformerValues(config, config.layers, length),
     facts: [config, hasSegments, features, lengths],
     featureChoice: features,

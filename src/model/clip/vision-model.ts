@@ -6,7 +6,7 @@ import { IMAGES, NOT_NORMALISED, type Normalization, servedImages } from "../pat
 import { transformerValues } from "../step-values.js";
 import type { ClipVisionConfig } from "./config.js";
 import { clipVisionLayout } from "./layout.js";
-import { clipVisionFeatures, clipVisionTensors, PROJECTION_TENSOR } from "./vision.js";
+import { clipVisionFeatures, clipVisionParts, clipVisionTensors, PROJECTION_TENSOR } from "./vision.js";
 
 /** `preprocessing` is all that is done to an image before; of it the forward pass normalises. */
 export function clipVisionModel(config: ClipVisionConfig, preprocessing: Normalization | Preprocessing): Model {
@@ -19,6 +19,7 @@ export function clipVisionModel(config: ClipVisionConfig, preprocessing: Normali
     projection: PROJECTION_TENSOR,
     inputs: (count) => new Map([[IMAGES, { shape: [count, side, side, channels], dtype: "uint8" }]]),
     features: (weights, inputs, watch) => clipVisionFeatures(config, preprocessing, weights, inputs(IMAGES), watch),
+    parts: clipVisionParts(config, preprocessing),
     served: servedImages({ height: side, width: side, channels }, (...given) =>
       clipVisionFeatures(config, NOT_NORMALISED, ...given),
     ),

@@ -5,10 +5,11 @@
  * B images, H W pixels, C channels, P patches (T = P + 1 tokens), D width, E features.
  */
 import { type Tensor, tf } from "../../engine/tf.js";
-import type { ModelTensor, ModelWatch } from "../family.js";
+import type { ModelParts, ModelTensor, ModelWatch } from "../family.js";
 import { linearLayer } from "../linear-layer.js";
 import type { ModelWeights } from "../model-weights.js";
-import { classToken, embedPatches, forEachImage, type Normalization, patchGrid } from "../patches.js";
+import { classToken, embedPatches, forEachImage, IMAGES, type Normalization, patchGrid } from "../patches.js";
+import { throughParts } from "../through-parts.js";
 import { blockTensors, normTensors, towerLayers, transformerBlock, unitRows } from "../transformer-block.js";
 import type { ClipVisionConfig } from "./config.js";
 
@@ -53,23 +54,39 @@ export function clipVisionFeatures(
   imagesBHWC: Tensor,
   watch: ModelWatch = {},
 ): Tensor {
-  const layers = towerLayers(config, weights, watch);
-  const { norm, observe } = layers;
-  const embedded = embed(config, normalization, weights, imagesBHWC);
-  observe(EMBEDDINGS, embedded);
-  let hiddenBTD = norm("vision_model.pre_layrnorm", embedded);
-  observe("vision_model.pre_layrnorm", hiddenBTD);
-  for (let index = 0; index < config.layers; index++) {
-    // Only the class token leaves the last block: there, the other tokens are keys and values and nothing else.
-    const isCut = index === config.layers - 1 && watch.wholeLastBlock !== true;
-    hiddenBTD = transformerBlock(layers, blockPrefix(index), hiddenBTD, { going: isCut ? classToken : undefined });
-  }
-  const classTokenBD = tf.reshape(classToken(hiddenBTD), [-1, config.hiddenSize]);
-  const normalizedBD = norm("vision_model.post_layernorm", classTokenBD);
-  const featuresBE = linearLayer(weights, { weight: PROJECTION_TENSOR }, normalizedBD, watch);
-  const unitBE = unitRows(featuresBE);
-  observe(PROJECTION_TENSOR, unitBE);
-  return unitBE;
+  return throughParts(clipVisionParts(config, normalization), weights, () => imagesBHWC, watch);
+}
+
+/** The tower in parts. */
+export function clipVisionParts(config: ClipVisionConfig, normalization: Normalization): ModelParts {
+  const [rows, columns] = patchGrid(config.imageSize, config.imageSize, config.patchSize);
+  return {
+    blocks: config.layers,
+    shape: (count) => [count, rows * columns + 1, config.hiddenSize],
+    before: (weights, inputs, watch) => {
+      const { norm, observe } = towerLayers(config, weights, watch);
+      const embedded = embed(config, normalization, weights, inputs(IMAGES));
+      observe(EMBEDDINGS, embedded);
+      const hiddenBTD = norm("vision_model.pre_layrnorm", embedded);
+      observe("vision_model.pre_layrnorm", hiddenBTD);
+      return hiddenBTD;
+    },
+    block: (index, weights, hiddenBTD, _mask, watch = {}) => {
+      // Only the class token leaves the last block: there, the other tokens are keys and values and nothing else.
+      const isCut = index === config.layers - 1 && watch.wholeLastBlock !== true;
+      const layers = towerLayers(config, weights, watch);
+      return transformerBlock(layers, blockPrefix(index), hiddenBTD, { going: isCut ? classToken : undefined });
+    },
+    behind: (weights, hiddenBTD, _mask, watch = {}) => {
+      const { norm, observe } = towerLayers(config, weights, watch);
+      const classTokenBD = tf.reshape(classToken(hiddenBTD), [-1, config.hiddenSize]);
+      const normalizedBD = norm("vision_model.post_layernorm", classTokenBD);
+      const featuresBE = linearLayer(weights, { weight: PROJECTION_TENSOR }, normalizedBD, watch);
+      const unitBE = unitRows(featuresBE);
+      observe(PROJECTION_TENSOR, unitBE);
+      return unitBE;
+    },
+  };
 }
 
 /** Patches with the class token in front and positions added: [B, T, D]. */

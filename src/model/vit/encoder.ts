@@ -5,10 +5,18 @@
  * patches, S tokens in front of them, T = S + P tokens, D width, E features.
  */
 import { type Tensor, tf } from "../../engine/tf.js";
-import type { FeatureChoice, ModelTensor, ModelWatch } from "../family.js";
+import type { FeatureChoice, ModelParts, ModelTensor, ModelWatch } from "../family.js";
 import type { ModelWeights } from "../model-weights.js";
-import { classToken, embedPatches, forEachImage, type Normalization, patchGrid } from "../patches.js";
-import { blockTensors, normTensors, towerLayers, transformerBlock, unitRows } from "../transformer-block.js";
+import { classToken, embedPatches, forEachImage, IMAGES, type Normalization, patchGrid } from "../patches.js";
+import { throughParts } from "../through-parts.js";
+import {
+  blockTensors,
+  normTensors,
+  type TowerLayers,
+  towerLayers,
+  transformerBlock,
+  unitRows,
+} from "../transformer-block.js";
 import type { VitConfig } from "./config.js";
 import {
   blockForm,
@@ -68,37 +76,55 @@ export function vitTensors(config: VitConfig, { pooling }: Pick<FeatureChoice, "
 export function vitFeatures(
   config: VitConfig,
   normalization: Normalization,
-  { pooling, normalized }: FeatureChoice,
+  choice: FeatureChoice,
   weights: ModelWeights,
   imagesBHWC: Tensor,
   watch: ModelWatch = {},
 ): Tensor {
-  const layers = towerLayers(config, weights, watch, blockForm(config));
-  let hiddenBTD = embed(config, normalization, weights, imagesBHWC);
-  layers.observe(EMBEDDINGS, hiddenBTD);
-  const readsPatches = pooling === "mean" || pooling === "cls_mean";
-  for (let index = 0; index < config.layers; index++) {
-    // Where only the class token leaves the last block, the other tokens are keys and values there and nothing else.
-    const isCut = index === config.layers - 1 && !readsPatches && watch.wholeLastBlock !== true;
-    hiddenBTD = transformerBlock(layers, blockPrefix(index), hiddenBTD, { going: isCut ? classToken : undefined });
-  }
-  const leaving = readsPatches ? hiddenBTD : classToken(hiddenBTD);
-  const normedBTD = layers.norm(LAST_NORM, leaving);
-  layers.observe(LAST_NORM, normedBTD);
-  const pooledBE = pooled();
-  return normalized ? unitRows(pooledBE) : pooledBE;
+  return throughParts(vitParts(config, normalization, choice), weights, () => imagesBHWC, watch);
+}
 
-  function pooled(): Tensor {
-    const classBD = () => tf.reshape(classToken(normedBTD), [-1, config.hiddenSize]);
-    if (pooling === "cls") return classBD();
-    if (pooling === "pooler") {
-      const poolerBE = tf.tanh(layers.dense(POOLER, classBD()));
-      layers.observe(POOLER, poolerBE);
-      return poolerBE;
-    }
-    const patchesBD = tf.mean(tf.slice(normedBTD, [0, tokensInFront(config), 0], [-1, -1, -1]), 1);
-    return pooling === "mean" ? patchesBD : tf.concat([classBD(), patchesBD], 1);
+/** The encoder in parts. How many tokens there are depends on the images. */
+export function vitParts(
+  config: VitConfig,
+  normalization: Normalization,
+  choice: FeatureChoice,
+): Omit<ModelParts, "shape"> {
+  const form = blockForm(config);
+  const readsPatches = choice.pooling === "mean" || choice.pooling === "cls_mean";
+  return {
+    blocks: config.layers,
+    before: (weights, inputs, watch) => {
+      const hiddenBTD = embed(config, normalization, weights, inputs(IMAGES));
+      watch?.part?.(EMBEDDINGS, hiddenBTD);
+      return hiddenBTD;
+    },
+    block: (index, weights, hiddenBTD, _mask, watch = {}) => {
+      // Where only the class token leaves the last block, the other tokens are keys and values there and nothing else.
+      const isCut = index === config.layers - 1 && !readsPatches && watch.wholeLastBlock !== true;
+      const layers = towerLayers(config, weights, watch, form);
+      return transformerBlock(layers, blockPrefix(index), hiddenBTD, { going: isCut ? classToken : undefined });
+    },
+    behind: (weights, hiddenBTD, _mask, watch) => {
+      const layers = towerLayers(config, weights, watch, form);
+      const normedBTD = layers.norm(LAST_NORM, readsPatches ? hiddenBTD : classToken(hiddenBTD));
+      layers.observe(LAST_NORM, normedBTD);
+      const pooledBE = pooled(config, choice, layers, normedBTD);
+      return choice.normalized ? unitRows(pooledBE) : pooledBE;
+    },
+  };
+}
+
+function pooled(config: VitConfig, { pooling }: FeatureChoice, layers: TowerLayers, normedBTD: Tensor): Tensor {
+  const classBD = () => tf.reshape(classToken(normedBTD), [-1, config.hiddenSize]);
+  if (pooling === "cls") return classBD();
+  if (pooling === "pooler") {
+    const poolerBE = tf.tanh(layers.dense(POOLER, classBD()));
+    layers.observe(POOLER, poolerBE);
+    return poolerBE;
   }
+  const patchesBD = tf.mean(tf.slice(normedBTD, [0, tokensInFront(config), 0], [-1, -1, -1]), 1);
+  return pooling === "mean" ? patchesBD : tf.concat([classBD(), patchesBD], 1);
 }
 
 /** The tokens in front and the patches, positions added: [B, T, D]. */

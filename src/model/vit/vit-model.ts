@@ -4,7 +4,7 @@ import type { FeatureChoice, Model } from "../family.js";
 import { IMAGES, NOT_NORMALISED, patchGrid, servedImages } from "../patches.js";
 import { transformerValues } from "../step-values.js";
 import type { VitConfig } from "./config.js";
-import { tokensInFront, vitFeatures, vitTensors } from "./encoder.js";
+import { tokensInFront, vitFeatures, vitParts, vitTensors } from "./encoder.js";
 import { vitLayout } from "./layout.js";
 
 /** `preprocessing` is all that is done to an image before; its size is that of the images that the model is given. */
@@ -23,6 +23,7 @@ export function vitModel(config: VitConfig, preprocessing: Preprocessing, featur
     tensors: vitTensors(config, features),
     inputs: (count) => new Map([[IMAGES, { shape: [count, height, width, channels], dtype: "uint8" }]]),
     features: (weights, inputs, watch) => vitFeatures(config, preprocessing, features, weights, inputs(IMAGES), watch),
+    parts: { ...vitParts(config, preprocessing, features), shape: (count) => [count, tokens, hiddenSize] },
     served: servedImages({ height, width, channels }, (...given) =>
       vitFeatures(config, NOT_NORMALISED, features, ...given),
     ),

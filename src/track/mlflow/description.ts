@@ -2,6 +2,7 @@
 import type { RunConfig } from "../../config/schema.js";
 import { stageConfigs, stageTitle } from "../../config/stages.js";
 import { shownLine } from "../../runtime/printable.js";
+import { signed } from "../../runtime/signed.js";
 import { AVERAGING, START } from "../result-rows.js";
 import { examplesOf, type RunStatus } from "../run-folder.js";
 import { learnedOf, type Results, type ResultsRow } from "./results.js";
@@ -54,10 +55,9 @@ function headline(results: Results, learned: ResultsRow): string {
 
 /** Runs of earlier versions have none. */
 function intervalText({ gains = [] }: Results): string {
-  const signed = (points: number): string => `${points < 0 ? "" : "+"}${points.toFixed(1)}`;
   const interval = (over: string): string | undefined => {
     const gain = gains.find((each) => each.over === over);
-    return gain && `${signed(gain.interval[0])} to ${signed(gain.interval[1])}`;
+    return gain && `${signed(gain.interval[0], 1)} to ${signed(gain.interval[1], 1)}`;
   };
   const [averaging, start] = [AVERAGING, START].map(interval);
   if (averaging === undefined) return "";
