@@ -43,6 +43,17 @@ test("adamerge is the last row of the table that it is taken from", async () => 
   expect(table).toMatchObject(settings);
 });
 
+test("adamerge-rows is the row of the table that it is taken from", async () => {
+  const { rows } = await openExperiment("text8-levers", path.resolve(configs, "../experiments"), configs);
+  const row = rows.find(({ name }) => name === "rows_tsv_expert");
+  const changes = [...(row?.overrides ?? []), ...(row?.fit ?? []), "suite=s", "name=n"];
+  const { config: preset } = await loadRunConfig("presets/adamerge-rows.yaml", ["suite=s", "name=n"], options);
+  const { config: table } = await loadRunConfig("text8-val.yaml", changes, options);
+  const { experiment, output, data, heads_learning_rate, ...settings } = preset;
+  expect(table).toMatchObject(settings);
+  expect(table.data).toMatchObject({ batch_size: data.batch_size, batches_per_task: data.batches_per_task });
+});
+
 test("presets of AdaMerging's successors are as their code has them", async () => {
   const settings = async (name: string) =>
     (await loadRunConfig(`presets/${name}.yaml`, ["suite=s", "experiment=paper"], options)).config;

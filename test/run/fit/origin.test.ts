@@ -71,10 +71,10 @@ function difference(some: ReadonlyMap<string, Float32Array>, others: ReadonlyMap
 
 describe("from the experts' average", () => {
   it("the base, the average and the experts are judged as they are, whatever is learned", () => {
-    const rows = (table: typeof cart.table) => table.filter(({ method }) => !method.includes("layer_wise"));
+    const rows = (table: typeof cart.table) => table.slice(0, -2);
     expect(rows(cart.table)).toEqual(rows(plain.table));
     expect(rows(cart.table).map(({ method }) => method)).toEqual(["pretrained", "weight_averaging", "individual"]);
-    expect(cart.table.map(({ method }) => method)).toContain("adamerging_layer_wise_cart");
+    expect(cart.table.slice(-2).map(({ method }) => method)).toEqual(["start", "adamerging_layer_wise_cart"]);
   });
 
   it("a fit that was stopped ends as one that was not, to the bit", async () => {
