@@ -98,7 +98,7 @@ test.each([
   ["suite: s\nlearning_rate: 1\n", "c.yaml:2: unknown key `learning_rate`; did you mean `optimizer.learning_rate`?"],
   [
     "suite: s\nextends: papper\n",
-    "c.yaml:2: no preset named `papper`; known: adamerge, fusionbench, paper, quickstart; did you mean presets/paper?",
+    "c.yaml:2: no preset named `papper`; known: adamerge, adamerge-rows, adarank, fusionbench, paper, quickstart, samerging, surgery, symerge; did you mean presets/paper?",
   ],
   ["suite: s\nextends: ./c.yaml\n", "c.yaml:2: extends goes round in a circle: c.yaml -> c.yaml"],
   ["suite: s\nextends: ./d.yaml\n", "d.yaml: cannot read what c.yaml:2 extends: no such file; there are: c.yaml"],

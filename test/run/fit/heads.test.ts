@@ -111,7 +111,8 @@ describe("heads that are learned with coefficients", () => {
       const method = { kind: "method", name, settings: {} } as const;
       return (await evaluateMethod(await configOf("heads=trained"), method, work())).row.tasks;
     };
-    for (const row of whole.table.slice(0, -1)) expect(row.tasks, row.method).toEqual(await judge(row.method));
+    // All but the start and the learned model, which no method makes.
+    for (const row of whole.table.slice(0, -2)) expect(row.tasks, row.method).toEqual(await judge(row.method));
   });
 
   it("are not in the coefficients, which are refused alone", async () => {
