@@ -56,7 +56,7 @@ export function accuracyPicture(panels: readonly Panel[]): string {
   const legend = text(
     LABELS,
     height - 12,
-    "Dots: average accuracy. Blue: learned, with the 95 % interval of the difference to weight averaging, paired by example.",
+    "Dots: average accuracy. Blue: learned, with the 95 % interval of the gain over weight averaging.",
     "soft",
   );
   const said = panels.map(
