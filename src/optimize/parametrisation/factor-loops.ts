@@ -54,8 +54,10 @@ function createLoops(C: number, K: number): FactorLoops {
     if (stride === C) toS.set(values.subarray(0, rows * C), at);
     else for (let row = 0; row < rows; row++) toS.set(values.subarray(row * stride, row * stride + C), at + row * C);
   };
-  const giveColumns = ({ parameters, rows, hasColumns }: Factors): void => {
-    const perTask = hasColumns ? rows + C : rows;
+  const perTaskOf = ({ rows, hasColumns }: Factors): number => (hasColumns ? rows + C : rows);
+  const giveColumns = (factors: Factors): void => {
+    const { parameters, rows, hasColumns } = factors;
+    const perTask = perTaskOf(factors);
     for (let task = 0; task < K; task++) {
       const ofTask = b.subarray(task * stride, task * stride + C);
       if (hasColumns) ofTask.set(parameters.subarray(task * perTask + rows, (task + 1) * perTask));
@@ -64,8 +66,8 @@ function createLoops(C: number, K: number): FactorLoops {
   };
   return {
     merge: (factors, baseS, tauKS, mergedS) => {
-      const { parameters, rows, hasColumns } = factors;
-      const perTask = hasColumns ? rows + C : rows;
+      const { parameters, rows } = factors;
+      const perTask = perTaskOf(factors);
       giveColumns(factors);
       for (let row = 0; row < rows; row += most) {
         const count = Math.min(most, rows - row);
@@ -85,7 +87,7 @@ function createLoops(C: number, K: number): FactorLoops {
     },
     gradient: (factors, gradientS, tauKS, into) => {
       const { parameters, rows, hasColumns } = factors;
-      const perTask = hasColumns ? rows + C : rows;
+      const perTask = perTaskOf(factors);
       giveColumns(factors);
       columnSums.fill(0);
       for (let row = 0; row < rows; row += most) {
